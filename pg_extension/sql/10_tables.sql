@@ -58,6 +58,7 @@ CREATE TABLE millrace.partition (
   state       text        NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'stopped')),
   error       text,                  -- why it is stopped
   hint        text,                  -- how to mend it
+  seek_ts     bigint,                -- ms since 1970: rewind to this time; the ingestor resolves it at assignment
   changed_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
   CONSTRAINT partition_pkey PRIMARY KEY (pipeline_id, partition)
 );
