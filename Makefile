@@ -1,0 +1,66 @@
+# Millrace: one entry for everything. `make help` lists what there is.
+
+PG_CONFIG ?= pg_config
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+export PG_CONFIG
+
+MAKEFLAGS += --no-print-directory
+PROGRAMS = pg_extension ingestor loadtest
+
+.DEFAULT_GOAL := all
+
+all: $(PROGRAMS) ## build everything: the extension, the ingestor, the load tools
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install the Debian packages that are missing (sudo when not root)
+	@.ci/deps build demo check
+
+pg_extension: ## build the PostgreSQL extension
+	@$(MAKE) -C pg_extension -j$(JOBS)
+
+ingestor: ## build build/bin/millrace-ingestor
+	@$(MAKE) -C ingestor -j$(JOBS)
+
+loadtest: ## build the event generator, the weather producer, the development broker
+	@$(MAKE) -C loadtest -j$(JOBS)
+
+demo: ## one year of New York's weather through the whole pipeline, on this machine
+	@.ci/deps build demo
+	@$(MAKE) all
+	@loadtest/demo/start.sh
+
+demo-stop: ## end exactly what `make demo` started
+	@loadtest/demo/stop.sh
+
+check: ## run every test; installs and starts what they need, leaves nothing running
+	@.ci/deps build demo check
+	@tests/check.sh
+
+bench: ## measure speed and memory on this machine, write build/bench.json
+	@.ci/deps build check
+	@$(MAKE) all
+	@loadtest/bench/bench.py
+
+bench-peers: ## the same, and the Flink job of the peers' kit in $PEERS_DIR
+	@.ci/deps build check
+	@$(MAKE) all
+	@loadtest/bench/bench.py --peers
+
+install: ## install extension and programs (honours PG_CONFIG, DESTDIR, PREFIX)
+	@$(MAKE) -C pg_extension install DESTDIR='$(DESTDIR)'
+	@$(MAKE) -C ingestor install DESTDIR='$(DESTDIR)'
+
+format: ## reformat the C sources
+	@.ci/sources c | xargs -r clang-format-14 -i
+
+lint: ## clang-format, clang-tidy, shellcheck, codespell, include directions
+	@.ci/lint
+
+clean: ## remove what was built (a running demo is left alone)
+	@for p in $(PROGRAMS); do if [ -f $$p/Makefile ]; then $(MAKE) -C $$p clean; fi; done
+	@rm -rf build
+
+.PHONY: all help deps demo demo-stop check bench bench-peers install format lint clean $(PROGRAMS)
