@@ -1,0 +1,51 @@
+/*
+ * failure.h - why one event could not become rows: data, not an exception
+ *
+ * Decode, transform and write all describe a wrong event the same way, so that the dead letter, the
+ * retry rules and the statistics need to know one structure only.
+ *
+ * Lifetime: everything is palloc'ed in the context that is current when the failure is made.
+ */
+#ifndef MR_FAILURE_H
+#define MR_FAILURE_H
+
+#include "postgres.h"
+
+typedef enum MrStage
+{
+	MR_STAGE_DECODE,    /* the bytes do not fit the fields */
+	MR_STAGE_TRANSFORM, /* the pipeline's query failed */
+	MR_STAGE_WRITE      /* the target refused the row */
+} MrStage;
+
+typedef struct MrFailure
+{
+	MrStage stage;
+	int sqlstate; /* as made by MAKE_SQLSTATE */
+	const char *message;
+	const char *detail; /* this and the rest: NULL when there is none */
+	const char *hint;
+	const char *constraint_name;
+	const char *column_name; /* for decode: the name of the field */
+} MrFailure;
+
+/* "decode", "transform" or "write", as stored in millrace.dead_letter.stage */
+extern const char *mr_stage_name(MrStage stage);
+
+/* Copies what matters of a caught error. */
+extern MrFailure *mr_failure_from_error(MrStage stage, const ErrorData *edata);
+
+extern MrFailure *mr_failure_make(MrStage stage, int sqlstate, const char *fmt, ...)
+	pg_attribute_printf(3, 4);
+
+/*
+ * True when a caught error says something about the event, false when the same event may well succeed
+ * later or elsewhere: cancel, shutdown, out of memory, disk full, deadlock, serialization, lock not
+ * available. The latter must be re-thrown by whoever caught it.
+ */
+extern bool mr_error_is_of_the_data(int sqlstate);
+
+/* Raises the failure as an ordinary error (SQL-callable functions only). */
+extern void mr_failure_raise(const MrFailure *failure) pg_attribute_noreturn();
+
+#endif

@@ -1,0 +1,56 @@
+/*
+ * fields.h - the typed columns a pipeline takes from the payload
+ *
+ * A field list is written as the COLUMNS of SQL's XMLTABLE and JSON_TABLE:
+ *
+ *     name type [ NOT NULL ] [ PATH '$.a."b c"[0]' ] [ DEFAULT constant ] , ...
+ *
+ * and read by PostgreSQL's own grammar, so that every type name PostgreSQL knows is known here.
+ * The path defaults to the key with the field's name. DEFAULT stands in for a missing key only: an
+ * explicit JSON null is SQL NULL.
+ */
+#ifndef MR_FIELDS_H
+#define MR_FIELDS_H
+
+#include "postgres.h"
+
+#define MR_FIELDS_MAX       1000 /* fields in a list: a row of them must fit a tuple */
+#define MR_FIELDS_MAX_STEPS 64   /* steps in a path */
+
+typedef struct MrPathStep
+{
+	const char *key; /* NULL: an array index */
+	int key_length;
+	int index;
+} MrPathStep;
+
+typedef struct MrField
+{
+	const char *name;
+	Oid type_id;
+	int32 typmod;
+	Oid collation;
+	int16 typlen;
+	bool typbyval;
+	bool not_null;
+	bool has_default;
+	bool default_is_null;
+	Datum default_value; /* of type_id, typmod applied; lives as long as the MrFields */
+	int step_count;      /* 0: the whole document */
+	MrPathStep *steps;
+} MrField;
+
+typedef struct MrFields
+{
+	int count;
+	MrField *fields;
+} MrFields;
+
+/*
+ * Parses a field list into the current memory context, resolving type names by the present
+ * search_path; NULL gives an empty list. Raises an error whose internal query is the text and whose
+ * internal position points into it.
+ */
+extern MrFields *mr_fields_parse(const char *text);
+
+#endif
