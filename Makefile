@@ -13,7 +13,7 @@ PROGRAMS = pg_extension ingestor loadtest
 all: $(PROGRAMS) ## build everything: the extension, the ingestor, the load tools
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-12s %s\n", $$1 == "all" ? "" : $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install the Debian packages that are missing (sudo when not root)
 	@.ci/deps build demo check

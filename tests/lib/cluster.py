@@ -1,0 +1,234 @@
+"""A PostgreSQL cluster of our own: private installation, private directory, a socket and no TCP port."""
+import os
+import signal
+import subprocess
+
+import psycopg2
+
+from . import paths
+from .process import Process, wait_gone
+from .wait import wait_for
+
+SETTINGS = {
+    "listen_addresses": "''",
+    "shared_preload_libraries": "'millrace'",
+    "max_connections": "200",
+    "max_worker_processes": "64",
+    "shared_buffers": "'256MB'",
+    "max_wal_size": "'2GB'",
+    "wal_level": "'replica'",
+    # a test kills processes, never the machine
+    "fsync": "off",
+    "log_line_prefix": "'%m [%p] %b %d '",
+    "log_checkpoints": "off",
+    "log_autovacuum_min_duration": "-1",
+    "millrace.restart_interval": "'200ms'",
+}
+
+_bin = None
+
+
+def bin_dir():
+    global _bin
+    if _bin is None:
+        _bin = paths.staged_postgres()
+    return _bin
+
+
+def _as_server(args):
+    """As root, servers run as user postgres; they die with us."""
+    if not paths.AS_ROOT:
+        return ["setpriv", "--pdeathsig", "QUIT", "--", *args]
+    return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups",
+            "--pdeathsig", "QUIT", "--", *args]
+
+
+def run_as_server(*args, **kwargs):
+    env = dict(os.environ, HOME=paths.run_dir(), PATH=bin_dir() + ":" + os.environ["PATH"])
+    result = subprocess.run(_as_server([os.path.join(bin_dir(), args[0]), *args[1:]]), cwd="/", env=env,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
+    if result.returncode != 0:
+        raise AssertionError(f"{' '.join(args)}: {result.stdout}")
+    return result.stdout
+
+
+class Cluster:
+    def __init__(self, name="pg", settings=None):
+        self.name = name
+        self.dir = paths.make_dir(name, 0o700)
+        self.data = os.path.join(self.dir, "data")
+        self.log = os.path.join(paths.run_dir(), f"{name}.log")
+        self.settings = dict(SETTINGS, **(settings or {}))
+        self.process = None
+
+    # -- life
+
+    def init(self):
+        template = os.path.join(paths.run_dir(), "pg-template")
+        if not os.path.exists(template):
+            paths.make_dir("pg-template", 0o700)
+            run_as_server("initdb", "-D", template, "-A", "trust", "-U", "postgres", "-E", "UTF8",
+                          "--locale=C.UTF-8", "--no-sync")
+        subprocess.run(["cp", "-a", template, self.data], check=True)
+        self.configure(self.settings)
+        return self
+
+    def clone_as_standby(self, primary):
+        """A hot standby of a running cluster."""
+        run_as_server("pg_basebackup", "-h", primary.dir, "-U", "postgres", "-D", self.data, "-R", "-X", "stream",
+                      "-c", "fast", "--no-sync")
+        self.configure(self.settings)
+        return self
+
+    def configure(self, settings):
+        self.settings.update(settings)
+        with open(os.path.join(self.data, "postgresql.auto.conf"), "a") as f:
+            f.writelines(f"{key} = {value}\n" for key, value in
+                         dict(self.settings, unix_socket_directories=f"'{self.dir}'").items())
+
+    def start(self, timeout=60):
+        self.process = Process(_as_server([os.path.join(bin_dir(), "postgres"), "-D", self.data]), self.log,
+                               cwd="/", stop_signal=signal.SIGINT, die_with_us=False)
+        try:
+            wait_for(lambda: self._ready() or not self.process.alive(), "server ready", timeout)
+        except AssertionError as e:
+            raise AssertionError(f"{e}; {self.process.tail()}")
+        if not self.process.alive():
+            raise AssertionError("the server died at its start; " + self.process.tail())
+        return self
+
+    def _ready(self):
+        try:
+            self.connect("postgres").close()
+            return True
+        except psycopg2.OperationalError:
+            return False
+
+    def stop(self, mode="fast"):
+        if self.process:
+            self.process.stop_signal = {"smart": signal.SIGTERM, "fast": signal.SIGINT,
+                                        "immediate": signal.SIGQUIT}[mode]
+            self.process.stop(60)
+
+    def kill_postmaster(self):
+        """kill -9 of the postmaster alone; waits until the backends have noticed and are gone."""
+        pids = self.backends()
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.popen.wait()
+        self.process._forget()
+        for pid in pids:
+            wait_gone(pid, 30)
+        try:
+            os.unlink(os.path.join(self.data, "postmaster.pid"))
+        except FileNotFoundError:
+            pass
+
+    def backends(self):
+        from .process import children
+        return children(self.process.pid)
+
+    def restart(self, mode="fast"):
+        self.stop(mode)
+        return self.start()
+
+    def promote(self):
+        run_as_server("pg_ctl", "-D", self.data, "promote", "-w")
+
+    def log_text(self, start=0):
+        with open(self.log, errors="replace") as f:
+            f.seek(start)
+            return f.read()
+
+    def log_position(self):
+        return os.path.getsize(self.log)
+
+    # -- SQL
+
+    def dsn(self, database, user="postgres"):
+        return f"host={self.dir} port=5432 dbname={database} user={user}"
+
+    def connect(self, database, user="postgres", autocommit=True):
+        connection = psycopg2.connect(self.dsn(database, user), connect_timeout=10)
+        connection.autocommit = autocommit
+        return connection
+
+    def create_database(self, name):
+        with Session(self.connect("postgres")) as s:
+            s.run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            s.run(f'CREATE DATABASE "{name}"')
+        return Database(self, name)
+
+    def psql(self, database, *args):
+        return run_as_server("psql", "-X", "-v", "ON_ERROR_STOP=1", "-h", self.dir, "-U", "postgres", "-d", database,
+                             *args)
+
+
+class Session:
+    """A connection with short ways to ask."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    @property
+    def pid(self):
+        return self.connection.get_backend_pid()
+
+    def run(self, sql, params=None):
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, params)
+            return cursor.fetchall() if cursor.description else cursor.rowcount
+
+    def value(self, sql, params=None):
+        rows = self.run(sql, params)
+        return rows[0][0] if rows else None
+
+    def close(self):
+        self.connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Database:
+    """A database of one test. Connects again by itself after the server was killed."""
+
+    def __init__(self, cluster, name):
+        self.cluster, self.name = cluster, name
+        self._session = None
+
+    def session(self, user="postgres", autocommit=True):
+        return Session(self.cluster.connect(self.name, user, autocommit))
+
+    def run(self, sql, params=None):
+        if self._session is None or self._session.connection.closed:
+            self._session = self.session()
+        try:
+            return self._session.run(sql, params)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError) as e:
+            if not self._session.connection.closed:
+                raise
+            raise ConnectionLost(str(e))
+
+    def value(self, sql, params=None):
+        rows = self.run(sql, params)
+        return rows[0][0] if rows else None
+
+    def dsn(self, user="postgres"):
+        return self.cluster.dsn(self.name, user)
+
+    def close(self):
+        if self._session:
+            self._session.close()
+            self._session = None
+
+    def drop(self):
+        self.close()
+        with Session(self.cluster.connect("postgres")) as s:
+            s.run(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+
+
+class ConnectionLost(Exception):
+    pass

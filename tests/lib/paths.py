@@ -1,0 +1,75 @@
+"""Where things are. As root the servers run as user postgres, who may not be able to reach the checkout:
+what they read and write is then under /var/tmp."""
+import atexit
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import zlib
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, "build")
+BIN = os.path.join(BUILD, "bin")
+AS_ROOT = os.geteuid() == 0
+
+_run_dir = None
+
+
+def server_user():
+    return pwd.getpwnam("postgres") if AS_ROOT else pwd.getpwuid(os.geteuid())
+
+
+def run_dir():
+    """A directory of this run, removed at the end (KEEP=1 keeps it); short, for the sake of sockets."""
+    global _run_dir
+    if _run_dir is None:
+        _run_dir = tempfile.mkdtemp(prefix="millrace-", dir="/var/tmp")
+        os.chmod(_run_dir, 0o755)
+        if os.environ.get("KEEP"):
+            print(f"logs and data: {_run_dir}")
+        else:
+            atexit.register(_remove, os.getpid())
+    return _run_dir
+
+
+def _remove(owner):
+    if os.getpid() == owner:
+        from .process import stop_all
+        stop_all()  # who still runs would write it anew
+        shutil.rmtree(_run_dir, ignore_errors=True)
+
+
+def make_dir(name, mode=0o755):
+    """A directory below run_dir() that belongs to the servers' user."""
+    path = os.path.join(run_dir(), name)
+    os.makedirs(path, exist_ok=True)
+    os.chmod(path, mode)
+    if AS_ROOT:
+        os.chown(path, server_user().pw_uid, server_user().pw_gid)
+    return path
+
+
+def _reachable_for_server(path):
+    if not AS_ROOT:
+        return True
+    return subprocess.run(["runuser", "-u", "postgres", "--", "test", "-x", path]).returncode == 0
+
+
+def staged_postgres():
+    """The bin directory of a private PostgreSQL with the extension under test."""
+    os.makedirs(BUILD, exist_ok=True)
+    if _reachable_for_server(BUILD):
+        dest = os.path.join(BUILD, "stage")
+    else:
+        dest = f"/var/tmp/millrace-stage-{zlib.crc32(ROOT.encode()):08x}"
+    script = os.path.join(ROOT, "tests/lib/stage-postgres.sh")
+    return subprocess.run([script, dest], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def program(name):
+    """One of our programs, built."""
+    path = os.path.join(BIN, name)
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{path} is not built: run make")
+    return path

@@ -1,0 +1,40 @@
+#!/bin/bash
+# stage-postgres.sh DIR: a private PostgreSQL installation in DIR with our extension in it, so that tests
+# and the demo neither need root nor write into the machine's PostgreSQL. Prints its bin directory.
+#
+# PostgreSQL finds its files relative to the directory of its own executable: the executables are copied,
+# everything else is a link to the machine's files, and our extension is installed over it (DESTDIR).
+set -euo pipefail
+dest=$1
+root=$(cd "$(dirname "$0")/../.." && pwd)
+pg_config=${PG_CONFIG:-pg_config}
+bin=$("$pg_config" --bindir)
+# Debian's /usr/bin/pg_config may belong to libpq-dev: the server's programs are where the server says
+share=$("$pg_config" --sharedir)
+lib=$("$pg_config" --pkglibdir)
+
+mkdir -p "$dest$bin" "$dest$share" "$dest$lib"
+for program in "$bin"/*; do
+	copy=$dest$bin/${program##*/}
+	[ "$copy" -nt "$program" ] || cp -f "$program" "$copy"
+done
+# link_all FROM TO: TO/x -> FROM/x; directories that we add files to are made for real
+link_all() {
+	local item
+	for item in "$1"/*; do
+		case ${item##*/} in
+			millrace*) ;; # the machine's own copy must not shadow the one under test
+			extension | bitcode)
+				mkdir -p "$2/${item##*/}"
+				[ "${item##*/}" = bitcode ] || link_all "$item" "$2/${item##*/}"
+				;;
+			*) [ -e "$2/${item##*/}" ] || ln -sf "$item" "$2/${item##*/}" ;;
+		esac
+	done
+}
+link_all "$share" "$dest$share"
+link_all "$lib" "$dest$lib"
+rm -f "$dest$share/extension/millrace"*
+make -s -C "$root/pg_extension" install DESTDIR="$dest" >&2
+chmod -R a+rX "$dest"
+echo "$dest$bin"
