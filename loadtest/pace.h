@@ -1,0 +1,20 @@
+/*
+ * pace.h: how far a pipeline has come, asked of its database, so that a producer does not outrun a broker
+ * that keeps little.
+ */
+#ifndef LOADTEST_PACE_H
+#define LOADTEST_PACE_H
+
+#include <stdint.h>
+
+#define PACE_PARTITIONS 128
+
+typedef struct Pace Pace;
+
+/* Ends the program when the database cannot be reached. */
+extern Pace *pace_open(const char *conninfo, const char *pipeline);
+/* Fills in the next offset each partition will read; 0 for those not known yet. */
+extern void pace_positions(Pace *pace, int64_t positions[PACE_PARTITIONS]);
+extern void pace_close(Pace *pace);
+
+#endif
