@@ -1,6 +1,9 @@
 -- The catalogue. Everything a pipeline is and where it stands; written by the verbs (40_verbs.sql) and by the
 -- workers in C (src/catalog.h knows the column numbers: change both together).
 
+-- every object below is named with its schema; operators are the system's own
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
 CREATE SCHEMA millrace;
 REVOKE ALL ON SCHEMA millrace FROM PUBLIC;
 GRANT USAGE ON SCHEMA millrace TO PUBLIC;

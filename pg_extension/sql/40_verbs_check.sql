@@ -1,0 +1,389 @@
+-- What the verbs ask of their arguments. Everything here runs as the extension's owner on behalf of `caller`,
+-- reads catalogues only and evaluates nothing of the caller's: a wrong argument is told by what was found,
+-- what is expected, and a hint that mends it.
+
+CREATE FUNCTION millrace._check_name(name text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF name !~ '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$' THEN
+    RAISE EXCEPTION 'pipeline name "%" is not valid', left(name, 100)
+      USING ERRCODE = 'invalid_name',
+            DETAIL = 'A name is 1 to 63 letters, digits, "_", "-" or "." and does not begin with "-" or ".".',
+            HINT = 'Choose a name such as "readings"; it becomes part of the Kafka consumer group and of metrics.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_name(text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_name(text) IS 'Internal: refuses a pipeline name that Kafka or metrics could not carry.';
+
+CREATE FUNCTION millrace._check_topic(topic text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF topic !~ '^[A-Za-z0-9._-]{1,249}$' OR topic IN ('.', '..') THEN
+    RAISE EXCEPTION 'topic "%" is not a valid Kafka topic name', left(topic, 300)
+      USING ERRCODE = 'invalid_name',
+            DETAIL = 'Kafka allows 1 to 249 letters, digits, ".", "_" and "-".',
+            HINT = 'A pipeline reads one topic; patterns are not supported, create a pipeline for each topic.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_topic(text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_topic(text) IS 'Internal: refuses what is not a Kafka topic name.';
+
+CREATE FUNCTION millrace._check_range(argument text, given bigint, low bigint, high bigint) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF given NOT BETWEEN low AND high THEN
+    RAISE EXCEPTION '% is %, expected % to %', argument, given, low, high
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('Pass %s => a number from %s to %s.', argument, low, high);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_range(text, bigint, bigint, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_range(text, bigint, bigint, bigint) IS 'Internal: refuses a number outside its bounds.';
+
+CREATE FUNCTION millrace._check_choice(argument text, given text, choices text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF given <> ALL (choices) THEN
+    RAISE EXCEPTION '% is "%", expected one of: %', argument, left(given, 100), array_to_string(choices, ', ')
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('Pass %s => ''%s''.', argument, array_to_string(choices, ''' or '''));
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_choice(text, text, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_choice(text, text, text[]) IS 'Internal: refuses a word that is not among the choices.';
+
+CREATE FUNCTION millrace._check_given(arguments text[], missing boolean[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  absent text := (SELECT string_agg(a.name, ', ')
+                  FROM unnest(arguments, missing) AS a (name, is_missing) WHERE a.is_missing);
+BEGIN
+  IF absent IS NOT NULL THEN
+    RAISE EXCEPTION 'argument must not be null: %', absent
+      USING ERRCODE = 'null_value_not_allowed',
+            HINT = 'Give the argument a value, or leave it out where it has a default.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_given(text[], boolean[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_given(text[], boolean[]) IS 'Internal: refuses NULL where a value is needed.';
+
+-- 'earliest', 'latest', or a time as ISO 8601 in UTC.
+CREATE FUNCTION millrace._start_at(start_at text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  at timestamptz;
+BEGIN
+  IF start_at IN ('earliest', 'latest') THEN
+    RETURN start_at;
+  END IF;
+  BEGIN
+    at := start_at::timestamptz;
+  EXCEPTION WHEN data_exception THEN
+    NULL;
+  END;
+  IF at IS NULL OR NOT isfinite(at) OR at < 'epoch' THEN
+    RAISE EXCEPTION 'start_at is "%", expected earliest, latest or a time since 1970', left(start_at, 100)
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass start_at => ''earliest'', ''latest'' or a time such as ''2026-01-31 12:00:00+00''.';
+  END IF;
+  RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+END $$;
+REVOKE ALL ON FUNCTION millrace._start_at(text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._start_at(text) IS 'Internal: checks start_at and gives a time its one spelling.';
+
+CREATE FUNCTION millrace._timeout_ms(statement_timeout interval) RETURNS integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  ms numeric := extract(epoch FROM statement_timeout) * 1000;
+BEGIN
+  IF ms NOT BETWEEN 0 AND 2147483647 OR (ms > 0 AND ms < 1) THEN
+    RAISE EXCEPTION 'statement_timeout is %, expected 1 ms to 24 days, or 0 for none', statement_timeout
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass statement_timeout => ''60 s'', for example.';
+  END IF;
+  RETURN ms::integer;
+END $$;
+REVOKE ALL ON FUNCTION millrace._timeout_ms(interval) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._timeout_ms(interval) IS 'Internal: a statement timeout in milliseconds.';
+
+-- A worker is a session of the owner's: the owner must be able to have one.
+CREATE FUNCTION millrace._check_owner(owner regrole, allow_superuser boolean) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  r pg_roles;
+BEGIN
+  SELECT * INTO r FROM pg_roles WHERE oid = owner;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'role with OID % does not exist', owner::oid
+      USING ERRCODE = 'undefined_object',
+            HINT = 'A superuser can give the pipeline a new owner: SELECT millrace.alter_pipeline(…, owner => …).';
+  END IF;
+  IF r.rolsuper AND NOT coalesce(allow_superuser, false) THEN
+    RAISE EXCEPTION 'role "%" is a superuser and should not own a pipeline', r.rolname
+      USING ERRCODE = 'insufficient_privilege',
+            DETAIL = 'The transform, and every trigger and default it reaches, would run with all rights.',
+            HINT = 'Create the pipeline as an ordinary role (SET ROLE …), or pass allow_superuser => true.';
+  END IF;
+  IF NOT r.rolcanlogin AND current_setting('server_version_num')::integer < 170000 THEN
+    RAISE EXCEPTION 'role "%" cannot log in and so cannot own a pipeline', r.rolname
+      USING ERRCODE = 'insufficient_privilege',
+            DETAIL = 'A worker runs in a session of the pipeline''s owner; this server starts one only for roles with LOGIN.',
+            HINT = format('Run: ALTER ROLE %I LOGIN; (without a password nobody else can use it).', r.rolname);
+  END IF;
+  IF NOT has_database_privilege(owner, current_database(), 'CONNECT') THEN
+    RAISE EXCEPTION 'role "%" has no CONNECT privilege on database "%"', r.rolname, current_database()
+      USING ERRCODE = 'insufficient_privilege',
+            DETAIL = 'A worker runs in a session of the pipeline''s owner.',
+            HINT = format('Run: GRANT CONNECT ON DATABASE %I TO %I;', current_database(), r.rolname);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_owner(regrole, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_owner(regrole, boolean) IS 'Internal: refuses a role that no worker could run as.';
+
+CREATE FUNCTION millrace._check_target(owner regrole, target regclass, on_conflict text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  c       pg_class;
+  schema  name;
+  needed  text;
+  reason  text;
+BEGIN
+  SELECT * INTO c FROM pg_class WHERE oid = target;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'target with OID % does not exist', target::oid
+      USING ERRCODE = 'undefined_table', HINT = 'Create the target table first.';
+  END IF;
+  schema := c.relnamespace::regnamespace::name;
+  reason := CASE
+    WHEN c.relkind = 'f' THEN 'It is a foreign table: a commit here does not cover what is written elsewhere.'
+    WHEN c.relkind IN ('v', 'm') THEN 'It is a view.'
+    WHEN c.relkind NOT IN ('r', 'p') THEN 'It is not a table.'
+    WHEN c.relpersistence = 't' THEN 'It is a temporary table: the workers'' sessions do not see it.'
+    WHEN schema = 'millrace' THEN 'It belongs to millrace itself.'
+    WHEN schema IN ('pg_catalog', 'information_schema', 'pg_toast') THEN 'It is a system catalogue.'
+    WHEN EXISTS (SELECT FROM pg_partition_tree(target) AS t JOIN pg_class AS p ON p.oid = t.relid
+                 WHERE p.relkind = 'f')
+      THEN 'One of its partitions is a foreign table: a commit here does not cover what is written elsewhere.'
+  END;
+  IF reason IS NOT NULL THEN
+    RAISE EXCEPTION '"%" cannot be the target of a pipeline', target
+      USING ERRCODE = 'wrong_object_type', DETAIL = reason,
+            HINT = 'Name an ordinary or partitioned table of this database.';
+  END IF;
+  IF NOT has_schema_privilege(owner, c.relnamespace, 'USAGE') THEN
+    RAISE EXCEPTION 'role "%" has no USAGE privilege on schema "%"', owner, schema
+      USING ERRCODE = 'insufficient_privilege',
+            HINT = format('Run: GRANT USAGE ON SCHEMA %I TO %s;', schema, owner);
+  END IF;
+  FOREACH needed IN ARRAY CASE WHEN on_conflict = 'update' THEN ARRAY['INSERT', 'UPDATE', 'SELECT']
+                               WHEN on_conflict = 'ignore' THEN ARRAY['INSERT', 'SELECT']
+                               ELSE ARRAY['INSERT'] END
+  LOOP
+    IF NOT has_any_column_privilege(owner, target, needed) THEN
+      RAISE EXCEPTION 'role "%" has no % privilege on table "%"', owner, needed, target
+        USING ERRCODE = 'insufficient_privilege',
+              DETAIL = format('The pipeline writes its target as this role, with on_conflict "%s".', on_conflict),
+              HINT = format('Run: GRANT %s ON %s TO %s;', needed, target, owner);
+    END IF;
+  END LOOP;
+  IF c.relpersistence = 'u' THEN
+    RAISE WARNING 'target "%" is unlogged', target
+      USING DETAIL = 'A crash of the server empties it, but not the pipeline''s positions: the rows do not come again.',
+            HINT = format('Run: ALTER TABLE %s SET LOGGED; or rewind the pipeline after a crash.', target);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_target(regrole, regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_target(regrole, regclass, text) IS 'Internal: refuses a target no pipeline can write exactly once, or its owner not at all.';
+
+CREATE FUNCTION millrace._target_columns(target regclass) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+  FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped;
+$$;
+REVOKE ALL ON FUNCTION millrace._target_columns(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._target_columns(regclass) IS 'Internal: a table''s columns, for hints.';
+
+-- Column lists (sorted, as an array each) that a conflict can be judged by.
+CREATE FUNCTION millrace._unique_keys(target regclass) RETURNS SETOF text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT DISTINCT (SELECT array_agg(a.attname::text ORDER BY a.attname)
+                   FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS k (attnum)
+                   JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum)
+  FROM pg_index AS i
+  WHERE i.indrelid = target AND i.indisunique AND i.indisvalid AND i.indimmediate
+        AND i.indpred IS NULL AND i.indexprs IS NULL;
+$$;
+REVOKE ALL ON FUNCTION millrace._unique_keys(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._unique_keys(regclass) IS 'Internal: the keys ON CONFLICT can use on a table.';
+
+CREATE FUNCTION millrace._has_order(type oid) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  WITH RECURSIVE base AS (
+    SELECT t.oid, t.typtype, t.typcategory, t.typbasetype FROM pg_type AS t WHERE t.oid = type
+    UNION ALL
+    SELECT t.oid, t.typtype, t.typcategory, t.typbasetype
+    FROM base JOIN pg_type AS t ON t.oid = base.typbasetype WHERE base.typtype = 'd'
+  )
+  SELECT EXISTS (
+    SELECT FROM base AS b, pg_opclass AS o JOIN pg_am AS m ON m.oid = o.opcmethod AND m.amname = 'btree'
+    WHERE b.typtype <> 'd' AND o.opcdefault
+          AND (o.opcintype = b.oid
+               OR o.opcintype = CASE WHEN b.typcategory = 'A' THEN 'anyarray'::regtype
+                                     WHEN b.typtype = 'e' THEN 'anyenum'::regtype
+                                     WHEN b.typtype = 'r' THEN 'anyrange'::regtype
+                                     WHEN b.typtype = 'm' THEN 'anymultirange'::regtype END::oid
+               OR EXISTS (SELECT FROM pg_cast AS c WHERE c.castsource = b.oid AND c.casttarget = o.opcintype
+                          AND c.castmethod = 'b' AND c.castcontext = 'i')));
+$$;
+REVOKE ALL ON FUNCTION millrace._has_order(oid) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._has_order(oid) IS 'Internal: whether values of a type can be told older from newer.';
+
+CREATE FUNCTION millrace._check_conflict(d millrace.pipeline_version) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  wrong  text;
+  newer  pg_attribute;
+  keys   text := (SELECT string_agg(format('{%s}', array_to_string(k, ', ')), ', ' ORDER BY k)
+                  FROM millrace._unique_keys(d.target) AS k);
+BEGIN
+  IF d.on_conflict = 'error' AND d.conflict_key IS NOT NULL THEN
+    RAISE EXCEPTION 'conflict_key is given, but on_conflict is "error"'
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Leave conflict_key out, or pass on_conflict => ''ignore'' or ''update''.';
+  END IF;
+  IF d.on_conflict = 'update' AND d.conflict_key IS NULL THEN
+    RAISE EXCEPTION 'on_conflict "update" needs a conflict_key'
+      USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = format('Unique keys of "%s": %s.', d.target, coalesce(keys, 'none')),
+            HINT = 'Pass conflict_key => ARRAY[''column'', …], the columns of a unique index of the target.';
+  END IF;
+  IF d.newer_by IS NOT NULL AND d.on_conflict <> 'update' THEN
+    RAISE EXCEPTION 'newer_by is given, but on_conflict is "%"', d.on_conflict
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Leave newer_by out, or pass on_conflict => ''update''.';
+  END IF;
+
+  SELECT k INTO wrong FROM unnest(d.conflict_key) AS k
+  WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = d.target AND a.attname = k
+                    AND a.attnum > 0 AND NOT a.attisdropped) OR k IS NULL
+  LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'conflict_key names column "%", which table "%" does not have', wrong, d.target
+      USING ERRCODE = 'undefined_column',
+            HINT = format('Columns of the table: %s.', millrace._target_columns(d.target));
+  END IF;
+  IF d.conflict_key IS NOT NULL
+     AND NOT EXISTS (SELECT FROM millrace._unique_keys(d.target) AS k
+                     WHERE k = (SELECT array_agg(c ORDER BY c::name) FROM unnest(d.conflict_key) AS c))
+  THEN
+    RAISE EXCEPTION 'conflict_key {%} matches no unique index of table "%"',
+                    array_to_string(d.conflict_key, ', '), d.target
+      USING ERRCODE = 'invalid_column_reference',
+            DETAIL = format('Unique keys of the table: %s. Partial, deferrable and expression indexes do not count.',
+                            coalesce(keys, 'none')),
+            HINT = format('Pass one of these, or run: CREATE UNIQUE INDEX ON %s (%s);', d.target,
+                          (SELECT string_agg(quote_ident(c), ', ') FROM unnest(d.conflict_key) AS c));
+  END IF;
+
+  IF d.newer_by IS NOT NULL THEN
+    SELECT * INTO newer FROM pg_attribute AS a
+    WHERE a.attrelid = d.target AND a.attname = d.newer_by AND a.attnum > 0 AND NOT a.attisdropped;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'newer_by names column "%", which table "%" does not have', d.newer_by, d.target
+        USING ERRCODE = 'undefined_column',
+              HINT = format('Columns of the table: %s.', millrace._target_columns(d.target));
+    ELSIF d.newer_by = ANY (d.conflict_key) THEN
+      RAISE EXCEPTION 'newer_by column "%" is part of conflict_key', d.newer_by
+        USING ERRCODE = 'invalid_parameter_value',
+              DETAIL = 'Within one key it is always equal and cannot tell the newer row.',
+              HINT = 'Name a column that grows with each change of a row, such as its event time or version.';
+    ELSIF NOT millrace._has_order(newer.atttypid) THEN
+      RAISE EXCEPTION 'newer_by column "%" is of type %, which has no ordering',
+                      d.newer_by, format_type(newer.atttypid, newer.atttypmod)
+        USING ERRCODE = 'datatype_mismatch',
+              HINT = 'Name a column whose type has a btree operator class, such as timestamptz or bigint.';
+    END IF;
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_conflict(millrace.pipeline_version) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_conflict(millrace.pipeline_version) IS 'Internal: on_conflict, conflict_key and newer_by against the target.';
+
+-- What can be judged without the target.
+CREATE FUNCTION millrace._check_settings(workers integer, on_conflict text, tombstone text, batch_rows integer,
+                                         rows_per_event integer) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM millrace._check_range('workers', workers, 1, 64);
+  PERFORM millrace._check_choice('on_conflict', on_conflict, ARRAY['error', 'ignore', 'update']);
+  PERFORM millrace._check_choice('tombstone', tombstone, ARRAY['dead_letter', 'skip', 'delete']);
+  PERFORM millrace._check_range('batch_rows', batch_rows, 1, 1000000);
+  PERFORM millrace._check_range('rows_per_event', rows_per_event, 1, 100000000);
+  IF tombstone = 'delete' THEN
+    RAISE EXCEPTION 'tombstone "delete" is not supported yet'
+      USING ERRCODE = 'feature_not_supported',
+            HINT = 'Pass tombstone => ''skip'' or ''dead_letter''.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_settings(integer, text, text, integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_settings(integer, text, text, integer, integer) IS 'Internal: bounds and choices of a definition.';
+
+-- A whole definition, as `owner` would run it.
+CREATE FUNCTION millrace._check_version(owner regrole, d millrace.pipeline_version) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM millrace._check_target(owner, d.target, d.on_conflict);
+  PERFORM millrace._check_conflict(d);
+  PERFORM millrace._check_definition(owner, d.fields, d.transform, d.target, d.on_conflict, d.conflict_key,
+                                     d.newer_by, d.search_path);
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_version(regrole, millrace.pipeline_version) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_version(regrole, millrace.pipeline_version) IS 'Internal: checks a pipeline''s whole definition.';
+
+CREATE FUNCTION millrace._instance() RETURNS uuid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT i.id FROM millrace.instance AS i;
+$$;
+REVOKE ALL ON FUNCTION millrace._instance() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._instance() IS 'Internal: who this installation is.';
+
+-- The pipeline, locked against its workers and other verbs until the end of the transaction: whoever has this
+-- row knows that no batch is in flight. `foreign_too` is for the verbs that work on a restored stranger.
+CREATE FUNCTION millrace._lock_owned(caller regrole, name text, foreign_too boolean DEFAULT false)
+RETURNS millrace.pipeline
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['name'], ARRAY[name IS NULL]);
+  -- an older snapshot would show positions from before the lock
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'pipelines cannot be changed in a % transaction', current_setting('transaction_isolation')
+      USING ERRCODE = 'active_sql_transaction',
+            HINT = 'Run: BEGIN ISOLATION LEVEL READ COMMITTED;';
+  END IF;
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.name = _lock_owned.name;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'pipeline "%" does not exist', name
+      USING ERRCODE = 'undefined_object', HINT = 'SELECT name FROM millrace.pipelines; lists the pipelines.';
+  END IF;
+  IF NOT pg_has_role(caller, p.owner::oid, 'USAGE') THEN
+    RAISE EXCEPTION 'must be owner of pipeline "%"', name
+      USING ERRCODE = 'insufficient_privilege',
+            DETAIL = format('It belongs to "%s", and "%s" is not a member of that role.', p.owner, caller),
+            HINT = format('Run it as the owner (SET ROLE %s), or ask to become a member.', p.owner);
+  END IF;
+  IF p.instance <> millrace._instance() AND NOT foreign_too THEN
+    RAISE EXCEPTION 'pipeline "%" belongs to another installation', name
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = 'It came here in a dump or a copy of another database, where it may still be running.',
+            HINT = format('To run it here, and no longer there: SELECT millrace.adopt(%L);', name);
+  END IF;
+  PERFORM millrace._lock_pipeline(p.id);
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'pipeline "%" was dropped meanwhile', name USING ERRCODE = 'undefined_object';
+  END IF;
+  RETURN p;
+END $$;
+REVOKE ALL ON FUNCTION millrace._lock_owned(regrole, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_owned(regrole, text, boolean) IS 'Internal: finds and locks a pipeline the caller may change.';

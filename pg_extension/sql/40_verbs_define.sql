@@ -1,0 +1,230 @@
+-- create_pipeline, alter_pipeline, drop_pipeline. Each verb is two functions: the public one is C (mr_verb), takes
+-- the calling role and hands it, with the arguments, to the one of the same name behind an underscore, which runs
+-- as the extension's owner. So nobody needs rights on the catalogue, and the caller's rights are what is checked.
+
+CREATE FUNCTION millrace._create_pipeline(
+  caller regrole, name text, topic text, transform text, target regclass, fields text, start_at text,
+  on_conflict text, conflict_key text[], newer_by text, tombstone text, workers integer, batch_rows integer,
+  rows_per_event integer, statement_timeout interval, paused boolean, allow_superuser boolean, search_path text)
+RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  d  millrace.pipeline_version;
+  id integer;
+BEGIN
+  PERFORM millrace._check_given(
+    ARRAY['name', 'topic', 'transform', 'target', 'start_at', 'on_conflict', 'workers', 'batch_rows',
+          'rows_per_event', 'statement_timeout', 'paused', 'allow_superuser', 'search_path'],
+    ARRAY[name IS NULL, topic IS NULL, transform IS NULL, target IS NULL, start_at IS NULL, on_conflict IS NULL,
+          workers IS NULL, batch_rows IS NULL, rows_per_event IS NULL, statement_timeout IS NULL, paused IS NULL,
+          allow_superuser IS NULL, search_path IS NULL]);
+  IF getdatabaseencoding() <> 'UTF8' THEN
+    RAISE EXCEPTION 'encoding of database "%" is %, expected UTF8', current_database(), getdatabaseencoding()
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = 'JSON events are UTF-8, and are read without a conversion.',
+            HINT = 'Create a database: CREATE DATABASE … ENCODING ''UTF8'' TEMPLATE template0;';
+  END IF;
+  PERFORM millrace._check_name(name);
+  IF EXISTS (SELECT FROM millrace.pipeline AS p WHERE p.name = _create_pipeline.name) THEN
+    RAISE EXCEPTION 'pipeline "%" already exists', name
+      USING ERRCODE = 'duplicate_object',
+            HINT = format('Change it by millrace.alter_pipeline(%1$L, …), or drop it by millrace.drop_pipeline(%1$L).', name);
+  END IF;
+  PERFORM millrace._check_topic(topic);
+  tombstone := coalesce(tombstone, CASE on_conflict WHEN 'update' THEN 'skip' ELSE 'dead_letter' END);
+  PERFORM millrace._check_settings(workers, on_conflict, tombstone, batch_rows, rows_per_event);
+  PERFORM millrace._check_owner(caller, allow_superuser);
+
+  INSERT INTO millrace.pipeline AS p (name, instance, owner, topic, start_at, workers, state, version)
+  VALUES (name, millrace._instance(), caller, topic, millrace._start_at(start_at), workers,
+          CASE WHEN paused THEN 'paused' ELSE 'running' END, 1)
+  RETURNING p.id INTO id;
+  INSERT INTO millrace.pipeline_version AS v
+    (pipeline_id, version, fields, transform, target, on_conflict, conflict_key, newer_by, tombstone,
+     batch_rows, rows_per_event, statement_timeout, search_path, created_by)
+  VALUES
+    (id, 1, nullif(btrim(fields), ''), transform, target, on_conflict, nullif(conflict_key, '{}'), nullif(newer_by, ''),
+     tombstone, batch_rows, rows_per_event, millrace._timeout_ms(statement_timeout), search_path, caller)
+  RETURNING v.* INTO d;
+  PERFORM millrace._check_version(caller, d);
+
+  IF NOT millrace._preloaded() THEN
+    RAISE WARNING 'pipeline "%" is created, but nothing runs it: millrace is not preloaded', name
+      USING HINT = 'Add millrace to shared_preload_libraries in postgresql.conf and restart the server.';
+  END IF;
+  PERFORM millrace._wake();
+  RETURN id;
+END $$;
+REVOKE ALL ON FUNCTION millrace._create_pipeline(regrole, text, text, text, regclass, text, text, text, text[], text,
+  text, integer, integer, integer, interval, boolean, boolean, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._create_pipeline(regrole, text, text, text, regclass, text, text, text, text[], text,
+  text, integer, integer, integer, interval, boolean, boolean, text) IS 'Internal: create_pipeline for a role.';
+
+-- search_path: a default is computed in the caller's session, before this function pins its own.
+CREATE FUNCTION millrace.create_pipeline(
+  name              text,
+  topic             text,
+  transform         text,
+  target            regclass,
+  fields            text     DEFAULT NULL,
+  start_at          text     DEFAULT 'earliest',
+  on_conflict       text     DEFAULT 'error',
+  conflict_key      text[]   DEFAULT NULL,
+  newer_by          text     DEFAULT NULL,
+  tombstone         text     DEFAULT NULL,
+  workers           integer  DEFAULT 1,
+  batch_rows        integer  DEFAULT 5000,
+  rows_per_event    integer  DEFAULT 10000,
+  statement_timeout interval DEFAULT '60 s',
+  paused            boolean  DEFAULT false,
+  allow_superuser   boolean  DEFAULT false,
+  search_path       text     DEFAULT pg_catalog.current_setting('search_path'))
+RETURNS integer
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.create_pipeline(text, text, text, regclass, text, text, text, text[], text, text, integer,
+  integer, integer, interval, boolean, boolean, text) IS
+'Creates a pipeline, owned by the caller, that writes what `transform` makes of the events of Kafka topic `topic` into `target`.
+In: name; topic; transform: one SELECT over the relation event, its output columns named as columns of the target; target: an ordinary or partitioned table; fields: columns to read from the JSON payload, e.g. ''id bigint NOT NULL, station text PATH ''''$.source'''' ''; start_at: earliest, latest or a time, for the first start; on_conflict: error, ignore or update, with conflict_key (the columns of a unique index) and newer_by (keep the row with the greater value of this column); tombstone (null payload): dead_letter or skip, by default skip for on_conflict update; workers: how many work in parallel; batch_rows: most events in one commit; rows_per_event: most rows one event may give; statement_timeout: for each statement over a batch, 0 for none; paused: true to resume() it later; allow_superuser: true to let a superuser own it; search_path: for the transform, by default the session''s.
+Out: id of the pipeline.
+Errors: each wrong argument, with a hint; the position of a mistake in fields or transform; duplicate_object when the name is taken; insufficient_privilege when the caller cannot write the target, log in or connect.';
+
+CREATE FUNCTION millrace._alter_pipeline(
+  caller regrole, name text, transform text, target regclass, fields text, on_conflict text, conflict_key text[],
+  newer_by text, tombstone text, workers integer, batch_rows integer, rows_per_event integer,
+  statement_timeout interval, search_path text, owner regrole, allow_superuser boolean)
+RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p   millrace.pipeline := millrace._lock_owned(caller, name);
+  old millrace.pipeline_version;
+  d   millrace.pipeline_version;
+  changed boolean := num_nonnulls(transform, target, fields, on_conflict, conflict_key, newer_by, tombstone, batch_rows,
+                                  rows_per_event, statement_timeout, search_path) > 0;
+BEGIN
+  IF NOT changed AND owner IS NULL AND workers IS NULL THEN
+    RAISE EXCEPTION 'nothing to change in pipeline "%"', name
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('Name what to change: SELECT millrace.alter_pipeline(%L, batch_rows => 1000);', name);
+  END IF;
+  SELECT * INTO STRICT old FROM millrace.pipeline_version AS v WHERE v.pipeline_id = p.id AND v.version = p.version;
+  IF owner IS NOT NULL AND NOT pg_has_role(caller, owner::oid, 'USAGE') THEN
+    RAISE EXCEPTION 'must be member of role "%" to make it the owner', owner
+      USING ERRCODE = 'insufficient_privilege',
+            HINT = format('Ask a superuser, or: GRANT %s TO %s;', owner, caller);
+  END IF;
+  owner := coalesce(owner, p.owner);
+  workers := coalesce(workers, p.workers);
+  on_conflict := coalesce(on_conflict, old.on_conflict);
+  PERFORM millrace._check_settings(workers, on_conflict, coalesce(tombstone, old.tombstone),
+                                   coalesce(batch_rows, old.batch_rows), coalesce(rows_per_event, old.rows_per_event));
+  -- a superuser who owns it already was allowed when it was created
+  PERFORM millrace._check_owner(owner, allow_superuser OR owner = p.owner);
+  IF changed THEN
+    INSERT INTO millrace.pipeline_version AS v
+      (pipeline_id, version, fields, transform, target, on_conflict, conflict_key, newer_by, tombstone,
+       batch_rows, rows_per_event, statement_timeout, search_path, created_by)
+    VALUES
+      (p.id, old.version + 1, nullif(btrim(coalesce(fields, old.fields)), ''), coalesce(transform, old.transform),
+       coalesce(target, old.target), on_conflict,
+       -- what the new on_conflict has no use for goes with the old one, unless asked for by name (an error then)
+       nullif(coalesce(conflict_key, CASE WHEN on_conflict <> 'error' THEN old.conflict_key END), '{}'),
+       nullif(coalesce(newer_by, CASE WHEN on_conflict = 'update' THEN old.newer_by END), ''),
+       coalesce(tombstone, old.tombstone), coalesce(batch_rows, old.batch_rows),
+       coalesce(rows_per_event, old.rows_per_event),
+       coalesce(millrace._timeout_ms(statement_timeout), old.statement_timeout),
+       coalesce(search_path, old.search_path), caller)
+    RETURNING v.* INTO d;
+  ELSE
+    d := old;
+  END IF;
+  PERFORM millrace._check_version(owner, d);
+  UPDATE millrace.pipeline AS c SET owner = _alter_pipeline.owner, workers = _alter_pipeline.workers, version = d.version
+  WHERE c.id = p.id;
+  PERFORM millrace._wake();
+  RETURN d.version;
+END $$;
+REVOKE ALL ON FUNCTION millrace._alter_pipeline(regrole, text, text, regclass, text, text, text[], text, text, integer,
+  integer, integer, interval, text, regrole, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._alter_pipeline(regrole, text, text, regclass, text, text, text[], text, text, integer,
+  integer, integer, interval, text, regrole, boolean) IS 'Internal: alter_pipeline for a role.';
+
+CREATE FUNCTION millrace.alter_pipeline(
+  name              text,
+  transform         text     DEFAULT NULL,
+  target            regclass DEFAULT NULL,
+  fields            text     DEFAULT NULL,
+  on_conflict       text     DEFAULT NULL,
+  conflict_key      text[]   DEFAULT NULL,
+  newer_by          text     DEFAULT NULL,
+  tombstone         text     DEFAULT NULL,
+  workers           integer  DEFAULT NULL,
+  batch_rows        integer  DEFAULT NULL,
+  rows_per_event    integer  DEFAULT NULL,
+  statement_timeout interval DEFAULT NULL,
+  search_path       text     DEFAULT NULL,
+  owner             regrole  DEFAULT NULL,
+  allow_superuser   boolean  DEFAULT false)
+RETURNS integer
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.alter_pipeline(text, text, regclass, text, text, text[], text, text, integer, integer,
+  integer, interval, text, regrole, boolean) IS
+'Changes a pipeline; returns when the batch in flight has ended, and the next batch takes the change up. Topic and start are fixed: drop and create for another topic.
+In: name, and what to change, as in create_pipeline; NULL leaves a thing as it is, '''' or ''{}'' takes fields, conflict_key or newer_by away; owner: the new owner, a role the caller is a member of.
+Out: the version now in force; a change of owner or workers alone makes no new one.
+Errors: as create_pipeline; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
+
+CREATE FUNCTION millrace._drop_pipeline(caller regrole, name text, discard_dead_letters boolean) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline := millrace._lock_owned(caller, name, foreign_too => true);
+BEGIN
+  IF NOT coalesce(discard_dead_letters, false)
+     AND EXISTS (SELECT FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id)
+  THEN
+    RAISE EXCEPTION 'pipeline "%" still has dead letters', name
+      USING ERRCODE = 'dependent_objects_still_exist',
+            DETAIL = 'They are the only copy of these events once Kafka''s retention has passed them.',
+            HINT = format('Look at millrace.dead_letters; then: SELECT millrace.drop_pipeline(%L, discard_dead_letters => true);', name);
+  END IF;
+  PERFORM millrace._drop_lanes(p.id);
+  DELETE FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id;
+  DELETE FROM millrace.watermark AS w WHERE w.pipeline_id = p.id;
+  DELETE FROM millrace.position_change AS c WHERE c.pipeline_id = p.id;
+  DELETE FROM millrace.progress AS g WHERE g.pipeline_id = p.id;
+  DELETE FROM millrace.partition AS t WHERE t.pipeline_id = p.id;
+  DELETE FROM millrace.pipeline_version AS v WHERE v.pipeline_id = p.id;
+  DELETE FROM millrace.pipeline AS c WHERE c.id = p.id;
+  PERFORM millrace._wake();
+END $$;
+REVOKE ALL ON FUNCTION millrace._drop_pipeline(regrole, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._drop_pipeline(regrole, text, boolean) IS 'Internal: drop_pipeline for a role.';
+
+CREATE FUNCTION millrace.drop_pipeline(name text, discard_dead_letters boolean DEFAULT false) RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.drop_pipeline(text, boolean) IS
+'Drops a pipeline, its positions and its staged events; returns when the batch in flight has ended. The target stays.
+In: name; discard_dead_letters: true to drop its dead letters too.
+Out: nothing.
+Errors: undefined_object for an unknown pipeline; dependent_objects_still_exist while it has dead letters; insufficient_privilege unless the caller is the owner or a member of it.';
+
+-- Segments are members of the extension made at run time, so they leave it before they can be dropped.
+CREATE FUNCTION millrace._drop_lanes(pipeline_id integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  segment regclass;
+BEGIN
+  FOR segment IN
+    SELECT c.oid FROM millrace.segment AS s
+    JOIN millrace.lane AS l ON l.id = s.lane_id
+    JOIN pg_class AS c ON c.oid = s.relation AND c.relnamespace = 'millrace'::regnamespace
+    WHERE l.pipeline_id = _drop_lanes.pipeline_id ORDER BY s.lane_id, s.number
+  LOOP
+    EXECUTE format('ALTER EXTENSION millrace DROP TABLE %s', segment);
+    EXECUTE format('DROP TABLE %s', segment);
+  END LOOP;
+  DELETE FROM millrace.segment AS s USING millrace.lane AS l
+  WHERE l.id = s.lane_id AND l.pipeline_id = _drop_lanes.pipeline_id;
+  DELETE FROM millrace.lane AS l WHERE l.pipeline_id = _drop_lanes.pipeline_id;
+END $$;
+REVOKE ALL ON FUNCTION millrace._drop_lanes(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._drop_lanes(integer) IS 'Internal: drops the staging tables of a pipeline.';

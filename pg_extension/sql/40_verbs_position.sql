@@ -1,0 +1,257 @@
+-- pause, resume, rewind, skip_to, adopt: whether a pipeline runs, and where. A position moves only here and in the
+-- workers' settling: under the locks, with a new epoch, so that whatever is staged of the old one counts for nothing.
+
+-- Caller holds the partition's lock.
+CREATE FUNCTION millrace._progress(pipeline_id integer, partition integer) RETURNS millrace.progress
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  g millrace.progress;
+BEGIN
+  SELECT * INTO g FROM millrace.progress AS r
+  WHERE r.pipeline_id = _progress.pipeline_id AND r.partition = _progress.partition
+  ORDER BY r.seq DESC LIMIT 1 FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'partition % of pipeline with id % has no position', partition, pipeline_id
+      USING ERRCODE = 'MR003', HINT = 'Its rows in millrace.progress are gone; drop the pipeline and create it again.';
+  END IF;
+  RETURN g;
+END $$;
+REVOKE ALL ON FUNCTION millrace._progress(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._progress(integer, integer) IS 'Internal: where a partition stands, with its counters.';
+
+-- Appends the new position with the same counters. The identity of the message before it is not known.
+CREATE FUNCTION millrace._set_position(present millrace.progress, next_offset bigint, verb text, by text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  INSERT INTO millrace.progress
+    (pipeline_id, partition, seq, next_offset, last_offset, last_ts, last_crc,
+     events, written, filtered, superseded, skipped, dead, rows, bytes, settled_at)
+  VALUES
+    (present.pipeline_id, present.partition, present.seq + 1, next_offset, NULL, NULL, NULL,
+     present.events, present.written, present.filtered, present.superseded, present.skipped, present.dead,
+     present.rows, present.bytes, clock_timestamp());
+  INSERT INTO millrace.position_change (pipeline_id, partition, verb, from_offset, to_offset, by)
+  VALUES (present.pipeline_id, present.partition, verb, present.next_offset, next_offset, by);
+$$;
+REVOKE ALL ON FUNCTION millrace._set_position(millrace.progress, bigint, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._set_position(millrace.progress, bigint, text, text) IS 'Internal: moves a position and records it.';
+
+-- Whatever is staged of the partition is void from here on; the ingestor notices and asks for a new assignment.
+CREATE FUNCTION millrace._restart_partition(pipeline_id integer, partition integer, seek_ts bigint) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE millrace.partition AS t
+  SET epoch = millrace._random_epoch(), lane = NULL, state = 'active', error = NULL, hint = NULL,
+      seek_ts = _restart_partition.seek_ts, changed_at = clock_timestamp()
+  WHERE t.pipeline_id = _restart_partition.pipeline_id AND t.partition = _restart_partition.partition;
+$$;
+REVOKE ALL ON FUNCTION millrace._restart_partition(integer, integer, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._restart_partition(integer, integer, bigint) IS 'Internal: a new epoch for an active partition.';
+
+-- The partitions a verb means, ascending (the order of their locks).
+CREATE FUNCTION millrace._partitions(p millrace.pipeline, partition integer) RETURNS integer[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  numbers integer[] := (SELECT array_agg(t.partition ORDER BY t.partition) FROM millrace.partition AS t
+                      WHERE t.pipeline_id = p.id
+                            AND (_partitions.partition IS NULL OR t.partition = _partitions.partition));
+BEGIN
+  IF numbers IS NOT NULL THEN
+    RETURN numbers;
+  ELSIF p.partitions = 0 THEN
+    RAISE EXCEPTION 'pipeline "%" has no partitions yet', p.name
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = format('No ingestor has seen topic "%s" so far.', p.topic),
+            HINT = 'To choose where it begins, create the pipeline with start_at; or start an ingestor first.';
+  END IF;
+  RAISE EXCEPTION 'pipeline "%" has no partition %', p.name, partition
+    USING ERRCODE = 'undefined_object', HINT = format('Its partitions are 0 to %s.', p.partitions - 1);
+END $$;
+REVOKE ALL ON FUNCTION millrace._partitions(millrace.pipeline, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._partitions(millrace.pipeline, integer) IS 'Internal: the partitions meant by a verb, in lock order.';
+
+CREATE FUNCTION millrace._pause(caller regrole, name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline := millrace._lock_owned(caller, name);
+BEGIN
+  UPDATE millrace.pipeline AS c SET state = 'paused' WHERE c.id = p.id AND c.state <> 'paused';
+  PERFORM millrace._wake();
+END $$;
+REVOKE ALL ON FUNCTION millrace._pause(regrole, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._pause(regrole, text) IS 'Internal: pause for a role.';
+
+CREATE FUNCTION millrace.pause(name text) RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.pause(text) IS
+'Pauses a pipeline; returns when the batch in flight has ended. Staging fills up to its bound, then Kafka waits.
+In: name. Out: nothing; pausing a paused pipeline does nothing.
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
+
+CREATE FUNCTION millrace._resume(caller regrole, name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline := millrace._lock_owned(caller, name);
+  t integer;
+BEGIN
+  FOR t IN SELECT s.partition FROM millrace.partition AS s WHERE s.pipeline_id = p.id AND s.state = 'stopped'
+           ORDER BY s.partition
+  LOOP
+    PERFORM millrace._lock_partition(p.id, t);
+    PERFORM millrace._restart_partition(p.id, t, (SELECT s.seek_ts FROM millrace.partition AS s
+                                                  WHERE s.pipeline_id = p.id AND s.partition = t));
+  END LOOP;
+  UPDATE millrace.pipeline AS c SET state = 'running' WHERE c.id = p.id AND c.state <> 'running';
+  PERFORM millrace._wake();
+END $$;
+REVOKE ALL ON FUNCTION millrace._resume(regrole, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._resume(regrole, text) IS 'Internal: resume for a role.';
+
+CREATE FUNCTION millrace.resume(name text) RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.resume(text) IS
+'Lets a paused pipeline run again, and tries its stopped partitions again at their positions. Where a partition stopped because Kafka no longer has its position, it stops again: use skip_to() or rewind().
+In: name. Out: nothing; resuming a running pipeline does nothing.
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
+
+CREATE FUNCTION millrace._rewind(caller regrole, name text, "offset" bigint, to_time timestamptz, partition integer,
+                                 allow_duplicates boolean) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p       millrace.pipeline := millrace._lock_owned(caller, name);
+  conflict text := (SELECT v.on_conflict FROM millrace.pipeline_version AS v
+                    WHERE v.pipeline_id = p.id AND v.version = p.version);
+  present millrace.progress;
+  seek_ts bigint := CASE WHEN isfinite(to_time) THEN greatest(trunc(extract(epoch FROM to_time) * 1000), 0)
+                         WHEN to_time = '-infinity' THEN 0 END;
+  t       integer;
+  moved   integer := 0;
+BEGIN
+  IF ("offset" IS NULL) = (to_time IS NULL) THEN
+    RAISE EXCEPTION 'rewind needs either an offset or a time, found %',
+                    CASE WHEN "offset" IS NULL THEN 'neither' ELSE 'both' END
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('SELECT millrace.rewind(%1$L, "offset" => 0); or millrace.rewind(%1$L, to_time => ''2026-01-31 12:00+00'');', name);
+  ELSIF "offset" < 0 THEN
+    RAISE EXCEPTION 'offset is %, expected 0 or more', "offset"
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('For all that Kafka still has: SELECT millrace.rewind(%L, to_time => ''-infinity'');', name);
+  ELSIF to_time > clock_timestamp() THEN
+    RAISE EXCEPTION 'to_time is %, which has not come yet', to_time
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a time in the past.';
+  END IF;
+
+  FOREACH t IN ARRAY millrace._partitions(p, partition)
+  LOOP
+    PERFORM millrace._lock_partition(p.id, t);
+    present := millrace._progress(p.id, t);
+    IF "offset" > present.next_offset THEN
+      CONTINUE WHEN partition IS NULL;
+      RAISE EXCEPTION 'offset % lies ahead of partition %, which stands at %', "offset", t, present.next_offset
+        USING ERRCODE = 'invalid_parameter_value',
+              DETAIL = 'A rewind goes back; going ahead leaves events out.',
+              HINT = format('To leave them out: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s);', name, t, "offset");
+    END IF;
+    IF (to_time IS NOT NULL OR "offset" < present.next_offset) AND conflict = 'error'
+       AND NOT coalesce(allow_duplicates, false)
+    THEN
+      RAISE EXCEPTION 'rewinding pipeline "%" would write rows twice', name
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              DETAIL = format('Partition %s stands at %s, and on_conflict is "error": events from %s on would be processed again.',
+                              t, present.next_offset, coalesce("offset"::text, to_time::text)),
+              HINT = 'Empty the target of these rows first, or use on_conflict => ''update'' or ''ignore''; then pass allow_duplicates => true.';
+    END IF;
+    IF to_time IS NULL THEN
+      PERFORM millrace._set_position(present, "offset", 'rewind', caller::text);
+    END IF;
+    -- offsets by time are Kafka's to know: the ingestor asks at its next assignment, see set_position()
+    PERFORM millrace._restart_partition(p.id, t, seek_ts);
+    moved := moved + 1;
+  END LOOP;
+  IF conflict <> 'error' AND moved > 0 THEN
+    RAISE NOTICE 'events of % partition(s) will be processed again', moved
+      USING DETAIL = format('on_conflict "%s" takes care of rows that are there already; triggers run again.', conflict);
+  END IF;
+  PERFORM millrace._wake();
+  RETURN moved;
+END $$;
+REVOKE ALL ON FUNCTION millrace._rewind(regrole, text, bigint, timestamptz, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._rewind(regrole, text, bigint, timestamptz, integer, boolean) IS 'Internal: rewind for a role.';
+
+CREATE FUNCTION millrace.rewind(
+  name             text,
+  "offset"         bigint      DEFAULT NULL,
+  to_time          timestamptz DEFAULT NULL,
+  partition        integer     DEFAULT NULL,
+  allow_duplicates boolean     DEFAULT false)
+RETURNS integer
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.rewind(text, bigint, timestamptz, integer, boolean) IS
+'Sends a pipeline back, to process events again.
+In: name; either "offset", or to_time (first event with this Kafka timestamp or a later one; -infinity: all that Kafka still has); partition: only this one; allow_duplicates: true to rewind a pipeline whose on_conflict is error.
+Out: number of partitions sent back. With partition left out, partitions that stand before the offset stay where they are. A time never moves a partition ahead.
+Errors: object_not_in_prerequisite_state when rows would be written twice, or before the first start; invalid_parameter_value for an offset ahead of the position; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
+
+CREATE FUNCTION millrace._skip_to(caller regrole, name text, partition integer, "offset" bigint) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p       millrace.pipeline := millrace._lock_owned(caller, name);
+  present millrace.progress;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['partition', 'offset'], ARRAY[partition IS NULL, "offset" IS NULL]);
+  PERFORM millrace._partitions(p, partition);
+  PERFORM millrace._lock_partition(p.id, partition);
+  present := millrace._progress(p.id, partition);
+  IF "offset" < present.next_offset THEN
+    RAISE EXCEPTION 'offset % lies behind partition %, which stands at %', "offset", partition, present.next_offset
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('To process events again: SELECT millrace.rewind(%L, "offset" => %s, partition => %s);', name, "offset", partition);
+  END IF;
+  PERFORM millrace._set_position(present, "offset", 'skip_to', caller::text);
+  PERFORM millrace._restart_partition(p.id, partition, NULL);
+  PERFORM millrace._wake();
+  RETURN "offset" - present.next_offset;
+END $$;
+REVOKE ALL ON FUNCTION millrace._skip_to(regrole, text, integer, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._skip_to(regrole, text, integer, bigint) IS 'Internal: skip_to for a role.';
+
+CREATE FUNCTION millrace.skip_to(name text, partition integer, "offset" bigint) RETURNS bigint
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.skip_to(text, integer, bigint) IS
+'Moves one partition of a pipeline ahead and leaves out the events between, on purpose: past retention, or past a stretch nobody wants. The range stays on record in millrace.position_changes. To the present position: goes on there without comparing the message before it.
+In: name; partition; "offset" to go on at.
+Out: number of offsets left out.
+Errors: invalid_parameter_value for an offset behind the position; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
+
+CREATE FUNCTION millrace._adopt(caller regrole, name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline := millrace._lock_owned(caller, name, foreign_too => true);
+  d millrace.pipeline_version;
+  t integer;
+BEGIN
+  IF p.instance = millrace._instance() THEN
+    RAISE EXCEPTION 'pipeline "%" is this installation''s already', name
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = format('To let it run: SELECT millrace.resume(%L);', name);
+  END IF;
+  -- owner and target may have changed on the way here
+  SELECT * INTO STRICT d FROM millrace.pipeline_version AS v WHERE v.pipeline_id = p.id AND v.version = p.version;
+  PERFORM millrace._check_owner(p.owner, true);
+  PERFORM millrace._check_version(p.owner, d);
+  FOR t IN SELECT s.partition FROM millrace.partition AS s WHERE s.pipeline_id = p.id ORDER BY s.partition
+  LOOP
+    PERFORM millrace._lock_partition(p.id, t);
+    UPDATE millrace.partition AS s SET epoch = millrace._random_epoch(), lane = NULL
+    WHERE s.pipeline_id = p.id AND s.partition = t;
+  END LOOP;
+  UPDATE millrace.pipeline AS c SET instance = millrace._instance() WHERE c.id = p.id;
+  PERFORM millrace._wake();
+END $$;
+REVOKE ALL ON FUNCTION millrace._adopt(regrole, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._adopt(regrole, text) IS 'Internal: adopt for a role.';
+
+CREATE FUNCTION millrace.adopt(name text) RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.adopt(text) IS
+'Takes over a pipeline that came here in a dump or a copy of another database: it then runs here, from the positions that came with it. Make sure that it no longer runs there.
+In: name. Out: nothing.
+Errors: object_not_in_prerequisite_state when it is not foreign; those of create_pipeline when owner or target are no longer fit; insufficient_privilege unless the caller is the owner or a member of it.';

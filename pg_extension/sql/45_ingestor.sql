@@ -1,0 +1,204 @@
+-- What an ingestor calls, besides the functions of its lanes (20_lanes.sql): which pipelines to serve, positions,
+-- news from Kafka. They run as the extension's owner and are granted to nobody but by grant_ingestor().
+
+-- Kafka's end of each partition, told by the ingestor every few seconds. An ordinary table: a standby can show it.
+CREATE TABLE millrace.watermark (
+  pipeline_id integer     NOT NULL,
+  partition   integer     NOT NULL,
+  high        bigint      NOT NULL,
+  reported_at timestamptz NOT NULL,
+  CONSTRAINT watermark_pkey PRIMARY KEY (pipeline_id, partition)
+) WITH (fillfactor = 10);
+
+CREATE FUNCTION millrace._grant_ingestor(caller regrole, role regrole) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  f regprocedure;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['role'], ARRAY[role IS NULL]);
+  IF NOT pg_has_role(caller, (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'millrace'), 'USAGE') THEN
+    RAISE EXCEPTION 'must be owner of extension millrace to make a role an ingestor'
+      USING ERRCODE = 'insufficient_privilege',
+            DETAIL = 'An ingestor says what stands in Kafka; pipelines of all owners believe it.',
+            HINT = 'Ask a superuser.';
+  END IF;
+  FOR f IN
+    SELECT p.oid FROM pg_proc AS p
+    WHERE p.pronamespace = 'millrace'::regnamespace
+          AND p.proname IN ('ingestor_pipelines', 'add_partitions', 'positions', 'stop_partition', 'set_position',
+                            'report_watermarks', 'lane_open', 'lane_next', 'assign', 'stage')
+  LOOP
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, role);
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION millrace._grant_ingestor(regrole, regrole) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._grant_ingestor(regrole, regrole) IS 'Internal: grant_ingestor for a role.';
+
+CREATE FUNCTION millrace.grant_ingestor(role regrole) RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.grant_ingestor(regrole) IS
+'Lets a role work as an ingestor: EXECUTE on the functions it calls, for all pipelines of this database. DROP OWNED BY the role takes it back.
+In: role. Out: nothing.
+Errors: insufficient_privilege unless the caller is a superuser or a member of the extension''s owner.';
+
+CREATE FUNCTION millrace.ingestor_pipelines()
+RETURNS TABLE (pipeline text, topic text, group_id text, lanes integer, partitions integer, start_at text,
+               incarnation bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT p.name, p.topic, format('millrace.%s.%s', p.instance, p.name), p.workers, p.partitions,
+         CASE WHEN p.start_at IN ('earliest', 'latest') THEN p.start_at
+              ELSE trunc(extract(epoch FROM p.start_at::timestamptz) * 1000)::bigint::text END,
+         millrace._incarnation()
+  FROM millrace.pipeline AS p WHERE p.instance = millrace._instance() ORDER BY p.name;
+$$;
+REVOKE ALL ON FUNCTION millrace.ingestor_pipelines() FROM PUBLIC;
+COMMENT ON FUNCTION millrace.ingestor_pipelines() IS
+'For the ingestor: the pipelines this installation runs, paused ones too.
+Out: pipeline; topic; group_id, the Kafka consumer group; lanes to open for it; partitions known; start_at: earliest, latest or milliseconds since 1970; incarnation of the server''s shared memory.
+Errors: those of a server without millrace preloaded.';
+
+-- A pipeline that an ingestor may speak of.
+CREATE FUNCTION millrace._served(pipeline text) RETURNS millrace.pipeline
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline;
+BEGIN
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.name = pipeline AND c.instance = millrace._instance();
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'this installation runs no pipeline "%"', pipeline
+      USING ERRCODE = 'undefined_object',
+            HINT = 'It may have been dropped meanwhile: ask millrace.ingestor_pipelines() again.';
+  END IF;
+  RETURN p;
+END $$;
+REVOKE ALL ON FUNCTION millrace._served(text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._served(text) IS 'Internal: a pipeline of this installation by name.';
+
+CREATE FUNCTION millrace.add_partitions(pipeline text, known integer, starts bigint[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline := millrace._served(pipeline);
+BEGIN
+  PERFORM millrace._check_given(ARRAY['known', 'starts'], ARRAY[known IS NULL, starts IS NULL]);
+  -- ingestors race here: the second finds the rows of the first
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
+  IF known < 0 OR known > p.partitions THEN
+    RAISE EXCEPTION 'known is %, but pipeline "%" has % partitions', known, pipeline, p.partitions
+      USING ERRCODE = 'MR003', HINT = 'Ask millrace.ingestor_pipelines() for the number of partitions.';
+  ELSIF EXISTS (SELECT FROM unnest(starts) AS s WHERE s IS NULL OR s < 0) THEN
+    RAISE EXCEPTION 'a start offset is negative or null: %', starts
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Resolve each start to an offset first.';
+  END IF;
+  -- from the first that has no row yet
+  starts := starts[p.partitions - known + 1 : cardinality(starts)];
+  INSERT INTO millrace.partition (pipeline_id, partition, epoch)
+  SELECT p.id, p.partitions + s.i - 1, millrace._random_epoch() FROM generate_subscripts(starts, 1) AS s (i);
+  INSERT INTO millrace.progress
+  SELECT p.id, p.partitions + s.i - 1, 0, s.start, NULL, NULL, NULL, 0, 0, 0, 0, 0, 0, 0, 0, clock_timestamp()
+  FROM unnest(starts) WITH ORDINALITY AS s (start, i);
+  INSERT INTO millrace.position_change (pipeline_id, partition, verb, to_offset)
+  SELECT p.id, p.partitions + s.i - 1, 'start', s.start FROM unnest(starts) WITH ORDINALITY AS s (start, i);
+  UPDATE millrace.pipeline AS c SET partitions = c.partitions + cardinality(starts)
+  WHERE c.id = p.id AND cardinality(starts) > 0;
+  RETURN p.partitions + cardinality(starts);
+END $$;
+REVOKE ALL ON FUNCTION millrace.add_partitions(text, integer, bigint[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.add_partitions(text, integer, bigint[]) IS
+'For the ingestor: writes down where partitions begin, before anything is fetched from them. Those that are there already stay as they are, so that several ingestors may say it at once.
+In: pipeline; known: how many partitions the ingestor was told of; starts: start offsets of partitions known, known + 1, ….
+Out: how many partitions there are now.
+Errors: undefined_object for an unknown pipeline; MR003 when known is more than there are.';
+
+CREATE FUNCTION millrace.positions(pipeline text)
+RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, state text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT t.partition, t.epoch, g.next_offset, t.state
+  FROM millrace._served(pipeline) AS p
+  JOIN millrace.partition AS t ON t.pipeline_id = p.id
+  LEFT JOIN LATERAL (SELECT r.next_offset FROM millrace.progress AS r
+                     WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition
+                     ORDER BY r.seq DESC LIMIT 1) AS g ON true
+  ORDER BY t.partition;
+$$;
+REVOKE ALL ON FUNCTION millrace.positions(text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.positions(text) IS
+'For the ingestor: epoch, position and state of each partition. An epoch that is not the ingestor''s own means that the partition has another owner or another position now.
+In: pipeline. Out: partition; epoch; next_offset; state: active or stopped.
+Errors: undefined_object for an unknown pipeline.';
+
+CREATE FUNCTION millrace.stop_partition(pipeline text, partition integer, epoch bigint, error text, hint text)
+RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline := millrace._served(pipeline);
+BEGIN
+  PERFORM millrace._lock_partition(p.id, partition);
+  UPDATE millrace.partition AS t
+  SET state = 'stopped', error = coalesce(stop_partition.error, 'unknown'), hint = stop_partition.hint,
+      changed_at = clock_timestamp()
+  WHERE t.pipeline_id = p.id AND t.partition = stop_partition.partition AND t.epoch = stop_partition.epoch;
+  IF FOUND THEN
+    RAISE LOG 'partition % of pipeline "%" is stopped: %', partition, pipeline, error;
+  END IF;
+  RETURN FOUND;
+END $$;
+REVOKE ALL ON FUNCTION millrace.stop_partition(text, integer, bigint, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.stop_partition(text, integer, bigint, text, text) IS
+'For the ingestor: a partition cannot go on (retention has passed its position, the topic was recreated, …). The others do.
+In: pipeline; partition; epoch of the ingestor''s assignment; error: why; hint: how to mend it.
+Out: false, and nothing done, when the epoch is no longer the present one.
+Errors: undefined_object for an unknown pipeline.';
+
+CREATE FUNCTION millrace.set_position(pipeline text, partition integer, epoch bigint, "offset" bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p       millrace.pipeline := millrace._served(pipeline);
+  t       millrace.partition;
+  present millrace.progress;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['epoch', 'offset'], ARRAY[epoch IS NULL, "offset" IS NULL]);
+  PERFORM millrace._lock_partition(p.id, partition);
+  SELECT * INTO t FROM millrace.partition AS s
+  WHERE s.pipeline_id = p.id AND s.partition = set_position.partition FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'pipeline "%" has no partition %', pipeline, partition
+      USING ERRCODE = 'MR003', HINT = format('Its partitions are 0 to %s.', p.partitions - 1);
+  ELSIF t.epoch <> epoch THEN
+    RAISE EXCEPTION 'epoch of partition % of pipeline "%" is not the present one', partition, pipeline
+      USING ERRCODE = 'MR001', HINT = 'Ask for a new assignment.';
+  ELSIF t.seek_ts IS NULL THEN
+    RAISE EXCEPTION 'partition % of pipeline "%" is not to be moved', partition, pipeline
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Positions are moved by millrace.rewind() and millrace.skip_to().';
+  END IF;
+  present := millrace._progress(p.id, partition);
+  -- back, never ahead
+  "offset" := least(greatest("offset", 0), present.next_offset);
+  PERFORM millrace._set_position(present, "offset", 'rewind', session_user);
+  UPDATE millrace.partition AS s SET seek_ts = NULL
+  WHERE s.pipeline_id = p.id AND s.partition = set_position.partition;
+  RETURN "offset";
+END $$;
+REVOKE ALL ON FUNCTION millrace.set_position(text, integer, bigint, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.set_position(text, integer, bigint, bigint) IS
+'For the ingestor: answers a rewind to a time, which assign() gives as seek_ts.
+In: pipeline; partition; epoch of the assignment; "offset" of the first message at or after that time, the end of the partition if there is none.
+Out: the position to fetch from: "offset", or the present position if that is less.
+Errors: MR001 when the epoch is no longer the present one; MR003 for an unknown partition; object_not_in_prerequisite_state when no rewind to a time waits.';
+
+CREATE FUNCTION millrace.report_watermarks(pipeline text, partitions integer[], highs bigint[]) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  INSERT INTO millrace.watermark AS w (pipeline_id, partition, high, reported_at)
+  SELECT p.id, r.partition, r.high, clock_timestamp()
+  FROM millrace._served(pipeline) AS p, unnest(report_watermarks.partitions, highs) AS r (partition, high)
+  WHERE r.partition < p.partitions AND r.high >= 0
+  ORDER BY r.partition
+  ON CONFLICT ON CONSTRAINT watermark_pkey DO UPDATE SET high = excluded.high, reported_at = excluded.reported_at
+  -- an idle topic is written once in a while only, to show that somebody looks
+  WHERE w.high <> excluded.high OR w.reported_at < excluded.reported_at - interval '20 s';
+$$;
+REVOKE ALL ON FUNCTION millrace.report_watermarks(text, integer[], bigint[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.report_watermarks(text, integer[], bigint[]) IS
+'For the ingestor, every 2 s or less often: the end offsets (high watermarks) of its partitions, from which lag is told.
+In: pipeline; partitions; highs, in the same order. Out: nothing.
+Errors: undefined_object for an unknown pipeline.';
