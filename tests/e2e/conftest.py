@@ -1,0 +1,45 @@
+"""One broker and one cluster for all tests; a database, a topic and ingestors of its own for each."""
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from lib.broker import Broker  # noqa: E402
+from lib.cluster import Cluster  # noqa: E402
+from lib.world import World, ensure_roles  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def broker():
+    broker = Broker().start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    cluster = Cluster().init().start()
+    ensure_roles(cluster)
+    yield cluster
+    cluster.stop("immediate")
+
+
+@pytest.fixture
+def world(request, cluster, broker):
+    world = World(cluster, broker, request.node.name.replace("test_", "", 1))
+    request.node.world = world
+    yield world
+    world.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed and hasattr(item, "world"):
+        try:
+            report.sections.append(("logs", item.world.report()))
+        except Exception as e:
+            report.sections.append(("logs", str(e)))
