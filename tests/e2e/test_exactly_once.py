@@ -1,0 +1,175 @@
+"""Nothing lost, nothing twice: the happy path, and processes killed at any moment."""
+import random
+import time
+
+import pytest
+
+from lib.events import Events
+from lib.process import wait_gone
+from lib.wait import wait_for
+
+
+def test_every_event_ends_in_one_place(world):
+    world.create_topic()
+    events = Events(100000, seed=11, broken=2, db_refused=0.5, filtered=5, unknown=0.5, tombstones=0.2)
+    events.send(world.broker, world.topic, "--headers")
+    world.create_pipeline()
+    world.start_ingestor()
+    world.wait_settled()
+    world.check(events)
+    # the coordinate of each row is its own
+    assert world.db.value("SELECT count(*) FROM (SELECT DISTINCT kafka_partition, kafka_offset FROM reading) AS d") \
+        == world.db.value("SELECT count(*) FROM reading")
+
+
+def test_mixed_sizes(world):
+    world.create_topic()
+    events = Events(20000, seed=12, pad=12000, broken=1)
+    world.create_pipeline(workers=2)
+    world.start_ingestor()
+    events.send(world.broker, world.topic)
+    world.wait_settled()
+    world.check(events)
+
+
+def test_events_that_come_while_it_runs(world):
+    """One at a time and in bursts: batches of one event and of thousands."""
+    world.create_topic()
+    world.create_pipeline()
+    world.start_ingestor()
+    slow = Events(1500, seed=13, filtered=3, broken=1)
+    slow.send(world.broker, world.topic, "--rate", "500")
+    burst = Events(50000, seed=14, filtered=3, broken=1)
+    burst.send(world.broker, world.topic)
+    world.wait_settled()
+    world.check(slow, burst)
+
+
+def kill_ingestor(world, draw):
+    ingestor = draw.choice([i for i in world.ingestors if i.alive()])
+    ingestor.kill()
+    ingestor.start(wait=False)
+
+
+def kill_worker(world, draw):
+    """A worker's kill -9 makes the postmaster restart everything."""
+    pids = [r[0] for r in world.db.run("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'millrace worker%'")]
+    if pids:
+        position = world.cluster.log_position()
+        world.db.run("SELECT 1")
+        import os
+        import signal
+        os.kill(draw.choice(pids), signal.SIGKILL)
+        wait_for(lambda: "ready to accept connections" in world.cluster.log_text(position), "server is back", 30)
+
+
+def kill_postmaster(world, _draw):
+    world.cluster.kill_postmaster()
+    world.cluster.start()
+
+
+def kill_broker(world, _draw):
+    world.broker.kill()
+    world.broker.start()
+
+
+def test_twenty_kills(world):
+    draw = random.Random(20)
+    world.create_topic()
+    world.create_pipeline(workers=2)
+    for _ in range(2):
+        world.start_ingestor()
+    events = Events(400000, seed=21, broken=1, db_refused=0.05, filtered=3)
+    world.start_generator(events, "--rate", "8000")
+    victims = [kill_ingestor, kill_worker, kill_postmaster, kill_broker] * 5
+    draw.shuffle(victims)
+    for victim in victims:
+        time.sleep(draw.uniform(0.2, 1.5))  # any moment: not after a condition
+        victim(world, draw)
+    world.processes[0].popen.wait(180)
+    assert world.processes[0].popen.returncode == 0, world.processes[0].tail()
+    world.wait_settled(120)
+    world.check(events)
+
+
+def test_twenty_rebalances(world):
+    """Three ingestors, one of them always leaving or coming, by SIGTERM or kill -9."""
+    draw = random.Random(33)
+    world.create_topic(partitions=6)
+    world.create_pipeline(workers=2)
+    for _ in range(3):
+        world.start_ingestor().wait_ready()
+    events = Events(300000, seed=34, broken=0.5, filtered=2)
+    generator = world.start_generator(events, "--rate", "10000")
+    for n in range(10):
+        ingestor = draw.choice(world.ingestors)
+        if n % 3 == 2:
+            ingestor.kill()
+        else:
+            assert ingestor.stop() == 0, ingestor.process.tail()
+        time.sleep(draw.uniform(0.1, 0.6))  # the group changes again before it has come to rest
+        ingestor.start(wait=False)
+        time.sleep(draw.uniform(0.1, 0.8))
+    generator.popen.wait(120)
+    world.wait_settled(60)
+    world.check(events)
+
+
+def test_stopped_ingestor_wakes_after_its_partitions_moved(world):
+    world.create_topic()
+    world.create_pipeline()
+    sleeper = world.start_ingestor().wait_ready()
+    events = Events(120000, seed=41, broken=0.5, filtered=2)
+    generator = world.start_generator(events, "--rate", "8000")
+    wait_for(lambda: world.counters()["events"] > 10000, "the first ingestor works")
+    sleeper.freeze()
+    before = world.counters()["events"]
+    other = world.start_ingestor()
+    wait_for(lambda: world.counters()["events"] > before + 20000, "the second one has taken over", 30)
+    sleeper.thaw()
+    generator.popen.wait(60)
+    world.wait_settled(60)
+    assert other.alive()
+    world.check(events)
+
+
+@pytest.mark.parametrize("how, seconds", [("kill", 15), ("stop", 2)])
+def test_takeover(world, how, seconds):
+    """The contract's times, with the group timeouts users have by default."""
+    world.create_topic()
+    world.create_pipeline()
+    options = {"session_timeout_ms": "10000", "heartbeat_interval_ms": "3000"}
+    first = world.start_ingestor(**options).wait_ready()
+    second = world.start_ingestor(**options).wait_ready()
+    generator = world.start_generator(Events(10 ** 6, seed=51), "--rate", "500")
+    wait_for(lambda: world.counters()["events"] > 500, "both work")
+    wait_for(lambda: len(world.positions()) == 6, "positions")
+    gone = time.monotonic()
+    getattr(first, how)()
+
+    def all_move(before=world.positions()):
+        now = world.positions()
+        return all(now[p] > before[p] for p in before)
+    # a partition of the one that went may still have had a batch in flight: positions from after it went
+    after = world.positions()
+    wait_for(lambda: all_move(after), "all partitions move again", seconds + 5)
+    took = time.monotonic() - gone
+    generator.kill()
+    assert took <= seconds, f"took {took:.1f} s"
+    assert second.alive()
+
+
+def test_sigterm_drains(world):
+    world.create_topic()
+    world.create_pipeline()
+    ingestor = world.start_ingestor().wait_ready()
+    generator = world.start_generator(Events(10 ** 6, seed=52), "--rate", "5000")
+    wait_for(lambda: world.counters()["events"] > 5000, "it works")
+    begin = time.monotonic()
+    assert ingestor.stop() == 0, ingestor.process.tail()
+    assert time.monotonic() - begin < 5
+    wait_gone(ingestor.pid)
+    generator.kill()
+    # its lanes are free again: no session of it is left
+    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'ingestor'") == 0,
+             "its sessions are gone", 10)
