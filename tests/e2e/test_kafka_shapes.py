@@ -108,7 +108,7 @@ def test_messages_of_every_shape(world):
     world.create_pipeline(fields=None, target="raw", transform="""
         SELECT event.partition AS kafka_partition, event."offset" AS kafka_offset, event.key, event.payload AS body,
                length(event.payload::text) AS bytes, event.kafka_ts, event.topic FROM event""")
-    world.start_ingestor()
+    world.start_ingestor("--max-message-bytes", "2MB")
     big = b'{"blob":"' + b"x" * 1_000_000 + b'"}'
     over = b'{"blob":"' + b"y" * 6_000_000 + b'"}'
     places = produce(world,

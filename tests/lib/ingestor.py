@@ -28,7 +28,7 @@ class Ingestor:
     def start(self, wait=True):
         self.port = free_port()
         args = [*self.wrapper, paths.program("millrace-ingestor"), "--dsn", self.dsn, "--brokers", self.brokers,
-                "--admin", f"127.0.0.1:{self.port}", *self.options]
+                "--admin-listen", f"127.0.0.1:{self.port}", *self.options]
         for name, value in self.properties.items():
             args += ["-X", f"{name.replace('_', '.')}={value}"]
         self.process = Process(args, self.log, cwd="/")

@@ -1,0 +1,97 @@
+"""Connections that break at the worst moment, hang, or never come."""
+import time
+
+from lib.events import Events
+from lib.proxy import Proxy
+from lib.wait import holds_for, wait_for
+
+
+def test_cut_between_commit_and_its_answer(world):
+    """The batch may be committed or not: nothing is sent again, the position is asked."""
+    proxy = Proxy(world.cluster, cut_every=7)
+    try:
+        world.create_topic()
+        world.create_pipeline(workers=2)
+        ingestor = world.start_ingestor("--batch-rows", "200", dsn=proxy.dsn(world.db.name, "ingestor"))
+        events = Events(40000, seed=131, broken=1, filtered=1)
+        events.send(world.broker, world.topic)
+        wait_for(lambda: proxy.cuts >= 5, "several cuts", 60)
+        proxy.cut_every = 0
+        world.wait_settled(60)
+        assert ingestor.alive()
+        world.check(events)
+    finally:
+        proxy.close()
+
+
+def test_silent_connection(world):
+    """Nothing comes through any more, and no connection is closed (a cable, a firewall). Another ingestor takes over;
+    what the first one still has in its pipes is not written when it comes through."""
+    proxy = Proxy(world.cluster)
+    try:
+        world.create_topic()
+        world.create_pipeline()
+        first = world.start_ingestor(dsn=proxy.dsn(world.db.name, "ingestor")).wait_ready()
+        events = Events(60000, seed=132, broken=0.5)
+        generator = world.start_generator(events, "--rate", "6000")
+        wait_for(lambda: world.counters()["events"] > 5000, "it works")
+        proxy.blocked.set()
+        first.freeze()
+        before = world.counters()["events"]
+        world.start_ingestor()
+        wait_for(lambda: world.counters()["events"] > before + 5000, "the other one works", 30)
+        first.thaw()
+        proxy.blocked.clear()
+        generator.popen.wait(60)
+        world.wait_settled(60)
+        world.check(events)
+    finally:
+        proxy.blocked.clear()
+        proxy.close()
+
+
+def test_database_down_for_a_while(world):
+    world.create_topic()
+    world.create_pipeline()
+    ingestor = world.start_ingestor().wait_ready()
+    world.cluster.stop()
+    events = Events(10000, seed=133)
+    events.send(world.broker, world.topic)
+    wait_for(lambda: ingestor.get("/readyz")[0] != 200, "not ready", 15)
+    holds_for(lambda: ingestor.get("/livez")[0] == 200, "alive without a database", 2)
+    world.cluster.start()
+    world.wait_settled(60)
+    world.check(events)
+
+
+def test_broker_down_for_a_while(world):
+    world.create_topic()
+    world.create_pipeline()
+    first = Events(2000, seed=134)
+    first.send(world.broker, world.topic)
+    ingestor = world.start_ingestor().wait_ready()
+    world.wait_settled()
+    world.broker.stop()
+    time.sleep(3)
+    assert ingestor.alive()
+    world.broker.start()
+    second = Events(2000, seed=135)
+    second.send(world.broker, world.topic)
+    world.wait_settled(60)
+    world.check(first, second)
+
+
+def test_started_before_everything_else(world):
+    """No topic, no pipeline, no extension yet: it waits and says so, and begins when they are there."""
+    world.db.run("DROP EXTENSION millrace")
+    ingestor = world.start_ingestor()
+    holds_for(lambda: ingestor.alive() and ingestor.get("/readyz")[0] != 200, "alive, not ready", 2)
+    world.db.run("CREATE EXTENSION millrace")
+    world.db.run("SELECT millrace.grant_ingestor('ingestor')")
+    world.create_pipeline()
+    time.sleep(1)
+    world.create_topic()
+    events = Events(3000, seed=136)
+    events.send(world.broker, world.topic)
+    world.wait_settled(60)
+    world.check(events)
