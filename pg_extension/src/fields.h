@@ -48,9 +48,9 @@ typedef struct MrFields
 
 /*
  * Parses a field list into the current memory context, resolving type names by the present
- * search_path; NULL gives an empty list. Raises an error whose internal query is the text and whose
+ * search_path; NULL gives an empty list. Raises an error whose internal query is the list and whose
  * internal position points into it.
  */
-extern MrFields *mr_fields_parse(const char *text);
+extern MrFields *mr_fields_parse(const char *list);
 
 #endif
