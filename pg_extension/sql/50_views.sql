@@ -1,0 +1,191 @@
+-- What runs, where it stands, how fast it is. Readers see the pipelines whose owner they are a member of; members of
+-- pg_monitor see all pipelines here, but never an event (50_views_dead_letters.sql). Each view is a security barrier.
+
+CREATE VIEW millrace._visible WITH (security_barrier) AS
+SELECT p.*, p.instance <> i.id AS is_foreign
+FROM millrace.pipeline AS p, millrace.instance AS i
+WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW millrace._visible IS 'Internal: pipelines whose state the reader may see.';
+
+CREATE VIEW millrace._position WITH (security_barrier) AS
+SELECT t.pipeline_id, t.partition, g.*
+FROM millrace.partition AS t
+CROSS JOIN LATERAL (
+  SELECT r.seq, r.next_offset, r.last_offset, r.last_ts, r.events, r.written, r.filtered, r.superseded, r.skipped,
+         r.dead, r.rows, r.bytes, r.settled_at
+  FROM millrace.progress AS r
+  WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition
+  ORDER BY r.seq DESC LIMIT 1) AS g;
+COMMENT ON VIEW millrace._position IS 'Internal: the newest progress of each partition.';
+
+-- What shared memory knows. One document, so that it passes through mr_verb like any verb's answer.
+CREATE FUNCTION millrace._engine_status(caller regrole) RETURNS jsonb
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  WITH visible AS (
+    SELECT p.id, p.name FROM millrace.pipeline AS p
+    WHERE pg_has_role(caller, p.owner::oid, 'USAGE') OR pg_has_role(caller, 'pg_monitor', 'USAGE')
+  )
+  SELECT jsonb_build_object(
+    'preloaded', millrace._preloaded(),
+    'workers', (SELECT coalesce(jsonb_agg(to_jsonb(w) || jsonb_build_object('pipeline', v.name)), '[]')
+                FROM millrace._workers() AS w JOIN visible AS v ON v.id = w.pipeline_id),
+    'lanes', (SELECT coalesce(jsonb_agg(to_jsonb(l) || jsonb_build_object('pipeline', v.name)), '[]')
+              FROM millrace._lanes() AS l JOIN visible AS v ON v.id = l.pipeline_id));
+$$;
+REVOKE ALL ON FUNCTION millrace._engine_status(regrole) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._engine_status(regrole) IS 'Internal: engine_status for a role.';
+
+CREATE FUNCTION millrace.engine_status() RETURNS jsonb
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.engine_status() IS
+'Workers and staging lanes of the pipelines the caller may see, as the views workers and lanes show them.
+In: nothing. Out: object with preloaded, workers, lanes. Errors: none.';
+
+CREATE VIEW millrace.workers WITH (security_barrier) AS
+SELECT w.pipeline, w.number, w.pid, w.state, w.started_at, w.last_error
+FROM (SELECT millrace.engine_status() AS doc) AS e
+CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'workers')
+  AS w (pipeline text, number integer, pid integer, state text, started_at timestamptz, last_error text);
+COMMENT ON VIEW millrace.workers IS 'Worker processes: what each does, and the last error it met.';
+COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, backoff (waits after an error) or stopped';
+
+CREATE VIEW millrace.lanes WITH (security_barrier) AS
+SELECT l.pipeline, l.lane_id, l.writer_pid, l.worker_pid, l.segments_used, l.segments, l.bytes, l.staged
+FROM (SELECT millrace.engine_status() AS doc) AS e
+CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'lanes')
+  AS l (pipeline text, lane_id integer, writer_pid integer, worker_pid integer, segments_used integer,
+        segments integer, bytes bigint, staged bigint);
+COMMENT ON VIEW millrace.lanes IS 'Staging lanes: who writes and reads each, and how full it is.';
+
+CREATE VIEW millrace.pipelines WITH (security_barrier) AS
+WITH engine AS MATERIALIZED (
+  SELECT millrace.engine_status() AS doc
+), worker AS MATERIALIZED (
+  SELECT w.pipeline, pg_catalog.count(*) FILTER (WHERE w.pid > 0 AND w.state <> 'stopped') AS running,
+         pg_catalog.max(w.last_error) FILTER (WHERE w.state IN ('backoff', 'stopped') AND w.last_error <> '') AS failure
+  FROM engine CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(engine.doc -> 'workers')
+    AS w (pipeline text, pid integer, state text, last_error text)
+  GROUP BY w.pipeline
+)
+SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partitions, p.workers,
+       coalesce(w.running, 0)::integer AS workers_running, p.version, d.fields, d.transform, d.on_conflict,
+       d.conflict_key, d.newer_by, d.tombstone, p.start_at, d.batch_rows, d.rows_per_event,
+       pg_catalog.make_interval(secs => d.statement_timeout / 1000.0) AS statement_timeout, d.search_path,
+       p.created_at, d.created_at AS changed_at, d.created_by AS changed_by
+FROM millrace._visible AS p
+JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
+CROSS JOIN engine
+LEFT JOIN worker AS w ON w.pipeline = p.name
+LEFT JOIN LATERAL (
+  SELECT t.partition, t.error, t.hint, pg_catalog.count(*) OVER () AS stopped
+  FROM millrace.partition AS t WHERE t.pipeline_id = p.id AND t.state = 'stopped'
+  ORDER BY t.partition LIMIT 1) AS t ON true
+CROSS JOIN LATERAL (
+  SELECT pg_catalog.current_setting('max_worker_processes') AS slots,
+         greatest(p.created_at, pg_catalog.pg_postmaster_start_time()) > pg_catalog.now() - interval '10 s' AS is_young
+) AS c
+-- the first that applies
+CROSS JOIN LATERAL (
+  SELECT v.status, v.reason, v.hint
+  FROM (VALUES
+    (1, p.is_foreign, 'foreign', 'it came here from another installation',
+     pg_catalog.format('SELECT millrace.adopt(%L);', p.name)),
+    (2, NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = p.owner), 'owner missing',
+     'the role that owned it was dropped', pg_catalog.format('SELECT millrace.alter_pipeline(%L, owner => …);', p.name)),
+    (3, NOT EXISTS (SELECT FROM pg_catalog.pg_class AS k WHERE k.oid = d.target), 'target missing',
+     'its target was dropped', pg_catalog.format('SELECT millrace.alter_pipeline(%L, target => …);', p.name)),
+    (4, p.state = 'paused', 'paused', NULL, pg_catalog.format('SELECT millrace.resume(%L);', p.name)),
+    (5, pg_catalog.pg_is_in_recovery(), 'standby', 'this server is a standby', 'It runs on the primary.'),
+    (6, NOT (engine.doc ->> 'preloaded')::boolean, 'not preloaded', 'nothing runs it: millrace is not preloaded',
+     'Add millrace to shared_preload_libraries and restart the server.'),
+    (7, t.stopped > 0, 'stopped',
+     pg_catalog.format('partition %s: %s', t.partition, t.error)
+     || CASE WHEN t.stopped > 1 THEN pg_catalog.format(' (and %s more)', t.stopped - 1) ELSE '' END, t.hint),
+    (8, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has all of it.'),
+    (9, w.running > 0, 'running', NULL, NULL),
+    (10, c.is_young, 'starting', NULL, NULL),
+    (11, true, 'no worker slot', 'no worker runs',
+     pg_catalog.format('Raise max_worker_processes (now %s) and restart the server; or SELECT millrace.start_workers(); after stop_workers().', c.slots))
+  ) AS v (rank, applies, status, reason, hint)
+  WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
+ORDER BY p.name;
+COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to mend it; with the definition in force.';
+COMMENT ON COLUMN millrace.pipelines.status IS
+'running, starting, paused, stopped (at least one partition is), failing, foreign, owner missing, target missing, standby, not preloaded or no worker slot';
+
+CREATE VIEW millrace.partitions WITH (security_barrier) AS
+SELECT p.name AS pipeline, p.topic, t.partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,
+       pg_catalog.to_timestamp(g.last_ts / 1000.0) AS last_event_at,
+       pg_catalog.to_timestamp(t.seek_ts / 1000.0) AS rewinding_to, t.lane,
+       g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.rows, g.bytes, g.settled_at, t.changed_at
+FROM millrace._visible AS p
+JOIN millrace.partition AS t ON t.pipeline_id = p.id
+LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
+ORDER BY p.name, t.partition;
+COMMENT ON VIEW millrace.partitions IS 'Partitions: position, and what became of the events before it.';
+COMMENT ON COLUMN millrace.partitions.next_offset IS 'the position: offset of the next event to process';
+COMMENT ON COLUMN millrace.partitions.rewinding_to IS 'a rewind to this time waits for the ingestor to find its offset';
+COMMENT ON COLUMN millrace.partitions.events IS '= written + filtered + superseded + skipped + dead';
+
+CREATE VIEW millrace.lag WITH (security_barrier) AS
+SELECT p.name AS pipeline, p.topic, t.partition, g.next_offset, w.high AS end_offset,
+       CASE WHEN w.high IS NOT NULL THEN greatest(w.high - g.next_offset, 0) END AS lag,
+       CASE WHEN w.high <= g.next_offset THEN interval '0'
+            WHEN g.last_ts >= 0 THEN greatest(pg_catalog.statement_timestamp()
+                                              - pg_catalog.to_timestamp(g.last_ts / 1000.0), interval '0') END AS behind,
+       g.settled_at, w.reported_at
+FROM millrace._visible AS p
+JOIN millrace.partition AS t ON t.pipeline_id = p.id
+LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
+LEFT JOIN millrace.watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
+ORDER BY p.name, t.partition;
+COMMENT ON VIEW millrace.lag IS 'How far each partition is behind the end of its topic, as the ingestor last told.';
+COMMENT ON COLUMN millrace.lag.lag IS 'offsets still to process; NULL while no ingestor has told the end';
+COMMENT ON COLUMN millrace.lag.behind IS 'age of the last event processed, zero when there is none to process';
+COMMENT ON COLUMN millrace.lag.reported_at IS 'when the ingestor told the end; older than half a minute: no ingestor looks';
+
+CREATE VIEW millrace.stats WITH (security_barrier) AS
+SELECT p.name AS pipeline,
+       coalesce(pg_catalog.sum(g.events), 0)::bigint AS events, coalesce(pg_catalog.sum(g.written), 0)::bigint AS written,
+       coalesce(pg_catalog.sum(g.filtered), 0)::bigint AS filtered,
+       coalesce(pg_catalog.sum(g.superseded), 0)::bigint AS superseded,
+       coalesce(pg_catalog.sum(g.skipped), 0)::bigint AS skipped, coalesce(pg_catalog.sum(g.dead), 0)::bigint AS dead,
+       coalesce(pg_catalog.sum(g.rows), 0)::bigint AS rows, coalesce(pg_catalog.sum(g.bytes), 0)::bigint AS bytes,
+       coalesce(pg_catalog.round(pg_catalog.sum(g.events - coalesce(s.events, 0)) / 10, 1), 0) AS events_per_s,
+       coalesce(pg_catalog.round(pg_catalog.sum(g.events - coalesce(m.events, 0)) / 60, 1), 0) AS events_per_s_minute,
+       coalesce(pg_catalog.round(pg_catalog.sum(g.rows - coalesce(s.rows, 0)) / 10, 1), 0) AS rows_per_s,
+       coalesce(pg_catalog.round(pg_catalog.sum(g.rows - coalesce(m.rows, 0)) / 60, 1), 0) AS rows_per_s_minute,
+       pg_catalog.sum(greatest(w.high - g.next_offset, 0)) FILTER (WHERE w.high IS NOT NULL)::bigint AS lag,
+       pg_catalog.max(g.settled_at) AS settled_at
+FROM millrace._visible AS p
+LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id
+LEFT JOIN millrace.watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
+-- Where the counters stood then. The history of progress reaches further back than a minute, to a row of zeros
+-- for a young partition.
+LEFT JOIN LATERAL (
+  SELECT r.events, r.rows FROM millrace.progress AS r
+  WHERE r.pipeline_id = g.pipeline_id AND r.partition = g.partition
+        AND r.settled_at <= pg_catalog.statement_timestamp() - interval '10 s'
+  ORDER BY r.seq DESC LIMIT 1) AS s ON true
+LEFT JOIN LATERAL (
+  SELECT r.events, r.rows FROM millrace.progress AS r
+  WHERE r.pipeline_id = g.pipeline_id AND r.partition = g.partition
+        AND r.settled_at <= pg_catalog.statement_timestamp() - interval '60 s'
+  ORDER BY r.seq DESC LIMIT 1) AS m ON true
+GROUP BY p.id, p.name
+ORDER BY p.name;
+COMMENT ON VIEW millrace.stats IS 'What each pipeline has done since it was created, and how fast it is now.';
+COMMENT ON COLUMN millrace.stats.events IS '= written + filtered + superseded + skipped + dead';
+COMMENT ON COLUMN millrace.stats.events_per_s IS 'over the last 10 seconds';
+COMMENT ON COLUMN millrace.stats.events_per_s_minute IS 'over the last 60 seconds';
+COMMENT ON COLUMN millrace.stats.lag IS 'offsets still to process, in partitions whose end the ingestor has told';
+
+CREATE VIEW millrace.position_changes WITH (security_barrier) AS
+SELECT p.name AS pipeline, c.partition, c.at, c.verb, c.from_offset, c.to_offset,
+       CASE WHEN c.verb = 'skip_to' THEN c.to_offset - c.from_offset END AS left_out, c.by
+FROM millrace._visible AS p JOIN millrace.position_change AS c ON c.pipeline_id = p.id;
+COMMENT ON VIEW millrace.position_changes IS 'Every time a position was set by hand, or at first.';
+COMMENT ON COLUMN millrace.position_changes.left_out IS 'offsets from from_offset on that were left out on purpose';
+
+GRANT SELECT ON millrace.workers, millrace.lanes, millrace.pipelines, millrace.partitions, millrace.lag, millrace.stats,
+  millrace.position_changes TO PUBLIC;

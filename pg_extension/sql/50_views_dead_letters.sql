@@ -1,0 +1,31 @@
+-- Events that failed. They hold users' data: for the pipeline's owner and its members alone, pg_monitor or not.
+
+CREATE VIEW millrace.dead_letters WITH (security_barrier) AS
+SELECT l.id, p.name AS pipeline, l.version, l.topic, l.partition, l."offset", l.kafka_ts, l.stage, l.sqlstate, l.message,
+       l.detail, l.hint, l.constraint_name, l.column_name,
+       millrace.fingerprint(l.stage, l.sqlstate, l.constraint_name, l.column_name, l.message) AS fingerprint,
+       millrace.readable(l.key) AS key, millrace.headers(l.headers) AS headers, millrace.readable(l.payload) AS payload,
+       l.payload AS raw, l.failed_at
+FROM millrace.dead_letter AS l JOIN millrace.pipeline AS p ON p.id = l.pipeline_id
+WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
+COMMENT ON VIEW millrace.dead_letters IS 'Events that failed: where each came from, why it failed, and what it was.';
+COMMENT ON COLUMN millrace.dead_letters.stage IS 'decode (the payload does not fit fields), transform or write';
+COMMENT ON COLUMN millrace.dead_letters.payload IS 'as text; bytes that are no UTF-8 in the escape format of bytea';
+COMMENT ON COLUMN millrace.dead_letters.raw IS 'the payload as it came';
+
+CREATE VIEW millrace.dead_letter_groups WITH (security_barrier) AS
+SELECT p.name AS pipeline, g.fingerprint, g.count, g.first_at, g.last_at, l.stage, l.sqlstate, l.message, l.constraint_name,
+       l.column_name, l.id AS sample_id, l.topic, l.partition, l."offset", millrace.readable(l.payload) AS payload
+FROM millrace.pipeline AS p
+CROSS JOIN LATERAL (
+  SELECT f.fingerprint, pg_catalog.count(*) AS count, pg_catalog.min(d.failed_at) AS first_at,
+         pg_catalog.max(d.failed_at) AS last_at, pg_catalog.max(d.id) AS sample_id
+  FROM millrace.dead_letter AS d
+  CROSS JOIN LATERAL millrace.fingerprint(d.stage, d.sqlstate, d.constraint_name, d.column_name, d.message) AS f (fingerprint)
+  WHERE d.pipeline_id = p.id
+  GROUP BY f.fingerprint) AS g
+JOIN millrace.dead_letter AS l ON l.id = g.sample_id
+WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
+COMMENT ON VIEW millrace.dead_letter_groups IS 'Dead letters by kind of failure, with the latest of each as a sample.';
+
+GRANT SELECT ON millrace.dead_letters, millrace.dead_letter_groups TO PUBLIC;
