@@ -59,6 +59,7 @@ class Cluster:
         self.data = os.path.join(self.dir, "data")
         self.log = os.path.join(paths.run_dir(), f"{name}.log")
         self.settings = dict(SETTINGS, **(settings or {}))
+        self.port = self.settings.get("port", "5432")  # the socket's name; a TCP port only if it listens
         self.process = None
 
     # -- life
@@ -145,7 +146,7 @@ class Cluster:
     # -- SQL
 
     def dsn(self, database, user="postgres"):
-        return f"host={self.dir} port=5432 dbname={database} user={user}"
+        return f"host={self.dir} port={self.port} dbname={database} user={user}"
 
     def connect(self, database, user="postgres", autocommit=True):
         connection = psycopg2.connect(self.dsn(database, user), connect_timeout=10)
@@ -159,8 +160,8 @@ class Cluster:
         return Database(self, name)
 
     def psql(self, database, *args):
-        return run_as_server("psql", "-X", "-v", "ON_ERROR_STOP=1", "-h", self.dir, "-U", "postgres", "-d", database,
-                             *args)
+        return run_as_server("psql", "-X", "-v", "ON_ERROR_STOP=1", "-h", self.dir, "-p", self.port, "-U", "postgres",
+                             "-d", database, *args)
 
 
 class Session:

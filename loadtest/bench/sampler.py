@@ -1,0 +1,70 @@
+"""CPU time by class of process, sampled from /proc while a run goes on."""
+import bisect
+import threading
+import time
+
+from lib.process import children, cpu_seconds, peak_rss_mb
+
+CLASSES = ("broker", "ingestor", "staging", "workers", "other")
+
+
+class Sampler(threading.Thread):
+    """Follows a broker, an ingestor (or a peer) and all processes of a cluster. Backends are told apart by what
+    pg_stat_activity says of them; who is gone keeps what was last seen of it."""
+
+    def __init__(self, cluster, database, broker_pid, client_pid, every=0.05):
+        super().__init__(daemon=True)
+        self.cluster, self.broker_pid, self.client_pid, self.every = cluster, broker_pid, client_pid, every
+        self.database = database
+        self.times, self.totals = [], []
+        self.rss_mb = 0.0
+        self._class = {}
+        self._cpu = {}
+        self._ended = threading.Event()
+
+    def stop(self):
+        self._ended.set()
+        self.join()
+
+    def run(self):
+        with self.database.session() as session:
+            own, next_look = session.pid, 0
+            while not self._ended.is_set():
+                if time.time() >= next_look:
+                    self._classify(session, own)
+                    next_look = time.time() + 0.5
+                self._sample(own)
+                self._ended.wait(self.every)
+
+    def _classify(self, session, own):
+        for pid, kind, user in session.run("SELECT pid, backend_type, usename FROM pg_stat_activity"):
+            if kind.startswith("millrace worker"):
+                self._class[pid] = "workers"
+            elif kind == "client backend" and user == "ingestor":
+                self._class[pid] = "staging"
+            elif pid != own:
+                self._class.setdefault(pid, "other")
+
+    def _sample(self, own):
+        now = time.time()
+        for pid in children(self.cluster.process.pid):
+            if pid != own:
+                self._cpu[pid] = max(cpu_seconds(pid), self._cpu.get(pid, 0))
+        total = dict.fromkeys(CLASSES, 0.0)
+        for pid, seconds in self._cpu.items():
+            total[self._class.get(pid, "other")] += seconds
+        total["broker"] = cpu_seconds(self.broker_pid)
+        total["ingestor"] = cpu_seconds(self.client_pid)
+        self.rss_mb = max(self.rss_mb, peak_rss_mb(self.client_pid))
+        self.times.append(now)
+        self.totals.append(total)
+
+    def _at(self, when, name):
+        i = min(max(bisect.bisect_left(self.times, when), 1), len(self.times) - 1)
+        t0, t1 = self.times[i - 1], self.times[i]
+        a, b = self.totals[i - 1][name], self.totals[i][name]
+        return a + (b - a) * min(max((when - t0) / (t1 - t0), 0), 1)
+
+    def cpu_us_per_event(self, start, end, events):
+        """{class: µs} between two moments (seconds since 1970)."""
+        return {name: (self._at(end, name) - self._at(start, name)) / events * 1e6 for name in CLASSES}

@@ -1,0 +1,174 @@
+"""The runs of the benchmark. Each starts from a fresh database; topics are filled before the clock runs."""
+import os
+import signal
+import subprocess
+import time
+
+import work
+from lib import paths
+from lib.cluster import bin_dir
+from lib.events import Events
+from lib.ingestor import Ingestor
+from lib.process import Process, free_port, peak_rss_mb
+from lib.wait import wait_for
+from sampler import Sampler
+
+SEED = 42
+
+
+class Bench:
+    def __init__(self, cluster, broker, events, latency_seconds):
+        self.cluster, self.broker = cluster, broker
+        self.n, self.latency_seconds = events, latency_seconds
+        self._filled = set()
+
+    def say(self, text):
+        print(text, flush=True)
+
+    def fill(self, topic, **options):
+        """Events in a topic of 6 partitions, made once."""
+        events = Events(self.n, seed=SEED, **options)
+        if topic not in self._filled:
+            self._filled.add(topic)
+            self.broker.create_topic(topic, 6)
+            events.send(self.broker, topic)
+        return events
+
+    def quiesce(self, db):
+        """What the last run left to do is not this one's cost."""
+        db.run("CHECKPOINT")
+        time.sleep(3)
+
+    # -- the pipeline
+
+    def pipeline(self, name, key="uuid", check=False, **options):
+        topic = "bench_" + "_".join(f"{k}{v}" for k, v in sorted(options.items())).replace(".", "_")
+        self.fill(topic, **options)
+        db = self.cluster.create_database(name)
+        work.make_table(db, key, check)
+        work.make_pipeline(db, topic, key)
+        self.quiesce(db)
+        xids = db.value("SELECT pg_current_xact_id()::text::bigint")
+        ingestor = Ingestor(db.dsn("ingestor"), self.broker.address)
+        ingestor.start(wait=False)
+        sampler = Sampler(self.cluster, db, self.broker.process.pid, ingestor.pid)
+        sampler.start()
+        try:
+            with db.session() as session:
+                wait_for(lambda: work.settled(session) >= self.n or not ingestor.alive(), "all settled", 300, every=0.2)
+                xids = session.value("SELECT pg_current_xact_id()::text::bigint") - xids
+            assert ingestor.alive(), ingestor.process.tail()
+            time.sleep(0.3)
+        finally:
+            sampler.stop()
+            ingestor.stop()
+        result = self.rates(db, sampler)
+        result["xids_per_event"] = xids / self.n
+        return db, result
+
+    def rates(self, db, sampler):
+        rows, first, last, (t10, t20, t90) = work.row_times(db)
+        return {
+            "rows": rows,
+            "events_per_s": self.n / (last - first),
+            "events_per_s_middle": 0.7 * self.n / (t90 - t20),
+            "cpu": sampler.cpu_us_per_event(first, last, self.n),
+            "rss_mb": sampler.rss_mb,
+            "last_tenth_ratio": (t10 - first) / (last - t90),
+        }
+
+    # -- PostgreSQL alone
+
+    def floor(self, source, sessions):
+        """COPY of finished rows into the same table by so many sessions: rows/s."""
+        files = self.export(source, sessions)
+        db = self.cluster.create_database(f"floor{sessions}")
+        work.make_table(db)
+        self.quiesce(db)
+        psql = os.path.join(bin_dir(), "psql")
+        begin = time.monotonic()
+        copies = [subprocess.Popen([psql, "-X", "-q", "-h", self.cluster.dir, "-p", self.cluster.port,
+                                    "-U", "postgres", "-d", db.name, "-c",
+                                    f"\\copy readings ({work.COLUMNS}) FROM '{file}'"]) for file in files]
+        assert all(copy.wait() == 0 for copy in copies)
+        seconds = time.monotonic() - begin
+        rows = db.value("SELECT count(*) FROM readings")
+        db.drop()
+        for file in files:
+            os.unlink(file)
+        return rows / seconds
+
+    def export(self, source, parts):
+        """Each part has every parts-th row, as partitions of a topic would."""
+        files = []
+        with source.session() as session:
+            for part in range(parts):
+                file = os.path.join(paths.run_dir(), f"floor-{part}.copy")
+                with open(file, "wb") as f, session.connection.cursor() as cursor:
+                    cursor.copy_expert(f"COPY (SELECT {work.COLUMNS} FROM (SELECT *, row_number() OVER () AS n FROM readings)"
+                                       f" AS r WHERE n % {parts} = {part}) TO STDOUT", f)
+                files.append(file)
+        return files
+
+    # -- latency
+
+    def latency(self, rate=10000):
+        """Produced to visible, at a steady rate. Visible is the commit's time stamp; produced is the producer's time
+        stamp of the message, whole milliseconds rounded down, so that half a millisecond too much is measured."""
+        self.cluster.configure({"track_commit_timestamp": "on"})
+        self.cluster.restart()
+        try:
+            self.broker.create_topic("latency", 6)
+            db = self.cluster.create_database("latency")
+            work.make_table(db, kafka_ts=True)
+            work.make_pipeline(db, "latency", kafka_ts=True)
+            self.quiesce(db)
+            ingestor = Ingestor(db.dsn("ingestor"), self.broker.address).start().wait_ready()
+            events = Events(rate * self.latency_seconds, seed=SEED, broken=0.1)
+            events.send(self.broker, "latency", "--rate", str(rate))
+            with db.session() as session:
+                wait_for(lambda: work.settled(session) >= events.n, "all settled", 60)
+            rss = peak_rss_mb(ingestor.pid)
+            ingestor.stop()
+            # the first two seconds warm everything up
+            p50, p99, worst = db.run("""
+                SELECT (percentile_disc(ARRAY[0.5, 0.99, 1.0]) WITHIN GROUP (ORDER BY ms))[1:3] FROM (
+                    SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - kafka_ts) * 1000 AS ms FROM readings
+                    WHERE kafka_ts > (SELECT min(kafka_ts) FROM readings) + interval '2 s') AS l""")[0][0]
+            db.drop()
+            return {"p50": float(p50), "p99": float(p99), "max": float(worst), "rss_mb": rss}
+        finally:
+            self.cluster.configure({"track_commit_timestamp": "off"})
+            self.cluster.restart()
+
+    # -- the peer
+
+    def flink(self, kit):
+        """The kit's Flink job on the same broker, topic and server; its DLQ topic is the broker's work too."""
+        topic = "bench_broken0_1"
+        self.fill(topic, broken=0.1)
+        self.broker.create_topic("dlq_flink", 1)
+        db = self.cluster.create_database("flink")
+        work.make_table(db)
+        self.quiesce(db)
+        sites = os.path.join(paths.run_dir(), "sites.csv")
+        with open(sites, "w") as f:
+            f.writelines(f"{source},{name}\n" for source, name in work.SITES)
+        environment = dict(os.environ, TOPIC=topic, DLQ="dlq_flink", BROKERS=self.broker.address, GROUP="flink",
+                           DB=f"jdbc:postgresql://127.0.0.1:{self.cluster.tcp_port}/{db.name}", SITES=sites,
+                           REST=str(free_port()), CKPT=os.path.join(paths.run_dir(), "checkpoints"),
+                           JOPTS="-XX:+UseParallelGC")
+        truth = len(Events(self.n, seed=SEED, broken=0.1).truth()["row"])
+        job = Process([os.path.join(kit, "flink/run.sh")], os.path.join(paths.run_dir(), "flink.log"), env=environment)
+        sampler = Sampler(self.cluster, db, self.broker.process.pid, job.pid)
+        sampler.start()
+        try:
+            with db.session() as session:
+                wait_for(lambda: not job.alive() or session.value("SELECT pg_relation_size('readings')") > truth * 100
+                         and session.value("SELECT count(*) FROM readings") >= truth, "all rows", 300, every=0.25)
+            assert job.alive(), job.tail()
+        finally:
+            sampler.stop()
+            job.signal(signal.SIGTERM)
+            job.kill()
+        return self.rates(db, sampler)

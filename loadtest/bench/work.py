@@ -1,0 +1,65 @@
+"""The work that is measured: the peers' events, table, lookup and filter (see README.md of the peers' kit)."""
+
+FIELDS = """id uuid NOT NULL, type text NOT NULL, source text NOT NULL, ts timestamptz NOT NULL,
+            value double precision NOT NULL, unit text NOT NULL"""
+
+COLUMNS = "id, type, source, site, ts, value, unit"
+
+TRANSFORM = """
+    SELECT event.id, event.type, event.source, site.name AS site, event.ts,
+           CASE WHEN event.type = 'temperature' THEN event.value * 9 / 5 + 32 ELSE event.value END AS value,
+           CASE WHEN event.type = 'temperature' THEN 'F' ELSE event.unit END AS unit {more}
+    FROM event LEFT JOIN site ON site.source = event.source
+    WHERE event.type <> 'heartbeat'"""
+
+TABLE = """
+    CREATE TABLE readings (
+        id uuid {id_key}, type text NOT NULL, source text NOT NULL, site text NOT NULL, ts timestamptz NOT NULL,
+        value double precision NOT NULL {check}, unit text NOT NULL,
+        ins_at timestamptz NOT NULL DEFAULT clock_timestamp() {more})"""
+
+SITES = [(f"sensor-{i:04d}", f"site-{i * 7919 % 50 + 1:02d}") for i in range(1, 1001)]
+
+
+def make_table(db, key="uuid", check=False, kafka_ts=False):
+    """key: uuid, coordinate (partition, offset) or none."""
+    more = ""
+    if key == "coordinate":
+        more += ', kafka_partition int, kafka_offset bigint, PRIMARY KEY (kafka_partition, kafka_offset)'
+    if kafka_ts:
+        more += ", kafka_ts timestamptz"
+    db.run(TABLE.format(id_key="PRIMARY KEY" if key == "uuid" else "NOT NULL",
+                        check="CHECK (value < 1000000)" if check else "", more=more))
+    db.run("CREATE TABLE site (source text PRIMARY KEY, name text NOT NULL)")
+    for row in SITES:
+        db.run("INSERT INTO site VALUES (%s, %s)", row)
+    db.run("ANALYZE site")
+
+
+def make_pipeline(db, topic, key="uuid", kafka_ts=False, workers=2):
+    """As its users would: the owner is no superuser, the ingestor another role."""
+    db.run("CREATE EXTENSION millrace")
+    db.run("ALTER TABLE readings OWNER TO app; ALTER TABLE site OWNER TO app")
+    db.run("SELECT millrace.grant_ingestor('ingestor')")
+    more = ""
+    if key == "coordinate":
+        more += ', event.partition AS kafka_partition, event."offset" AS kafka_offset'
+    if kafka_ts:
+        more += ", event.kafka_ts"
+    with db.session("app") as session:
+        session.run("SELECT millrace.create_pipeline('readings', topic => %s, fields => %s, transform => %s,"
+                    " target => 'readings', workers => %s)", (topic, FIELDS, TRANSFORM.format(more=more), workers))
+
+
+def settled(session):
+    """Events settled so far, wherever they ended."""
+    return session.value("""SELECT coalesce(sum(events), 0)::bigint FROM (SELECT DISTINCT ON (pipeline_id, partition) events
+        FROM millrace.progress ORDER BY pipeline_id, partition, seq DESC) AS newest""")
+
+
+def row_times(db):
+    """When rows were written: count, and the moments of the first, 10, 20, 90 and 100 per cent."""
+    return db.run("""
+        SELECT count(*), extract(epoch FROM min(ins_at))::float8, extract(epoch FROM max(ins_at))::float8,
+               percentile_disc(ARRAY[0.1, 0.2, 0.9]) WITHIN GROUP (ORDER BY extract(epoch FROM ins_at)::float8)
+        FROM readings""")[0]
