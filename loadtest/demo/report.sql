@@ -1,0 +1,24 @@
+-- What became of the weather. Variables: ms (milliseconds it took), events, missing, damaged (as the producer says).
+\pset footer off
+\set newest 'SELECT DISTINCT ON (g.partition) g.* FROM millrace.progress AS g ORDER BY g.partition, g.seq DESC'
+
+\echo 'Rate and outcome: every event ended in exactly one place'
+SELECT to_char(sum(n.events), 'FM999,999,999') AS events,
+       to_char(:ms / 1000.0, 'FM990.0') || ' s' AS took,
+       to_char(sum(n.events) * 1000 / :ms, 'FM999,999,999') AS "events/s",
+       sum(n.written) AS written, sum(n.filtered) AS filtered, sum(n.superseded) AS superseded, sum(n.dead) AS dead,
+       CASE WHEN sum(n.events) = :events AND sum(n.filtered) = :missing AND sum(n.dead) = :damaged
+            THEN 'as produced' ELSE 'NOT AS PRODUCED' END AS "check"
+FROM (:newest) AS n;
+\echo '  filtered: observations that are missing in the data (null)'
+\echo '  superseded: the hour that came twice when the clocks went back; the later event counts'
+\echo
+
+\echo 'The weather of 2013, in SI units'
+SELECT station, name, altitude_m AS "alt m", observations, mean_temp_c AS "mean °C", round(min_temp_c::numeric, 1) AS "min °C",
+       round(max_temp_c::numeric, 1) AS "max °C", round(max_gust_m_s::numeric, 1) AS "gust m/s", precipitation_mm AS "rain mm"
+FROM weather_by_station ORDER BY station;
+
+\echo 'What failed and why: the original bytes are kept'
+SELECT count(*), stage, sqlstate, min(left(message, 90)) AS "message (of one)"
+FROM millrace.dead_letter GROUP BY stage, sqlstate, constraint_name, column_name, regexp_replace(message, '[0-9]+', '', 'g') ORDER BY 1 DESC, 2, 3;

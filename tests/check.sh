@@ -1,0 +1,61 @@
+#!/bin/bash
+# Runs every test and ends with one summary line. CHECK="lint unit sql e2e" chooses steps; PYTEST_ADDOPTS and
+# KEEP=1 (keeps logs and data) reach the end-to-end tests.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+steps=${CHECK:-lint unit sql e2e}
+logs=build/check
+begin=$SECONDS
+results=()
+failed=0
+rm -rf "$logs"
+mkdir -p "$logs"
+
+# step NAME COMMAND...: the command prints what it likes and ends with a line "NUMBER things"
+step() {
+	local name=$1 log=$logs/$1.log from=$SECONDS rc=0
+	shift
+	case " $steps build " in *" $name "*) ;; *) return ;; esac
+	echo "== $name"
+	"$@" 2>&1 | tee "$log" || rc=1
+	if [ $rc = 0 ]; then
+		results+=("$name $(summary "$log")(${name:+$((SECONDS - from)) s})")
+	else
+		results+=("$name FAILED")
+		failed=1
+	fi
+}
+
+summary() {
+	case $1 in
+		*/unit.log) awk '/\[  PASSED  \] [0-9]+ test/ { n += $4 } END { if (n) printf "%d tests ", n }' "$1" ;;
+		*/sql.log) awk -F'[=,]' '/^Files=/ { printf "%d tests ", $4 }' "$1" ;;
+		*/e2e.log) sed -nE 's/.* ([0-9]+) passed.*/\1 tests /p' "$1" | tail -n 1 ;;
+	esac
+}
+
+unit() {
+	local makefile rc=0
+	for makefile in tests/unit/Makefile tests/unit/*/Makefile; do
+		[ -f "$makefile" ] || continue
+		make -C "${makefile%/*}" check || rc=1
+	done
+	return $rc
+}
+
+step build make all
+if [ $failed = 0 ]; then
+	step lint .ci/lint
+	step unit unit
+	step sql /usr/bin/python3 tests/lib/run_pgtap.py
+	step e2e env PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=10 tests/e2e
+fi
+
+took=$(((SECONDS - begin) / 60)):$(printf %02d $(((SECONDS - begin) % 60)))
+line=$(printf '%s; ' "${results[@]}")
+if [ $failed = 0 ]; then
+	echo "check: ok in $took min: ${line%; }"
+else
+	echo "check: FAILED in $took min: ${line%; } (logs in $logs)"
+fi
+exit $failed
