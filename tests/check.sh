@@ -34,13 +34,14 @@ summary() {
 	esac
 }
 
+# shellcheck disable=SC2317 # called through step
 unit() {
 	local makefile rc=0
 	for makefile in tests/unit/Makefile tests/unit/*/Makefile; do
 		[ -f "$makefile" ] || continue
 		make -C "${makefile%/*}" check || rc=1
 	done
-	return $rc
+	return "$rc"
 }
 
 step build make all
