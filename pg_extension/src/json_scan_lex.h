@@ -84,57 +84,55 @@ lex_plain(const Scan *s, const char *p)
 	return p;
 }
 
-static inline int
-hex4(const char *p)
+/* Four hexadecimal digits at p, which a cut-off document may not have. */
+static const char *
+lex_hex4(Scan *s, const char *p, int *value)
 {
-	int value = 0;
+	const char *escape = p - 2;
 
-	for (int i = 0; i < 4; i++)
+	*value = 0;
+	for (int i = 0; i < 4; i++, p++)
 	{
-		int c = (unsigned char) p[i];
+		int c = p < s->end ? (unsigned char) *p : -1;
 		int lower = c | 0x20;
 
 		if (c >= '0' && c <= '9')
-			value = value << 4 | (c - '0');
-		else if (lower >= 'a' && lower <= 'f')
-			value = value << 4 | (lower - 'a' + 10);
+			*value = *value << 4 | (c - '0');
+		else if (c > 0 && lower >= 'a' && lower <= 'f')
+			*value = *value << 4 | (lower - 'a' + 10);
 		else
-			return -1;
+			return scan_fail(s, MR_JSON_BAD_ESCAPE, c < 0 ? p : escape);
 	}
-	return value;
+	return p;
 }
 
 /* p is behind "\u" */
 static const char *
 lex_unicode_escape(Scan *s, const char *p)
 {
+	const char *escape = p - 2;
 	int unit;
-	int low;
 
-	if (s->end - p < 4)
-		return scan_fail(s, MR_JSON_BAD_ESCAPE, s->end);
-	unit = hex4(p);
-	if (unit < 0)
-		return scan_fail(s, MR_JSON_BAD_ESCAPE, p - 2);
+	p = lex_hex4(s, p, &unit);
+	if (p == NULL)
+		return NULL;
 	if (unit == 0)
 		s->flags |= MR_JSON_HAS_NUL;
 	if ((unit & 0xf800) != 0xd800)
-		return p + 4;
-	if (unit >= 0xdc00 || (s->end - p >= 6 && (p[4] != '\\' || p[5] != 'u')))
-		return scan_fail(s, MR_JSON_BAD_SURROGATE, p - 2);
-	if (s->end - p < 10)
+		return p;
+	if (unit >= 0xdc00)
+		return scan_fail(s, MR_JSON_BAD_SURROGATE, escape);
+	for (int i = 0; i < 2; i++, p++)
 	{
-		/* either cut off, or the string ends before a second half could */
-		bool closed = memchr(p + 4, '"', s->end - p - 4) != NULL;
-
-		return scan_fail(s, MR_JSON_BAD_SURROGATE, closed ? p - 2 : s->end);
+		if (p >= s->end)
+			return scan_fail(s, MR_JSON_BAD_END, p);
+		if (*p != "\\u"[i])
+			return scan_fail(s, MR_JSON_BAD_SURROGATE, escape);
 	}
-	low = hex4(p + 6);
-	if (low < 0)
-		return scan_fail(s, MR_JSON_BAD_ESCAPE, p + 4);
-	if ((low & 0xfc00) != 0xdc00)
-		return scan_fail(s, MR_JSON_BAD_SURROGATE, p - 2);
-	return p + 10;
+	p = lex_hex4(s, p, &unit);
+	if (p != NULL && (unit & 0xfc00) != 0xdc00)
+		return scan_fail(s, MR_JSON_BAD_SURROGATE, escape);
+	return p;
 }
 
 /* p is at a backslash */
