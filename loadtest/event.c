@@ -60,7 +60,7 @@ event_kind(const EventPlan *plan, uint64_t i)
 		return EVENT_HEARTBEAT;
 	if ((percent -= plan->unknown_percent) < 0)
 		return EVENT_UNKNOWN;
-	if ((percent -= plan->tombstone_percent) < 0)
+	if (percent < plan->tombstone_percent)
 		return EVENT_TOMBSTONE;
 	return EVENT_GOOD;
 }
