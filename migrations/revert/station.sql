@@ -1,0 +1,7 @@
+-- Revert weather:station from pg
+
+BEGIN;
+
+DROP TABLE station;
+
+COMMIT;

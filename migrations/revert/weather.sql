@@ -1,0 +1,8 @@
+-- Revert weather:weather from pg
+
+BEGIN;
+
+DROP TABLE weather;
+DROP TABLE unit;
+
+COMMIT;
