@@ -1,15 +1,14 @@
 -- What became of the weather. Variables: ms (milliseconds it took), events, missing, damaged (as the producer says).
 \pset footer off
-\set newest 'SELECT DISTINCT ON (g.partition) g.* FROM millrace.progress AS g ORDER BY g.partition, g.seq DESC'
 
 \echo 'Rate and outcome: every event ended in exactly one place'
-SELECT to_char(sum(n.events), 'FM999,999,999') AS events,
+SELECT to_char(s.events, 'FM999,999,999') AS events,
        to_char(:ms / 1000.0, 'FM990.0') || ' s' AS took,
-       to_char(sum(n.events) * 1000 / :ms, 'FM999,999,999') AS "events/s",
-       sum(n.written) AS written, sum(n.filtered) AS filtered, sum(n.superseded) AS superseded, sum(n.dead) AS dead,
-       CASE WHEN sum(n.events) = :events AND sum(n.filtered) = :missing AND sum(n.dead) = :damaged
+       to_char(s.events * 1000 / :ms, 'FM999,999,999') AS "events/s",
+       s.written, s.filtered, s.superseded, s.dead,
+       CASE WHEN s.events = :events AND s.filtered = :missing AND s.dead = :damaged
             THEN 'as produced' ELSE 'NOT AS PRODUCED' END AS "check"
-FROM (:newest) AS n;
+FROM millrace.stats AS s WHERE s.pipeline = 'weather';
 \echo '  filtered: observations that are missing in the data (null)'
 \echo '  superseded: the hour that came twice when the clocks went back; the later event counts'
 \echo

@@ -106,7 +106,7 @@ start_ingestor() {
 	echo "running${address:+, http://$address/metrics}"
 }
 
-partitions_known() { [ "$(psql_value "SELECT count(*) FROM millrace.positions('weather')")" = "$partitions" ]; }
+partitions_known() { [ "$(psql_value "SELECT count(*) FROM millrace.partitions WHERE pipeline = 'weather'")" = "$partitions" ]; }
 
 # start_daemon NAME LOG COMMAND...: in the background, away from the terminal
 start_daemon() {
@@ -136,8 +136,7 @@ wait_until() { # WHAT COMMAND...
 psql_quiet() { "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 -h "$socket" -U postgres "$@"; }
 psql_value() { psql_quiet -d "$database" -At -c "$1"; }
 
-newest='SELECT DISTINCT ON (g.partition) g.* FROM millrace.progress AS g ORDER BY g.partition, g.seq DESC'
-settled() { psql_value "SELECT coalesce(sum(events), 0) FROM ($newest) AS n"; }
+settled() { psql_value "SELECT events FROM millrace.stats WHERE pipeline = 'weather'"; }
 
 produce() {
 	local total begin seen

@@ -185,7 +185,6 @@ def test_owner_renamed_dropped(world):
 def test_without_preload(broker):
     """The functions exist and say what to do; nothing runs, nothing breaks."""
     cluster = Cluster("plain", settings={"shared_preload_libraries": "''"})
-    cluster.settings.pop("millrace.restart_interval")
     cluster.init().start()
     try:
         db = cluster.create_database("plain")

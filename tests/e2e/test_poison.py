@@ -40,7 +40,7 @@ DEFERRED = """
     ("deferred_trigger", DEFERRED, event(unit="poison"), "write", "MR999"),
     ("division", None, event(value=77, unit="divide"), "transform", "22012"),
     ("unique", "CREATE UNIQUE INDEX ON reading (id)", event(), "write", "23505"),
-], ids=lambda v: v if isinstance(v, str) and v.isidentifier() and len(v) < 20 else "")
+], ids=["nul", "check", "not_null", "trigger", "deferred_trigger", "division", "unique"])
 def test_poison(world, kind, setup, poison, stage, sqlstate):
     world.create_topic()
     if setup:

@@ -22,7 +22,6 @@ SETTINGS = {
     "log_line_prefix": "'%m [%p] %b %d '",
     "log_checkpoints": "off",
     "log_autovacuum_min_duration": "-1",
-    "millrace.restart_interval": "'200ms'",
 }
 
 _bin = None

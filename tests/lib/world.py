@@ -86,13 +86,13 @@ class World:
 
     def positions(self, db=None, pipeline=None):
         """{partition: next offset}"""
-        rows = (db or self.db).run("SELECT partition, next_offset FROM millrace.positions(%s)",
+        rows = (db or self.db).run("SELECT partition, next_offset FROM millrace.partitions WHERE pipeline = %s",
                                    (pipeline or self.pipeline_name,))
         return dict(rows)
 
     def partition_states(self, pipeline=None):
-        return dict(self.db.run("SELECT partition, state FROM millrace.partition AS p JOIN millrace.pipeline AS l"
-                                " ON l.id = p.pipeline_id WHERE l.name = %s", (pipeline or self.pipeline_name,)))
+        return dict(self.db.run("SELECT partition, state FROM millrace.partitions WHERE pipeline = %s",
+                                (pipeline or self.pipeline_name,)))
 
     def lag(self, db=None, pipeline=None, topic=None):
         """Events (or offsets) not settled yet; None while nothing is known."""
@@ -114,11 +114,8 @@ class World:
     def counters(self, db=None, pipeline=None):
         """The newest cumulative counters, summed over the partitions."""
         names = ("events", "written", "filtered", "superseded", "skipped", "dead", "rows")
-        row = (db or self.db).run(f"""
-            SELECT {', '.join(f'coalesce(sum({n}), 0)::bigint' for n in names)} FROM (
-                SELECT DISTINCT ON (g.partition) g.* FROM millrace.progress AS g
-                JOIN millrace.pipeline AS l ON l.id = g.pipeline_id WHERE l.name = %s
-                ORDER BY g.partition, g.seq DESC) AS newest""", (pipeline or self.pipeline_name,))[0]
+        row = (db or self.db).run(f"SELECT {', '.join(names)} FROM millrace.stats WHERE pipeline = %s",
+                                  (pipeline or self.pipeline_name,))[0]
         return dict(zip(names, row))
 
     def dead_letters(self, db=None):
@@ -129,10 +126,9 @@ class World:
         """For the message of a failure."""
         db = db or self.db
         parts = []
-        for what, sql in (
-                ("partitions", "SELECT partition, state, error FROM millrace.partition WHERE state <> 'active'"),
-                ("workers", "SELECT * FROM millrace._workers()"), ("lanes", "SELECT * FROM millrace._lanes()"),
-                ("positions", f"SELECT partition, next_offset FROM millrace.positions('{self.pipeline_name}')")):
+        for what in ("pipelines", "partitions", "workers", "lanes"):
+            columns = {"pipelines": "name, status, reason", "partitions": "partition, state, next_offset, error"}.get(what, "*")
+            sql = f"SELECT {columns} FROM millrace.{what}"
             try:
                 parts.append(f"{what}: {db.run(sql)}")
             except Exception as e:
