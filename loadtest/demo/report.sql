@@ -19,5 +19,5 @@ SELECT station, name, altitude_m AS "alt m", observations, mean_temp_c AS "mean 
 FROM weather_by_station ORDER BY station;
 
 \echo 'What failed and why: the original bytes are kept'
-SELECT count(*), stage, sqlstate, min(left(message, 90)) AS "message (of one)"
-FROM millrace.dead_letter GROUP BY stage, sqlstate, constraint_name, column_name, regexp_replace(message, '[0-9]+', '', 'g') ORDER BY 1 DESC, 2, 3;
+SELECT count, stage, sqlstate, left(message, 70) AS "message (of the last one)", left(payload, 56) AS "its payload begins"
+FROM millrace.dead_letter_groups ORDER BY count DESC, stage, sqlstate, message;
