@@ -1,0 +1,59 @@
+-- Functions in C that verbs and views stand on. Internal: granted to nobody.
+
+CREATE FUNCTION millrace._lock_pipeline(pipeline_id integer) RETURNS void
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_pipeline';
+REVOKE ALL ON FUNCTION millrace._lock_pipeline(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_pipeline(integer) IS 'Internal: waits for batches in flight, holds off new ones until commit.';
+
+CREATE FUNCTION millrace._lock_partition(pipeline_id integer, partition integer) RETURNS void
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_partition';
+REVOKE ALL ON FUNCTION millrace._lock_partition(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_partition(integer, integer) IS 'Internal: nobody else moves the partition until commit. Ascending order.';
+
+CREATE FUNCTION millrace._random_epoch() RETURNS bigint
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_random_epoch';
+REVOKE ALL ON FUNCTION millrace._random_epoch() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._random_epoch() IS 'Internal: a cryptographically random 64-bit number.';
+
+CREATE FUNCTION millrace._wake() RETURNS void
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_wake';
+REVOKE ALL ON FUNCTION millrace._wake() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._wake() IS 'Internal: at commit, launcher, supervisor and workers look at the catalogue.';
+
+CREATE FUNCTION millrace._hold(hold boolean) RETURNS void
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_hold';
+REVOKE ALL ON FUNCTION millrace._hold(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._hold(boolean) IS 'Internal: sends the workers of this database away, or lets them come back.';
+
+CREATE FUNCTION millrace._preloaded() RETURNS boolean
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_preloaded';
+REVOKE ALL ON FUNCTION millrace._preloaded() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._preloaded() IS 'Internal: whether the server has loaded millrace at its start.';
+
+CREATE FUNCTION millrace._incarnation() RETURNS bigint
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_incarnation';
+REVOKE ALL ON FUNCTION millrace._incarnation() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._incarnation() IS 'Internal: random number of this life of the server; another one means staged events are gone.';
+
+CREATE FUNCTION millrace._lanes()
+RETURNS TABLE (lane_id integer, pipeline_id integer, writer_pid integer, worker_pid integer, segments_used integer,
+               segments integer, bytes bigint, staged bigint)
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lanes';
+REVOKE ALL ON FUNCTION millrace._lanes() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lanes() IS 'Internal: lanes in shared memory; staged counts batches that wait.';
+
+CREATE FUNCTION millrace._workers()
+RETURNS TABLE (pipeline_id integer, number integer, pid integer, started_at timestamptz, state text, batches bigint,
+               last_error text, last_error_at timestamptz)
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_workers';
+REVOKE ALL ON FUNCTION millrace._workers() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._workers() IS 'Internal: worker processes in shared memory.';
+
+CREATE FUNCTION millrace._check_definition(
+  caller regrole, fields text, transform text, target regclass, on_conflict text, conflict_key text[], newer_by text,
+  search_path text)
+RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_check_definition';
+REVOKE ALL ON FUNCTION millrace._check_definition(regrole, text, text, regclass, text, text[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_definition(regrole, text, text, regclass, text, text[], text, text) IS
+'Internal: analyses a definition as its owner and raises what is wrong, with the position in the user''s text.';

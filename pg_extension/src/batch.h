@@ -1,0 +1,114 @@
+/*
+ * batch.h: the events of one batch on their way through decode, transform, write and settle.
+ *
+ * Lives in a worker, in a memory context of its own that is emptied when the batch is settled.
+ */
+#ifndef MR_BATCH_H
+#define MR_BATCH_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "executor/tuptable.h"
+#include "storage/itemptr.h"
+
+#include "failure.h"
+#include "partition.h"
+
+typedef enum MrOutcome
+{
+	MR_PENDING,	   /* not yet known */
+	MR_WRITTEN,	   /* at least one row */
+	MR_FILTERED,   /* the transform gave no row */
+	MR_SUPERSEDED, /* its rows gave way to others of the same key */
+	MR_SKIPPED,	   /* a tombstone the pipeline skips */
+	MR_DEAD		   /* a dead letter; failure says why */
+} MrOutcome;
+
+typedef struct MrEvent
+{
+	int64 offset;
+	int64 kafka_ts; /* ms since 1970, -1 none */
+	int32 partition;
+	int16 kind; /* bits MR_KIND_* */
+	int16 outcome;
+	bytea *key; /* NULL: none; never toasted, maybe with a short header */
+	bytea *headers;
+	bytea *payload;
+	int rows; /* rows the transform gave, later those that count */
+	Datum *values;
+	bool *isnull;
+	MrFailure *failure;
+} MrEvent;
+
+/* A row the transform gave. Its tuple has the columns of the target's insert list, then the row's number. */
+typedef struct MrRow
+{
+	int event; /* index into events */
+	bool dropped; /* gives way to another row, or its event is dead */
+	bool written;
+	MinimalTuple tuple;
+} MrRow;
+
+/* One partition's part of a staged batch, as the ingestor's trailer tells it. */
+typedef struct MrStagedPart
+{
+	int32 partition;
+	int32 rows;
+	int64 epoch;
+	int64 previous;
+	int64 next;
+	int64 last_offset;
+	int64 last_ts;
+	int64 last_crc;
+} MrStagedPart;
+
+/* What one COPY staged. */
+typedef struct MrStagedBatch
+{
+	int64 id;
+	int first; /* its events in MrBatch.events */
+	int count;
+	int nparts;
+	MrStagedPart *parts;
+	ItemPointerData end; /* TID of the trailer */
+} MrStagedBatch;
+
+typedef struct MrBatch
+{
+	MemoryContext context;
+	int64 bytes;
+	int nevents;
+	int max_events;
+	MrEvent *events;
+	int nstaged;
+	int max_staged;
+	int nsettled; /* staged batches done with: all, or those before the cut */
+	MrStagedBatch *staged;
+	int npartitions;
+	MrPartition *partitions; /* those touched, ascending; position and totals as they will be */
+	int nrows;
+	int max_rows;
+	MrRow *rows;
+	int written_rows;
+	bool cut;		   /* admission stopped at the event limit */
+	Oid segment;	   /* what was read from */
+	ItemPointerData end; /* the lane's cursor once this is settled */
+	bool segment_done;
+} MrBatch;
+
+extern MrBatch *mr_batch_create(MemoryContext parent);
+extern void mr_batch_reset(MrBatch *batch);
+
+/* One more, zeroed, at the end of the array. */
+extern MrEvent *mr_batch_add_event(MrBatch *batch);
+extern MrStagedBatch *mr_batch_add_staged(MrBatch *batch);
+extern MrRow *mr_batch_add_row(MrBatch *batch);
+
+/* The entry of a partition, NULL when the batch has none of it. */
+extern MrPartition *mr_batch_partition(MrBatch *batch, int32 partition);
+
+/* Kafka's timestamps are milliseconds since 1970. */
+extern TimestampTz mr_timestamp_from_unix_ms(int64 ms);
+
+#endif /* MR_BATCH_H */

@@ -1,0 +1,140 @@
+/*
+ * catalog.h: the extension's tables as C sees them: column numbers (as in sql/10_tables.sql) and access.
+ *
+ * Rows are read through an index with a fresh snapshot and written with CatalogTupleInsert/Update: no
+ * privileges are asked and no triggers run, so bookkeeping works in a session of any pipeline's owner.
+ */
+#ifndef MR_CATALOG_H
+#define MR_CATALOG_H
+
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/skey.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+#define MR_SCHEMA "millrace"
+
+enum /* millrace.pipeline */
+{
+	MR_PIPELINE_ID = 1,
+	MR_PIPELINE_NAME,
+	MR_PIPELINE_INSTANCE,
+	MR_PIPELINE_OWNER,
+	MR_PIPELINE_TOPIC,
+	MR_PIPELINE_START_AT,
+	MR_PIPELINE_PARTITIONS,
+	MR_PIPELINE_WORKERS,
+	MR_PIPELINE_STATE,
+	MR_PIPELINE_VERSION
+};
+
+enum /* millrace.pipeline_version */
+{
+	MR_VERSION_PIPELINE_ID = 1,
+	MR_VERSION_VERSION,
+	MR_VERSION_FIELDS,
+	MR_VERSION_TRANSFORM,
+	MR_VERSION_TARGET,
+	MR_VERSION_ON_CONFLICT,
+	MR_VERSION_CONFLICT_KEY,
+	MR_VERSION_NEWER_BY,
+	MR_VERSION_TOMBSTONE,
+	MR_VERSION_BATCH_ROWS,
+	MR_VERSION_ROWS_PER_EVENT,
+	MR_VERSION_STATEMENT_TIMEOUT,
+	MR_VERSION_SEARCH_PATH
+};
+
+enum /* millrace.partition */
+{
+	MR_PARTITION_PIPELINE_ID = 1,
+	MR_PARTITION_PARTITION,
+	MR_PARTITION_EPOCH,
+	MR_PARTITION_LANE,
+	MR_PARTITION_STATE,
+	MR_PARTITION_ERROR,
+	MR_PARTITION_HINT,
+	MR_PARTITION_SEEK_TS,
+	MR_PARTITION_CHANGED_AT,
+	MR_PARTITION_NATTS = MR_PARTITION_CHANGED_AT
+};
+
+enum /* millrace.progress */
+{
+	MR_PROGRESS_PIPELINE_ID = 1,
+	MR_PROGRESS_PARTITION,
+	MR_PROGRESS_SEQ,
+	MR_PROGRESS_NEXT_OFFSET,
+	MR_PROGRESS_LAST_OFFSET,
+	MR_PROGRESS_LAST_TS,
+	MR_PROGRESS_LAST_CRC,
+	MR_PROGRESS_EVENTS,
+	MR_PROGRESS_WRITTEN,
+	MR_PROGRESS_FILTERED,
+	MR_PROGRESS_SUPERSEDED,
+	MR_PROGRESS_SKIPPED,
+	MR_PROGRESS_DEAD,
+	MR_PROGRESS_ROWS,
+	MR_PROGRESS_BYTES,
+	MR_PROGRESS_SETTLED_AT,
+	MR_PROGRESS_NATTS = MR_PROGRESS_SETTLED_AT
+};
+
+enum /* millrace.dead_letter */
+{
+	MR_DEAD_ID = 1,
+	MR_DEAD_PIPELINE_ID,
+	MR_DEAD_VERSION,
+	MR_DEAD_TOPIC,
+	MR_DEAD_PARTITION,
+	MR_DEAD_OFFSET,
+	MR_DEAD_KAFKA_TS,
+	MR_DEAD_KEY,
+	MR_DEAD_HEADERS,
+	MR_DEAD_PAYLOAD,
+	MR_DEAD_STAGE,
+	MR_DEAD_SQLSTATE,
+	MR_DEAD_MESSAGE,
+	MR_DEAD_DETAIL,
+	MR_DEAD_HINT,
+	MR_DEAD_CONSTRAINT_NAME,
+	MR_DEAD_COLUMN_NAME,
+	MR_DEAD_FAILED_AT,
+	MR_DEAD_NATTS = MR_DEAD_FAILED_AT
+};
+
+enum /* millrace.lane, millrace.segment */
+{
+	MR_LANE_ID = 1,
+	MR_LANE_PIPELINE_ID,
+	MR_LANE_NUMBER,
+	MR_SEGMENT_LANE_ID = 1,
+	MR_SEGMENT_NUMBER,
+	MR_SEGMENT_RELATION
+};
+
+/* OID of the extension, InvalidOid when it is not in this database. */
+extern Oid mr_extension_oid(void);
+
+/* Owner of the extension (and of its tables). */
+extern Oid mr_extension_owner(void);
+
+/* OID of a table, index or sequence of the extension; an error when there is none. */
+extern Oid mr_catalog_oid(const char *name);
+
+/* Opens a table of the extension. */
+extern Relation mr_catalog_open(const char *name, LOCKMODE lockmode);
+
+/* An equality key on an int4 column. */
+extern void mr_key_int4(ScanKey key, int column, int32 value);
+extern void mr_key_text(ScanKey key, int column, const char *value);
+
+/*
+ * The first row an index scan finds (the last one with `backward`), copied into the current memory context,
+ * or NULL. A snapshot taken now is used: whoever holds a lock that writers of the row take sees the truth.
+ */
+extern HeapTuple mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys, bool backward);
+
+#endif /* MR_CATALOG_H */

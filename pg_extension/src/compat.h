@@ -1,0 +1,47 @@
+/*
+ * compat.h: the one place that knows how PostgreSQL 15 to 18 differ.
+ *
+ * Nothing else in the extension may test PG_VERSION_NUM.
+ */
+#ifndef MR_COMPAT_H
+#define MR_COMPAT_H
+
+#include "postgres.h"
+
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "parser/parse_relation.h"
+#include "utils/guc.h"
+#include "utils/tuplesort.h"
+
+#if PG_VERSION_NUM < 150000
+#error "millrace needs PostgreSQL 15 or newer"
+#endif
+
+/* Raises insufficient_privilege unless the present user may run the query. */
+static inline void
+mr_check_query_permissions(Query *query)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) ExecCheckPermissions(query->rtable, query->rteperminfos, true);
+#else
+	(void) ExecCheckRTPerms(query->rtable, true);
+#endif
+}
+
+#if PG_VERSION_NUM >= 180000
+#define mr_executor_run(queryDesc) ExecutorRun(queryDesc, ForwardScanDirection, 0)
+#else
+#define mr_executor_run(queryDesc) ExecutorRun(queryDesc, ForwardScanDirection, 0, true)
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define MR_MAY_OWN_WITHOUT_LOGIN true
+#define mr_worker_connect(db, role) \
+	BackgroundWorkerInitializeConnectionByOid(db, role, BGWORKER_BYPASS_ROLELOGINCHECK)
+#else
+#define MR_MAY_OWN_WITHOUT_LOGIN false
+#define mr_worker_connect(db, role) BackgroundWorkerInitializeConnectionByOid(db, role, 0)
+#endif
+
+#endif /* MR_COMPAT_H */

@@ -1,0 +1,235 @@
+/*
+ * engine.c: see engine.h. Runs in workers, in a session of the pipeline's owner.
+ *
+ *   begin, hold extension and pipeline -> read the lane -> lock partitions, compare epoch and position
+ *   -> decode -> transform -> write -> dead letters, counters, position -> commit -> move the lane's cursor
+ *
+ * Killed anywhere before the commit, nothing has happened. Killed behind it, the cursor is behind: what is
+ * read again is below the position and dropped.
+ */
+#include "engine.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "utils/snapmgr.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/timeout.h"
+
+#include "guc.h"
+#include "lane_reader.h"
+#include "locks.h"
+#include "ring.h"
+#include "segment.h"
+#include "settle.h"
+#include "transform.h"
+#include "write.h"
+#include "xact.h"
+
+#define READ_EVENTS_MAX 20000 /* what the ingestor stages at a time stays far below */
+
+MrEngine *
+mr_engine_create(int32 pipeline_id)
+{
+	MrEngine *engine = MemoryContextAllocZero(TopMemoryContext, sizeof(MrEngine));
+
+	engine->pipeline_id = pipeline_id;
+	engine->context = AllocSetContextCreate(TopMemoryContext, "millrace engine", ALLOCSET_DEFAULT_SIZES);
+	engine->batch = mr_batch_create(engine->context);
+	engine->event_limit = INT_MAX;
+	return engine;
+}
+
+static void
+forget_program(MrEngine *engine)
+{
+	engine->program = NULL;
+	if (engine->program_context != NULL)
+		MemoryContextDelete(engine->program_context);
+	engine->program_context = NULL;
+}
+
+/* Until the end of the GUC nest level. */
+static void
+use_search_path(const MrDefinition *definition)
+{
+	(void) set_config_option("search_path", definition->search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Makes the program of the pipeline's present version unless it is at hand and still stands. */
+static void
+refresh_program(MrEngine *engine, int32 version)
+{
+	MemoryContext old;
+	MrDefinition *definition;
+
+	if (engine->program != NULL && engine->program_version == version && mr_program_is_valid(engine->program))
+	{
+		use_search_path(engine->program->definition);
+		return;
+	}
+	if (engine->program != NULL && engine->program_version != version)
+		ResetTempTableNamespace(); /* temporary tables of the old version's SQL */
+	forget_program(engine);
+	engine->program_context =
+		AllocSetContextCreate(engine->context, "millrace definition", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(engine->program_context);
+	definition = mr_definition_load(engine->pipeline_id, version);
+	use_search_path(definition);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	engine->program = mr_program_create(definition);
+	PopActiveSnapshot();
+	engine->program_version = version;
+	MemoryContextSwitchTo(old);
+}
+
+static void
+fail_event(MrEvent *event, MrFailure *failure)
+{
+	event->outcome = MR_DEAD;
+	event->failure = failure;
+}
+
+/* An event without a payload to decode. */
+static void
+judge_missing_payload(MrEvent *event, const MrDefinition *definition)
+{
+	if (event->kind & MR_KIND_OVERSIZE)
+		fail_event(event, mr_failure_make(MR_STAGE_DECODE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+										  "the message is larger than the ingestor's max.message.bytes and "
+										  "was not staged"));
+	else if (definition->tombstone == MR_TOMBSTONE_SKIP)
+		event->outcome = MR_SKIPPED;
+	else
+		fail_event(event, mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+										  "the message has no payload (a tombstone)"));
+}
+
+static void
+decode_events(MrEngine *engine)
+{
+	MrBatch *batch = engine->batch;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		MrEvent *event = &batch->events[i];
+		MrFailure *failure;
+
+		if (event->payload == NULL || (event->kind & MR_KIND_OVERSIZE))
+		{
+			judge_missing_payload(event, engine->program->definition);
+			continue;
+		}
+		failure = mr_event_relation_decode(engine->program->event, event);
+		if (failure != NULL)
+			fail_event(event, failure);
+		if (i % 256 == 0)
+			CHECK_FOR_INTERRUPTS();
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* The user's SQL, bounded in time; session-level locks it took are given back. */
+static void
+run_program(MrEngine *engine)
+{
+	int timeout_ms = engine->program->definition->statement_timeout_ms;
+
+	if (timeout_ms > 0)
+		enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
+	mr_transform_run(engine->program, engine->batch);
+	mr_write_run(engine->program, engine->batch);
+	if (timeout_ms > 0)
+		disable_timeout(STATEMENT_TIMEOUT, false);
+	LockReleaseSession(USER_LOCKMETHOD);
+}
+
+static void
+settle_batch(MrEngine *engine, MrLane *lane)
+{
+	MrBatch *batch = engine->batch;
+
+	mr_batch_admit(batch, engine->pipeline_id, engine->event_limit);
+	if (batch->nevents > 0)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		decode_events(engine);
+		PopActiveSnapshot();
+		run_program(engine);
+	}
+	mr_settle(engine->program->definition, batch);
+}
+
+/* What follows the commit: nothing here may be needed for correctness. */
+static void
+move_on(MrEngine *engine, MrLane *lane)
+{
+	MrBatch *batch = engine->batch;
+
+	if (ItemPointerIsValid(&batch->end))
+		mr_ring_advance(lane, batch->segment, &batch->end);
+	pg_atomic_fetch_add_u64(&lane->consumed, batch->nsettled);
+	engine->events = batch->nevents;
+	if (engine->event_limit < INT_MAX)
+		engine->event_limit = engine->event_limit > READ_EVENTS_MAX ? INT_MAX : engine->event_limit * 2;
+}
+
+/* Behind the last row of a sealed segment: it is emptied, in a transaction that does nothing else. */
+static void
+finish_segment(MrEngine *engine, MrLane *lane)
+{
+	mr_ring_finish_tail(lane, engine->batch->segment);
+	mr_segment_empty_consumed(lane);
+}
+
+MrStep
+mr_engine_step(MrEngine *engine, MrLane *lane)
+{
+	MrPipelineRow pipeline;
+	MrStep step = MR_STEP_SETTLED;
+	uint64 staged = pg_atomic_read_u64(&lane->staged);
+
+	mr_batch_reset(engine->batch);
+	if (!mr_xact_begin("settling a batch"))
+		return MR_STEP_GONE;
+	mr_lock_pipeline(engine->pipeline_id, ShareLock);
+	if (!mr_pipeline_row_by_id(engine->pipeline_id, &pipeline))
+		step = MR_STEP_GONE;
+	else if (!pipeline.running || pipeline.foreign)
+		step = MR_STEP_PAUSED;
+	else
+	{
+		/* What the user's SQL sets with SET is undone with this level. */
+		int nest = NewGUCNestLevel();
+
+		refresh_program(engine, pipeline.version);
+		if (mr_lane_read(lane, engine->batch, Min(engine->program->definition->batch_rows, READ_EVENTS_MAX),
+						 (int64) mr_batch_bytes_kb * 1024))
+			settle_batch(engine, lane);
+		else if (engine->batch->segment_done)
+			finish_segment(engine, lane);
+		else
+			step = MR_STEP_IDLE;
+		AtEOXact_GUC(false, nest);
+	}
+	mr_xact_commit();
+	if (step == MR_STEP_SETTLED && engine->batch->nstaged > 0)
+		move_on(engine, lane);
+	if (step == MR_STEP_IDLE)
+		pg_atomic_write_u64(&lane->consumed, staged);
+	return step;
+}
+
+void
+mr_engine_after_error(MrEngine *engine)
+{
+	int events = Min(engine->event_limit, Max(engine->batch->nevents, 1));
+
+	engine->event_limit = Max(events / 2, 1);
+	forget_program(engine);
+}

@@ -1,0 +1,45 @@
+/*
+ * engine.h: one batch of one lane from staging to its outcome, in one transaction.
+ */
+#ifndef MR_ENGINE_H
+#define MR_ENGINE_H
+
+#include "batch.h"
+#include "program.h"
+#include "shmem.h"
+
+typedef enum MrStep
+{
+	MR_STEP_IDLE,	 /* nothing was there */
+	MR_STEP_SETTLED, /* a batch was settled (maybe an empty one); look again */
+	MR_STEP_PAUSED,	 /* the pipeline is not to run just now */
+	MR_STEP_GONE	 /* pipeline or extension is no more */
+} MrStep;
+
+typedef struct MrEngine
+{
+	int32 pipeline_id;
+	MemoryContext context;
+	MrBatch *batch;
+	MrProgram *program;		 /* of the version last seen, NULL at first */
+	MemoryContext program_context;
+	int32 program_version;
+	int event_limit; /* smaller after trouble, grows back */
+	int events;		 /* of the last batch settled */
+} MrEngine;
+
+extern MrEngine *mr_engine_create(int32 pipeline_id);
+
+/*
+ * Takes what is staged in the lane, up to a batch, and settles it. Raises whatever is no event's fault; then
+ * nothing has happened and the batch is still there.
+ */
+extern MrStep mr_engine_step(MrEngine *engine, MrLane *lane);
+
+/*
+ * After the transaction of a step was aborted: the next batch is half as large, and everything is looked up
+ * anew.
+ */
+extern void mr_engine_after_error(MrEngine *engine);
+
+#endif /* MR_ENGINE_H */

@@ -1,0 +1,228 @@
+/*
+ * lane_reader.c: reading a segment by TID range. Runs in workers.
+ *
+ * A segment's physical order is its commit order (segment_am.c), and that is not trusted: the trailer says
+ * how many rows its batch has. When rows are missing the segment is read again from its start; when they
+ * are still missing the batch is refused and its partitions get a new epoch.
+ */
+#include "lane_reader.h"
+
+#include "access/detoast.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "miscadmin.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "ring.h"
+#include "segment.h"
+
+static bytea *
+bytes_of(TupleTableSlot *slot, int column)
+{
+	bool isnull;
+	Datum value = slot_getattr(slot, column, &isnull);
+	struct varlena *stored;
+
+	if (isnull)
+		return NULL;
+	stored = (struct varlena *) DatumGetPointer(value);
+	if (VARATT_IS_EXTENDED(stored) && !VARATT_IS_SHORT(stored))
+		return (bytea *) detoast_attr(stored);
+	return (bytea *) memcpy(palloc(VARSIZE_ANY(stored)), stored, VARSIZE_ANY(stored));
+}
+
+static void
+take_event(MrBatch *batch, TupleTableSlot *slot)
+{
+	MrEvent *event = mr_batch_add_event(batch);
+	bool isnull;
+
+	event->offset = DatumGetInt64(slot_getattr(slot, MR_SEG_OFFSET, &isnull));
+	event->kafka_ts = DatumGetInt64(slot_getattr(slot, MR_SEG_KAFKA_TS, &isnull));
+	event->partition = DatumGetInt32(slot_getattr(slot, MR_SEG_PARTITION, &isnull));
+	event->kind = DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull));
+	event->key = bytes_of(slot, MR_SEG_KEY);
+	event->headers = bytes_of(slot, MR_SEG_HEADERS);
+	event->payload = bytes_of(slot, MR_SEG_PAYLOAD);
+	if (event->payload != NULL)
+		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
+}
+
+static uint64
+be64(const char *p)
+{
+	uint64 value;
+
+	memcpy(&value, p, sizeof(value));
+	return pg_ntoh64(value);
+}
+
+static uint32
+be32(const char *p)
+{
+	uint32 value;
+
+	memcpy(&value, p, sizeof(value));
+	return pg_ntoh32(value);
+}
+
+/* The trailer of a batch; its parts' form is told in segment.h and docs/architecture.md. */
+static void
+take_trailer(MrBatch *batch, TupleTableSlot *slot, int first)
+{
+	bytea *record = bytes_of(slot, MR_SEG_PAYLOAD);
+	Size length = record ? VARSIZE_ANY_EXHDR(record) : 0;
+	const char *p = record ? VARDATA_ANY(record) : NULL;
+	MrStagedBatch *staged = mr_batch_add_staged(batch);
+	bool isnull;
+
+	if (length < MR_TRAILER_HEAD_BYTES || be32(p) != MR_TRAILER_VERSION ||
+		length != MR_TRAILER_HEAD_BYTES + (Size) be32(p + 4) * MR_TRAILER_ENTRY_BYTES)
+		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+						errmsg("the trailer of a staged batch has an unknown form"),
+						errdetail("Expected version %d, found %zu bytes.", MR_TRAILER_VERSION, length),
+						errhint("Run the ingestor of the same release as the extension.")));
+	staged->id = DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull));
+	staged->first = first;
+	staged->count = batch->nevents - first;
+	staged->nparts = (int) be32(p + 4);
+	staged->parts = palloc0(Max(staged->nparts, 1) * sizeof(MrStagedPart));
+	staged->end = slot->tts_tid;
+	p += MR_TRAILER_HEAD_BYTES;
+	for (int i = 0; i < staged->nparts; i++, p += MR_TRAILER_ENTRY_BYTES)
+	{
+		MrStagedPart *part = &staged->parts[i];
+
+		part->partition = (int32) be32(p);
+		part->rows = (int32) be32(p + 4);
+		part->epoch = (int64) be64(p + 8);
+		part->previous = (int64) be64(p + 16);
+		part->next = (int64) be64(p + 24);
+		part->last_offset = (int64) be64(p + 32);
+		part->last_ts = (int64) be64(p + 40);
+		part->last_crc = be32(p + 48);
+	}
+}
+
+static bool
+is_complete(MrBatch *batch, MrStagedBatch *staged)
+{
+	int expected = 0;
+
+	for (int i = 0; i < staged->nparts; i++)
+	{
+		int found = 0;
+
+		for (int k = 0; k < staged->count; k++)
+			if (batch->events[staged->first + k].partition == staged->parts[i].partition)
+				found++;
+		if (found != staged->parts[i].rows)
+			return false;
+		expected += found;
+	}
+	return expected == staged->count;
+}
+
+/* Rows of the batch lie elsewhere in the segment: collects them all, in the place of those at hand. */
+static void
+read_again(Relation rel, MrBatch *batch, MrStagedBatch *staged)
+{
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+
+	ereport(LOG, (errmsg("millrace: a staged batch lies out of order in \"%s\", reading the segment again",
+						 RelationGetRelationName(rel))));
+	batch->nevents = staged->first;
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		if (DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull)) == staged->id &&
+			!(DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull)) & MR_KIND_TRAILER))
+			take_event(batch, slot);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	staged->count = batch->nevents - staged->first;
+}
+
+/* A batch that cannot be made whole: none of its events count, and its parts will look like a gap. */
+static void
+refuse(MrBatch *batch, MrStagedBatch *staged)
+{
+	ereport(WARNING, (errcode(ERRCODE_DATA_CORRUPTED),
+					  errmsg("millrace: a staged batch is not complete and will be fetched again")));
+	batch->nevents = staged->first;
+	staged->count = 0;
+	for (int i = 0; i < staged->nparts; i++)
+		staged->parts[i].previous = PG_INT64_MAX;
+}
+
+static void
+read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int64 max_bytes)
+{
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	ItemPointerData from = *cursor;
+	ItemPointerData to;
+	TableScanDesc scan;
+	int first = 0;
+
+	ItemPointerInc(&from);
+	ItemPointerSet(&to, MaxBlockNumber, PG_UINT16_MAX);
+	scan = table_beginscan_tidrange(rel, GetActiveSnapshot(), &from, &to);
+	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot))
+	{
+		bool isnull;
+		MrStagedBatch *staged;
+
+		if (!(DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull)) & MR_KIND_TRAILER))
+		{
+			take_event(batch, slot);
+			continue;
+		}
+		take_trailer(batch, slot, first);
+		staged = &batch->staged[batch->nstaged - 1];
+		if (!is_complete(batch, staged))
+		{
+			read_again(rel, batch, staged);
+			if (!is_complete(batch, staged))
+				refuse(batch, staged);
+		}
+		first = batch->nevents;
+		batch->end = staged->end;
+		if (batch->nevents >= max_events || batch->bytes >= max_bytes)
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	batch->nevents = first; /* rows without a trailer are not a batch */
+}
+
+bool
+mr_lane_read(MrLane *lane, MrBatch *batch, int max_events, int64 max_bytes)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	ItemPointerData cursor;
+	bool sealed = false;
+	Relation rel;
+
+	batch->segment = mr_ring_tail(lane, &cursor, &sealed);
+	rel = OidIsValid(batch->segment) ? try_table_open(batch->segment, AccessShareLock) : NULL;
+	if (rel == NULL)
+	{
+		MemoryContextSwitchTo(old);
+		return false;
+	}
+	/* The snapshot after the question whether it is sealed, see ring.h. */
+	PushActiveSnapshot(GetLatestSnapshot());
+	batch->end = cursor;
+	read_range(rel, batch, &cursor, max_events, max_bytes);
+	PopActiveSnapshot();
+	table_close(rel, AccessShareLock);
+	batch->segment_done = sealed && batch->nstaged == 0;
+	MemoryContextSwitchTo(old);
+	return batch->nstaged > 0;
+}

@@ -1,0 +1,29 @@
+/*
+ * locks.h: the engine's heavyweight locks. They live in the server's lock table as advisory locks of classes
+ * no SQL function can name, cost no write, end with the transaction (or session), and show in pg_locks.
+ *
+ * Order, everywhere: extension, pipeline, partitions ascending, then whatever the user's SQL locks.
+ */
+#ifndef MR_LOCKS_H
+#define MR_LOCKS_H
+
+#include "postgres.h"
+
+#include "storage/lock.h"
+
+/*
+ * Shared by each batch; exclusive in alter, drop, pause, which so wait for batches in flight.
+ */
+extern void mr_lock_pipeline(int32 pipeline_id, LOCKMODE lockmode);
+
+/* Exclusive for whoever reads-and-changes epoch or position of a partition: settling, assigning, rewinding. */
+extern void mr_lock_partition(int32 pipeline_id, int32 partition);
+
+/* A lane belongs to one session until that ends; false when another has it. */
+extern bool mr_try_lock_lane(int32 lane_id);
+extern void mr_unlock_lane(int32 lane_id);
+
+/* Holds off DROP EXTENSION until the end of the transaction; false when the extension is not there. */
+extern bool mr_lock_extension(void);
+
+#endif /* MR_LOCKS_H */

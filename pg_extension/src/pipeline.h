@@ -1,0 +1,67 @@
+/*
+ * pipeline.h: pipelines and their versions as the catalogue has them.
+ */
+#ifndef MR_PIPELINE_H
+#define MR_PIPELINE_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+typedef struct MrPipelineRow
+{
+	int32 id;
+	int32 version;
+	int32 workers;
+	Oid owner;
+	bool running; /* not paused */
+	bool foreign; /* of another instance: shown, not run, until adopt() */
+} MrPipelineRow;
+
+typedef enum MrOnConflict
+{
+	MR_CONFLICT_ERROR,
+	MR_CONFLICT_IGNORE,
+	MR_CONFLICT_UPDATE
+} MrOnConflict;
+
+typedef enum MrTombstone
+{
+	MR_TOMBSTONE_DEAD_LETTER,
+	MR_TOMBSTONE_SKIP,
+	MR_TOMBSTONE_DELETE
+} MrTombstone;
+
+/* One version of a pipeline: what to do with an event. */
+typedef struct MrDefinition
+{
+	int32 pipeline_id;
+	int32 version;
+	const char *name;
+	const char *topic;
+	const char *fields; /* NULL: none */
+	const char *transform;
+	Oid target;
+	MrOnConflict on_conflict;
+	List *conflict_key; /* of char * */
+	const char *newer_by;
+	MrTombstone tombstone;
+	int batch_rows;
+	int rows_per_event;
+	int statement_timeout_ms;
+	const char *search_path;
+} MrDefinition;
+
+/* An error with a hint when there is no such pipeline. */
+extern void mr_pipeline_row_by_name(const char *name, MrPipelineRow *row);
+
+/* False when there is no such pipeline (any more). */
+extern bool mr_pipeline_row_by_id(int32 id, MrPipelineRow *row);
+
+/* Loads a version into the current memory context. */
+extern MrDefinition *mr_definition_load(int32 pipeline_id, int32 version);
+
+/* The value of on_conflict in SQL as the enum; an error for anything else. */
+extern MrOnConflict mr_on_conflict_parse(const char *text);
+
+#endif /* MR_PIPELINE_H */

@@ -1,0 +1,54 @@
+/*
+ * plan.h: a user's statement over one ephemeral relation, analysed once, planned for small and for large
+ * inputs, run with the rows of a batch.
+ *
+ * PostgreSQL's plan cache would do most of this, but it analyses the text again by itself; here the analysed
+ * query is changed first (a hidden ordinal, casts to the target's types), so invalidation is ours to watch.
+ */
+#ifndef MR_PLAN_H
+#define MR_PLAN_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "nodes/parsenodes.h"
+#include "tcop/dest.h"
+#include "utils/tuplestore.h"
+
+typedef struct MrPlan MrPlan;
+
+/* Changes the analysed query in place; may raise errors with positions in the statement. */
+typedef void (*MrPlanPatch)(Query *query, void *arg);
+
+/*
+ * Makes a plan in a child of the current memory context; nothing is analysed yet. `relation` is the name of
+ * the ephemeral relation, `visible` its columns as the statement sees them, `full` the same with the hidden
+ * int4 ordinal last. All must live as long as the plan.
+ */
+extern MrPlan *mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDesc full,
+							  MrPlanPatch patch, void *arg);
+
+/* Analyses the statement now, as the present user, so that its errors come now. */
+extern Query *mr_plan_analyze(MrPlan *plan);
+
+/*
+ * Runs the statement over `rows` (columns as in `full`), `nrows` of them; rows that come out go to `dest`.
+ * Returns the rows processed. Raises whatever the statement raises; then mr_plan_suspect() may be asked.
+ */
+extern uint64 mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest);
+
+/*
+ * After an error, before the memory of the run is gone: the ordinal of the row read last, -1 if unknown.
+ * A suspicion only: a plan that sorts or hashes its input reads all of it before it fails.
+ */
+extern int mr_plan_suspect(MrPlan *plan);
+
+/*
+ * While rows come out of a plan that reads its input one by one: the ordinal of the input row at work.
+ */
+extern int mr_plan_current(MrPlan *plan);
+
+/* False once something the planned statements depend on has changed; running plans them anew by itself. */
+extern bool mr_plan_is_valid(MrPlan *plan);
+
+#endif /* MR_PLAN_H */

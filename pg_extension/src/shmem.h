@@ -1,0 +1,113 @@
+/*
+ * shmem.h: what the processes of one server share: lanes, workers, databases.
+ *
+ * Lost at every restart, and nothing in it is needed for correctness: positions and epochs live in tables.
+ * A lane whose slot is gone is made anew, its staged batches carry dead epochs and are fetched again.
+ */
+#ifndef MR_SHMEM_H
+#define MR_SHMEM_H
+
+#include "postgres.h"
+
+#include "port/atomics.h"
+#include "storage/itemptr.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "datatype/timestamp.h"
+
+#define MR_SEGMENTS_MAX 64	/* hard limit of millrace.max_segments */
+#define MR_DATABASES_MAX 64 /* databases with the extension on one server */
+#define MR_ERROR_BYTES 256
+
+typedef enum MrSegmentState
+{
+	MR_SEGMENT_FREE,	/* empty, may become the head */
+	MR_SEGMENT_FILLING, /* the head: the writer COPYs into it */
+	MR_SEGMENT_SEALED,	/* full, waiting for the reader or being read */
+	MR_SEGMENT_CONSUMED /* read to its end, to be emptied */
+} MrSegmentState;
+
+typedef struct MrSegment
+{
+	Oid relation;
+	MrSegmentState state;
+	uint64 order; /* of filling; the reader goes by it */
+} MrSegment;
+
+/* One staging lane. All but the atomics is protected by MrShared.lock. */
+typedef struct MrLane
+{
+	Oid database; /* InvalidOid: slot is free */
+	int32 lane_id;
+	int32 pipeline_id;
+	int32 number; /* within the pipeline; number % workers serves it */
+	pid_t writer_pid;
+	Latch *writer_latch;
+	Latch *worker_latch;
+	pg_atomic_uint64 staged;   /* committed batches; goes up before the worker's latch is set */
+	pg_atomic_uint64 consumed; /* value of `staged` the worker has read up to */
+	uint64 next_order;
+	int nsegments;
+	MrSegment segments[MR_SEGMENTS_MAX];
+	uint64 tail_order;		/* order of the segment the cursor stands in, 0 = none yet */
+	ItemPointerData cursor; /* last row read there */
+} MrLane;
+
+typedef enum MrWorkerState
+{
+	MR_WORKER_FREE,
+	MR_WORKER_STARTING,
+	MR_WORKER_IDLE,
+	MR_WORKER_BUSY,
+	MR_WORKER_BACKOFF,
+	MR_WORKER_STOPPED /* ended; the supervisor may start it again */
+} MrWorkerState;
+
+typedef struct MrWorkerSlot
+{
+	Oid database;
+	int32 pipeline_id;
+	int32 number;
+	Oid owner;
+	pid_t pid;
+	Latch *latch;
+	MrWorkerState state;
+	TimestampTz started_at;
+	uint64 batches;
+	char last_error[MR_ERROR_BYTES];
+	TimestampTz last_error_at;
+} MrWorkerSlot;
+
+typedef struct MrDatabase
+{
+	Oid database; /* InvalidOid: slot is free */
+	bool absent;  /* looked: the extension is not there */
+	bool held;	  /* stop_workers(): no workers until start_workers() */
+	pid_t supervisor_pid;
+	Latch *supervisor_latch;
+} MrDatabase;
+
+typedef struct MrShared
+{
+	LWLock *lock;
+	int64 incarnation; /* random, made when this memory was */
+	Latch *launcher_latch;
+	int max_lanes;
+	int max_workers;
+	MrDatabase databases[MR_DATABASES_MAX];
+	/* followed by MrLane[max_lanes], MrWorkerSlot[max_workers] */
+} MrShared;
+
+extern MrShared *mr_shared; /* NULL when the library is not preloaded */
+
+extern void mr_shmem_install_hooks(void);
+extern MrLane *mr_lane_slot(int i);
+extern MrWorkerSlot *mr_worker_slot(int i);
+
+/* Raises a clear error unless the library was preloaded. */
+extern void mr_require_preload(void);
+
+/* The slot of a database, made if there is none and `create`; caller holds the lock exclusively. */
+extern MrDatabase *mr_database_slot(Oid database, bool create);
+
+#endif /* MR_SHMEM_H */

@@ -1,0 +1,27 @@
+/*
+ * worker.h: the background workers: launcher (one per server), supervisor (one per database with the
+ * extension), workers (of a pipeline, in sessions of its owner).
+ */
+#ifndef MR_WORKER_H
+#define MR_WORKER_H
+
+#include "postgres.h"
+
+#include "postmaster/bgworker.h"
+
+/* Registers the launcher; called while the server's libraries are preloaded. */
+extern void mr_launcher_register(void);
+
+/*
+ * Starts a background worker of the extension. False when no slot of max_worker_processes is free.
+ */
+extern bool mr_worker_start(const char *name, const char *function, int argument,
+							BackgroundWorkerHandle **handle);
+
+/* Signals, interrupts and settings every background worker of the extension begins with. */
+extern void mr_worker_prepare(void);
+
+/* Sleeps until the latch is set, or ms have passed; serves interrupts and configuration reloads. */
+extern void mr_worker_sleep(long ms);
+
+#endif /* MR_WORKER_H */

@@ -1,0 +1,17 @@
+/*
+ * write.h: the rows of a batch into the target.
+ */
+#ifndef MR_WRITE_H
+#define MR_WRITE_H
+
+#include "program.h"
+
+/*
+ * Orders the rows, lets the last of each conflict key win, inserts them; constraints, defaults, triggers,
+ * partitions and generated columns are the server's own. An event with a row that is refused becomes a dead
+ * letter with none of its rows written; what is no event's fault is raised. Afterwards every event has its
+ * outcome.
+ */
+extern void mr_write_run(MrProgram *program, MrBatch *batch);
+
+#endif /* MR_WRITE_H */

@@ -1,0 +1,27 @@
+/*
+ * xact.h: the only places that begin and end transactions and subtransactions.
+ */
+#ifndef MR_XACT_H
+#define MR_XACT_H
+
+#include "postgres.h"
+
+/*
+ * Runs fn(arg) in a subtransaction. NULL: it is released. Otherwise it is rolled back and the error is
+ * returned, copied into the memory context of the call; on_error(arg), if given, is called before the
+ * rollback, while the memory of what failed still stands. Errors that say nothing of the data (cancel,
+ * shutdown, out of memory, deadlock ...) are raised again after the rollback.
+ */
+extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg));
+
+/*
+ * Begins a transaction of a worker: holds the extension (false: it is gone, nothing was begun), reports
+ * activity. mr_xact_commit() ends it and reports statistics, which background workers do not by themselves.
+ */
+extern bool mr_xact_begin(const char *activity);
+extern void mr_xact_commit(void);
+
+/* After an error: logs it, ends the transaction. */
+extern void mr_xact_abort(void);
+
+#endif /* MR_XACT_H */
