@@ -96,20 +96,15 @@ mr_decode(MrDecoder *decoder, const char *bytes, int length, Datum *values, bool
 bool
 mr_json_validate(const char *bytes, int length, MrFailure **failure)
 {
+	MrDecodeField whole = {.name = "payload", .type_name = "jsonb"};
 	MrJsonSlot slot;
 	MrJsonError error;
 
 	if (!mr_json_scan_whole(bytes, length, &slot, &error))
 		*failure = mr_decode_syntax(bytes, length, &error);
-	else if (slot.flags & MR_JSON_HAS_NUL)
-	{
-		*failure = mr_failure_make(MR_STAGE_DECODE, ERRCODE_UNTRANSLATABLE_CHARACTER,
-								   "payload has the character \\u0000");
-		(*failure)->detail = "PostgreSQL cannot store \\u0000 in text or jsonb.";
-	}
 	else
-		return true;
-	return false;
+		*failure = mr_jsonb_refusal(&whole, &slot);
+	return *failure == NULL;
 }
 
 MrFailure *

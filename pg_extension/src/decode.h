@@ -13,7 +13,7 @@
  *   boolean          true, false, 0, 1
  *   date and time    a string (ISO 8601 is the quick way); a number is refused: its unit is unknown
  *   bytea            a string: \x and hexadecimal digits, otherwise base64 (either alphabet)
- *   json, jsonb      anything
+ *   json, jsonb      anything; for jsonb no number longer than 1000 digits or with an exponent over 1000
  *   arrays           an array, nested for more dimensions, or a string in PostgreSQL's array syntax
  *   other types      a string, number or boolean, through the input function
  *   domains          what the base type takes, then the domain's constraints
@@ -43,8 +43,8 @@ extern MrFailure *mr_decode(MrDecoder *decoder, const char *bytes, int length, D
 							bool *isnull);
 
 /*
- * Checks that the bytes are one JSON document that jsonb can hold, apart from jsonb's limits on size;
- * false sets *failure. Pure: no transaction needed.
+ * Checks that the bytes are one JSON document that jsonb can hold (documents over 16 MB or more than 64
+ * levels deep may still be over its limits); false sets *failure. No transaction needed.
  */
 extern bool mr_json_validate(const char *bytes, int length, MrFailure **failure);
 

@@ -55,6 +55,7 @@ extern MrFailure *mr_convert_varchar(MrDecodeField *field, const MrJsonSlot *slo
 extern MrFailure *mr_convert_bpchar(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_json(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_jsonb(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
+extern MrFailure *mr_jsonb_refusal(const MrDecodeField *field, const MrJsonSlot *slot);
 
 /* decode_bytes.c */
 extern MrFailure *mr_convert_uuid(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);

@@ -50,7 +50,11 @@ mr_decode_refused(const MrDecodeField *field, const MrJsonSlot *slot, const Erro
 		(edata->sqlerrcode == ERRCODE_INVALID_TEXT_REPRESENTATION ||
 		 edata->sqlerrcode == ERRCODE_INVALID_DATETIME_FORMAT))
 		return mr_decode_wrong(field, slot, edata->sqlerrcode, field->expected);
-	failure = make(field, edata->sqlerrcode, print(message, strlen(message), SHOWN_MESSAGE));
+	if (slot != NULL && (edata->sqlerrcode == ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE ||
+						 edata->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW))
+		failure = mr_decode_trouble(field, slot, edata->sqlerrcode, "is out of range");
+	else
+		failure = make(field, edata->sqlerrcode, print(message, strlen(message), SHOWN_MESSAGE));
 	if (edata->detail != NULL)
 		failure->detail = print(edata->detail, strlen(edata->detail), SHOWN_MESSAGE);
 	if (edata->hint != NULL)

@@ -95,17 +95,35 @@ mr_convert_json(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 	return NULL;
 }
 
+/*
+ * Numbers beyond anything sensible are refused although jsonb could hold some of them: a hundred
+ * 1e131071 in a row are a kilobyte to store and thirteen megabytes each time the row is read.
+ */
+MrFailure *
+mr_jsonb_refusal(const MrDecodeField *field, const MrJsonSlot *slot)
+{
+	if (slot->flags & MR_JSON_HAS_NUL)
+		return mr_decode_nul(field, slot);
+	if (slot->flags & MR_JSON_LONG_NUMBER)
+		return mr_decode_trouble(field, slot, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+								 slot->kind == MR_JSON_NUMBER
+									 ? "is out of range"
+									 : "has a number that is out of range");
+	return NULL;
+}
+
 MrFailure *
 mr_convert_jsonb(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
 	int quote = slot->kind == MR_JSON_STRING ? 1 : 0;
+	MrFailure *failure = mr_jsonb_refusal(field, slot);
 	char *string;
 
-	if (slot->flags & MR_JSON_HAS_NUL)
-		return mr_decode_nul(field, slot);
+	if (failure != NULL)
+		return failure;
 	string = pnstrdup(slot->start - quote, slot->length + 2 * quote);
-	/* what jsonb_in could refuse of valid JSON: numbers beyond numeric, and sheer size */
-	if (slot->length > JSONB_SURELY_FITS || (slot->flags & (MR_JSON_LONG_NUMBER | MR_JSON_IS_DEEP)))
+	/* what jsonb_in could still refuse: sheer size, and depth if the stack is kept small */
+	if (slot->length > JSONB_SURELY_FITS || (slot->flags & MR_JSON_IS_DEEP))
 		return mr_decode_guarded(field, NULL, jsonb_of, string, value);
 	*value = jsonb_of(field, string);
 	pfree(string);

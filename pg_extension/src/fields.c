@@ -35,19 +35,25 @@ static void parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField 
 static void check_name(const char *name, int location, ParseState *pstate);
 static void parse_path(Node *path, ParseState *pstate, MrField *field);
 static void parse_default(Node *expression, ParseState *pstate, MrField *field);
+static void point_into_list(void *list);
 static void rethrow_in_terms_of(const char *list, MemoryContext context) pg_attribute_noreturn();
 
 MrFields *
 mr_fields_parse(const char *list)
 {
 	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback = {.callback = point_into_list,
+									 .arg = (void *) list,
+									 .previous = error_context_stack};
 	MrFields *volatile fields = NULL;
 
 	if (list == NULL)
 		return palloc0(sizeof(MrFields));
 	PG_TRY();
 	{
+		error_context_stack = &callback;
 		fields = parse_wrapped(psprintf(WRAP_BEFORE "%s" WRAP_AFTER, list));
+		error_context_stack = callback.previous;
 	}
 	PG_CATCH();
 	{
@@ -204,10 +210,13 @@ parse_default(Node *expression, ParseState *pstate, MrField *field)
 	int location = exprLocation(expression);
 	Node *expr = transformExpr(pstate, expression, EXPR_KIND_COLUMN_DEFAULT);
 	Oid type = exprType(expr);
+	int32 base_typmod = field->typmod;
+	Oid base =
+		getBaseTypeAndTypmod(field->type_id, &base_typmod); /* a domain's checks do not fold */
 	Const *value;
 
-	expr = coerce_to_target_type(pstate, expr, type, field->type_id, field->typmod,
-								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	expr = coerce_to_target_type(pstate, expr, type, base, base_typmod, COERCION_ASSIGNMENT,
+								 COERCE_IMPLICIT_CAST, -1);
 	if (expr == NULL)
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
 						errmsg("field \"%s\" is of type %s but its DEFAULT is of type %s",
@@ -226,36 +235,44 @@ parse_default(Node *expression, ParseState *pstate, MrField *field)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 						errmsg("field \"%s\" is NOT NULL but its DEFAULT is null", field->name),
 						parser_errposition(pstate, location)));
+	if (base != field->type_id)
+		domain_check(value->constvalue, value->constisnull, field->type_id, NULL, NULL);
 	field->has_default = true;
 	field->default_is_null = value->constisnull;
 	if (!value->constisnull)
 		field->default_value = datumCopy(value->constvalue, field->typbyval, field->typlen);
 }
 
-/* Positions come in characters of the wrapped text; the user knows only what is inside. */
+/*
+ * Positions come in characters of the wrapped text; the user knows only what is inside. This has to be a
+ * callback: one of SPI's, further out, would take the position for one in the calling query.
+ */
+static void
+point_into_list(void *list)
+{
+	int position = geterrposition();
+
+	if (position <= 0)
+		return;
+	position -= (int) strlen(WRAP_BEFORE);
+	errposition(0);
+	internalerrposition(Min(position, pg_mbstrlen(list) + 1));
+	internalerrquery(list);
+}
+
+/* The parser may complain about the wrap's own parenthesis, which to the user is the end. */
 static void
 rethrow_in_terms_of(const char *list, MemoryContext context)
 {
 	ErrorData *edata;
-	int position;
 
 	MemoryContextSwitchTo(context);
 	edata = CopyErrorData();
-	if (edata->cursorpos > 0)
-	{
-		position = edata->cursorpos - (int) strlen(WRAP_BEFORE);
-		if (position > pg_mbstrlen(list) && edata->sqlerrcode == ERRCODE_SYNTAX_ERROR)
-		{
-			/* complains about the wrap's own parenthesis: to the user, the end */
-			edata->message = strspn(list, " \t\r\n\f") == strlen(list)
-								 ? pstrdup("field list is empty")
-								 : pstrdup("syntax error at end of field list");
-			position = pg_mbstrlen(list) + 1;
-		}
-		edata->cursorpos = 0;
-		edata->internalpos = position;
-		edata->internalquery = pstrdup(list);
-	}
 	FlushErrorState();
+	if (edata->sqlerrcode == ERRCODE_SYNTAX_ERROR && edata->internalquery != NULL &&
+		strcmp(edata->internalquery, list) == 0 && edata->internalpos > pg_mbstrlen(list))
+		edata->message = strspn(list, " \t\r\n\f") == strlen(list)
+							 ? pstrdup("field list is empty")
+							 : pstrdup("syntax error at end of field list");
 	ReThrowError(edata);
 }

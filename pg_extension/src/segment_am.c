@@ -9,6 +9,7 @@
 
 #include "access/heapam.h"
 #include "access/tableam.h"
+#include "catalog/pg_am_d.h"
 #include "fmgr.h"
 
 static TableAmRoutine segment_methods;
@@ -27,6 +28,13 @@ append_tuples(Relation rel, TupleTableSlot **slots, int nslots, CommandId cid, i
 	heap_methods->multi_insert(rel, slots, nslots, cid, options | TABLE_INSERT_SKIP_FSM, bistate);
 }
 
+/* Large payloads lie in an ordinary heap; they are found by index, so their order does not matter. */
+static Oid
+toast_am(Relation rel)
+{
+	return HEAP_TABLE_AM_OID;
+}
+
 PG_FUNCTION_INFO_V1(mr_segment_handler);
 
 /* The handler of access method millrace_segment: takes internal, returns its TableAmRoutine. */
@@ -39,6 +47,7 @@ mr_segment_handler(PG_FUNCTION_ARGS)
 		segment_methods = *heap_methods;
 		segment_methods.tuple_insert = append_tuple;
 		segment_methods.multi_insert = append_tuples;
+		segment_methods.relation_toast_am = toast_am;
 	}
 	PG_RETURN_POINTER(&segment_methods);
 }
