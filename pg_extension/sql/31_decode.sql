@@ -5,4 +5,7 @@ CREATE FUNCTION millrace.decode(fields text, payload bytea) RETURNS jsonb
   SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'mr_decode_sql';
 COMMENT ON FUNCTION millrace.decode(text, bytea) IS
-  'the fields of a payload as an object, or the error that would make the event a dead letter';
+'What a field list makes of a payload.
+In: fields, as in create_pipeline; payload, e.g. ''{"a": 1}''.
+Out: an object with the value of each field.
+Errors: the one that would make the event a dead letter; those of a field list that is wrong.';

@@ -42,10 +42,12 @@ COMMENT ON FUNCTION millrace.engine_status() IS
 In: nothing. Out: object with preloaded, workers, lanes. Errors: none.';
 
 CREATE VIEW millrace.workers WITH (security_barrier) AS
-SELECT w.pipeline, w.number, w.pid, w.state, w.started_at, w.last_error
+SELECT w.pipeline, w.number, w.pid, w.state, w.started_at, w.batches, w.last_error, w.last_error_at
 FROM (SELECT millrace.engine_status() AS doc) AS e
 CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'workers')
-  AS w (pipeline text, number integer, pid integer, state text, started_at timestamptz, last_error text);
+  AS w (pipeline text, number integer, pid integer, state text, started_at timestamptz, batches bigint, last_error text,
+        last_error_at timestamptz)
+ORDER BY w.pipeline, w.number;
 COMMENT ON VIEW millrace.workers IS 'Worker processes: what each does, and the last error it met.';
 COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, backoff (waits after an error) or stopped';
 
@@ -54,8 +56,10 @@ SELECT l.pipeline, l.lane_id, l.writer_pid, l.worker_pid, l.segments_used, l.seg
 FROM (SELECT millrace.engine_status() AS doc) AS e
 CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'lanes')
   AS l (pipeline text, lane_id integer, writer_pid integer, worker_pid integer, segments_used integer,
-        segments integer, bytes bigint, staged bigint);
+        segments integer, bytes bigint, staged bigint)
+ORDER BY l.pipeline, l.lane_id;
 COMMENT ON VIEW millrace.lanes IS 'Staging lanes: who writes and reads each, and how full it is.';
+COMMENT ON COLUMN millrace.lanes.staged IS 'batches that wait for the worker';
 
 CREATE VIEW millrace.pipelines WITH (security_barrier) AS
 WITH engine AS MATERIALIZED (

@@ -1,0 +1,45 @@
+BEGIN;
+\ir helper.psql
+SELECT plan(14);
+
+CREATE TEMP VIEW member AS
+SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
+WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND e.extname = 'millrace';
+CREATE TEMP VIEW func AS SELECT p.* FROM pg_proc AS p JOIN member AS m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
+CREATE TEMP VIEW rel AS SELECT c.* FROM pg_class AS c JOIN member AS m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid;
+
+SELECT isnt_empty('SELECT FROM func', 'the extension has functions');
+SELECT set_eq($$ SELECT oid::regprocedure::text FROM func WHERE obj_description(oid, 'pg_proc') IS NULL $$, ARRAY[]::text[], 'every function has a comment');
+SELECT set_eq($$ SELECT oid::regprocedure::text FROM func WHERE proname NOT LIKE '\_%' AND prorettype <> 'table_am_handler'::regtype
+                 AND obj_description(oid, 'pg_proc') !~ 'Out:' $$, ARRAY[]::text[], 'public ones say what comes out');
+SELECT set_eq($$ SELECT oid::regprocedure::text FROM func WHERE proname NOT LIKE '\_%' AND prorettype <> 'table_am_handler'::regtype
+                 AND obj_description(oid, 'pg_proc') !~ 'Errors:' $$, ARRAY[]::text[], 'and what goes wrong');
+SELECT set_eq($$ SELECT oid::regprocedure::text FROM func WHERE prorettype <> 'table_am_handler'::regtype
+                 AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false) $$,
+              ARRAY[]::text[], 'every function pins its search_path');
+SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS a
+                 WHERE a.grantee = 0 AND f.proname LIKE '\_%' $$, ARRAY[]::text[], 'internal functions are not PUBLIC''s');
+SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS a
+                 WHERE a.grantee = 0 AND f.prosecdef $$, ARRAY[]::text[], 'nor is any SECURITY DEFINER function');
+SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f WHERE f.proargnames IS NULL AND f.pronargs > 0
+                 AND f.prorettype <> 'table_am_handler'::regtype $$, ARRAY[]::text[], 'arguments have names');
+-- a verb and what stands behind it
+SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f WHERE f.prosrc = 'mr_verb' AND NOT EXISTS (
+                   SELECT FROM func AS i WHERE i.proname = '_' || f.proname AND i.prorettype = f.prorettype
+                   AND i.proargtypes::text = btrim(concat_ws(' ', 'regrole'::regtype::oid::text, f.proargtypes::text))) $$,
+              ARRAY[]::text[], 'every verb has its internal function, with the caller first');
+SELECT set_eq($$ SELECT oid::regclass::text FROM rel WHERE relkind = 'v' AND obj_description(oid, 'pg_class') IS NULL $$, ARRAY[]::text[], 'every view has a comment');
+
+-- what pg_dump carries: all that a pipeline is; not who we are, nor what lives in this server alone
+SELECT set_eq($$ SELECT c.oid::regclass::text FROM pg_extension AS e, unnest(e.extconfig) AS c (oid) WHERE e.extname = 'millrace' $$,
+  ARRAY['millrace.pipeline', 'millrace.pipeline_id_seq', 'millrace.pipeline_version', 'millrace.partition', 'millrace.progress',
+        'millrace.position_change', 'millrace.dead_letter', 'millrace.dead_letter_id_seq'], 'pg_dump carries the catalogue');
+SELECT set_eq($$ SELECT c.relname::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%'
+                 AND c.oid <> ALL (SELECT unnest(e.extconfig) FROM pg_extension AS e WHERE e.extname = 'millrace') $$,
+  ARRAY['instance', 'lane', 'segment', 'watermark'], 'and leaves out what belongs to this server');
+SELECT set_eq($$ SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = 'millrace'::regnamespace AND c.relkind IN ('r', 'v', 'S')
+                 AND c.oid NOT IN (SELECT oid FROM rel) $$, ARRAY[]::text[], 'all that is in the schema belongs to the extension');
+SELECT is((SELECT extrelocatable FROM pg_extension WHERE extname = 'millrace'), false, 'the extension stays in its schema');
+
+SELECT * FROM finish();
+ROLLBACK;

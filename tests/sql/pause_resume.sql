@@ -1,0 +1,39 @@
+BEGIN;
+\ir helper.psql
+SELECT plan(17);
+
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p') AS id \gset
+SET ROLE mrt_stranger;
+SELECT pg_temp.refused($$ SELECT millrace.pause('p') $$, '42501', 'must be owner', NULL, 'a stranger cannot pause');
+SELECT pg_temp.refused($$ SELECT millrace.resume('p') $$, '42501', 'must be owner', NULL, 'a stranger cannot resume');
+SET ROLE mrt_owner;
+SELECT pg_temp.refused($$ SELECT millrace.pause('nix') $$, '42704', 'does not exist', NULL, 'unknown pipeline');
+SELECT lives_ok($$ SELECT millrace.pause('p') $$, 'pause');
+SELECT is((SELECT status FROM millrace.pipelines WHERE name = 'p'), 'paused', 'it is paused');
+SELECT lives_ok($$ SELECT millrace.pause('p') $$, 'pause again does nothing');
+SELECT lives_ok($$ SELECT millrace.resume('p') $$, 'resume');
+SELECT isnt((SELECT status FROM millrace.pipelines WHERE name = 'p'), 'paused', 'it is not paused');
+
+-- a stopped partition
+SET ROLE mrt_ingestor;
+SELECT millrace.add_partitions('p', 0, '{5,6}');
+SELECT epoch AS epoch0 FROM millrace.positions('p') WHERE partition = 0 \gset
+SELECT epoch AS epoch1 FROM millrace.positions('p') WHERE partition = 1 \gset
+SELECT is(millrace.stop_partition('p', 1, :epoch1 # 1, 'gone', 'skip'), false, 'a stale epoch stops nothing');
+SELECT is(millrace.stop_partition('p', 1, :epoch1, 'offset 6 is gone', 'skip over it'), true, 'the present one does');
+SELECT results_eq($$ SELECT partition, state, next_offset FROM millrace.positions('p') $$,
+                  $$ VALUES (0, 'active', 5::bigint), (1, 'stopped', 6::bigint) $$, 'one partition is stopped');
+SET ROLE mrt_owner;
+SELECT results_eq($$ SELECT error, hint FROM millrace.partitions WHERE pipeline = 'p' AND partition = 1 $$,
+                  $$ VALUES ('offset 6 is gone', 'skip over it') $$, 'with its reason');
+SELECT is((SELECT state FROM millrace.partitions WHERE pipeline = 'p' AND partition = 0), 'active', 'the other goes on');
+SELECT lives_ok($$ SELECT millrace.resume('p') $$, 'resume');
+SELECT results_eq($$ SELECT state, error FROM millrace.partitions WHERE pipeline = 'p' ORDER BY partition $$,
+                  $$ VALUES ('active', NULL::text), ('active', NULL) $$, 'makes it active again');
+SET ROLE mrt_ingestor;
+SELECT isnt((SELECT epoch FROM millrace.positions('p') WHERE partition = 1), :epoch1, 'with a new epoch');
+SELECT is((SELECT epoch FROM millrace.positions('p') WHERE partition = 0), :epoch0, 'and leaves the other alone');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,34 @@
+BEGIN;
+\ir helper.psql
+SELECT plan(14);
+
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p') AS id \gset
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 0, 5) $$, '55000', 'has no partitions yet', NULL, 'not before the first start');
+SET ROLE mrt_ingestor;
+SELECT millrace.add_partitions('p', 0, '{100,200}');
+SELECT epoch AS epoch1 FROM millrace.positions('p') WHERE partition = 1 \gset
+SELECT millrace.stop_partition('p', 1, :epoch1, 'retention has passed 200', 'skip');
+SET ROLE mrt_owner;
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', NULL, 5) $$, '22004', 'partition', NULL, 'which partition');
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, NULL) $$, '22004', 'offset', NULL, 'which offset');
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 2, 5) $$, '42704', 'no partition 2', '0 to 1', 'unknown partition');
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, 199) $$, '22023', 'offset 199 lies behind partition 1, which stands at 200', 'rewind(''p'', "offset" => 199, partition => 1)', 'behind');
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('nix', 1, 199) $$, '42704', 'does not exist', NULL, 'unknown pipeline');
+SET ROLE mrt_stranger;
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, 1000) $$, '42501', 'must be owner', NULL, 'not by a stranger');
+SET ROLE mrt_owner;
+SELECT is(millrace.skip_to('p', 1, 1000), 800::bigint, 'tells how many offsets are left out');
+SELECT results_eq($$ SELECT state, error, next_offset FROM millrace.partitions WHERE pipeline = 'p' AND partition = 1 $$,
+                  $$ VALUES ('active', NULL::text, 1000::bigint) $$, 'the partition is active again, at the new position');
+SELECT results_eq($$ SELECT from_offset, to_offset, left_out, by FROM millrace.position_changes WHERE pipeline = 'p' AND verb = 'skip_to' $$,
+                  $$ VALUES (200::bigint, 1000::bigint, 800::bigint, 'mrt_owner') $$, 'the range is on record');
+SELECT is((SELECT next_offset FROM millrace.partitions WHERE pipeline = 'p' AND partition = 0), 100::bigint, 'the other partition stays');
+SET ROLE mrt_ingestor;
+SELECT isnt((SELECT epoch FROM millrace.positions('p') WHERE partition = 1), :epoch1, 'with a new epoch');
+SET ROLE mrt_owner;
+SELECT is(millrace.skip_to('p', partition => 1, "offset" => 1000), 0::bigint, 'to the present position: goes on there');
+SELECT is((SELECT last_offset FROM millrace.partitions WHERE pipeline = 'p' AND partition = 1), NULL, 'the message before it is not compared');
+
+SELECT * FROM finish();
+ROLLBACK;
