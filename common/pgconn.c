@@ -1,0 +1,417 @@
+/*
+ * One asynchronous libpq connection.
+ *
+ *   CLOSED -> CONNECTING -> SETUP -> OPEN (idle or busy)
+ *      ^__________|____________|______|   (lost or closed)
+ *
+ * The host name is resolved inside PQconnectStartParams, which blocks; use addresses, or a local
+ * resolver, where that matters.
+ */
+#include "common/pgconn.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/buffer.h"
+#include "common/eventloop.h"
+#include "common/log.h"
+
+#define CONNECT_TIMEOUT_MS 10000
+
+typedef enum PgconnState
+{
+	PGCONN_CLOSED,
+	PGCONN_CONNECTING, /* PQconnectPoll */
+	PGCONN_SETUP,	   /* the session's settings are under way */
+	PGCONN_OPEN
+} PgconnState;
+
+struct MrPgconn
+{
+	struct event_base *base;
+	char *dsn;
+	char *application;
+	const MrPgconnEvents *events;
+	void *owner;
+
+	PgconnState state;
+	bool busy;		/* a query runs */
+	bool copying;	/* COPY IN: data may be put */
+	bool pooled;	/* a connection pooler sits between */
+	unsigned life;	/* counts connections, to notice that a callback closed ours */
+	PGconn *pg;
+	struct event *reading;
+	struct event *writing;
+	struct event *timeout; /* of connecting and setting up */
+};
+
+/*
+ * A half-open connection would hold its lane for two hours without the keepalives; a session that
+ * hangs inside a transaction is ended after ten seconds. statement_timeout bounds a COPY whose
+ * sender was stopped in the middle.
+ */
+static const char setup_sql[] =
+	"SET search_path = pg_catalog, pg_temp; SET idle_in_transaction_session_timeout = '10s'; "
+	"SET statement_timeout = '120s'; SET lock_timeout = 0; SET tcp_keepalives_idle = 10; "
+	"SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000; "
+	"SET DateStyle = 'ISO'; SET bytea_output = 'hex'; SELECT pg_catalog.pg_backend_pid()";
+
+static void watch(MrPgconn *conn, bool read, bool write);
+static void unwatch(MrPgconn *conn);
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+static void on_timeout(evutil_socket_t fd, short what, void *arg);
+static void connect_step(MrPgconn *conn);
+static void begin_setup(MrPgconn *conn);
+static void read_results(MrPgconn *conn);
+static void setup_result(MrPgconn *conn, const PGresult *result);
+static void setup_done(MrPgconn *conn);
+static void flush(MrPgconn *conn);
+static void fail(MrPgconn *conn, const char *sqlstate, const char *message, const char *hint);
+static void fail_pg(MrPgconn *conn);
+static void on_notice(void *arg, const PGresult *result);
+
+MrPgconn *
+mr_pgconn_new(struct event_base *base, const char *dsn, const char *application,
+			  const MrPgconnEvents *events, void *owner)
+{
+	MrPgconn *conn = mr_calloc(1, sizeof(*conn));
+
+	conn->base = base;
+	conn->dsn = mr_strdup(dsn ? dsn : "");
+	conn->application = mr_strdup(application);
+	conn->events = events;
+	conn->owner = owner;
+	conn->timeout = evtimer_new(base, on_timeout, conn);
+	return conn;
+}
+
+/* What the user's DSN may override stands before it, what it may not stands behind. */
+void
+mr_pgconn_connect(MrPgconn *conn)
+{
+	const char *const keys[] = {"keepalives_idle", "keepalives_interval", "keepalives_count",
+								"tcp_user_timeout", "dbname", "application_name",
+								"client_encoding", NULL};
+	const char *const values[] = {"10", "5", "3", "10000", conn->dsn, conn->application,
+								  "UTF8", NULL};
+
+	assert(conn->state == PGCONN_CLOSED);
+	conn->life++;
+	conn->state = PGCONN_CONNECTING;
+	conn->pooled = false;
+	conn->pg = PQconnectStartParams(keys, values, 1);
+	mr_timer_set(conn->timeout, CONNECT_TIMEOUT_MS);
+	if (conn->pg == NULL || PQstatus(conn->pg) == CONNECTION_BAD)
+	{
+		fail_pg(conn);
+		return;
+	}
+	PQsetNoticeReceiver(conn->pg, on_notice, conn);
+	watch(conn, false, true);
+}
+
+bool
+mr_pgconn_is_open(const MrPgconn *conn)
+{
+	return conn->state == PGCONN_OPEN;
+}
+
+bool
+mr_pgconn_is_idle(const MrPgconn *conn)
+{
+	return conn->state == PGCONN_OPEN && !conn->busy;
+}
+
+void
+mr_pgconn_query(MrPgconn *conn, const char *sql)
+{
+	assert(mr_pgconn_is_idle(conn));
+	conn->busy = true;
+	if (!PQsendQuery(conn->pg, sql))
+		fail_pg(conn);
+	else
+		flush(conn);
+}
+
+void
+mr_pgconn_query_params(MrPgconn *conn, const char *sql, int count, const char *const *values)
+{
+	assert(mr_pgconn_is_idle(conn));
+	conn->busy = true;
+	if (!PQsendQueryParams(conn->pg, sql, count, NULL, values, NULL, NULL, 0))
+		fail_pg(conn);
+	else
+		flush(conn);
+}
+
+bool
+mr_pgconn_copy(MrPgconn *conn, const char *data, size_t len)
+{
+	unsigned life = conn->life;
+
+	assert(conn->copying);
+	if (PQputCopyData(conn->pg, data, (int) len) < 0)
+		fail_pg(conn);
+	else
+		flush(conn);
+	if (life != conn->life || conn->state != PGCONN_OPEN)
+		return false;
+	return !event_pending(conn->writing, EV_WRITE, NULL);
+}
+
+void
+mr_pgconn_copy_end(MrPgconn *conn)
+{
+	assert(conn->copying);
+	conn->copying = false;
+	if (PQputCopyEnd(conn->pg, NULL) < 0)
+		fail_pg(conn);
+	else
+		flush(conn);
+}
+
+void
+mr_pgconn_close(MrPgconn *conn)
+{
+	unwatch(conn);
+	evtimer_del(conn->timeout);
+	PQfinish(conn->pg);
+	conn->pg = NULL;
+	conn->state = PGCONN_CLOSED;
+	conn->busy = conn->copying = false;
+	conn->life++;
+}
+
+void
+mr_pgconn_free(MrPgconn *conn)
+{
+	if (conn == NULL)
+		return;
+	mr_pgconn_close(conn);
+	event_free(conn->timeout);
+	free(conn->dsn);
+	free(conn->application);
+	free(conn);
+}
+
+void
+mr_pg_error_from_result(MrPgError *error, const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+
+	*error = (MrPgError){0};
+	snprintf(error->sqlstate, sizeof(error->sqlstate), "%s", state ? state : "");
+	snprintf(error->message, sizeof(error->message), "%s",
+			 message ? message : PQresultErrorMessage(result));
+	snprintf(error->hint, sizeof(error->hint), "%s", hint ? hint : "");
+}
+
+/* libpq may change the socket while it connects (several hosts), so the events are made anew. */
+static void
+watch(MrPgconn *conn, bool read, bool write)
+{
+	unwatch(conn);
+	conn->reading = event_new(conn->base, PQsocket(conn->pg), EV_READ | EV_PERSIST, on_readable, conn);
+	conn->writing = event_new(conn->base, PQsocket(conn->pg), EV_WRITE, on_writable, conn);
+	if (read)
+		event_add(conn->reading, NULL);
+	if (write)
+		event_add(conn->writing, NULL);
+}
+
+static void
+unwatch(MrPgconn *conn)
+{
+	if (conn->reading != NULL)
+		event_free(conn->reading);
+	if (conn->writing != NULL)
+		event_free(conn->writing);
+	conn->reading = conn->writing = NULL;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	MrPgconn *conn = arg;
+
+	(void) fd;
+	(void) what;
+	if (conn->state == PGCONN_CONNECTING)
+		connect_step(conn);
+	else if (!PQconsumeInput(conn->pg))
+		fail_pg(conn);
+	else
+		read_results(conn);
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	MrPgconn *conn = arg;
+	unsigned life = conn->life;
+
+	(void) fd;
+	(void) what;
+	if (conn->state == PGCONN_CONNECTING)
+	{
+		connect_step(conn);
+		return;
+	}
+	flush(conn);
+	if (life == conn->life && conn->copying && !event_pending(conn->writing, EV_WRITE, NULL))
+		conn->events->drained(conn->owner);
+}
+
+static void
+on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	(void) fd;
+	(void) what;
+	fail(arg, "08001", "timed out while connecting", "");
+}
+
+static void
+connect_step(MrPgconn *conn)
+{
+	switch (PQconnectPoll(conn->pg))
+	{
+		case PGRES_POLLING_READING:
+			watch(conn, true, false);
+			break;
+		case PGRES_POLLING_WRITING:
+			watch(conn, false, true);
+			break;
+		case PGRES_POLLING_OK:
+			begin_setup(conn);
+			break;
+		case PGRES_POLLING_FAILED:
+		case PGRES_POLLING_ACTIVE:
+			fail_pg(conn);
+			break;
+	}
+}
+
+static void
+begin_setup(MrPgconn *conn)
+{
+	watch(conn, true, false);
+	conn->state = PGCONN_SETUP;
+	if (PQsetnonblocking(conn->pg, 1) != 0)
+	{
+		fail_pg(conn);
+		return;
+	}
+	conn->busy = true;
+	if (!PQsendQuery(conn->pg, setup_sql))
+		fail_pg(conn);
+	else
+		flush(conn);
+}
+
+static void
+read_results(MrPgconn *conn)
+{
+	unsigned life = conn->life;
+
+	while (life == conn->life && conn->busy && !conn->copying && !PQisBusy(conn->pg))
+	{
+		PGresult *result = PQgetResult(conn->pg);
+
+		if (result == NULL)
+		{
+			conn->busy = false;
+			if (conn->state == PGCONN_SETUP)
+				setup_done(conn);
+			else
+				conn->events->done(conn->owner);
+		}
+		else if (conn->state == PGCONN_SETUP)
+			setup_result(conn, result);
+		else if (PQresultStatus(result) == PGRES_COPY_IN)
+		{
+			conn->copying = true;
+			conn->events->copy_in(conn->owner);
+		}
+		else
+			conn->events->result(conn->owner, result);
+		PQclear(result);
+	}
+	if (life == conn->life && conn->pg != NULL && PQstatus(conn->pg) == CONNECTION_BAD)
+		fail_pg(conn);
+}
+
+static void
+setup_result(MrPgconn *conn, const PGresult *result)
+{
+	MrPgError error;
+
+	if (PQresultStatus(result) == PGRES_TUPLES_OK)
+		conn->pooled = atoi(PQgetvalue(result, 0, 0)) != PQbackendPID(conn->pg);
+	else if (PQresultStatus(result) != PGRES_COMMAND_OK)
+	{
+		mr_pg_error_from_result(&error, result);
+		fail(conn, error.sqlstate, error.message, error.hint);
+	}
+}
+
+static void
+setup_done(MrPgconn *conn)
+{
+	evtimer_del(conn->timeout);
+	if (conn->pooled)
+	{
+		fail(conn, "0A000", "a connection pooler sits between this program and the server",
+			 "Connect to PostgreSQL itself: lanes are bound to their session.");
+		return;
+	}
+	conn->state = PGCONN_OPEN;
+	conn->events->ready(conn->owner);
+}
+
+static void
+flush(MrPgconn *conn)
+{
+	int left = PQflush(conn->pg);
+
+	if (left < 0)
+		fail_pg(conn);
+	else if (left > 0)
+		event_add(conn->writing, NULL);
+}
+
+static void
+fail(MrPgconn *conn, const char *sqlstate, const char *message, const char *hint)
+{
+	MrPgError error = {0};
+
+	snprintf(error.sqlstate, sizeof(error.sqlstate), "%s", sqlstate);
+	snprintf(error.message, sizeof(error.message), "%s", message);
+	snprintf(error.hint, sizeof(error.hint), "%s", hint);
+	mr_pgconn_close(conn);
+	conn->events->lost(conn->owner, &error);
+}
+
+static void
+fail_pg(MrPgconn *conn)
+{
+	char message[512];
+
+	/* The text goes with the connection: keep it. */
+	snprintf(message, sizeof(message), "%s",
+			 conn->pg ? PQerrorMessage(conn->pg) : "out of memory");
+	fail(conn, "", message, "");
+}
+
+static void
+on_notice(void *arg, const PGresult *result)
+{
+	MrPgconn *conn = arg;
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+	mr_log(MR_LOG_DEBUG, "notice from the server", MR_STR("connection", conn->application),
+		   MR_STR("notice", message ? message : ""));
+}

@@ -1,0 +1,67 @@
+/*
+ * One asynchronous libpq connection on the main thread's event loop. It connects, sets its session
+ * up (search_path, keepalives, timeouts, encoding), refuses to work through a transaction pooler,
+ * runs one query at a time and reports by callbacks. It never reconnects by itself: the owner
+ * knows what a lost connection means, and when to try again.
+ *
+ * Callbacks may call any function below, mr_pgconn_close included, but not mr_pgconn_free.
+ */
+#ifndef MR_COMMON_PGCONN_H
+#define MR_COMMON_PGCONN_H
+
+#include <event2/event.h>
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+typedef struct MrPgconn MrPgconn;
+
+/* Why a query or a connection failed; texts are "" when there is none. */
+typedef struct MrPgError
+{
+	char sqlstate[6];
+	char message[512];
+	char hint[256];
+} MrPgError;
+
+typedef struct MrPgconnEvents
+{
+	/* The session is set up; queries may be sent. */
+	void (*ready)(void *owner);
+	/* One result of the running query (the callee does not free it). */
+	void (*result)(void *owner, PGresult *result);
+	/* COPY IN has begun: mr_pgconn_copy may be called. */
+	void (*copy_in)(void *owner);
+	/* What mr_pgconn_copy had put by has been sent. */
+	void (*drained)(void *owner);
+	/* The query has ended: another may be sent. */
+	void (*done)(void *owner);
+	/* The connection is gone (or could not be made); it is closed now. */
+	void (*lost)(void *owner, const MrPgError *error);
+} MrPgconnEvents;
+
+extern MrPgconn *mr_pgconn_new(struct event_base *base, const char *dsn, const char *application,
+							   const MrPgconnEvents *events, void *owner);
+extern void mr_pgconn_connect(MrPgconn *conn);
+extern bool mr_pgconn_is_open(const MrPgconn *conn);
+/* Open, and no query is running. */
+extern bool mr_pgconn_is_idle(const MrPgconn *conn);
+
+/* Sends a query in the simple protocol; failure is reported by `lost`, later or at once. */
+extern void mr_pgconn_query(MrPgconn *conn, const char *sql);
+/* Sends a statement with text parameters. */
+extern void mr_pgconn_query_params(MrPgconn *conn, const char *sql, int count,
+								   const char *const *values);
+/*
+ * Puts COPY data. False: the socket is full; go on at `drained`. The data has been taken over
+ * either way.
+ */
+extern bool mr_pgconn_copy(MrPgconn *conn, const char *data, size_t len);
+extern void mr_pgconn_copy_end(MrPgconn *conn);
+
+/* Closes without a callback; the server forgets what was not committed. */
+extern void mr_pgconn_close(MrPgconn *conn);
+extern void mr_pgconn_free(MrPgconn *conn);
+
+extern void mr_pg_error_from_result(MrPgError *error, const PGresult *result);
+
+#endif

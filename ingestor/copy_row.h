@@ -1,0 +1,41 @@
+/*
+ * Rows of a segment table in PostgreSQL's binary COPY format. Pure: writes into memory the caller
+ * has made large enough.
+ *
+ * Columns: batch, offset, kafka_ts int8; partition int4; kind int2; key, headers, payload bytea.
+ */
+#ifndef MR_INGESTOR_COPY_ROW_H
+#define MR_INGESTOR_COPY_ROW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define MR_KIND_TRAILER			1
+#define MR_KIND_OVERSIZE		2 /* payload holds the real size, int8 */
+#define MR_KIND_LOG_APPEND_TIME 4
+
+#define MR_COPY_HEADER_BYTES 19
+#define MR_COPY_END_BYTES	 2
+/* Everything of a row but the bytes of key, headers and payload. */
+#define MR_COPY_ROW_BYTES 64
+
+typedef struct MrRow
+{
+	int64_t batch;
+	int64_t offset;
+	int64_t kafka_ts; /* ms since 1970, -1 = none */
+	int32_t partition;
+	int16_t kind;
+	const void *key; /* NULL = null */
+	size_t key_len;
+	const void *headers; /* packed; NULL = none */
+	size_t headers_len;
+	const void *payload; /* NULL = null: a tombstone */
+	size_t payload_len;
+} MrRow;
+
+extern char *mr_copy_header(char *out);
+extern char *mr_copy_row(char *out, const MrRow *row);
+extern char *mr_copy_end(char *out);
+
+#endif

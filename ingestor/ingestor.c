@@ -1,0 +1,341 @@
+/* The process: which pipelines there are, the clock, signals, and the way out. */
+#include "ingestor/ingestor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+#define EVERY_MS		250
+#define EVERY_LEAVING_MS 20
+#define LEAVE_MS		600 /* for the consumers to leave their groups */
+
+static void on_terminate(void *owner);
+static void on_reload(void *owner);
+static void on_option(const MrOption *option, bool applied);
+static void on_connected(void *owner);
+static void on_poll(evutil_socket_t fd, short what, void *arg);
+static void on_every(evutil_socket_t fd, short what, void *arg);
+static bool open_admin(MrIngestor *ingestor);
+static void on_list(void *owner, const PGresult *result, uint64_t tag);
+static void take_in(MrIngestor *ingestor, const MrPipelineRow *row);
+static void read_row(const PGresult *result, int number, MrPipelineRow *row);
+static bool is_wanted(const MrIngestor *ingestor, const char *name);
+static void free_removed(MrIngestor *ingestor);
+static void begin_drain(MrIngestor *ingestor);
+static void leave_step(MrIngestor *ingestor);
+static bool all(const MrIngestor *ingestor, bool (*test)(const MrPipeline *pl));
+
+MrIngestor *
+mr_ingestor_new(MrSettings *settings, int argc, char **argv)
+{
+	static const MrSignals signals = {on_terminate, on_reload};
+	MrIngestor *ingestor = mr_calloc(1, sizeof(*ingestor));
+	struct event_base *base;
+
+	ingestor->settings = *settings;
+	*settings = (MrSettings){0};
+	ingestor->argc = argc;
+	ingestor->argv = argv;
+	ingestor->loop = mr_loop_new(&signals, ingestor);
+	if (ingestor->loop == NULL)
+	{
+		mr_log(MR_LOG_ERROR, "could not set up the event loop");
+		mr_ingestor_free(ingestor);
+		return NULL;
+	}
+	base = mr_loop_base(ingestor->loop);
+	ingestor->resolver = mr_resolver_new(base);
+	ingestor->poll = evtimer_new(base, on_poll, ingestor);
+	ingestor->every = evtimer_new(base, on_every, ingestor);
+	if (ingestor->resolver == NULL || !open_admin(ingestor))
+	{
+		mr_ingestor_free(ingestor);
+		return NULL;
+	}
+	ingestor->control = mr_control_new(base, ingestor->settings.dsn, on_connected, ingestor);
+	mr_timer_set(ingestor->every, EVERY_MS);
+	return ingestor;
+}
+
+bool
+mr_ingestor_run(MrIngestor *ingestor)
+{
+	mr_loop_run(ingestor->loop);
+	return ingestor->phase == MR_PHASE_DONE;
+}
+
+void
+mr_ingestor_free(MrIngestor *ingestor)
+{
+	if (ingestor == NULL)
+		return;
+	mr_control_free(ingestor->control);
+	mr_resolver_free(ingestor->resolver);
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+		mr_pipeline_free(ingestor->pipelines[i]);
+	free(ingestor->pipelines);
+	mr_admin_http_free(ingestor->admin);
+	if (ingestor->poll != NULL)
+		event_free(ingestor->poll);
+	if (ingestor->every != NULL)
+		event_free(ingestor->every);
+	mr_loop_free(ingestor->loop);
+	mr_options_free(&mr_settings_table, &ingestor->settings);
+	free(ingestor);
+}
+
+void
+mr_ingestor_list(MrIngestor *ingestor)
+{
+	if (ingestor->listing_pending || ingestor->phase != MR_PHASE_RUNNING)
+		return;
+	ingestor->listing_pending = true;
+	mr_control_call(ingestor->control, "SELECT * FROM millrace.ingestor_pipelines()", 0, NULL,
+					on_list, ingestor, 0);
+}
+
+/* One budget for all pipelines there are; each keeps the share it began with. */
+int64_t
+mr_ingestor_fetch_buffer(const MrIngestor *ingestor)
+{
+	int64_t share = ingestor->settings.fetch_buffer_bytes / (ingestor->pipeline_count + 1);
+
+	return share < (4 << 20) ? (4 << 20) : share;
+}
+
+/* The first drains, the second stops at once. */
+static void
+on_terminate(void *owner)
+{
+	MrIngestor *ingestor = owner;
+
+	if (++ingestor->terminations > 1)
+	{
+		mr_log(MR_LOG_WARN, "stopping at once");
+		mr_loop_stop(ingestor->loop);
+		return;
+	}
+	mr_log(MR_LOG_INFO, "draining");
+	begin_drain(ingestor);
+}
+
+static void
+on_reload(void *owner)
+{
+	MrIngestor *ingestor = owner;
+	MrSettings fresh = {0};
+	char error[512];
+
+	if (mr_options_load(&mr_settings_table, ingestor->argc, ingestor->argv, &fresh, error,
+						sizeof(error)))
+	{
+		mr_options_reload(&mr_settings_table, &ingestor->settings, &fresh, on_option);
+		mr_log_setup(mr_settings_table.program, (MrLogLevel) ingestor->settings.log_level,
+					 (MrLogFormat) ingestor->settings.log_format);
+		mr_log(MR_LOG_INFO, "options reloaded");
+		mr_ingestor_list(ingestor);
+	}
+	else
+		mr_log(MR_LOG_ERROR, "options not reloaded", MR_STR("error", error));
+	mr_options_free(&mr_settings_table, &fresh);
+}
+
+static void
+on_option(const MrOption *option, bool applied)
+{
+	mr_log(applied ? MR_LOG_INFO : MR_LOG_WARN,
+		   applied ? "option changed" : "option takes effect after a restart",
+		   MR_STR("option", option->name));
+}
+
+static void
+on_connected(void *owner)
+{
+	MrIngestor *ingestor = owner;
+
+	mr_timer_set(ingestor->poll, 0);
+}
+
+static void
+on_poll(evutil_socket_t fd, short what, void *arg)
+{
+	MrIngestor *ingestor = arg;
+
+	(void) fd;
+	(void) what;
+	mr_ingestor_list(ingestor);
+	if (ingestor->phase == MR_PHASE_RUNNING)
+		for (int i = 0; i < ingestor->pipeline_count; i++)
+			mr_pipeline_ask_positions(ingestor->pipelines[i]);
+	mr_timer_set(ingestor->poll, ingestor->settings.poll_ms);
+}
+
+static void
+on_every(evutil_socket_t fd, short what, void *arg)
+{
+	MrIngestor *ingestor = arg;
+	bool leaving = ingestor->phase != MR_PHASE_RUNNING;
+
+	(void) fd;
+	(void) what;
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+		mr_pipeline_every(ingestor->pipelines[i]);
+	if (leaving)
+		leave_step(ingestor);
+	else
+		free_removed(ingestor);
+	mr_timer_set(ingestor->every, leaving ? EVERY_LEAVING_MS : EVERY_MS);
+}
+
+static bool
+open_admin(MrIngestor *ingestor)
+{
+	static const MrAdminCallbacks callbacks = {mr_ingestor_metrics, mr_ingestor_ready};
+	const char *listen = ingestor->settings.admin_listen;
+	char error[512];
+
+	if (*listen == '\0' || strcmp(listen, "off") == 0)
+		return true;
+	ingestor->admin = mr_admin_http_new(mr_loop_base(ingestor->loop), listen, &callbacks, ingestor,
+										error, sizeof(error));
+	if (ingestor->admin == NULL)
+	{
+		mr_log(MR_LOG_ERROR, "could not open the admin port", MR_STR("error", error),
+			   MR_STR("hint", "choose another with --admin-listen, or \"off\""));
+		return false;
+	}
+	mr_log(MR_LOG_INFO, "admin port open", MR_STR("listen", listen),
+		   MR_INT("port", mr_admin_http_port(ingestor->admin)));
+	return true;
+}
+
+static void
+on_list(void *owner, const PGresult *result, uint64_t tag)
+{
+	MrIngestor *ingestor = owner;
+
+	(void) tag;
+	ingestor->listing_pending = false;
+	if (result == NULL || ingestor->phase != MR_PHASE_RUNNING)
+		return;
+	ingestor->listed = true;
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+		ingestor->pipelines[i]->seen = false;
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		MrPipelineRow row;
+
+		read_row(result, i, &row);
+		if (is_wanted(ingestor, row.name))
+			take_in(ingestor, &row);
+	}
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+		if (!ingestor->pipelines[i]->seen)
+			mr_pipeline_remove(ingestor->pipelines[i]);
+}
+
+static void
+take_in(MrIngestor *ingestor, const MrPipelineRow *row)
+{
+	MrPipeline *pl;
+
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+	{
+		pl = ingestor->pipelines[i];
+		if (strcmp(pl->name, row->name) != 0)
+			continue;
+		/* One that has to be made anew goes first; its successor begins at the next listing. */
+		pl->seen = !pl->removed && mr_pipeline_update(pl, row);
+		return;
+	}
+	pl = mr_pipeline_new(ingestor, row);
+	pl->seen = true;
+	ingestor->pipelines = mr_realloc(ingestor->pipelines, sizeof(MrPipeline *) *
+															  (size_t) (ingestor->pipeline_count + 1));
+	ingestor->pipelines[ingestor->pipeline_count++] = pl;
+}
+
+static void
+read_row(const PGresult *result, int number, MrPipelineRow *row)
+{
+	row->name = PQgetvalue(result, number, PQfnumber(result, "pipeline"));
+	row->topic = PQgetvalue(result, number, PQfnumber(result, "topic"));
+	row->group_id = PQgetvalue(result, number, PQfnumber(result, "group_id"));
+	row->lanes = atoi(PQgetvalue(result, number, PQfnumber(result, "lanes")));
+	row->partitions = atoi(PQgetvalue(result, number, PQfnumber(result, "partitions")));
+	row->start_at = PQgetvalue(result, number, PQfnumber(result, "start_at"));
+	row->incarnation =
+		strtoll(PQgetvalue(result, number, PQfnumber(result, "incarnation")), NULL, 10);
+}
+
+static bool
+is_wanted(const MrIngestor *ingestor, const char *name)
+{
+	const MrStrings *names = &ingestor->settings.pipelines;
+
+	for (int i = 0; i < names->count; i++)
+		if (strcmp(names->items[i], name) == 0)
+			return true;
+	return names->count == 0;
+}
+
+static void
+free_removed(MrIngestor *ingestor)
+{
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+	{
+		if (!mr_pipeline_may_free(ingestor->pipelines[i]))
+			continue;
+		mr_pipeline_free(ingestor->pipelines[i]);
+		ingestor->pipelines[i--] = ingestor->pipelines[--ingestor->pipeline_count];
+	}
+}
+
+static void
+begin_drain(MrIngestor *ingestor)
+{
+	ingestor->phase = MR_PHASE_DRAINING;
+	ingestor->phase_deadline_ms = mr_now_ms() + ingestor->settings.drain_ms;
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+		mr_pipeline_drain(ingestor->pipelines[i]);
+	mr_timer_set(ingestor->every, 0);
+}
+
+/* One look at how far draining and leaving have come. */
+static void
+leave_step(MrIngestor *ingestor)
+{
+	int64_t now = mr_now_ms();
+
+	if (ingestor->phase == MR_PHASE_DRAINING)
+	{
+		bool flushed = all(ingestor, mr_pipeline_is_flushed);
+
+		if (!(flushed && all(ingestor, mr_pipeline_is_settled)) && now < ingestor->phase_deadline_ms)
+		{
+			for (int i = 0; flushed && i < ingestor->pipeline_count; i++)
+				mr_pipeline_ask_positions(ingestor->pipelines[i]);
+			return;
+		}
+		ingestor->phase = MR_PHASE_LEAVING;
+		ingestor->phase_deadline_ms = now + LEAVE_MS;
+		for (int i = 0; i < ingestor->pipeline_count; i++)
+			mr_pipeline_leave(ingestor->pipelines[i]);
+	}
+	else if (all(ingestor, mr_pipeline_has_left) || now >= ingestor->phase_deadline_ms)
+	{
+		ingestor->phase = MR_PHASE_DONE;
+		mr_loop_stop(ingestor->loop);
+	}
+}
+
+static bool
+all(const MrIngestor *ingestor, bool (*test)(const MrPipeline *pl))
+{
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+		if (!test(ingestor->pipelines[i]))
+			return false;
+	return true;
+}

@@ -1,0 +1,58 @@
+/*
+ * The process: settings, event loop, control connection, pipelines, and the way out.
+ * Everything runs on the main thread but librdkafka's own threads and the resolver's.
+ */
+#ifndef MR_INGESTOR_INGESTOR_H
+#define MR_INGESTOR_INGESTOR_H
+
+#include "common/admin_http.h"
+#include "common/eventloop.h"
+#include "ingestor/control.h"
+#include "ingestor/pipeline.h"
+#include "ingestor/resolver.h"
+#include "ingestor/settings.h"
+
+typedef enum MrPhase
+{
+	MR_PHASE_RUNNING,
+	MR_PHASE_DRAINING, /* nothing is fetched; what is open is staged, what is staged is settled */
+	MR_PHASE_LEAVING,  /* the consumers leave their groups */
+	MR_PHASE_DONE
+} MrPhase;
+
+typedef struct MrIngestor
+{
+	MrSettings settings;
+	int argc;
+	char **argv;
+	MrLoop *loop;
+	MrControl *control;
+	MrResolver *resolver;
+	MrAdminHttp *admin;
+	MrPipeline **pipelines;
+	int pipeline_count;
+	bool listed;		  /* ingestor_pipelines() has answered at least once */
+	bool listing_pending; /* it is queued or under way */
+	struct event *poll;	  /* every poll-interval */
+	struct event *every;  /* a few times a second; faster on the way out */
+	MrPhase phase;
+	int64_t phase_deadline_ms;
+	int terminations;
+} MrIngestor;
+
+/* settings is taken over. NULL after logging why. */
+extern MrIngestor *mr_ingestor_new(MrSettings *settings, int argc, char **argv)
+	__attribute__((warn_unused_result));
+/* Returns when stopped; true after an orderly end. */
+extern bool mr_ingestor_run(MrIngestor *ingestor);
+extern void mr_ingestor_free(MrIngestor *ingestor);
+
+/* Ask for the list of pipelines now. */
+extern void mr_ingestor_list(MrIngestor *ingestor);
+extern int64_t mr_ingestor_fetch_buffer(const MrIngestor *ingestor);
+
+/* ingestor_metrics.c */
+extern void mr_ingestor_metrics(void *owner, MrBuffer *out);
+extern bool mr_ingestor_ready(void *owner, MrBuffer *out);
+
+#endif

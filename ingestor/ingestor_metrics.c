@@ -1,0 +1,258 @@
+/* /metrics and /readyz: walks the pipelines and prints what they counted. */
+#include <stdio.h>
+
+#include "common/log.h"
+#include "common/version.h"
+#include "ingestor/consumer.h"
+#include "ingestor/ingestor.h"
+
+typedef double (*PipelineValue)(const MrPipeline *pl);
+
+static void per_pipeline(const MrIngestor *ingestor, MrBuffer *out, const char *name,
+						 const char *type, const char *help, PipelineValue value);
+static void per_partition(const MrIngestor *ingestor, MrBuffer *out);
+static void partition_states(const MrIngestor *ingestor, MrBuffer *out);
+static void stage_times(const MrIngestor *ingestor, MrBuffer *out);
+static double events(const MrPipeline *pl);
+static double bytes(const MrPipeline *pl);
+static double batches(const MrPipeline *pl);
+static double losses(const MrPipeline *pl);
+static double blocked_seconds(const MrPipeline *pl);
+static double blocked_lanes(const MrPipeline *pl);
+static double open_lanes(const MrPipeline *pl);
+static double oversize(const MrPipeline *pl);
+static double fenced(const MrPipeline *pl);
+static double rebalances(const MrPipeline *pl);
+static double kafka_errors(const MrPipeline *pl);
+static double queued(const MrPipeline *pl);
+
+static const struct
+{
+	const char *name;
+	const char *type;
+	const char *help;
+	PipelineValue value;
+} pipeline_metrics[] = {
+	{"millrace_ingestor_events_total", "counter", "Events staged.", events},
+	{"millrace_ingestor_staged_bytes_total", "counter", "Bytes sent by COPY.", bytes},
+	{"millrace_ingestor_batches_total", "counter", "Batches staged.", batches},
+	{"millrace_ingestor_lane_losses_total", "counter", "Lanes lost, and opened anew.", losses},
+	{"millrace_ingestor_blocked_seconds_total", "counter",
+	 "Time during which a full batch could not be sent, all lanes together.", blocked_seconds},
+	{"millrace_ingestor_blocked_lanes", "gauge", "Lanes that cannot take more now.", blocked_lanes},
+	{"millrace_ingestor_open_lanes", "gauge", "Lanes bound to the server.", open_lanes},
+	{"millrace_ingestor_oversize_total", "counter", "Messages staged without their payload.",
+	 oversize},
+	{"millrace_ingestor_fenced_total", "counter", "Partitions found with another epoch than ours.",
+	 fenced},
+	{"millrace_ingestor_rebalances_total", "counter", "Partitions granted or revoked by the group.",
+	 rebalances},
+	{"millrace_ingestor_kafka_errors_total", "counter", "Errors reported by the Kafka client.",
+	 kafka_errors},
+	{"millrace_ingestor_queued_messages", "gauge", "Messages fetched and not yet taken.", queued},
+};
+
+void
+mr_ingestor_metrics(void *owner, MrBuffer *out)
+{
+	const MrIngestor *ingestor = owner;
+
+	mr_metrics_family(out, "millrace_ingestor_info", "gauge", "Versions, as labels.");
+	mr_metrics_value(out, "millrace_ingestor_info", 1, "version", MR_VERSION, "librdkafka",
+					 rd_kafka_version_str(), NULL);
+	mr_metrics_family(out, "millrace_ingestor_connected", "gauge",
+					  "Whether the control connection to PostgreSQL stands.");
+	mr_metrics_value(out, "millrace_ingestor_connected", mr_control_is_open(ingestor->control), NULL);
+	for (size_t i = 0; i < sizeof(pipeline_metrics) / sizeof(pipeline_metrics[0]); i++)
+		per_pipeline(ingestor, out, pipeline_metrics[i].name, pipeline_metrics[i].type,
+					 pipeline_metrics[i].help, pipeline_metrics[i].value);
+	partition_states(ingestor, out);
+	per_partition(ingestor, out);
+	stage_times(ingestor, out);
+	mr_metrics_process(out);
+}
+
+/* Ready: the server is reached, the groups are joined, and what we own is open. */
+bool
+mr_ingestor_ready(void *owner, MrBuffer *out)
+{
+	const MrIngestor *ingestor = owner;
+	bool ready = true;
+
+	if (!mr_control_is_open(ingestor->control) || !ingestor->listed)
+	{
+		mr_buffer_printf(out, "no connection to PostgreSQL\n");
+		ready = false;
+	}
+	if (ingestor->phase != MR_PHASE_RUNNING)
+	{
+		mr_buffer_printf(out, "draining\n");
+		ready = false;
+	}
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+	{
+		const MrPipeline *pl = ingestor->pipelines[i];
+
+		if (pl->consumer == NULL || !mr_consumer_has_joined(pl->consumer))
+		{
+			mr_buffer_printf(out, "pipeline %s: not in its consumer group yet\n", pl->name);
+			ready = false;
+		}
+		for (int j = 0; j < pl->partition_cap; j++)
+			if (pl->partitions[j] != NULL && pl->partitions[j]->state != MR_PARTITION_REVOKED &&
+				!mr_lane_is_open(pl->partitions[j]->lane))
+			{
+				mr_buffer_printf(out, "pipeline %s: the lane of partition %d is not open\n",
+								 pl->name, j);
+				ready = false;
+			}
+	}
+	return ready;
+}
+
+static void
+per_pipeline(const MrIngestor *ingestor, MrBuffer *out, const char *name, const char *type,
+			 const char *help, PipelineValue value)
+{
+	mr_metrics_family(out, name, type, help);
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+		mr_metrics_value(out, name, value(ingestor->pipelines[i]), "pipeline",
+						 ingestor->pipelines[i]->name, NULL);
+}
+
+static void
+partition_states(const MrIngestor *ingestor, MrBuffer *out)
+{
+	const char *name = "millrace_ingestor_partitions";
+
+	mr_metrics_family(out, name, "gauge", "Partitions by state of their assignment to us.");
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+	{
+		const MrPipeline *pl = ingestor->pipelines[i];
+		int counts[MR_PARTITION_STATES] = {0};
+
+		for (int j = 0; j < pl->partition_cap; j++)
+			if (pl->partitions[j] != NULL)
+				counts[pl->partitions[j]->state]++;
+		for (int s = MR_PARTITION_WAITING; s < MR_PARTITION_STATES; s++)
+			mr_metrics_value(out, name, counts[s], "pipeline", pl->name, "state",
+							 mr_partition_state_name((MrPartitionState) s), NULL);
+	}
+}
+
+/* The end offset is what the last fetch saw; no request is made for it. */
+static void
+per_partition(const MrIngestor *ingestor, MrBuffer *out)
+{
+	static const char *const names[] = {"millrace_ingestor_staged_offset",
+										"millrace_ingestor_settled_offset",
+										"millrace_ingestor_end_offset"};
+	static const char *const helps[] = {"Next offset to be staged.", "Next offset to be processed.",
+										"End of the partition as last seen."};
+
+	for (int k = 0; k < 3; k++)
+	{
+		mr_metrics_family(out, names[k], "gauge", helps[k]);
+		for (int i = 0; i < ingestor->pipeline_count; i++)
+		{
+			const MrPipeline *pl = ingestor->pipelines[i];
+
+			for (int j = 0; j < pl->partition_cap; j++)
+			{
+				const MrPartition *part = pl->partitions[j];
+				char number[16];
+				int64_t low = 0, high = -1;
+
+				if (part == NULL || !mr_partition_is_assigned(part))
+					continue;
+				snprintf(number, sizeof(number), "%d", j);
+				if (k == 2)
+					rd_kafka_get_watermark_offsets(mr_consumer_handle(pl->consumer), pl->topic, j,
+												   &low, &high);
+				if (k == 2 && high < 0)
+					continue;
+				mr_metrics_value(out, names[k],
+								 (double) (k == 0   ? part->staged
+										   : k == 1 ? part->settled
+													: high),
+								 "pipeline", pl->name, "partition", number, NULL);
+			}
+		}
+	}
+}
+
+static void
+stage_times(const MrIngestor *ingestor, MrBuffer *out)
+{
+	const char *name = "millrace_ingestor_stage_seconds";
+
+	mr_metrics_family(out, name, "histogram", "Time from closing a batch to its commit.");
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+	{
+		const MrPipeline *pl = ingestor->pipelines[i];
+		MrHistogram sum = {0};
+
+		for (int j = 0; j < pl->lane_count; j++)
+		{
+			for (int b = 0; b < MR_HISTOGRAM_BUCKETS; b++)
+				sum.buckets[b] += pl->lanes[j]->stage_time.buckets[b];
+			sum.count += pl->lanes[j]->stage_time.count;
+			sum.sum += pl->lanes[j]->stage_time.sum;
+		}
+		mr_metrics_histogram(out, name, &sum, "pipeline", pl->name);
+	}
+}
+
+#define SUM_OVER_LANES(function, expression)                                                       \
+	static double function(const MrPipeline *pl)                                                   \
+	{                                                                                              \
+		double sum = 0;                                                                            \
+                                                                                                   \
+		for (int i = 0; i < pl->lane_count; i++)                                                   \
+		{                                                                                          \
+			const MrLane *lane = pl->lanes[i];                                                     \
+                                                                                                   \
+			sum += (double) (expression);                                                          \
+		}                                                                                          \
+		return sum;                                                                                \
+	}
+
+SUM_OVER_LANES(events, lane->events_staged)
+SUM_OVER_LANES(bytes, lane->bytes_staged)
+SUM_OVER_LANES(batches, lane->batches_staged)
+SUM_OVER_LANES(losses, lane->losses)
+SUM_OVER_LANES(blocked_lanes, lane->blocked)
+SUM_OVER_LANES(open_lanes, mr_lane_is_open(lane))
+SUM_OVER_LANES(blocked_seconds,
+			   lane->blocked_seconds +
+				   (lane->blocked ? (double) (mr_now_ms() - lane->blocked_since_ms) / 1000 : 0))
+
+static double
+oversize(const MrPipeline *pl)
+{
+	return (double) pl->oversize;
+}
+
+static double
+fenced(const MrPipeline *pl)
+{
+	return (double) pl->fenced;
+}
+
+static double
+rebalances(const MrPipeline *pl)
+{
+	return (double) pl->rebalances;
+}
+
+static double
+kafka_errors(const MrPipeline *pl)
+{
+	return (double) pl->kafka_errors;
+}
+
+static double
+queued(const MrPipeline *pl)
+{
+	return pl->consumer ? (double) mr_consumer_queued(pl->consumer) : 0;
+}

@@ -1,0 +1,265 @@
+/*
+ * What a pipeline asks the catalogue (over the control connection) and the broker (by the
+ * resolver), and what it does with the answers. `jobs` counts answers still to come.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/eventloop.h"
+#include "common/log.h"
+#include "ingestor/consumer.h"
+#include "ingestor/ingestor.h"
+#include "ingestor/pipeline.h"
+#include "ingestor/start_at.h"
+
+static void call(MrPipeline *pl, const char *sql, int count, const char *const *values,
+				 MrControlAnswer answer, uint64_t tag);
+static void ask(MrPipeline *pl, MrPartition *part, MrQuestionKind kind, int64_t time,
+				void (*answer)(MrQuestion *question));
+static void on_starts(MrQuestion *question);
+static void on_added(void *owner, const PGresult *result, uint64_t tag);
+static void on_watermarks(MrQuestion *question);
+static void on_located(MrQuestion *question);
+static void on_position_set(void *owner, const PGresult *result, uint64_t tag);
+static void on_stopped(void *owner, const PGresult *result, uint64_t tag);
+static void on_positions(void *owner, const PGresult *result, uint64_t tag);
+static void commit_settled(MrPipeline *pl);
+static MrPartition *asked_partition(const MrQuestion *question);
+
+/* Partitions without a row: where do they begin? Several ingestors may ask; the first one counts. */
+void
+mr_pipeline_refresh(MrPipeline *pl)
+{
+	MrQuestion question = {.kind = MR_ASK_STARTS, .topic = pl->topic, .first = pl->known,
+						   .owner = pl, .answer = on_starts};
+
+	if (pl->resolving_starts || pl->consumer == NULL || pl->draining)
+		return;
+	if (!mr_start_at_parse(pl->start_at, &question.time))
+	{
+		mr_log(MR_LOG_ERROR, "start_at was not understood", MR_STR("pipeline", pl->name),
+			   MR_STR("start_at", pl->start_at),
+			   MR_STR("hint", "Set it to earliest, latest or an ISO 8601 time with a zone."));
+		return;
+	}
+	question.rk = mr_consumer_handle(pl->consumer);
+	pl->resolving_starts = true;
+	pl->jobs++;
+	mr_resolver_ask(pl->ingestor->resolver, &question);
+}
+
+void
+mr_pipeline_ask_watermarks(MrPipeline *pl, MrPartition *part)
+{
+	ask(pl, part, MR_ASK_WATERMARKS, 0, on_watermarks);
+}
+
+void
+mr_pipeline_locate(MrPipeline *pl, MrPartition *part, int64_t ts)
+{
+	ask(pl, part, MR_ASK_TIME, ts, on_located);
+}
+
+void
+mr_pipeline_stop_partition(MrPipeline *pl, MrPartition *part, const char *error, const char *hint)
+{
+	char number[16];
+	char epoch[24];
+	const char *const values[] = {pl->name, number, epoch, error, hint};
+
+	snprintf(number, sizeof(number), "%d", part->number);
+	snprintf(epoch, sizeof(epoch), "%" PRId64, part->epoch);
+	call(pl, "SELECT millrace.stop_partition($1, $2, $3, $4, $5)", 5, values, on_stopped, 0);
+}
+
+void
+mr_pipeline_ask_positions(MrPipeline *pl)
+{
+	const char *const values[] = {pl->name};
+
+	if (pl->positions_pending || pl->removed)
+		return;
+	pl->positions_pending = true;
+	pl->asked_tick = ++pl->tick;
+	call(pl, "SELECT * FROM millrace.positions($1)", 1, values, on_positions, pl->asked_tick);
+}
+
+static void
+call(MrPipeline *pl, const char *sql, int count, const char *const *values, MrControlAnswer answer,
+	 uint64_t tag)
+{
+	pl->jobs++;
+	mr_control_call(pl->ingestor->control, sql, count, values, answer, pl, tag);
+}
+
+static void
+ask(MrPipeline *pl, MrPartition *part, MrQuestionKind kind, int64_t time,
+	void (*answer)(MrQuestion *question))
+{
+	MrQuestion question = {.kind = kind, .topic = pl->topic, .first = part->number, .time = time,
+						   .ticket = ++part->ticket, .owner = pl, .answer = answer};
+
+	if (pl->consumer == NULL)
+		return;
+	question.rk = mr_consumer_handle(pl->consumer);
+	pl->jobs++;
+	mr_resolver_ask(pl->ingestor->resolver, &question);
+}
+
+static void
+on_starts(MrQuestion *question)
+{
+	MrPipeline *pl = question->owner;
+	MrBuffer starts = {0};
+	char known[16];
+	const char *values[3] = {pl->name, known, NULL};
+
+	pl->jobs--;
+	if (!question->ok || question->count == 0 || pl->draining)
+	{
+		if (!question->ok)
+			mr_log(MR_LOG_WARN, "could not ask for the start of the topic",
+				   MR_STR("pipeline", pl->name), MR_STR("topic", pl->topic),
+				   MR_STR("error", question->error));
+		pl->resolving_starts = false;
+		return;
+	}
+	mr_buffer_append(&starts, "{", 1);
+	for (int i = 0; i < question->count; i++)
+		mr_buffer_printf(&starts, "%s%" PRId64, i ? "," : "", question->offsets[i]);
+	mr_buffer_append(&starts, "}", 1);
+	snprintf(known, sizeof(known), "%d", question->first);
+	values[2] = mr_buffer_string(&starts);
+	call(pl, "SELECT millrace.add_partitions($1, $2, $3)", 3, values, on_added, 0);
+	mr_buffer_free(&starts);
+}
+
+static void
+on_added(void *owner, const PGresult *result, uint64_t tag)
+{
+	MrPipeline *pl = owner;
+
+	(void) tag;
+	pl->jobs--;
+	pl->resolving_starts = false;
+	if (result == NULL || PQntuples(result) != 1)
+		return;
+	pl->known = atoi(PQgetvalue(result, 0, 0));
+	mr_log(MR_LOG_INFO, "partitions are known", MR_STR("pipeline", pl->name),
+		   MR_INT("partitions", pl->known));
+	for (int i = 0; i < pl->lane_count; i++)
+		mr_lane_poke(pl->lanes[i]);
+}
+
+static void
+on_watermarks(MrQuestion *question)
+{
+	MrPipeline *pl = question->owner;
+	MrPartition *part = asked_partition(question);
+
+	pl->jobs--;
+	if (part != NULL)
+		mr_partition_watermarks(part, question->ok, question->low, question->high);
+}
+
+static void
+on_located(MrQuestion *question)
+{
+	MrPipeline *pl = question->owner;
+	MrPartition *part = asked_partition(question);
+	char number[16];
+	char epoch[24];
+	char offset[24];
+	const char *const values[] = {pl->name, number, epoch, offset};
+
+	pl->jobs--;
+	if (part == NULL)
+		return;
+	if (!question->ok)
+	{
+		mr_partition_located(part, false, 0);
+		return;
+	}
+	snprintf(number, sizeof(number), "%d", part->number);
+	snprintf(epoch, sizeof(epoch), "%" PRId64, part->epoch);
+	snprintf(offset, sizeof(offset), "%" PRId64, question->low);
+	part->fetch_from = question->low;
+	call(pl, "SELECT millrace.set_position($1, $2, $3, $4)", 4, values, on_position_set,
+		 (uint64_t) part->number);
+}
+
+static void
+on_position_set(void *owner, const PGresult *result, uint64_t tag)
+{
+	MrPipeline *pl = owner;
+	MrPartition *part = mr_pipeline_partition(pl, (int32_t) tag);
+
+	pl->jobs--;
+	if (part != NULL)
+		mr_partition_located(part, result != NULL, part->fetch_from);
+}
+
+static void
+on_stopped(void *owner, const PGresult *result, uint64_t tag)
+{
+	MrPipeline *pl = owner;
+
+	(void) result; /* if it failed, positions() says "active", and we find the same trouble again */
+	(void) tag;
+	pl->jobs--;
+}
+
+static void
+on_positions(void *owner, const PGresult *result, uint64_t tag)
+{
+	MrPipeline *pl = owner;
+
+	pl->jobs--;
+	pl->positions_pending = false;
+	if (result == NULL)
+		return;
+	for (int row = 0; row < PQntuples(result); row++)
+	{
+		int32_t number = atoi(PQgetvalue(result, row, PQfnumber(result, "partition")));
+		MrPartition *part = mr_pipeline_partition(pl, number);
+
+		if (part != NULL)
+			mr_partition_seen(
+				part, tag,
+				strtoll(PQgetvalue(result, row, PQfnumber(result, "epoch")), NULL, 10),
+				strtoll(PQgetvalue(result, row, PQfnumber(result, "next_offset")), NULL, 10),
+				strcmp(PQgetvalue(result, row, PQfnumber(result, "state")), "stopped") == 0);
+	}
+	commit_settled(pl);
+}
+
+/* So that lag tools see something; never read by us. */
+static void
+commit_settled(MrPipeline *pl)
+{
+	rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
+
+	for (int i = 0; i < pl->partition_cap; i++)
+	{
+		MrPartition *part = pl->partitions[i];
+
+		if (part == NULL || !mr_partition_is_assigned(part) || part->settled == part->committed)
+			continue;
+		rd_kafka_topic_partition_list_add(offsets, pl->topic, part->number)->offset = part->settled;
+		part->committed = part->settled;
+	}
+	if (pl->consumer != NULL)
+		mr_consumer_commit(pl->consumer, offsets);
+	rd_kafka_topic_partition_list_destroy(offsets);
+}
+
+/* NULL when the partition has moved on since. */
+static MrPartition *
+asked_partition(const MrQuestion *question)
+{
+	MrPartition *part = mr_pipeline_partition(question->owner, question->first);
+
+	return part != NULL && part->ticket == question->ticket ? part : NULL;
+}
