@@ -20,8 +20,8 @@ SELECT millrace.create_pipeline(
     SELECT station.code                                                   AS station,
            event.ts                                                       AS observed_at,
            event.type                                                     AS quantity,
-           round((event.value * unit.factor + unit.shift)::numeric, 3)::double precision AS value,
            unit.si_unit                                                   AS unit,
+           round((event.value * unit.factor + unit.shift)::numeric, 3)::double precision AS value,
            event.id                                                       AS event_id
     FROM event
     LEFT JOIN station ON station.code = event.source

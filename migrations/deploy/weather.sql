@@ -21,12 +21,13 @@ INSERT INTO unit (unit, si_unit, factor, shift) VALUES
   ('%',    '%',   1,       0);
 
 -- Events of a station or in a unit that nobody knows leave a NOT NULL column empty: a dead letter that says so.
+-- The first empty column is the one it names, so unit stands before the value computed by it.
 CREATE TABLE weather (
   station     text             NOT NULL REFERENCES station,
   observed_at timestamptz      NOT NULL,
   quantity    text             NOT NULL,
-  value       double precision NOT NULL,
   unit        text             NOT NULL,
+  value       double precision NOT NULL,
   event_id    uuid             NOT NULL,
   PRIMARY KEY (station, observed_at, quantity)
 );
