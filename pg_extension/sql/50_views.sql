@@ -52,7 +52,7 @@ COMMENT ON VIEW millrace.workers IS 'Worker processes: what each does, and the l
 COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, backoff (waits after an error) or stopped';
 
 CREATE VIEW millrace.lanes WITH (security_barrier) AS
-SELECT l.pipeline, l.lane_id, l.writer_pid, l.worker_pid, l.segments_used, l.segments, l.bytes, l.staged
+SELECT l.pipeline, l.lane_id, nullif(l.writer_pid, 0) AS writer_pid, nullif(l.worker_pid, 0) AS worker_pid, l.segments_used, l.segments, l.bytes, l.staged
 FROM (SELECT millrace.engine_status() AS doc) AS e
 CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'lanes')
   AS l (pipeline text, lane_id integer, writer_pid integer, worker_pid integer, segments_used integer,
