@@ -37,11 +37,14 @@ class Sampler(threading.Thread):
                 self._ended.wait(self.every)
 
     def _classify(self, session, own):
-        for pid, kind, user in session.run("SELECT pid, backend_type, usename FROM pg_stat_activity"):
+        for pid, kind, user, application in session.run(
+                "SELECT pid, backend_type, usename, application_name FROM pg_stat_activity"):
             if kind.startswith("millrace worker"):
                 self._class[pid] = "workers"
             elif kind == "client backend" and user == "ingestor":
                 self._class[pid] = "staging"
+            elif kind == "client backend" and application == "PostgreSQL JDBC Driver":
+                self._class[pid] = "workers"  # a peer's sessions write the rows
             elif pid != own:
                 self._class.setdefault(pid, "other")
 

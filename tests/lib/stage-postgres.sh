@@ -34,7 +34,15 @@ link_all() {
 }
 link_all "$share" "$dest$share"
 link_all "$lib" "$dest$lib"
-rm -f "$dest$share/extension/millrace"*
-make -s -C "$root/pg_extension" install DESTDIR="$dest" >&2
-chmod -R a+rX "$dest"
+# Not installed again when nothing has changed: another run may be using it.
+make -s -C "$root/pg_extension" >&2
+changed=0
+for file in "$root"/pg_extension/millrace.so "$root"/pg_extension/millrace.control "$root"/pg_extension/millrace--*.sql; do
+	case $file in *.so) copy=$dest$lib/${file##*/} ;; *) copy=$dest$share/extension/${file##*/} ;; esac
+	cmp -s "$file" "$copy" || changed=1
+done
+if [ $changed = 1 ]; then
+	make -s -C "$root/pg_extension" install DESTDIR="$dest" >&2
+	chmod -R a+rX "$dest"
+fi
 echo "$dest$bin"
