@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/array.h"
 
 #include "decode_field.h"
@@ -68,6 +69,7 @@ add_level(Building *b, const MrJsonSlot *array, int level)
 	mr_json_elements(array, &elements);
 	while (failure == NULL && mr_json_next(&elements, &slot))
 	{
+		CHECK_FOR_INTERRUPTS();
 		count++;
 		if (slot.kind == MR_JSON_ARRAY && !b->field->base->is_json)
 		{

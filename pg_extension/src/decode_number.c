@@ -43,17 +43,12 @@ static const uint64 integer_tens[] = {UINT64CONST(1),
 									  UINT64CONST(1000000000000000000),
 									  UINT64CONST(10000000000000000000)};
 
-typedef enum NumberIs
-{
-	IS_NUMBER, /* *number is set */
-	IS_MAYBE,  /* ask the input function */
-	IS_NOT_NUMBER
-} NumberIs;
-
-static NumberIs find_number(const MrDecodeField *field, const MrJsonSlot *slot, MrJsonSlot *number);
+static bool number_in_string(MrDecodeField *field, const MrJsonSlot *slot, MrJsonSlot *number,
+							 Datum *value, MrFailure **failure);
 static bool is_special(const char *p, int length);
-static MrFailure *no_number(MrDecodeField *field, const MrJsonSlot *slot, NumberIs is,
-							Datum *value);
+static MrFailure *scale_integer(const MrDecodeField *field, const MrJsonSlot *slot,
+								const MrJsonSlot *number, uint64 limit, uint64 *size);
+static MrFailure *not_a_number(const MrDecodeField *field, const MrJsonSlot *slot);
 static MrFailure *out_of_range(const MrDecodeField *field, const MrJsonSlot *slot);
 static bool small_numeric(const MrJsonSlot *number, int32 typmod, Datum *value);
 
@@ -84,41 +79,32 @@ mr_convert_boolean(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 MrFailure *
 mr_convert_integer(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
-	MrJsonSlot number;
-	NumberIs is = find_number(field, slot, &number);
-	bool negative = (number.flags & MR_JSON_NEGATIVE) != 0;
+	const MrJsonSlot *number = slot;
+	MrJsonSlot buffer;
+	MrFailure *failure;
 	uint64 limit;
 	uint64 size;
 	int64 result;
 
-	if (unlikely(is != IS_NUMBER))
-		return no_number(field, slot, is, value);
+	if (unlikely(slot->kind != MR_JSON_NUMBER))
+	{
+		if (!number_in_string(field, slot, &buffer, value, &failure))
+			return failure;
+		number = &buffer;
+	}
 	limit = field->type_id == INT4OID   ? PG_INT32_MAX
 			: field->type_id == INT2OID ? PG_INT16_MAX
 										: PG_INT64_MAX;
-	size = number.mantissa;
-	if (unlikely(number.exponent != 0 || (number.flags & MR_JSON_INEXACT)))
+	size = number->mantissa;
+	if (unlikely(number->exponent != 0 || (number->flags & MR_JSON_INEXACT)))
 	{
-		if (number.flags & MR_JSON_INEXACT)
-			return number.exponent < 0
-					   ? mr_decode_wrong(field, slot, ERRCODE_INVALID_TEXT_REPRESENTATION,
-										 field->expected)
-					   : out_of_range(field, slot);
-		for (; number.exponent < 0 && size % 10 == 0 && size != 0; number.exponent++)
-			size /= 10;
-		if (number.exponent < 0 && size != 0)
-			return mr_decode_wrong(field, slot, ERRCODE_INVALID_TEXT_REPRESENTATION,
-								   field->expected);
-		if (number.exponent > 0 && size != 0)
-		{
-			if (number.exponent > 18 || size > limit / integer_tens[number.exponent] + 1)
-				return out_of_range(field, slot);
-			size *= integer_tens[number.exponent];
-		}
+		failure = scale_integer(field, slot, number, limit, &size);
+		if (failure != NULL)
+			return failure;
 	}
-	if (unlikely(size > limit + (negative ? 1 : 0)))
+	if (unlikely(size > limit + (number->flags & MR_JSON_NEGATIVE ? 1 : 0)))
 		return out_of_range(field, slot);
-	result = negative ? (int64) (0 - size) : (int64) size;
+	result = (int64) (number->flags & MR_JSON_NEGATIVE ? 0 - size : size);
 	*value = field->type_id == INT4OID   ? Int32GetDatum((int32) result)
 			 : field->type_id == INT2OID ? Int16GetDatum((int16) result)
 										 : Int64GetDatum(result);
@@ -128,25 +114,30 @@ mr_convert_integer(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 MrFailure *
 mr_convert_float8(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
-	MrJsonSlot number;
-	NumberIs is = find_number(field, slot, &number);
-	int exponent = number.exponent;
+	const MrJsonSlot *number = slot;
+	MrJsonSlot buffer;
+	MrFailure *failure;
 	char *string;
 	double result;
 
-	if (unlikely(is != IS_NUMBER))
-		return no_number(field, slot, is, value);
-	if (likely(!(number.flags & MR_JSON_INEXACT) && number.mantissa <= UINT64CONST(1) << 53 &&
-			   exponent >= -22 && exponent <= 22))
+	if (unlikely(slot->kind != MR_JSON_NUMBER))
 	{
-		result = (double) (int64) number.mantissa;
-		result = exponent < 0 ? result / float8_tens[-exponent] : result * float8_tens[exponent];
-		if (number.flags & MR_JSON_NEGATIVE)
+		if (!number_in_string(field, slot, &buffer, value, &failure))
+			return failure;
+		number = &buffer;
+	}
+	if (likely(!(number->flags & MR_JSON_INEXACT) && number->mantissa <= UINT64CONST(1) << 53 &&
+			   number->exponent >= -22 && number->exponent <= 22))
+	{
+		result = (double) (int64) number->mantissa;
+		result = number->exponent < 0 ? result / float8_tens[-number->exponent]
+									  : result * float8_tens[number->exponent];
+		if (number->flags & MR_JSON_NEGATIVE)
 			result = -result;
 	}
 	else
 	{
-		string = pnstrdup(number.start, number.length);
+		string = pnstrdup(number->start, number->length);
 		errno = 0;
 		result = strtod(string, NULL);
 		pfree(string);
@@ -160,25 +151,30 @@ mr_convert_float8(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 MrFailure *
 mr_convert_float4(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
-	MrJsonSlot number;
-	NumberIs is = find_number(field, slot, &number);
-	int exponent = number.exponent;
+	const MrJsonSlot *number = slot;
+	MrJsonSlot buffer;
+	MrFailure *failure;
 	char *string;
 	float result;
 
-	if (unlikely(is != IS_NUMBER))
-		return no_number(field, slot, is, value);
-	if (likely(!(number.flags & MR_JSON_INEXACT) && number.mantissa <= UINT64CONST(1) << 24 &&
-			   exponent >= -10 && exponent <= 10))
+	if (unlikely(slot->kind != MR_JSON_NUMBER))
 	{
-		result = (float) (int64) number.mantissa;
-		result = exponent < 0 ? result / float4_tens[-exponent] : result * float4_tens[exponent];
-		if (number.flags & MR_JSON_NEGATIVE)
+		if (!number_in_string(field, slot, &buffer, value, &failure))
+			return failure;
+		number = &buffer;
+	}
+	if (likely(!(number->flags & MR_JSON_INEXACT) && number->mantissa <= UINT64CONST(1) << 24 &&
+			   number->exponent >= -10 && number->exponent <= 10))
+	{
+		result = (float) (int64) number->mantissa;
+		result = number->exponent < 0 ? result / float4_tens[-number->exponent]
+									  : result * float4_tens[number->exponent];
+		if (number->flags & MR_JSON_NEGATIVE)
 			result = -result;
 	}
 	else
 	{
-		string = pnstrdup(number.start, number.length);
+		string = pnstrdup(number->start, number->length);
 		errno = 0;
 		result = strtof(string, NULL);
 		pfree(string);
@@ -192,45 +188,55 @@ mr_convert_float4(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 MrFailure *
 mr_convert_numeric(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
-	MrJsonSlot number;
-	NumberIs is = find_number(field, slot, &number);
+	const MrJsonSlot *number = slot;
+	MrJsonSlot buffer;
+	MrFailure *failure;
 
-	if (unlikely(is != IS_NUMBER))
-		return no_number(field, slot, is, value);
-	if (likely(small_numeric(&number, field->typmod, value)))
+	if (unlikely(slot->kind != MR_JSON_NUMBER))
+	{
+		if (!number_in_string(field, slot, &buffer, value, &failure))
+			return failure;
+		number = &buffer;
+	}
+	if (likely(small_numeric(number, field->typmod, value)))
 		return NULL;
 	return mr_convert_input(field, slot, value);
 }
 
-/* The number a slot holds or, for a string, spells. number->exponent and flags are set in any case. */
-static NumberIs
-find_number(const MrDecodeField *field, const MrJsonSlot *slot, MrJsonSlot *number)
+/*
+ * The number a string spells, true when it is in *number. Otherwise the input function has been asked,
+ * if the string could be a number to it alone, and *failure and *value are the answer.
+ */
+static bool
+number_in_string(MrDecodeField *field, const MrJsonSlot *slot, MrJsonSlot *number, Datum *value,
+				 MrFailure **failure)
 {
+	bool integer =
+		field->type_id == INT2OID || field->type_id == INT4OID || field->type_id == INT8OID;
 	MrJsonError error;
 	const char *p = slot->start;
 	int length = slot->length;
 
-	*number = *slot;
-	if (likely(slot->kind == MR_JSON_NUMBER))
-		return IS_NUMBER;
-	number->exponent = 0;
+	*failure = NULL;
 	if (slot->kind != MR_JSON_STRING || slot->length > LONGEST_NUMBER_STRING ||
 		(slot->flags & (MR_JSON_ESCAPED | MR_JSON_NOT_ASCII)))
-		return IS_NOT_NUMBER;
+	{
+		*failure = not_a_number(field, slot);
+		return false;
+	}
 	while (length > 0 && *p == ' ')
 		p++, length--;
 	while (length > 0 && p[length - 1] == ' ')
 		length--;
 	if (mr_json_scan_whole(p, length, number, &error) && number->kind == MR_JSON_NUMBER)
-		return IS_NUMBER;
-	number->exponent = 0;
-	/* +1, .5, 5., 007: not JSON, but numbers to PostgreSQL */
-	if (length > 0 && (int) strspn(p, "0123456789+-.eE") >= length)
-		return IS_MAYBE;
-	if (field->type_id != INT2OID && field->type_id != INT4OID && field->type_id != INT8OID &&
-		is_special(p, length))
-		return IS_MAYBE;
-	return IS_NOT_NUMBER;
+		return true;
+	/* +1, .5, 5., 007 and, but for integers, NaN: not JSON's numbers, but PostgreSQL's */
+	if ((length > 0 && (int) strspn(p, "0123456789+-.eE") >= length) ||
+		(!integer && is_special(p, length)))
+		*failure = mr_convert_input(field, slot, value);
+	else
+		*failure = not_a_number(field, slot);
+	return false;
 }
 
 /* NaN and the infinities, which JSON numbers cannot be */
@@ -247,11 +253,30 @@ is_special(const char *p, int length)
 	return false;
 }
 
+/* 1.0 and 1e3: an integer all the same, if the exponent leaves no fraction. */
 static MrFailure *
-no_number(MrDecodeField *field, const MrJsonSlot *slot, NumberIs is, Datum *value)
+scale_integer(const MrDecodeField *field, const MrJsonSlot *slot, const MrJsonSlot *number,
+			  uint64 limit, uint64 *size)
 {
-	if (is == IS_MAYBE)
-		return mr_convert_input(field, slot, value);
+	int exponent = number->exponent;
+
+	if (number->flags & MR_JSON_INEXACT) /* over 19 digits: too large, or a long fraction */
+		return exponent < 0 ? not_a_number(field, slot) : out_of_range(field, slot);
+	if (*size == 0)
+		return NULL;
+	for (; exponent < 0 && *size % 10 == 0; exponent++)
+		*size /= 10;
+	if (exponent < 0)
+		return not_a_number(field, slot);
+	if (exponent > 18 || *size > limit / integer_tens[exponent] + 1)
+		return out_of_range(field, slot);
+	*size *= integer_tens[exponent];
+	return NULL;
+}
+
+static MrFailure *
+not_a_number(const MrDecodeField *field, const MrJsonSlot *slot)
+{
 	return mr_decode_wrong(field, slot, ERRCODE_INVALID_TEXT_REPRESENTATION, field->expected);
 }
 

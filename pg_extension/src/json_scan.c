@@ -171,20 +171,23 @@ take_plain(Scan *s, const char *p, MrJsonSlot *slot)
 	return p;
 }
 
+/* Nearly always the answer is yes and the key shorter than 16 bytes: two words, no call. */
 static inline bool
 guess_fits(const MrJsonGuess *guess, const char *p, const char *end)
 {
 	size_t n = (size_t) guess->length;
 	uint64_t a, b;
 
-	if (n == 0 || (size_t) (end - p) < n)
-		return false;
-	if (n < 8 || n > 16)
-		return memcmp(guess->text, p, n) == 0;
+	if (unlikely_(end - p < 8))
+		return n != 0 && (size_t) (end - p) >= n && memcmp(guess->text, p, n) == 0;
 	memcpy(&a, p, 8);
 	memcpy(&b, guess->text, 8);
-	if (a != b)
+	if (((a ^ b) & guess->mask) != 0 || n == 0)
 		return false;
+	if (n <= 8)
+		return true;
+	if (n > 16 || (size_t) (end - p) < n)
+		return (size_t) (end - p) >= n && memcmp(guess->text, p, n) == 0;
 	memcpy(&a, p + n - 8, 8);
 	memcpy(&b, guess->text + n - 8, 8);
 	return a == b;

@@ -8,6 +8,9 @@
 #define MR_JSON_SCAN_LEX_H
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "json_scan.h"
 
@@ -62,6 +65,21 @@ special_bytes(uint64_t w)
 static inline const char *
 lex_plain(const Scan *s, const char *p)
 {
+#ifdef __SSE2__
+	while (s->end - p >= 16)
+	{
+		__m128i v = _mm_loadu_si128((const __m128i *) p);
+		/* as signed bytes, both controls and what is over 0x7f are less than a space */
+		__m128i special = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(' ')),
+									   _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+													_mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+		int mask = _mm_movemask_epi8(special);
+
+		if (mask != 0)
+			return p + __builtin_ctz((unsigned) mask);
+		p += 16;
+	}
+#endif
 	while (s->end - p >= 8)
 	{
 		uint64_t w;

@@ -106,6 +106,8 @@ mr_json_plan_learn(MrJsonNode *node, int place, const char *raw, int length, int
 	guess->child = child;
 	memcpy(guess->text, raw, (size_t) length);
 	guess->text[length] = '"';
+	guess->mask = 0;
+	memset(&guess->mask, 0xff, length + 1 < 8 ? (size_t) length + 1 : 8);
 }
 
 void

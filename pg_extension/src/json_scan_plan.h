@@ -16,6 +16,7 @@ typedef struct MrJsonGuess
 {
 	int16_t length; /* 0: nothing remembered */
 	int child;      /* the key's node, -1: not wanted */
+	uint64_t mask;  /* the bytes of the first word that are the key's */
 	char text[MR_JSON_GUESS_BYTES];
 } MrJsonGuess;
 
