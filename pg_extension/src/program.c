@@ -61,6 +61,7 @@ add_key(MrProgram *program, int column)
 	key->support.ssup_cxt = program->context;
 	key->support.ssup_collation = c->collation;
 	key->support.ssup_nulls_first = true;
+	key->support.abbreviate = program->nkeys == 1;
 	PrepareSortSupportFromOrderingOp(type->lt_opr, &key->support);
 }
 

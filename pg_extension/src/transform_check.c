@@ -48,11 +48,38 @@ check_shape(Query *query)
 
 typedef struct EventSearch
 {
+	List *rtable; /* of the top level */
 	int level;
 	int count; /* references to event anywhere */
 	int varno; /* range table index at the top level, 0 = not there */
 	Bitmapset *used;
 } EventSearch;
+
+static bool search(Node *node, EventSearch *state);
+
+/* A column the transform names: of event itself, or of a join that event is part of. */
+static void
+note_column(Var *var, EventSearch *state)
+{
+	RangeTblEntry *rte;
+	int level = state->level;
+
+	if (var->varlevelsup != level || var->varno <= 0 || var->varno > list_length(state->rtable))
+		return;
+	rte = rt_fetch(var->varno, state->rtable);
+	if (var->varno == state->varno)
+		state->used = bms_add_member(state->used, Max(var->varattno, 0));
+	else if (rte->rtekind == RTE_JOIN && var->varattno > 0)
+	{
+		state->level = 0; /* join aliases are expressions of the top level */
+		(void) search(list_nth(rte->joinaliasvars, var->varattno - 1), state);
+		state->level = level;
+	}
+	else if (rte->rtekind == RTE_JOIN)
+		state->used = bms_add_member(state->used, 0);
+}
+
+#define SEARCH_FLAGS (QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES)
 
 static bool
 search(Node *node, EventSearch *state)
@@ -64,7 +91,7 @@ search(Node *node, EventSearch *state)
 		bool result;
 
 		state->level++;
-		result = query_tree_walker((Query *) node, search, state, QTW_EXAMINE_RTES_BEFORE);
+		result = query_tree_walker((Query *) node, search, state, SEARCH_FLAGS);
 		state->level--;
 		return result;
 	}
@@ -82,10 +109,7 @@ search(Node *node, EventSearch *state)
 	}
 	if (IsA(node, Var))
 	{
-		Var *var = (Var *) node;
-
-		if (var->varno == state->varno && var->varlevelsup == state->level)
-			state->used = bms_add_member(state->used, Max(var->varattno, 0));
+		note_column((Var *) node, state);
 		return false;
 	}
 	return expression_tree_walker(node, search, state);
@@ -94,15 +118,16 @@ search(Node *node, EventSearch *state)
 static int
 find_event(Query *query, EventSearch *state)
 {
-	int index = 0;
+	int index;
 	ListCell *cell;
 
+	state->rtable = query->rtable;
 	foreach (cell, query->rtable)
 	{
 		if (lfirst_node(RangeTblEntry, cell)->rtekind == RTE_NAMEDTUPLESTORE)
 			state->varno = foreach_current_index(cell) + 1;
 	}
-	(void) query_tree_walker(query, search, state, QTW_EXAMINE_RTES_BEFORE);
+	(void) query_tree_walker(query, search, state, SEARCH_FLAGS);
 	index = state->varno;
 	if (state->count == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),

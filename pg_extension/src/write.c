@@ -20,6 +20,7 @@
 typedef struct Keyed
 {
 	int row;
+	Datum abbreviated; /* of the first key, when its type knows how */
 	Datum *values;
 	bool *isnull;
 } Keyed;
@@ -64,14 +65,35 @@ compare_events(const MrBatch *batch, int a, int b)
 	return a < b ? -1 : a > b;
 }
 
+/* The first key by its abbreviation; 0: the whole of it must decide. */
+static inline int
+compare_abbreviated(MrProgram *program, const Keyed *a, const Keyed *b)
+{
+	SortSupport support = &program->keys[0].support;
+
+	if (support->abbrev_converter == NULL || a->isnull[0] || b->isnull[0])
+		return 0;
+	return ApplySortComparator(a->abbreviated, false, b->abbreviated, false, support);
+}
+
 static int
 compare_keys(MrProgram *program, const Keyed *a, const Keyed *b, int nkeys)
 {
 	for (int i = 0; i < nkeys; i++)
 	{
-		int order = ApplySortComparator(a->values[i], a->isnull[i], b->values[i], b->isnull[i],
-										&program->keys[i].support);
+		SortSupport support = &program->keys[i].support;
+		int order;
 
+		if (support->abbrev_converter != NULL)
+		{
+			order = compare_abbreviated(program, a, b);
+			if (order == 0)
+				order = ApplySortAbbrevFullComparator(a->values[i], a->isnull[i], b->values[i], b->isnull[i],
+													  support);
+		}
+		else
+			order = ApplySortComparator(a->values[i], a->isnull[i], b->values[i], b->isnull[i],
+										support);
 		if (order != 0)
 			return order;
 	}
@@ -109,6 +131,9 @@ extract_keys(MrProgram *program, MrBatch *batch, int *n)
 		ExecStoreMinimalTuple(batch->rows[i].tuple, slot, false);
 		for (int k = 0; k < program->nkeys; k++)
 			entry->values[k] = slot_getattr(slot, program->keys[k].column + 1, &entry->isnull[k]);
+		if (program->nkeys > 0 && program->keys[0].support.abbrev_converter != NULL && !entry->isnull[0])
+			entry->abbreviated =
+				program->keys[0].support.abbrev_converter(entry->values[0], &program->keys[0].support);
 		(*n)++;
 	}
 	ExecDropSingleTupleTableSlot(slot);
