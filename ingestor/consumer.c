@@ -29,7 +29,7 @@ struct MrConsumer
 	bool closed;
 };
 
-static rd_kafka_conf_t *make_conf(MrConsumer *consumer, const MrSettings *settings,
+static rd_kafka_conf_t *make_conf(const char *group_id, const MrSettings *settings,
 								  int64_t buffer_bytes, char *error, size_t error_size);
 static bool subscribe(MrConsumer *consumer, char *error, size_t error_size);
 static void on_readable(evutil_socket_t fd, short what, void *arg);
@@ -58,9 +58,14 @@ mr_consumer_new(struct MrPipeline *pl, struct event_base *base, const MrSettings
 		event_new(base, consumer->wake_fd, EV_READ | EV_PERSIST, on_readable, consumer);
 	consumer->again = event_new(base, -1, 0, on_again, consumer);
 	event_add(consumer->readable, NULL);
-	conf = make_conf(consumer, settings, buffer_bytes, error, error_size);
+	conf = make_conf(pl->group_id, settings, buffer_bytes, error, error_size);
 	if (conf != NULL)
+	{
+		rd_kafka_conf_set_opaque(conf, consumer);
+		rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+		rd_kafka_conf_set_error_cb(conf, on_error);
 		consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, error_size);
+	}
 	if (conf != NULL && consumer->rk == NULL)
 		rd_kafka_conf_destroy(conf);
 	if (consumer->rk == NULL || !subscribe(consumer, error, error_size))
@@ -72,6 +77,16 @@ mr_consumer_new(struct MrPipeline *pl, struct event_base *base, const MrSettings
 	rd_kafka_queue_io_event_enable(consumer->queue, consumer->wake_fd, &one, sizeof(one));
 	mr_consumer_wake(consumer);
 	return consumer;
+}
+
+bool
+mr_consumer_check_settings(const MrSettings *settings, char *error, size_t error_size)
+{
+	rd_kafka_conf_t *conf = make_conf("", settings, 1 << 20, error, error_size);
+
+	if (conf != NULL)
+		rd_kafka_conf_destroy(conf);
+	return conf != NULL;
 }
 
 void
@@ -181,7 +196,7 @@ mr_consumer_free(MrConsumer *consumer)
  * short because other requests wait behind a long poll on the same connection.
  */
 static rd_kafka_conf_t *
-make_conf(MrConsumer *consumer, const MrSettings *settings, int64_t buffer_bytes, char *error,
+make_conf(const char *group_id, const MrSettings *settings, int64_t buffer_bytes, char *error,
 		  size_t error_size)
 {
 	char kbytes[24];
@@ -205,7 +220,7 @@ make_conf(MrConsumer *consumer, const MrSettings *settings, int64_t buffer_bytes
 		{NULL, NULL},
 	};
 	const MrKafkaProperty forced[] = {
-		{"group.id", consumer->pl->group_id},
+		{"group.id", group_id},
 		{"enable.auto.commit", "false"},
 		{"enable.auto.offset.store", "false"},
 		{"auto.offset.reset", "error"},
@@ -213,16 +228,9 @@ make_conf(MrConsumer *consumer, const MrSettings *settings, int64_t buffer_bytes
 		{"partition.assignment.strategy", "cooperative-sticky"},
 		{NULL, NULL},
 	};
-	rd_kafka_conf_t *conf;
 
 	snprintf(kbytes, sizeof(kbytes), "%lld", (long long) (buffer_bytes / 1024));
-	conf = mr_kafka_conf_new(defaults, &settings->properties, forced, error, error_size);
-	if (conf == NULL)
-		return NULL;
-	rd_kafka_conf_set_opaque(conf, consumer);
-	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-	rd_kafka_conf_set_error_cb(conf, on_error);
-	return conf;
+	return mr_kafka_conf_new(defaults, &settings->properties, forced, error, error_size);
 }
 
 static bool

@@ -7,49 +7,69 @@
 #include "common/kafka_conf.h"
 #include "common/log.h"
 #include "common/version.h"
+#include "ingestor/consumer.h"
 #include "ingestor/ingestor.h"
+
+static bool check_brokers(const MrSettings *settings, char *error, size_t error_size);
+static void print_version(void);
+static int run(MrSettings *settings, int argc, char **argv);
 
 int
 main(int argc, char **argv)
 {
 	MrSettings settings = {0};
-	MrIngestor *ingestor;
 	char error[512];
-	bool orderly;
+	int status = 0;
 
-	if (!mr_options_load(&mr_settings_table, argc, argv, &settings, error, sizeof(error)))
+	if (!mr_options_load(&mr_settings_table, argc, argv, &settings, error, sizeof(error)) ||
+		(!settings.help && !settings.version && !check_brokers(&settings, error, sizeof(error))))
 	{
 		fprintf(stderr, "millrace-ingestor: %s\n", error);
-		return 2;
+		status = 2;
 	}
-	mr_log_setup(mr_settings_table.program, (MrLogLevel) settings.log_level,
-				 (MrLogFormat) settings.log_format);
-	if (settings.help || settings.version)
-	{
-		if (settings.help)
-			mr_options_help(&mr_settings_table, stdout);
-		else
-			printf("millrace-ingestor %s (librdkafka %s, libpq %d.%d)\n", MR_VERSION,
-				   rd_kafka_version_str(), PQlibVersion() / 10000, PQlibVersion() % 10000);
-		mr_options_free(&mr_settings_table, &settings);
-		return 0;
-	}
-	if (*settings.brokers == '\0' && !mr_kafka_conf_has(&settings.properties, "bootstrap.servers") &&
-		!mr_kafka_conf_has(&settings.properties, "metadata.broker.list"))
-	{
-		fprintf(stderr, "millrace-ingestor: no Kafka brokers given (--brokers, MILLRACE_BROKERS)\n");
-		mr_options_free(&mr_settings_table, &settings);
-		return 2;
-	}
-	if (settings.create_topics.count > 0)
-	{
-		bool ok = mr_kafka_create_topics(&settings.create_topics, settings.brokers,
-										 &settings.properties);
+	else if (settings.help)
+		mr_options_help(&mr_settings_table, stdout);
+	else if (settings.version)
+		print_version();
+	else
+		status = run(&settings, argc, argv);
+	mr_options_free(&mr_settings_table, &settings);
+	return status;
+}
 
-		mr_options_free(&mr_settings_table, &settings);
-		return ok ? 0 : 1;
+static bool
+check_brokers(const MrSettings *settings, char *error, size_t error_size)
+{
+	if (*settings->brokers == '\0' && !mr_kafka_conf_has(&settings->properties, "bootstrap.servers") &&
+		!mr_kafka_conf_has(&settings->properties, "metadata.broker.list"))
+	{
+		snprintf(error, error_size, "no Kafka brokers given (--brokers or MILLRACE_BROKERS)");
+		return false;
 	}
-	ingestor = mr_ingestor_new(&settings, argc, argv);
+	return mr_consumer_check_settings(settings, error, error_size);
+}
+
+static void
+print_version(void)
+{
+	printf("millrace-ingestor %s (librdkafka %s, libpq %d.%d)\n", MR_VERSION, rd_kafka_version_str(),
+		   PQlibVersion() / 10000, PQlibVersion() % 10000);
+}
+
+static int
+run(MrSettings *settings, int argc, char **argv)
+{
+	MrIngestor *ingestor;
+	bool orderly;
+
+	mr_log_setup(mr_settings_table.program, (MrLogLevel) settings->log_level,
+				 (MrLogFormat) settings->log_format);
+	if (settings->create_topics.count > 0)
+		return mr_kafka_create_topics(&settings->create_topics, settings->brokers,
+									  &settings->properties)
+				   ? 0
+				   : 1;
+	ingestor = mr_ingestor_new(settings, argc, argv);
 	if (ingestor == NULL)
 		return 1;
 	orderly = mr_ingestor_run(ingestor);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/consumer.h"
 #include "ingestor/ingestor.h"
@@ -25,6 +24,8 @@ static void on_located(MrQuestion *question);
 static void on_position_set(void *owner, const PGresult *result, uint64_t tag);
 static void on_stopped(void *owner, const PGresult *result, uint64_t tag);
 static void on_positions(void *owner, const PGresult *result, uint64_t tag);
+static void on_reported(void *owner, const PGresult *result, uint64_t tag);
+static void report_watermarks(MrPipeline *pl);
 static void commit_settled(MrPipeline *pl);
 static MrPartition *asked_partition(const MrQuestion *question);
 
@@ -185,7 +186,6 @@ on_located(MrQuestion *question)
 	snprintf(number, sizeof(number), "%d", part->number);
 	snprintf(epoch, sizeof(epoch), "%" PRId64, part->epoch);
 	snprintf(offset, sizeof(offset), "%" PRId64, question->low);
-	part->fetch_from = question->low;
 	call(pl, "SELECT millrace.set_position($1, $2, $3, $4)", 4, values, on_position_set,
 		 (uint64_t) part->number);
 }
@@ -198,7 +198,8 @@ on_position_set(void *owner, const PGresult *result, uint64_t tag)
 
 	pl->jobs--;
 	if (part != NULL)
-		mr_partition_located(part, result != NULL, part->fetch_from);
+		mr_partition_located(part, result != NULL,
+							 result ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : 0);
 }
 
 static void
@@ -233,6 +234,48 @@ on_positions(void *owner, const PGresult *result, uint64_t tag)
 				strcmp(PQgetvalue(result, row, PQfnumber(result, "state")), "stopped") == 0);
 	}
 	commit_settled(pl);
+	if (!pl->draining)
+		report_watermarks(pl);
+}
+
+/* Ends of our partitions as the last fetches saw them, for the views that tell lag. */
+static void
+report_watermarks(MrPipeline *pl)
+{
+	MrBuffer numbers = {0};
+	MrBuffer highs = {0};
+	const char *values[3] = {pl->name, NULL, NULL};
+
+	for (int i = 0; pl->consumer != NULL && i < pl->partition_cap; i++)
+	{
+		int64_t low, high = -1;
+
+		if (pl->partitions[i] == NULL || !mr_partition_is_assigned(pl->partitions[i]))
+			continue;
+		rd_kafka_get_watermark_offsets(mr_consumer_handle(pl->consumer), pl->topic, i, &low, &high);
+		if (high < 0)
+			continue;
+		mr_buffer_printf(&numbers, "%c%d", numbers.len ? ',' : '{', i);
+		mr_buffer_printf(&highs, "%c%" PRId64, highs.len ? ',' : '{', high);
+	}
+	if (numbers.len > 0)
+	{
+		mr_buffer_append(&numbers, "}", 1);
+		mr_buffer_append(&highs, "}", 1);
+		values[1] = mr_buffer_string(&numbers);
+		values[2] = mr_buffer_string(&highs);
+		call(pl, "SELECT millrace.report_watermarks($1, $2, $3)", 3, values, on_reported, 0);
+	}
+	mr_buffer_free(&numbers);
+	mr_buffer_free(&highs);
+}
+
+static void
+on_reported(void *owner, const PGresult *result, uint64_t tag)
+{
+	(void) result;
+	(void) tag;
+	((MrPipeline *) owner)->jobs--;
 }
 
 /* So that lag tools see something; never read by us. */

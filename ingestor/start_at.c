@@ -1,4 +1,4 @@
-/* earliest, latest, or a time as PostgreSQL prints a timestamptz (ISO). */
+/* earliest, latest, milliseconds since 1970, or a time as PostgreSQL prints a timestamptz (ISO). */
 #include "ingestor/start_at.h"
 
 #include <ctype.h>
@@ -21,6 +21,11 @@ mr_start_at_parse(const char *text, int64_t *start)
 	if (strcmp(text, "earliest") == 0 || strcmp(text, "latest") == 0)
 	{
 		*start = *text == 'e' ? MR_START_EARLIEST : MR_START_LATEST;
+		return true;
+	}
+	if (strspn(text, "0123456789") == strlen(text) && *text != '\0')
+	{
+		*start = strtoll(text, NULL, 10);
 		return true;
 	}
 	if (sscanf(text, "%4d-%2d-%2d%n", &parts.tm_year, &parts.tm_mon, &parts.tm_mday, &used) != 3)
