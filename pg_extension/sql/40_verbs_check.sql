@@ -140,9 +140,10 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_owner(regrole, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_owner(regrole, boolean) IS 'Internal: refuses a role that no worker could run as.';
 
-CREATE FUNCTION millrace._check_target(owner regrole, target regclass, on_conflict text) RETURNS void
+CREATE FUNCTION millrace._check_target(owner regrole, d millrace.pipeline_version) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
+  target  regclass := d.target;
   c       pg_class;
   schema  name;
   needed  text;
@@ -175,14 +176,14 @@ BEGIN
       USING ERRCODE = 'insufficient_privilege',
             HINT = format('Run: GRANT USAGE ON SCHEMA %I TO %s;', schema, owner);
   END IF;
-  FOREACH needed IN ARRAY CASE WHEN on_conflict = 'update' THEN ARRAY['INSERT', 'UPDATE', 'SELECT']
-                               WHEN on_conflict = 'ignore' THEN ARRAY['INSERT', 'SELECT']
+  FOREACH needed IN ARRAY CASE WHEN d.on_conflict = 'update' THEN ARRAY['INSERT', 'UPDATE', 'SELECT']
+                               WHEN d.conflict_key IS NOT NULL THEN ARRAY['INSERT', 'SELECT']
                                ELSE ARRAY['INSERT'] END
   LOOP
     IF NOT has_any_column_privilege(owner, target, needed) THEN
       RAISE EXCEPTION 'role "%" has no % privilege on table "%"', owner, needed, target
         USING ERRCODE = 'insufficient_privilege',
-              DETAIL = format('The pipeline writes its target as this role, with on_conflict "%s".', on_conflict),
+              DETAIL = format('The pipeline writes its target as this role, with on_conflict "%s".', d.on_conflict),
               HINT = format('Run: GRANT %s ON %s TO %s;', needed, target, owner);
     END IF;
   END LOOP;
@@ -192,8 +193,8 @@ BEGIN
             HINT = format('Run: ALTER TABLE %s SET LOGGED; or rewind the pipeline after a crash.', target);
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION millrace._check_target(regrole, regclass, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_target(regrole, regclass, text) IS 'Internal: refuses a target no pipeline can write exactly once, or its owner not at all.';
+REVOKE ALL ON FUNCTION millrace._check_target(regrole, millrace.pipeline_version) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_target(regrole, millrace.pipeline_version) IS 'Internal: refuses a target no pipeline can write exactly once, or its owner not at all.';
 
 CREATE FUNCTION millrace._target_columns(target regclass) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -331,7 +332,7 @@ COMMENT ON FUNCTION millrace._check_settings(integer, text, text, integer, integ
 CREATE FUNCTION millrace._check_version(owner regrole, d millrace.pipeline_version) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  PERFORM millrace._check_target(owner, d.target, d.on_conflict);
+  PERFORM millrace._check_target(owner, d);
   PERFORM millrace._check_conflict(d);
   PERFORM millrace._check_definition(owner, d.fields, d.transform, d.target, d.on_conflict, d.conflict_key,
                                      d.newer_by, d.search_path);
