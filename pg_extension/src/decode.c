@@ -96,7 +96,7 @@ mr_decode(MrDecoder *decoder, const char *bytes, int length, Datum *values, bool
 bool
 mr_json_validate(const char *bytes, int length, MrFailure **failure)
 {
-	MrDecodeField whole = {.name = "payload", .type_name = "jsonb"};
+	MrDecodeField whole = {.type_name = "jsonb"};
 	MrJsonSlot slot;
 	MrJsonError error;
 

@@ -28,7 +28,7 @@ struct MrDecodeField
 {
 	MrConvert convert;
 	MrArena *arena;
-	const char *name;      /* of the field, as messages say it */
+	const char *name;      /* of the field, as messages say it; NULL: the payload as such */
 	const char *type_name; /* of the field: an array's element says its array's */
 	const char
 		*expected; /* "an integer": what should have been found; NULL: the type itself knows */

@@ -194,9 +194,13 @@ syntax_text(MrJsonErrorCode code)
 static MrFailure *
 make(const MrDecodeField *field, int sqlstate, const char *message)
 {
-	MrFailure *failure = mr_failure_make(MR_STAGE_DECODE, sqlstate, "field \"%s\" of type %s: %s",
-										 field->name, field->type_name, message);
+	MrFailure *failure;
 
+	if (field->name == NULL)
+		return mr_failure_make(MR_STAGE_DECODE, sqlstate, "payload as %s: %s", field->type_name,
+							   message);
+	failure = mr_failure_make(MR_STAGE_DECODE, sqlstate, "field \"%s\" of type %s: %s", field->name,
+							  field->type_name, message);
 	failure->column_name = pstrdup(field->name);
 	return failure;
 }
