@@ -2,8 +2,8 @@
 -- pg_monitor see all pipelines here, but never an event (50_views_dead_letters.sql). Each view is a security barrier.
 
 CREATE VIEW millrace._visible WITH (security_barrier) AS
-SELECT p.*, p.instance <> i.id AS is_foreign
-FROM millrace.pipeline AS p, millrace.instance AS i
+SELECT p.*, p.instance <> (SELECT i.id FROM millrace.instance AS i) AS is_foreign
+FROM millrace.pipeline AS p
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW millrace._visible IS 'Internal: pipelines whose state the reader may see.';
 
