@@ -203,13 +203,14 @@ class Database:
         return Session(self.cluster.connect(self.name, user, autocommit))
 
     def run(self, sql, params=None):
-        if self._session is None or self._session.connection.closed:
-            self._session = self.session()
         try:
+            if self._session is None or self._session.connection.closed:
+                self._session = self.session()
             return self._session.run(sql, params)
-        except (psycopg2.OperationalError, psycopg2.InterfaceError) as e:
-            if not self._session.connection.closed:
+        except psycopg2.Error as e:
+            if self._session is not None and not self._session.connection.closed:
                 raise
+            self._session = None
             raise ConnectionLost(str(e))
 
     def value(self, sql, params=None):

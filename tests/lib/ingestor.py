@@ -20,7 +20,7 @@ class Ingestor:
         self.number = _count
         self.dsn, self.brokers, self.options, self.wrapper = dsn, brokers, options, wrapper
         # a dead member of the group is noticed in 6 s, the least a broker allows, instead of 10
-        self.properties = dict({"session_timeout_ms": "6000", "heartbeat_interval_ms": "1000"}, **properties)
+        self.properties = dict({"session_timeout_ms": "6000"}, **properties)
         self.log = os.path.join(paths.run_dir(), f"ingestor-{self.number}.log")
         self.port = None
         self.process = None
