@@ -182,7 +182,11 @@ mr_consumer_free(MrConsumer *consumer)
 		rd_kafka_queue_io_event_enable(consumer->closing, -1, NULL, 0);
 		rd_kafka_queue_destroy(consumer->closing);
 	}
-	if (consumer->rk != NULL)
+	/*
+	 * librdkafka 2.0.2 aborts the process when a member that joined its group and never got an
+	 * assignment is destroyed (an assertion in the sticky assignor): such a handle is left behind.
+	 */
+	if (consumer->rk != NULL && consumer->joined)
 		rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	event_free(consumer->readable);
 	event_free(consumer->again);
@@ -205,7 +209,8 @@ make_conf(const char *group_id, const MrSettings *settings, int64_t buffer_bytes
 		{"bootstrap.servers", settings->brokers[0] ? settings->brokers : NULL},
 		{"client.id", "millrace-ingestor"},
 		{"session.timeout.ms", "10000"},
-		{"heartbeat.interval.ms", "3000"},
+		/* a member learns at its next heartbeat that another one left: takeover within 2 s */
+		{"heartbeat.interval.ms", "1000"},
 		{"isolation.level", "read_committed"},
 		{"check.crcs", "true"},
 		{"topic.metadata.refresh.interval.ms", "10000"},
