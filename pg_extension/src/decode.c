@@ -110,9 +110,7 @@ mr_json_validate(const char *bytes, int length, MrFailure **failure)
 MrFailure *
 mr_json_to_jsonb(const char *bytes, int length, Datum *jsonb)
 {
-	MrDecodeField whole = {.name = "payload",
-						   .type_name = "jsonb",
-						   .context = CurrentMemoryContext};
+	MrDecodeField whole = {.type_name = "jsonb", .context = CurrentMemoryContext};
 	MrJsonSlot slot;
 	MrJsonError error;
 

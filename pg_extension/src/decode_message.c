@@ -53,6 +53,8 @@ mr_decode_refused(const MrDecodeField *field, const MrJsonSlot *slot, const Erro
 	if (slot != NULL && (edata->sqlerrcode == ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE ||
 						 edata->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW))
 		failure = mr_decode_trouble(field, slot, edata->sqlerrcode, "is out of range");
+	else if (strncmp(message, "invalid memory alloc request size", 33) == 0)
+		failure = make(field, ERRCODE_PROGRAM_LIMIT_EXCEEDED, "value is too large"); /* over 1 GB */
 	else
 		failure = make(field, edata->sqlerrcode, print(message, strlen(message), SHOWN_MESSAGE));
 	if (edata->detail != NULL)

@@ -80,14 +80,48 @@ check_cases(const Case *cases, size_t count)
 static void
 takes_what_is_json(void **state)
 {
-	static const char *const good[] = {
-		"{}", "[]", "0", "-0", "null", "true", "false", "\"\"", " \t\r\n{ } \n", "[ ]", "[[]]", "[{}]",
-		"{\"a\":[]}", "{\"\":0}", "[1,2 , 3]", "1.5", "-1.5e10", "1E+5", "1e-5", "0.0", "0e0", "1e400000",
-		"123456789012345678901234567890", "\"\\u0000\"", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\u00e9\\uABCD\"",
-		"\"\\ud83d\\ude00\"", "\"\\uDBFF\\uDFFF\"", "\"\xc3\xa9\"", "\"\xe2\x82\xac\"", "\"\xf0\x9f\x98\x80\"",
-		"\"\xef\xbf\xbf\"", "\"\xf4\x8f\xbf\xbf\"", "\"\xee\x80\x80\"", "\"\x7f\"", "\"12345678\"",
-		"\"1234567\xc3\xa9" "12345678\"", "{\"a\":1,\"a\":2}", "[[[[[[[[[[1]]]]]]]]]]",
-		"{\"a\":{\"b\":{\"c\":[{\"d\":null}]}}}", "[true,false,null,\"x\",1,{},[]]"};
+	static const char *const good[] = {"{}",
+									   "[]",
+									   "0",
+									   "-0",
+									   "null",
+									   "true",
+									   "false",
+									   "\"\"",
+									   " \t\r\n{ } \n",
+									   "[ ]",
+									   "[[]]",
+									   "[{}]",
+									   "{\"a\":[]}",
+									   "{\"\":0}",
+									   "[1,2 , 3]",
+									   "1.5",
+									   "-1.5e10",
+									   "1E+5",
+									   "1e-5",
+									   "0.0",
+									   "0e0",
+									   "1e400000",
+									   "123456789012345678901234567890",
+									   "\"\\u0000\"",
+									   "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+									   "\"\\u00e9\\uABCD\"",
+									   "\"\\ud83d\\ude00\"",
+									   "\"\\uDBFF\\uDFFF\"",
+									   "\"\xc3\xa9\"",
+									   "\"\xe2\x82\xac\"",
+									   "\"\xf0\x9f\x98\x80\"",
+									   "\"\xef\xbf\xbf\"",
+									   "\"\xf4\x8f\xbf\xbf\"",
+									   "\"\xee\x80\x80\"",
+									   "\"\x7f\"",
+									   "\"12345678\"",
+									   "\"1234567\xc3\xa9"
+									   "12345678\"",
+									   "{\"a\":1,\"a\":2}",
+									   "[[[[[[[[[[1]]]]]]]]]]",
+									   "{\"a\":{\"b\":{\"c\":[{\"d\":null}]}}}",
+									   "[true,false,null,\"x\",1,{},[]]"};
 	int offset;
 
 	(void) state;
@@ -210,7 +244,8 @@ refuses_bad_strings(void **state)
 static void
 cut_off_documents_fail_at_their_end(void **state)
 {
-	const char *json = "{\"id\":\"5e41\\u00e9\\ud83d\\ude00\",\"v\":[-1.5e-3,true,null,{\"x\":{}}],\"n\":12}";
+	const char *json =
+		"{\"id\":\"5e41\\u00e9\\ud83d\\ude00\",\"v\":[-1.5e-3,true,null,{\"x\":{}}],\"n\":12}";
 	int length = (int) strlen(json);
 
 	(void) state;
@@ -236,11 +271,12 @@ depth_is_limited_not_the_stack(void **state)
 	memset(json + deep, ']', (size_t) deep);
 	assert_int_equal(validate_bytes(json, (size_t) deep * 2, &offset), MR_JSON_BAD_DEPTH);
 	assert_int_equal(offset, MR_JSON_MAX_DEPTH);
-	assert_int_equal(validate_bytes(json + deep - MR_JSON_MAX_DEPTH, MR_JSON_MAX_DEPTH * 2, &offset),
+	assert_int_equal(validate_bytes(json + deep - MR_JSON_MAX_DEPTH, MR_JSON_MAX_DEPTH * 2,
+									&offset),
 					 MR_JSON_FINE);
-	assert_int_equal(
-		validate_bytes(json + deep - MR_JSON_MAX_DEPTH - 1, MR_JSON_MAX_DEPTH * 2 + 2, &offset),
-		MR_JSON_BAD_DEPTH);
+	assert_int_equal(validate_bytes(json + deep - MR_JSON_MAX_DEPTH - 1, MR_JSON_MAX_DEPTH * 2 + 2,
+									&offset),
+					 MR_JSON_BAD_DEPTH);
 	for (int i = 0; i + 5 <= deep * 2; i += 5)
 		memcpy(json + i, "{\"a\":", 5);
 	assert_int_equal(validate_bytes(json, (size_t) deep * 2, &offset), MR_JSON_BAD_DEPTH);
@@ -318,15 +354,17 @@ plan_of_keys(const char *const *keys, int count)
 	MrJsonPlan *plan = mr_json_plan_create(allocate);
 
 	for (int i = 0; i < count; i++)
-		assert_int_equal(
-			mr_json_plan_take(plan, mr_json_plan_key(plan, 0, keys[i], (int) strlen(keys[i]))), i);
+		assert_int_equal(mr_json_plan_take(plan, mr_json_plan_key(plan, 0, keys[i],
+																  (int) strlen(keys[i]))),
+						 i);
 	return plan;
 }
 
 static void
 keys_are_found_in_any_order(void **state)
 {
-	static const char *const keys[] = {"a", "source", "a key of more than forty characters in all, not remembered"};
+	static const char *const keys[] = {
+		"a", "source", "a key of more than forty characters in all, not remembered"};
 	MrJsonPlan *plan = plan_of_keys(keys, 3);
 
 	(void) state;
@@ -336,20 +374,27 @@ keys_are_found_in_any_order(void **state)
 		assert_string_equal(scan_text(plan, "{\"a\":1,\"x\":[2],\"source\":\"s\"}"), "n1 ss -");
 		assert_string_equal(scan_text(plan, "{\"a\":1,\"source\":\"s\"}"), "n1 ss -");
 		assert_string_equal(scan_text(plan, "{\"source\":true,\"a\":null}"), "0null ttrue -");
-		assert_string_equal(scan_text(plan, "{\"source\" : 1 , \"y\":\"a\", \"a\":{\"a\":5} }"), "o{\"a\":5} n1 -");
+		assert_string_equal(scan_text(plan, "{\"source\" : 1 , \"y\":\"a\", \"a\":{\"a\":5} }"),
+							"o{\"a\":5} n1 -");
 		assert_string_equal(scan_text(plan, "{\"sourc\":1,\"sources\":2,\"A\":3}"), "- - -");
 		assert_string_equal(
-			scan_text(plan, "{\"a key of more than forty characters in all, not remembered\":1,\"a\":2}"), "n2 - n1");
+			scan_text(plan,
+					  "{\"a key of more than forty characters in all, not remembered\":1,\"a\":2}"),
+			"n2 - n1");
 		assert_string_equal(scan_text(plan, "{}"), "- - -");
 	}
 	/* more keys than are remembered */
-	assert_string_equal(
-		scan_text(plan, "{\"1\":0,\"2\":0,\"3\":0,\"4\":0,\"5\":0,\"6\":0,\"7\":0,\"8\":0,\"9\":0,\"10\":0,\"11\":0,"
-						"\"12\":0,\"13\":0,\"14\":0,\"15\":0,\"16\":0,\"17\":0,\"18\":0,\"19\":0,\"20\":0,\"21\":0,"
-						"\"22\":0,\"23\":0,\"24\":0,\"25\":0,\"26\":0,\"27\":0,\"28\":0,\"29\":0,\"30\":0,\"31\":0,"
-						"\"32\":0,\"33\":0,\"34\":0,\"35\":0,\"36\":0,\"37\":0,\"38\":0,\"39\":0,\"40\":0,\"41\":0,"
-						"\"42\":0,\"43\":0,\"44\":0,\"45\":0,\"46\":0,\"47\":0,\"48\":0,\"49\":0,\"50\":0,\"a\":7}"),
-		"n7 - -");
+	assert_string_equal(scan_text(plan, "{\"1\":0,\"2\":0,\"3\":0,\"4\":0,\"5\":0,\"6\":0,\"7\":0,"
+										"\"8\":0,\"9\":0,\"10\":0,\"11\":0,"
+										"\"12\":0,\"13\":0,\"14\":0,\"15\":0,\"16\":0,\"17\":0,"
+										"\"18\":0,\"19\":0,\"20\":0,\"21\":0,"
+										"\"22\":0,\"23\":0,\"24\":0,\"25\":0,\"26\":0,\"27\":0,"
+										"\"28\":0,\"29\":0,\"30\":0,\"31\":0,"
+										"\"32\":0,\"33\":0,\"34\":0,\"35\":0,\"36\":0,\"37\":0,"
+										"\"38\":0,\"39\":0,\"40\":0,\"41\":0,"
+										"\"42\":0,\"43\":0,\"44\":0,\"45\":0,\"46\":0,\"47\":0,"
+										"\"48\":0,\"49\":0,\"50\":0,\"a\":7}"),
+						"n7 - -");
 }
 
 static void
@@ -361,8 +406,11 @@ keys_may_be_escaped(void **state)
 	(void) state;
 	for (int round = 0; round < 2; round++)
 	{
-		assert_string_equal(scan_text(plan, "{\"\\u0069d\":1,\"n\\u00e9\":2,\"q\\\"\\\\\":3}"), "n1 n2 n3");
-		assert_string_equal(scan_text(plan, "{\"i\\u0064x\":1,\"n\xc3\xa9\":2,\"q\\u0022\\u005c\":3}"), "- n2 n3");
+		assert_string_equal(scan_text(plan, "{\"\\u0069d\":1,\"n\\u00e9\":2,\"q\\\"\\\\\":3}"),
+							"n1 n2 n3");
+		assert_string_equal(scan_text(plan,
+									  "{\"i\\u0064x\":1,\"n\xc3\xa9\":2,\"q\\u0022\\u005c\":3}"),
+							"- n2 n3");
 	}
 }
 
@@ -398,8 +446,10 @@ paths_lead_inside(void **state)
 	assert_int_equal(mr_json_plan_take(plan, b), 3);
 	assert_int_equal(mr_json_plan_key(plan, 0, "a", 1), a);
 	assert_int_equal(mr_json_plan_take(plan, b), 3);
-	assert_string_equal(scan_text(plan, "{\"a\":{\"b\":[7,8,9]}}"), "o{\"a\":{\"b\":[7,8,9]}} n9 n7 a[7,8,9]");
-	assert_string_equal(scan_text(plan, " {\"a\":{\"b\":[[]]}} "), "o{\"a\":{\"b\":[[]]}} - a[] a[[]]");
+	assert_string_equal(scan_text(plan, "{\"a\":{\"b\":[7,8,9]}}"),
+						"o{\"a\":{\"b\":[7,8,9]}} n9 n7 a[7,8,9]");
+	assert_string_equal(scan_text(plan, " {\"a\":{\"b\":[[]]}} "),
+						"o{\"a\":{\"b\":[[]]}} - a[] a[[]]");
 	assert_string_equal(scan_text(plan, "{\"a\":{\"b\":{}}}"), "o{\"a\":{\"b\":{}}} - - o{}");
 	assert_string_equal(scan_text(plan, "[1]"), "a[1] - - -");
 	assert_string_equal(scan_text(plan, "{\"a\":[]}"), "o{\"a\":[]} - - -");
@@ -413,7 +463,8 @@ flags_tell_of_what_is_inside(void **state)
 	MrJsonPlan *plan = plan_of_keys(keys, 3);
 	MrJsonSlot slots[3];
 	MrJsonError error;
-	const char *json = "{\"a\":[\"\\u0000\",{\"\\t\":1}],\"b\":[1e9999],\"c\":{\"x\":\"\xc3\xa9\"}}";
+	const char *json =
+		"{\"a\":[\"\\u0000\",{\"\\t\":1}],\"b\":[1e9999],\"c\":{\"x\":\"\xc3\xa9\"}}";
 	char deep[400];
 
 	(void) state;
@@ -481,7 +532,8 @@ printing_is_short_and_safe(void **state)
 	mr_json_print("\0\x1b[\xff\xc3\xa9\xe2\x80\xae", 9, 8, out);
 	assert_string_equal(out, "\\u0000\\u001b[\\xff\xc3\xa9\\u202e");
 	mr_json_print("\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80"
-				  "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80", 36, 8, out);
+				  "\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80\xf0\x9f\x98\x80",
+				  36, 8, out);
 	assert_int_equal(strlen(out), 35);
 	mr_json_print("", 0, 8, out);
 	assert_string_equal(out, "");
@@ -491,7 +543,8 @@ printing_is_short_and_safe(void **state)
 static void
 hostile_shapes_take_linear_time(void **state)
 {
-	static const char *const units[] = {"\"a\":{},", "\"a\":{\"b\":1},", "\"x\":\"\\u0061\",", "\"\\u0061\":[[]],"};
+	static const char *const units[] = {"\"a\":{},", "\"a\":{\"b\":1},", "\"x\":\"\\u0061\",",
+										"\"\\u0061\":[[]],"};
 	int size = 4 * 1024 * 1024;
 	char *json = malloc((size_t) size + 32);
 	MrJsonPlan *plan = mr_json_plan_create(allocate);
@@ -514,7 +567,8 @@ hostile_shapes_take_linear_time(void **state)
 		clock_gettime(CLOCK_MONOTONIC, &from);
 		assert_true(mr_json_scan(plan, json, (int) n, slots, &error));
 		clock_gettime(CLOCK_MONOTONIC, &to);
-		assert_true(to.tv_sec - from.tv_sec < 10); /* sanitized, on a busy machine: well under one */
+		assert_true(to.tv_sec - from.tv_sec <
+					10); /* sanitized, on a busy machine: well under one */
 	}
 	free(json);
 }
