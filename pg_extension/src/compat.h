@@ -29,6 +29,17 @@ mr_check_query_permissions(Query *query)
 #endif
 }
 
+/* Index entries of a row just inserted into the heap; raises a unique violation. */
+static inline List *
+mr_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false);
+#else
+	return ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
 #if PG_VERSION_NUM >= 180000
 #define mr_executor_run(queryDesc) ExecutorRun(queryDesc, ForwardScanDirection, 0)
 #else

@@ -29,6 +29,7 @@
 #include "write.h"
 #include "xact.h"
 
+#define CLEAN_BATCHES 8 /* settled without trouble before the next ones may be larger */
 #define READ_EVENTS_MAX 20000 /* what the ingestor stages at a time stays far below */
 
 MrEngine *
@@ -175,8 +176,11 @@ move_on(MrEngine *engine, MrLane *lane)
 		mr_ring_advance(lane, batch->segment, &batch->end);
 	pg_atomic_fetch_add_u64(&lane->consumed, batch->nsettled);
 	engine->events = batch->nevents;
-	if (engine->event_limit < INT_MAX)
+	if (engine->event_limit < INT_MAX && ++engine->clean >= CLEAN_BATCHES)
+	{
 		engine->event_limit = engine->event_limit > READ_EVENTS_MAX ? INT_MAX : engine->event_limit * 2;
+		engine->clean = 0;
+	}
 }
 
 /* Behind the last row of a sealed segment: it is emptied, in a transaction that does nothing else. */
@@ -226,10 +230,12 @@ mr_engine_step(MrEngine *engine, MrLane *lane)
 }
 
 void
-mr_engine_after_error(MrEngine *engine)
+mr_engine_after_error(MrEngine *engine, bool trouble)
 {
 	int events = Min(engine->event_limit, Max(engine->batch->nevents, 1));
 
-	engine->event_limit = Max(events / 2, 1);
-	forget_program(engine);
+	engine->event_limit = Max(events / (trouble ? 2 : 8), 1);
+	engine->clean = 0;
+	if (trouble)
+		forget_program(engine);
 }

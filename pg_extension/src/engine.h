@@ -25,6 +25,7 @@ typedef struct MrEngine
 	MemoryContext program_context;
 	int32 program_version;
 	int event_limit; /* smaller after trouble, grows back */
+	int clean;		 /* batches settled since it was changed */
 	int events;		 /* of the last batch settled */
 } MrEngine;
 
@@ -37,9 +38,9 @@ extern MrEngine *mr_engine_create(int32 pipeline_id);
 extern MrStep mr_engine_step(MrEngine *engine, MrLane *lane);
 
 /*
- * After the transaction of a step was aborted: the next batch is half as large, and everything is looked up
- * anew.
+ * After the transaction of a step was aborted: the next batches are smaller. After real trouble everything
+ * is looked up anew as well.
  */
-extern void mr_engine_after_error(MrEngine *engine);
+extern void mr_engine_after_error(MrEngine *engine, bool trouble);
 
 #endif /* MR_ENGINE_H */

@@ -16,6 +16,7 @@
 #include "utils/typcache.h"
 
 #include "compat.h"
+#include "insert_direct.h"
 #include "transform.h"
 
 #define ROWS_RELATION "millrace_rows"
@@ -217,6 +218,7 @@ compile(MrProgram *program)
 	target = table_open(definition->target, AccessShareLock);
 	check_unfilled(program, target);
 	choose_keys(program, target);
+	program->direct = mr_insert_direct_possible(program, target);
 	table_close(target, NoLock);
 
 	program->row_visible = describe_rows(program, false);

@@ -21,6 +21,7 @@
 #include "engine.h"
 #include "guc.h"
 #include "shmem.h"
+#include "write.h"
 #include "xact.h"
 
 #define IDLE_MS 1000		/* the longest sleep: nobody depends on a latch alone */
@@ -159,10 +160,12 @@ step_lane(MrEngine *engine, MrLane *lane, bool *failed)
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(engine->context);
-		note_error();
-		mr_xact_abort();
-		mr_engine_after_error(engine);
-		*failed = true;
+		*failed = geterrcode() != MR_ERRCODE_SPLIT;
+		if (*failed)
+			note_error();
+		mr_xact_abort(*failed);
+		mr_engine_after_error(engine, *failed);
+		step = MR_STEP_SETTLED; /* there is more to do */
 	}
 	PG_END_TRY();
 	return step;

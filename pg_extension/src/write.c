@@ -12,10 +12,18 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+#include "insert_direct.h"
 #include "isolate.h"
 #include "xact.h"
+
+/*
+ * Subtransactions that wrote and were released count until the transaction ends; from the 65th on they slow
+ * every backend. The batch is then given back and comes again in smaller parts, each with its own commit.
+ */
+#define SUBTRANSACTIONS_MAX 50
 
 typedef struct Keyed
 {
@@ -49,7 +57,10 @@ typedef struct Run
 	Tuplestorestate *store;
 	TupleTableSlot *slot;
 	Receiver *receiver;
+	bool direct;
+	int at;		 /* of a direct insert: index into order */
 	int suspect; /* row number */
+	int nsuccesses;
 } Run;
 
 static int
@@ -212,13 +223,8 @@ set_number(MinimalTuple tuple, int32 number)
 }
 
 static void
-execute(void *arg)
+execute_plan(Run *run, int first, int end)
 {
-	Run *run = arg;
-	int first = run->groups[run->from];
-	int end = run->groups[run->to];
-	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
-
 	tuplestore_clear(run->store);
 	for (int i = first; i < end; i++)
 	{
@@ -230,6 +236,24 @@ execute(void *arg)
 	}
 	(void) mr_plan_run(run->program->insert, run->store, end - first,
 					   run->receiver ? (DestReceiver *) run->receiver : None_Receiver);
+}
+
+static void
+execute(void *arg)
+{
+	Run *run = arg;
+	int first = run->groups[run->from];
+	int end = run->groups[run->to];
+	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
+
+	if (run->direct && end > first)
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		mr_insert_direct(run->program, run->batch, run->order, first, end, &run->at);
+		PopActiveSnapshot();
+	}
+	else
+		execute_plan(run, first, end);
 	/* Deferred constraints are checked here, where their errors are in our hands. */
 	immediate->deferred = false;
 	AfterTriggerSetState(immediate);
@@ -240,7 +264,7 @@ note_suspect(void *arg)
 {
 	Run *run = arg;
 
-	run->suspect = mr_plan_suspect(run->program->insert);
+	run->suspect = run->direct ? (run->at >= 0 ? run->order[run->at] : -1) : mr_plan_suspect(run->program->insert);
 }
 
 static int
@@ -251,6 +275,20 @@ group_of(Run *run, int row)
 			if (run->order[i] == row)
 				return g;
 	return -1;
+}
+
+/* A run that failed leaves no verdicts of its own behind. */
+static void
+take_back(Run *run)
+{
+	for (int i = run->groups[run->from]; i < run->groups[run->to]; i++)
+	{
+		MrRow *row = &run->batch->rows[run->order[i]];
+
+		row->written = false;
+		run->batch->events[row->event].outcome = MR_PENDING;
+		run->batch->events[row->event].failure = NULL;
+	}
 }
 
 /* With a conflict rule a row counts when RETURNING says so (mark_written); otherwise all do. */
@@ -269,12 +307,16 @@ try_range(void *arg, int from, int to, int *suspect)
 
 	run->from = from;
 	run->to = to;
-	run->suspect = -1;
+	run->suspect = run->at = -1;
 	set_written(run, run->receiver == NULL);
 	error = mr_try(execute, run, note_suspect);
 	if (error == NULL)
+	{
+		if (++run->nsuccesses > SUBTRANSACTIONS_MAX)
+			ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg("too many events of a batch fail")));
 		return NULL;
-	set_written(run, false);
+	}
+	take_back(run);
 	*suspect = group_of(run, run->suspect);
 	return mr_failure_from_error(MR_STAGE_WRITE, error);
 }
@@ -335,6 +377,7 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
 	int ngroups = arrange(&run);
 
+	run.direct = program->direct && ngroups == run.groups[ngroups]; /* one row each */
 	if (program->definition->on_conflict != MR_CONFLICT_ERROR)
 		run.receiver = &receiver;
 	if (ngroups > 0)

@@ -67,9 +67,10 @@ mr_xact_commit(void)
 }
 
 void
-mr_xact_abort(void)
+mr_xact_abort(bool report)
 {
-	EmitErrorReport();
+	if (report)
+		EmitErrorReport();
 	FlushErrorState();
 	disable_all_timeouts(false);
 	AbortCurrentTransaction();

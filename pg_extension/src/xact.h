@@ -21,7 +21,7 @@ extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void
 extern bool mr_xact_begin(const char *activity);
 extern void mr_xact_commit(void);
 
-/* After an error: logs it, ends the transaction. */
-extern void mr_xact_abort(void);
+/* After an error: ends the transaction, after having logged the error if `report`. */
+extern void mr_xact_abort(bool report);
 
 #endif /* MR_XACT_H */
