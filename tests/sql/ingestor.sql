@@ -17,7 +17,7 @@ SELECT results_eq(
   $$ SELECT pipeline, topic, lanes, partitions, start_at FROM millrace.ingestor_pipelines() WHERE pipeline IN ('p', 'timed') ORDER BY 1 $$,
   $$ VALUES ('p', 'events', 1, 0, 'earliest'), ('timed', 'events', 3, 0, '1356998400000') $$, 'what to serve; a time in milliseconds');
 SELECT matches((SELECT group_id FROM millrace.ingestor_pipelines() WHERE pipeline = 'p'), '^millrace\.[0-9a-f-]{36}\.p$', 'the group holds the instance');
-SELECT isnt((SELECT incarnation FROM millrace.ingestor_pipelines() WHERE pipeline = 'p'), NULL, 'and the incarnation of shared memory');
+SELECT ok((SELECT incarnation IS NOT NULL FROM millrace.ingestor_pipelines() WHERE pipeline = 'p'), 'and the incarnation of shared memory');
 
 SELECT is(millrace.add_partitions('p', 0, '{10,20}'), 2, 'first sight of the topic');
 SELECT is(millrace.add_partitions('p', 0, '{11,21}'), 2, 'a second ingestor changes nothing');

@@ -25,7 +25,7 @@ SELECT results_eq($$ SELECT from_offset, to_offset, left_out, by FROM millrace.p
                   $$ VALUES (200::bigint, 1000::bigint, 800::bigint, 'mrt_owner') $$, 'the range is on record');
 SELECT is((SELECT next_offset FROM millrace.partitions WHERE pipeline = 'p' AND partition = 0), 100::bigint, 'the other partition stays');
 SET ROLE mrt_ingestor;
-SELECT isnt((SELECT epoch FROM millrace.positions('p') WHERE partition = 1), :epoch1, 'with a new epoch');
+SELECT cmp_ok((SELECT epoch FROM millrace.positions('p') WHERE partition = 1), '<>', :epoch1::bigint, 'with a new epoch');
 SET ROLE mrt_owner;
 SELECT is(millrace.skip_to('p', partition => 1, "offset" => 1000), 0::bigint, 'to the present position: goes on there');
 SELECT is((SELECT last_offset FROM millrace.partitions WHERE pipeline = 'p' AND partition = 1), NULL, 'the message before it is not compared');
