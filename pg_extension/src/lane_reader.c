@@ -27,7 +27,8 @@ bytes_of(TupleTableSlot *slot, int column)
 	if (isnull)
 		return NULL;
 	stored = (struct varlena *) DatumGetPointer(value);
-	if (VARATT_IS_EXTENDED(stored) && !VARATT_IS_SHORT(stored))
+	/* a pointer to an out-of-line value has a short header too: do not ask for that */
+	if (VARATT_IS_EXTERNAL(stored) || VARATT_IS_COMPRESSED(stored))
 		return (bytea *) detoast_attr(stored);
 	return (bytea *) memcpy(palloc(VARSIZE_ANY(stored)), stored, VARSIZE_ANY(stored));
 }
