@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from lib.cluster import ConnectionLost
 from lib.events import Events
 from lib.process import wait_gone
 from lib.wait import wait_for
@@ -55,7 +56,12 @@ def kill_ingestor(world, draw):
 
 def kill_worker(world, draw):
     """A worker's kill -9 makes the postmaster restart everything."""
-    pids = [r[0] for r in world.db.run("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'millrace worker%'")]
+    def find():
+        try:
+            return [r[0] for r in world.db.run("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'millrace worker%'")]
+        except ConnectionLost:
+            return None
+    pids = wait_for(find, "a worker to kill", 30)
     if pids:
         position = world.cluster.log_position()
         os.kill(draw.choice(pids), signal.SIGKILL)

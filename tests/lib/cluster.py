@@ -208,7 +208,8 @@ class Database:
                 self._session = self.session()
             return self._session.run(sql, params)
         except psycopg2.Error as e:
-            if self._session is not None and not self._session.connection.closed:
+            # psycopg2 may take a moment to call a dead connection closed
+            if self._session is not None and not self._session.connection.closed and e.pgcode is not None:
                 raise
             self._session = None
             raise ConnectionLost(str(e))
