@@ -1,4 +1,5 @@
--- Trying a field list on a payload: what the workers would make of it.
+-- Trying a field list on a payload: what the workers would make of it. Types outside pg_catalog are named with
+-- their schema here; a pipeline's own field list is read with the search_path its creator had.
 
 CREATE FUNCTION millrace.decode(fields text, payload bytea) RETURNS jsonb
   LANGUAGE C STABLE STRICT PARALLEL UNSAFE

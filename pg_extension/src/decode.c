@@ -59,6 +59,7 @@ mr_decoder_create(const MrFields *fields)
 		mr_decode_pick(reader, field->type_id, field->typmod);
 		add_path(decoder, i);
 	}
+	mr_json_plan_ready(decoder->plan);
 	decoder->slots = palloc0(sizeof(MrJsonSlot) * Max(mr_json_plan_slots(decoder->plan), 1));
 	return decoder;
 }

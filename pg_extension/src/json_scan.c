@@ -202,7 +202,7 @@ take_key(Scan *s, const char *p, int node_no, int *place, int *child)
 	unsigned outer;
 
 	/* as in the last object, or with one key left out */
-	for (int i = *place; i < *place + 2 && i < MR_JSON_GUESSES; i++)
+	for (int i = *place; i < *place + 2 && i < node->guess_room; i++)
 	{
 		const MrJsonGuess *guess = &node->guesses[i];
 

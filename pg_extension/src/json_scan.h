@@ -98,6 +98,9 @@ extern int mr_json_plan_index(MrJsonPlan *plan, int node, int index);
 extern int mr_json_plan_take(MrJsonPlan *plan, int node);
 extern int mr_json_plan_slots(const MrJsonPlan *plan);
 
+/* To be called after the last of these and before the first scan. */
+extern void mr_json_plan_ready(MrJsonPlan *plan);
+
 /* Scans a document. On false, *error says why and slots[] is undefined. plan may be NULL: only validate. */
 extern bool mr_json_scan(MrJsonPlan *plan, const char *bytes, int length, MrJsonSlot *slots,
 						 MrJsonError *error);

@@ -11,6 +11,9 @@
 static int add_node(MrJsonPlan *plan);
 static int append_key(MrJsonPlan *plan, int parent);
 static void insert_index(MrJsonPlan *plan, int parent, int child);
+static void make_room(MrJsonPlan *plan, MrJsonNode *node, int keys);
+static uint32_t hash_key(const char *key, int length);
+static inline bool is_key(const MrJsonNode *node, const char *key, int length);
 
 MrJsonPlan *
 mr_json_plan_create(MrJsonAlloc alloc)
@@ -39,8 +42,6 @@ mr_json_plan_key(MrJsonPlan *plan, int node, const char *key, int length)
 	memcpy(copy, key, (size_t) length);
 	child->key = copy;
 	child->key_length = length;
-	if (plan->nodes[node].guesses == NULL)
-		plan->nodes[node].guesses = plan->alloc(sizeof(MrJsonGuess) * MR_JSON_GUESSES);
 	return found;
 }
 
@@ -72,20 +73,43 @@ mr_json_plan_slots(const MrJsonPlan *plan)
 	return plan->slot_count;
 }
 
+void
+mr_json_plan_ready(MrJsonPlan *plan)
+{
+	for (int i = 0; i < plan->node_count; i++)
+	{
+		MrJsonNode *node = &plan->nodes[i];
+		int keys = 0;
+
+		for (int child = node->first_key; child >= 0; child = plan->nodes[child].next)
+			keys++;
+		if (keys > 0)
+			make_room(plan, node, keys);
+	}
+}
+
 int
 mr_json_plan_find(const MrJsonPlan *plan, int node, const char *raw, int length, bool escaped)
 {
+	const MrJsonNode *parent = &plan->nodes[node];
 	int child;
 
-	for (child = plan->nodes[node].first_key; child >= 0; child = plan->nodes[child].next)
+	if (parent->table != NULL && !escaped)
 	{
-		const MrJsonNode *candidate = &plan->nodes[child];
+		uint32_t at = hash_key(raw, length);
 
-		if (escaped ? mr_json_same_key(raw, length, candidate->key, candidate->key_length)
-					: candidate->key_length == length &&
-						  memcmp(candidate->key, raw, (size_t) length) == 0)
-			return child;
+		for (;; at++)
+		{
+			child = parent->table[at & parent->table_mask];
+			if (child < 0 || is_key(&plan->nodes[child], raw, length))
+				return child;
+		}
 	}
+	for (child = parent->first_key; child >= 0; child = plan->nodes[child].next)
+		if (escaped ? mr_json_same_key(raw, length, plan->nodes[child].key,
+									   plan->nodes[child].key_length)
+					: is_key(&plan->nodes[child], raw, length))
+			return child;
 	return -1;
 }
 
@@ -94,7 +118,7 @@ mr_json_plan_learn(MrJsonNode *node, int place, const char *raw, int length, int
 {
 	MrJsonGuess *guess;
 
-	if (place >= MR_JSON_GUESSES)
+	if (place >= node->guess_room)
 		return;
 	guess = &node->guesses[place];
 	if (length >= MR_JSON_GUESS_BYTES)
@@ -167,4 +191,48 @@ insert_index(MrJsonPlan *plan, int parent, int child)
 		link = &plan->nodes[*link].next;
 	plan->nodes[child].next = *link;
 	*link = child;
+}
+
+/* For objects with twice as many keys as are wanted, and a few more. */
+static void
+make_room(MrJsonPlan *plan, MrJsonNode *node, int keys)
+{
+	uint32_t size = 4;
+
+	node->guess_room = 32 + 2 * keys;
+	node->guesses = plan->alloc(sizeof(MrJsonGuess) * (size_t) node->guess_room);
+	while (size < 2 * (uint32_t) keys)
+		size *= 2;
+	node->table_mask = size - 1;
+	node->table = plan->alloc(sizeof(int) * size);
+	memset(node->table, 0xff, sizeof(int) * size);
+	for (int child = node->first_key; child >= 0; child = plan->nodes[child].next)
+	{
+		uint32_t at = hash_key(plan->nodes[child].key, plan->nodes[child].key_length);
+
+		while (node->table[at & node->table_mask] >= 0)
+			at++;
+		node->table[at & node->table_mask] = child;
+	}
+}
+
+/* The first and last eight bytes and the length: keys that differ in the middle only are rare. */
+static uint32_t
+hash_key(const char *key, int length)
+{
+	size_t n = length < 8 ? (size_t) length : 8;
+	uint64_t first = 0;
+	uint64_t last = 0;
+
+	memcpy(&first, key, n);
+	memcpy(&last, key + length - n, n);
+	first = (first ^ (uint64_t) length) * UINT64_C(0x9e3779b97f4a7c15);
+	last = (last ^ (first >> 32)) * UINT64_C(0xbf58476d1ce4e5b9);
+	return (uint32_t) (last >> 32);
+}
+
+static inline bool
+is_key(const MrJsonNode *node, const char *key, int length)
+{
+	return node->key_length == length && memcmp(node->key, key, (size_t) length) == 0;
 }

@@ -8,7 +8,6 @@
 
 #include "json_scan.h"
 
-#define MR_JSON_GUESSES     48 /* keys of an object whose order is remembered */
 #define MR_JSON_GUESS_BYTES 40 /* of a key with its closing quote; longer ones are looked up */
 
 /* A key seen at this place of the last object: its bytes up to and with the closing quote. */
@@ -30,7 +29,10 @@ typedef struct MrJsonNode
 	int first_key;        /* children by key, in order of declaration; -1: none */
 	int first_index;      /* children by array index, ascending; -1: none */
 	uint32_t generation;  /* of the last document that had a value here */
-	MrJsonGuess *guesses; /* MR_JSON_GUESSES of them when there are children by key */
+	MrJsonGuess *guesses; /* the keys of the last object here, in their order */
+	int guess_room;
+	int *table; /* children by hash of their key, -1: free; at most half full */
+	uint32_t table_mask;
 } MrJsonNode;
 
 struct MrJsonPlan

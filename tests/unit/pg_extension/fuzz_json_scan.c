@@ -46,6 +46,7 @@ make_plan(void)
 	(void) mr_json_plan_take(plan, mr_json_plan_key(plan, a, "d", 1));
 	(void) mr_json_plan_take(plan, mr_json_plan_index(plan, 0, 2));
 	must(mr_json_plan_slots(plan) == SLOTS);
+	mr_json_plan_ready(plan);
 	return plan;
 }
 
