@@ -35,6 +35,7 @@ typedef struct Watch
 } Watch;
 
 static List *watches = NIL;
+static bool look_again = false; /* a supervisor has ended: is its database still there? */
 
 PGDLLEXPORT void mr_launcher_main(Datum arg);
 
@@ -73,6 +74,19 @@ watch_of(Oid database)
 	return watch;
 }
 
+/* A dropped database leaves shared memory. */
+static void
+forget_database(Oid database)
+{
+	MrDatabase *slot;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	slot = mr_database_slot(database, false);
+	if (slot != NULL && slot->supervisor_pid == 0)
+		slot->database = InvalidOid;
+	LWLockRelease(mr_shared->lock);
+}
+
 /* Notes databases that are there now, forgets those that are not. */
 static void
 look_at_databases(void)
@@ -108,6 +122,7 @@ look_at_databases(void)
 
 		if (!watch->seen && watch->handle == NULL)
 		{
+			forget_database(watch->database);
 			watches = foreach_delete_current(watches, cell);
 			pfree(watch);
 		}
@@ -160,6 +175,7 @@ start_supervisors(void)
 		{
 			pfree(watch->handle);
 			watch->handle = NULL;
+			look_again = true;
 			watch->next_start = TimestampTzPlusMilliseconds(now, watch->backoff_s * 1000L);
 			watch->backoff_s = Min(watch->backoff_s * 2, BACKOFF_MAX_S);
 		}
@@ -208,8 +224,9 @@ mr_launcher_main(Datum arg)
 	{
 		TimestampTz now = GetCurrentTimestamp();
 
-		if (now >= next_look)
+		if (now >= next_look || look_again)
 		{
+			look_again = false;
 			look_at_databases();
 			next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
 		}
