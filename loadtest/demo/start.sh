@@ -101,8 +101,7 @@ start_ingestor() {
 		--brokers "$broker" --admin-listen 127.0.0.1:0
 	wait_until "the pipeline's partitions are known" partitions_known
 	local address
-	address=$(grep -oE '127\.0\.0\.1:[0-9]+' "$run/ingestor.log" | grep -v "^$broker\$" | head -n 1) || true
-	[ -z "$address" ] || echo "http://$address" >"$run/admin"
+	address=$(sed -nE 's/.*msg="admin port open".* port=([0-9]+).*/127.0.0.1:\1/p' "$run/ingestor.log" | head -n 1)
 	echo "running${address:+, http://$address/metrics}"
 }
 
@@ -175,7 +174,7 @@ report() {
 	cat <<-T
 		It is still running. Look further with
 
-		  $pg_bin/psql -h $socket -U postgres $database
+		  psql -h $socket -U postgres $database
 
 		and end it with: make demo-stop
 	T
