@@ -132,7 +132,7 @@ wait_until() { # WHAT COMMAND...
 	return 1
 }
 
-psql_quiet() { "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 -h "$socket" -U postgres "$@"; }
+psql_quiet() { "$pg_bin/psql" -X -q -P pager=off -v ON_ERROR_STOP=1 -h "$socket" -U postgres "$@"; }
 psql_value() { psql_quiet -d "$database" -At -c "$1"; }
 
 settled() { psql_value "SELECT events FROM millrace.stats WHERE pipeline = 'weather'"; }
