@@ -42,6 +42,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 						 rd_kafka_topic_partition_list_t *list, void *opaque);
 static void give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque);
+static void doubt_all(MrConsumer *consumer);
 static void log_error(MrConsumer *consumer, const char *what, rd_kafka_error_t *error);
 
 MrConsumer *
@@ -435,6 +436,19 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	}
 	mr_log(MR_LOG_WARN, "kafka error", MR_STR("pipeline", consumer->pl->name),
 		   MR_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t) err)), MR_STR("error", reason));
+	/* Told here, not with a message; librdkafka goes on by itself when there is such a topic again. */
+	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		doubt_all(consumer);
+}
+
+/* The topic is gone: when it is back, is it the same? */
+static void
+doubt_all(MrConsumer *consumer)
+{
+	for (int i = 0; i < consumer->pl->partition_cap; i++)
+		if (consumer->pl->partitions[i] != NULL)
+			mr_pipeline_unfetchable(consumer->pl, i);
 }
 
 static void
