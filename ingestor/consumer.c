@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/eventloop.h"
 #include "common/kafka_conf.h"
 #include "common/log.h"
 #include "ingestor/pipeline.h"
@@ -57,7 +58,7 @@ mr_consumer_new(struct MrPipeline *pl, struct event_base *base, const MrSettings
 	consumer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	consumer->readable =
 		event_new(base, consumer->wake_fd, EV_READ | EV_PERSIST, on_readable, consumer);
-	consumer->again = event_new(base, -1, 0, on_again, consumer);
+	consumer->again = evtimer_new(base, on_again, consumer);
 	event_add(consumer->readable, NULL);
 	conf = make_conf(pl->group_id, settings, buffer_bytes, error, error_size);
 	if (conf != NULL)
@@ -109,7 +110,8 @@ mr_consumer_fetch(MrConsumer *consumer, MrPartition *part, bool fetch, int64_t f
 void
 mr_consumer_wake(MrConsumer *consumer)
 {
-	event_active(consumer->again, EV_TIMEOUT, 1);
+	/* As a timer, not as an active event: libevent runs those before it looks at its sockets. */
+	mr_timer_set(consumer->again, 0);
 }
 
 void
