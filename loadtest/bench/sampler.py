@@ -16,9 +16,9 @@ class Sampler(threading.Thread):
         super().__init__(daemon=True)
         self.cluster, self.broker_pid, self.client_pid, self.every = cluster, broker_pid, client_pid, every
         self.database = database
-        self.times, self.totals = [], []
+        self.times, self._samples = [], []  # a sample is {pid: CPU seconds so far}
         self.rss_mb = 0.0
-        self._class = {}
+        self._class = {broker_pid: "broker", client_pid: "ingestor"}
         self._cpu = {}
         self._ended = threading.Event()
 
@@ -50,24 +50,25 @@ class Sampler(threading.Thread):
 
     def _sample(self, own):
         now = time.time()
-        for pid in children(self.cluster.process.pid):
+        for pid in (self.broker_pid, self.client_pid, *children(self.cluster.process.pid)):
             if pid != own:
                 self._cpu[pid] = max(cpu_seconds(pid), self._cpu.get(pid, 0))
-        total = dict.fromkeys(CLASSES, 0.0)
-        for pid, seconds in self._cpu.items():
-            total[self._class.get(pid, "other")] += seconds
-        total["broker"] = cpu_seconds(self.broker_pid)
-        total["ingestor"] = cpu_seconds(self.client_pid)
         self.rss_mb = max(self.rss_mb, peak_rss_mb(self.client_pid))
         self.times.append(now)
-        self.totals.append(total)
+        self._samples.append(dict(self._cpu))
 
-    def _at(self, when, name):
+    def _at(self, when):
+        """{pid: CPU seconds} at a moment, between two samples."""
         i = min(max(bisect.bisect_left(self.times, when), 1), len(self.times) - 1)
         t0, t1 = self.times[i - 1], self.times[i]
-        a, b = self.totals[i - 1][name], self.totals[i][name]
-        return a + (b - a) * min(max((when - t0) / (t1 - t0), 0), 1)
+        part = min(max((when - t0) / (t1 - t0), 0), 1)
+        before, after = self._samples[i - 1], self._samples[i]
+        return {pid: before.get(pid, 0) + (cpu - before.get(pid, 0)) * part for pid, cpu in after.items()}
 
     def cpu_us_per_event(self, start, end, events):
         """{class: µs} between two moments (seconds since 1970)."""
-        return {name: (self._at(end, name) - self._at(start, name)) / events * 1e6 for name in CLASSES}
+        total = dict.fromkeys(CLASSES, 0.0)
+        begin = self._at(start)
+        for pid, cpu in self._at(end).items():  # told apart only now, when all are known
+            total[self._class.get(pid, "other")] += cpu - begin.get(pid, 0)
+        return {name: seconds / events * 1e6 for name, seconds in total.items()}
