@@ -92,8 +92,8 @@ CREATE TABLE millrace.progress (
   dead        bigint      NOT NULL,
   rows        bigint      NOT NULL,  -- rows written
   bytes       bigint      NOT NULL,  -- payload bytes
-  retrying    bigint      NOT NULL DEFAULT 0,  -- waiting in millrace.retry just now
   settled_at  timestamptz NOT NULL,
+  retrying    bigint      NOT NULL DEFAULT 0,  -- waiting in millrace.retry just now
   CONSTRAINT progress_pkey PRIMARY KEY (pipeline_id, partition, seq)
 ) WITH (fillfactor = 50);
 
@@ -129,12 +129,10 @@ CREATE TABLE millrace.dead_letter (
   constraint_name text,
   column_name text,
   failed_at   timestamptz NOT NULL,  -- of the last failure
-  condition   text,                  -- name of the SQLSTATE
   ended       text        NOT NULL DEFAULT 'permanent' CHECK (ended IN ('permanent', 'exhausted', 'too_old', 'crashed')),
   attempts    integer     NOT NULL DEFAULT 1,
   history     jsonb       NOT NULL DEFAULT '[]',  -- of {at, stage, sqlstate, message}, the last is above
   first_failed_at timestamptz,
-  fingerprint text,
   state       text        NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replaying', 'replayed', 'discarded')),
   replay_count integer    NOT NULL DEFAULT 0,
   edited_payload bytea,              -- what was replayed in the place of payload
