@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 
 #define MAX_HEADER_BYTES 8192
-#define TIMEOUT_S		 5
+#define TIMEOUT_S        5
 
 struct MrAdminHttp
 {

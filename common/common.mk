@@ -8,7 +8,7 @@ CC        ?= gcc
 CFLAGS    ?= -O2 -g
 SANITIZE  ?=
 
-MR_PACKAGES := rdkafka libevent jansson zlib
+MR_PACKAGES := rdkafka libevent zlib
 MR_CPPFLAGS := -D_GNU_SOURCE -I$(ROOT) -I$(shell $(PG_CONFIG) --includedir) $(shell $(PKGCONFIG) --cflags $(MR_PACKAGES))
 MR_CFLAGS   := -std=c11 -Wall -Wextra -Wshadow -Werror -Wno-missing-field-initializers \
                -fPIE -fstack-protector-strong -MMD -MP

@@ -11,14 +11,16 @@
 
 typedef struct MrSignals
 {
-	void (*terminate)(void *owner); /* SIGTERM, SIGINT: first drains, second stops; the owner counts */
-	void (*reload)(void *owner);	/* SIGHUP */
+	void (*terminate)(
+		void *owner);            /* SIGTERM, SIGINT: first drains, second stops; the owner counts */
+	void (*reload)(void *owner); /* SIGHUP */
 } MrSignals;
 
 typedef struct MrLoop MrLoop;
 
 /* NULL on failure. SIGPIPE is ignored from here on. */
-extern MrLoop *mr_loop_new(const MrSignals *signals, void *owner) __attribute__((warn_unused_result));
+extern MrLoop *mr_loop_new(const MrSignals *signals, void *owner)
+	__attribute__((warn_unused_result));
 extern struct event_base *mr_loop_base(MrLoop *loop);
 extern void mr_loop_run(MrLoop *loop);
 extern void mr_loop_stop(MrLoop *loop);

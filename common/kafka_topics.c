@@ -83,7 +83,8 @@ create_topic(rd_kafka_t *rk, const TopicSpec *spec)
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
 	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(spec->name, spec->partitions,
 													   spec->replication, error, sizeof(error));
-	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	rd_kafka_AdminOptions_t *options =
+		rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	bool ok = false;
 
 	if (topic == NULL)
@@ -138,7 +139,8 @@ creation_result(const rd_kafka_event_t *event, const char *name)
 	if (err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
 		mr_log(MR_LOG_INFO, "topic exists already", MR_STR("topic", name));
 	else if (err)
-		mr_log(MR_LOG_ERROR, "could not create topic", MR_STR("topic", name), MR_STR("error", text));
+		mr_log(MR_LOG_ERROR, "could not create topic", MR_STR("topic", name),
+			   MR_STR("error", text));
 	else
 		mr_log(MR_LOG_INFO, "topic created", MR_STR("topic", name));
 	return !err || err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS;

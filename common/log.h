@@ -29,7 +29,7 @@ typedef enum MrLogFormat
 
 typedef struct MrLogField
 {
-	const char *key; /* NULL: no field */
+	const char *key;  /* NULL: no field */
 	const char *text; /* NULL: the value is the number */
 	int64_t number;
 } MrLogField;

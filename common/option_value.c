@@ -197,7 +197,7 @@ parse_number(MrOptionLoad *load, const MrOption *option, const char *value, cons
 		parsed > INT64_MAX / factor || parsed < INT64_MIN / factor)
 		return mr_option_fail(load, "option --%s (%s): \"%s\" is not a %s", option->name,
 							  where ? where : "flag", value,
-							  option->type == MR_OPTION_INT	   ? "number"
+							  option->type == MR_OPTION_INT    ? "number"
 							  : option->type == MR_OPTION_SIZE ? "size (such as 64MB)"
 															   : "duration (such as 500ms or 2s)");
 	parsed *= factor;

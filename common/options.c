@@ -65,7 +65,8 @@ mr_options_help(const MrOptionTable *table, FILE *out)
 		if (option->initial != NULL && *option->initial != '\0')
 			fprintf(out, " [%s]", option->initial);
 		if (option->type != MR_OPTION_SWITCH)
-			fprintf(out, "\n  %-34s %s%s", "", env, option->reloadable ? ", taken up by SIGHUP" : "");
+			fprintf(out, "\n  %-34s %s%s", "", env,
+					option->reloadable ? ", taken up by SIGHUP" : "");
 		fputc('\n', out);
 		free(env);
 	}

@@ -18,15 +18,15 @@
 
 typedef enum MrOptionType
 {
-	MR_OPTION_TEXT,		  /* char * */
-	MR_OPTION_SECRET,	  /* char *, never printed */
-	MR_OPTION_INT,		  /* int64_t, within min..max */
-	MR_OPTION_SIZE,		  /* int64_t bytes; kB, MB, GB (1024) are understood */
-	MR_OPTION_MS,		  /* int64_t milliseconds; ms, s, min are understood */
-	MR_OPTION_CHOICE,	  /* int64_t: which of `choices` */
-	MR_OPTION_LIST,		  /* MrStrings; flag repeatable, elsewhere comma-separated */
+	MR_OPTION_TEXT,       /* char * */
+	MR_OPTION_SECRET,     /* char *, never printed */
+	MR_OPTION_INT,        /* int64_t, within min..max */
+	MR_OPTION_SIZE,       /* int64_t bytes; kB, MB, GB (1024) are understood */
+	MR_OPTION_MS,         /* int64_t milliseconds; ms, s, min are understood */
+	MR_OPTION_CHOICE,     /* int64_t: which of `choices` */
+	MR_OPTION_LIST,       /* MrStrings; flag repeatable, elsewhere comma-separated */
 	MR_OPTION_PROPERTIES, /* MrStrings of name=value; flag repeatable */
-	MR_OPTION_SWITCH	  /* bool; flag only, without a value */
+	MR_OPTION_SWITCH      /* bool; flag only, without a value */
 } MrOptionType;
 
 typedef struct MrStrings
@@ -40,13 +40,13 @@ typedef struct MrOption
 	const char *name;
 	char letter; /* 0: long form only */
 	MrOptionType type;
-	size_t field; /* offset in the settings struct */
+	size_t field;         /* offset in the settings struct */
 	const char *argument; /* shown in --help */
 	const char *initial;  /* default, as text; NULL = none */
 	int64_t min;
 	int64_t max;
 	const char *choices; /* "error|warn|info" */
-	bool reloadable;	 /* SIGHUP takes a new value */
+	bool reloadable;     /* SIGHUP takes a new value */
 	const char *help;
 } MrOption;
 
@@ -54,7 +54,7 @@ typedef struct MrOptionTable
 {
 	const char *program;
 	const char *summary; /* one or two lines above the list in --help */
-	const char *prefix;	 /* of environment variables: "MILLRACE" */
+	const char *prefix;  /* of environment variables: "MILLRACE" */
 	const MrOption *options;
 	int count;
 	int config; /* index of the option that names the config file, -1 = none */

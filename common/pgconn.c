@@ -23,7 +23,7 @@ typedef enum PgconnState
 {
 	PGCONN_CLOSED,
 	PGCONN_CONNECTING, /* PQconnectPoll */
-	PGCONN_SETUP,	   /* the session's settings are under way */
+	PGCONN_SETUP,      /* the session's settings are under way */
 	PGCONN_OPEN
 } PgconnState;
 
@@ -36,10 +36,10 @@ struct MrPgconn
 	void *owner;
 
 	PgconnState state;
-	bool busy;		/* a query runs */
-	bool copying;	/* COPY IN: data may be put */
-	bool pooled;	/* a connection pooler sits between */
-	unsigned life;	/* counts connections, to notice that a callback closed ours */
+	bool busy;     /* a query runs */
+	bool copying;  /* COPY IN: data may be put */
+	bool pooled;   /* a connection pooler sits between */
+	unsigned life; /* counts connections, to notice that a callback closed ours */
 	PGconn *pg;
 	struct event *reading;
 	struct event *writing;
@@ -91,10 +91,11 @@ mr_pgconn_new(struct event_base *base, const char *dsn, const char *application,
 void
 mr_pgconn_connect(MrPgconn *conn)
 {
-	const char *const keys[] = {"keepalives_idle", "keepalives_interval", "keepalives_count",
-								"tcp_user_timeout", "dbname", "application_name",
-								"client_encoding", NULL};
-	const char *const values[] = {"10", "5", "3", "10000", conn->dsn, conn->application,
+	const char *const keys[] = {"keepalives_idle",  "keepalives_interval",
+								"keepalives_count", "tcp_user_timeout",
+								"dbname",           "application_name",
+								"client_encoding",  NULL};
+	const char *const values[] = {"10",   "5", "3", "10000", conn->dsn, conn->application,
 								  "UTF8", NULL};
 
 	assert(conn->state == PGCONN_CLOSED);
@@ -215,7 +216,8 @@ static void
 watch(MrPgconn *conn, bool read, bool write)
 {
 	unwatch(conn);
-	conn->reading = event_new(conn->base, PQsocket(conn->pg), EV_READ | EV_PERSIST, on_readable, conn);
+	conn->reading =
+		event_new(conn->base, PQsocket(conn->pg), EV_READ | EV_PERSIST, on_readable, conn);
 	conn->writing = event_new(conn->base, PQsocket(conn->pg), EV_WRITE, on_writable, conn);
 	if (read)
 		event_add(conn->reading, NULL);
@@ -401,8 +403,7 @@ fail_pg(MrPgconn *conn)
 	char message[512];
 
 	/* The text goes with the connection: keep it. */
-	snprintf(message, sizeof(message), "%s",
-			 conn->pg ? PQerrorMessage(conn->pg) : "out of memory");
+	snprintf(message, sizeof(message), "%s", conn->pg ? PQerrorMessage(conn->pg) : "out of memory");
 	fail(conn, "", message, "");
 }
 

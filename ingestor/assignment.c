@@ -12,8 +12,8 @@
 #include "common/log.h"
 #include "ingestor/pipeline.h"
 
-#define RETRY_MS		 1000 /* after a broker did not answer */
-#define SUSPECT_MS		 5000 /* assign anyway when positions() stays away so long */
+#define RETRY_MS         1000 /* after a broker did not answer */
+#define SUSPECT_MS       5000 /* assign anyway when positions() stays away so long */
 #define CORRUPT_ATTEMPTS 3
 
 static const char *const state_names[MR_PARTITION_STATES] = {
@@ -139,6 +139,7 @@ mr_partition_suspect(MrPartition *part)
 		return;
 	enter_waiting(part, SUSPECT_MS);
 	part->suspect = true;
+	part->epoch_tick = mr_pipeline_tick(part->pipeline);
 }
 
 /*
@@ -153,8 +154,9 @@ mr_partition_check(MrPartition *part, int64_t offset, int64_t ts, uint32_t crc)
 	{
 		if (ts != part->last_ts || crc != part->last_crc)
 		{
-			stop(part, "The topic was recreated or truncated. See what it holds now, then choose the "
-					   "position with millrace.skip_to() or millrace.rewind().",
+			stop(part,
+				 "The topic was recreated or truncated. See what it holds now, then choose the "
+				 "position with millrace.skip_to() or millrace.rewind().",
 				 "the message at offset %" PRId64 " is not the one that was processed", offset);
 			return MR_VERDICT_DROP;
 		}
@@ -224,8 +226,9 @@ mr_partition_watermarks(MrPartition *part, bool ok, int64_t low, int64_t high)
 		free(hint);
 	}
 	else if (part->position > high || part->last_offset >= high)
-		stop(part, "The topic was recreated or truncated. See what it holds now, then choose the "
-				   "position with millrace.skip_to() or millrace.rewind().",
+		stop(part,
+			 "The topic was recreated or truncated. See what it holds now, then choose the "
+			 "position with millrace.skip_to() or millrace.rewind().",
 			 "position %" PRId64 " is above the topic's end, %" PRId64,
 			 part->position > high ? part->position : part->last_offset + 1, high);
 	else
@@ -251,6 +254,8 @@ void
 mr_partition_seen(MrPartition *part, uint64_t asked_tick, int64_t epoch, int64_t next_offset,
 				  bool stopped)
 {
+	if (asked_tick <= part->epoch_tick)
+		return; /* asked before our last step: it cannot know of it */
 	if (part->state == MR_PARTITION_STOPPED)
 	{
 		if (!stopped)
@@ -266,7 +271,7 @@ mr_partition_seen(MrPartition *part, uint64_t asked_tick, int64_t epoch, int64_t
 			fenced(part);
 		return;
 	}
-	if (!mr_partition_is_assigned(part) || asked_tick <= part->epoch_tick)
+	if (!mr_partition_is_assigned(part))
 		return;
 	if (stopped)
 		enter_stopped(part);
@@ -313,9 +318,10 @@ enter_stopped(MrPartition *part)
 {
 	part->state = MR_PARTITION_STOPPED;
 	part->ticket++;
+	part->epoch_tick = mr_pipeline_tick(part->pipeline);
 	mr_pipeline_fetch(part->pipeline, part, false, 0);
-	mr_log(MR_LOG_WARN, "partition is stopped", MR_STR("pipeline", mr_pipeline_name(part->pipeline)),
-		   MR_INT("partition", part->number),
+	mr_log(MR_LOG_WARN, "partition is stopped",
+		   MR_STR("pipeline", mr_pipeline_name(part->pipeline)), MR_INT("partition", part->number),
 		   MR_STR("hint", "millrace.partitions says why, and what to do"));
 }
 

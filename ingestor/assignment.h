@@ -15,14 +15,14 @@
 
 typedef enum MrPartitionState
 {
-	MR_PARTITION_REVOKED,	/* the group has not given it to us */
-	MR_PARTITION_WAITING,	/* ours; waits for its lane, for a row in the catalogue, or a moment */
+	MR_PARTITION_REVOKED,   /* the group has not given it to us */
+	MR_PARTITION_WAITING,   /* ours; waits for its lane, for a row in the catalogue, or a moment */
 	MR_PARTITION_ASSIGNING, /* millrace.assign() is under way on its lane */
 	MR_PARTITION_RESOLVING, /* the broker is asked for an offset or for the watermarks */
-	MR_PARTITION_CHECKING,	/* the last settled message is fetched again, to compare it */
-	MR_PARTITION_FLOWING,	/* events are taken and staged */
-	MR_PARTITION_HELD,		/* like flowing, but its lane is blocked: not fetched */
-	MR_PARTITION_STOPPED	/* stopped in the catalogue; waits for a verb to make it active */
+	MR_PARTITION_CHECKING,  /* the last settled message is fetched again, to compare it */
+	MR_PARTITION_FLOWING,   /* events are taken and staged */
+	MR_PARTITION_HELD,      /* like flowing, but its lane is blocked: not fetched */
+	MR_PARTITION_STOPPED    /* stopped in the catalogue; waits for a verb to make it active */
 } MrPartitionState;
 
 #define MR_PARTITION_STATES (MR_PARTITION_STOPPED + 1)
@@ -37,21 +37,21 @@ typedef struct MrPartition
 	int32_t number;
 	MrPartitionState state;
 
-	int64_t epoch;	  /* of our assignment; valid from CHECKING on */
-	int64_t position; /* next offset to take: all below is in a batch */
-	int64_t staged;	  /* all below is committed in staging */
-	int64_t settled;  /* all below is processed, as of the last millrace.positions() */
-	int64_t committed; /* written to Kafka as the group's offset, -1 = none */
+	int64_t epoch;       /* of our assignment; valid from CHECKING on */
+	int64_t position;    /* next offset to take: all below is in a batch */
+	int64_t staged;      /* all below is committed in staging */
+	int64_t settled;     /* all below is processed, as of the last millrace.positions() */
+	int64_t committed;   /* written to Kafka as the group's offset, -1 = none */
 	int64_t last_offset; /* identity of the last settled message, -1 = none */
 	int64_t last_ts;
 	uint32_t last_crc;
 
-	int64_t due_ms;		/* WAITING: not before */
-	bool suspect;		/* WAITING: positions() shall say whether the epoch is still ours */
-	MrBackoff backoff;	/* of re-assignment after being fenced, and after trouble */
-	int corrupt;		/* fetches in a row that met a corrupt message */
-	uint64_t epoch_tick; /* positions() asked before this tick do not know our epoch */
-	uint64_t ticket;	/* answers to questions asked with an older ticket are late */
+	int64_t due_ms;      /* WAITING: not before */
+	bool suspect;        /* WAITING: positions() shall say whether the epoch is still ours */
+	MrBackoff backoff;   /* of re-assignment after being fenced, and after trouble */
+	int corrupt;         /* fetches in a row that met a corrupt message */
+	uint64_t epoch_tick; /* positions() asked at or before this tick does not know our last step */
+	uint64_t ticket;     /* answers to questions asked with an older ticket are late */
 
 	/* consumer.c: what librdkafka fetches, and what it shall */
 	bool fetching;

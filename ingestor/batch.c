@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#define TRAILER_VERSION		1
+#define TRAILER_VERSION     1
 #define TRAILER_ENTRY_BYTES 56
 /* A batch that one giant message made larger than this gives the memory back. */
 #define KEEP_BYTES ((size_t) 4 << 20)

@@ -22,7 +22,7 @@ struct MrConsumer
 	rd_kafka_queue_t *closing; /* takes the last rebalance events while we leave */
 	int wake_fd;
 	struct event *readable; /* librdkafka put something into the empty queue */
-	struct event *again;	/* we want to go on taking */
+	struct event *again;    /* we want to go on taking */
 	bool plan_changed;
 	bool joined;
 	bool fatal;

@@ -55,7 +55,8 @@ static const MrPgconnEvents events = {
 };
 
 MrControl *
-mr_control_new(struct event_base *base, const char *dsn, void (*connected)(void *owner), void *owner)
+mr_control_new(struct event_base *base, const char *dsn, void (*connected)(void *owner),
+			   void *owner)
 {
 	MrControl *control = mr_calloc(1, sizeof(*control));
 

@@ -10,12 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MR_KIND_TRAILER			1
-#define MR_KIND_OVERSIZE		2 /* payload holds the real size, int8 */
+#define MR_KIND_TRAILER         1
+#define MR_KIND_OVERSIZE        2 /* payload holds the real size, int8 */
 #define MR_KIND_LOG_APPEND_TIME 4
 
 #define MR_COPY_HEADER_BYTES 19
-#define MR_COPY_END_BYTES	 2
+#define MR_COPY_END_BYTES    2
 /* Everything of a row but the bytes of key, headers and payload. */
 #define MR_COPY_ROW_BYTES 64
 

@@ -7,9 +7,9 @@
 
 #include "common/log.h"
 
-#define EVERY_MS		250
+#define EVERY_MS         250
 #define EVERY_LEAVING_MS 20
-#define LEAVE_MS		600 /* for the consumers to leave their groups */
+#define LEAVE_MS         600 /* for the consumers to leave their groups */
 
 static void on_terminate(void *owner);
 static void on_reload(void *owner);
@@ -168,7 +168,7 @@ on_poll(evutil_socket_t fd, short what, void *arg)
 	mr_ingestor_list(ingestor);
 	if (ingestor->phase == MR_PHASE_RUNNING)
 		for (int i = 0; i < ingestor->pipeline_count; i++)
-			mr_pipeline_ask_positions(ingestor->pipelines[i]);
+			mr_pipeline_poll(ingestor->pipelines[i]);
 	mr_timer_set(ingestor->poll, ingestor->settings.poll_ms);
 }
 
@@ -252,8 +252,9 @@ take_in(MrIngestor *ingestor, const MrPipelineRow *row)
 	}
 	pl = mr_pipeline_new(ingestor, row);
 	pl->seen = true;
-	ingestor->pipelines = mr_realloc(ingestor->pipelines, sizeof(MrPipeline *) *
-															  (size_t) (ingestor->pipeline_count + 1));
+	ingestor->pipelines =
+		mr_realloc(ingestor->pipelines,
+				   sizeof(MrPipeline *) * (size_t) (ingestor->pipeline_count + 1));
 	ingestor->pipelines[ingestor->pipeline_count++] = pl;
 }
 
@@ -313,7 +314,8 @@ leave_step(MrIngestor *ingestor)
 	{
 		bool flushed = all(ingestor, mr_pipeline_is_flushed);
 
-		if (!(flushed && all(ingestor, mr_pipeline_is_settled)) && now < ingestor->phase_deadline_ms)
+		if (!(flushed && all(ingestor, mr_pipeline_is_settled)) &&
+			now < ingestor->phase_deadline_ms)
 		{
 			for (int i = 0; flushed && i < ingestor->pipeline_count; i++)
 				mr_pipeline_ask_positions(ingestor->pipelines[i]);

@@ -31,9 +31,9 @@ typedef struct MrIngestor
 	MrAdminHttp *admin;
 	MrPipeline **pipelines;
 	int pipeline_count;
-	bool listed;		  /* ingestor_pipelines() has answered at least once */
+	bool listed;          /* ingestor_pipelines() has answered at least once */
 	bool listing_pending; /* it is queued or under way */
-	struct event *poll;	  /* every poll-interval */
+	struct event *poll;   /* every poll-interval */
 	struct event *every;  /* a few times a second; faster on the way out */
 	MrPhase phase;
 	int64_t phase_deadline_ms;

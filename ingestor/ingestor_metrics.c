@@ -62,7 +62,8 @@ mr_ingestor_metrics(void *owner, MrBuffer *out)
 					 rd_kafka_version_str(), NULL);
 	mr_metrics_family(out, "millrace_ingestor_connected", "gauge",
 					  "Whether the control connection to PostgreSQL stands.");
-	mr_metrics_value(out, "millrace_ingestor_connected", mr_control_is_open(ingestor->control), NULL);
+	mr_metrics_value(out, "millrace_ingestor_connected", mr_control_is_open(ingestor->control),
+					 NULL);
 	for (size_t i = 0; i < sizeof(pipeline_metrics) / sizeof(pipeline_metrics[0]); i++)
 		per_pipeline(ingestor, out, pipeline_metrics[i].name, pipeline_metrics[i].type,
 					 pipeline_metrics[i].help, pipeline_metrics[i].value);

@@ -11,8 +11,8 @@
 #include "ingestor/pipeline.h"
 
 static const char *const state_names[MR_LANE_STATES] = {
-	"closed",  "connecting", "opening",	   "idle",	 "assigning",
-	"staging", "copying",	 "committing", "advancing",
+	"closed",  "connecting", "opening",    "idle",      "assigning",
+	"staging", "copying",    "committing", "advancing",
 };
 
 static void on_timer(evutil_socket_t fd, short what, void *arg);

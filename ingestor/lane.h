@@ -17,15 +17,15 @@
 
 typedef enum MrLaneState
 {
-	MR_LANE_CLOSED,		/* no connection wanted yet, or waiting to try again */
+	MR_LANE_CLOSED,     /* no connection wanted yet, or waiting to try again */
 	MR_LANE_CONNECTING, /* connecting and setting the session up */
-	MR_LANE_OPENING,	/* millrace.lane_open() */
-	MR_LANE_IDLE,		/* bound; nothing under way */
-	MR_LANE_ASSIGNING,	/* millrace.assign() */
-	MR_LANE_STAGING,	/* millrace.stage(); COPY has not begun */
-	MR_LANE_COPYING,	/* rows are being sent */
+	MR_LANE_OPENING,    /* millrace.lane_open() */
+	MR_LANE_IDLE,       /* bound; nothing under way */
+	MR_LANE_ASSIGNING,  /* millrace.assign() */
+	MR_LANE_STAGING,    /* millrace.stage(); COPY has not begun */
+	MR_LANE_COPYING,    /* rows are being sent */
 	MR_LANE_COMMITTING, /* all sent; waits for the commit's answer */
-	MR_LANE_ADVANCING	/* millrace.lane_next(): the segment is full */
+	MR_LANE_ADVANCING   /* millrace.lane_next(): the segment is full */
 } MrLaneState;
 
 #define MR_LANE_STATES (MR_LANE_ADVANCING + 1)
@@ -49,8 +49,8 @@ typedef struct MrLane
 
 	MrBatch batches[2];
 	MrBatch *filling;
-	MrBatch *sending;	 /* NULL: none under way */
-	size_t sent;		 /* bytes of it given to libpq */
+	MrBatch *sending; /* NULL: none under way */
+	size_t sent;      /* bytes of it given to libpq */
 	int64_t sending_since_ms;
 	int64_t next_batch_id;
 	bool flush; /* send what is there though it is not full */

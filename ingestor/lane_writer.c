@@ -16,7 +16,7 @@
 #include "ingestor/lane.h"
 #include "ingestor/pipeline.h"
 
-#define CHUNK_BYTES		65536
+#define CHUNK_BYTES     65536
 #define ADVANCE_WAIT_MS "500" /* the server waits for a free segment so long, then we ask again */
 #define NO_ROW_RETRY_MS 1000
 
@@ -46,8 +46,8 @@ static const MrPgconnEvents events = {
 void
 mr_lane_writer_attach(MrLane *lane, struct event_base *base, const char *dsn)
 {
-	char *application = mr_asprintf("millrace-ingestor %s/%d", mr_pipeline_name(lane->pipeline),
-									lane->number);
+	char *application =
+		mr_asprintf("millrace-ingestor %s/%d", mr_pipeline_name(lane->pipeline), lane->number);
 
 	lane->conn = mr_pgconn_new(base, dsn, application, &events, lane);
 	free(application);
@@ -235,8 +235,8 @@ assigned(MrLane *lane, const PGresult *result)
 
 	for (int row = 0; row < PQntuples(result); row++)
 	{
-		MrPartition *part = mr_pipeline_partition(lane->pipeline,
-												  atoi(PQgetvalue(result, row, number)));
+		MrPartition *part =
+			mr_pipeline_partition(lane->pipeline, atoi(PQgetvalue(result, row, number)));
 		MrAssigned answer = {
 			.stopped = strcmp(PQgetvalue(result, row, state), "stopped") == 0,
 			.epoch = get_int64(result, row, "epoch", 0),
@@ -267,7 +267,8 @@ query_failed(MrLane *lane)
 {
 	MrSqlClass class = mr_sqlstate_class(lane->error.sqlstate);
 
-	if (class == MR_SQL_FENCED && (lane->state == MR_LANE_STAGING || lane->state == MR_LANE_COMMITTING))
+	if (class == MR_SQL_FENCED &&
+		(lane->state == MR_LANE_STAGING || lane->state == MR_LANE_COMMITTING))
 	{
 		mr_log(MR_LOG_INFO, "batch refused: its epoch is over",
 			   MR_STR("pipeline", mr_pipeline_name(lane->pipeline)), MR_INT("lane", lane->id),

@@ -40,7 +40,8 @@ main(int argc, char **argv)
 static bool
 check_brokers(const MrSettings *settings, char *error, size_t error_size)
 {
-	if (*settings->brokers == '\0' && !mr_kafka_conf_has(&settings->properties, "bootstrap.servers") &&
+	if (*settings->brokers == '\0' &&
+		!mr_kafka_conf_has(&settings->properties, "bootstrap.servers") &&
 		!mr_kafka_conf_has(&settings->properties, "metadata.broker.list"))
 	{
 		snprintf(error, error_size, "no Kafka brokers given (--brokers or MILLRACE_BROKERS)");
@@ -52,8 +53,8 @@ check_brokers(const MrSettings *settings, char *error, size_t error_size)
 static void
 print_version(void)
 {
-	printf("millrace-ingestor %s (librdkafka %s, libpq %d.%d)\n", MR_VERSION, rd_kafka_version_str(),
-		   PQlibVersion() / 10000, PQlibVersion() % 10000);
+	printf("millrace-ingestor %s (librdkafka %s, libpq %d.%d)\n", MR_VERSION,
+		   rd_kafka_version_str(), PQlibVersion() / 10000, PQlibVersion() % 10000);
 }
 
 static int

@@ -105,6 +105,16 @@ mr_pipeline_every(MrPipeline *pl)
 }
 
 void
+mr_pipeline_poll(MrPipeline *pl)
+{
+	mr_pipeline_ask_positions(pl);
+	/* An earlier attempt to learn where they begin may have failed. */
+	for (int i = pl->known; i < pl->partition_cap; i++)
+		if (pl->partitions[i] != NULL && pl->partitions[i]->state == MR_PARTITION_WAITING)
+			mr_pipeline_refresh(pl);
+}
+
+void
 mr_pipeline_drain(MrPipeline *pl)
 {
 	pl->draining = true;
@@ -326,6 +336,10 @@ mr_pipeline_kafka_error(MrPipeline *pl, const rd_kafka_message_t *message)
 		pl->corrupt++;
 		mr_partition_corrupt(part, rd_kafka_message_errstr(message));
 	}
+	else if (message->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+			 message->err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+			 message->err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+		mr_partition_doubt(part, 1000); /* when it is back, is it the same? */
 }
 
 /* Blocked lanes whose partitions are still fetched hold the queue. */

@@ -43,14 +43,14 @@ typedef struct MrPipeline
 
 	bool resolving_starts;
 	bool positions_pending; /* a call of positions() is queued or under way */
-	uint64_t tick;			/* counts calls of positions() */
-	uint64_t asked_tick;	/* of the call under way */
-	bool taking;			/* the queue holds more, and nothing blocks */
+	bool positions_again;   /* asked for while it was */
+	uint64_t tick;          /* counts calls of positions() */
+	bool taking;            /* the queue holds more, and nothing blocks */
 	bool draining;
 	bool leaving; /* the consumer is being closed */
 	bool removed; /* free as soon as nothing is under way */
-	int jobs;	  /* questions to the broker, and calls, whose answers will come */
-	bool seen;	  /* by the reconciliation under way */
+	int jobs;     /* questions to the broker, and calls, whose answers will come */
+	bool seen;    /* by the reconciliation under way */
 
 	uint64_t oversize, fenced, rebalances, kafka_errors, corrupt;
 } MrPipeline;
@@ -64,6 +64,8 @@ extern bool mr_pipeline_may_free(const MrPipeline *pl);
 extern void mr_pipeline_free(MrPipeline *pl);
 /* Called a few times a second. */
 extern void mr_pipeline_every(MrPipeline *pl);
+/* Called every poll-interval. */
+extern void mr_pipeline_poll(MrPipeline *pl);
 
 /* Draining: stop fetching and flush; then ask; then leave the group. */
 extern void mr_pipeline_drain(MrPipeline *pl);

@@ -33,8 +33,11 @@ static MrPartition *asked_partition(const MrQuestion *question);
 void
 mr_pipeline_refresh(MrPipeline *pl)
 {
-	MrQuestion question = {.kind = MR_ASK_STARTS, .topic = pl->topic, .first = pl->known,
-						   .owner = pl, .answer = on_starts};
+	MrQuestion question = {.kind = MR_ASK_STARTS,
+						   .topic = pl->topic,
+						   .first = pl->known,
+						   .owner = pl,
+						   .answer = on_starts};
 
 	if (pl->resolving_starts || pl->consumer == NULL || pl->draining)
 		return;
@@ -80,11 +83,11 @@ mr_pipeline_ask_positions(MrPipeline *pl)
 {
 	const char *const values[] = {pl->name};
 
+	pl->positions_again = pl->positions_pending;
 	if (pl->positions_pending || pl->removed)
 		return;
 	pl->positions_pending = true;
-	pl->asked_tick = ++pl->tick;
-	call(pl, "SELECT * FROM millrace.positions($1)", 1, values, on_positions, pl->asked_tick);
+	call(pl, "SELECT * FROM millrace.positions($1)", 1, values, on_positions, ++pl->tick);
 }
 
 static void
@@ -99,8 +102,13 @@ static void
 ask(MrPipeline *pl, MrPartition *part, MrQuestionKind kind, int64_t time,
 	void (*answer)(MrQuestion *question))
 {
-	MrQuestion question = {.kind = kind, .topic = pl->topic, .first = part->number, .time = time,
-						   .ticket = ++part->ticket, .owner = pl, .answer = answer};
+	MrQuestion question = {.kind = kind,
+						   .topic = pl->topic,
+						   .first = part->number,
+						   .time = time,
+						   .ticket = ++part->ticket,
+						   .owner = pl,
+						   .answer = answer};
 
 	if (pl->consumer == NULL)
 		return;
@@ -219,6 +227,8 @@ on_positions(void *owner, const PGresult *result, uint64_t tag)
 
 	pl->jobs--;
 	pl->positions_pending = false;
+	if (pl->positions_again)
+		mr_pipeline_ask_positions(pl);
 	if (result == NULL)
 		return;
 	for (int row = 0; row < PQntuples(result); row++)
@@ -228,8 +238,7 @@ on_positions(void *owner, const PGresult *result, uint64_t tag)
 
 		if (part != NULL)
 			mr_partition_seen(
-				part, tag,
-				strtoll(PQgetvalue(result, row, PQfnumber(result, "epoch")), NULL, 10),
+				part, tag, strtoll(PQgetvalue(result, row, PQfnumber(result, "epoch")), NULL, 10),
 				strtoll(PQgetvalue(result, row, PQfnumber(result, "next_offset")), NULL, 10),
 				strcmp(PQgetvalue(result, row, PQfnumber(result, "state")), "stopped") == 0);
 	}

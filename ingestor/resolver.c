@@ -193,7 +193,8 @@ query_offsets(MrQuestion *question, int count, int64_t time, int64_t *offsets)
 	bool beyond = false;
 
 	for (int i = 0; i < count; i++)
-		rd_kafka_topic_partition_list_add(list, question->topic, question->first + i)->offset = time;
+		rd_kafka_topic_partition_list_add(list, question->topic, question->first + i)->offset =
+			time;
 	err = rd_kafka_offsets_for_times(question->rk, list, BROKER_TIMEOUT_MS);
 	for (int i = 0; !err && i < count; i++)
 	{

@@ -29,8 +29,8 @@ static const MrOption options[] = {
 	 true, "close a batch at this size"},
 	{"max-message-bytes", 0, MR_OPTION_SIZE, FIELD(max_message_bytes), "SIZE", "16MB", 1024,
 	 512 << 20, NULL, true, "stage a larger message without its payload; it becomes a dead letter"},
-	{"fetch-buffer", 0, MR_OPTION_SIZE, FIELD(fetch_buffer_bytes), "SIZE", "48MB", 1 << 20,
-	 1 << 30, NULL, false, "fetched but not yet staged, all pipelines together"},
+	{"fetch-buffer", 0, MR_OPTION_SIZE, FIELD(fetch_buffer_bytes), "SIZE", "48MB", 1 << 20, 1 << 30,
+	 NULL, false, "fetched but not yet staged, all pipelines together"},
 	{"poll-interval", 0, MR_OPTION_MS, FIELD(poll_ms), "TIME", "2s", 100, 60000, NULL, true,
 	 "how often to look for new pipelines, lost partitions and settled positions"},
 	{"hold-after", 0, MR_OPTION_MS, FIELD(hold_after_ms), "TIME", "1500ms", 100, 60000, NULL, true,
@@ -45,8 +45,9 @@ static const MrOption options[] = {
 
 const MrOptionTable mr_settings_table = {
 	.program = "millrace-ingestor",
-	.summary = "Takes events from Kafka and stages them in PostgreSQL, where Millrace's workers run\n"
-			   "the pipelines. Any number of ingestors share the work.",
+	.summary =
+		"Takes events from Kafka and stages them in PostgreSQL, where Millrace's workers run\n"
+		"the pipelines. Any number of ingestors share the work.",
 	.prefix = "MILLRACE",
 	.options = options,
 	.count = (int) (sizeof(options) / sizeof(options[0])),

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define MR_START_EARLIEST (-2) /* as in Kafka's ListOffsets */
-#define MR_START_LATEST	  (-1)
+#define MR_START_LATEST   (-1)
 
 /* earliest, latest, ms since 1970, or an ISO 8601 time with a zone (UTC when none). */
 extern bool mr_start_at_parse(const char *text, int64_t *start);

@@ -1,10 +1,12 @@
 -- millrace.decode(): what a payload becomes, or why not. The workers use the same decoder.
 BEGIN;
+SET LOCAL client_min_messages = error;
+CREATE EXTENSION IF NOT EXISTS pgtap;
+CREATE EXTENSION IF NOT EXISTS millrace;
 SELECT plan(335);
 
 SET LOCAL timezone = 'Europe/Berlin';
 SET LOCAL datestyle = 'ISO';
-SET LOCAL client_min_messages = warning;
 
 CREATE SCHEMA decode_test;
 CREATE TYPE decode_test.mood AS ENUM ('ok', 'sad');
