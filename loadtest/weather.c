@@ -16,7 +16,7 @@
 
 enum
 {
-	WINDOW = 12000, /* events of a partition; 170 bytes each with what Kafka adds */
+	WINDOW = 24000, /* events of a partition; 170 bytes each with what Kafka adds */
 	WAIT_US = 2000
 };
 

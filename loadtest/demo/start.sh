@@ -101,8 +101,7 @@ start_ingestor() {
 		--brokers "$broker" --admin-listen 127.0.0.1:0
 	wait_until "the pipeline's partitions are known" partitions_known
 	local address
-	address=$(grep -oE '127\.0\.0\.1:[0-9]+' "$run/ingestor.log" | grep -v "^$broker\$" | head -n 1) || true
-	[ -z "$address" ] || echo "http://$address" >"$run/admin"
+	address=$(sed -nE 's/.*msg="admin port open".* port=([0-9]+).*/127.0.0.1:\1/p' "$run/ingestor.log" | head -n 1)
 	echo "running${address:+, http://$address/metrics}"
 }
 
@@ -133,7 +132,7 @@ wait_until() { # WHAT COMMAND...
 	return 1
 }
 
-psql_quiet() { "$pg_bin/psql" -X -q -v ON_ERROR_STOP=1 -h "$socket" -U postgres "$@"; }
+psql_quiet() { "$pg_bin/psql" -X -q -P pager=off -v ON_ERROR_STOP=1 -h "$socket" -U postgres "$@"; }
 psql_value() { psql_quiet -d "$database" -At -c "$1"; }
 
 settled() { psql_value "SELECT events FROM millrace.stats WHERE pipeline = 'weather'"; }
@@ -175,7 +174,7 @@ report() {
 	cat <<-T
 		It is still running. Look further with
 
-		  $pg_bin/psql -h $socket -U postgres $database
+		  psql -h $socket -U postgres $database
 
 		and end it with: make demo-stop
 	T

@@ -342,7 +342,7 @@ BEGIN
   PERFORM millrace._check_range('workers', workers, 1, 64);
   PERFORM millrace._check_choice('on_conflict', on_conflict, ARRAY['error', 'ignore', 'update']);
   PERFORM millrace._check_choice('tombstone', tombstone, ARRAY['dead_letter', 'skip', 'delete']);
-  PERFORM millrace._check_range('batch_rows', batch_rows, 1, 1000000);
+  PERFORM millrace._check_range('batch_rows', batch_rows, 1, 100000);
   PERFORM millrace._check_range('rows_per_event', rows_per_event, 1, 100000000);
   IF tombstone = 'delete' THEN
     RAISE EXCEPTION 'tombstone "delete" is not supported yet'

@@ -86,7 +86,7 @@ CREATE FUNCTION millrace.create_pipeline(
   newer_by          text     DEFAULT NULL,
   tombstone         text     DEFAULT NULL,
   workers           integer  DEFAULT 1,
-  batch_rows        integer  DEFAULT 5000,
+  batch_rows        integer  DEFAULT 20000,
   rows_per_event    integer  DEFAULT 10000,
   statement_timeout interval DEFAULT '60 s',
   paused            boolean  DEFAULT false,

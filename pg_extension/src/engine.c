@@ -35,7 +35,7 @@
 #include "xact.h"
 
 #define CLEAN_BATCHES 8 /* settled without trouble before the next ones may be larger */
-#define READ_EVENTS_MAX 20000 /* what the ingestor stages at a time stays far below */
+#define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
 
 MrEngine *
 mr_engine_create(int32 pipeline_id)

@@ -44,6 +44,8 @@ typedef struct MrProgram
 	TupleDesc row_full;	   /* and the row's number in its batch */
 	MrPlan *insert;
 	bool direct;	  /* insert_direct.h serves the target */
+	TupleTableSlot **slots; /* of insert_direct.c */
+	TupleDesc slot_desc;
 	int nkeys;		  /* rows go in ordered by these; 0 = as they come */
 	int nconflict;	  /* the first so many are the conflict key */
 	MrSortKey *keys;  /* conflict key or primary key, then newer_by if there is one */

@@ -1,0 +1,126 @@
+/* The small rooms: backoff, sqlstate, buffer, metrics. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/backoff.h"
+#include "common/buffer.h"
+#include "common/metrics.h"
+#include "common/sqlstate.h"
+
+static void
+backoff_grows_and_stays_in_bounds(void **state)
+{
+	MrBackoff backoff = {.min_ms = 100, .max_ms = 2000};
+	const int steps[] = {100, 200, 400, 800, 1600, 2000, 2000};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+	{
+		MrBackoff low = backoff, high = backoff;
+		int half = steps[i] / 2;
+
+		assert_int_equal(mr_backoff_next(&low, 0), steps[i] - half);
+		assert_int_equal(mr_backoff_next(&high, (uint32_t) half), steps[i]);
+		mr_backoff_next(&backoff, 4294967295u);
+	}
+	mr_backoff_reset(&backoff);
+	assert_in_range(mr_backoff_next(&backoff, 12345), 50, 100);
+}
+
+static void
+sqlstates_by_class(void **state)
+{
+	(void) state;
+	assert_int_equal(mr_sqlstate_class("MR001"), MR_SQL_FENCED);
+	assert_int_equal(mr_sqlstate_class("MR002"), MR_SQL_LANE_LOST);
+	assert_int_equal(mr_sqlstate_class("MR003"), MR_SQL_NO_ROW);
+	assert_int_equal(mr_sqlstate_class("57P01"), MR_SQL_GONE);
+	assert_int_equal(mr_sqlstate_class("57014"), MR_SQL_BUSY);
+	assert_int_equal(mr_sqlstate_class("53100"), MR_SQL_BUSY);
+	assert_int_equal(mr_sqlstate_class("42501"), MR_SQL_SETUP);
+	assert_int_equal(mr_sqlstate_class("22P02"), MR_SQL_OTHER);
+	assert_int_equal(mr_sqlstate_class(""), MR_SQL_GONE);
+	assert_int_equal(mr_sqlstate_class(NULL), MR_SQL_GONE);
+}
+
+static void
+buffer_grows(void **state)
+{
+	MrBuffer buffer = {0};
+	char text[1000];
+
+	(void) state;
+	memset(text, 'x', sizeof(text));
+	for (int i = 0; i < 100; i++)
+		mr_buffer_append(&buffer, text, sizeof(text));
+	mr_buffer_printf(&buffer, "%.*s%d", (int) sizeof(text), text, 42);
+	assert_int_equal(buffer.len, 101002);
+	assert_memory_equal(buffer.data + 101000, "42", 2);
+	mr_buffer_free(&buffer);
+	assert_null(buffer.data);
+}
+
+static void
+metrics_text(void **state)
+{
+	MrBuffer out = {0};
+
+	(void) state;
+	mr_metrics_family(&out, "a_total", "counter", "Help.");
+	mr_metrics_value(&out, "a_total", 3, NULL);
+	mr_metrics_value(&out, "a_total", 0.5, "l", "q\"\\\n", "m", "", NULL);
+	assert_string_equal(mr_buffer_string(&out),
+						"# HELP a_total Help.\n# TYPE a_total counter\na_total 3\n"
+						"a_total{l=\"q\\\"\\\\\\n\",m=\"\"} 0.5\n");
+	mr_buffer_free(&out);
+}
+
+static void
+histogram_is_cumulative(void **state)
+{
+	MrHistogram histogram = {0};
+	MrBuffer out = {0};
+
+	(void) state;
+	mr_histogram_add(&histogram, 0.0004);
+	mr_histogram_add(&histogram, 0.003);
+	mr_histogram_add(&histogram, 1000);
+	mr_metrics_histogram(&out, "h", &histogram, "p", "x");
+	assert_non_null(strstr(mr_buffer_string(&out), "h_bucket{p=\"x\",le=\"0.0005\"} 1\n"));
+	assert_non_null(strstr(out.data, "h_bucket{p=\"x\",le=\"0.004\"} 2\n"));
+	assert_non_null(strstr(out.data, "h_bucket{p=\"x\",le=\"+Inf\"} 3\n"));
+	assert_non_null(strstr(out.data, "h_count{p=\"x\"} 3\n"));
+	mr_buffer_free(&out);
+}
+
+static void
+process_metrics(void **state)
+{
+	MrBuffer out = {0};
+
+	(void) state;
+	mr_metrics_process(&out);
+	assert_non_null(strstr(mr_buffer_string(&out), "\nprocess_resident_memory_bytes "));
+	assert_null(strstr(out.data, "process_resident_memory_bytes 0\n"));
+	mr_buffer_free(&out);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(backoff_grows_and_stays_in_bounds),
+		cmocka_unit_test(sqlstates_by_class),
+		cmocka_unit_test(buffer_grows),
+		cmocka_unit_test(metrics_text),
+		cmocka_unit_test(histogram_is_cumulative),
+		cmocka_unit_test(process_metrics),
+	};
+
+	return cmocka_run_group_tests_name("common/small", tests, NULL, NULL);
+}

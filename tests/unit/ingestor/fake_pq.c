@@ -1,0 +1,345 @@
+/* A scripted libpq. One connection at a time is enough for a lane. */
+#include "fake_pq.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PID 42
+
+struct pg_conn
+{
+	int fds[2];
+	bool broken;
+	bool copying;
+	bool setup; /* the query under way is the session's setup */
+	bool running;
+	const FakeStep *step;
+	int given; /* results of the query under way handed out */
+	bool full;
+	bool arrived; /* an answer has been read since something was sent */
+};
+
+struct pg_result
+{
+	ExecStatusType status;
+	const char *columns;
+	const char *values;
+};
+
+FakePq fake_pq;
+
+void
+fake_pq_script(const FakeStep *steps, int count)
+{
+	memset(&fake_pq, 0, sizeof(fake_pq));
+	fake_pq.steps = steps;
+	fake_pq.count = count;
+}
+
+static PGresult *
+result(ExecStatusType status, const char *columns, const char *values)
+{
+	PGresult *r = calloc(1, sizeof(*r));
+
+	*r = (PGresult){status, columns ? columns : "", values ? values : ""};
+	return r;
+}
+
+/* The n-th word of a text, in a static buffer; NULL when there are fewer. */
+static const char *
+word(const char *text, int n)
+{
+	static char buffers[8][200];
+	static int next;
+	char *out = buffers[next++ % 8];
+
+	while (n-- > 0)
+	{
+		text = strchr(text, ' ');
+		if (text == NULL)
+			return NULL;
+		text++;
+	}
+	snprintf(out, 200, "%.*s", (int) strcspn(text, " "), text);
+	return out;
+}
+
+static void
+make_readable(PGconn *conn)
+{
+	assert_int_equal(write(conn->fds[1], "x", 1), 1);
+}
+
+static int
+begin(PGconn *conn, const char *query)
+{
+	assert_false(conn->running);
+	conn->setup = strncmp(query, "SET search_path", 15) == 0;
+	conn->running = true;
+	conn->arrived = false;
+	conn->given = 0;
+	if (!conn->setup)
+	{
+		if (fake_pq.at >= fake_pq.count)
+			fail_msg("a query beyond the script: %s", query);
+		conn->step = &fake_pq.steps[fake_pq.at++];
+		if (strncmp(query, conn->step->query, strlen(conn->step->query)) != 0)
+			fail_msg("expected %s, got %s", conn->step->query, query);
+		fake_pq.copied_len = conn->step->answer >= FAKE_STAGE ? 0 : fake_pq.copied_len;
+	}
+	make_readable(conn);
+	return 1;
+}
+
+PGconn *
+PQconnectStartParams(const char *const *keys, const char *const *values, int expand)
+{
+	PGconn *conn = calloc(1, sizeof(*conn));
+
+	(void) keys;
+	(void) values;
+	(void) expand;
+	fake_pq.connections++;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, conn->fds), 0);
+	conn->broken = fake_pq.refuse;
+	return conn;
+}
+
+ConnStatusType
+PQstatus(const PGconn *conn)
+{
+	return conn->broken ? CONNECTION_BAD : CONNECTION_OK;
+}
+
+PostgresPollingStatusType
+PQconnectPoll(PGconn *conn)
+{
+	(void) conn;
+	return PGRES_POLLING_OK;
+}
+
+int
+PQsocket(const PGconn *conn)
+{
+	return conn->fds[0];
+}
+
+int
+PQsetnonblocking(PGconn *conn, int arg)
+{
+	(void) conn;
+	(void) arg;
+	return 0;
+}
+
+PQnoticeReceiver
+PQsetNoticeReceiver(PGconn *conn, PQnoticeReceiver proc, void *arg)
+{
+	(void) conn;
+	(void) proc;
+	(void) arg;
+	return NULL;
+}
+
+int
+PQbackendPID(const PGconn *conn)
+{
+	(void) conn;
+	return PID;
+}
+
+char *
+PQerrorMessage(const PGconn *conn)
+{
+	(void) conn;
+	return (char *) "the connection broke";
+}
+
+void
+PQfinish(PGconn *conn)
+{
+	if (conn == NULL)
+		return;
+	close(conn->fds[0]);
+	close(conn->fds[1]);
+	free(conn);
+}
+
+int
+PQsendQuery(PGconn *conn, const char *query)
+{
+	return begin(conn, query);
+}
+
+int
+PQsendQueryParams(PGconn *conn, const char *query, int count, const Oid *types,
+				  const char *const *values, const int *lengths, const int *formats, int format)
+{
+	size_t len = 0;
+
+	(void) types;
+	(void) lengths;
+	(void) formats;
+	(void) format;
+	fake_pq.parameters[0] = '\0';
+	for (int i = 0; i < count; i++)
+		len += (size_t) snprintf(fake_pq.parameters + len, sizeof(fake_pq.parameters) - len, "%s%s",
+								 i ? "|" : "", values[i]);
+	return begin(conn, query);
+}
+
+int
+PQconsumeInput(PGconn *conn)
+{
+	char buffer[64];
+
+	if (read(conn->fds[0], buffer, sizeof(buffer)) < 0)
+		return 1;
+	if (!conn->setup && conn->step->answer == FAKE_CUT)
+		conn->broken = true;
+	if (!conn->setup && conn->step->answer == FAKE_STAGE_CUT && conn->given >= 2 && !conn->copying)
+		conn->broken = true;
+	conn->arrived = true;
+	return !conn->broken;
+}
+
+int
+PQisBusy(PGconn *conn)
+{
+	return !conn->arrived;
+}
+
+PGresult *
+PQgetResult(PGconn *conn)
+{
+	static char pid[16];
+	const FakeStep *step = conn->step;
+	int n = conn->given++;
+
+	if (conn->setup)
+	{
+		snprintf(pid, sizeof(pid), "%d", fake_pq.pooled ? PID + 1 : PID);
+		if (n == 0)
+			return result(PGRES_TUPLES_OK, "pg_backend_pid", pid);
+	}
+	else if (step->answer < FAKE_STAGE)
+	{
+		if (n == 0)
+			return step->answer == FAKE_ERROR ? result(PGRES_FATAL_ERROR, step->columns, "")
+				   : step->answer == FAKE_NULL
+					   ? result(PGRES_TUPLES_OK, "x", "-")
+					   : result(PGRES_TUPLES_OK, step->columns, step->values);
+	}
+	else
+	{
+		if (n == 0)
+			return result(PGRES_TUPLES_OK, "stage", step->values);
+		if (n == 1)
+		{
+			conn->copying = true;
+			return result(PGRES_COPY_IN, "", "");
+		}
+		assert_false(conn->copying);
+		if (n == 2)
+			return step->answer == FAKE_STAGE_ERROR ? result(PGRES_FATAL_ERROR, step->columns, "")
+													: result(PGRES_COMMAND_OK, "", "");
+	}
+	conn->running = false;
+	return NULL;
+}
+
+int
+PQputCopyData(PGconn *conn, const char *data, int len)
+{
+	assert_true(conn->copying);
+	assert_true(fake_pq.copied_len + (size_t) len <= sizeof(fake_pq.copied));
+	memcpy(fake_pq.copied + fake_pq.copied_len, data, (size_t) len);
+	fake_pq.copied_len += (size_t) len;
+	conn->full = fake_pq.slow;
+	return 1;
+}
+
+int
+PQputCopyEnd(PGconn *conn, const char *error)
+{
+	assert_true(conn->copying);
+	assert_null(error);
+	conn->copying = false;
+	conn->arrived = false;
+	make_readable(conn);
+	return 1;
+}
+
+int
+PQflush(PGconn *conn)
+{
+	int full = conn->full;
+
+	conn->full = false;
+	return full;
+}
+
+ExecStatusType
+PQresultStatus(const PGresult *res)
+{
+	return res->status;
+}
+
+int
+PQntuples(const PGresult *res)
+{
+	return res->status == PGRES_TUPLES_OK ? 1 : 0;
+}
+
+int
+PQfnumber(const PGresult *res, const char *name)
+{
+	const char *column;
+
+	for (int i = 0; (column = word(res->columns, i)) != NULL; i++)
+		if (strcmp(column, name) == 0)
+			return i;
+	return -1;
+}
+
+char *
+PQgetvalue(const PGresult *res, int row, int column)
+{
+	assert_int_equal(row, 0);
+	return (char *) word(res->values, column);
+}
+
+int
+PQgetisnull(const PGresult *res, int row, int column)
+{
+	return strcmp(PQgetvalue(res, row, column), "-") == 0;
+}
+
+char *
+PQresultErrorField(const PGresult *res, int field)
+{
+	return field == PG_DIAG_SQLSTATE ? (char *) res->columns : NULL;
+}
+
+char *
+PQresultErrorMessage(const PGresult *res)
+{
+	(void) res;
+	return (char *) "an error";
+}
+
+void
+PQclear(PGresult *res)
+{
+	free(res);
+}

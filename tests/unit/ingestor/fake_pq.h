@@ -1,0 +1,48 @@
+/*
+ * A scripted libpq: stands in for the real one at link level. A script is a list of queries that
+ * must come, in order, each with its answer; the socket is a real one (a pair), so that the code
+ * under test runs on its real event loop.
+ */
+#ifndef MR_TEST_FAKE_PQ_H
+#define MR_TEST_FAKE_PQ_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+typedef enum FakeAnswer
+{
+	FAKE_ROW,         /* one row: columns and values */
+	FAKE_NULL,        /* one row, one null */
+	FAKE_ERROR,       /* SQLSTATE in columns */
+	FAKE_STAGE,       /* a row, then COPY IN, then "COPY n" */
+	FAKE_STAGE_ERROR, /* a row, COPY IN, then an error when the copy ends */
+	FAKE_CUT,         /* the connection breaks instead of an answer */
+	FAKE_STAGE_CUT    /* a row, COPY IN; the connection breaks when the copy ends */
+} FakeAnswer;
+
+typedef struct FakeStep
+{
+	const char *query; /* how it begins */
+	FakeAnswer answer;
+	const char *columns; /* separated by spaces */
+	const char *values;  /* separated by spaces; "-" is null */
+} FakeStep;
+
+typedef struct FakePq
+{
+	const FakeStep *steps;
+	int count;
+	int at;               /* steps done */
+	int connections;      /* made */
+	bool pooled;          /* pg_backend_pid() differs */
+	bool refuse;          /* connections fail */
+	bool slow;            /* PQflush says "full" once after each put */
+	char parameters[512]; /* of the last query with parameters, separated by "|" */
+	char copied[1 << 20]; /* COPY data of the last stage */
+	size_t copied_len;
+} FakePq;
+
+extern FakePq fake_pq;
+extern void fake_pq_script(const FakeStep *steps, int count);
+
+#endif

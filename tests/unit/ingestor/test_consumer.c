@@ -1,0 +1,290 @@
+/*
+ * The consumer against librdkafka's mock cluster: the group, fetching from explicit offsets, no
+ * stale message after a seek, ends of partitions, leaving.
+ */
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/eventloop.h"
+#include "common/log.h"
+#include "ingestor/consumer.h"
+#include "ingestor/pipeline.h"
+
+#define TOPIC      "t"
+#define PARTITIONS 2
+#define MESSAGES   500
+
+static struct event_base *base;
+static rd_kafka_t *producer;
+static rd_kafka_mock_cluster_t *cluster;
+static char brokers[256];
+static char topic[] = TOPIC;
+static char group[] = "g";
+static MrSettings settings;
+
+static MrPipeline pl;
+static MrPartition parts[PARTITIONS];
+static MrPartition *part_list[PARTITIONS] = {&parts[0], &parts[1]};
+static int granted, revoked, unfetchable;
+static bool may_take = true;
+static int64_t first[PARTITIONS], last[PARTITIONS], ends[PARTITIONS];
+static int taken, out_of_order;
+
+MrPartition *
+mr_pipeline_partition(const MrPipeline *pl_, int32_t number)
+{
+	(void) pl_;
+	return number >= 0 && number < PARTITIONS ? &parts[number] : NULL;
+}
+
+void
+mr_pipeline_granted(MrPipeline *pl_, int32_t number)
+{
+	(void) pl_;
+	(void) number;
+	granted++;
+}
+
+void
+mr_pipeline_revoked(MrPipeline *pl_, int32_t number)
+{
+	(void) pl_;
+	(void) number;
+	revoked++;
+}
+
+void
+mr_pipeline_message(MrPipeline *pl_, rd_kafka_message_t *message)
+{
+	int p = message->partition;
+
+	(void) pl_;
+	if (!parts[p].fetching || parts[p].replan)
+		return;
+	if (first[p] < 0)
+		first[p] = message->offset;
+	else if (message->offset != last[p] + 1)
+		out_of_order++;
+	last[p] = message->offset;
+	taken++;
+}
+
+void
+mr_pipeline_kafka_error(MrPipeline *pl_, const rd_kafka_message_t *message)
+{
+	(void) pl_;
+	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+		ends[message->partition] = message->offset;
+}
+
+bool
+mr_pipeline_may_take(const MrPipeline *pl_)
+{
+	(void) pl_;
+	return may_take;
+}
+
+void
+mr_pipeline_taken(MrPipeline *pl_, bool more)
+{
+	(void) pl_;
+	(void) more;
+}
+
+void
+mr_pipeline_unfetchable(MrPipeline *pl_, int32_t number)
+{
+	(void) pl_;
+	(void) number;
+	unfetchable++;
+}
+
+static void
+forget(void)
+{
+	for (int i = 0; i < PARTITIONS; i++)
+		first[i] = last[i] = ends[i] = -1;
+	taken = out_of_order = 0;
+}
+
+#define TURN_UNTIL(condition_)                                                                     \
+	do                                                                                             \
+	{                                                                                              \
+		int64_t give_up = mr_now_ms() + 15000;                                                     \
+		while (!(condition_) && mr_now_ms() < give_up)                                             \
+		{                                                                                          \
+			event_base_loop(base, EVLOOP_NONBLOCK);                                                \
+			usleep(1000);                                                                          \
+		}                                                                                          \
+		assert_true(condition_);                                                                   \
+	} while (0)
+
+static void
+produce(void)
+{
+	for (int i = 0; i < MESSAGES * PARTITIONS; i++)
+		assert_int_equal(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(TOPIC),
+										   RD_KAFKA_V_PARTITION(i % PARTITIONS),
+										   RD_KAFKA_V_VALUE("x", 1), RD_KAFKA_V_END),
+						 0);
+	assert_int_equal(rd_kafka_flush(producer, 10000), 0);
+}
+
+static int
+setup(void **state)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char error[512];
+
+	(void) state;
+	mr_log_setup("test", MR_LOG_ERROR, MR_LOG_LOGFMT);
+	base = event_base_new();
+	rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", error, sizeof(error));
+	producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
+	assert_non_null(producer);
+	cluster = rd_kafka_handle_mock_cluster(producer);
+	rd_kafka_mock_topic_create(cluster, TOPIC, PARTITIONS, 1);
+	snprintf(brokers, sizeof(brokers), "%s", rd_kafka_mock_cluster_bootstraps(cluster));
+	produce();
+	settings.brokers = brokers;
+	pl = (MrPipeline){.name = topic,
+					  .topic = topic,
+					  .group_id = group,
+					  .partitions = part_list,
+					  .partition_cap = PARTITIONS};
+	for (int i = 0; i < PARTITIONS; i++)
+		parts[i] = (MrPartition){.number = i};
+	pl.consumer = mr_consumer_new(&pl, base, &settings, 8 << 20, error, sizeof(error));
+	forget();
+	return pl.consumer == NULL;
+}
+
+static int
+teardown(void **state)
+{
+	(void) state;
+	mr_consumer_free(pl.consumer);
+	rd_kafka_destroy(producer);
+	event_base_free(base);
+	return 0;
+}
+
+/* In order: each goes on where the one before it ended. */
+static void
+joins_and_fetches_nothing_by_itself(void **state)
+{
+	int64_t until;
+
+	(void) state;
+	TURN_UNTIL(granted == PARTITIONS);
+	assert_true(mr_consumer_has_joined(pl.consumer));
+	for (until = mr_now_ms() + 300; mr_now_ms() < until; usleep(1000))
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(taken, 0);
+}
+
+static void
+fetches_from_the_offset_it_is_told(void **state)
+{
+	(void) state;
+	mr_consumer_fetch(pl.consumer, &parts[0], true, 100);
+	TURN_UNTIL(ends[0] == MESSAGES);
+	assert_int_equal(first[0], 100);
+	assert_int_equal(last[0], MESSAGES - 1);
+	assert_int_equal(taken, MESSAGES - 100);
+	assert_int_equal(out_of_order, 0);
+}
+
+/* Messages fetched before a seek are in the queue: none of them may come out after it. */
+static void
+a_seek_shows_no_stale_message(void **state)
+{
+	(void) state;
+	mr_consumer_fetch(pl.consumer, &parts[1], true, 0);
+	for (int i = 0; i < 20; i++)
+	{
+		int64_t from = i * 17 % 400;
+
+		forget();
+		may_take = false;
+		mr_consumer_fetch(pl.consumer, &parts[0], true, from);
+		mr_consumer_wake(pl.consumer);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		usleep(20000); /* let something be fetched that is then void */
+		may_take = true;
+		mr_consumer_fetch(pl.consumer, &parts[0], true, from + 7);
+		TURN_UNTIL(ends[0] == MESSAGES);
+		assert_int_equal(first[0], from + 7);
+		assert_int_equal(last[0], MESSAGES - 1);
+		assert_int_equal(out_of_order, 0);
+	}
+}
+
+static void
+a_stopped_partition_stays_silent(void **state)
+{
+	int64_t until;
+
+	(void) state;
+	mr_consumer_fetch(pl.consumer, &parts[0], false, 0);
+	forget();
+	produce();
+	TURN_UNTIL(ends[1] == 2 * MESSAGES);
+	for (until = mr_now_ms() + 300; mr_now_ms() < until; usleep(1000))
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(first[0], -1);
+	assert_int_equal(unfetchable, 0);
+}
+
+static void
+leaves_the_group(void **state)
+{
+	int64_t begin = mr_now_ms();
+
+	(void) state;
+	mr_consumer_close(pl.consumer);
+	TURN_UNTIL(mr_consumer_is_closed(pl.consumer));
+	assert_int_equal(revoked, PARTITIONS);
+	assert_true(mr_now_ms() - begin < 1500);
+}
+
+static void
+wrong_properties_are_told(void **state)
+{
+	char *wrong[] = {(char[]){"no.such=1"}, (char[]){"enable.auto.commit=true"}};
+	char error[512];
+
+	(void) state;
+	for (int i = 0; i < 2; i++)
+	{
+		settings.properties = (MrStrings){&wrong[i], 1};
+		assert_false(mr_consumer_check_settings(&settings, error, sizeof(error)));
+		assert_non_null(strstr(error, i ? "enable.auto.commit" : "no.such"));
+	}
+	settings.properties = (MrStrings){0};
+	assert_true(mr_consumer_check_settings(&settings, error, sizeof(error)));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(joins_and_fetches_nothing_by_itself),
+		cmocka_unit_test(fetches_from_the_offset_it_is_told),
+		cmocka_unit_test(a_seek_shows_no_stale_message),
+		cmocka_unit_test(a_stopped_partition_stays_silent),
+		cmocka_unit_test(leaves_the_group),
+		cmocka_unit_test(wrong_properties_are_told),
+	};
+
+	return cmocka_run_group_tests_name("ingestor/consumer", tests, setup, teardown);
+}
