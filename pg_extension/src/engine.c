@@ -67,8 +67,8 @@ use_search_path(const MrDefinition *definition)
 }
 
 /* Makes the program of the pipeline's present version unless it is at hand and still stands. */
-static void
-refresh_program(MrEngine *engine, int32 version)
+void
+mr_engine_prepare(MrEngine *engine, int32 version)
 {
 	MemoryContext old;
 	MrDefinition *definition;
@@ -185,8 +185,8 @@ check_failure_share(MrEngine *engine)
 }
 
 /* Decode, transform, write, and what is to become of those that failed. */
-static void
-process_batch(MrEngine *engine)
+void
+mr_engine_process(MrEngine *engine)
 {
 	PushActiveSnapshot(GetTransactionSnapshot());
 	decode_events(engine);
@@ -203,7 +203,7 @@ settle_batch(MrEngine *engine)
 
 	mr_batch_admit(batch, engine->pipeline_id, engine->event_limit);
 	if (batch->nevents > 0)
-		process_batch(engine);
+		mr_engine_process(engine);
 	mr_settle(engine->program->definition, batch);
 }
 
@@ -256,7 +256,7 @@ begin_step(MrEngine *engine, const char *activity, int *nest)
 		return step;
 	}
 	*nest = NewGUCNestLevel();
-	refresh_program(engine, pipeline.version);
+	mr_engine_prepare(engine, pipeline.version);
 	return step;
 }
 
@@ -305,7 +305,7 @@ mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 	if (batch->nevents > 0)
 	{
 		mr_batch_lock_partitions(batch, engine->pipeline_id);
-		process_batch(engine);
+		mr_engine_process(engine);
 		mr_settle(engine->program->definition, batch);
 		CommandCounterIncrement();
 	}

@@ -40,6 +40,12 @@ extern MrEngine *mr_engine_create(int32 pipeline_id);
  */
 extern MrStep mr_engine_step(MrEngine *engine, MrLane *lane);
 
+/* Makes the program of that version ready and sets its search_path for this GUC nest level. */
+extern void mr_engine_prepare(MrEngine *engine, int32 version);
+
+/* Decodes, transforms and writes the events of engine->batch; every event has its outcome then. */
+extern void mr_engine_process(MrEngine *engine);
+
 /*
  * Tries events of millrace.retry again that are due, up to a batch, and settles them: the result and the
  * leaving of the retry table are one commit. Tells when the next is due.
