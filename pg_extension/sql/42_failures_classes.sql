@@ -20,8 +20,9 @@ COMMENT ON FUNCTION millrace._error_class_pipeline(regrole, text) IS 'Internal: 
 CREATE FUNCTION millrace._set_error_class(caller regrole, sqlstate text, action text, pipeline text, constraint_name text)
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
 DECLARE
-  id integer := millrace._error_class_pipeline(caller, pipeline);
+  of_pipeline integer := millrace._error_class_pipeline(caller, pipeline);
 BEGIN
   PERFORM millrace._check_given(ARRAY['sqlstate', 'action'], ARRAY[sqlstate IS NULL, action IS NULL]);
   PERFORM millrace._check_choice('action', action, ARRAY['retry', 'dead_letter', 'break']);
@@ -31,8 +32,8 @@ BEGIN
             HINT = 'Pass sqlstate => ''23503'' for foreign_key_violation, ''23'' for all integrity constraints.';
   END IF;
   INSERT INTO millrace.error_class AS e (pipeline_id, sqlstate, constraint_name, action)
-  VALUES (id, sqlstate, nullif(constraint_name, ''), action)
-  ON CONFLICT (coalesce(e.pipeline_id, 0), e.sqlstate, coalesce(e.constraint_name, ''), e.builtin)
+  VALUES (of_pipeline, sqlstate, nullif(constraint_name, ''), action)
+  ON CONFLICT (coalesce(pipeline_id, 0), sqlstate, coalesce(constraint_name, ''), builtin)
   DO UPDATE SET action = excluded.action;
 END $$;
 REVOKE ALL ON FUNCTION millrace._set_error_class(regrole, text, text, text, text) FROM PUBLIC;
@@ -54,15 +55,15 @@ Errors: invalid_parameter_value for a wrong sqlstate or action; undefined_object
 CREATE FUNCTION millrace._drop_error_class(caller regrole, sqlstate text, pipeline text, constraint_name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  id integer := millrace._error_class_pipeline(caller, pipeline);
+  of_pipeline integer := millrace._error_class_pipeline(caller, pipeline);
 BEGIN
   PERFORM millrace._check_given(ARRAY['sqlstate'], ARRAY[sqlstate IS NULL]);
   DELETE FROM millrace.error_class AS e
-  WHERE e.pipeline_id IS NOT DISTINCT FROM id AND e.sqlstate = _drop_error_class.sqlstate
+  WHERE e.pipeline_id IS NOT DISTINCT FROM of_pipeline AND e.sqlstate = _drop_error_class.sqlstate
         AND e.constraint_name IS NOT DISTINCT FROM nullif(_drop_error_class.constraint_name, '') AND NOT e.builtin;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'no error class for SQLSTATE "%" was set %', left(sqlstate, 100),
-                    coalesce(format('for pipeline "%s"', pipeline), 'for every pipeline')
+                    CASE WHEN pipeline IS NULL THEN 'for every pipeline' ELSE format('for pipeline "%s"', pipeline) END
       USING ERRCODE = 'undefined_object',
             DETAIL = 'Those that are built in stay, and count where none is set.',
             HINT = format('millrace.error_classes lists them; to go against one: SELECT millrace.set_error_class(%L, …);', left(sqlstate, 100));

@@ -14,8 +14,8 @@ BEGIN
   END IF;
   -- a cursor takes one query; the line break ends a comment in the condition
   OPEN query FOR EXECUTE format(
-    'SELECT array_agg(d.id ORDER BY d.id) FROM (SELECT * FROM millrace.dead_letters AS v '
-    'WHERE v.pipeline = $1 AND v.state = ''open'' AND ($2 IS NULL OR v.id = ANY ($2))) AS d WHERE (%s' E'\n)',
+    E'SELECT array_agg(d.id ORDER BY d.id) FROM (SELECT * FROM millrace.dead_letters AS v '
+    'WHERE v.pipeline = $1 AND v.state = ''open'' AND ($2 IS NULL OR v.id = ANY ($2))) AS d WHERE (%s\n)',
     coalesce("where", 'true')) USING pipeline, ids;
   FETCH query INTO found;
   CLOSE query;

@@ -5,7 +5,7 @@
 CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  source text := 'XMLTABLE(''/x'' PASSING NULL::xml COLUMNS ' || fields || E'\n)';
+  source text := 'XMLTABLE(''/x'' PASSING (NULL::xml) COLUMNS ' || fields || E'\n)';
   empty  record;
   list   text;
 BEGIN
@@ -55,12 +55,12 @@ BEGIN
   END IF;
   columns := millrace.field_columns(d.fields);
   query := format(
-    'WITH event AS MATERIALIZED (SELECT %s payload.*, s.raw, %L::pg_catalog.text AS topic, 0 AS partition, g.i::pg_catalog.int8 AS "offset",'
+    E'WITH event AS MATERIALIZED (SELECT %s payload.*, s.raw, %L::pg_catalog.text AS topic, 0 AS partition, g.i::pg_catalog.int8 AS "offset",'
     ' NULL::pg_catalog.bytea AS key, ''{}''::pg_catalog.jsonb AS headers, pg_catalog.now() AS kafka_ts'
     ' FROM pg_catalog.generate_series(0, %s) AS g (i)'
     ' CROSS JOIN LATERAL (SELECT (%L::pg_catalog.bytea[])[g.i OPERATOR(pg_catalog.%%) %s OPERATOR(pg_catalog.+) 1]) AS s (raw)'
     ' CROSS JOIN LATERAL (SELECT pg_catalog.convert_from(s.raw, ''UTF8'')::pg_catalog.jsonb) AS payload (payload) %s)'
-    ' SELECT * FROM (%s' E'\n) AS transform',
+    ' SELECT * FROM (%s\n) AS transform',
     CASE WHEN columns IS NOT NULL THEN 'fields.*,' END, d.topic, d.batch_rows - 1, payloads, greatest(cardinality(payloads), 1),
     CASE WHEN columns IS NOT NULL THEN
       format('CROSS JOIN LATERAL pg_catalog.jsonb_to_record(millrace.decode(%L, s.raw)) AS fields (%s)', d.fields, columns) END,
