@@ -19,13 +19,13 @@ deps: ## install the Debian packages that are missing (sudo when not root)
 	@.ci/deps build demo check
 
 pg_extension: ## build the PostgreSQL extension
-	@$(MAKE) -C pg_extension -j$(JOBS)
+	@$(MAKE) -s -C pg_extension -j$(JOBS)
 
 ingestor: ## build build/bin/millrace-ingestor
 	@$(MAKE) -C ingestor -j$(JOBS)
 
 loadtest: ## build the event generator, the weather producer, the development broker
-	@$(MAKE) -C loadtest -j$(JOBS)
+	@$(MAKE) -s -C loadtest -j$(JOBS)
 
 demo: ## one year of New York's weather through the whole pipeline, on this machine
 	@.ci/deps build demo

@@ -65,7 +65,7 @@ mr_admin_http_new(struct event_base *base, const char *listen, const MrAdminCall
 int
 mr_admin_http_port(const MrAdminHttp *admin)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {0};
 	socklen_t len = sizeof(address);
 
 	if (getsockname(evhttp_bound_socket_get_fd(admin->socket), (struct sockaddr *) &address, &len))

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/eventloop.h"
 #include "common/kafka_conf.h"
 #include "common/log.h"
 #include "ingestor/pipeline.h"
@@ -42,6 +43,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 						 rd_kafka_topic_partition_list_t *list, void *opaque);
 static void give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque);
+static void doubt_all(MrConsumer *consumer);
 static void log_error(MrConsumer *consumer, const char *what, rd_kafka_error_t *error);
 
 MrConsumer *
@@ -56,7 +58,7 @@ mr_consumer_new(struct MrPipeline *pl, struct event_base *base, const MrSettings
 	consumer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	consumer->readable =
 		event_new(base, consumer->wake_fd, EV_READ | EV_PERSIST, on_readable, consumer);
-	consumer->again = event_new(base, -1, 0, on_again, consumer);
+	consumer->again = evtimer_new(base, on_again, consumer);
 	event_add(consumer->readable, NULL);
 	conf = make_conf(pl->group_id, settings, buffer_bytes, error, error_size);
 	if (conf != NULL)
@@ -108,7 +110,8 @@ mr_consumer_fetch(MrConsumer *consumer, MrPartition *part, bool fetch, int64_t f
 void
 mr_consumer_wake(MrConsumer *consumer)
 {
-	event_active(consumer->again, EV_TIMEOUT, 1);
+	/* As a timer, not as an active event: libevent runs those before it looks at its sockets. */
+	mr_timer_set(consumer->again, 0);
 }
 
 void
@@ -435,6 +438,19 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	}
 	mr_log(MR_LOG_WARN, "kafka error", MR_STR("pipeline", consumer->pl->name),
 		   MR_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t) err)), MR_STR("error", reason));
+	/* Told here, not with a message; librdkafka goes on by itself when there is such a topic again. */
+	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		doubt_all(consumer);
+}
+
+/* The topic is gone: when it is back, is it the same? */
+static void
+doubt_all(MrConsumer *consumer)
+{
+	for (int i = 0; i < consumer->pl->partition_cap; i++)
+		if (consumer->pl->partitions[i] != NULL)
+			mr_pipeline_unfetchable(consumer->pl, i);
 }
 
 static void

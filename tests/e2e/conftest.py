@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from lib import paths  # noqa: E402
 from lib.broker import Broker  # noqa: E402
 from lib.cluster import Cluster  # noqa: E402
 from lib.world import World, ensure_roles  # noqa: E402
@@ -43,3 +44,25 @@ def pytest_runtest_makereport(item, call):
             report.sections.append(("logs", item.world.report()))
         except Exception as e:
             report.sections.append(("logs", str(e)))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Nothing may outlive the run, whether a test failed or not."""
+    left = survivors(paths.run_dir())
+    if left:
+        print("\nstill running after the tests: " + "; ".join(left))
+        session.exitstatus = 1
+
+
+def survivors(directory):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                command = f.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if directory in command:
+            found.append(f"{pid} {command[:100]}")
+    return found

@@ -1,8 +1,8 @@
 """Throughput does not decay while another session holds an old snapshot."""
-import statistics
 import time
 
 from lib.lane import Lane
+from lib.process import cpu_seconds
 from lib.wait import wait_for
 
 ROUND = 4000
@@ -12,13 +12,19 @@ def commits(world):
     return world.db.value("SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
 
 
-def one_round(world, lane):
-    """Batches of one event, as fast as they go, until all are settled: batches/s."""
-    begin = time.monotonic()
+def one_round(world, lane, pids):
+    """Batches of one event, as fast as they go, until all are settled: batches/s, and batches per second of CPU."""
+    begin, cpu = time.monotonic(), sum(cpu_seconds(pid) for pid in pids)
     for i in range(ROUND):
         lane.send(i % 2, [b'{"n":%d}' % i])
     wait_for(lambda: world.positions() == lane.positions, "settled", 30, every=0.005)
-    return ROUND / (time.monotonic() - begin)
+    return ROUND / (time.monotonic() - begin), ROUND / (sum(cpu_seconds(pid) for pid in pids) - cpu)
+
+
+def kept(rates):
+    """The last third against the first, by the best of each: whatever else the machine does only makes it slower."""
+    third = len(rates) // 3
+    return max(rates[-third:]) / max(rates[:third])
 
 
 def test_old_snapshot_does_not_slow_it(world):
@@ -28,7 +34,9 @@ def test_old_snapshot_does_not_slow_it(world):
     world.create_pipeline(fields="n int NOT NULL", target="number", transform="SELECT event.n FROM event")
     world.db.run("SELECT millrace.add_partitions(%s, 0, '{0,0}')", (world.pipeline_name,))
     lane = Lane(world.db, world.pipeline_name).assign([0, 1])
-    one_round(world, lane)
+    pids = [lane.session.pid, *(r[0] for r in world.db.run(
+        "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'millrace worker%' AND datname = current_database()"))]
+    one_round(world, lane, pids)
     old = world.db.session(autocommit=False)
     old.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     old.run(f"SELECT count(*) FROM {lane.segment}")
@@ -36,11 +44,12 @@ def test_old_snapshot_does_not_slow_it(world):
     start = commits(world)
     rates = []
     while commits(world) - start < 100000 or len(rates) < 20:
-        rates.append(one_round(world, lane))
+        rates.append(one_round(world, lane, pids))
         assert len(rates) < 200
     assert old.value("SELECT count(*) FROM number") == seen  # it is really held
     old.close()
-    first, last = statistics.median(rates[:7]), statistics.median(rates[-7:])
-    assert last >= 0.9 * first, f"slower and slower: {[round(r) for r in rates]}"
+    # on a machine that is busy with other things the clock says little, but CPU time does
+    by_clock, by_cpu = kept([r[0] for r in rates]), kept([r[1] for r in rates])
+    assert max(by_clock, by_cpu) >= 0.9, f"{by_clock:.2f} by the clock, {by_cpu:.2f} by CPU: {rates}"
     assert world.db.value("SELECT count(*) FROM number") == ROUND * (len(rates) + 1)
     lane.close()

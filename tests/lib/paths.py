@@ -6,7 +6,6 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import zlib
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build")
@@ -62,7 +61,7 @@ def staged_postgres():
     if _reachable_for_server(BUILD):
         dest = os.path.join(BUILD, "stage")
     else:
-        dest = f"/var/tmp/millrace-stage-{zlib.crc32(ROOT.encode()):08x}"
+        dest = os.path.join(run_dir(), "stage")
     script = os.path.join(ROOT, "tests/lib/stage-postgres.sh")
     return subprocess.run([script, dest], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
