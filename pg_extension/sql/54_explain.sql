@@ -49,7 +49,7 @@ BEGIN
                       WHERE l.pipeline = explain.pipeline AND l.stage <> 'decode' AND l.raw IS NOT NULL LIMIT 100);
     IF cardinality(payloads) = 0 THEN
       RAISE EXCEPTION 'there are no events to run pipeline "%" on', pipeline
-        USING ERRCODE = 'no_data',
+        USING ERRCODE = 'invalid_parameter_value',
               HINT = format('Pass some payloads: SELECT * FROM millrace.explain(%L, true, ARRAY[''{…}'']);', pipeline);
     END IF;
   END IF;
@@ -82,4 +82,4 @@ COMMENT ON FUNCTION millrace.explain(text, boolean, text[]) IS
 'The plan of a pipeline''s transform for a whole batch (batch_rows events); "CTE event" stands for the batch.
 In: pipeline; analyze: true to run it, in a subtransaction that is rolled back; samples: JSON payloads to run it on, repeated to make up a batch, by default of dead letters that could be decoded.
 Out: lines of EXPLAIN.
-Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the current role is its owner; no_data when there is nothing to run it on; those of the transform.';
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the current role is its owner; invalid_parameter_value when there is nothing to run it on; those of the transform.';
