@@ -47,6 +47,14 @@ CREATE TABLE millrace.pipeline_version (
   rows_per_event    integer     NOT NULL,
   statement_timeout integer     NOT NULL,  -- ms, 0 = none
   search_path       text        NOT NULL,
+  max_retries       integer     NOT NULL DEFAULT 3,
+  retry_delay       integer     NOT NULL DEFAULT 1000,      -- ms before the first retry
+  retry_factor      float8      NOT NULL DEFAULT 2,         -- each delay is so many times the one before
+  retry_max_delay   integer     NOT NULL DEFAULT 60000,     -- ms
+  retry_jitter      float8      NOT NULL DEFAULT 0.2,       -- share of the delay, added or taken at random
+  retry_age         integer     NOT NULL DEFAULT 86400000,  -- ms since the first failure, 0 = any
+  failure_share     float8,                                 -- the breaker opens above it
+  failure_window    integer     NOT NULL DEFAULT 1000,      -- of so many events
   created_at        timestamptz NOT NULL DEFAULT pg_catalog.now(),
   created_by        regrole     NOT NULL,
   CONSTRAINT pipeline_version_pkey PRIMARY KEY (pipeline_id, version)
@@ -76,7 +84,7 @@ CREATE TABLE millrace.progress (
   last_offset bigint,                -- identity of the last message settled
   last_ts     bigint,                -- its Kafka timestamp, ms since 1970
   last_crc    bigint,                -- CRC-32 of its key and payload
-  events      bigint      NOT NULL,  -- = written + filtered + superseded + skipped + dead
+  events      bigint      NOT NULL,  -- = written + filtered + superseded + skipped + dead + retrying
   written     bigint      NOT NULL,  -- events that gave at least one row
   filtered    bigint      NOT NULL,
   superseded  bigint      NOT NULL,
@@ -85,6 +93,7 @@ CREATE TABLE millrace.progress (
   rows        bigint      NOT NULL,  -- rows written
   bytes       bigint      NOT NULL,  -- payload bytes
   settled_at  timestamptz NOT NULL,
+  retrying    bigint      NOT NULL DEFAULT 0,  -- waiting in millrace.retry just now
   CONSTRAINT progress_pkey PRIMARY KEY (pipeline_id, partition, seq)
 ) WITH (fillfactor = 50);
 
@@ -119,11 +128,90 @@ CREATE TABLE millrace.dead_letter (
   hint        text,
   constraint_name text,
   column_name text,
-  failed_at   timestamptz NOT NULL,
+  failed_at   timestamptz NOT NULL,  -- of the last failure
+  ended       text        NOT NULL DEFAULT 'permanent' CHECK (ended IN ('permanent', 'exhausted', 'too_old', 'crashed')),
+  attempts    integer     NOT NULL DEFAULT 1,
+  history     jsonb       NOT NULL DEFAULT '[]',  -- of {at, stage, sqlstate, message}, the last is above
+  first_failed_at timestamptz,
+  state       text        NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replaying', 'replayed', 'discarded')),
+  replay_count integer    NOT NULL DEFAULT 0,
+  edited_payload bytea,              -- what was replayed in the place of payload
+  published_at timestamptz,          -- when the relay saw it in the DLQ topic, and where
+  dlq_partition integer,
+  dlq_offset  bigint,
   CONSTRAINT dead_letter_pkey PRIMARY KEY (id)
 );
 ALTER SEQUENCE millrace.dead_letter_id_seq OWNED BY millrace.dead_letter.id;
 CREATE INDEX dead_letter_coordinate_idx ON millrace.dead_letter (pipeline_id, partition, "offset");
+
+-- What becomes of a failure. The most specific row wins: of the pipeline, with the constraint, five characters.
+CREATE SEQUENCE millrace.error_class_id_seq AS integer;
+CREATE TABLE millrace.error_class (
+  id              integer NOT NULL DEFAULT pg_catalog.nextval('millrace.error_class_id_seq'),
+  pipeline_id     integer,            -- NULL: every pipeline
+  sqlstate        text    NOT NULL CHECK (sqlstate ~ '^[0-9A-Z]{2}([0-9A-Z]{3})?$'),  -- a class or a state
+  constraint_name text,
+  action          text    NOT NULL CHECK (action IN ('retry', 'dead_letter', 'break')),
+  builtin         boolean NOT NULL DEFAULT false,
+  CONSTRAINT error_class_pkey PRIMARY KEY (id)
+);
+ALTER SEQUENCE millrace.error_class_id_seq OWNED BY millrace.error_class.id;
+CREATE UNIQUE INDEX error_class_key ON millrace.error_class
+  (coalesce(pipeline_id, 0), sqlstate, coalesce(constraint_name, ''), builtin);
+INSERT INTO millrace.error_class (sqlstate, action, builtin) VALUES
+  ('22', 'dead_letter', true), ('23', 'dead_letter', true), ('P0', 'dead_letter', true),
+  ('23503', 'retry', true),  -- the row it refers to may be on its way
+  ('40', 'retry', true), ('55P03', 'retry', true), ('57014', 'retry', true),
+  ('08', 'break', true), ('53', 'break', true), ('57', 'break', true), ('58', 'break', true),
+  ('42P01', 'break', true), ('42501', 'break', true), ('42703', 'break', true), ('3F000', 'break', true);
+
+-- Events that failed and are tried again; empty when all is well.
+CREATE SEQUENCE millrace.retry_id_seq;
+CREATE TABLE millrace.retry (
+  id              bigint      NOT NULL DEFAULT pg_catalog.nextval('millrace.retry_id_seq'),
+  pipeline_id     integer     NOT NULL,
+  version         integer     NOT NULL,
+  topic           text        NOT NULL,
+  partition       integer     NOT NULL,
+  "offset"        bigint      NOT NULL,
+  kafka_ts        bigint      NOT NULL,  -- ms since 1970, -1 none
+  kind            smallint    NOT NULL,
+  attempts        integer     NOT NULL,  -- tries that failed
+  next_at         timestamptz NOT NULL,
+  first_failed_at timestamptz NOT NULL,
+  replay_of       bigint,                -- the dead letter this is a replay of
+  key             bytea,
+  headers         bytea,
+  payload         bytea,
+  history         jsonb       NOT NULL DEFAULT '[]',
+  CONSTRAINT retry_pkey PRIMARY KEY (id)
+);
+ALTER SEQUENCE millrace.retry_id_seq OWNED BY millrace.retry.id;
+CREATE INDEX retry_due_idx ON millrace.retry (pipeline_id, next_at);
+CREATE INDEX retry_coordinate_idx ON millrace.retry (pipeline_id, partition, "offset");
+
+-- The circuit breaker of each pipeline that ever opened one.
+CREATE TABLE millrace.breaker (
+  pipeline_id   integer     NOT NULL,
+  state         text        NOT NULL CHECK (state IN ('closed', 'open', 'half_open')),
+  since         timestamptz NOT NULL,
+  reason        text,
+  sqlstate      text,
+  next_probe_at timestamptz,
+  opened        bigint      NOT NULL DEFAULT 0,  -- how often
+  CONSTRAINT breaker_pkey PRIMARY KEY (pipeline_id)
+);
+
+-- Who replayed or discarded what.
+CREATE TABLE millrace.dead_letter_action (
+  at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  pipeline_id integer     NOT NULL,
+  verb        text        NOT NULL CHECK (verb IN ('replay', 'discard')),
+  by          text        NOT NULL,
+  count       bigint      NOT NULL,
+  condition   text,
+  reason      text
+);
 
 -- Staging lanes are made at run time and belong to this server alone: not dumped.
 CREATE SEQUENCE millrace.lane_id_seq AS integer;
@@ -150,3 +238,9 @@ SELECT pg_catalog.pg_extension_config_dump('millrace.progress', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.position_change', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('millrace.error_class', 'WHERE NOT builtin');
+SELECT pg_catalog.pg_extension_config_dump('millrace.error_class_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('millrace.retry', '');
+SELECT pg_catalog.pg_extension_config_dump('millrace.retry_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('millrace.breaker', '');
+SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter_action', '');

@@ -40,6 +40,18 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_range(text, bigint, bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_range(text, bigint, bigint, bigint) IS 'Internal: refuses a number outside its bounds.';
 
+CREATE FUNCTION millrace._check_number(argument text, given float8, low float8, high float8) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF given NOT BETWEEN low AND high THEN
+    RAISE EXCEPTION '% is %, expected % to %', argument, given, low, high
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('Pass %s => a number from %s to %s; fractions are fine.', argument, low, high);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_number(text, float8, float8, float8) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_number(text, float8, float8, float8) IS 'Internal: refuses a fraction outside its bounds.';
+
 CREATE FUNCTION millrace._check_choice(argument text, given text, choices text[]) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -105,6 +117,19 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._timeout_ms(interval) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._timeout_ms(interval) IS 'Internal: a statement timeout in milliseconds.';
+
+CREATE FUNCTION millrace._interval_ms(argument text, given interval, low interval, high interval) RETURNS integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF given NOT BETWEEN low AND high THEN
+    RAISE EXCEPTION '% is %, expected % to %', argument, given, low, high
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('Pass %s => ''%s'', for example.', argument, greatest(low, least(interval '1 min', high)));
+  END IF;
+  RETURN (extract(epoch FROM given) * 1000)::integer;
+END $$;
+REVOKE ALL ON FUNCTION millrace._interval_ms(text, interval, interval, interval) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._interval_ms(text, interval, interval, interval) IS 'Internal: an interval within its bounds, in milliseconds.';
 
 -- A worker is a session of the owner's: the owner must be able to have one.
 CREATE FUNCTION millrace._check_owner(owner regrole, allow_superuser boolean) RETURNS void
@@ -328,6 +353,20 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_settings(integer, text, text, integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_settings(integer, text, text, integer, integer) IS 'Internal: bounds and choices of a definition.';
 
+-- What becomes of failures; NULL is not given.
+CREATE FUNCTION millrace._check_failures(max_retries integer, retry_factor float8, retry_jitter float8,
+                                         failure_share float8, failure_window integer) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM millrace._check_range('max_retries', max_retries, 0, 1000);
+  PERFORM millrace._check_number('retry_factor', retry_factor, 1, 100);
+  PERFORM millrace._check_number('retry_jitter', retry_jitter, 0, 1);
+  PERFORM millrace._check_number('failure_share', failure_share, 0, 1);
+  PERFORM millrace._check_range('failure_window', failure_window, 10, 1000000);
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_failures(integer, float8, float8, float8, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_failures(integer, float8, float8, float8, integer) IS 'Internal: bounds of the settings for failures.';
+
 -- A whole definition, as `owner` would run it.
 CREATE FUNCTION millrace._check_version(owner regrole, d millrace.pipeline_version) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -347,22 +386,14 @@ $$;
 REVOKE ALL ON FUNCTION millrace._instance() FROM PUBLIC;
 COMMENT ON FUNCTION millrace._instance() IS 'Internal: who this installation is.';
 
--- The pipeline, locked against its workers and other verbs until the end of the transaction: whoever has this
--- row knows that no batch is in flight. `foreign_too` is for the verbs that work on a restored stranger.
-CREATE FUNCTION millrace._lock_owned(caller regrole, name text, foreign_too boolean DEFAULT false)
-RETURNS millrace.pipeline
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- `foreign_too` is for the verbs that work on a restored stranger.
+CREATE FUNCTION millrace._owned(caller regrole, name text, foreign_too boolean DEFAULT false) RETURNS millrace.pipeline
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   p millrace.pipeline;
 BEGIN
   PERFORM millrace._check_given(ARRAY['name'], ARRAY[name IS NULL]);
-  -- an older snapshot would show positions from before the lock
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE EXCEPTION 'pipelines cannot be changed in a % transaction', current_setting('transaction_isolation')
-      USING ERRCODE = 'active_sql_transaction',
-            HINT = 'Run: BEGIN ISOLATION LEVEL READ COMMITTED;';
-  END IF;
-  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.name = _lock_owned.name;
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.name = _owned.name;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'pipeline "%" does not exist', name
       USING ERRCODE = 'undefined_object', HINT = 'SELECT name FROM millrace.pipelines; lists the pipelines.';
@@ -379,6 +410,27 @@ BEGIN
             DETAIL = 'It came here in a dump or a copy of another database, where it may still be running.',
             HINT = format('To run it here, and no longer there: SELECT millrace.adopt(%L);', name);
   END IF;
+  RETURN p;
+END $$;
+REVOKE ALL ON FUNCTION millrace._owned(regrole, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._owned(regrole, text, boolean) IS 'Internal: finds a pipeline the caller may change.';
+
+-- The same, locked against its workers and other verbs until the end of the transaction: whoever has this row
+-- knows that no batch is in flight.
+CREATE FUNCTION millrace._lock_owned(caller regrole, name text, foreign_too boolean DEFAULT false)
+RETURNS millrace.pipeline
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['name'], ARRAY[name IS NULL]);
+  -- an older snapshot would show positions from before the lock
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'pipelines cannot be changed in a % transaction', current_setting('transaction_isolation')
+      USING ERRCODE = 'active_sql_transaction',
+            HINT = 'Run: BEGIN ISOLATION LEVEL READ COMMITTED;';
+  END IF;
+  p := millrace._owned(caller, name, foreign_too);
   PERFORM millrace._lock_pipeline(p.id);
   SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
   IF NOT FOUND THEN

@@ -5,7 +5,9 @@
 CREATE FUNCTION millrace._create_pipeline(
   caller regrole, name text, topic text, transform text, target regclass, fields text, start_at text,
   on_conflict text, conflict_key text[], newer_by text, tombstone text, workers integer, batch_rows integer,
-  rows_per_event integer, statement_timeout interval, paused boolean, allow_superuser boolean, search_path text)
+  rows_per_event integer, statement_timeout interval, paused boolean, allow_superuser boolean, search_path text,
+  max_retries integer, retry_delay interval, retry_factor float8, retry_max_delay interval, retry_jitter float8,
+  retry_age interval, failure_share float8, failure_window integer, dlq text, dlq_delivery text)
 RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -14,10 +16,13 @@ DECLARE
 BEGIN
   PERFORM millrace._check_given(
     ARRAY['name', 'topic', 'transform', 'target', 'start_at', 'on_conflict', 'workers', 'batch_rows',
-          'rows_per_event', 'statement_timeout', 'paused', 'allow_superuser', 'search_path'],
+          'rows_per_event', 'statement_timeout', 'paused', 'allow_superuser', 'search_path', 'max_retries', 'retry_delay',
+          'retry_factor', 'retry_max_delay', 'retry_jitter', 'retry_age', 'failure_window', 'dlq_delivery'],
     ARRAY[name IS NULL, topic IS NULL, transform IS NULL, target IS NULL, start_at IS NULL, on_conflict IS NULL,
           workers IS NULL, batch_rows IS NULL, rows_per_event IS NULL, statement_timeout IS NULL, paused IS NULL,
-          allow_superuser IS NULL, search_path IS NULL]);
+          allow_superuser IS NULL, search_path IS NULL, max_retries IS NULL, retry_delay IS NULL, retry_factor IS NULL,
+          retry_max_delay IS NULL, retry_jitter IS NULL, retry_age IS NULL, failure_window IS NULL,
+          dlq_delivery IS NULL]);
   IF getdatabaseencoding() <> 'UTF8' THEN
     RAISE EXCEPTION 'encoding of database "%" is %, expected UTF8', current_database(), getdatabaseencoding()
       USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -33,6 +38,7 @@ BEGIN
   PERFORM millrace._check_topic(topic);
   tombstone := coalesce(tombstone, CASE on_conflict WHEN 'update' THEN 'skip' ELSE 'dead_letter' END);
   PERFORM millrace._check_settings(workers, on_conflict, tombstone, batch_rows, rows_per_event);
+  PERFORM millrace._check_failures(max_retries, retry_factor, retry_jitter, failure_share, failure_window);
   PERFORM millrace._check_owner(caller, allow_superuser);
 
   INSERT INTO millrace.pipeline AS p (name, instance, owner, topic, start_at, workers, state, version)
@@ -41,12 +47,17 @@ BEGIN
   RETURNING p.id INTO id;
   INSERT INTO millrace.pipeline_version AS v
     (pipeline_id, version, fields, transform, target, on_conflict, conflict_key, newer_by, tombstone,
-     batch_rows, rows_per_event, statement_timeout, search_path, created_by)
+     batch_rows, rows_per_event, statement_timeout, search_path, max_retries, retry_delay, retry_factor,
+     retry_max_delay, retry_jitter, retry_age, failure_share, failure_window, created_by)
   VALUES
     (id, 1, nullif(btrim(fields), ''), transform, target, on_conflict, nullif(conflict_key, '{}'), nullif(newer_by, ''),
-     tombstone, batch_rows, rows_per_event, millrace._timeout_ms(statement_timeout), search_path, caller)
+     tombstone, batch_rows, rows_per_event, millrace._timeout_ms(statement_timeout), search_path, max_retries,
+     millrace._interval_ms('retry_delay', retry_delay, '0', '1 day'), retry_factor,
+     millrace._interval_ms('retry_max_delay', retry_max_delay, '0', '1 day'), retry_jitter,
+     millrace._interval_ms('retry_age', retry_age, '0', '24 days'), nullif(failure_share, 0), failure_window, caller)
   RETURNING v.* INTO d;
   PERFORM millrace._check_version(caller, d);
+  PERFORM millrace._set_dlq(id, coalesce(dlq, topic || '.dlq'), dlq_delivery);
 
   IF NOT millrace._preloaded() THEN
     RAISE WARNING 'pipeline "%" is created, but nothing runs it: millrace is not preloaded', name
@@ -56,9 +67,11 @@ BEGIN
   RETURN id;
 END $$;
 REVOKE ALL ON FUNCTION millrace._create_pipeline(regrole, text, text, text, regclass, text, text, text, text[], text,
-  text, integer, integer, integer, interval, boolean, boolean, text) FROM PUBLIC;
+  text, integer, integer, integer, interval, boolean, boolean, text, integer, interval, float8, interval, float8,
+  interval, float8, integer, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._create_pipeline(regrole, text, text, text, regclass, text, text, text, text[], text,
-  text, integer, integer, integer, interval, boolean, boolean, text) IS 'Internal: create_pipeline for a role.';
+  text, integer, integer, integer, interval, boolean, boolean, text, integer, interval, float8, interval, float8,
+  interval, float8, integer, text, text) IS 'Internal: create_pipeline for a role.';
 
 -- search_path: a default is computed in the caller's session, before this function pins its own.
 CREATE FUNCTION millrace.create_pipeline(
@@ -78,20 +91,33 @@ CREATE FUNCTION millrace.create_pipeline(
   statement_timeout interval DEFAULT '60 s',
   paused            boolean  DEFAULT false,
   allow_superuser   boolean  DEFAULT false,
-  search_path       text     DEFAULT pg_catalog.current_setting('search_path'))
+  search_path       text     DEFAULT pg_catalog.current_setting('search_path'),
+  max_retries       integer  DEFAULT 3,
+  retry_delay       interval DEFAULT '1 s',
+  retry_factor      float8   DEFAULT 2,
+  retry_max_delay   interval DEFAULT '1 min',
+  retry_jitter      float8   DEFAULT 0.2,
+  retry_age         interval DEFAULT '1 day',
+  failure_share     float8   DEFAULT NULL,
+  failure_window    integer  DEFAULT 1000,
+  dlq               text     DEFAULT NULL,
+  dlq_delivery      text     DEFAULT 'exactly_once')
 RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.create_pipeline(text, text, text, regclass, text, text, text, text[], text, text, integer,
-  integer, integer, interval, boolean, boolean, text) IS
+  integer, integer, interval, boolean, boolean, text, integer, interval, float8, interval, float8, interval, float8,
+  integer, text, text) IS
 'Creates a pipeline, owned by the caller, that writes what `transform` makes of the events of Kafka topic `topic` into `target`.
-In: name; topic; transform: one SELECT over the relation event, its output columns named as columns of the target; target: an ordinary or partitioned table; fields: columns to read from the JSON payload, e.g. ''id bigint NOT NULL, station text PATH ''''$.source'''' ''; start_at: earliest, latest or a time, for the first start; on_conflict: error, ignore or update, with conflict_key (the columns of a unique index) and newer_by (a row with a smaller value of this column does not replace one); tombstone (null payload): dead_letter or skip, by default skip for on_conflict update; workers: how many work in parallel; batch_rows: most events in one commit; rows_per_event: most rows one event may give; statement_timeout: for each statement over a batch, 0 for none; paused: true to resume() it later; allow_superuser: true to let a superuser own it; search_path: for the transform, by default the session''s.
+In: name; topic; transform: one SELECT over the relation event, its output columns named as columns of the target; target: an ordinary or partitioned table; fields: columns to read from the JSON payload, e.g. ''id bigint NOT NULL, station text PATH ''''$.source'''' ''; start_at: earliest, latest or a time, for the first start; on_conflict: error, ignore or update, with conflict_key (the columns of a unique index) and newer_by (a row with a smaller value of this column does not replace one); tombstone (null payload): dead_letter or skip, by default skip for on_conflict update; workers: how many work in parallel; batch_rows: most events in one commit; rows_per_event: most rows one event may give; statement_timeout: for each statement over a batch, 0 for none; paused: true to resume() it later; allow_superuser: true to let a superuser own it; search_path: for the transform, by default the session''s; max_retries, retry_delay, retry_factor, retry_max_delay, retry_jitter: how often a failing event is tried again, and after how long (each delay retry_factor times the one before, moved by up to the share retry_jitter); retry_age: since the first failure, 0 for any; failure_share: share of the last failure_window events above which the circuit breaker opens; dlq: Kafka topic that gets the dead letters, by default the topic''s name and .dlq, off for none; dlq_delivery: exactly_once, or at_least_once for brokers without transactions.
 Out: id of the pipeline.
 Errors: each wrong argument, with a hint; the position of a mistake in fields or transform; duplicate_object when the name is taken; insufficient_privilege when the caller cannot write the target, log in or connect.';
 
 CREATE FUNCTION millrace._alter_pipeline(
   caller regrole, name text, transform text, target regclass, fields text, on_conflict text, conflict_key text[],
   newer_by text, tombstone text, workers integer, batch_rows integer, rows_per_event integer,
-  statement_timeout interval, search_path text, owner regrole, allow_superuser boolean)
+  statement_timeout interval, search_path text, owner regrole, allow_superuser boolean, max_retries integer,
+  retry_delay interval, retry_factor float8, retry_max_delay interval, retry_jitter float8, retry_age interval,
+  failure_share float8, failure_window integer, dlq text, dlq_delivery text)
 RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -99,9 +125,10 @@ DECLARE
   old millrace.pipeline_version;
   d   millrace.pipeline_version;
   changed boolean := num_nonnulls(transform, target, fields, on_conflict, conflict_key, newer_by, tombstone, batch_rows,
-                                  rows_per_event, statement_timeout, search_path) > 0;
+                                  rows_per_event, statement_timeout, search_path, max_retries, retry_delay, retry_factor,
+                                  retry_max_delay, retry_jitter, retry_age, failure_share, failure_window) > 0;
 BEGIN
-  IF NOT changed AND owner IS NULL AND workers IS NULL THEN
+  IF NOT changed AND num_nonnulls(owner, workers, dlq, dlq_delivery) = 0 THEN
     RAISE EXCEPTION 'nothing to change in pipeline "%"', name
       USING ERRCODE = 'invalid_parameter_value',
             HINT = format('Name what to change: SELECT millrace.alter_pipeline(%L, batch_rows => 1000);', name);
@@ -117,12 +144,14 @@ BEGIN
   on_conflict := coalesce(on_conflict, old.on_conflict);
   PERFORM millrace._check_settings(workers, on_conflict, coalesce(tombstone, old.tombstone),
                                    coalesce(batch_rows, old.batch_rows), coalesce(rows_per_event, old.rows_per_event));
+  PERFORM millrace._check_failures(max_retries, retry_factor, retry_jitter, failure_share, failure_window);
   -- a superuser who owns it already was allowed when it was created
   PERFORM millrace._check_owner(owner, allow_superuser OR owner = p.owner);
   IF changed THEN
     INSERT INTO millrace.pipeline_version AS v
       (pipeline_id, version, fields, transform, target, on_conflict, conflict_key, newer_by, tombstone,
-       batch_rows, rows_per_event, statement_timeout, search_path, created_by)
+       batch_rows, rows_per_event, statement_timeout, search_path, max_retries, retry_delay, retry_factor,
+       retry_max_delay, retry_jitter, retry_age, failure_share, failure_window, created_by)
     VALUES
       (p.id, old.version + 1, nullif(btrim(coalesce(fields, old.fields)), ''), coalesce(transform, old.transform),
        coalesce(target, old.target), on_conflict,
@@ -132,21 +161,30 @@ BEGIN
        coalesce(tombstone, old.tombstone), coalesce(batch_rows, old.batch_rows),
        coalesce(rows_per_event, old.rows_per_event),
        coalesce(millrace._timeout_ms(statement_timeout), old.statement_timeout),
-       coalesce(search_path, old.search_path), caller)
+       coalesce(search_path, old.search_path), coalesce(max_retries, old.max_retries),
+       coalesce(millrace._interval_ms('retry_delay', retry_delay, '0', '1 day'), old.retry_delay),
+       coalesce(retry_factor, old.retry_factor),
+       coalesce(millrace._interval_ms('retry_max_delay', retry_max_delay, '0', '1 day'), old.retry_max_delay),
+       coalesce(retry_jitter, old.retry_jitter),
+       coalesce(millrace._interval_ms('retry_age', retry_age, '0', '24 days'), old.retry_age),
+       nullif(coalesce(failure_share, old.failure_share), 0), coalesce(failure_window, old.failure_window), caller)
     RETURNING v.* INTO d;
   ELSE
     d := old;
   END IF;
   PERFORM millrace._check_version(owner, d);
+  PERFORM millrace._set_dlq(p.id, dlq, dlq_delivery);
   UPDATE millrace.pipeline AS c SET owner = _alter_pipeline.owner, workers = _alter_pipeline.workers, version = d.version
   WHERE c.id = p.id;
   PERFORM millrace._wake();
   RETURN d.version;
 END $$;
 REVOKE ALL ON FUNCTION millrace._alter_pipeline(regrole, text, text, regclass, text, text, text[], text, text, integer,
-  integer, integer, interval, text, regrole, boolean) FROM PUBLIC;
+  integer, integer, interval, text, regrole, boolean, integer, interval, float8, interval, float8, interval, float8,
+  integer, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._alter_pipeline(regrole, text, text, regclass, text, text, text[], text, text, integer,
-  integer, integer, interval, text, regrole, boolean) IS 'Internal: alter_pipeline for a role.';
+  integer, integer, interval, text, regrole, boolean, integer, interval, float8, interval, float8, interval, float8,
+  integer, text, text) IS 'Internal: alter_pipeline for a role.';
 
 CREATE FUNCTION millrace.alter_pipeline(
   name              text,
@@ -163,14 +201,25 @@ CREATE FUNCTION millrace.alter_pipeline(
   statement_timeout interval DEFAULT NULL,
   search_path       text     DEFAULT NULL,
   owner             regrole  DEFAULT NULL,
-  allow_superuser   boolean  DEFAULT false)
+  allow_superuser   boolean  DEFAULT false,
+  max_retries       integer  DEFAULT NULL,
+  retry_delay       interval DEFAULT NULL,
+  retry_factor      float8   DEFAULT NULL,
+  retry_max_delay   interval DEFAULT NULL,
+  retry_jitter      float8   DEFAULT NULL,
+  retry_age         interval DEFAULT NULL,
+  failure_share     float8   DEFAULT NULL,
+  failure_window    integer  DEFAULT NULL,
+  dlq               text     DEFAULT NULL,
+  dlq_delivery      text     DEFAULT NULL)
 RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.alter_pipeline(text, text, regclass, text, text, text[], text, text, integer, integer,
-  integer, interval, text, regrole, boolean) IS
+  integer, interval, text, regrole, boolean, integer, interval, float8, interval, float8, interval, float8, integer,
+  text, text) IS
 'Changes a pipeline; returns when the batch in flight has ended, and the next batch takes the change up. Topic and start are fixed: drop and create for another topic.
-In: name, and what to change, as in create_pipeline; NULL leaves a thing as it is, '''' or ''{}'' takes fields, conflict_key or newer_by away; owner: the new owner, a role the caller is a member of.
-Out: the version now in force; a change of owner or workers alone makes no new one.
+In: name, and what to change, as in create_pipeline; NULL leaves a thing as it is, '''' or ''{}'' takes fields, conflict_key or newer_by away, 0 failure_share; owner: the new owner, a role the caller is a member of; dlq: another topic gets all dead letters that are not published yet.
+Out: the version now in force; a change of owner, workers, dlq or dlq_delivery alone makes no new one.
 Errors: as create_pipeline; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._drop_pipeline(caller regrole, name text, discard_dead_letters boolean) RETURNS void
@@ -179,15 +228,24 @@ DECLARE
   p millrace.pipeline := millrace._lock_owned(caller, name, foreign_too => true);
 BEGIN
   IF NOT coalesce(discard_dead_letters, false)
-     AND EXISTS (SELECT FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id)
+     AND (EXISTS (SELECT FROM millrace.dead_letter AS l
+                  WHERE l.pipeline_id = p.id AND l.state NOT IN ('replayed', 'discarded'))
+          OR EXISTS (SELECT FROM millrace.retry AS r WHERE r.pipeline_id = p.id))
   THEN
-    RAISE EXCEPTION 'pipeline "%" still has dead letters', name
+    RAISE EXCEPTION 'pipeline "%" still has dead letters or events to try again', name
       USING ERRCODE = 'dependent_objects_still_exist',
             DETAIL = 'They are the only copy of these events once Kafka''s retention has passed them.',
-            HINT = format('Look at millrace.dead_letters; then: SELECT millrace.drop_pipeline(%L, discard_dead_letters => true);', name);
+            HINT = format('Look at millrace.dead_letters and millrace.retries; then: SELECT millrace.drop_pipeline(%L, discard_dead_letters => true);', name);
   END IF;
   PERFORM millrace._drop_lanes(p.id);
+  DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id;
   DELETE FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id;
+  DELETE FROM millrace.dead_letter_action AS a WHERE a.pipeline_id = p.id;
+  DELETE FROM millrace.error_class AS e WHERE e.pipeline_id = p.id;
+  DELETE FROM millrace.breaker AS b WHERE b.pipeline_id = p.id;
+  DELETE FROM millrace.dlq_scan AS s WHERE s.pipeline_id = p.id;
+  DELETE FROM millrace.dlq AS q WHERE q.pipeline_id = p.id;
+  DELETE FROM millrace.ingestor_report AS i WHERE i.pipeline_id = p.id;
   DELETE FROM millrace.watermark AS w WHERE w.pipeline_id = p.id;
   DELETE FROM millrace.position_change AS c WHERE c.pipeline_id = p.id;
   DELETE FROM millrace.progress AS g WHERE g.pipeline_id = p.id;
@@ -203,9 +261,9 @@ CREATE FUNCTION millrace.drop_pipeline(name text, discard_dead_letters boolean D
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.drop_pipeline(text, boolean) IS
 'Drops a pipeline, its positions and its staged events; returns when the batch in flight has ended. The target stays.
-In: name; discard_dead_letters: true to drop its dead letters too.
+In: name; discard_dead_letters: true to drop its dead letters, and what waits to be tried again, too.
 Out: nothing.
-Errors: undefined_object for an unknown pipeline; dependent_objects_still_exist while it has dead letters; insufficient_privilege unless the caller is the owner or a member of it.';
+Errors: undefined_object for an unknown pipeline; dependent_objects_still_exist while it has dead letters that are neither replayed nor discarded, or events to try again; insufficient_privilege unless the caller is the owner or a member of it.';
 
 -- Segments are members of the extension made at run time, so they leave it before they can be dropped.
 CREATE FUNCTION millrace._drop_lanes(pipeline_id integer) RETURNS void

@@ -24,11 +24,11 @@ CREATE FUNCTION millrace._set_position(present millrace.progress, next_offset bi
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   INSERT INTO millrace.progress
     (pipeline_id, partition, seq, next_offset, last_offset, last_ts, last_crc,
-     events, written, filtered, superseded, skipped, dead, rows, bytes, settled_at)
+     events, written, filtered, superseded, skipped, dead, retrying, rows, bytes, settled_at)
   VALUES
     (present.pipeline_id, present.partition, present.seq + 1, next_offset, NULL, NULL, NULL,
      present.events, present.written, present.filtered, present.superseded, present.skipped, present.dead,
-     present.rows, present.bytes, clock_timestamp());
+     present.retrying, present.rows, present.bytes, clock_timestamp());
   INSERT INTO millrace.position_change (pipeline_id, partition, verb, from_offset, to_offset, by)
   VALUES (present.pipeline_id, present.partition, verb, present.next_offset, next_offset, by);
 $$;

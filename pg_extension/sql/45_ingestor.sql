@@ -26,7 +26,8 @@ BEGIN
     SELECT p.oid FROM pg_proc AS p
     WHERE p.pronamespace = 'millrace'::regnamespace
           AND p.proname IN ('ingestor_pipelines', 'add_partitions', 'positions', 'stop_partition', 'set_position',
-                            'report_watermarks', 'lane_open', 'lane_next', 'assign', 'stage')
+                            'report_watermarks', 'report', 'lane_open', 'lane_next', 'assign', 'stage',
+                            'relay_pipelines', 'relay_scan_positions', 'relay_mark', 'relay_batch')
   LOOP
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, role);
   END LOOP;

@@ -12,7 +12,7 @@ SELECT t.pipeline_id, t.partition, g.*
 FROM millrace.partition AS t
 CROSS JOIN LATERAL (
   SELECT r.seq, r.next_offset, r.last_offset, r.last_ts, r.events, r.written, r.filtered, r.superseded, r.skipped,
-         r.dead, r.rows, r.bytes, r.settled_at
+         r.dead, r.retrying, r.rows, r.bytes, r.settled_at
   FROM millrace.progress AS r
   WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition
   ORDER BY r.seq DESC LIMIT 1) AS g;
@@ -75,10 +75,16 @@ SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partiti
        coalesce(w.running, 0)::integer AS workers_running, p.version, d.fields, d.transform, d.on_conflict,
        d.conflict_key, d.newer_by, d.tombstone, p.start_at, d.batch_rows, d.rows_per_event,
        pg_catalog.make_interval(secs => d.statement_timeout / 1000.0) AS statement_timeout, d.search_path,
-       p.created_at, d.created_at AS changed_at, d.created_by AS changed_by
+       p.created_at, d.created_at AS changed_at, d.created_by AS changed_by, d.max_retries,
+       pg_catalog.make_interval(secs => d.retry_delay / 1000.0) AS retry_delay, d.retry_factor,
+       pg_catalog.make_interval(secs => d.retry_max_delay / 1000.0) AS retry_max_delay, d.retry_jitter,
+       pg_catalog.make_interval(secs => d.retry_age / 1000.0) AS retry_age, d.failure_share, d.failure_window,
+       CASE WHEN q.enabled THEN q.topic ELSE 'off' END AS dlq, q.delivery AS dlq_delivery
 FROM millrace._visible AS p
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
 CROSS JOIN engine
+LEFT JOIN millrace.dlq AS q ON q.pipeline_id = p.id
+LEFT JOIN millrace.breaker AS b ON b.pipeline_id = p.id AND b.state <> 'closed'
 LEFT JOIN worker AS w ON w.pipeline = p.name
 LEFT JOIN LATERAL (
   SELECT t.partition, t.error, t.hint, pg_catalog.count(*) OVER () AS stopped
@@ -105,23 +111,25 @@ CROSS JOIN LATERAL (
     (7, t.stopped > 0, 'stopped',
      pg_catalog.format('partition %s: %s', t.partition, t.error)
      || CASE WHEN t.stopped > 1 THEN pg_catalog.format(' (and %s more)', t.stopped - 1) ELSE '' END, t.hint),
-    (8, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has all of it.'),
-    (9, w.running > 0, 'running', NULL, NULL),
-    (10, c.is_young, 'starting', NULL, NULL),
-    (11, true, 'no worker slot', 'no worker runs',
+    (8, b.state IS NOT NULL, 'breaker open', b.reason,
+     'Mend the cause: events wait in Kafka, and a batch is tried now and then (next_probe_at in millrace.breakers).'),
+    (9, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has all of it.'),
+    (10, w.running > 0, 'running', NULL, NULL),
+    (11, c.is_young, 'starting', NULL, NULL),
+    (12, true, 'no worker slot', 'no worker runs',
      pg_catalog.format('Raise max_worker_processes (now %s) and restart the server; or SELECT millrace.start_workers(); after stop_workers().', c.slots))
   ) AS v (rank, applies, status, reason, hint)
   WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
 ORDER BY p.name;
 COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to mend it; with the definition in force.';
 COMMENT ON COLUMN millrace.pipelines.status IS
-'running, starting, paused, stopped (at least one partition is), failing, foreign, owner missing, target missing, standby, not preloaded or no worker slot';
+'running, starting, paused, stopped (at least one partition is), breaker open, failing, foreign, owner missing, target missing, standby, not preloaded or no worker slot';
 
 CREATE VIEW millrace.partitions WITH (security_barrier) AS
 SELECT p.name AS pipeline, p.topic, t.partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,
        pg_catalog.to_timestamp(g.last_ts / 1000.0) AS last_event_at,
        pg_catalog.to_timestamp(t.seek_ts / 1000.0) AS rewinding_to, t.lane,
-       g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.rows, g.bytes, g.settled_at, t.changed_at
+       g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, t.changed_at
 FROM millrace._visible AS p
 JOIN millrace.partition AS t ON t.pipeline_id = p.id
 LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
@@ -129,7 +137,7 @@ ORDER BY p.name, t.partition;
 COMMENT ON VIEW millrace.partitions IS 'Partitions: position, and what became of the events before it.';
 COMMENT ON COLUMN millrace.partitions.next_offset IS 'the position: offset of the next event to process';
 COMMENT ON COLUMN millrace.partitions.rewinding_to IS 'a rewind to this time waits for the ingestor to find its offset';
-COMMENT ON COLUMN millrace.partitions.events IS '= written + filtered + superseded + skipped + dead';
+COMMENT ON COLUMN millrace.partitions.events IS '= written + filtered + superseded + skipped + dead + retrying';
 
 CREATE VIEW millrace.lag WITH (security_barrier) AS
 SELECT p.name AS pipeline, p.topic, t.partition, g.next_offset, w.high AS end_offset,
@@ -154,6 +162,7 @@ SELECT p.name AS pipeline,
        coalesce(pg_catalog.sum(g.filtered), 0)::bigint AS filtered,
        coalesce(pg_catalog.sum(g.superseded), 0)::bigint AS superseded,
        coalesce(pg_catalog.sum(g.skipped), 0)::bigint AS skipped, coalesce(pg_catalog.sum(g.dead), 0)::bigint AS dead,
+       coalesce(pg_catalog.sum(g.retrying), 0)::bigint AS retrying,
        coalesce(pg_catalog.sum(g.rows), 0)::bigint AS rows, coalesce(pg_catalog.sum(g.bytes), 0)::bigint AS bytes,
        coalesce(pg_catalog.round(pg_catalog.sum(g.events - coalesce(s.events, 0)) / 10, 1), 0) AS events_per_s,
        coalesce(pg_catalog.round(pg_catalog.sum(g.events - coalesce(m.events, 0)) / 60, 1), 0) AS events_per_s_minute,
@@ -179,7 +188,9 @@ LEFT JOIN LATERAL (
 GROUP BY p.id, p.name
 ORDER BY p.name;
 COMMENT ON VIEW millrace.stats IS 'What each pipeline has done since it was created, and how fast it is now.';
-COMMENT ON COLUMN millrace.stats.events IS '= written + filtered + superseded + skipped + dead';
+COMMENT ON COLUMN millrace.stats.events IS '= written + filtered + superseded + skipped + dead + retrying';
+COMMENT ON COLUMN millrace.stats.dead IS 'open, discarded, or being replayed';
+COMMENT ON COLUMN millrace.stats.retrying IS 'wait to be tried again';
 COMMENT ON COLUMN millrace.stats.events_per_s IS 'over the last 10 seconds';
 COMMENT ON COLUMN millrace.stats.events_per_s_minute IS 'over the last 60 seconds';
 COMMENT ON COLUMN millrace.stats.lag IS 'offsets still to process, in partitions whose end the ingestor has told';

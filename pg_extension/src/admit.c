@@ -25,9 +25,40 @@ compare_partitions(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* Locks and reads every partition the batch has parts of, in ascending order. */
 static void
-lock_partitions(MrBatch *batch, int32 pipeline_id)
+note_partition(MrBatch *batch, int32 partition)
+{
+	if (mr_batch_partition(batch, partition) == NULL)
+		batch->partitions[batch->npartitions++].partition = partition;
+}
+
+/* Locks and reads the partitions noted, in ascending order. */
+static void
+lock_noted(MrBatch *batch, int32 pipeline_id)
+{
+	qsort(batch->partitions, batch->npartitions, sizeof(MrPartition), compare_partitions);
+	for (int i = 0; i < batch->npartitions; i++)
+	{
+		mr_lock_partition(pipeline_id, batch->partitions[i].partition);
+		mr_partition_read(pipeline_id, batch->partitions[i].partition, &batch->partitions[i]);
+	}
+}
+
+void
+mr_batch_lock_partitions(MrBatch *batch, int32 pipeline_id)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	batch->partitions = palloc0(Max(batch->nevents, 1) * sizeof(MrPartition));
+	for (int i = 0; i < batch->nevents; i++)
+		note_partition(batch, batch->events[i].partition);
+	lock_noted(batch, pipeline_id);
+	MemoryContextSwitchTo(old);
+}
+
+/* Every partition the staged batches have parts of. */
+static void
+lock_staged(MrBatch *batch, int32 pipeline_id)
 {
 	int max = 0;
 
@@ -36,14 +67,8 @@ lock_partitions(MrBatch *batch, int32 pipeline_id)
 	batch->partitions = palloc0(Max(max, 1) * sizeof(MrPartition));
 	for (int s = 0; s < batch->nstaged; s++)
 		for (int i = 0; i < batch->staged[s].nparts; i++)
-			if (mr_batch_partition(batch, batch->staged[s].parts[i].partition) == NULL)
-				batch->partitions[batch->npartitions++].partition = batch->staged[s].parts[i].partition;
-	qsort(batch->partitions, batch->npartitions, sizeof(MrPartition), compare_partitions);
-	for (int i = 0; i < batch->npartitions; i++)
-	{
-		mr_lock_partition(pipeline_id, batch->partitions[i].partition);
-		mr_partition_read(pipeline_id, batch->partitions[i].partition, &batch->partitions[i]);
-	}
+			note_partition(batch, batch->staged[s].parts[i].partition);
+	lock_noted(batch, pipeline_id);
 }
 
 /* Whether the part continues its partition. */
@@ -125,7 +150,7 @@ mr_batch_admit(MrBatch *batch, int32 pipeline_id, int limit)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	int kept = 0;
 
-	lock_partitions(batch, pipeline_id);
+	lock_staged(batch, pipeline_id);
 	batch->nsettled = batch->nstaged;
 	for (int s = 0; s < batch->nstaged; s++)
 	{

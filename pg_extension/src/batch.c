@@ -11,7 +11,7 @@ mr_batch_create(MemoryContext parent)
 {
 	MrBatch *batch = MemoryContextAllocZero(parent, sizeof(MrBatch));
 
-	batch->context = AllocSetContextCreate(parent, "millrace batch", ALLOCSET_DEFAULT_MINSIZE, 64 * 1024,
+	batch->context = AllocSetContextCreate(parent, "millrace batch", 0, 1024 * 1024,
 										   8 * 1024 * 1024);
 	return batch;
 }

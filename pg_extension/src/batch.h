@@ -11,6 +11,7 @@
 #include "access/tupdesc.h"
 #include "executor/tuptable.h"
 #include "storage/itemptr.h"
+#include "utils/jsonb.h"
 
 #include "failure.h"
 #include "partition.h"
@@ -22,8 +23,20 @@ typedef enum MrOutcome
 	MR_FILTERED,   /* the transform gave no row */
 	MR_SUPERSEDED, /* its rows gave way to others of the same key */
 	MR_SKIPPED,	   /* a tombstone the pipeline skips */
-	MR_DEAD		   /* a dead letter; failure says why */
+	MR_DEAD,	   /* failed: a dead letter; failure says why */
+	MR_RETRYING	   /* failed: will be tried again; failure says why */
 } MrOutcome;
+
+/* What an event has behind it that was not read from a lane but comes from millrace.retry. */
+typedef struct MrPast
+{
+	int64 retry_id;
+	ItemPointerData tid; /* of its row there */
+	int64 replay_of;	 /* dead letter it is a replay of, 0 none */
+	int attempts;		 /* tries that failed */
+	TimestampTz first_failed_at;
+	Jsonb *history; /* array of {at, stage, sqlstate, message} */
+} MrPast;
 
 typedef struct MrEvent
 {
@@ -39,6 +52,8 @@ typedef struct MrEvent
 	Datum *values;
 	bool *isnull;
 	MrFailure *failure;
+	bool retryable; /* its error class is to be tried again (verdict.c) */
+	MrPast *past; /* NULL: comes from a lane, this is its first try */
 } MrEvent;
 
 /* A row the transform gave. Its tuple has the columns of the target's insert list, then the row's number. */

@@ -9,7 +9,13 @@
 #include "batch.h"
 #include "pipeline.h"
 
-/* Inserts one into millrace.dead_letter (open as rel). */
-extern void mr_dead_letter_insert(Relation rel, const MrDefinition *definition, const MrEvent *event);
+/*
+ * Records one in millrace.dead_letter (open as rel): inserted, or for a replay that failed, open again with
+ * one replay more.
+ */
+extern void mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event);
+
+/* The replay of a dead letter has come to a good end. */
+extern void mr_dead_letter_replayed(Relation rel, const MrEvent *event);
 
 #endif /* MR_DEAD_LETTER_H */

@@ -9,6 +9,8 @@
  */
 #include "engine.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "utils/snapmgr.h"
@@ -19,13 +21,16 @@
 #include "utils/memutils.h"
 #include "utils/timeout.h"
 
+#include "breaker.h"
 #include "guc.h"
 #include "lane_reader.h"
 #include "locks.h"
 #include "ring.h"
 #include "segment.h"
+#include "retry.h"
 #include "settle.h"
 #include "transform.h"
+#include "verdict.h"
 #include "write.h"
 #include "xact.h"
 
@@ -62,8 +67,8 @@ use_search_path(const MrDefinition *definition)
 }
 
 /* Makes the program of the pipeline's present version unless it is at hand and still stands. */
-static void
-refresh_program(MrEngine *engine, int32 version)
+void
+mr_engine_prepare(MrEngine *engine, int32 version)
 {
 	MemoryContext old;
 	MrDefinition *definition;
@@ -150,19 +155,55 @@ run_program(MrEngine *engine)
 	LockReleaseSession(USER_LOCKMETHOD);
 }
 
+/*
+ * Too many events fail: nobody is blamed, the breaker opens. Counted over windows of events; after it has
+ * opened, by the batch that probes.
+ */
 static void
-settle_batch(MrEngine *engine, MrLane *lane)
+check_failure_share(MrEngine *engine)
+{
+	const MrDefinition *definition = engine->program->definition;
+	int events;
+	int failed;
+
+	if (isnan(definition->failure_share))
+		return;
+	for (int i = 0; i < engine->batch->nevents; i++)
+		engine->window_failed += engine->batch->events[i].outcome == MR_DEAD ? 1 : 0;
+	engine->window_events += engine->batch->nevents;
+	if (engine->window_events < definition->failure_window && !engine->probing)
+		return;
+	events = engine->window_events;
+	failed = engine->window_failed;
+	engine->window_events = engine->window_failed = 0;
+	if (failed > definition->failure_share * events)
+		ereport(ERROR, (errcode(MR_ERRCODE_FAILURE_SHARE),
+						errmsg("%d of %d events failed, more than a share of %g", failed, events,
+							   definition->failure_share),
+						errhint("Mend the transform or the target, or raise failure_share with "
+								"millrace.alter_pipeline().")));
+}
+
+/* Decode, transform, write, and what is to become of those that failed. */
+void
+mr_engine_process(MrEngine *engine)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	decode_events(engine);
+	PopActiveSnapshot();
+	run_program(engine);
+	check_failure_share(engine);
+	mr_verdict(engine->program->definition, engine->batch);
+}
+
+static void
+settle_batch(MrEngine *engine)
 {
 	MrBatch *batch = engine->batch;
 
 	mr_batch_admit(batch, engine->pipeline_id, engine->event_limit);
 	if (batch->nevents > 0)
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		decode_events(engine);
-		PopActiveSnapshot();
-		run_program(engine);
-	}
+		mr_engine_process(engine);
 	mr_settle(engine->program->definition, batch);
 }
 
@@ -191,41 +232,86 @@ finish_segment(MrEngine *engine, MrLane *lane)
 	mr_segment_empty_consumed(lane);
 }
 
-MrStep
-mr_engine_step(MrEngine *engine, MrLane *lane)
+/*
+ * Begins the transaction of a step. MR_STEP_SETTLED: the program stands, go on, in a GUC nest level whose end
+ * undoes what the user's SQL sets with SET. Otherwise the transaction is over.
+ */
+static MrStep
+begin_step(MrEngine *engine, const char *activity, int *nest)
 {
 	MrPipelineRow pipeline;
 	MrStep step = MR_STEP_SETTLED;
-	uint64 staged = pg_atomic_read_u64(&lane->staged);
 
 	mr_batch_reset(engine->batch);
-	if (!mr_xact_begin("settling a batch"))
+	if (!mr_xact_begin(activity))
 		return MR_STEP_GONE;
 	mr_lock_pipeline(engine->pipeline_id, ShareLock);
 	if (!mr_pipeline_row_by_id(engine->pipeline_id, &pipeline))
 		step = MR_STEP_GONE;
 	else if (!pipeline.running || pipeline.foreign)
 		step = MR_STEP_PAUSED;
-	else
+	if (step != MR_STEP_SETTLED)
 	{
-		/* What the user's SQL sets with SET is undone with this level. */
-		int nest = NewGUCNestLevel();
-
-		refresh_program(engine, pipeline.version);
-		if (mr_lane_read(lane, engine->batch, Min(engine->program->definition->batch_rows, READ_EVENTS_MAX),
-						 (int64) mr_batch_bytes_kb * 1024))
-			settle_batch(engine, lane);
-		else if (engine->batch->segment_done)
-			finish_segment(engine, lane);
-		else
-			step = MR_STEP_IDLE;
-		AtEOXact_GUC(false, nest);
+		mr_xact_commit();
+		return step;
 	}
+	*nest = NewGUCNestLevel();
+	mr_engine_prepare(engine, pipeline.version);
+	return step;
+}
+
+static void
+end_step(int nest)
+{
+	AtEOXact_GUC(false, nest);
 	mr_xact_commit();
+}
+
+MrStep
+mr_engine_step(MrEngine *engine, MrLane *lane)
+{
+	uint64 staged = pg_atomic_read_u64(&lane->staged);
+	int nest;
+	MrStep step = begin_step(engine, "settling a batch", &nest);
+
+	if (step != MR_STEP_SETTLED)
+		return step;
+	if (mr_lane_read(lane, engine->batch, Min(engine->program->definition->batch_rows, READ_EVENTS_MAX),
+					 (int64) mr_batch_bytes_kb * 1024))
+		settle_batch(engine);
+	else if (engine->batch->segment_done)
+		finish_segment(engine, lane);
+	else
+		step = MR_STEP_IDLE;
+	end_step(nest);
 	if (step == MR_STEP_SETTLED && engine->batch->nstaged > 0)
 		move_on(engine, lane);
 	if (step == MR_STEP_IDLE)
 		pg_atomic_write_u64(&lane->consumed, staged);
+	return step;
+}
+
+MrStep
+mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
+{
+	MrBatch *batch = engine->batch;
+	int nest;
+	MrStep step = begin_step(engine, "trying failed events again", &nest);
+
+	if (step != MR_STEP_SETTLED)
+		return step;
+	mr_retry_read_due(batch, engine->pipeline_id,
+					  Min(engine->event_limit, engine->program->definition->batch_rows));
+	if (batch->nevents > 0)
+	{
+		mr_batch_lock_partitions(batch, engine->pipeline_id);
+		mr_engine_process(engine);
+		mr_settle(engine->program->definition, batch);
+		CommandCounterIncrement();
+	}
+	*next_due = mr_retry_next_due(engine->pipeline_id);
+	end_step(nest);
+	engine->events = batch->nevents;
 	return step;
 }
 

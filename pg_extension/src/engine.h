@@ -27,6 +27,9 @@ typedef struct MrEngine
 	int event_limit; /* smaller after trouble, grows back */
 	int clean;		 /* batches settled since it was changed */
 	int events;		 /* of the last batch settled */
+	bool probing;	 /* the breaker is half open: this batch decides */
+	int window_events; /* since failure_share was last looked at */
+	int window_failed;
 } MrEngine;
 
 extern MrEngine *mr_engine_create(int32 pipeline_id);
@@ -36,6 +39,18 @@ extern MrEngine *mr_engine_create(int32 pipeline_id);
  * nothing has happened and the batch is still there.
  */
 extern MrStep mr_engine_step(MrEngine *engine, MrLane *lane);
+
+/* Makes the program of that version ready and sets its search_path for this GUC nest level. */
+extern void mr_engine_prepare(MrEngine *engine, int32 version);
+
+/* Decodes, transforms and writes the events of engine->batch; every event has its outcome then. */
+extern void mr_engine_process(MrEngine *engine);
+
+/*
+ * Tries events of millrace.retry again that are due, up to a batch, and settles them: the result and the
+ * leaving of the retry table are one commit. Tells when the next is due.
+ */
+extern MrStep mr_engine_retry(MrEngine *engine, TimestampTz *next_due);
 
 /*
  * After the transaction of a step was aborted: the next batches are smaller. After real trouble everything

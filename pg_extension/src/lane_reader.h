@@ -21,4 +21,9 @@ extern bool mr_lane_read(MrLane *lane, MrBatch *batch, int max_events, int64 max
  */
 extern void mr_batch_admit(MrBatch *batch, int32 pipeline_id, int limit);
 
+/*
+ * For events that do not come from a lane: locks and reads their partitions, whose counters they change.
+ */
+extern void mr_batch_lock_partitions(MrBatch *batch, int32 pipeline_id);
+
 #endif /* MR_LANE_READER_H */

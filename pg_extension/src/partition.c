@@ -87,6 +87,7 @@ read_progress(int32 pipeline_id, MrPartition *p)
 	p->total.dead = get_int8(tuple, MR_PROGRESS_DEAD, desc, 0);
 	p->total.rows = get_int8(tuple, MR_PROGRESS_ROWS, desc, 0);
 	p->total.bytes = get_int8(tuple, MR_PROGRESS_BYTES, desc, 0);
+	p->total.retrying = get_int8(tuple, MR_PROGRESS_RETRYING, desc, 0);
 	p->settled_at = get_int8(tuple, MR_PROGRESS_SETTLED_AT, desc, 0);
 	p->progress_tid = tuple->t_self;
 	heap_freetuple(tuple);
@@ -169,6 +170,7 @@ form_progress(TupleDesc desc, int32 pipeline_id, const MrPartition *p, int64 seq
 	values[MR_PROGRESS_DEAD - 1] = Int64GetDatum(p->total.dead);
 	values[MR_PROGRESS_ROWS - 1] = Int64GetDatum(p->total.rows);
 	values[MR_PROGRESS_BYTES - 1] = Int64GetDatum(p->total.bytes);
+	values[MR_PROGRESS_RETRYING - 1] = Int64GetDatum(p->total.retrying);
 	values[MR_PROGRESS_SETTLED_AT - 1] = TimestampTzGetDatum(now);
 	return heap_form_tuple(desc, values, nulls);
 }

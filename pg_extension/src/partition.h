@@ -14,12 +14,13 @@
 /* What settled events came to. Cumulative in millrace.progress. */
 typedef struct MrCounters
 {
-	int64 events; /* = written + filtered + superseded + skipped + dead */
+	int64 events; /* = written + filtered + superseded + skipped + dead + retrying */
 	int64 written;
 	int64 filtered;
 	int64 superseded;
 	int64 skipped;
 	int64 dead;
+	int64 retrying; /* waiting just now */
 	int64 rows;
 	int64 bytes;
 } MrCounters;

@@ -8,6 +8,7 @@
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/float.h"
 #include "utils/uuid.h"
 
 #include "catalog.h"
@@ -143,6 +144,28 @@ mr_on_conflict_parse(const char *text)
 					errhint("It must be error, ignore or update.")));
 }
 
+static double
+double_of(HeapTuple tuple, int column, TupleDesc desc)
+{
+	bool isnull;
+	Datum value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? get_float8_nan() : DatumGetFloat8(value);
+}
+
+static void
+load_retry_rules(MrDefinition *definition, HeapTuple tuple, TupleDesc desc)
+{
+	definition->retry.max_retries = int_of(tuple, MR_VERSION_MAX_RETRIES, desc);
+	definition->retry.delay_ms = int_of(tuple, MR_VERSION_RETRY_DELAY, desc);
+	definition->retry.factor = double_of(tuple, MR_VERSION_RETRY_FACTOR, desc);
+	definition->retry.max_delay_ms = int_of(tuple, MR_VERSION_RETRY_MAX_DELAY, desc);
+	definition->retry.jitter = double_of(tuple, MR_VERSION_RETRY_JITTER, desc);
+	definition->retry.age_ms = int_of(tuple, MR_VERSION_RETRY_AGE, desc);
+	definition->failure_share = double_of(tuple, MR_VERSION_FAILURE_SHARE, desc);
+	definition->failure_window = int_of(tuple, MR_VERSION_FAILURE_WINDOW, desc);
+}
+
 MrDefinition *
 mr_definition_load(int32 pipeline_id, int32 version)
 {
@@ -175,6 +198,7 @@ mr_definition_load(int32 pipeline_id, int32 version)
 	definition->rows_per_event = int_of(tuple, MR_VERSION_ROWS_PER_EVENT, desc);
 	definition->statement_timeout_ms = int_of(tuple, MR_VERSION_STATEMENT_TIMEOUT, desc);
 	definition->search_path = text_or_null(tuple, MR_VERSION_SEARCH_PATH, desc);
+	load_retry_rules(definition, tuple, desc);
 	table_close(rel, AccessShareLock);
 	load_names(definition);
 	return definition;

@@ -50,7 +50,20 @@ typedef struct MrDefinition
 	int rows_per_event;
 	int statement_timeout_ms;
 	const char *search_path;
+	struct MrRetryRules
+	{
+		int max_retries;
+		int delay_ms;
+		double factor;
+		int max_delay_ms;
+		double jitter; /* share of the delay */
+		int64 age_ms;  /* 0: any */
+	} retry;
+	double failure_share; /* NaN: not set */
+	int failure_window;
 } MrDefinition;
+
+typedef struct MrRetryRules MrRetryRules;
 
 /* An error with a hint when there is no such pipeline. */
 extern void mr_pipeline_row_by_name(const char *name, MrPipelineRow *row);

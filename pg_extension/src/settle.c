@@ -6,9 +6,12 @@
 #include "access/table.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "catalog.h"
 #include "dead_letter.h"
+#include "retry.h"
+#include "verdict.h"
 
 /* How often the newest progress row of a partition was updated in place, by this process. */
 typedef struct Updates
@@ -36,51 +39,80 @@ updates_of(int32 partition)
 	return &entry->count;
 }
 
+/* The counter of an outcome. */
+static int64 *
+counter(MrCounters *total, const MrEvent *event)
+{
+	switch ((MrOutcome) event->outcome)
+	{
+		case MR_WRITTEN:
+			return &total->written;
+		case MR_FILTERED:
+			return &total->filtered;
+		case MR_SUPERSEDED:
+			return &total->superseded;
+		case MR_SKIPPED:
+			return &total->skipped;
+		case MR_DEAD:
+			return &total->dead;
+		case MR_RETRYING:
+			return &total->retrying;
+		case MR_PENDING:
+			break;
+	}
+	elog(ERROR, "event %d:%lld has no outcome", event->partition, (long long) event->offset);
+}
+
+/* An event moves to its counter: from nowhere, from `retrying`, or (a replay) from `dead`. */
 static void
 count(MrPartition *partition, const MrEvent *event)
 {
 	MrCounters *total = &partition->total;
+	bool replay = event->past != NULL && event->past->replay_of != 0;
 
+	if (replay && event->outcome == MR_RETRYING)
+		return; /* stays a dead letter until it ends */
+	(*counter(total, event))++;
+	if (event->past != NULL)
+	{
+		(*(replay ? &total->dead : &total->retrying))--;
+		return;
+	}
 	total->events++;
 	if (event->payload != NULL)
 		total->bytes += VARSIZE_ANY_EXHDR(event->payload);
-	switch ((MrOutcome) event->outcome)
-	{
-		case MR_WRITTEN:
-			total->written++;
-			break;
-		case MR_FILTERED:
-			total->filtered++;
-			break;
-		case MR_SUPERSEDED:
-			total->superseded++;
-			break;
-		case MR_SKIPPED:
-			total->skipped++;
-			break;
-		case MR_DEAD:
-			total->dead++;
-			break;
-		case MR_PENDING:
-			elog(ERROR, "event %d:%lld has no outcome", event->partition, (long long) event->offset);
-	}
 }
 
 static void
-insert_dead_letters(const MrDefinition *definition, MrBatch *batch)
+settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead_letters, TimestampTz now)
 {
-	Relation rel = NULL;
+	if (event->outcome == MR_RETRYING)
+	{
+		mr_retry_put(definition, event, mr_verdict_next_try(definition, event, now));
+		return;
+	}
+	if (event->outcome == MR_DEAD)
+		mr_dead_letter_put(dead_letters, definition, event);
+	else if (event->past != NULL && event->past->replay_of != 0)
+		mr_dead_letter_replayed(dead_letters, event);
+	if (event->past != NULL)
+		mr_retry_remove(event);
+}
+
+static void
+settle_events(const MrDefinition *definition, MrBatch *batch)
+{
+	Relation dead_letters = mr_catalog_open("dead_letter", RowExclusiveLock);
+	TimestampTz now = GetCurrentTimestamp();
 
 	for (int i = 0; i < batch->nevents; i++)
 	{
-		if (batch->events[i].outcome != MR_DEAD)
-			continue;
-		if (rel == NULL)
-			rel = mr_catalog_open("dead_letter", RowExclusiveLock);
-		mr_dead_letter_insert(rel, definition, &batch->events[i]);
+		MrEvent *event = &batch->events[i];
+
+		if (event->outcome == MR_DEAD || event->outcome == MR_RETRYING || event->past != NULL)
+			settle_event(definition, event, dead_letters, now);
 	}
-	if (rel != NULL)
-		table_close(rel, RowExclusiveLock);
+	table_close(dead_letters, NoLock);
 }
 
 void
@@ -88,9 +120,14 @@ mr_settle(const MrDefinition *definition, MrBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
-	insert_dead_letters(definition, batch);
+	settle_events(definition, batch);
 	for (int i = 0; i < batch->nevents; i++)
-		count(mr_batch_partition(batch, batch->events[i].partition), &batch->events[i]);
+	{
+		MrPartition *partition = mr_batch_partition(batch, batch->events[i].partition);
+
+		count(partition, &batch->events[i]);
+		partition->moved = true;
+	}
 	for (int i = 0; i < batch->nrows; i++)
 		if (batch->rows[i].written)
 			mr_batch_partition(batch, batch->events[batch->rows[i].event].partition)->total.rows++;

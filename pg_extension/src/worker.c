@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "breaker.h"
 #include "engine.h"
 #include "guc.h"
 #include "shmem.h"
@@ -132,43 +133,99 @@ find_lanes(MrLane **lanes, bool *pending)
 	return n;
 }
 
-static void
-note_error(void)
+/* What the main loop knows. */
+typedef struct Worker
 {
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-	ErrorData *error = CopyErrorData();
+	MrEngine *engine;
+	MrLane **lanes;
+	int nlanes;
+	int failures;			/* in a row */
+	int backoff_ms;
+	TimestampTz resume_at;	/* after trouble: nothing is tried before */
+	TimestampTz look_at;	/* when to look at the pipeline and at all lanes again */
+	TimestampTz retry_at;	/* worker 0: when an event is due to be tried again */
+	bool breaker_open;
+} Worker;
 
+static void
+note_error(const ErrorData *error)
+{
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
 	strlcpy(my_slot->last_error, error->message ? error->message : "", MR_ERROR_BYTES);
 	my_slot->last_error_at = GetCurrentTimestamp();
 	LWLockRelease(mr_shared->lock);
-	FreeErrorData(error);
-	MemoryContextSwitchTo(old);
 }
 
-/* One step of a lane; an error ends the transaction and is told, *failed is set. */
-static MrStep
-step_lane(MrEngine *engine, MrLane *lane, bool *failed)
+/* Trouble that is no event's fault: wait, longer each time, and say so. */
+static void
+back_off(Worker *worker, const ErrorData *error)
 {
-	volatile MrStep step = MR_STEP_IDLE;
+	TimestampTz now = GetCurrentTimestamp();
 
-	*failed = false;
+	worker->failures++;
+	worker->engine->probing = false;
+	worker->resume_at = TimestampTzPlusMilliseconds(now, worker->backoff_ms);
+	worker->backoff_ms = Min(worker->backoff_ms * 2, BACKOFF_MAX_MS);
+	note_error(error);
+	if (worker->breaker_open ||
+		mr_breaker_should_open(my_slot->pipeline_id, error->sqlerrcode, worker->failures))
+	{
+		mr_breaker_open(my_slot->pipeline_id, error->message, error->sqlerrcode, worker->resume_at);
+		worker->breaker_open = true;
+	}
+}
+
+static void
+recover(Worker *worker)
+{
+	worker->failures = 0;
+	worker->backoff_ms = BACKOFF_FIRST_MS;
+	worker->engine->probing = false;
+	if (worker->breaker_open)
+		mr_breaker_close(my_slot->pipeline_id);
+	worker->breaker_open = false;
+}
+
+/*
+ * One step: of a lane, or (NULL) of the events that are due to be tried again. An error ends its transaction;
+ * it is trouble unless the batch is only to be settled in smaller parts.
+ */
+static MrStep
+step(Worker *worker, MrLane *lane, bool *failed)
+{
+	MrEngine *engine = worker->engine;
+	ErrorData *volatile error = NULL;
+	volatile MrStep result = MR_STEP_SETTLED;
+
 	PG_TRY();
 	{
-		step = mr_engine_step(engine, lane);
+		result = lane ? mr_engine_step(engine, lane) : mr_engine_retry(engine, &worker->retry_at);
 	}
 	PG_CATCH();
 	{
+		bool trouble = geterrcode() != MR_ERRCODE_SPLIT;
+
 		MemoryContextSwitchTo(engine->context);
-		*failed = geterrcode() != MR_ERRCODE_SPLIT;
-		if (*failed)
-			note_error();
-		mr_xact_abort(*failed);
-		mr_engine_after_error(engine, *failed);
-		step = MR_STEP_SETTLED; /* there is more to do */
+		error = CopyErrorData();
+		mr_xact_abort(trouble);
+		mr_engine_after_error(engine, trouble);
+		*failed = trouble;
 	}
 	PG_END_TRY();
-	return step;
+	if (error != NULL)
+	{
+		if (*failed)
+			back_off(worker, error);
+		FreeErrorData(error);
+		return MR_STEP_SETTLED; /* there is more to do */
+	}
+	*failed = false;
+	if (engine->events > 0 && result == MR_STEP_SETTLED)
+	{
+		my_slot->batches++;
+		recover(worker);
+	}
+	return result;
 }
 
 /* The pipeline's number of workers may have been changed; a worker too many ends. False: end. */
@@ -187,81 +244,107 @@ look_at_pipeline(void)
 	return wanted;
 }
 
-/* Serves all lanes until they are empty. False: the worker is to end. */
+/* Serves the lanes until they are empty, or something failed. False: the worker is to end. */
 static bool
-serve(MrEngine *engine, MrLane **lanes, int nlanes, int *backoff_ms)
+serve_lanes(Worker *worker)
 {
-	for (int i = 0; i < nlanes; i++)
+	for (int i = 0; i < worker->nlanes; i++)
 	{
+		MrLane *lane = worker->lanes[i];
+
 		for (;;)
 		{
 			bool failed;
-			MrStep step = step_lane(engine, lanes[i], &failed);
+			MrStep result = step(worker, lane, &failed);
 
 			CHECK_FOR_INTERRUPTS();
 			if (failed)
-			{
-				enter(MR_WORKER_BACKOFF);
-				mr_worker_sleep(*backoff_ms);
-				*backoff_ms = Min(*backoff_ms * 2, BACKOFF_MAX_MS);
-				break;
-			}
-			if (step == MR_STEP_GONE || step == MR_STEP_PAUSED)
+				return true;
+			if (result == MR_STEP_GONE || result == MR_STEP_PAUSED)
 				return false;
-			if (step == MR_STEP_IDLE)
-				break;
-			if (engine->events > 0)
-			{
-				my_slot->batches++;
-				*backoff_ms = BACKOFF_FIRST_MS;
-			}
-			if (nlanes > 1 || pg_atomic_read_u64(&lanes[i]->staged) ==
-								  pg_atomic_read_u64(&lanes[i]->consumed))
+			if (result == MR_STEP_IDLE || worker->nlanes > 1 ||
+				pg_atomic_read_u64(&lane->staged) == pg_atomic_read_u64(&lane->consumed))
 				break; /* the next lane's turn, or nothing more */
 		}
 	}
 	return true;
 }
 
+/* Worker 0 tries failed events again. False: the worker is to end. */
+static bool
+serve_retries(Worker *worker, TimestampTz now)
+{
+	bool failed;
+	MrStep result;
+
+	if (my_slot->number != 0 || now < worker->retry_at)
+		return true;
+	result = step(worker, NULL, &failed);
+	/* Other workers add to the table without telling: look again soon in any case. */
+	worker->retry_at = Max(Min(worker->retry_at, TimestampTzPlusMilliseconds(now, IDLE_MS)),
+						   TimestampTzPlusMilliseconds(now, failed ? IDLE_MS : 0));
+	return result != MR_STEP_GONE && result != MR_STEP_PAUSED;
+}
+
+/* Sleeps, served by the latch, until `at` at the latest. */
+static void
+sleep_until(TimestampTz at, MrWorkerState state)
+{
+	enter(state);
+	mr_worker_sleep(Min(Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), at), 1), IDLE_MS));
+}
+
+/* One round of the main loop. False: end. */
+static bool
+work(Worker *worker)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	bool due = now >= worker->look_at;
+	bool pending;
+
+	if (due)
+	{
+		if (!look_at_pipeline())
+			return false;
+		worker->look_at = TimestampTzPlusMilliseconds(now, IDLE_MS);
+	}
+	if (now < worker->resume_at)
+	{
+		sleep_until(worker->resume_at, MR_WORKER_BACKOFF);
+		return true;
+	}
+	worker->nlanes = find_lanes(worker->lanes, &pending);
+	if (worker->breaker_open && !worker->engine->probing)
+	{
+		mr_breaker_probe(my_slot->pipeline_id);
+		worker->engine->probing = true;
+	}
+	enter(MR_WORKER_BUSY);
+	if ((pending || due) && !serve_lanes(worker))
+		return false;
+	if (now >= worker->resume_at && !serve_retries(worker, now))
+		return false;
+	if (!pending)
+		sleep_until(Min(worker->look_at, my_slot->number == 0 ? worker->retry_at : worker->look_at),
+					MR_WORKER_IDLE);
+	return true;
+}
+
 void
 mr_worker_main(Datum arg)
 {
-	MrEngine *engine;
-	MrLane **lanes;
-	int backoff_ms = BACKOFF_FIRST_MS;
-	TimestampTz looked_at = 0;
+	Worker worker = {.backoff_ms = BACKOFF_FIRST_MS};
 
 	attach(DatumGetInt32(arg));
 	mr_worker_prepare();
 	mr_worker_connect(my_slot->database, my_slot->owner);
 	pin_settings();
 	keep_memory();
-	engine = mr_engine_create(my_slot->pipeline_id);
-	lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
+	worker.engine = mr_engine_create(my_slot->pipeline_id);
+	worker.lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
+	worker.breaker_open = mr_breaker_is_open(my_slot->pipeline_id);
 
-	while (!is_held())
-	{
-		TimestampTz now = GetCurrentTimestamp();
-		bool due = TimestampDifferenceExceeds(looked_at, now, IDLE_MS);
-		bool pending;
-		int nlanes;
-
-		if (due)
-		{
-			if (!look_at_pipeline())
-				break;
-			looked_at = now;
-		}
-		nlanes = find_lanes(lanes, &pending);
-		if (pending || due)
-		{
-			enter(MR_WORKER_BUSY);
-			if (!serve(engine, lanes, nlanes, &backoff_ms))
-				break;
-			continue;
-		}
-		enter(MR_WORKER_IDLE);
-		mr_worker_sleep(IDLE_MS);
-	}
+	while (!is_held() && work(&worker))
+		;
 	proc_exit(0);
 }

@@ -33,10 +33,12 @@ SELECT set_eq($$ SELECT oid::regclass::text FROM rel WHERE relkind = 'v' AND obj
 -- what pg_dump carries: all that a pipeline is; not who we are, nor what lives in this server alone
 SELECT set_eq($$ SELECT c.oid::regclass::text FROM pg_extension AS e, unnest(e.extconfig) AS c (oid) WHERE e.extname = 'millrace' $$,
   ARRAY['millrace.pipeline', 'millrace.pipeline_id_seq', 'millrace.pipeline_version', 'millrace.partition', 'millrace.progress',
-        'millrace.position_change', 'millrace.dead_letter', 'millrace.dead_letter_id_seq'], 'pg_dump carries the catalogue');
+        'millrace.position_change', 'millrace.dead_letter', 'millrace.dead_letter_id_seq', 'millrace.error_class',
+        'millrace.error_class_id_seq', 'millrace.retry', 'millrace.retry_id_seq', 'millrace.breaker', 'millrace.dead_letter_action',
+        'millrace.dlq', 'millrace.dlq_scan'], 'pg_dump carries the catalogue');
 SELECT set_eq($$ SELECT c.relname::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%'
                  AND c.oid <> ALL (SELECT unnest(e.extconfig) FROM pg_extension AS e WHERE e.extname = 'millrace') $$,
-  ARRAY['instance', 'lane', 'segment', 'watermark'], 'and leaves out what belongs to this server');
+  ARRAY['instance', 'lane', 'segment', 'watermark', 'ingestor_report'], 'and leaves out what belongs to this server');
 SELECT set_eq($$ SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = 'millrace'::regnamespace AND c.relkind IN ('r', 'v', 'S')
                  AND c.oid NOT IN (SELECT oid FROM rel) $$, ARRAY[]::text[], 'all that is in the schema belongs to the extension');
 SELECT is((SELECT extrelocatable FROM pg_extension WHERE extname = 'millrace'), false, 'the extension stays in its schema');

@@ -1,0 +1,81 @@
+-- set_error_class, drop_error_class: what becomes of a failure, by its SQLSTATE. The workers read millrace.error_class at
+-- each failure (src/error_class.c): an edit counts from the next one on.
+
+CREATE FUNCTION millrace._error_class_pipeline(caller regrole, pipeline text) RETURNS integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF pipeline IS NOT NULL THEN
+    RETURN (millrace._owned(caller, pipeline)).id;
+  END IF;
+  IF NOT pg_has_role(caller, (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'millrace'), 'USAGE') THEN
+    RAISE EXCEPTION 'must be owner of extension millrace to change an error class of every pipeline'
+      USING ERRCODE = 'insufficient_privilege',
+            HINT = 'Name one of your pipelines: pipeline => ''…''; or ask a superuser.';
+  END IF;
+  RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION millrace._error_class_pipeline(regrole, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._error_class_pipeline(regrole, text) IS 'Internal: id of a pipeline whose error classes the caller may change; NULL: of all.';
+
+CREATE FUNCTION millrace._set_error_class(caller regrole, sqlstate text, action text, pipeline text, constraint_name text)
+RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  of_pipeline integer := millrace._error_class_pipeline(caller, pipeline);
+BEGIN
+  PERFORM millrace._check_given(ARRAY['sqlstate', 'action'], ARRAY[sqlstate IS NULL, action IS NULL]);
+  PERFORM millrace._check_choice('action', action, ARRAY['retry', 'dead_letter', 'break']);
+  IF sqlstate !~ '^[0-9A-Z]{2}([0-9A-Z]{3})?$' OR sqlstate ~ '^0[0-2]' THEN
+    RAISE EXCEPTION 'sqlstate is "%", expected the two characters of a class of errors or the five of one error', left(sqlstate, 100)
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass sqlstate => ''23503'' for foreign_key_violation, ''23'' for all integrity constraints.';
+  END IF;
+  INSERT INTO millrace.error_class AS e (pipeline_id, sqlstate, constraint_name, action)
+  VALUES (of_pipeline, sqlstate, nullif(constraint_name, ''), action)
+  ON CONFLICT (coalesce(pipeline_id, 0), sqlstate, coalesce(constraint_name, ''), builtin)
+  DO UPDATE SET action = excluded.action;
+END $$;
+REVOKE ALL ON FUNCTION millrace._set_error_class(regrole, text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._set_error_class(regrole, text, text, text, text) IS 'Internal: set_error_class for a role.';
+
+CREATE FUNCTION millrace.set_error_class(
+  sqlstate        text,
+  action          text,
+  pipeline        text DEFAULT NULL,
+  constraint_name text DEFAULT NULL)
+RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.set_error_class(text, text, text, text) IS
+'Says what becomes of events that fail with an SQLSTATE in transform or write. The most specific class decides: of the pipeline before of all, with the constraint before without, an SQLSTATE before its class, set before built in. What none matches is a dead letter at once.
+In: sqlstate: five characters, or two for a class of them; action: retry, dead_letter, or break (maybe no event''s fault: opens the circuit breaker when that proves true); pipeline: only there, by default everywhere; constraint_name: only where this constraint was violated.
+Out: nothing.
+Errors: invalid_parameter_value for a wrong sqlstate or action; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, of the extension''s owner when no pipeline is named.';
+
+CREATE FUNCTION millrace._drop_error_class(caller regrole, sqlstate text, pipeline text, constraint_name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  of_pipeline integer := millrace._error_class_pipeline(caller, pipeline);
+BEGIN
+  PERFORM millrace._check_given(ARRAY['sqlstate'], ARRAY[sqlstate IS NULL]);
+  DELETE FROM millrace.error_class AS e
+  WHERE e.pipeline_id IS NOT DISTINCT FROM of_pipeline AND e.sqlstate = _drop_error_class.sqlstate
+        AND e.constraint_name IS NOT DISTINCT FROM nullif(_drop_error_class.constraint_name, '') AND NOT e.builtin;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'no error class for SQLSTATE "%" was set %', left(sqlstate, 100),
+                    CASE WHEN pipeline IS NULL THEN 'for every pipeline' ELSE format('for pipeline "%s"', pipeline) END
+      USING ERRCODE = 'undefined_object',
+            DETAIL = 'Those that are built in stay, and count where none is set.',
+            HINT = format('millrace.error_classes lists them; to go against one: SELECT millrace.set_error_class(%L, …);', left(sqlstate, 100));
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._drop_error_class(regrole, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._drop_error_class(regrole, text, text, text) IS 'Internal: drop_error_class for a role.';
+
+CREATE FUNCTION millrace.drop_error_class(sqlstate text, pipeline text DEFAULT NULL, constraint_name text DEFAULT NULL)
+RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.drop_error_class(text, text, text) IS
+'Takes back what set_error_class said.
+In: sqlstate, pipeline, constraint_name: as they were set. Out: nothing.
+Errors: undefined_object for a class that was not set (built-in ones cannot be dropped) or an unknown pipeline; insufficient_privilege as set_error_class.';

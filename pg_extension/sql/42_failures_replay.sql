@@ -1,0 +1,203 @@
+-- replay, discard: dead letters back into their pipeline, or out of the way. The condition is the caller's SQL: it runs
+-- in dead_letter_ids(), with the caller's rights, over a view. What runs as the extension's owner gets numbers only.
+
+CREATE FUNCTION millrace.dead_letter_ids(pipeline text, "where" text, ids bigint[] DEFAULT NULL) RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  found bigint[];
+  query refcursor;
+BEGIN
+  IF btrim("where", E' \t\n\r') = '' THEN
+    RAISE EXCEPTION 'the condition is empty'
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Pass a condition over the columns of millrace.dead_letters, such as ''sqlstate = ''''23503''''''; or true.';
+  END IF;
+  -- a cursor takes one query; the line break ends a comment in the condition
+  OPEN query FOR EXECUTE format(
+    E'SELECT array_agg(d.id ORDER BY d.id) FROM (SELECT * FROM millrace.dead_letters AS v '
+    'WHERE v.pipeline = $1 AND v.state = ''open'' AND ($2 IS NULL OR v.id = ANY ($2))) AS d WHERE (%s\n)',
+    coalesce("where", 'true')) USING pipeline, ids;
+  FETCH query INTO found;
+  CLOSE query;
+  RETURN coalesce(found, '{}');
+END $$;
+COMMENT ON FUNCTION millrace.dead_letter_ids(text, text, bigint[]) IS
+'The open dead letters of a pipeline that a condition means: what replay() and discard() would take.
+In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s rights and an empty search_path (name functions and tables with their schema); ids: only among these.
+Out: ids, {} for none.
+Errors: those of the condition; invalid_parameter_value for an empty one.';
+
+-- The ids a verb may work on, locked. Asked for by number, each must be fit; found by a condition, the others stay.
+CREATE FUNCTION millrace._take_dead_letters(p millrace.pipeline, ids bigint[], named boolean, max_replays integer, edited boolean)
+RETURNS bigint[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  taken  bigint[];
+  letter record;
+  left_out integer := 0;
+  reason text;
+  remedy text;
+BEGIN
+  -- the pipeline is not dropped meanwhile, and goes on working
+  PERFORM FROM millrace.pipeline AS c WHERE c.id = p.id FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'pipeline "%" was dropped meanwhile', p.name USING ERRCODE = 'undefined_object';
+  END IF;
+  PERFORM FROM millrace.dead_letter AS l
+  WHERE l.pipeline_id = p.id AND l.state IN ('open', 'discarded') AND (ids IS NULL OR l.id = ANY (ids))
+  ORDER BY l.id FOR UPDATE;
+  FOR letter IN
+    SELECT w.id, l.state, l.replay_count, l.payload IS NULL AND l.sqlstate = '54000' AS is_too_large
+    FROM unnest(ids) AS w (id) LEFT JOIN millrace.dead_letter AS l ON l.id = w.id AND l.pipeline_id = p.id
+    WHERE named
+  LOOP
+    SELECT v.reason, v.remedy INTO reason, remedy
+    FROM (VALUES
+      (letter.state IS NULL, 'there is none', 'SELECT id FROM millrace.dead_letters; lists them.'),
+      (letter.state NOT IN ('open', 'discarded') OR (letter.state = 'discarded' AND max_replays IS NULL),
+       format('it is %s', letter.state), 'Only open dead letters are replayed or discarded; discarded ones are replayed by id.'),
+      (letter.replay_count >= max_replays, format('it was replayed %s times', letter.replay_count),
+       format('Mend the cause first; then pass max_replays => %s.', letter.replay_count + 1)),
+      (letter.is_too_large AND NOT edited AND max_replays IS NOT NULL,
+       'the message was too large to be staged, there is no payload', 'Pass payload => …, the bytes to process in its place.')
+    ) AS v (applies, reason, remedy) WHERE v.applies LIMIT 1;
+    IF FOUND THEN
+      RAISE EXCEPTION 'dead letter % of pipeline "%" cannot be %', letter.id, p.name,
+                      CASE WHEN max_replays IS NULL THEN 'discarded' ELSE 'replayed' END || ': ' || reason
+        USING ERRCODE = CASE WHEN letter.state IS NULL THEN 'undefined_object' ELSE 'object_not_in_prerequisite_state' END,
+              HINT = remedy;
+    END IF;
+  END LOOP;
+  SELECT coalesce(array_agg(l.id ORDER BY l.id) FILTER (WHERE f.is_fit), '{}'), count(*) FILTER (WHERE NOT f.is_fit)
+  INTO taken, left_out
+  FROM millrace.dead_letter AS l
+  CROSS JOIN LATERAL (
+    SELECT max_replays IS NULL
+           OR (l.replay_count < max_replays AND (edited OR l.payload IS NOT NULL OR l.sqlstate <> '54000')) AS is_fit) AS f
+  WHERE l.pipeline_id = p.id AND (l.state = 'open' OR (named AND max_replays IS NOT NULL AND l.state = 'discarded'))
+        AND (ids IS NULL OR l.id = ANY (ids));
+  IF left_out > 0 THEN
+    RAISE NOTICE '% dead letter(s) stay as they are', left_out
+      USING DETAIL = format('They were replayed %s times or more, or have no payload because the message was too large.', max_replays),
+            HINT = 'Look at replay_count in millrace.dead_letters; replay them by id, with max_replays or a payload.';
+  END IF;
+  RETURN taken;
+END $$;
+REVOKE ALL ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], boolean, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], boolean, integer, boolean) IS
+'Internal: locks and checks the dead letters of a replay (max_replays given) or discard.';
+
+-- On record: who, when, what was asked for.
+CREATE FUNCTION millrace._record_action(caller regrole, p millrace.pipeline, verb text, count bigint, condition text,
+                                        ids bigint[], reason text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  INSERT INTO millrace.dead_letter_action (pipeline_id, verb, by, count, condition, reason)
+  VALUES (p.id, verb, caller::text, count,
+          coalesce(condition, CASE WHEN cardinality(ids) > 100 THEN format('%s ids from %s to %s', cardinality(ids), ids[1], ids[cardinality(ids)])
+                                   ELSE format('id = ANY (%L)', ids) END), reason);
+$$;
+REVOKE ALL ON FUNCTION millrace._record_action(regrole, millrace.pipeline, text, bigint, text, bigint[], text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._record_action(regrole, millrace.pipeline, text, bigint, text, bigint[], text) IS 'Internal: a row of dead_letter_action.';
+
+CREATE FUNCTION millrace._replay_ids(caller regrole, pipeline text, ids bigint[], payload bytea, rate integer,
+                                     max_replays integer, condition text) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p     millrace.pipeline := millrace._owned(caller, pipeline);
+  taken bigint[];
+  start timestamptz;
+  n     bigint;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['rate', 'max_replays'], ARRAY[rate IS NULL, max_replays IS NULL]);
+  PERFORM millrace._check_range('rate', rate, 1, 1000000);
+  PERFORM millrace._check_range('max_replays', max_replays, 1, 1000000);
+  IF payload IS NOT NULL AND cardinality(ids) IS DISTINCT FROM 1 THEN
+    RAISE EXCEPTION 'a payload is given for % dead letters', coalesce(cardinality(ids)::text, 'all')
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'An edited payload takes the place of one: name it by ids => ARRAY[…].';
+  END IF;
+  taken := millrace._take_dead_letters(p, ids, ids IS NOT NULL AND condition IS NULL, max_replays, payload IS NOT NULL);
+  -- behind the replays that have not begun, so that several calls together keep the rate
+  start := greatest(clock_timestamp(),
+                    (SELECT max(r.next_at) FROM millrace.retry AS r
+                     WHERE r.pipeline_id = p.id AND r.replay_of IS NOT NULL AND r.attempts = 0) + interval '1 s' / rate);
+  UPDATE millrace.dead_letter AS l SET state = 'replaying', edited_payload = _replay_ids.payload WHERE l.id = ANY (taken);
+  INSERT INTO millrace.retry AS r
+    (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of,
+     key, headers, payload, history)
+  SELECT p.id, p.version, l.topic, l.partition, l."offset", coalesce(round(extract(epoch FROM l.kafka_ts) * 1000), -1), 0, 0,
+         s.at, s.at, l.id,  -- retry_age counts from this try on
+         l.key, l.headers, coalesce(l.edited_payload, l.payload), l.history
+  FROM unnest(taken) WITH ORDINALITY AS t (id, nth)
+  JOIN millrace.dead_letter AS l ON l.id = t.id
+  CROSS JOIN LATERAL (SELECT start + (t.nth - 1) * interval '1 s' / rate AS at) AS s;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  PERFORM millrace._record_action(caller, p, 'replay', n, coalesce(condition, CASE WHEN ids IS NULL THEN 'true' END), ids,
+                                  CASE WHEN payload IS NOT NULL THEN 'with an edited payload' END);
+  PERFORM millrace._wake();
+  RETURN n;
+END $$;
+REVOKE ALL ON FUNCTION millrace._replay_ids(regrole, text, bigint[], bytea, integer, integer, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._replay_ids(regrole, text, bigint[], bytea, integer, integer, text) IS 'Internal: replay_ids for a role.';
+
+CREATE FUNCTION millrace.replay_ids(pipeline text, ids bigint[], payload bytea, rate integer, max_replays integer,
+                                    condition text) RETURNS bigint
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.replay_ids(text, bigint[], bytea, integer, integer, text) IS
+'What replay() calls once it knows the ids. Use replay().
+In: as replay(); ids: null for all that are open; condition: goes on record, and is not evaluated. Out: as replay(). Errors: as replay().';
+
+CREATE FUNCTION millrace.replay(
+  pipeline    text,
+  "where"     text     DEFAULT NULL,
+  ids         bigint[] DEFAULT NULL,
+  payload     bytea    DEFAULT NULL,
+  rate        integer  DEFAULT 1000,
+  max_replays integer  DEFAULT 5)
+RETURNS bigint
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT millrace.replay_ids(pipeline, CASE WHEN "where" IS NULL THEN ids ELSE millrace.dead_letter_ids(pipeline, "where", ids) END,
+                             payload, rate, max_replays, "where");
+$$;
+COMMENT ON FUNCTION millrace.replay(text, text, bigint[], bytea, integer, integer) IS
+'Sends dead letters through their pipeline again, under their original Kafka coordinate. Takes effect at commit: in BEGIN … ROLLBACK it shows how many there are.
+In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s rights and an empty search_path; ids: these (with where: of these); neither: all that are open; payload: bytes to process in the place of the original, for exactly one id, both are kept; rate: at most so many a second; max_replays: those replayed as often stay (a guard against going in circles).
+Out: number of dead letters on their way; each becomes replayed, or open again with its new failure.
+Errors: those of the condition; object_not_in_prerequisite_state for an id that is not open (a discarded one may be named); undefined_object for an unknown pipeline or id; invalid_parameter_value for a payload for more than one; insufficient_privilege unless the caller is the owner or a member of it.';
+
+CREATE FUNCTION millrace._discard_ids(caller regrole, pipeline text, ids bigint[], reason text, condition text) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p     millrace.pipeline := millrace._owned(caller, pipeline);
+  taken bigint[];
+BEGIN
+  IF ids IS NULL THEN
+    RAISE EXCEPTION 'discard needs a condition or ids'
+      USING ERRCODE = 'null_value_not_allowed',
+            HINT = format('To discard all: SELECT millrace.discard(%L, ''true'');', pipeline);
+  END IF;
+  taken := millrace._take_dead_letters(p, ids, condition IS NULL, NULL, false);
+  UPDATE millrace.dead_letter AS l SET state = 'discarded' WHERE l.id = ANY (taken);
+  PERFORM millrace._record_action(caller, p, 'discard', cardinality(taken), condition, ids, reason);
+  RETURN cardinality(taken);
+END $$;
+REVOKE ALL ON FUNCTION millrace._discard_ids(regrole, text, bigint[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._discard_ids(regrole, text, bigint[], text, text) IS 'Internal: discard_ids for a role.';
+
+CREATE FUNCTION millrace.discard_ids(pipeline text, ids bigint[], reason text, condition text) RETURNS bigint
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.discard_ids(text, bigint[], text, text) IS
+'What discard() calls once it knows the ids. Use discard().
+In: as discard(); condition: goes on record, and is not evaluated. Out: as discard(). Errors: as discard().';
+
+CREATE FUNCTION millrace.discard(pipeline text, "where" text DEFAULT NULL, ids bigint[] DEFAULT NULL, reason text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT millrace.discard_ids(pipeline, CASE WHEN "where" IS NULL THEN ids ELSE millrace.dead_letter_ids(pipeline, "where", ids) END,
+                              reason, "where");
+$$;
+COMMENT ON FUNCTION millrace.discard(text, text, bigint[], text) IS
+'Says of dead letters that nobody will replay them. They stay in the table, are still published, and can be replayed by id. Takes effect at commit: in BEGIN … ROLLBACK it shows how many there are.
+In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s rights and an empty search_path; ids: these (with where: of these); reason: for the record (millrace.dead_letter_actions).
+Out: number of dead letters discarded.
+Errors: null_value_not_allowed without where and ids; those of the condition; object_not_in_prerequisite_state for an id that is not open; undefined_object for an unknown pipeline or id; insufficient_privilege unless the caller is the owner or a member of it.';

@@ -1,0 +1,193 @@
+-- Dead letters on their way to Kafka: what the relay in the ingestor calls. The table says what must be in the DLQ
+-- topic, the topic says what is: the relay reads it from the scan position to its end, marks what it finds, and only
+-- then produces the rest. So neither a crash between the two nor a database that went back in time sends one twice.
+
+CREATE TABLE millrace.dlq (
+  pipeline_id integer NOT NULL,
+  enabled     boolean NOT NULL,
+  topic       text    NOT NULL,
+  delivery    text    NOT NULL CHECK (delivery IN ('exactly_once', 'at_least_once')),
+  origin      uuid    NOT NULL,  -- the instance that made the pipeline: its ids stay the same when it is adopted
+  CONSTRAINT dlq_pkey PRIMARY KEY (pipeline_id)
+);
+CREATE TABLE millrace.dlq_scan (
+  pipeline_id integer NOT NULL,
+  partition   integer NOT NULL,  -- of the DLQ topic
+  next_offset bigint  NOT NULL,  -- everything before it is marked
+  CONSTRAINT dlq_scan_pkey PRIMARY KEY (pipeline_id, partition)
+) WITH (fillfactor = 10);
+CREATE INDEX dead_letter_unpublished_idx ON millrace.dead_letter (pipeline_id, id) WHERE published_at IS NULL;
+
+-- What the ingestor knows besides, told now and then; for doctor().
+CREATE TABLE millrace.ingestor_report (
+  pipeline_id integer     NOT NULL,
+  about       jsonb       NOT NULL,
+  reported_at timestamptz NOT NULL,
+  CONSTRAINT ingestor_report_pkey PRIMARY KEY (pipeline_id)
+) WITH (fillfactor = 10);
+
+SELECT pg_catalog.pg_extension_config_dump('millrace.dlq', '');
+SELECT pg_catalog.pg_extension_config_dump('millrace.dlq_scan', '');
+
+-- NULL leaves a thing as it is.
+CREATE FUNCTION millrace._set_dlq(pipeline_id integer, dlq text, delivery text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  source text := (SELECT p.topic FROM millrace.pipeline AS p WHERE p.id = pipeline_id);
+BEGIN
+  PERFORM millrace._check_choice('dlq_delivery', delivery, ARRAY['exactly_once', 'at_least_once']);
+  IF dlq <> 'off' THEN
+    PERFORM millrace._check_topic(dlq);
+  END IF;
+  IF dlq = source THEN
+    RAISE EXCEPTION 'dlq is "%", the topic the pipeline reads', dlq
+      USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'Its dead letters would come back as events, for ever.',
+            HINT = format('Pass dlq => ''%s.dlq'', another topic, or ''off''.', source);
+  END IF;
+  INSERT INTO millrace.dlq AS q (pipeline_id, enabled, topic, delivery, origin)
+  VALUES (_set_dlq.pipeline_id, dlq IS DISTINCT FROM 'off', coalesce(nullif(dlq, 'off'), source || '.dlq'),
+          coalesce(_set_dlq.delivery, 'exactly_once'), millrace._instance())
+  ON CONFLICT ON CONSTRAINT dlq_pkey DO UPDATE
+  SET enabled = coalesce(dlq <> 'off', q.enabled), topic = coalesce(nullif(dlq, 'off'), q.topic),
+      delivery = coalesce(_set_dlq.delivery, q.delivery);
+  -- another topic is read from its beginning
+  IF dlq <> 'off' THEN
+    DELETE FROM millrace.dlq_scan AS s WHERE s.pipeline_id = _set_dlq.pipeline_id;
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._set_dlq(integer, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._set_dlq(integer, text, text) IS 'Internal: where a pipeline''s dead letters go.';
+
+CREATE FUNCTION millrace.relay_pipelines()
+RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT p.name, q.topic, q.delivery, format('millrace.%s.%s.dlq', p.instance, p.name), p.topic, p.partitions
+  FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
+  WHERE p.instance = millrace._instance() AND q.enabled ORDER BY p.name;
+$$;
+REVOKE ALL ON FUNCTION millrace.relay_pipelines() FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_pipelines() IS
+'For the ingestor: the pipelines whose dead letters go to Kafka, paused ones too.
+In: nothing.
+Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences a relay that lives on; source_topic and the number of its partitions known.
+Errors: none.';
+
+CREATE FUNCTION millrace.relay_scan_positions(pipeline text) RETURNS TABLE (partition integer, next_offset bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  SELECT s.partition, s.next_offset
+  FROM millrace._served(pipeline) AS p JOIN millrace.dlq_scan AS s ON s.pipeline_id = p.id ORDER BY s.partition;
+$$;
+REVOKE ALL ON FUNCTION millrace.relay_scan_positions(text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_scan_positions(text) IS
+'For the ingestor, after init_transactions and before anything is produced: where to go on reading the DLQ topic (read_committed), to its end.
+In: pipeline.
+Out: next_offset for each partition of the DLQ topic that was read so far; the others from their low watermark. A position below the low watermark or above the end (the topic was recreated): from the low watermark.
+Errors: undefined_object for an unknown pipeline.';
+
+-- The millrace-id header: the same whenever the same dead letter is published, whoever does it.
+CREATE FUNCTION millrace._dead_letter_id_prefix(p millrace.pipeline) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT format('%s/%s/%s/', q.origin, p.name, p.topic) FROM millrace.dlq AS q WHERE q.pipeline_id = p.id;
+$$;
+REVOKE ALL ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) IS 'Internal: what the ids of a pipeline''s dead letters begin with.';
+
+-- The topic is shared with whoever likes to write to it: ids that are not this pipeline's are passed over.
+CREATE FUNCTION millrace.relay_mark(pipeline text, partition integer, next_offset bigint, ids text[],
+                                    dlq_partitions integer[], dlq_offsets bigint[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p      millrace.pipeline := millrace._served(pipeline);
+  prefix text := millrace._dead_letter_id_prefix(p);
+  marked bigint;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['ids', 'dlq_partitions', 'dlq_offsets', 'next_offset'],
+    ARRAY[ids IS NULL, dlq_partitions IS NULL, dlq_offsets IS NULL, partition IS NOT NULL AND next_offset IS NULL]);
+  IF cardinality(ids) <> cardinality(dlq_partitions) OR cardinality(ids) <> cardinality(dlq_offsets) THEN
+    RAISE EXCEPTION '% ids, % partitions and % offsets are given, expected as many of each', cardinality(ids),
+                    cardinality(dlq_partitions), cardinality(dlq_offsets)
+      USING ERRCODE = 'array_subscript_error', HINT = 'Give the coordinate of each id, in the order of the ids.';
+  END IF;
+  WITH found AS (
+    SELECT DISTINCT ON (f.id) regexp_split_to_array(substr(f.id, length(prefix) + 1), '/') AS part, f.at_partition, f.at_offset
+    FROM unnest(ids, dlq_partitions, dlq_offsets) AS f (id, at_partition, at_offset)
+    WHERE starts_with(f.id, prefix) AND substr(f.id, length(prefix) + 1) ~ '^\d{1,9}/\d{1,18}/\d{1,9}$'
+    ORDER BY f.id, f.at_offset
+  ), letter AS MATERIALIZED (
+    SELECT l.id, f.at_partition, f.at_offset
+    FROM found AS f JOIN millrace.dead_letter AS l
+      ON l.pipeline_id = p.id AND l.topic = p.topic AND l.partition = f.part[1]::integer
+         AND l."offset" = f.part[2]::bigint AND l.replay_count = f.part[3]::integer
+    WHERE l.published_at IS NULL
+    ORDER BY l.id FOR UPDATE OF l
+  )
+  UPDATE millrace.dead_letter AS l
+  SET published_at = clock_timestamp(), dlq_partition = t.at_partition, dlq_offset = t.at_offset
+  FROM letter AS t WHERE l.id = t.id;
+  GET DIAGNOSTICS marked = ROW_COUNT;
+  IF partition IS NOT NULL THEN
+    INSERT INTO millrace.dlq_scan AS s (pipeline_id, partition, next_offset)
+    VALUES (p.id, relay_mark.partition, relay_mark.next_offset)
+    ON CONFLICT ON CONSTRAINT dlq_scan_pkey DO UPDATE SET next_offset = excluded.next_offset
+    WHERE s.next_offset <> excluded.next_offset;
+  END IF;
+  RETURN marked;
+END $$;
+REVOKE ALL ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[]) IS
+'For the ingestor: these ids were read in the DLQ topic. Marks the dead letters as published, and moves the scan position in the same transaction.
+In: pipeline; partition of the DLQ topic and next_offset, up to which it was read (both null: only mark, as at_least_once does on delivery reports); ids: millrace-id headers found; dlq_partitions, dlq_offsets: where, in the same order.
+Out: number of dead letters marked; ids of others, or marked before, do not count.
+Errors: undefined_object for an unknown pipeline; array_subscript_error for arrays of different lengths.';
+
+CREATE FUNCTION millrace.relay_batch(pipeline text, "limit" integer, after bigint DEFAULT 0, max_bytes bigint DEFAULT 16777216)
+RETURNS TABLE (dead_letter bigint, id text, topic text, partition integer, "offset" bigint, kafka_ts bigint, key bytea,
+               headers bytea, payload bytea, version integer, stage text, sqlstate text, condition text, message text,
+               detail text, hint text, constraint_name text, column_name text, ended text, attempts integer,
+               replay_count integer, fingerprint text, first_failed_at bigint, failed_at bigint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  WITH p AS MATERIALIZED (
+    SELECT s.id, s.topic, millrace._dead_letter_id_prefix(s) AS prefix FROM millrace._served(pipeline) AS s
+  ), due AS MATERIALIZED (
+    SELECT l.id, l.partition, l."offset", l.replay_count,
+           coalesce(octet_length(l.payload), 0) + coalesce(octet_length(l.headers), 0) + coalesce(octet_length(l.key), 0) AS bytes
+    FROM millrace.dead_letter AS l
+    WHERE l.pipeline_id = (SELECT p.id FROM p) AND l.published_at IS NULL AND l.id > coalesce(after, 0)
+    ORDER BY l.id LIMIT greatest("limit", 1)
+  ), fitting AS (
+    -- the first always fits; of one event that died twice (before and after a rewind) one goes out, both are marked
+    SELECT d.id, row_number() OVER same AS nth, sum(d.bytes) OVER (ORDER BY d.id) - d.bytes AS before
+    FROM due AS d WINDOW same AS (PARTITION BY d.partition, d."offset", d.replay_count ORDER BY d.id)
+  )
+  SELECT l.id, format('%s%s/%s/%s', p.prefix, l.partition, l."offset", l.replay_count), l.topic, l.partition, l."offset",
+         coalesce(round(extract(epoch FROM l.kafka_ts) * 1000)::bigint, -1), l.key, l.headers, l.payload, l.version,
+         l.stage, l.sqlstate, millrace.condition_name(l.sqlstate), l.message, l.detail, l.hint, l.constraint_name,
+         l.column_name, l.ended, greatest(l.attempts, jsonb_array_length(l.history)), l.replay_count,
+         millrace.fingerprint(l.stage, l.sqlstate, l.constraint_name, l.column_name, l.message),
+         round(extract(epoch FROM coalesce(l.first_failed_at, l.failed_at)) * 1000)::bigint,
+         round(extract(epoch FROM l.failed_at) * 1000)::bigint
+  FROM p CROSS JOIN fitting AS f JOIN millrace.dead_letter AS l ON l.id = f.id
+  WHERE f.nth = 1 AND f.before < coalesce(max_bytes, 16777216)
+  ORDER BY l.id;
+$$;
+REVOKE ALL ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint) IS
+'For the ingestor, when the DLQ topic was read to its end: dead letters that are not in it.
+In: pipeline; limit: at most so many; after: only those with a greater dead_letter (the last one produced: until the next scan they are not marked), 0 again after a scan, since ids can commit out of order; max_bytes: no more of keys, headers and payloads, but one in any case.
+Out: dead_letter: its number; id: the millrace-id header; topic, partition, "offset" and kafka_ts (ms, -1 none) of the event; key; headers (packed, as staged) and payload as they came; and what failed: version of the pipeline, stage, sqlstate, condition, message, detail, hint, constraint_name, column_name, ended, attempts, replay_count, fingerprint, first_failed_at and failed_at in ms since 1970. No row: nothing to do.
+Errors: undefined_object for an unknown pipeline.';
+
+CREATE FUNCTION millrace.report(pipeline text, about jsonb) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  INSERT INTO millrace.ingestor_report AS r (pipeline_id, about, reported_at)
+  SELECT p.id, coalesce(report.about, '{}'), clock_timestamp() FROM millrace._served(pipeline) AS p
+  ON CONFLICT ON CONSTRAINT ingestor_report_pkey DO UPDATE
+  SET about = jsonb_strip_nulls(r.about || excluded.about), reported_at = excluded.reported_at;
+$$;
+REVOKE ALL ON FUNCTION millrace.report(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.report(text, jsonb) IS
+'For the ingestor, once a minute or when something changed: what doctor() is to know.
+In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error (null: no more). A key left out stays as it was told before.
+Out: nothing.
+Errors: undefined_object for an unknown pipeline.';

@@ -1,0 +1,133 @@
+-- event_status: what became of one event. Failures are on record; of the others the counters of the seconds around the
+-- event tell, as long as progress keeps them (about five minutes) and all events of that stretch had one end.
+
+-- The stretch of progress that settled an offset last; NULLs when it is no longer kept, or was never settled.
+CREATE FUNCTION millrace._settling(pipeline_id integer, partition integer, "offset" bigint, OUT outcome text,
+                                   OUT after timestamptz, OUT settled_at timestamptz)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT CASE
+           -- an event tried again would blur the difference
+           WHEN b.events = a.events THEN 'left_out'
+           WHEN a.retrying <> 0 OR b.retrying <> 0 THEN NULL
+           WHEN b.events - a.events = b.written - a.written + b.dead - a.dead THEN 'processed'
+           WHEN b.events - a.events = b.filtered - a.filtered + b.dead - a.dead THEN 'filtered'
+           WHEN b.events - a.events = b.superseded - a.superseded + b.dead - a.dead THEN 'superseded'
+           WHEN b.events - a.events = b.skipped - a.skipped + b.dead - a.dead THEN 'skipped'
+         END, a.settled_at, b.settled_at
+  FROM (SELECT * FROM millrace.progress AS g
+        WHERE g.pipeline_id = _settling.pipeline_id AND g.partition = _settling.partition AND g.next_offset <= _settling."offset"
+        ORDER BY g.seq DESC LIMIT 1) AS a
+  CROSS JOIN LATERAL (
+        SELECT * FROM millrace.progress AS g
+        WHERE g.pipeline_id = a.pipeline_id AND g.partition = a.partition AND g.seq > a.seq
+        ORDER BY g.seq LIMIT 1) AS b;
+$$;
+REVOKE ALL ON FUNCTION millrace._settling(integer, integer, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._settling(integer, integer, bigint) IS 'Internal: what the counters around an offset tell of it.';
+
+-- What is on record of an event, oldest first.
+CREATE FUNCTION millrace._timeline(pipeline_id integer, partition integer, "offset" bigint) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  WITH letter AS (
+    SELECT * FROM millrace.dead_letter AS l
+    WHERE l.pipeline_id = _timeline.pipeline_id AND l.partition = _timeline.partition AND l."offset" = _timeline."offset"
+  ), waiting AS (
+    SELECT * FROM millrace.retry AS r
+    WHERE r.pipeline_id = _timeline.pipeline_id AND r.partition = _timeline.partition AND r."offset" = _timeline."offset"
+  ), entry (at, step, entry) AS (
+    SELECT c.at, 0, jsonb_build_object('at', c.at, 'what', c.verb, 'from_offset', c.from_offset, 'to_offset', c.to_offset, 'by', c.by)
+    FROM millrace.position_change AS c
+    WHERE c.pipeline_id = _timeline.pipeline_id AND c.partition = _timeline.partition
+          AND ((c.verb = 'start' AND c.to_offset <= _timeline."offset")
+               OR _timeline."offset" BETWEEN least(c.from_offset, c.to_offset) AND greatest(c.from_offset, c.to_offset) - 1)
+    UNION ALL
+    SELECT coalesce(l.first_failed_at, l.failed_at), h.nth, jsonb_build_object('what', 'failed', 'try', h.nth) || h.failure
+    FROM letter AS l CROSS JOIN LATERAL jsonb_array_elements(l.history) WITH ORDINALITY AS h (failure, nth)
+    UNION ALL
+    SELECT l.failed_at, 1000000,
+           jsonb_build_object('at', l.failed_at, 'what', 'dead', 'id', l.id, 'ended', l.ended, 'stage', l.stage, 'sqlstate', l.sqlstate,
+                              'message', l.message)
+    FROM letter AS l
+    UNION ALL
+    SELECT l.published_at, 1000001,
+           jsonb_build_object('at', l.published_at, 'what', 'published', 'id', l.id, 'dlq_partition', l.dlq_partition, 'dlq_offset', l.dlq_offset)
+    FROM letter AS l WHERE l.published_at IS NOT NULL
+    UNION ALL
+    -- of a replay, the failures before it are with the dead letter
+    SELECT r.first_failed_at, 2000000 + h.nth, jsonb_build_object('what', 'failed', 'try', h.nth) || h.failure
+    FROM waiting AS r CROSS JOIN LATERAL jsonb_array_elements(r.history) WITH ORDINALITY AS h (failure, nth)
+    WHERE r.replay_of IS NULL OR h.nth > jsonb_array_length(r.history) - r.attempts
+    UNION ALL
+    SELECT 'infinity', 0, jsonb_build_object('at', r.next_at, 'what', CASE WHEN r.replay_of IS NULL THEN 'next try' ELSE 'replay' END,
+                                             'id', r.id)
+    FROM waiting AS r
+  )
+  SELECT coalesce(jsonb_agg(e.entry ORDER BY e.at, e.step), '[]') FROM entry AS e;
+$$;
+REVOKE ALL ON FUNCTION millrace._timeline(integer, integer, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._timeline(integer, integer, bigint) IS 'Internal: what is on record of an event.';
+
+CREATE FUNCTION millrace._event_trace(caller regrole, topic text, partition integer, "offset" bigint) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+           'pipeline', p.name, 'status', s.status, 'attempt', s.attempt, 'next_try', r.next_at, 'since', s.since,
+           'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', g.next_offset))
+                     || jsonb_build_object('timeline', millrace._timeline(p.id, _event_trace.partition, _event_trace."offset")))
+           ORDER BY p.name), '[]')
+  FROM millrace.pipeline AS p
+  LEFT JOIN LATERAL (
+    SELECT * FROM millrace.progress AS c
+    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition ORDER BY c.seq DESC LIMIT 1) AS g ON true
+  LEFT JOIN LATERAL (
+    SELECT * FROM millrace.retry AS c
+    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition AND c."offset" = _event_trace."offset"
+    ORDER BY c.id DESC LIMIT 1) AS r ON true
+  LEFT JOIN LATERAL (
+    SELECT * FROM millrace.dead_letter AS c
+    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition AND c."offset" = _event_trace."offset"
+    ORDER BY c.id DESC LIMIT 1) AS l ON true
+  LEFT JOIN LATERAL (
+    SELECT min(c.to_offset) AS first FROM millrace.position_change AS c
+    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition) AS began ON true
+  LEFT JOIN millrace.watermark AS w ON w.pipeline_id = p.id AND w.partition = _event_trace.partition
+  LEFT JOIN LATERAL millrace._settling(p.id, _event_trace.partition, _event_trace."offset") AS t ON true
+  -- the first that applies
+  CROSS JOIN LATERAL (
+    SELECT v.status, v.attempt, v.since, v.reason
+    FROM (VALUES
+      (1, r.id IS NOT NULL AND r.replay_of IS NULL, 'retrying', r.attempts, r.first_failed_at, r.history -> -1 ->> 'message'),
+      (2, r.id IS NOT NULL, 'replaying', r.attempts, r.first_failed_at, l.message),
+      (3, g.seq IS NULL, 'unknown', NULL, NULL, 'the pipeline has no such partition'),
+      (4, _event_trace."offset" < 0, 'unknown', NULL, NULL, 'offsets begin at 0'),
+      (5, _event_trace."offset" >= g.next_offset, 'pending', NULL, NULL,
+       CASE WHEN w.high <= _event_trace."offset" THEN format('the topic ended at %s when the ingestor last looked', w.high) END),
+      (6, l.state = 'open', 'dead', l.attempts, l.failed_at, l.message),
+      (7, l.id IS NOT NULL, l.state, l.attempts, l.failed_at, l.message),
+      (8, began.first > _event_trace."offset", 'unknown', NULL, NULL, format('the pipeline began at %s', began.first)),
+      (9, t.outcome IS NOT NULL, t.outcome, NULL, t.settled_at,
+       CASE WHEN t.outcome = 'left_out' THEN 'skip_to, or no event of the topic' END),
+      (10, true, 'settled', NULL, t.settled_at, 'written, filtered, superseded or skipped: no longer decidable')
+    ) AS v (rank, applies, status, attempt, since, reason)
+    WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
+  WHERE p.topic = _event_trace.topic AND pg_has_role(caller, p.owner::oid, 'USAGE');
+$$;
+REVOKE ALL ON FUNCTION millrace._event_trace(regrole, text, integer, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._event_trace(regrole, text, integer, bigint) IS 'Internal: event_trace for a role.';
+
+CREATE FUNCTION millrace.event_trace(topic text, partition integer, "offset" bigint) RETURNS jsonb
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.event_trace(text, integer, bigint) IS
+'event_status() as one document.
+In: as event_status(). Out: array of objects with the columns of event_status(). Errors: none.';
+
+CREATE FUNCTION millrace.event_status(topic text, partition integer, "offset" bigint)
+RETURNS TABLE (pipeline text, status text, attempt integer, next_try timestamptz, since timestamptz, detail jsonb)
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  SELECT s.* FROM jsonb_to_recordset(millrace.event_trace(topic, partition, "offset"))
+    AS s (pipeline text, status text, attempt integer, next_try timestamptz, since timestamptz, detail jsonb);
+$$;
+COMMENT ON FUNCTION millrace.event_status(text, integer, bigint) IS
+'What became of one event, in each pipeline on its topic that is the caller''s.
+In: topic, partition, "offset".
+Out: pipeline; status: pending, processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, dead, replaying, replayed, discarded, settled (done with, but which of processed, filtered, superseded, skipped is no longer decidable) or unknown; attempt: tries that failed; next_try; since; detail: reason, position of the partition, and timeline of what is on record. No row: no pipeline of the caller''s reads the topic.
+Errors: none.';

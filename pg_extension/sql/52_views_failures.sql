@@ -1,0 +1,97 @@
+-- What fails, what becomes of it, and who has done what about it. Events and their errors are for the pipeline's owner
+-- and its members; error classes, breakers and DLQ topics also for members of pg_monitor.
+
+CREATE VIEW millrace.retries WITH (security_barrier) AS
+SELECT r.id, p.name AS pipeline, r.topic, r.partition, r."offset",
+       CASE WHEN r.kafka_ts >= 0 THEN pg_catalog.to_timestamp(r.kafka_ts / 1000.0) END AS kafka_ts,
+       r.attempts, d.max_retries, r.next_at, r.first_failed_at, r.history -> -1 ->> 'stage' AS stage,
+       r.history -> -1 ->> 'sqlstate' AS sqlstate, millrace.condition_name(r.history -> -1 ->> 'sqlstate') AS condition,
+       r.history -> -1 ->> 'message' AS message, r.replay_of, r.version, millrace.readable(r.key) AS key,
+       millrace.headers(r.headers) AS headers, millrace.readable(r.payload) AS payload, r.payload AS raw, r.history
+FROM millrace.retry AS r
+JOIN millrace.pipeline AS p ON p.id = r.pipeline_id
+JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
+WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
+COMMENT ON VIEW millrace.retries IS 'Events that failed and are tried again, and dead letters on their way through a replay.';
+COMMENT ON COLUMN millrace.retries.attempts IS 'tries that failed, of a replay since it began';
+COMMENT ON COLUMN millrace.retries.message IS 'of the last failure, with its stage, sqlstate and condition';
+COMMENT ON COLUMN millrace.retries.replay_of IS 'id of the dead letter';
+
+CREATE VIEW millrace.error_classes WITH (security_barrier) AS
+SELECT p.name AS pipeline, e.sqlstate, millrace.condition_name(e.sqlstate || pg_catalog.repeat('0', 5 - pg_catalog.length(e.sqlstate))) AS condition,
+       e.constraint_name, e.action, e.builtin
+FROM millrace.error_class AS e LEFT JOIN millrace._visible AS p ON p.id = e.pipeline_id
+WHERE e.pipeline_id IS NULL OR p.id IS NOT NULL
+ORDER BY p.name NULLS LAST, e.constraint_name IS NULL, pg_catalog.length(e.sqlstate) DESC, e.builtin, e.sqlstate, e.constraint_name;
+COMMENT ON VIEW millrace.error_classes IS 'What becomes of failures: the first row that matches decides, of no match comes a dead letter.';
+COMMENT ON COLUMN millrace.error_classes.pipeline IS 'NULL: every pipeline';
+COMMENT ON COLUMN millrace.error_classes.sqlstate IS 'five characters, or the two of a class';
+
+CREATE VIEW millrace.errors WITH (security_barrier) AS
+WITH failure AS (
+  SELECT r.pipeline_id, r.history -> -1 ->> 'stage' AS stage, r.history -> -1 ->> 'sqlstate' AS sqlstate,
+         NULL::text AS constraint_name, r.history -> -1 ->> 'message' AS message, true AS is_retry,
+         r.first_failed_at AS first_at, r.first_failed_at AS last_at
+  FROM millrace.retry AS r WHERE r.attempts > 0
+  UNION ALL
+  SELECT l.pipeline_id, l.stage, l.sqlstate, l.constraint_name, l.message, false, coalesce(l.first_failed_at, l.failed_at), l.failed_at
+  FROM millrace.dead_letter AS l WHERE l.state = 'open'
+), kind AS (
+  SELECT f.pipeline_id, f.stage, f.sqlstate, f.constraint_name, pg_catalog.count(*) FILTER (WHERE f.is_retry) AS retrying,
+         pg_catalog.count(*) FILTER (WHERE NOT f.is_retry) AS dead, pg_catalog.min(f.first_at) AS first_at,
+         pg_catalog.max(f.last_at) AS last_at, pg_catalog.min(f.message) AS message
+  FROM failure AS f GROUP BY f.pipeline_id, f.stage, f.sqlstate, f.constraint_name
+)
+SELECT p.name AS pipeline, k.stage, k.sqlstate, millrace.condition_name(k.sqlstate) AS condition, k.constraint_name,
+       CASE WHEN k.stage = 'decode' THEN 'dead_letter' ELSE coalesce(c.action, 'dead_letter') END AS action,
+       k.retrying, k.dead, k.first_at, k.last_at, k.message
+FROM kind AS k
+JOIN millrace.pipeline AS p ON p.id = k.pipeline_id
+-- as src/error_class.c does
+LEFT JOIN LATERAL (
+  SELECT e.action FROM millrace.error_class AS e
+  WHERE (e.pipeline_id IS NULL OR e.pipeline_id = k.pipeline_id) AND pg_catalog.starts_with(k.sqlstate, e.sqlstate)
+        AND (e.constraint_name IS NULL OR e.constraint_name = k.constraint_name)
+  ORDER BY e.pipeline_id IS NULL, e.constraint_name IS NULL, pg_catalog.length(e.sqlstate) DESC, e.builtin LIMIT 1) AS c ON true
+WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE')
+ORDER BY p.name, k.last_at DESC;
+COMMENT ON VIEW millrace.errors IS 'What fails just now, by SQLSTATE: how many events are tried again, how many are open dead letters.';
+COMMENT ON COLUMN millrace.errors.action IS 'what error_classes say of it; what the payload itself is wrong with is never tried again';
+COMMENT ON COLUMN millrace.errors.message IS 'of one of them';
+
+CREATE VIEW millrace.breakers WITH (security_barrier) AS
+SELECT p.name AS pipeline, coalesce(b.state, 'closed') AS state, b.since, b.reason, b.sqlstate,
+       millrace.condition_name(b.sqlstate) AS condition, b.next_probe_at, coalesce(b.opened, 0) AS opened
+FROM millrace._visible AS p LEFT JOIN millrace.breaker AS b ON b.pipeline_id = p.id
+ORDER BY p.name;
+COMMENT ON VIEW millrace.breakers IS 'The circuit breaker of each pipeline.';
+COMMENT ON COLUMN millrace.breakers.state IS 'closed (all is well), open (staging fills, Kafka waits) or half_open (one batch is tried)';
+COMMENT ON COLUMN millrace.breakers.since IS 'NULL: it never opened';
+COMMENT ON COLUMN millrace.breakers.opened IS 'how often, in all';
+
+CREATE VIEW millrace.dead_letter_actions WITH (security_barrier) AS
+SELECT p.name AS pipeline, a.at, a.verb, a.by, a.count, a.condition, a.reason
+FROM millrace.dead_letter_action AS a JOIN millrace.pipeline AS p ON p.id = a.pipeline_id
+WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
+COMMENT ON VIEW millrace.dead_letter_actions IS 'Who replayed or discarded dead letters, when, and which.';
+
+CREATE VIEW millrace.dlqs WITH (security_barrier) AS
+SELECT p.name AS pipeline, q.enabled, q.topic, q.delivery, w.failed_at AS waiting_since, i.about ->> 'relay_error' AS error, i.reported_at
+FROM millrace._visible AS p
+JOIN millrace.dlq AS q ON q.pipeline_id = p.id
+LEFT JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id
+LEFT JOIN LATERAL (
+  SELECT l.failed_at FROM millrace.dead_letter AS l
+  WHERE l.pipeline_id = p.id AND l.published_at IS NULL ORDER BY l.id LIMIT 1) AS w ON q.enabled
+ORDER BY p.name;
+COMMENT ON VIEW millrace.dlqs IS 'Where the dead letters of each pipeline are published, and whether the relay keeps up.';
+COMMENT ON COLUMN millrace.dlqs.waiting_since IS 'of the oldest dead letter that was not seen in the topic yet, NULL: all were';
+COMMENT ON COLUMN millrace.dlqs.error IS 'what the relay last told, NULL: it works';
+
+CREATE VIEW millrace.ingestor_reports WITH (security_barrier) AS
+SELECT p.name AS pipeline, i.about, i.reported_at
+FROM millrace._visible AS p JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id;
+COMMENT ON VIEW millrace.ingestor_reports IS 'What ingestors last told of themselves and of their topics.';
+
+GRANT SELECT ON millrace.retries, millrace.error_classes, millrace.errors, millrace.breakers, millrace.dead_letter_actions,
+  millrace.dlqs, millrace.ingestor_reports TO PUBLIC;

@@ -1,0 +1,126 @@
+-- doctor: what is wrong, and how to mend it. It asks the public views, so it finds what its caller may see.
+
+CREATE FUNCTION millrace.doctor() RETURNS TABLE (severity text, what text, detail text, command text)
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  WITH pipeline AS MATERIALIZED (
+    SELECT * FROM millrace.pipelines
+  ), lag AS MATERIALIZED (
+    SELECT l.pipeline, sum(l.lag) AS events, max(l.behind) AS behind, max(l.reported_at) AS reported_at
+    FROM millrace.lag AS l GROUP BY l.pipeline
+  ), finding (rank, severity, what, detail, command) AS (
+    -- the server
+    SELECT 1, 'error', 'millrace is not preloaded', 'Nothing runs the pipelines of this server.',
+           format('ALTER SYSTEM SET shared_preload_libraries = %s; then restart the server',
+                  concat_ws(', ', nullif(current_setting('shared_preload_libraries'), ''), 'millrace'))
+    WHERE NOT (millrace.engine_status() ->> 'preloaded')::boolean
+    UNION ALL
+    SELECT 2, 'warning', 'too few worker slots',
+           format('Pipelines of this database ask for %s workers, and the server has max_worker_processes = %s for all its background processes.',
+                  w.wanted, w.slots),
+           format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server', w.wanted + 8)
+    FROM (SELECT sum(p.workers) AS wanted, current_setting('max_worker_processes')::integer AS slots
+          FROM pipeline AS p WHERE p.status NOT IN ('paused', 'foreign', 'owner missing', 'target missing')) AS w
+    -- besides the launcher, this database's supervisor, and the logical replication launcher
+    WHERE w.wanted > w.slots - 3
+    UNION ALL
+    SELECT 3, 'warning', 'all staging lanes are in use', format('millrace.max_lanes = %s: another ingestor or pipeline finds none.', m.lanes),
+           format('ALTER SYSTEM SET millrace.max_lanes = %s; then restart the server', m.lanes * 2)
+    FROM (SELECT current_setting('millrace.max_lanes', true)::integer AS lanes) AS m
+    WHERE (SELECT count(*) FROM millrace.lanes) >= m.lanes
+    -- pipelines
+    UNION ALL
+    SELECT 10, CASE WHEN p.status IN ('paused', 'standby') THEN 'info' WHEN p.status = 'foreign' THEN 'warning' ELSE 'error' END,
+           format('pipeline "%s": %s', p.name, p.status), p.reason, p.hint
+    FROM pipeline AS p WHERE p.status NOT IN ('running', 'starting', 'not preloaded')
+    UNION ALL
+    SELECT 11, 'warning', format('pipeline "%s" has %s of %s workers', p.name, p.workers_running, p.workers),
+           format('The others found no slot: max_worker_processes = %s.', current_setting('max_worker_processes')),
+           format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server',
+                  current_setting('max_worker_processes')::integer + p.workers - p.workers_running)
+    FROM pipeline AS p
+    WHERE p.status = 'running' AND p.workers_running < p.workers AND p.changed_at < now() - interval '1 min'
+    UNION ALL
+    SELECT 12, 'error', format('pipeline "%s" has no ingestor', p.name),
+           CASE WHEN l.reported_at IS NULL THEN format('None has ever told of topic "%s".', p.topic)
+                ELSE format('None has told of topic "%s" since %s.', p.topic, date_trunc('second', l.reported_at)) END,
+           format('start millrace-ingestor for database "%s", in a role that SELECT millrace.grant_ingestor(''…'') was run for',
+                  current_database())
+    FROM pipeline AS p LEFT JOIN lag AS l ON l.pipeline = p.name
+    WHERE p.status NOT IN ('foreign', 'owner missing', 'standby')
+          AND coalesce(l.reported_at, p.created_at) < now() - interval '1 min'
+    UNION ALL
+    SELECT 13, 'error', format('pipeline "%s" is about to lose events', p.name),
+           format('It is %s behind, and topic "%s" keeps messages for %s.', date_trunc('second', l.behind), p.topic, r.retention),
+           format('raise retention.ms of topic "%s"; then: SELECT millrace.alter_pipeline(%L, workers => %s);', p.topic, p.name, p.workers + 1)
+    FROM pipeline AS p JOIN lag AS l ON l.pipeline = p.name
+    JOIN LATERAL (SELECT make_interval(secs => (i.about ->> 'retention_ms')::float8 / 1000) AS retention
+                  FROM millrace.ingestor_reports AS i
+                  WHERE i.pipeline = p.name AND (i.about ->> 'retention_ms')::float8 > 0) AS r ON l.behind > r.retention * 0.8
+    WHERE l.events > 0
+    UNION ALL
+    SELECT 14, 'warning', format('pipeline "%s" lags behind', p.name),
+           format('%s events wait; the last one processed is %s old.', l.events, date_trunc('second', l.behind)),
+           format('SELECT millrace.alter_pipeline(%L, workers => %s);', p.name, p.workers + 1)
+    FROM pipeline AS p JOIN lag AS l ON l.pipeline = p.name
+    WHERE p.status = 'running' AND l.events > 0 AND l.behind > interval '5 min'
+    UNION ALL
+    SELECT 15, 'error', format('pipeline "%s": its target has no unique index on (%s)', p.name, array_to_string(p.conflict_key, ', ')),
+           format('on_conflict "%s" is decided by it: every event fails.', p.on_conflict),
+           format('CREATE UNIQUE INDEX ON %s (%s);', p.target, (SELECT string_agg(quote_ident(k), ', ') FROM unnest(p.conflict_key) AS k))
+    FROM pipeline AS p
+    WHERE p.conflict_key IS NOT NULL AND p.status <> 'target missing' AND NOT EXISTS (
+      SELECT FROM pg_index AS i
+      WHERE i.indrelid = p.target AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+            AND (SELECT array_agg(a.attname ORDER BY a.attname)
+                 FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS k (attnum)
+                 JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum)
+                = (SELECT array_agg(c::name ORDER BY c::name) FROM unnest(p.conflict_key) AS c))
+    UNION ALL
+    SELECT 16, 'warning', format('pipeline "%s": its target is unlogged', p.name),
+           'A crash of the server empties it, but not the pipeline''s positions: the rows do not come again.',
+           format('ALTER TABLE %s SET LOGGED;', p.target)
+    FROM pipeline AS p JOIN pg_class AS c ON c.oid = p.target WHERE c.relpersistence = 'u'
+    -- failures
+    UNION ALL
+    SELECT 20, 'warning', format('pipeline "%s" has %s open dead letters', p.name, CASE WHEN n.open < 1000 THEN n.open::text ELSE '1000 or more' END),
+           'Events that were given up; they are kept until somebody replays or discards them.',
+           format('SELECT * FROM millrace.dead_letter_groups WHERE pipeline = %L; then millrace.replay() or millrace.discard()', p.name)
+    FROM pipeline AS p
+    CROSS JOIN LATERAL (SELECT count(*) AS open FROM (SELECT FROM millrace.dead_letters AS l
+                                                      WHERE l.pipeline = p.name AND l.state = 'open' LIMIT 1000) AS l) AS n
+    WHERE n.open > 0
+    UNION ALL
+    SELECT 21, 'warning', format('pipeline "%s": retries are late', p.name), format('The oldest was due at %s.', date_trunc('second', r.next_at)),
+           'SELECT * FROM millrace.workers; the server log has their errors'
+    FROM pipeline AS p
+    CROSS JOIN LATERAL (SELECT min(r.next_at) AS next_at FROM millrace.retries AS r WHERE r.pipeline = p.name) AS r
+    WHERE p.status = 'running' AND r.next_at < now() - interval '1 min'
+    UNION ALL
+    SELECT 22, 'warning', format('pipeline "%s": dead letters do not reach Kafka', q.pipeline),
+           format('The oldest waits for topic "%s" since %s%s.', q.topic, date_trunc('second', q.waiting_since), ': ' || q.error),
+           CASE WHEN q.delivery = 'exactly_once' AND q.error ILIKE '%transaction%'
+                THEN format('SELECT millrace.alter_pipeline(%L, dlq_delivery => ''at_least_once'');', q.pipeline)
+                ELSE format('make topic "%s" writable for the ingestor; or SELECT millrace.alter_pipeline(%L, dlq => ''off'');', q.topic, q.pipeline) END
+    FROM millrace.dlqs AS q JOIN pipeline AS p ON p.name = q.pipeline
+    WHERE q.enabled AND p.status NOT IN ('foreign', 'standby')
+          AND (q.waiting_since < now() - interval '1 min' OR (q.error IS NOT NULL AND q.waiting_since IS NOT NULL))
+    UNION ALL
+    -- the programs
+    SELECT 30, 'warning', format('the ingestor runs with %s %s', v.library, i.about ->> v.library), v.problem,
+           format('install %s %s or later where millrace-ingestor runs, and restart it', v.library, v.least)
+    FROM (SELECT DISTINCT r.about - 'retention_ms' - 'relay_error' AS about FROM millrace.ingestor_reports AS r
+          WHERE r.reported_at > now() - interval '10 min') AS i
+    CROSS JOIN (VALUES
+      ('librdkafka', '2.0.2', 'Earlier releases lose messages around rebalances, and were never tested.'),
+      ('libevent', '2.1.12', 'Earlier releases were never tested.')) AS v (library, least, problem)
+    WHERE i.about ->> v.library ~ '^\d{1,9}(\.\d{1,9})*'
+          AND string_to_array(substring(i.about ->> v.library FROM '^[\d.]*\d'), '.')::integer[] < string_to_array(v.least, '.')::integer[]
+  )
+  SELECT f.severity, f.what, f.detail, f.command FROM finding AS f
+  ORDER BY array_position(ARRAY['error', 'warning', 'info'], f.severity), f.rank, f.what;
+$$;
+COMMENT ON FUNCTION millrace.doctor() IS
+'What is wrong, with this server and with the pipelines the caller may see, and how to mend it; the worst first.
+In: nothing.
+Out: severity: error (events wait or are lost), warning or info; what; detail; command that mends it. No row: all is well.
+Errors: none.';

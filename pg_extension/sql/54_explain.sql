@@ -1,0 +1,85 @@
+-- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
+-- owner: nobody's SQL runs with another's rights. A CTE named event stands for the batch.
+
+-- Names and types of the columns of a field list: its syntax is XMLTABLE's, so XMLTABLE tells; LIMIT 0 keeps it from running.
+CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  source text := 'XMLTABLE(''/x'' PASSING (NULL::xml) COLUMNS ' || fields || E'\n)';
+  empty  record;
+  list   text;
+BEGIN
+  IF fields IS NULL THEN
+    RETURN NULL;
+  END IF;
+  EXECUTE format('SELECT t.* FROM %s AS t LIMIT 0', source) INTO empty;
+  SELECT string_agg(format('format(''%%s %%s'', %L, pg_typeof(t.%I))', quote_ident(k), k), ', ') INTO list
+  FROM json_object_keys(row_to_json(empty)) AS k;
+  EXECUTE format('SELECT concat_ws('', '', %s) FROM (SELECT) AS one LEFT JOIN (SELECT * FROM %s AS x LIMIT 0) AS t ON true', list, source)
+  INTO list;
+  RETURN list;
+END $$;
+COMMENT ON FUNCTION millrace.field_columns(text) IS
+'The columns that a field list makes, as a column definition list: ''id bigint NOT NULL, at date PATH ''''$.t'''''' gives id bigint, at date.
+In: fields, as in create_pipeline, with types outside pg_catalog named with their schema. Out: text. Errors: those of a field list that is wrong.';
+
+CREATE FUNCTION millrace.explain(pipeline text, "analyze" boolean DEFAULT false, samples text[] DEFAULT NULL) RETURNS SETOF text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  d        record;
+  payloads bytea[] := ARRAY(SELECT convert_to(s, 'UTF8') FROM unnest(samples) AS s);
+  columns  text;
+  query    text;
+  line     text;
+  lines    text[] := '{}';
+BEGIN
+  SELECT p.owner, p.topic, p.fields, p.transform, p.search_path, p.batch_rows INTO d
+  FROM millrace.pipelines AS p WHERE p.name = pipeline;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'pipeline "%" does not exist', pipeline
+      USING ERRCODE = 'undefined_object', HINT = 'SELECT name FROM millrace.pipelines; lists the pipelines.';
+  ELSIF d.owner <> quote_ident(current_user)::regrole THEN
+    RAISE EXCEPTION 'must be owner of pipeline "%" to explain it', pipeline
+      USING ERRCODE = 'insufficient_privilege',
+            DETAIL = 'Planning and running its transform runs functions of the owner''s with the rights of whoever does it.',
+            HINT = format('Run: SET ROLE %s;', d.owner);
+  END IF;
+  IF "analyze" AND cardinality(payloads) = 0 THEN
+    payloads := ARRAY(SELECT l.raw FROM millrace.dead_letters AS l
+                      WHERE l.pipeline = explain.pipeline AND l.stage <> 'decode' AND l.raw IS NOT NULL LIMIT 100);
+    IF cardinality(payloads) = 0 THEN
+      RAISE EXCEPTION 'there are no events to run pipeline "%" on', pipeline
+        USING ERRCODE = 'invalid_parameter_value',
+              HINT = format('Pass some payloads: SELECT * FROM millrace.explain(%L, true, ARRAY[''{…}'']);', pipeline);
+    END IF;
+  END IF;
+  columns := millrace.field_columns(d.fields);
+  query := format(
+    E'WITH event AS MATERIALIZED (SELECT %s payload.*, s.raw, %L::pg_catalog.text AS topic, 0 AS partition, g.i::pg_catalog.int8 AS "offset",'
+    ' NULL::pg_catalog.bytea AS key, ''{}''::pg_catalog.jsonb AS headers, pg_catalog.now() AS kafka_ts'
+    ' FROM pg_catalog.generate_series(0, %s) AS g (i)'
+    ' CROSS JOIN LATERAL (SELECT (%L::pg_catalog.bytea[])[g.i OPERATOR(pg_catalog.%%) %s OPERATOR(pg_catalog.+) 1]) AS s (raw)'
+    ' CROSS JOIN LATERAL (SELECT pg_catalog.convert_from(s.raw, ''UTF8'')::pg_catalog.jsonb) AS payload (payload) %s)'
+    ' SELECT * FROM (%s\n) AS transform',
+    CASE WHEN columns IS NOT NULL THEN 'fields.*,' END, d.topic, d.batch_rows - 1, payloads, greatest(cardinality(payloads), 1),
+    CASE WHEN columns IS NOT NULL THEN
+      format('CROSS JOIN LATERAL pg_catalog.jsonb_to_record(millrace.decode(%L, s.raw)) AS fields (%s)', d.fields, columns) END,
+    d.transform);
+  -- as the workers do
+  PERFORM set_config('jit', 'off', true), set_config('search_path', d.search_path, true);
+  BEGIN
+    FOR line IN EXECUTE 'EXPLAIN ' || CASE WHEN "analyze" THEN '(ANALYZE, BUFFERS) ' ELSE '' END || query LOOP
+      lines := lines || line;
+    END LOOP;
+    RAISE EXCEPTION USING ERRCODE = 'MR000', MESSAGE = 'undo';
+  EXCEPTION WHEN SQLSTATE 'MR000' THEN
+    NULL;  -- whatever the transform's functions have written is gone
+  END;
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  RETURN QUERY SELECT * FROM unnest(lines);
+END $$;
+COMMENT ON FUNCTION millrace.explain(text, boolean, text[]) IS
+'The plan of a pipeline''s transform for a whole batch (batch_rows events); "CTE event" stands for the batch.
+In: pipeline; analyze: true to run it, in a subtransaction that is rolled back; samples: JSON payloads to run it on, repeated to make up a batch, by default of dead letters that could be decoded.
+Out: lines of EXPLAIN.
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the current role is its owner; invalid_parameter_value when there is nothing to run it on; those of the transform.';

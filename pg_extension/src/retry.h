@@ -1,0 +1,25 @@
+/*
+ * retry.h: events that failed and wait to be tried again: rows of millrace.retry.
+ */
+#ifndef MR_RETRY_H
+#define MR_RETRY_H
+
+#include "batch.h"
+#include "pipeline.h"
+
+/* Into batch: events of the pipeline that are due, at most `max`, the longest due first. */
+extern void mr_retry_read_due(MrBatch *batch, int32 pipeline_id, int max);
+
+/* When the next one is due; TIMESTAMP_INFINITY: none waits. */
+extern TimestampTz mr_retry_next_due(int32 pipeline_id);
+
+/* An event is to be tried (again) at next_at: its row is inserted, or changed when it has one. */
+extern void mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at);
+
+/* An event that came from millrace.retry is done with. */
+extern void mr_retry_remove(const MrEvent *event);
+
+/* Its failures so far, the present one included, as an array of {at, stage, sqlstate, message}. */
+extern Datum mr_retry_history(const MrEvent *event);
+
+#endif /* MR_RETRY_H */

@@ -1,0 +1,134 @@
+BEGIN;
+\ir helper.psql
+SELECT plan(29);
+
+-- a finding with this severity, holding these words in what, detail and command
+CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
+  SELECT ok(EXISTS (SELECT FROM millrace.doctor() AS d WHERE d.severity = finds.severity AND strpos(d.what, finds.what) > 0
+                    AND strpos(d.detail, finds.detail) > 0 AND strpos(d.command, finds.command) > 0), description)
+         || coalesce((SELECT string_agg(E'\n# ' || d::text, '') FROM millrace.doctor() AS d
+                      WHERE NOT EXISTS (SELECT FROM millrace.doctor() AS e WHERE e.severity = finds.severity AND strpos(e.what, finds.what) > 0
+                                        AND strpos(e.detail, finds.detail) > 0 AND strpos(e.command, finds.command) > 0)), '');
+$$;
+-- the workers of a pipeline that is not committed never start: not what is tested here
+CREATE FUNCTION pg_temp.count(words text) RETURNS bigint LANGUAGE sql AS $$
+  SELECT count(*) FROM millrace.doctor() AS d WHERE strpos(d.what, words) > 0 AND d.what NOT LIKE '%no worker slot' AND d.what NOT LIKE '%not preloaded%';
+$$;
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p', 'update', '{id}') AS id \gset
+SET ROLE mrt_ingestor;
+SELECT millrace.add_partitions('p', 0, '{0}');
+SELECT millrace.report_watermarks('p', '{0}', '{0}');
+SET ROLE mrt_owner;
+SELECT is(pg_temp.count('"p"'), 0::bigint, 'a young pipeline: nothing to say');
+
+RESET ROLE;
+UPDATE millrace.pipeline SET created_at = now() - interval '1 h';
+SET ROLE mrt_owner;
+SELECT is(pg_temp.count('ingestor'), 0::bigint, 'an ingestor is there');
+RESET ROLE;
+UPDATE millrace.watermark SET reported_at = now() - interval '2 min';
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('error', 'pipeline "p" has no ingestor', 'None has told of topic "events" since', 'millrace-ingestor', 'no ingestor any more');
+RESET ROLE;
+DELETE FROM millrace.watermark;
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('error', 'pipeline "p" has no ingestor', 'None has ever told', 'grant_ingestor', 'none ever');
+
+-- lag
+SET ROLE mrt_ingestor;
+SELECT millrace.report_watermarks('p', '{0}', '{1000}');
+SELECT millrace.report('p', '{"retention_ms": 3600000}');
+RESET ROLE;
+UPDATE millrace.progress SET last_ts = extract(epoch FROM now() - interval '50 min') * 1000;
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('error', 'pipeline "p" is about to lose events', 'keeps messages for 01:00:00', 'retention.ms', 'retention is shorter than the lag');
+SET ROLE mrt_ingestor;
+SELECT millrace.report('p', '{"retention_ms": -1}');
+SET ROLE mrt_owner;
+SELECT is(pg_temp.count('about to lose'), 0::bigint, 'unlimited retention');
+
+-- states
+RESET ROLE;
+UPDATE millrace.partition SET state = 'stopped', error = 'retention passed', hint = 'SELECT millrace.skip_to(…);';
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('error', 'pipeline "p": stopped', 'retention passed', 'skip_to', 'a stopped partition')
+WHERE (millrace.engine_status() ->> 'preloaded')::boolean
+UNION ALL SELECT skip('not preloaded', 1) WHERE NOT (millrace.engine_status() ->> 'preloaded')::boolean;
+SELECT is((SELECT max(severity) FROM millrace.doctor() WHERE what LIKE '%foreign%'), NULL, 'not foreign');
+RESET ROLE;
+UPDATE millrace.partition SET state = 'active', error = NULL, hint = NULL;
+INSERT INTO millrace.breaker VALUES (:id, 'open', now(), 'disk full', '53100', now(), 1);
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('error', 'pipeline "p": breaker open', 'disk full', 'Mend the cause', 'an open breaker')
+WHERE (millrace.engine_status() ->> 'preloaded')::boolean
+UNION ALL SELECT skip('not preloaded', 1) WHERE NOT (millrace.engine_status() ->> 'preloaded')::boolean;
+RESET ROLE;
+DELETE FROM millrace.breaker;
+SELECT millrace.pause('p');
+SET ROLE mrt_owner;
+SELECT is((SELECT severity FROM millrace.doctor() WHERE what = 'pipeline "p": paused'), 'info', 'paused is said, not blamed');
+SELECT is((SELECT command FROM millrace.doctor() WHERE what = 'pipeline "p": paused'), 'SELECT millrace.resume(''p'');', 'with the way back');
+SELECT millrace.resume('p');
+RESET ROLE;
+SAVEPOINT foreign_one;
+UPDATE millrace.instance SET id = gen_random_uuid();
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('warning', 'pipeline "p": foreign', 'another installation', 'millrace.adopt(''p'')', 'foreign');
+SELECT is(pg_temp.count('no ingestor'), 0::bigint, 'needs no ingestor');
+ROLLBACK TO foreign_one;
+
+-- the target
+SAVEPOINT target;
+ALTER TABLE mrt.reading DROP CONSTRAINT reading_pkey;
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('error', 'its target has no unique index on (id)', 'every event fails', 'CREATE UNIQUE INDEX ON mrt.reading (id);', 'the index was dropped');
+RESET ROLE;
+ALTER TABLE mrt.reading SET UNLOGGED;
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('warning', 'its target is unlogged', 'A crash', 'ALTER TABLE mrt.reading SET LOGGED;', 'an unlogged target');
+ROLLBACK TO target;
+SET ROLE mrt_owner;
+SELECT is(pg_temp.count('its target'), 0::bigint, 'a good target');
+
+-- failures
+RESET ROLE;
+INSERT INTO millrace.dead_letter (pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, failed_at)
+SELECT :id, 1, 'events', 0, n, 'write', '23505', 'no', now() - interval '1 h' FROM generate_series(1, 3) AS n;
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('warning', 'pipeline "p" has 3 open dead letters', 'given up', 'dead_letter_groups', 'dead letters');
+SELECT pg_temp.finds('warning', 'pipeline "p": dead letters do not reach Kafka', 'topic "events.dlq"', 'dlq => ''off''', 'the relay is stuck');
+SET ROLE mrt_ingestor;
+SELECT millrace.report('p', '{"relay_error": "transactions are not supported"}');
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('warning', 'pipeline "p": dead letters do not reach Kafka', 'transactions are not supported', 'at_least_once', 'and says why');
+SELECT millrace.alter_pipeline('p', dlq => 'off');
+SELECT is(pg_temp.count('reach Kafka'), 0::bigint, 'no relay, no finding');
+SELECT millrace.discard('p', 'true');
+SELECT is(pg_temp.count('dead letters'), 0::bigint, 'discarded');
+
+-- programs
+SET ROLE mrt_ingestor;
+SELECT millrace.report('p', '{"librdkafka": "1.9.2", "libevent": "2.1.12-stable"}');
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('warning', 'the ingestor runs with librdkafka 1.9.2', 'lose messages', 'install librdkafka 2.0.2 or later', 'an old library');
+SELECT is(pg_temp.count('libevent'), 0::bigint, 'not the other');
+SET ROLE mrt_ingestor;
+SELECT millrace.report('p', '{"librdkafka": "2.10.0", "libevent": "nonsense"}');
+SET ROLE mrt_owner;
+SELECT is(pg_temp.count('the ingestor runs with'), 0::bigint, 'ten is more than two');
+
+-- the server
+SELECT is(pg_temp.count('too few worker slots'), 0::bigint, 'worker slots enough');
+SELECT millrace.alter_pipeline('p', workers => 64);
+SELECT pg_temp.finds('warning', 'too few worker slots', 'ask for 64 workers', 'max_worker_processes = 72', 'worker slots');
+SELECT results_eq('SELECT severity FROM millrace.doctor()',
+  $$ SELECT severity FROM millrace.doctor() ORDER BY array_position(ARRAY['error', 'warning', 'info'], severity) $$, 'the worst first');
+
+SET ROLE mrt_stranger;
+SELECT is(pg_temp.count('"p"'), 0::bigint, 'a stranger hears nothing of it');
+SET ROLE mrt_monitor;
+SELECT cmp_ok(pg_temp.count('too few worker slots'), '=', 1::bigint, 'a monitor does');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,86 @@
+BEGIN;
+\ir helper.psql
+SELECT plan(27);
+
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
+SET ROLE mrt_ingestor;
+SELECT millrace.add_partitions('p', 0, '{0}');
+RESET ROLE;
+UPDATE millrace.progress SET events = 10, written = 3, retrying = 3, dead = 4 WHERE pipeline_id = :id;
+INSERT INTO millrace.retry
+  (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of, key, headers, payload, history)
+SELECT :id, 1, 'events', 0, v.o, CASE v.o WHEN 1 THEN 1767225601500 ELSE -1 END, 0, v.attempts, timestamptz '2030-01-01', timestamptz '2026-01-01' + v.o * interval '1 h',
+       v.replay, '\x6b', '\x00000000', '\xff',
+       format('[{"at": "a", "stage": "transform", "sqlstate": "22012", "message": "first"}, {"at": "b", "stage": "%s", "sqlstate": "%s", "message": "%s"}]', v.stage, v.state, v.message)::jsonb
+FROM (VALUES (1, 2, NULL, 'write', '23503', 'no station'), (2, 1, NULL, 'write', '23503', 'no station'), (3, 1, NULL, 'write', '40001', 'serialization'),
+             (4, 0, 4, 'write', '23503', 'not tried yet')) AS v (o, attempts, replay, stage, state, message);
+INSERT INTO millrace.dead_letter
+  (id, pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, constraint_name, failed_at, first_failed_at, ended, attempts, history, state,
+   replay_count, edited_payload, payload)
+SELECT v.id, :id, 1, 'events', 0, 10 + v.id, v.stage, v.sqlstate, 'wrong ' || v.id, v.con, timestamptz '2026-02-01' + v.id * interval '1 h',
+       CASE v.id WHEN 1 THEN timestamptz '2026-01-31' END, 'exhausted', 2, '[{}, {}, {}]', v.state, 1, '\x65', '\x66'
+FROM (VALUES (1, 'write', '23505', 'reading_pkey', 'open'), (2, 'decode', '23502', NULL, 'open'), (3, 'write', 'ZZ999', NULL, 'open'),
+             (4, 'write', '23503', NULL, 'replaying'), (5, 'write', '23505', 'reading_pkey', 'discarded'), (6, 'write', '23505', 'reading_pkey', 'replayed'))
+  AS v (id, stage, sqlstate, con, state);
+INSERT INTO millrace.breaker VALUES (:id, 'open', timestamptz '2026-01-01', 'disk full', '53100', timestamptz '2026-01-02', 3);
+SELECT millrace.set_error_class('23', 'retry', 'p', 'reading_pkey');
+
+SET ROLE mrt_owner;
+SELECT results_eq($$ SELECT "offset", kafka_ts, attempts, max_retries, stage, sqlstate, condition, message, replay_of, key, headers, payload, raw FROM millrace.retries WHERE pipeline = 'p' ORDER BY 1 LIMIT 2 $$,
+  $$ VALUES (1::bigint, timestamptz '2026-01-01 00:00:01.5+00', 2, 3, 'write', '23503', 'foreign_key_violation', 'no station', NULL::bigint, 'k', '{}'::jsonb, '\377', '\xff'::bytea),
+            (2, NULL, 1, 3, 'write', '23503', 'foreign_key_violation', 'no station', NULL, 'k', '{}', '\377', '\xff') $$, 'retries');
+SELECT results_eq($$ SELECT stage, sqlstate, condition, constraint_name, action, retrying, dead FROM millrace.errors WHERE pipeline = 'p' ORDER BY sqlstate, dead $$,
+  $$ VALUES ('decode', '23502', 'not_null_violation', NULL::text, 'dead_letter', 0::bigint, 1::bigint),
+            ('write', '23503', 'foreign_key_violation', NULL, 'retry', 2, 0),
+            ('write', '23505', 'unique_violation', 'reading_pkey', 'retry', 0, 1),
+            ('write', '40001', 'serialization_failure', NULL, 'retry', 1, 0),
+            ('write', 'ZZ999', NULL, NULL, 'dead_letter', 0, 1) $$, 'errors, with what their classes say');
+SELECT results_eq($$ SELECT first_at, last_at, message FROM millrace.errors WHERE sqlstate = '23505' $$,
+  $$ VALUES (timestamptz '2026-01-31', timestamptz '2026-02-01 01:00', 'wrong 1') $$, 'since when, until when, an example');
+SELECT results_eq($$ SELECT state, since, reason, sqlstate, condition, next_probe_at, opened FROM millrace.breakers WHERE pipeline = 'p' $$,
+  $$ VALUES ('open', timestamptz '2026-01-01', 'disk full', '53100', 'disk_full', timestamptz '2026-01-02', 3::bigint) $$, 'an open breaker');
+SELECT results_eq($$ SELECT state, since, opened FROM millrace.breakers WHERE pipeline = 'q' $$, $$ VALUES ('closed', NULL::timestamptz, 0::bigint) $$, 'one that never opened');
+SELECT ok((SELECT (status, reason) = ('breaker open', 'disk full') OR status = 'not preloaded' FROM millrace.pipelines WHERE name = 'p'), 'the pipeline says so');
+SELECT results_eq($$ SELECT events, written, dead, retrying FROM millrace.stats WHERE pipeline = 'p' $$, $$ VALUES (10::bigint, 3::bigint, 4::bigint, 3::bigint) $$, 'stats');
+SELECT is((SELECT retrying FROM millrace.partitions WHERE pipeline = 'p'), 3::bigint, 'partitions');
+SELECT results_eq($$ SELECT condition, state, ended, attempts, first_failed_at, replay_count, edited_payload, payload FROM millrace.dead_letters WHERE id IN (1, 2) ORDER BY id $$,
+  $$ VALUES ('unique_violation', 'open', 'exhausted', 3, timestamptz '2026-01-31', 1, 'e', 'f'),
+            ('not_null_violation', 'open', 'exhausted', 3, timestamptz '2026-02-01 02:00', 1, 'e', 'f') $$, 'dead letters');
+SELECT results_eq($$ SELECT count, open, replaying, replayed, discarded, condition, first_at, sample_id FROM millrace.dead_letter_groups WHERE pipeline = 'p' AND sqlstate = '23505' $$,
+  $$ VALUES (3::bigint, 1::bigint, 0::bigint, 1::bigint, 1::bigint, 'unique_violation', timestamptz '2026-01-31', 6::bigint) $$, 'groups');
+SELECT results_eq($$ SELECT enabled, topic, delivery FROM millrace.dlqs WHERE pipeline = 'p' $$, $$ VALUES (true, 'events.dlq', 'exactly_once') $$, 'DLQ');
+
+-- who sees what
+SET ROLE mrt_member;
+SELECT is((SELECT count(*) FROM millrace.retries), 4::bigint, 'a member of the owner sees retries');
+SELECT is((SELECT count(*) FROM millrace.errors), 5::bigint, 'and errors');
+SET ROLE mrt_monitor;
+SELECT is((SELECT count(*) FROM millrace.retries) + (SELECT count(*) FROM millrace.errors) + (SELECT count(*) FROM millrace.dead_letters), 0::bigint, 'a monitor sees no event');
+SELECT is((SELECT count(*) FROM millrace.breakers WHERE pipeline IN ('p', 'q')), 2::bigint, 'but breakers');
+SELECT is((SELECT count(*) FROM millrace.dlqs WHERE pipeline IN ('p', 'q')), 2::bigint, 'and DLQ topics');
+SET ROLE mrt_stranger;
+SELECT is((SELECT count(*) FROM millrace.retries) + (SELECT count(*) FROM millrace.errors) + (SELECT count(*) FROM millrace.breakers)
+          + (SELECT count(*) FROM millrace.dlqs) + (SELECT count(*) FROM millrace.ingestor_reports), 0::bigint, 'a stranger sees nothing');
+CREATE FUNCTION pg_temp.peep(text) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN RAISE EXCEPTION 'saw %', $1; END $$;
+SELECT lives_ok($$ SELECT * FROM millrace.retries WHERE pg_temp.peep(payload) $$, 'not even by a function in the condition');
+
+-- explain
+SET ROLE mrt_owner;
+SELECT is(millrace.field_columns('id bigint NOT NULL, "a b" numeric PATH ''$.x[0]'' DEFAULT 3, tags text[], "select" date'),
+          'id bigint, "a b" numeric, tags text[], "select" date', 'columns of a field list');
+SELECT is(millrace.field_columns(NULL), NULL, 'of none');
+SELECT matches((SELECT string_agg(e, E'\n') FROM millrace.explain('p') AS e), 'CTE Scan on event .*rows=', 'a plan');
+SELECT matches((SELECT string_agg(e, E'\n') FROM millrace.explain('p', true, ARRAY['{"id": 1}', '{"id": 2}']) AS e), 'actual time=.*Execution Time', 'run on samples');
+CREATE FUNCTION mrt.note(bigint) RETURNS bigint LANGUAGE sql AS $$ INSERT INTO mrt.reading (id) VALUES ($1) RETURNING id $$;
+SELECT millrace.create_pipeline('r', topic => 'events', target => 'mrt.reading', fields => 'id bigint', batch_rows => 1,
+  transform => 'SELECT note(event.id) AS id FROM event -- a comment');
+SELECT lives_ok($$ SELECT * FROM millrace.explain('r', true, ARRAY['{"id": 1}']) $$, 'with functions of the search_path');
+SELECT is_empty('SELECT * FROM mrt.reading', 'and nothing stays of what they do');
+SELECT pg_temp.refused($$ SELECT * FROM millrace.explain('q', true) $$, '22023', 'no events to run', 'ARRAY[', 'nothing to run it on');
+SELECT pg_temp.refused($$ SELECT * FROM millrace.explain('nix') $$, '42704', 'pipeline "nix" does not exist', NULL, 'unknown pipeline');
+RESET ROLE;
+SELECT pg_temp.refused($$ SELECT * FROM millrace.explain('p') $$, '42501', 'must be owner', 'SET ROLE mrt_owner', 'nobody else runs the owner''s SQL, a superuser least of all');
+
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,94 @@
+BEGIN;
+\ir helper.psql
+SELECT plan(40);
+
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
+SELECT millrace.alter_pipeline('q', dlq => 'off');
+SELECT pg_temp.refused($$ SELECT * FROM millrace.relay_batch('p', 1) $$, '42501', 'permission denied', NULL, 'an owner is no relay');
+SELECT pg_temp.refused($$ SELECT * FROM millrace.relay_pipelines() $$, '42501', 'permission denied', NULL, 'nor lists them');
+SET ROLE mrt_ingestor;
+SELECT millrace.add_partitions('p', 0, '{0,0,0}');
+SELECT results_eq($$ SELECT pipeline, topic, delivery, source_topic, partitions FROM millrace.relay_pipelines() WHERE pipeline IN ('p', 'q') $$,
+  $$ VALUES ('p', 'events.dlq', 'exactly_once', 'events', 3) $$, 'pipelines with an enabled DLQ');
+SELECT matches((SELECT transactional_id FROM millrace.relay_pipelines() WHERE pipeline = 'p'), '^millrace\.[0-9a-f-]{36}\.p\.dlq$', 'the transactional id holds the instance');
+SELECT is((SELECT count(*) FROM millrace.relay_scan_positions('p')), 0::bigint, 'nothing was read yet');
+SELECT is((SELECT count(*) FROM millrace.relay_batch('p', 10)), 0::bigint, 'nothing to do');
+SELECT pg_temp.refused($$ SELECT * FROM millrace.relay_batch('nix', 10) $$, '42704', 'runs no pipeline "nix"', NULL, 'unknown pipeline');
+SELECT pg_temp.refused($$ SELECT * FROM millrace.relay_scan_positions('nix') $$, '42704', 'runs no pipeline "nix"', NULL, 'unknown pipeline');
+SELECT pg_temp.refused($$ SELECT millrace.relay_mark('nix', 0, 1, '{}', '{}', '{}') $$, '42704', 'runs no pipeline "nix"', NULL, 'unknown pipeline');
+
+RESET ROLE;
+INSERT INTO millrace.dead_letter
+  (id, pipeline_id, version, topic, partition, "offset", kafka_ts, key, headers, payload, stage, sqlstate, message, detail, hint, constraint_name, failed_at,
+   first_failed_at, ended, attempts, replay_count, state)
+SELECT v.id, v.pipeline, 2, 'events', v.p, v.o, timestamptz '2026-01-01 00:00:01.234+00', '\x6b', '\x00000000', convert_to(repeat('x', v.size), 'UTF8'), 'write', '23503',
+       'no', 'd', 'h', 'fk', timestamptz '2026-01-02 00:00:00+00', timestamptz '2026-01-01 12:00:00+00', 'exhausted', 4, v.n, v.state
+FROM (VALUES (1, :id, 0, 10, 100, 0, 'open'), (2, :id, 1, 11, 100, 2, 'open'), (3, :id, 1, 12, 5000, 0, 'discarded'), (4, :id, 2, 13, 1, 0, 'replayed'),
+             (5, :id, 0, 10, 1, 0, 'open'), (6, :other, 0, 10, 1, 0, 'open')) AS v (id, pipeline, p, o, size, n, state);
+SELECT format('%s/p/events/', i.id) AS prefix FROM millrace.instance AS i \gset
+SET ROLE mrt_ingestor;
+SELECT results_eq($$ SELECT dead_letter, id FROM millrace.relay_batch('p', 10) $$,
+  format($$ VALUES (1::bigint, '%1$s0/10/0'), (2, '%1$s1/11/2'), (3, '%1$s1/12/0'), (4, '%1$s2/13/0') $$, :'prefix'),
+  'whatever became of them since; of an event that died twice one');
+SELECT results_eq($$ SELECT topic, partition, "offset", kafka_ts, key, headers, octet_length(payload), version, stage, sqlstate, condition, message, detail, hint,
+                            constraint_name, column_name, ended, attempts, replay_count, first_failed_at, failed_at FROM millrace.relay_batch('p', 1) $$,
+  $$ VALUES ('events', 0, 10::bigint, 1767225601234, '\x6b'::bytea, '\x00000000'::bytea, 100, 2, 'write', '23503', 'foreign_key_violation', 'no', 'd', 'h', 'fk',
+             NULL::text, 'exhausted', 4, 0, 1767268800000, 1767312000000) $$, 'all that goes into the message');
+SELECT is((SELECT array_agg(dead_letter) FROM millrace.relay_batch('p', 2)), '{1,2}', 'a limit');
+SELECT is((SELECT array_agg(dead_letter) FROM millrace.relay_batch('p', 2, after => 2)), '{3,4}', 'the next');
+SELECT is((SELECT array_agg(dead_letter) FROM millrace.relay_batch('p', 10, max_bytes => 150)), '{1,2}', 'a bound on bytes');
+SELECT is((SELECT array_agg(dead_letter) FROM millrace.relay_batch('p', 10, after => 2, max_bytes => 10)), '{3}', 'one in any case');
+SELECT is((SELECT array_agg(dead_letter) FROM millrace.relay_batch('p', 0)), '{1}', 'a limit of nothing is one');
+
+-- marks
+SELECT pg_temp.refused($$ SELECT millrace.relay_mark('p', 0, 5, '{a}', '{}', '{}') $$, '2202E', '1 ids, 0 partitions and 0 offsets', NULL, 'arrays of different lengths');
+SELECT pg_temp.refused($$ SELECT millrace.relay_mark('p', 0, NULL, '{}', '{}', '{}') $$, '22004', 'next_offset', NULL, 'no position');
+SELECT pg_temp.refused($$ SELECT millrace.relay_mark('p', 0, 5, NULL, '{}', '{}') $$, '22004', 'ids', NULL, 'no ids');
+SELECT is(millrace.relay_mark('p', 0, 5, '{}', '{}', '{}'), 0::bigint, 'a position alone');
+SELECT is(millrace.relay_mark('p', 1, 20, ARRAY[:'prefix' || '1/11/2', 'garbage', :'prefix' || '1/11/1', :'prefix' || '9/9/9', :'prefix' || '99999999999/1/0',
+  :'prefix' || '0/99999999999999999999/0', :'prefix' || '0/10', replace(:'prefix', '/p/', '/q/') || '0/10/0', '00000000-0000-0000-0000-000000000000/p/events/1/12/0', NULL],
+  array_fill(1, ARRAY[10]), ARRAY[3,4,5,6,7,8,9,10,11,12]), 1::bigint, 'strangers'' ids, wrong ids, another replay''s do not count');
+SELECT is(millrace.relay_mark('p', 0, 7, ARRAY[:'prefix' || '0/10/0', :'prefix' || '0/10/0'], '{0,0}', '{5,6}'), 2::bigint, 'one that died twice: both; found twice: the first');
+SELECT is(millrace.relay_mark('p', 0, 7, ARRAY[:'prefix' || '0/10/0'], '{0}', '{6}'), 0::bigint, 'again: nothing new');
+SELECT is((SELECT array_agg(dead_letter) FROM millrace.relay_batch('p', 10)), '{3,4}', 'what is left');
+SELECT results_eq($$ SELECT * FROM millrace.relay_scan_positions('p') $$, $$ VALUES (0, 7::bigint), (1, 20) $$, 'where to go on');
+SELECT is(millrace.relay_mark('p', 0, 0, '{}', '{}', '{}'), 0::bigint, 'the topic was recreated: back to its beginning');
+SELECT results_eq($$ SELECT * FROM millrace.relay_scan_positions('p') $$, $$ VALUES (0, 0::bigint), (1, 20) $$, 'back');
+SELECT is(millrace.relay_mark('p', NULL, NULL, ARRAY[:'prefix' || '2/13/0'], '{2}', '{8}'), 1::bigint, 'a delivery report, without a position');
+RESET ROLE;
+SELECT results_eq($$ SELECT id, published_at IS NOT NULL, dlq_partition, dlq_offset FROM millrace.dead_letter ORDER BY id $$,
+  $$ VALUES (1::bigint, true, 0, 5::bigint), (2, true, 1, 3), (3, false, NULL, NULL), (4, true, 2, 8), (5, true, 0, 5), (6, false, NULL, NULL) $$, 'where each was found');
+-- opened again by a replay that failed: published again, under another id
+UPDATE millrace.dead_letter SET replay_count = 1, published_at = NULL WHERE id = 1;
+SET ROLE mrt_ingestor;
+SELECT results_eq($$ SELECT dead_letter, id FROM millrace.relay_batch('p', 10) $$,
+  format($$ VALUES (1::bigint, '%1$s0/10/1'), (3, '%1$s1/12/0') $$, :'prefix'), 'a replay that failed is another message');
+
+-- what a restored database says: the ids stay
+RESET ROLE;
+UPDATE millrace.instance SET id = gen_random_uuid();
+SET ROLE mrt_ingestor;
+SELECT is((SELECT count(*) FROM millrace.relay_pipelines() WHERE pipeline = 'p'), 0::bigint, 'foreign: not relayed');
+SELECT pg_temp.refused($$ SELECT * FROM millrace.relay_batch('p', 10) $$, '42704', 'runs no pipeline', NULL, 'foreign: no batch');
+SET ROLE mrt_owner;
+SELECT millrace.adopt('p');
+SET ROLE mrt_ingestor;
+SELECT is((SELECT min(id) FROM millrace.relay_batch('p', 10)), :'prefix' || '0/10/1', 'adopted: ids as before');
+SELECT unalike((SELECT transactional_id FROM millrace.relay_pipelines() WHERE pipeline = 'p'), '%' || split_part(:'prefix', '/', 1) || '%', 'another transactional id');
+
+-- what the ingestor tells
+SELECT lives_ok($$ SELECT millrace.report('p', '{"librdkafka": "2.0.2", "relay_error": "broker down"}') $$, 'a report');
+SELECT lives_ok($$ SELECT millrace.report('p', '{"retention_ms": 1000}') $$, 'another');
+SELECT pg_temp.refused($$ SELECT millrace.report('nix', '{}') $$, '42704', 'runs no pipeline "nix"', NULL, 'of none');
+SET ROLE mrt_owner;
+SELECT is((SELECT about FROM millrace.ingestor_reports WHERE pipeline = 'p'), '{"librdkafka": "2.0.2", "relay_error": "broker down", "retention_ms": 1000}', 'together');
+SELECT results_eq($$ SELECT enabled, topic, waiting_since, error FROM millrace.dlqs WHERE pipeline = 'p' $$,
+  $$ VALUES (true, 'events.dlq', timestamptz '2026-01-02 00:00:00+00', 'broker down') $$, 'the view dlqs');
+SET ROLE mrt_ingestor;
+SELECT millrace.report('p', '{"relay_error": null}');
+SET ROLE mrt_monitor;
+SELECT is((SELECT error FROM millrace.dlqs WHERE pipeline = 'p'), NULL, 'null takes it back');
+
+SELECT * FROM finish();
+ROLLBACK;
