@@ -65,14 +65,18 @@ mr_admin_http_new(struct event_base *base, const char *listen, const MrAdminCall
 int
 mr_admin_http_port(const MrAdminHttp *admin)
 {
-	struct sockaddr_storage address = {0};
+	union
+	{
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address;
 	socklen_t len = sizeof(address);
 
-	if (getsockname(evhttp_bound_socket_get_fd(admin->socket), (struct sockaddr *) &address, &len))
+	memset(&address, 0, sizeof(address));
+	if (getsockname(evhttp_bound_socket_get_fd(admin->socket), &address.any, &len) != 0)
 		return 0;
-	if (address.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *) &address)->sin6_port);
-	return ntohs(((struct sockaddr_in *) &address)->sin_port);
+	return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 void
