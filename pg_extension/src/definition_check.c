@@ -65,7 +65,9 @@ mr_check_definition(PG_FUNCTION_ARGS)
 	definition.newer_by = text_argument(fcinfo, 6);
 
 	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(PG_GETARG_OID(0), context | SECURITY_LOCAL_USERID_CHANGE);
+	/* Restricted: a deferred trigger queued here would run at commit with the rights of the session. */
+	SetUserIdAndSecContext(PG_GETARG_OID(0),
+						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest = NewGUCNestLevel();
 	(void) set_config_option("search_path", text_argument(fcinfo, 7), PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);

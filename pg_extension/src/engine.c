@@ -34,6 +34,7 @@
 #include "write.h"
 #include "xact.h"
 
+#define SOLO_FAILURES 3 /* of one event alone: from then on it is to blame for timeouts and the like */
 #define CLEAN_BATCHES 8 /* settled without trouble before the next ones may be larger */
 #define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
 
@@ -84,9 +85,9 @@ mr_engine_prepare(MrEngine *engine, int32 version)
 	engine->program_context =
 		AllocSetContextCreate(engine->context, "millrace definition", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(engine->program_context);
+	PushActiveSnapshot(GetTransactionSnapshot());
 	definition = mr_definition_load(engine->pipeline_id, version);
 	use_search_path(definition);
-	PushActiveSnapshot(GetTransactionSnapshot());
 	engine->program = mr_program_create(definition);
 	PopActiveSnapshot();
 	engine->program_version = version;
@@ -188,10 +189,11 @@ check_failure_share(MrEngine *engine)
 void
 mr_engine_process(MrEngine *engine)
 {
+	/* Held throughout: rows may refer to values out of line in tables the transform read. */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	decode_events(engine);
-	PopActiveSnapshot();
 	run_program(engine);
+	PopActiveSnapshot();
 	check_failure_share(engine);
 	mr_verdict(engine->program->definition, engine->batch);
 }
@@ -201,7 +203,8 @@ settle_batch(MrEngine *engine)
 {
 	MrBatch *batch = engine->batch;
 
-	mr_batch_admit(batch, engine->pipeline_id, engine->event_limit);
+	mr_batch_admit(batch, engine->pipeline_id,
+				   Min(engine->event_limit, engine->program->definition->batch_rows));
 	if (batch->nevents > 0)
 		mr_engine_process(engine);
 	mr_settle(engine->program->definition, batch);
@@ -217,6 +220,11 @@ move_on(MrEngine *engine, MrLane *lane)
 		mr_ring_advance(lane, batch->segment, &batch->end);
 	pg_atomic_fetch_add_u64(&lane->consumed, batch->nsettled);
 	engine->events = batch->nevents;
+	if (batch->nevents > 0)
+	{
+		engine->solo_failures = 0;
+		mr_blame_event = false;
+	}
 	if (engine->event_limit < INT_MAX && ++engine->clean >= CLEAN_BATCHES)
 	{
 		engine->event_limit = engine->event_limit > READ_EVENTS_MAX ? INT_MAX : engine->event_limit * 2;
@@ -318,10 +326,14 @@ mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 void
 mr_engine_after_error(MrEngine *engine, bool trouble)
 {
-	int events = Min(engine->event_limit, Max(engine->batch->nevents, 1));
+	int events = Min(engine->event_limit, engine->batch->nevents);
 
-	engine->event_limit = Max(events / (trouble ? 2 : 8), 1);
-	engine->clean = 0;
 	if (trouble)
 		forget_program(engine);
+	if (engine->batch->nevents == 0)
+		return; /* nothing was read: no batch is too large */
+	engine->solo_failures = trouble && events == 1 ? engine->solo_failures + 1 : 0;
+	mr_blame_event = engine->solo_failures >= SOLO_FAILURES;
+	engine->event_limit = Max(events / 16, 1);
+	engine->clean = 0;
 }

@@ -25,6 +25,7 @@ typedef struct MrEngine
 	MemoryContext program_context;
 	int32 program_version;
 	int event_limit; /* smaller after trouble, grows back */
+	int solo_failures; /* in a row, of a batch of one event */
 	int clean;		 /* batches settled since it was changed */
 	int events;		 /* of the last batch settled */
 	bool probing;	 /* the breaker is half open: this batch decides */

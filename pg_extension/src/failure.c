@@ -70,12 +70,15 @@ mr_error_is_of_the_data(int sqlstate)
 	{
 		case MAKE_SQLSTATE('4', '0', '0', '0',
 						   '0'): /* transaction rollback: deadlock, serialization */
+		case MAKE_SQLSTATE('0', '8', '0', '0', '0'): /* connection: of a foreign table, say */
+		case MAKE_SQLSTATE('H', 'V', '0', '0', '0'): /* foreign data wrapper */
 		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */
 		case MAKE_SQLSTATE('5', '7', '0', '0', '0'): /* operator intervention: cancel, shutdown */
 		case MAKE_SQLSTATE('5', '8', '0', '0', '0'): /* system error: I/O */
 			return false;
 		default:
-			return sqlstate != ERRCODE_LOCK_NOT_AVAILABLE;
+			return sqlstate != ERRCODE_LOCK_NOT_AVAILABLE && sqlstate != ERRCODE_DATA_CORRUPTED &&
+				   sqlstate != ERRCODE_INDEX_CORRUPTED;
 	}
 }
 

@@ -17,6 +17,8 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "rewrite/rewriteHandler.h"
+#include "catalog/pg_type.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
@@ -49,6 +51,32 @@ typedef struct Direct
 	Size bytes;
 } Direct;
 
+static bool
+is_given(const MrProgram *program, AttrNumber attnum)
+{
+	for (int i = 0; i < program->ncolumns; i++)
+		if (program->columns[i].attnum == attnum)
+			return true;
+	return false;
+}
+
+/* A domain may refuse the NULL of a column that is not given; a planned INSERT asks it. */
+static bool
+misses_domain(const MrProgram *program, Relation target)
+{
+	TupleDesc desc = RelationGetDescr(target);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (!attribute->attisdropped && !is_given(program, i + 1) &&
+			get_typtype(attribute->atttypid) == TYPTYPE_DOMAIN)
+			return true;
+	}
+	return false;
+}
+
 bool
 mr_insert_direct_possible(const MrProgram *program, Relation target)
 {
@@ -57,16 +85,7 @@ mr_insert_direct_possible(const MrProgram *program, Relation target)
 		   !(target->rd_att->constr && target->rd_att->constr->has_generated_stored) &&
 		   check_enable_rls(RelationGetRelid(target), InvalidOid, true) != RLS_ENABLED &&
 		   target->rd_tableam == GetHeapamTableAmRoutine() &&
-		   program->definition->on_conflict == MR_CONFLICT_ERROR;
-}
-
-static bool
-is_given(const MrProgram *program, AttrNumber attnum)
-{
-	for (int i = 0; i < program->ncolumns; i++)
-		if (program->columns[i].attnum == attnum)
-			return true;
-	return false;
+		   program->definition->on_conflict == MR_CONFLICT_ERROR && !misses_domain(program, target);
 }
 
 static void
@@ -100,14 +119,29 @@ prepare_expressions(Direct *direct)
 			ExecPrepareExpr((Expr *) stringToNode(constraints->check[i].ccbin), direct->estate);
 }
 
+/* As the executor does each time: on the table, or on each column. */
+static void
+check_privileges(Direct *direct)
+{
+	Oid target = RelationGetRelid(direct->target);
+
+	if (pg_class_aclcheck(target, GetUserId(), ACL_INSERT) == ACLCHECK_OK)
+		return;
+	for (int i = 0; i < direct->program->ncolumns; i++)
+		if (pg_attribute_aclcheck(target, direct->program->columns[i].attnum, GetUserId(), ACL_INSERT) !=
+			ACLCHECK_OK)
+			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(direct->target));
+}
+
 static void
 begin(Direct *direct)
 {
 	direct->target = table_open(direct->program->definition->target, RowExclusiveLock);
-	if (!mr_program_is_valid(direct->program) || !mr_insert_direct_possible(direct->program, direct->target))
+	if (mr_plan_target_changed(direct->program->insert))
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("table \"%s\" was changed while the pipeline ran",
 							   RelationGetRelationName(direct->target))));
+	check_privileges(direct);
 	direct->estate = CreateExecutorState();
 	direct->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(direct->result, direct->target, 0, NULL, 0);
@@ -227,6 +261,7 @@ flush(Direct *direct, int *at)
 {
 	if (direct->nslots == 0)
 		return;
+	*at = -1; /* a row too large is one of these */
 	table_multi_insert(direct->target, direct->program->slots, direct->nslots, direct->command, 0, direct->bulk);
 	for (int i = 0; i < direct->nslots; i++)
 	{
@@ -246,9 +281,12 @@ add_row(Direct *direct, MrRow *row, int at)
 	MrEvent *event = &direct->batch->events[row->event];
 	TupleTableSlot *slot;
 	MrFailure *failure;
+	MemoryContext old;
 
 	slot = fill_slot(direct, row);
+	old = MemoryContextSwitchTo(direct->batch->context); /* failures outlive the run */
 	failure = check_row(direct, slot);
+	MemoryContextSwitchTo(old);
 	if (failure != NULL)
 	{
 		event->outcome = MR_DEAD;

@@ -1,8 +1,8 @@
 /*
- * isolate.c: suspect first, else halves. Pure but for the callbacks.
+ * isolate.c: by suspicion, else by halves. Pure but for the callbacks.
  *
- * A run that fails names the member it was at. That member is tried alone; those before it and those behind
- * it are run again without it. Without a suspect the range is halved. The part behind is a loop, not a
+ * A run that fails names the member it was at. Those before it are run again without it, then it alone, then
+ * those behind it: always in order, so that of two members that exclude each other the first one passes. Without a suspect the range is halved. The part behind is a loop, not a
  * recursion, so the depth is that of the halving.
  */
 #include "isolate.h"
@@ -37,8 +37,8 @@ isolate(const MrIsolation *isolation, int from, int to, bool *works)
 		}
 		if (suspect >= from && suspect < to)
 		{
-			isolate(isolation, suspect, suspect + 1, works);
 			isolate(isolation, from, suspect, works);
+			isolate(isolation, suspect, suspect + 1, works);
 			from = suspect + 1;
 			continue;
 		}

@@ -46,7 +46,10 @@ struct MrPlan
 	MemoryContext context;		/* of the plan itself */
 	MemoryContext stmt_context; /* of the planned statements; reset to plan anew */
 	PlannedStmt *stmt[NPLANS];
-	bool valid;
+	Oid target;
+	bool valid;			 /* the planned statements */
+	bool changed;		 /* something they or the analysis depend on was, ever */
+	bool target_changed; /* the target was, ever */
 	NamedTuplestoreScanState *scan; /* while it runs, or after it failed */
 	struct MrPlan *next;
 };
@@ -57,24 +60,36 @@ static void
 invalidate_relation(Datum arg, Oid relid)
 {
 	for (MrPlan *plan = all_plans; plan != NULL; plan = plan->next)
-		for (int i = 0; i < NPLANS && plan->valid; i++)
-			if (!OidIsValid(relid) ||
-				(plan->stmt[i] != NULL && list_member_oid(plan->stmt[i]->relationOids, relid)))
-				plan->valid = false;
+	{
+		bool of_target = !OidIsValid(relid) || relid == plan->target;
+		bool concerned = of_target;
+
+		for (int i = 0; i < NPLANS; i++)
+			if (plan->stmt[i] != NULL && list_member_oid(plan->stmt[i]->relationOids, relid))
+				concerned = true;
+		if (concerned)
+			plan->valid = false;
+		plan->changed = plan->changed || concerned;
+		plan->target_changed = plan->target_changed || of_target;
+	}
 }
 
 static void
 invalidate_all(Datum arg, int cacheid, uint32 hashvalue)
 {
 	for (MrPlan *plan = all_plans; plan != NULL; plan = plan->next)
+	{
 		plan->valid = false;
+		plan->changed = true;
+	}
 }
 
 static void
 watch_invalidations(void)
 {
 	static bool watching = false;
-	static const int caches[] = {PROCOID, TYPEOID, OPEROID, NAMESPACEOID, AUTHOID, CASTSOURCETARGET};
+	static const int caches[] = {PROCOID, TYPEOID, OPEROID, NAMESPACEOID, AUTHOID, AUTHMEMMEMROLE,
+								 CASTSOURCETARGET};
 
 	if (watching)
 		return;
@@ -97,8 +112,8 @@ forget(void *arg)
 }
 
 MrPlan *
-mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDesc full, MrPlanPatch patch,
-			   void *arg)
+mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDesc full, Oid target,
+			   MrPlanPatch patch, void *arg)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "millrace plan", ALLOCSET_SMALL_SIZES);
@@ -112,6 +127,7 @@ mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDe
 	plan->arg = arg;
 	plan->visible = visible;
 	plan->full = full;
+	plan->target = target;
 	plan->context = context;
 	plan->stmt_context = AllocSetContextCreate(context, "millrace statement", ALLOCSET_DEFAULT_SIZES);
 	plan->relation.md.name = pstrdup(relation);
@@ -291,5 +307,12 @@ bool
 mr_plan_is_valid(MrPlan *plan)
 {
 	AcceptInvalidationMessages();
-	return plan->valid || (plan->stmt[FOR_FEW] == NULL && plan->stmt[FOR_MANY] == NULL);
+	return !plan->changed;
+}
+
+bool
+mr_plan_target_changed(MrPlan *plan)
+{
+	AcceptInvalidationMessages();
+	return plan->target_changed;
 }

@@ -23,10 +23,11 @@ typedef void (*MrPlanPatch)(Query *query, void *arg);
 /*
  * Makes a plan in a child of the current memory context; nothing is analysed yet. `relation` is the name of
  * the ephemeral relation, `visible` its columns as the statement sees them, `full` the same with the hidden
- * int4 ordinal last. All must live as long as the plan.
+ * int4 ordinal last. All must live as long as the plan. `target` is the table the rows are meant for: a change of
+ * it invalidates the plan although the statement may not name it.
  */
 extern MrPlan *mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDesc full,
-							  MrPlanPatch patch, void *arg);
+							  Oid target, MrPlanPatch patch, void *arg);
 
 /* Analyses the statement now, as the present user, so that its errors come now. */
 extern Query *mr_plan_analyze(MrPlan *plan);
@@ -48,7 +49,13 @@ extern int mr_plan_suspect(MrPlan *plan);
  */
 extern int mr_plan_current(MrPlan *plan);
 
-/* False once something the planned statements depend on has changed; running plans them anew by itself. */
+/*
+ * False for ever once something the statement depends on has changed: what was derived from its analysis must
+ * be made anew. (Running plans the statement anew by itself.)
+ */
 extern bool mr_plan_is_valid(MrPlan *plan);
+
+/* Whether the target's definition or privileges were changed since the plan was made. */
+extern bool mr_plan_target_changed(MrPlan *plan);
 
 #endif /* MR_PLAN_H */

@@ -124,8 +124,9 @@ check_unfilled(MrProgram *program, Relation target)
 {
 	TupleDesc desc = RelationGetDescr(target);
 
-	if (target->trigdesc != NULL && target->trigdesc->trig_insert_before_row)
-		return;
+	if (target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ||
+		(target->trigdesc != NULL && target->trigdesc->trig_insert_before_row))
+		return; /* a trigger, maybe a partition's, may fill it */
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute a = TupleDescAttr(desc, i);
@@ -195,10 +196,8 @@ insert_statement(MrProgram *program)
 	append_columns(&sql, program, false);
 	appendStringInfoString(&sql, " FROM " ROWS_RELATION);
 	if (definition->on_conflict != MR_CONFLICT_ERROR)
-	{
 		append_conflict(&sql, program);
-		appendStringInfoString(&sql, " RETURNING 1"); /* one row for each that was written */
-	}
+	appendStringInfoString(&sql, " RETURNING 1"); /* one row for each that was written */
 	return sql.data;
 }
 
@@ -211,7 +210,7 @@ compile(MrProgram *program)
 
 	program->event = mr_event_relation_create(definition->fields, definition->topic);
 	program->transform = mr_plan_create(definition->transform, MR_EVENT_RELATION, program->event->visible,
-										program->event->full, mr_transform_patch, program);
+										program->event->full, definition->target, mr_transform_patch, program);
 	query = mr_plan_analyze(program->transform);
 	mr_check_query_permissions(query);
 
@@ -224,7 +223,7 @@ compile(MrProgram *program)
 	program->row_visible = describe_rows(program, false);
 	program->row_full = describe_rows(program, true);
 	program->insert = mr_plan_create(insert_statement(program), ROWS_RELATION, program->row_visible,
-									 program->row_full, NULL, NULL);
+									 program->row_full, definition->target, NULL, NULL);
 	query = mr_plan_analyze(program->insert);
 	mr_check_query_permissions(query);
 }

@@ -67,16 +67,18 @@ note_column(Var *var, EventSearch *state)
 	if (var->varlevelsup != level || var->varno <= 0 || var->varno > list_length(state->rtable))
 		return;
 	rte = rt_fetch(var->varno, state->rtable);
+	if (var->varattno == 0 && (var->varno == state->varno || rte->rtekind == RTE_JOIN))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("the transform uses \"event\" as a whole row"),
+						errhint("Name its columns, or use event.payload.")));
 	if (var->varno == state->varno)
 		state->used = bms_add_member(state->used, Max(var->varattno, 0));
-	else if (rte->rtekind == RTE_JOIN && var->varattno > 0)
+	else if (rte->rtekind == RTE_JOIN)
 	{
 		state->level = 0; /* join aliases are expressions of the top level */
 		(void) search(list_nth(rte->joinaliasvars, var->varattno - 1), state);
 		state->level = level;
 	}
-	else if (rte->rtekind == RTE_JOIN)
-		state->used = bms_add_member(state->used, 0);
 }
 
 #define SEARCH_FLAGS (QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES)
@@ -235,7 +237,8 @@ target_column(Relation target, TargetEntry *entry, Bitmapset *taken)
 static bool
 triggers_may_fill(Relation target)
 {
-	return target->trigdesc != NULL && target->trigdesc->trig_insert_before_row;
+	return target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE || /* its partitions may have triggers */
+		   (target->trigdesc != NULL && target->trigdesc->trig_insert_before_row);
 }
 
 static void
@@ -345,10 +348,7 @@ mr_transform_patch(Query *query, void *arg)
 						errmsg("an outer join may give rows without an event"),
 						errhint("Put event on the side that is kept: FROM event LEFT JOIN ...")));
 	old = MemoryContextSwitchTo(program->context);
-	if (bms_is_member(0, state.used)) /* event as a whole row */
-		program->event->used = bms_add_range(NULL, 1, program->event->visible->natts);
-	else
-		program->event->used = bms_copy(state.used);
+	program->event->used = bms_copy(state.used);
 	MemoryContextSwitchTo(old);
 	map_columns(program, query);
 	add_ordinal(query, index, program->event->visible);

@@ -177,6 +177,33 @@ drop_superseded(MrProgram *program, MrBatch *batch, Keyed *keyed, int n)
 	return kept;
 }
 
+/* Rows of one event next to each other, events in the order of their first key. */
+static int
+gather_events(Run *run, const Keyed *keyed, int nkeyed)
+{
+	MrBatch *batch = run->batch;
+	int *first = palloc(Max(batch->nevents, 1) * sizeof(int));
+	int *next = palloc(Max(batch->nrows, 1) * sizeof(int));
+	int n = 0;
+
+	memset(first, -1, batch->nevents * sizeof(int));
+	for (int i = batch->nrows - 1; i >= 0; i--)
+	{
+		if (batch->rows[i].dropped)
+			continue;
+		next[i] = first[batch->rows[i].event];
+		first[batch->rows[i].event] = i;
+	}
+	for (int i = 0; i < nkeyed; i++)
+	{
+		int *head = &first[batch->rows[keyed[i].row].event];
+
+		for (; *head >= 0; *head = next[*head])
+			run->order[n++] = *head;
+	}
+	return n;
+}
+
 /* Order of rows and their groups; returns the number of groups. */
 static int
 arrange(Run *run)
@@ -198,13 +225,7 @@ arrange(Run *run)
 	for (int i = 0; i < n; i++)
 		several = several || batch->events[batch->rows[keyed[i].row].event].rows > 1;
 	if (several)
-	{
-		/* Rows of one event next to each other: back to the order they came in. */
-		n = 0;
-		for (int i = 0; i < batch->nrows; i++)
-			if (!batch->rows[i].dropped)
-				run->order[n++] = i;
-	}
+		n = gather_events(run, keyed, n);
 	else
 		for (int i = 0; i < n; i++)
 			run->order[i] = keyed[i].row;
@@ -291,7 +312,7 @@ take_back(Run *run)
 	}
 }
 
-/* With a conflict rule a row counts when RETURNING says so (mark_written); otherwise all do. */
+/* Of a planned INSERT a row counts when RETURNING says so (mark_written); of a direct one all do. */
 static void
 set_written(Run *run, bool written)
 {
@@ -378,7 +399,7 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	int ngroups = arrange(&run);
 
 	run.direct = program->direct && ngroups == run.groups[ngroups]; /* one row each */
-	if (program->definition->on_conflict != MR_CONFLICT_ERROR)
+	if (!run.direct)
 		run.receiver = &receiver;
 	if (ngroups > 0)
 	{

@@ -13,15 +13,30 @@
 #include "failure.h"
 #include "locks.h"
 
+bool mr_blame_event = false;
+
+/* With a single event that has failed like this several times in a row, it is the event's after all. */
+static bool
+may_blame(int sqlstate)
+{
+	int category = ERRCODE_TO_CATEGORY(sqlstate);
+
+	return mr_blame_event &&
+		   (category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
+			category == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) || sqlstate == ERRCODE_QUERY_CANCELED ||
+			sqlstate == ERRCODE_LOCK_NOT_AVAILABLE);
+}
+
 ErrorData *
 mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 {
 	MemoryContext context = CurrentMemoryContext;
+	MemoryContext scratch = AllocSetContextCreate(context, "millrace try", ALLOCSET_DEFAULT_SIZES);
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(scratch);
 	PG_TRY();
 	{
 		fn(arg);
@@ -39,7 +54,8 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error != NULL && !mr_error_is_of_the_data(error->sqlerrcode))
+	MemoryContextDelete(scratch); /* an executor that failed has left its state there */
+	if (error != NULL && !mr_error_is_of_the_data(error->sqlerrcode) && !may_blame(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
 }
