@@ -83,7 +83,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition AND c."offset" = _event_trace."offset"
     ORDER BY c.id DESC LIMIT 1) AS r ON true
   LEFT JOIN LATERAL (
-    SELECT * FROM millrace.dead_letter AS c
+    SELECT c.*, greatest(c.attempts, jsonb_array_length(c.history)) AS tries FROM millrace.dead_letter AS c
     WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition AND c."offset" = _event_trace."offset"
     ORDER BY c.id DESC LIMIT 1) AS l ON true
   LEFT JOIN LATERAL (
@@ -101,8 +101,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       (4, _event_trace."offset" < 0, 'unknown', NULL, NULL, 'offsets begin at 0'),
       (5, _event_trace."offset" >= g.next_offset, 'pending', NULL, NULL,
        CASE WHEN w.high <= _event_trace."offset" THEN format('the topic ended at %s when the ingestor last looked', w.high) END),
-      (6, l.state = 'open', 'dead', l.attempts, l.failed_at, l.message),
-      (7, l.id IS NOT NULL, l.state, l.attempts, l.failed_at, l.message),
+      (6, l.state = 'open', 'dead', l.tries, l.failed_at, l.message),
+      (7, l.id IS NOT NULL, l.state, l.tries, l.failed_at, l.message),
       (8, began.first > _event_trace."offset", 'unknown', NULL, NULL, format('the pipeline began at %s', began.first)),
       (9, t.outcome IS NOT NULL, t.outcome, NULL, t.settled_at,
        CASE WHEN t.outcome = 'left_out' THEN 'skip_to, or no event of the topic' END),
