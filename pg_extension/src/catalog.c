@@ -3,13 +3,17 @@
  */
 #include "catalog.h"
 
+#include "access/heapam.h"
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -93,4 +97,28 @@ mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys, bool 
 	UnregisterSnapshot(snapshot);
 	index_close(index_rel, AccessShareLock);
 	return tuple;
+}
+
+HeapTuple
+mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys, ScanKey keys)
+{
+	for (;;)
+	{
+		HeapTuple tuple = mr_catalog_fetch(rel, index, nkeys, keys, false);
+		HeapTupleData locked;
+		TM_FailureData failure;
+		TM_Result result;
+		Buffer buffer;
+
+		if (!HeapTupleIsValid(tuple))
+			return NULL;
+		CHECK_FOR_INTERRUPTS();
+		locked.t_self = tuple->t_self;
+		result = heap_lock_tuple(rel, &locked, GetCurrentCommandId(true), LockTupleNoKeyExclusive, LockWaitBlock,
+								 true, &buffer, &failure);
+		ReleaseBuffer(buffer);
+		if (result == TM_Ok)
+			return tuple;
+		heap_freetuple(tuple); /* changed or deleted meanwhile: look again */
+	}
 }

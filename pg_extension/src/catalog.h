@@ -199,4 +199,7 @@ extern void mr_key_text(ScanKey key, int column, const char *value);
  */
 extern HeapTuple mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys, bool backward);
 
+/* The same, of a row others may be changing: waits for them, and locks the newest version until commit. */
+extern HeapTuple mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys, ScanKey keys);
+
 #endif /* MR_CATALOG_H */

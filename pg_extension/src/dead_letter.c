@@ -91,7 +91,7 @@ fetch(Relation rel, int64 id)
 	ScanKeyData key;
 
 	ScanKeyInit(&key, MR_DEAD_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
-	return mr_catalog_fetch(rel, "dead_letter_pkey", 1, &key, false);
+	return mr_catalog_fetch_for_update(rel, "dead_letter_pkey", 1, &key);
 }
 
 static void
@@ -101,7 +101,7 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 								  MR_DEAD_DETAIL, MR_DEAD_HINT, MR_DEAD_CONSTRAINT_NAME,
 								  MR_DEAD_COLUMN_NAME, MR_DEAD_FAILED_AT, MR_DEAD_ENDED, MR_DEAD_ATTEMPTS,
 								  MR_DEAD_HISTORY, MR_DEAD_STATE, MR_DEAD_REPLAY_COUNT,
-								  MR_DEAD_PUBLISHED_AT};
+								  MR_DEAD_PUBLISHED_AT, MR_DEAD_DLQ_PARTITION, MR_DEAD_DLQ_OFFSET};
 	HeapTuple old = fetch(rel, event->past->replay_of);
 	Datum values[MR_DEAD_NATTS] = {0};
 	bool nulls[MR_DEAD_NATTS] = {false};
@@ -113,7 +113,8 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	set_failure(values, nulls, definition, event);
 	values[MR_DEAD_REPLAY_COUNT - 1] =
 		Int32GetDatum(DatumGetInt32(heap_getattr(old, MR_DEAD_REPLAY_COUNT, RelationGetDescr(rel), &isnull)) + 1);
-	nulls[MR_DEAD_PUBLISHED_AT - 1] = true; /* it goes out again, as another replay */
+	/* It goes out again, as another replay. */
+	nulls[MR_DEAD_PUBLISHED_AT - 1] = nulls[MR_DEAD_DLQ_PARTITION - 1] = nulls[MR_DEAD_DLQ_OFFSET - 1] = true;
 	for (int i = 0; i < lengthof(changed); i++)
 		replace[changed[i] - 1] = true;
 	CatalogTupleUpdate(rel, &old->t_self,
