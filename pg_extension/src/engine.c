@@ -19,7 +19,6 @@
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/timeout.h"
 
 #include "breaker.h"
 #include "guc.h"
@@ -141,18 +140,13 @@ decode_events(MrEngine *engine)
 	MemoryContextSwitchTo(old);
 }
 
-/* The user's SQL, bounded in time; session-level locks it took are given back. */
+/* The user's SQL, each statement bounded in time; session-level locks it took are given back. */
 static void
 run_program(MrEngine *engine)
 {
-	int timeout_ms = engine->program->definition->statement_timeout_ms;
-
-	if (timeout_ms > 0)
-		enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
+	mr_try_timeout_ms = engine->program->definition->statement_timeout_ms;
 	mr_transform_run(engine->program, engine->batch);
 	mr_write_run(engine->program, engine->batch);
-	if (timeout_ms > 0)
-		disable_timeout(STATEMENT_TIMEOUT, false);
 	LockReleaseSession(USER_LOCKMETHOD);
 }
 

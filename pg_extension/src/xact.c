@@ -9,11 +9,21 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 #include "failure.h"
 #include "locks.h"
 
 bool mr_blame_event = false;
+int mr_try_timeout_ms = 0;
+
+/* A cancel that comes when the time is over is the timeout's, not an administrator's. */
+static bool
+has_timed_out(int sqlstate, TimestampTz begin)
+{
+	return mr_try_timeout_ms > 0 && sqlstate == ERRCODE_QUERY_CANCELED &&
+		   TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), mr_try_timeout_ms);
+}
 
 /* With a single event that has failed like this several times in a row, it is the event's after all. */
 static bool
@@ -34,12 +44,18 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 	MemoryContext scratch = AllocSetContextCreate(context, "millrace try", ALLOCSET_DEFAULT_SIZES);
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
+	TimestampTz begin = GetCurrentTimestamp();
+	bool timed_out;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(scratch);
 	PG_TRY();
 	{
+		if (mr_try_timeout_ms > 0)
+			enable_timeout_after(STATEMENT_TIMEOUT, mr_try_timeout_ms);
 		fn(arg);
+		if (mr_try_timeout_ms > 0)
+			disable_timeout(STATEMENT_TIMEOUT, false);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -47,6 +63,8 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
+		if (mr_try_timeout_ms > 0)
+			disable_timeout(STATEMENT_TIMEOUT, false);
 		if (on_error)
 			on_error(arg);
 		RollbackAndReleaseCurrentSubTransaction();
@@ -55,7 +73,10 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	MemoryContextDelete(scratch); /* an executor that failed has left its state there */
-	if (error != NULL && !mr_error_is_of_the_data(error->sqlerrcode) && !may_blame(error->sqlerrcode))
+	if (error == NULL)
+		return NULL;
+	timed_out = has_timed_out(error->sqlerrcode, begin);
+	if (!timed_out && !mr_error_is_of_the_data(error->sqlerrcode) && !may_blame(error->sqlerrcode))
 		ReThrowError(error);
 	return error;
 }

@@ -22,6 +22,12 @@ extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void
 extern bool mr_blame_event;
 
 /*
+ * How long fn may run in mr_try(), in ms; 0: any time. Running longer is returned as an error of the data, so
+ * that the slow event among many is found. Background workers arm no statement_timeout by themselves.
+ */
+extern int mr_try_timeout_ms;
+
+/*
  * Begins a transaction of a worker: holds the extension (false: it is gone, nothing was begun), reports
  * activity. mr_xact_commit() ends it and reports statistics, which background workers do not by themselves.
  */
