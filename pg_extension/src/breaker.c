@@ -16,7 +16,7 @@
 #include "xact.h"
 
 #define TRANSIENT_FAILURES_MAX 3
-#define LOCK_BREAKER (-2) /* in the place of a partition: the breaker's row */
+#define LOCK_BREAKER           (-2) /* in the place of a partition: the breaker's row */
 
 static HeapTuple
 fetch(Relation rel, int32 pipeline_id)
@@ -32,7 +32,9 @@ times_opened(HeapTuple tuple, TupleDesc desc)
 {
 	bool isnull;
 
-	return HeapTupleIsValid(tuple) ? DatumGetInt64(heap_getattr(tuple, MR_BREAKER_OPENED, desc, &isnull)) : 0;
+	return HeapTupleIsValid(tuple)
+			   ? DatumGetInt64(heap_getattr(tuple, MR_BREAKER_OPENED, desc, &isnull))
+			   : 0;
 }
 
 static bool
@@ -41,7 +43,8 @@ has_state(HeapTuple tuple, TupleDesc desc, const char *state)
 	bool isnull;
 
 	return HeapTupleIsValid(tuple) &&
-		   strcmp(TextDatumGetCString(heap_getattr(tuple, MR_BREAKER_STATE, desc, &isnull)), state) == 0;
+		   strcmp(TextDatumGetCString(heap_getattr(tuple, MR_BREAKER_STATE, desc, &isnull)),
+				  state) == 0;
 }
 
 static void

@@ -15,7 +15,8 @@
 #include "datatype/timestamp.h"
 
 /* Each in a transaction of its own; does nothing when the extension is gone. */
-extern void mr_breaker_open(int32 pipeline_id, const char *reason, int sqlstate, TimestampTz next_probe);
+extern void mr_breaker_open(int32 pipeline_id, const char *reason, int sqlstate,
+							TimestampTz next_probe);
 extern void mr_breaker_probe(int32 pipeline_id);
 extern void mr_breaker_close(int32 pipeline_id);
 

@@ -45,8 +45,9 @@ mr_extension_owner(void)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	if (!OidIsValid(owner))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"millrace\" does not exist"),
-						errhint("Run CREATE EXTENSION millrace.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"millrace\" does not exist"),
+				 errhint("Run CREATE EXTENSION millrace.")));
 	return owner;
 }
 
@@ -82,6 +83,32 @@ mr_key_text(ScanKey key, int column, const char *value)
 	key->sk_collation = DEFAULT_COLLATION_OID;
 }
 
+int32
+mr_catalog_int4(HeapTuple tuple, int column, TupleDesc desc)
+{
+	bool isnull;
+
+	return DatumGetInt32(heap_getattr(tuple, column, desc, &isnull));
+}
+
+int64
+mr_catalog_int8(HeapTuple tuple, int column, TupleDesc desc, int64 null_value)
+{
+	bool isnull;
+	Datum value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? null_value : DatumGetInt64(value);
+}
+
+char *
+mr_catalog_text(HeapTuple tuple, int column, TupleDesc desc)
+{
+	bool isnull;
+	Datum value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
 HeapTuple
 mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys, bool backward)
 {
@@ -114,8 +141,8 @@ mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys, ScanKey 
 			return NULL;
 		CHECK_FOR_INTERRUPTS();
 		locked.t_self = tuple->t_self;
-		result = heap_lock_tuple(rel, &locked, GetCurrentCommandId(true), LockTupleNoKeyExclusive, LockWaitBlock,
-								 true, &buffer, &failure);
+		result = heap_lock_tuple(rel, &locked, GetCurrentCommandId(true), LockTupleNoKeyExclusive,
+								 LockWaitBlock, true, &buffer, &failure);
 		ReleaseBuffer(buffer);
 		if (result == TM_Ok)
 			return tuple;

@@ -193,6 +193,11 @@ extern Relation mr_catalog_open(const char *name, LOCKMODE lockmode);
 extern void mr_key_int4(ScanKey key, int column, int32 value);
 extern void mr_key_text(ScanKey key, int column, const char *value);
 
+/* Columns of a row; a null is `null_value`, or NULL for text. Text is copied. */
+extern int32 mr_catalog_int4(HeapTuple tuple, int column, TupleDesc desc);
+extern int64 mr_catalog_int8(HeapTuple tuple, int column, TupleDesc desc, int64 null_value);
+extern char *mr_catalog_text(HeapTuple tuple, int column, TupleDesc desc);
+
 /*
  * The first row an index scan finds (the last one with `backward`), copied into the current memory context,
  * or NULL. A snapshot taken now is used: whoever holds a lock that writers of the row take sees the truth.

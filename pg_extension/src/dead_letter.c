@@ -63,7 +63,8 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	bool nulls[MR_DEAD_NATTS] = {false};
 	HeapTuple tuple;
 
-	values[MR_DEAD_ID - 1] = Int64GetDatum(nextval_internal(mr_catalog_oid("dead_letter_id_seq"), false));
+	values[MR_DEAD_ID - 1] =
+		Int64GetDatum(nextval_internal(mr_catalog_oid("dead_letter_id_seq"), false));
 	values[MR_DEAD_PIPELINE_ID - 1] = Int32GetDatum(definition->pipeline_id);
 	set_text(values, nulls, MR_DEAD_TOPIC, definition->topic);
 	values[MR_DEAD_PARTITION - 1] = Int32GetDatum(event->partition);
@@ -72,10 +73,12 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	values[MR_DEAD_KAFKA_TS - 1] = TimestampTzGetDatum(mr_timestamp_from_unix_ms(event->kafka_ts));
 	set_bytes(values, nulls, MR_DEAD_KEY, event->key);
 	set_bytes(values, nulls, MR_DEAD_HEADERS, event->headers);
-	set_bytes(values, nulls, MR_DEAD_PAYLOAD, event->kind & MR_KIND_OVERSIZE ? NULL : event->payload);
+	set_bytes(values, nulls, MR_DEAD_PAYLOAD,
+			  event->kind & MR_KIND_OVERSIZE ? NULL : event->payload);
 	set_failure(values, nulls, definition, event);
-	values[MR_DEAD_FIRST_FAILED_AT - 1] = event->past ? TimestampTzGetDatum(event->past->first_failed_at)
-													  : values[MR_DEAD_FAILED_AT - 1];
+	values[MR_DEAD_FIRST_FAILED_AT - 1] = event->past
+											  ? TimestampTzGetDatum(event->past->first_failed_at)
+											  : values[MR_DEAD_FAILED_AT - 1];
 	values[MR_DEAD_REPLAY_COUNT - 1] = Int32GetDatum(0);
 	for (int column = MR_DEAD_EDITED_PAYLOAD; column <= MR_DEAD_NATTS; column++)
 		nulls[column - 1] = true;
@@ -97,11 +100,12 @@ fetch(Relation rel, int64 id)
 static void
 reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 {
-	static const int changed[] = {MR_DEAD_VERSION, MR_DEAD_STAGE, MR_DEAD_SQLSTATE, MR_DEAD_MESSAGE,
-								  MR_DEAD_DETAIL, MR_DEAD_HINT, MR_DEAD_CONSTRAINT_NAME,
-								  MR_DEAD_COLUMN_NAME, MR_DEAD_FAILED_AT, MR_DEAD_ENDED, MR_DEAD_ATTEMPTS,
-								  MR_DEAD_HISTORY, MR_DEAD_STATE, MR_DEAD_REPLAY_COUNT,
-								  MR_DEAD_PUBLISHED_AT, MR_DEAD_DLQ_PARTITION, MR_DEAD_DLQ_OFFSET};
+	static const int changed[] = {
+		MR_DEAD_VERSION,   MR_DEAD_STAGE,        MR_DEAD_SQLSTATE,        MR_DEAD_MESSAGE,
+		MR_DEAD_DETAIL,    MR_DEAD_HINT,         MR_DEAD_CONSTRAINT_NAME, MR_DEAD_COLUMN_NAME,
+		MR_DEAD_FAILED_AT, MR_DEAD_ENDED,        MR_DEAD_ATTEMPTS,        MR_DEAD_HISTORY,
+		MR_DEAD_STATE,     MR_DEAD_REPLAY_COUNT, MR_DEAD_PUBLISHED_AT,    MR_DEAD_DLQ_PARTITION,
+		MR_DEAD_DLQ_OFFSET};
 	HeapTuple old = fetch(rel, event->past->replay_of);
 	Datum values[MR_DEAD_NATTS] = {0};
 	bool nulls[MR_DEAD_NATTS] = {false};
@@ -111,10 +115,11 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	if (!HeapTupleIsValid(old))
 		return;
 	set_failure(values, nulls, definition, event);
-	values[MR_DEAD_REPLAY_COUNT - 1] =
-		Int32GetDatum(DatumGetInt32(heap_getattr(old, MR_DEAD_REPLAY_COUNT, RelationGetDescr(rel), &isnull)) + 1);
+	values[MR_DEAD_REPLAY_COUNT - 1] = Int32GetDatum(
+		DatumGetInt32(heap_getattr(old, MR_DEAD_REPLAY_COUNT, RelationGetDescr(rel), &isnull)) + 1);
 	/* It goes out again, as another replay. */
-	nulls[MR_DEAD_PUBLISHED_AT - 1] = nulls[MR_DEAD_DLQ_PARTITION - 1] = nulls[MR_DEAD_DLQ_OFFSET - 1] = true;
+	nulls[MR_DEAD_PUBLISHED_AT - 1] = nulls[MR_DEAD_DLQ_PARTITION - 1] =
+		nulls[MR_DEAD_DLQ_OFFSET - 1] = true;
 	for (int i = 0; i < lengthof(changed); i++)
 		replace[changed[i] - 1] = true;
 	CatalogTupleUpdate(rel, &old->t_self,

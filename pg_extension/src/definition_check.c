@@ -33,7 +33,8 @@ names_argument(FunctionCallInfo fcinfo, int i)
 
 	if (PG_ARGISNULL(i))
 		return NIL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(i), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(i), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls,
+					  &n);
 	for (int k = 0; k < n; k++)
 		if (!nulls[k])
 			names = lappend(names, TextDatumGetCString(elements[k]));

@@ -58,7 +58,8 @@ take_samples(MrBatch *batch, ArrayType *samples)
 		event->offset = i;
 		event->kafka_ts = -1;
 		if (!nulls[i])
-			event->payload = (bytea *) PG_DETOAST_DATUM_COPY(elements[i]); /* text and bytea are alike */
+			event->payload =
+				(bytea *) PG_DETOAST_DATUM_COPY(elements[i]); /* text and bytea are alike */
 	}
 }
 
@@ -109,7 +110,7 @@ static void
 put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 {
 	static const char *const outcomes[] = {"pending", "written", "filtered", "superseded",
-										   "skipped", "dead",	 "retrying"};
+										   "skipped", "dead",    "retrying"};
 	MrEvent *event = &batch->events[i];
 	MrFailure *failure = event->failure;
 	Datum values[NCOLUMNS] = {0};
@@ -158,11 +159,13 @@ static void
 check_owner(const MrPipelineRow *pipeline, const char *name)
 {
 	if (GetUserId() != pipeline->owner)
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("dry_run() of pipeline \"%s\" must be called by its owner", name),
-						errdetail("The transform runs with the rights of the session, as a worker's does."),
-						errhint("SET ROLE %s, and call it again.",
-								quote_identifier(GetUserNameFromId(pipeline->owner, false)))));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("dry_run() of pipeline \"%s\" must be called by its owner", name),
+				 errdetail(
+					 "The transform runs with the rights of the session, as a worker's does."),
+				 errhint("SET ROLE %s, and call it again.",
+						 quote_identifier(GetUserNameFromId(pipeline->owner, false)))));
 }
 
 PG_FUNCTION_INFO_V1(mr_dry_run);

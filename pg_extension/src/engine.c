@@ -33,8 +33,9 @@
 #include "write.h"
 #include "xact.h"
 
-#define SOLO_FAILURES 3 /* of one event alone: from then on it is to blame for timeouts and the like */
-#define CLEAN_BATCHES 8 /* settled without trouble before the next ones may be larger */
+#define SOLO_FAILURES                                                                              \
+	3 /* of one event alone: from then on it is to blame for timeouts and the like */
+#define CLEAN_BATCHES   8      /* settled without trouble before the next ones may be larger */
 #define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
 
 MrEngine *
@@ -43,7 +44,8 @@ mr_engine_create(int32 pipeline_id)
 	MrEngine *engine = MemoryContextAllocZero(TopMemoryContext, sizeof(MrEngine));
 
 	engine->pipeline_id = pipeline_id;
-	engine->context = AllocSetContextCreate(TopMemoryContext, "millrace engine", ALLOCSET_DEFAULT_SIZES);
+	engine->context =
+		AllocSetContextCreate(TopMemoryContext, "millrace engine", ALLOCSET_DEFAULT_SIZES);
 	engine->batch = mr_batch_create(engine->context);
 	engine->event_limit = INT_MAX;
 	return engine;
@@ -73,7 +75,8 @@ mr_engine_prepare(MrEngine *engine, int32 version)
 	MemoryContext old;
 	MrDefinition *definition;
 
-	if (engine->program != NULL && engine->program_version == version && mr_program_is_valid(engine->program))
+	if (engine->program != NULL && engine->program_version == version &&
+		mr_program_is_valid(engine->program))
 	{
 		use_search_path(engine->program->definition);
 		return;
@@ -105,9 +108,10 @@ static void
 judge_missing_payload(MrEvent *event, const MrDefinition *definition)
 {
 	if (event->kind & MR_KIND_OVERSIZE)
-		fail_event(event, mr_failure_make(MR_STAGE_DECODE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-										  "the message is larger than the ingestor's max.message.bytes and "
-										  "was not staged"));
+		fail_event(event, mr_failure_make(
+							  MR_STAGE_DECODE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+							  "the message is larger than the ingestor's max.message.bytes and "
+							  "was not staged"));
 	else if (definition->tombstone == MR_TOMBSTONE_SKIP)
 		event->outcome = MR_SKIPPED;
 	else
@@ -221,7 +225,8 @@ move_on(MrEngine *engine, MrLane *lane)
 	}
 	if (engine->event_limit < INT_MAX && ++engine->clean >= CLEAN_BATCHES)
 	{
-		engine->event_limit = engine->event_limit > READ_EVENTS_MAX ? INT_MAX : engine->event_limit * 2;
+		engine->event_limit =
+			engine->event_limit > READ_EVENTS_MAX ? INT_MAX : engine->event_limit * 2;
 		engine->clean = 0;
 	}
 }
@@ -278,7 +283,8 @@ mr_engine_step(MrEngine *engine, MrLane *lane)
 
 	if (step != MR_STEP_SETTLED)
 		return step;
-	if (mr_lane_read(lane, engine->batch, Min(engine->program->definition->batch_rows, READ_EVENTS_MAX),
+	if (mr_lane_read(lane, engine->batch,
+					 Min(engine->program->definition->batch_rows, READ_EVENTS_MAX),
 					 (int64) mr_batch_bytes_kb * 1024))
 		settle_batch(engine);
 	else if (engine->batch->segment_done)

@@ -11,23 +11,14 @@
 
 #include "catalog.h"
 
-static char *
-text_of(HeapTuple tuple, int column, TupleDesc desc)
-{
-	bool isnull;
-	Datum value = heap_getattr(tuple, column, desc, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 /* How specific the row is for the failure, -1 when it does not match. */
 static int
 rank(HeapTuple tuple, TupleDesc desc, int32 pipeline_id, const MrFailure *failure)
 {
 	bool isnull;
 	int32 of_pipeline = DatumGetInt32(heap_getattr(tuple, MR_CLASS_PIPELINE_ID, desc, &isnull));
-	char *state = text_of(tuple, MR_CLASS_SQLSTATE, desc);
-	char *constraint = text_of(tuple, MR_CLASS_CONSTRAINT_NAME, desc);
+	char *state = mr_catalog_text(tuple, MR_CLASS_SQLSTATE, desc);
+	char *constraint = mr_catalog_text(tuple, MR_CLASS_CONSTRAINT_NAME, desc);
 	int result = 0;
 
 	if (!isnull && of_pipeline != pipeline_id)
@@ -60,8 +51,8 @@ mr_error_class_action(int32 pipeline_id, const MrFailure *failure)
 		if (this <= best)
 			continue;
 		best = this;
-		name = text_of(tuple, MR_CLASS_ACTION, RelationGetDescr(rel));
-		action = strcmp(name, "retry") == 0	  ? MR_ACTION_RETRY
+		name = mr_catalog_text(tuple, MR_CLASS_ACTION, RelationGetDescr(rel));
+		action = strcmp(name, "retry") == 0   ? MR_ACTION_RETRY
 				 : strcmp(name, "break") == 0 ? MR_ACTION_BREAK
 											  : MR_ACTION_DEAD_LETTER;
 	}

@@ -23,7 +23,7 @@
 #include "utils/memutils.h"
 #include "utils/rls.h"
 
-#define BUFFERED_ROWS 1000		  /* as COPY */
+#define BUFFERED_ROWS  1000        /* as COPY */
 #define BUFFERED_BYTES (64 * 1024) /* as COPY */
 
 typedef struct Default
@@ -46,7 +46,7 @@ typedef struct Direct
 	int nchecks;
 	ExprState **checks;
 	TupleTableSlot *source; /* for the rows' minimal tuples */
-	int *at_of; /* index into order of each buffered row */
+	int *at_of;             /* index into order of each buffered row */
 	int nslots;
 	Size bytes;
 } Direct;
@@ -128,8 +128,8 @@ check_privileges(Direct *direct)
 	if (pg_class_aclcheck(target, GetUserId(), ACL_INSERT) == ACLCHECK_OK)
 		return;
 	for (int i = 0; i < direct->program->ncolumns; i++)
-		if (pg_attribute_aclcheck(target, direct->program->columns[i].attnum, GetUserId(), ACL_INSERT) !=
-			ACLCHECK_OK)
+		if (pg_attribute_aclcheck(target, direct->program->columns[i].attnum, GetUserId(),
+								  ACL_INSERT) != ACLCHECK_OK)
 			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(direct->target));
 }
 
@@ -233,10 +233,10 @@ check_row(Direct *direct, TupleTableSlot *slot)
 
 		if (attribute->attnotnull && slot->tts_isnull[attribute->attnum - 1])
 		{
-			failure =
-				mr_failure_make(MR_STAGE_WRITE, ERRCODE_NOT_NULL_VIOLATION,
-								"null value in column \"%s\" of relation \"%s\" violates not-null constraint",
-								NameStr(attribute->attname), table);
+			failure = mr_failure_make(
+				MR_STAGE_WRITE, ERRCODE_NOT_NULL_VIOLATION,
+				"null value in column \"%s\" of relation \"%s\" violates not-null constraint",
+				NameStr(attribute->attname), table);
 			failure->column_name = pstrdup(NameStr(attribute->attname));
 			return failure;
 		}
@@ -249,7 +249,8 @@ check_row(Direct *direct, TupleTableSlot *slot)
 		if (ExecCheck(direct->checks[i], context))
 			continue;
 		failure = mr_failure_make(MR_STAGE_WRITE, ERRCODE_CHECK_VIOLATION,
-								  "new row for relation \"%s\" violates check constraint \"%s\"", table, name);
+								  "new row for relation \"%s\" violates check constraint \"%s\"",
+								  table, name);
 		failure->constraint_name = pstrdup(name);
 		return failure;
 	}
@@ -262,12 +263,14 @@ flush(Direct *direct, int *at)
 	if (direct->nslots == 0)
 		return;
 	*at = -1; /* a row too large is one of these */
-	table_multi_insert(direct->target, direct->program->slots, direct->nslots, direct->command, 0, direct->bulk);
+	table_multi_insert(direct->target, direct->program->slots, direct->nslots, direct->command, 0,
+					   direct->bulk);
 	for (int i = 0; i < direct->nslots; i++)
 	{
 		*at = direct->at_of[i];
 		if (direct->result->ri_NumIndices > 0)
-			list_free(mr_insert_index_tuples(direct->result, direct->program->slots[i], direct->estate));
+			list_free(
+				mr_insert_index_tuples(direct->result, direct->program->slots[i], direct->estate));
 		ExecClearTuple(direct->program->slots[i]);
 	}
 	direct->nslots = 0;

@@ -59,8 +59,9 @@ mr_pipeline_row_by_name(const char *name, MrPipelineRow *row)
 	mr_key_text(&key, MR_PIPELINE_NAME, name);
 	tuple = mr_catalog_fetch(rel, "pipeline_name_key", 1, &key, false);
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
-						errhint("SELECT name FROM millrace.pipelines shows those there are.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
+				 errhint("SELECT name FROM millrace.pipelines shows those there are.")));
 	fill_row(tuple, RelationGetDescr(rel), row);
 	table_close(rel, AccessShareLock);
 }
@@ -80,23 +81,6 @@ mr_pipeline_row_by_id(int32 id, MrPipelineRow *row)
 	return HeapTupleIsValid(tuple);
 }
 
-static char *
-text_or_null(HeapTuple tuple, int column, TupleDesc desc)
-{
-	bool isnull;
-	Datum value = heap_getattr(tuple, column, desc, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-static int32
-int_of(HeapTuple tuple, int column, TupleDesc desc)
-{
-	bool isnull;
-
-	return DatumGetInt32(heap_getattr(tuple, column, desc, &isnull));
-}
-
 static List *
 names_of(HeapTuple tuple, int column, TupleDesc desc)
 {
@@ -109,7 +93,8 @@ names_of(HeapTuple tuple, int column, TupleDesc desc)
 
 	if (isnull)
 		return NIL;
-	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &n);
 	for (int i = 0; i < n; i++)
 		names = lappend(names, TextDatumGetCString(elements[i]));
 	return names;
@@ -126,8 +111,8 @@ load_names(MrDefinition *definition)
 	tuple = mr_catalog_fetch(rel, "pipeline_pkey", 1, &key, false);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "pipeline %d does not exist", definition->pipeline_id);
-	definition->name = text_or_null(tuple, MR_PIPELINE_NAME, RelationGetDescr(rel));
-	definition->topic = text_or_null(tuple, MR_PIPELINE_TOPIC, RelationGetDescr(rel));
+	definition->name = mr_catalog_text(tuple, MR_PIPELINE_NAME, RelationGetDescr(rel));
+	definition->topic = mr_catalog_text(tuple, MR_PIPELINE_TOPIC, RelationGetDescr(rel));
 	table_close(rel, AccessShareLock);
 }
 
@@ -156,14 +141,14 @@ double_of(HeapTuple tuple, int column, TupleDesc desc)
 static void
 load_retry_rules(MrDefinition *definition, HeapTuple tuple, TupleDesc desc)
 {
-	definition->retry.max_retries = int_of(tuple, MR_VERSION_MAX_RETRIES, desc);
-	definition->retry.delay_ms = int_of(tuple, MR_VERSION_RETRY_DELAY, desc);
+	definition->retry.max_retries = mr_catalog_int4(tuple, MR_VERSION_MAX_RETRIES, desc);
+	definition->retry.delay_ms = mr_catalog_int4(tuple, MR_VERSION_RETRY_DELAY, desc);
 	definition->retry.factor = double_of(tuple, MR_VERSION_RETRY_FACTOR, desc);
-	definition->retry.max_delay_ms = int_of(tuple, MR_VERSION_RETRY_MAX_DELAY, desc);
+	definition->retry.max_delay_ms = mr_catalog_int4(tuple, MR_VERSION_RETRY_MAX_DELAY, desc);
 	definition->retry.jitter = double_of(tuple, MR_VERSION_RETRY_JITTER, desc);
-	definition->retry.age_ms = int_of(tuple, MR_VERSION_RETRY_AGE, desc);
+	definition->retry.age_ms = mr_catalog_int4(tuple, MR_VERSION_RETRY_AGE, desc);
 	definition->failure_share = double_of(tuple, MR_VERSION_FAILURE_SHARE, desc);
-	definition->failure_window = int_of(tuple, MR_VERSION_FAILURE_WINDOW, desc);
+	definition->failure_window = mr_catalog_int4(tuple, MR_VERSION_FAILURE_WINDOW, desc);
 }
 
 MrDefinition *
@@ -184,20 +169,21 @@ mr_definition_load(int32 pipeline_id, int32 version)
 		elog(ERROR, "version %d of pipeline %d does not exist", version, pipeline_id);
 	definition->pipeline_id = pipeline_id;
 	definition->version = version;
-	definition->fields = text_or_null(tuple, MR_VERSION_FIELDS, desc);
-	definition->transform = text_or_null(tuple, MR_VERSION_TRANSFORM, desc);
+	definition->fields = mr_catalog_text(tuple, MR_VERSION_FIELDS, desc);
+	definition->transform = mr_catalog_text(tuple, MR_VERSION_TRANSFORM, desc);
 	definition->target = DatumGetObjectId(heap_getattr(tuple, MR_VERSION_TARGET, desc, &isnull));
-	definition->on_conflict = mr_on_conflict_parse(text_or_null(tuple, MR_VERSION_ON_CONFLICT, desc));
+	definition->on_conflict =
+		mr_on_conflict_parse(mr_catalog_text(tuple, MR_VERSION_ON_CONFLICT, desc));
 	definition->conflict_key = names_of(tuple, MR_VERSION_CONFLICT_KEY, desc);
-	definition->newer_by = text_or_null(tuple, MR_VERSION_NEWER_BY, desc);
-	tombstone = text_or_null(tuple, MR_VERSION_TOMBSTONE, desc);
-	definition->tombstone = strcmp(tombstone, "skip") == 0	   ? MR_TOMBSTONE_SKIP
+	definition->newer_by = mr_catalog_text(tuple, MR_VERSION_NEWER_BY, desc);
+	tombstone = mr_catalog_text(tuple, MR_VERSION_TOMBSTONE, desc);
+	definition->tombstone = strcmp(tombstone, "skip") == 0     ? MR_TOMBSTONE_SKIP
 							: strcmp(tombstone, "delete") == 0 ? MR_TOMBSTONE_DELETE
 															   : MR_TOMBSTONE_DEAD_LETTER;
-	definition->batch_rows = int_of(tuple, MR_VERSION_BATCH_ROWS, desc);
-	definition->rows_per_event = int_of(tuple, MR_VERSION_ROWS_PER_EVENT, desc);
-	definition->statement_timeout_ms = int_of(tuple, MR_VERSION_STATEMENT_TIMEOUT, desc);
-	definition->search_path = text_or_null(tuple, MR_VERSION_SEARCH_PATH, desc);
+	definition->batch_rows = mr_catalog_int4(tuple, MR_VERSION_BATCH_ROWS, desc);
+	definition->rows_per_event = mr_catalog_int4(tuple, MR_VERSION_ROWS_PER_EVENT, desc);
+	definition->statement_timeout_ms = mr_catalog_int4(tuple, MR_VERSION_STATEMENT_TIMEOUT, desc);
+	definition->search_path = mr_catalog_text(tuple, MR_VERSION_SEARCH_PATH, desc);
 	load_retry_rules(definition, tuple, desc);
 	table_close(rel, AccessShareLock);
 	load_names(definition);

@@ -43,13 +43,13 @@ struct MrPlan
 	TupleDesc full;
 	QueryEnvironment *environment;
 	EphemeralNamedRelationData relation;
-	MemoryContext context;		/* of the plan itself */
+	MemoryContext context;      /* of the plan itself */
 	MemoryContext stmt_context; /* of the planned statements; reset to plan anew */
 	PlannedStmt *stmt[NPLANS];
 	Oid target;
-	bool valid;			 /* the planned statements */
-	bool changed;		 /* something they or the analysis depend on was, ever */
-	bool target_changed; /* the target was, ever */
+	bool valid;                     /* the planned statements */
+	bool changed;                   /* something they or the analysis depend on was, ever */
+	bool target_changed;            /* the target was, ever */
 	NamedTuplestoreScanState *scan; /* while it runs, or after it failed */
 	struct MrPlan *next;
 };
@@ -88,8 +88,8 @@ static void
 watch_invalidations(void)
 {
 	static bool watching = false;
-	static const int caches[] = {PROCOID, TYPEOID, OPEROID, NAMESPACEOID, AUTHOID, AUTHMEMMEMROLE,
-								 CASTSOURCETARGET};
+	static const int caches[] = {PROCOID, TYPEOID,        OPEROID,         NAMESPACEOID,
+								 AUTHOID, AUTHMEMMEMROLE, CASTSOURCETARGET};
 
 	if (watching)
 		return;
@@ -129,7 +129,8 @@ mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDe
 	plan->full = full;
 	plan->target = target;
 	plan->context = context;
-	plan->stmt_context = AllocSetContextCreate(context, "millrace statement", ALLOCSET_DEFAULT_SIZES);
+	plan->stmt_context =
+		AllocSetContextCreate(context, "millrace statement", ALLOCSET_DEFAULT_SIZES);
 	plan->relation.md.name = pstrdup(relation);
 	plan->relation.md.reliddesc = InvalidOid;
 	plan->relation.md.enrtype = ENR_NAMED_TUPLESTORE;
@@ -173,7 +174,8 @@ analyze(MrPlan *plan, double rows)
 	if (list_length(parsed) != 1)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 						errmsg("expected one SQL statement, found %d", list_length(parsed))));
-	query = parse_analyze_fixedparams(linitial_node(RawStmt, parsed), plan->sql, NULL, 0, plan->environment);
+	query = parse_analyze_fixedparams(linitial_node(RawStmt, parsed), plan->sql, NULL, 0,
+									  plan->environment);
 	if (plan->patch)
 		plan->patch(query, plan->arg);
 	error_context_stack = callback.previous;
@@ -201,9 +203,10 @@ build(MrPlan *plan, int which)
 	old = MemoryContextSwitchTo(plan->stmt_context);
 	queries = pg_rewrite_query(analyze(plan, which == FOR_FEW ? 1 : 5000));
 	if (list_length(queries) != 1)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("a rule turns the statement into %d statements", list_length(queries)),
-						errhint("Drop the rules of the target table; use triggers instead.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a rule turns the statement into %d statements", list_length(queries)),
+				 errhint("Drop the rules of the target table; use triggers instead.")));
 	plan->stmt[which] = pg_plan_query(linitial_node(Query, queries), plan->sql, 0, NULL);
 	MemoryContextSwitchTo(old);
 }

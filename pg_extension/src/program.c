@@ -56,7 +56,8 @@ add_key(MrProgram *program, int column)
 
 	if (!OidIsValid(type->lt_opr))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
-						errmsg("column \"%s\" of type %s cannot be ordered", c->name, format_type_be(c->type_id)),
+						errmsg("column \"%s\" of type %s cannot be ordered", c->name,
+							   format_type_be(c->type_id)),
 						errhint("Choose a column of an ordered type.")));
 	key->column = column;
 	key->support.ssup_cxt = program->context;
@@ -73,9 +74,10 @@ fed_column(MrProgram *program, const char *name, const char *option)
 	for (int i = 0; i < program->ncolumns; i++)
 		if (strcmp(program->columns[i].name, name) == 0)
 			return i;
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-					errmsg("%s names column \"%s\", which the transform does not give", option, name),
-					errhint("Add it to the transform.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("%s names column \"%s\", which the transform does not give", option, name),
+			 errhint("Add it to the transform.")));
 }
 
 /*
@@ -131,13 +133,16 @@ check_unfilled(MrProgram *program, Relation target)
 	{
 		Form_pg_attribute a = TupleDescAttr(desc, i);
 
-		if (!a->attisdropped && a->attnotnull && !a->atthasdef && !a->attidentity && !a->attgenerated &&
-			column_index(program, a->attnum) < 0)
-			ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
-							errmsg("column \"%s\" of \"%s\" is NOT NULL, has no default, and the transform does "
-								   "not give it",
-								   NameStr(a->attname), RelationGetRelationName(target)),
-							errhint("Add it to the transform, or give it a default.")));
+		if (!a->attisdropped && a->attnotnull && !a->atthasdef && !a->attidentity &&
+			!a->attgenerated && column_index(program, a->attnum) < 0)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg(
+					 "column \"%s\" of \"%s\" is NOT NULL, has no default, and the transform does "
+					 "not give it",
+					 NameStr(a->attname), RelationGetRelationName(target)),
+				 errhint("Add it to the transform, or give it a default.")));
 	}
 }
 
@@ -177,7 +182,8 @@ append_conflict(StringInfo sql, MrProgram *program)
 	append_columns(sql, program, true);
 	if (definition->newer_by != NULL)
 		appendStringInfo(sql, " WHERE EXCLUDED.%s >= target.%s OR target.%s IS NULL",
-						 quote_identifier(definition->newer_by), quote_identifier(definition->newer_by),
+						 quote_identifier(definition->newer_by),
+						 quote_identifier(definition->newer_by),
 						 quote_identifier(definition->newer_by));
 }
 
@@ -185,8 +191,9 @@ static const char *
 insert_statement(MrProgram *program)
 {
 	MrDefinition *definition = program->definition;
-	char *target = quote_qualified_identifier(get_namespace_name(get_rel_namespace(definition->target)),
-											  get_rel_name(definition->target));
+	char *target =
+		quote_qualified_identifier(get_namespace_name(get_rel_namespace(definition->target)),
+								   get_rel_name(definition->target));
 	StringInfoData sql;
 
 	initStringInfo(&sql);
@@ -209,8 +216,9 @@ compile(MrProgram *program)
 	Query *query;
 
 	program->event = mr_event_relation_create(definition->fields, definition->topic);
-	program->transform = mr_plan_create(definition->transform, MR_EVENT_RELATION, program->event->visible,
-										program->event->full, definition->target, mr_transform_patch, program);
+	program->transform =
+		mr_plan_create(definition->transform, MR_EVENT_RELATION, program->event->visible,
+					   program->event->full, definition->target, mr_transform_patch, program);
 	query = mr_plan_analyze(program->transform);
 	mr_check_query_permissions(query);
 

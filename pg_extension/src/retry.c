@@ -28,23 +28,6 @@ bytes_of(HeapTuple tuple, int column, TupleDesc desc)
 	return isnull ? NULL : (bytea *) PG_DETOAST_DATUM_COPY(value);
 }
 
-static int64
-int8_of(HeapTuple tuple, int column, TupleDesc desc)
-{
-	bool isnull;
-	Datum value = heap_getattr(tuple, column, desc, &isnull);
-
-	return isnull ? 0 : DatumGetInt64(value);
-}
-
-static int32
-int4_of(HeapTuple tuple, int column, TupleDesc desc)
-{
-	bool isnull;
-
-	return DatumGetInt32(heap_getattr(tuple, column, desc, &isnull));
-}
-
 static void
 take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 {
@@ -52,18 +35,18 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 	MrPast *past = palloc0(sizeof(MrPast));
 	bool isnull;
 
-	event->partition = int4_of(tuple, MR_RETRY_PARTITION, desc);
-	event->offset = int8_of(tuple, MR_RETRY_OFFSET, desc);
-	event->kafka_ts = int8_of(tuple, MR_RETRY_KAFKA_TS, desc);
+	event->partition = mr_catalog_int4(tuple, MR_RETRY_PARTITION, desc);
+	event->offset = mr_catalog_int8(tuple, MR_RETRY_OFFSET, desc, 0);
+	event->kafka_ts = mr_catalog_int8(tuple, MR_RETRY_KAFKA_TS, desc, 0);
 	event->kind = DatumGetInt16(heap_getattr(tuple, MR_RETRY_KIND, desc, &isnull));
 	event->key = bytes_of(tuple, MR_RETRY_KEY, desc);
 	event->headers = bytes_of(tuple, MR_RETRY_HEADERS, desc);
 	event->payload = bytes_of(tuple, MR_RETRY_PAYLOAD, desc);
-	past->retry_id = int8_of(tuple, MR_RETRY_ID, desc);
+	past->retry_id = mr_catalog_int8(tuple, MR_RETRY_ID, desc, 0);
 	past->tid = tuple->t_self;
-	past->replay_of = int8_of(tuple, MR_RETRY_REPLAY_OF, desc);
-	past->attempts = int4_of(tuple, MR_RETRY_ATTEMPTS, desc);
-	past->first_failed_at = int8_of(tuple, MR_RETRY_FIRST_FAILED_AT, desc);
+	past->replay_of = mr_catalog_int8(tuple, MR_RETRY_REPLAY_OF, desc, 0);
+	past->attempts = mr_catalog_int4(tuple, MR_RETRY_ATTEMPTS, desc);
+	past->first_failed_at = mr_catalog_int8(tuple, MR_RETRY_FIRST_FAILED_AT, desc, 0);
 	past->history = DatumGetJsonbPCopy(heap_getattr(tuple, MR_RETRY_HISTORY, desc, &isnull));
 	event->past = past;
 	if (event->payload != NULL)
@@ -107,7 +90,7 @@ mr_retry_next_due(int32 pipeline_id)
 	tuple = mr_catalog_fetch(rel, "retry_due_idx", 1, &key, false);
 	if (HeapTupleIsValid(tuple))
 	{
-		due = int8_of(tuple, MR_RETRY_NEXT_AT, RelationGetDescr(rel));
+		due = mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, RelationGetDescr(rel), 0);
 		heap_freetuple(tuple);
 	}
 	table_close(rel, AccessShareLock);
@@ -160,8 +143,8 @@ form(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at, 
 	Datum values[MR_RETRY_NATTS];
 	bool nulls[MR_RETRY_NATTS] = {false};
 
-	values[MR_RETRY_ID - 1] =
-		Int64GetDatum(past ? past->retry_id : nextval_internal(mr_catalog_oid("retry_id_seq"), false));
+	values[MR_RETRY_ID - 1] = Int64GetDatum(
+		past ? past->retry_id : nextval_internal(mr_catalog_oid("retry_id_seq"), false));
 	values[MR_RETRY_PIPELINE_ID - 1] = Int32GetDatum(definition->pipeline_id);
 	values[MR_RETRY_VERSION - 1] = Int32GetDatum(definition->version);
 	values[MR_RETRY_TOPIC - 1] = CStringGetTextDatum(definition->topic);

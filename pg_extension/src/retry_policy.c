@@ -4,8 +4,8 @@
 #include "retry_policy.h"
 
 int64_t
-mr_retry_delay_ms(int failures, int64_t delay_ms, double factor, int64_t max_delay_ms, double jitter,
-				  double random)
+mr_retry_delay_ms(int failures, int64_t delay_ms, double factor, int64_t max_delay_ms,
+				  double jitter, double random)
 {
 	double delay = (double) delay_ms;
 	double limit = (double) max_delay_ms;

@@ -84,7 +84,8 @@ count(MrPartition *partition, const MrEvent *event)
 }
 
 static void
-settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead_letters, TimestampTz now)
+settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead_letters,
+			 TimestampTz now)
 {
 	if (event->outcome == MR_RETRYING)
 	{

@@ -13,14 +13,8 @@
 #include "utils/memutils.h"
 
 #include "isolate.h"
+#include "receiver.h"
 #include "xact.h"
-
-typedef struct Receiver
-{
-	DestReceiver pub;
-	MrProgram *program;
-	MrBatch *batch;
-} Receiver;
 
 typedef struct Run
 {
@@ -30,7 +24,7 @@ typedef struct Run
 	int from;
 	int to;
 	Tuplestorestate *store;
-	Receiver *receiver;
+	MrReceiver *receiver;
 	int suspect; /* member, -1 unknown */
 } Run;
 
@@ -38,10 +32,10 @@ typedef struct Run
 static void
 fail_null(MrProgram *program, MrEvent *event, MrColumn *column)
 {
-	MrFailure *failure =
-		mr_failure_make(MR_STAGE_WRITE, ERRCODE_NOT_NULL_VIOLATION,
-						"null value in column \"%s\" of relation \"%s\" violates not-null constraint",
-						column->name, get_rel_name(program->definition->target));
+	MrFailure *failure = mr_failure_make(
+		MR_STAGE_WRITE, ERRCODE_NOT_NULL_VIOLATION,
+		"null value in column \"%s\" of relation \"%s\" violates not-null constraint", column->name,
+		get_rel_name(program->definition->target));
 
 	failure->column_name = column->name;
 	event->outcome = MR_DEAD;
@@ -51,7 +45,7 @@ fail_null(MrProgram *program, MrEvent *event, MrColumn *column)
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
-	Receiver *receiver = (Receiver *) self;
+	MrReceiver *receiver = (MrReceiver *) self;
 	MrProgram *program = receiver->program;
 	MrBatch *batch = receiver->batch;
 	int n = program->ncolumns;
@@ -76,25 +70,16 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 		}
 	}
 	if (event->rows >= program->definition->rows_per_event)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("the event gives more than %d rows", program->definition->rows_per_event),
-						errhint("Raise rows_per_event with millrace.alter_pipeline() if that is right.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the event gives more than %d rows", program->definition->rows_per_event),
+				 errhint("Raise rows_per_event with millrace.alter_pipeline() if that is right.")));
 	event->rows++;
 	row = mr_batch_add_row(batch);
 	row->event = index;
 	row->tuple = heap_form_minimal_tuple(program->row_full, slot->tts_values, slot->tts_isnull);
 	MemoryContextSwitchTo(old);
 	return true;
-}
-
-static void
-startup(DestReceiver *self, int operation, TupleDesc typeinfo)
-{
-}
-
-static void
-finish(DestReceiver *self)
-{
 }
 
 static void
@@ -183,12 +168,12 @@ void
 mr_transform_run(MrProgram *program, MrBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Receiver receiver = {
-		.pub = {receive, startup, finish, finish, DestNone}, .program = program, .batch = batch};
+	MrReceiver receiver;
 	Run run = {.program = program, .batch = batch, .receiver = &receiver};
 	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
 	int n = 0;
 
+	mr_receiver_init(&receiver, receive, program, batch);
 	run.members = palloc(Max(batch->nevents, 1) * sizeof(int));
 	for (int i = 0; i < batch->nevents; i++)
 		if (batch->events[i].outcome == MR_PENDING)

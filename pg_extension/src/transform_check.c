@@ -20,22 +20,26 @@
 static void
 refuse(const char *what, const char *hint)
 {
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("%s is not possible at the top level of a transform", what),
-					errdetail("Each row must stem from one event: batches are cut as the load demands."),
-					errhint("%s", hint)));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("%s is not possible at the top level of a transform", what),
+			 errdetail("Each row must stem from one event: batches are cut as the load demands."),
+			 errhint("%s", hint)));
 }
 
 static void
 check_shape(Query *query)
 {
-	const char *window_hint = "Aggregate in a view over the target table, or in a subquery over other tables.";
+	const char *window_hint =
+		"Aggregate in a view over the target table, or in a subquery over other tables.";
 
 	if (query->commandType != CMD_SELECT || query->utilityStmt != NULL || query->hasModifyingCTE)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a transform must be a SELECT"),
-						errhint("The engine inserts its rows into the target by itself.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("a transform must be a SELECT"),
+				 errhint("The engine inserts its rows into the target by itself.")));
 	if (query->setOperations != NULL)
-		refuse("UNION, INTERSECT or EXCEPT", "Use CASE, or a LATERAL (VALUES ...) that gives several rows.");
+		refuse("UNION, INTERSECT or EXCEPT",
+			   "Use CASE, or a LATERAL (VALUES ...) that gives several rows.");
 	if (query->hasAggs || query->groupClause || query->groupingSets || query->havingQual)
 		refuse("an aggregate", window_hint);
 	if (query->hasWindowFuncs)
@@ -132,20 +136,24 @@ find_event(Query *query, EventSearch *state)
 	(void) query_tree_walker(query, search, state, SEARCH_FLAGS);
 	index = state->varno;
 	if (state->count == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-						errmsg("the transform does not read from \"event\""),
-						errhint("Write SELECT ... FROM event ...: event is the batch to be transformed.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+				 errmsg("the transform does not read from \"event\""),
+				 errhint(
+					 "Write SELECT ... FROM event ...: event is the batch to be transformed.")));
 	if (state->count > 1)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("the transform names \"event\" %d times", state->count),
-						errdetail("Events of a batch cannot be joined with each other: which ones share a "
-								  "batch depends on the load."),
-						errhint("Name it once; join it with tables.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the transform names \"event\" %d times", state->count),
+				 errdetail("Events of a batch cannot be joined with each other: which ones share a "
+						   "batch depends on the load."),
+				 errhint("Name it once; join it with tables.")));
 	if (index == 0)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("\"event\" must be in the FROM of the transform's top level"),
-						errhint("Move it out of the subquery or WITH query; use CROSS JOIN LATERAL for "
-								"computed columns.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"event\" must be in the FROM of the transform's top level"),
+				 errhint("Move it out of the subquery or WITH query; use CROSS JOIN LATERAL for "
+						 "computed columns.")));
 	return index;
 }
 
@@ -227,17 +235,19 @@ target_column(Relation target, TargetEntry *entry, Bitmapset *taken)
 							errmsg("the transform gives column \"%s\" twice", entry->resname)));
 		return attribute;
 	}
-	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-					errmsg("column \"%s\" of the transform is not a column of \"%s\"", entry->resname,
-						   RelationGetRelationName(target)),
-					errdetail("Columns of the transform go to the target's columns of the same name."),
-					errhint("Name it with AS; there are: %s.", join_names(insertable_columns(desc)))));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of the transform is not a column of \"%s\"", entry->resname,
+					RelationGetRelationName(target)),
+			 errdetail("Columns of the transform go to the target's columns of the same name."),
+			 errhint("Name it with AS; there are: %s.", join_names(insertable_columns(desc)))));
 }
 
 static bool
 triggers_may_fill(Relation target)
 {
-	return target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE || /* its partitions may have triggers */
+	return target->rd_rel->relkind ==
+			   RELKIND_PARTITIONED_TABLE || /* its partitions may have triggers */
 		   (target->trigdesc != NULL && target->trigdesc->trig_insert_before_row);
 }
 
@@ -246,14 +256,16 @@ map_column(MrColumn *column, TargetEntry *entry, Relation target, Bitmapset *tak
 {
 	Form_pg_attribute attribute = target_column(target, entry, taken);
 	Oid type = exprType((Node *) entry->expr);
-	Node *cast = coerce_to_target_type(NULL, (Node *) entry->expr, type, attribute->atttypid,
-									   attribute->atttypmod, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	Node *cast =
+		coerce_to_target_type(NULL, (Node *) entry->expr, type, attribute->atttypid,
+							  attribute->atttypmod, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 
 	if (cast == NULL)
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("column \"%s\" is of type %s but the transform gives %s", entry->resname,
-							   format_type_be(attribute->atttypid), format_type_be(type)),
-						errhint("Cast it in the transform.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" is of type %s but the transform gives %s", entry->resname,
+						format_type_be(attribute->atttypid), format_type_be(type)),
+				 errhint("Cast it in the transform.")));
 	entry->expr = (Expr *) cast;
 	column->attnum = attribute->attnum;
 	column->type_id = attribute->atttypid;
@@ -287,7 +299,8 @@ map_columns(MrProgram *program, Query *query)
 	}
 	table_close(target, NoLock);
 	if (n == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg("the transform gives no columns")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+						errmsg("the transform gives no columns")));
 	if (program->columns != NULL)
 	{
 		bool same = n == program->ncolumns;
@@ -324,8 +337,8 @@ add_ordinal(Query *query, int index, TupleDesc visible)
 			break;
 		position++;
 	}
-	entry = makeTargetEntry((Expr *) makeVar(index, attnum, INT4OID, -1, InvalidOid, 0), position + 1,
-							pstrdup("ordinal"), false);
+	entry = makeTargetEntry((Expr *) makeVar(index, attnum, INT4OID, -1, InvalidOid, 0),
+							position + 1, pstrdup("ordinal"), false);
 	query->targetList = list_insert_nth(query->targetList, position, entry);
 	position = 1;
 	foreach (cell, query->targetList)

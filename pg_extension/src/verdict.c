@@ -37,7 +37,8 @@ is_too_old(const MrDefinition *definition, const MrEvent *event, TimestampTz now
 static bool
 may_retry(const MrDefinition *definition, const MrEvent *event)
 {
-	return event->failure->stage != MR_STAGE_DECODE && failures_of(event) <= definition->retry.max_retries &&
+	return event->failure->stage != MR_STAGE_DECODE &&
+		   failures_of(event) <= definition->retry.max_retries &&
 		   !is_too_old(definition, event, GetCurrentTimestamp());
 }
 
@@ -82,9 +83,10 @@ mr_verdict_end(const MrDefinition *definition, const MrEvent *event)
 TimestampTz
 mr_verdict_next_try(const MrDefinition *definition, const MrEvent *event, TimestampTz now)
 {
-	int64 delay = mr_retry_delay_ms(failures_of(event), definition->retry.delay_ms, definition->retry.factor,
-									definition->retry.max_delay_ms, definition->retry.jitter,
-									pg_prng_double(&pg_global_prng_state));
+	int64 delay =
+		mr_retry_delay_ms(failures_of(event), definition->retry.delay_ms, definition->retry.factor,
+						  definition->retry.max_delay_ms, definition->retry.jitter,
+						  pg_prng_double(&pg_global_prng_state));
 
 	return TimestampTzPlusMilliseconds(now, delay);
 }

@@ -12,7 +12,7 @@ typedef enum MrEnd
 {
 	MR_END_PERMANENT, /* trying again is of no use */
 	MR_END_EXHAUSTED, /* max_retries */
-	MR_END_TOO_OLD	  /* retry_age */
+	MR_END_TOO_OLD    /* retry_age */
 } MrEnd;
 
 /*
@@ -26,6 +26,7 @@ extern void mr_verdict(const MrDefinition *definition, MrBatch *batch);
 extern MrEnd mr_verdict_end(const MrDefinition *definition, const MrEvent *event);
 
 /* When an event that is MR_RETRYING is to be tried next. */
-extern TimestampTz mr_verdict_next_try(const MrDefinition *definition, const MrEvent *event, TimestampTz now);
+extern TimestampTz mr_verdict_next_try(const MrDefinition *definition, const MrEvent *event,
+									   TimestampTz now);
 
 #endif /* MR_VERDICT_H */

@@ -17,6 +17,7 @@
 
 #include "insert_direct.h"
 #include "isolate.h"
+#include "receiver.h"
 #include "xact.h"
 
 /*
@@ -39,26 +40,19 @@ typedef struct Sorter
 	MrBatch *batch;
 } Sorter;
 
-typedef struct Receiver
-{
-	DestReceiver pub;
-	MrProgram *program;
-	MrBatch *batch;
-} Receiver;
-
 typedef struct Run
 {
 	MrProgram *program;
 	MrBatch *batch;
-	int *order;	 /* row numbers in the order they are written */
+	int *order;  /* row numbers in the order they are written */
 	int *groups; /* group i is order[groups[i]] .. order[groups[i + 1] - 1] */
 	int from;
 	int to;
 	Tuplestorestate *store;
 	TupleTableSlot *slot;
-	Receiver *receiver;
+	MrReceiver *receiver;
 	bool direct;
-	int at;		 /* of a direct insert: index into order */
+	int at;      /* of a direct insert: index into order */
 	int suspect; /* row number */
 	int nsuccesses;
 } Run;
@@ -99,8 +93,8 @@ compare_keys(MrProgram *program, const Keyed *a, const Keyed *b, int nkeys)
 		{
 			order = compare_abbreviated(program, a, b);
 			if (order == 0)
-				order = ApplySortAbbrevFullComparator(a->values[i], a->isnull[i], b->values[i], b->isnull[i],
-													  support);
+				order = ApplySortAbbrevFullComparator(a->values[i], a->isnull[i], b->values[i],
+													  b->isnull[i], support);
 		}
 		else
 			order = ApplySortComparator(a->values[i], a->isnull[i], b->values[i], b->isnull[i],
@@ -117,7 +111,9 @@ compare_rows(const void *a, const void *b, void *arg)
 	Sorter *sorter = arg;
 	int order = compare_keys(sorter->program, a, b, sorter->program->nkeys);
 
-	return order != 0 ? order : compare_events(sorter->batch, ((const Keyed *) a)->row, ((const Keyed *) b)->row);
+	return order != 0
+			   ? order
+			   : compare_events(sorter->batch, ((const Keyed *) a)->row, ((const Keyed *) b)->row);
 }
 
 /* The live rows with their keys; values point into the rows' tuples. */
@@ -142,9 +138,11 @@ extract_keys(MrProgram *program, MrBatch *batch, int *n)
 		ExecStoreMinimalTuple(batch->rows[i].tuple, slot, false);
 		for (int k = 0; k < program->nkeys; k++)
 			entry->values[k] = slot_getattr(slot, program->keys[k].column + 1, &entry->isnull[k]);
-		if (program->nkeys > 0 && program->keys[0].support.abbrev_converter != NULL && !entry->isnull[0])
+		if (program->nkeys > 0 && program->keys[0].support.abbrev_converter != NULL &&
+			!entry->isnull[0])
 			entry->abbreviated =
-				program->keys[0].support.abbrev_converter(entry->values[0], &program->keys[0].support);
+				program->keys[0].support.abbrev_converter(entry->values[0],
+														  &program->keys[0].support);
 		(*n)++;
 	}
 	ExecDropSingleTupleTableSlot(slot);
@@ -285,7 +283,8 @@ note_suspect(void *arg)
 {
 	Run *run = arg;
 
-	run->suspect = run->direct ? (run->at >= 0 ? run->order[run->at] : -1) : mr_plan_suspect(run->program->insert);
+	run->suspect = run->direct ? (run->at >= 0 ? run->order[run->at] : -1)
+							   : mr_plan_suspect(run->program->insert);
 }
 
 static int
@@ -355,23 +354,13 @@ bury(void *arg, int member, MrFailure *failure)
 static bool
 mark_written(TupleTableSlot *slot, DestReceiver *self)
 {
-	Receiver *receiver = (Receiver *) self;
+	MrReceiver *receiver = (MrReceiver *) self;
 	int row = mr_plan_current(receiver->program->insert);
 
 	if (row < 0 || row >= receiver->batch->nrows)
 		elog(ERROR, "the insert returned a row of no known event");
 	receiver->batch->rows[row].written = true;
 	return true;
-}
-
-static void
-startup(DestReceiver *self, int operation, TupleDesc typeinfo)
-{
-}
-
-static void
-finish(DestReceiver *self)
-{
 }
 
 static void
@@ -392,13 +381,13 @@ void
 mr_write_run(MrProgram *program, MrBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Receiver receiver = {
-		.pub = {mark_written, startup, finish, finish, DestNone}, .program = program, .batch = batch};
+	MrReceiver receiver;
 	Run run = {.program = program, .batch = batch};
 	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
 	int ngroups = arrange(&run);
 
 	run.direct = program->direct && ngroups == run.groups[ngroups]; /* one row each */
+	mr_receiver_init(&receiver, mark_written, program, batch);
 	if (!run.direct)
 		run.receiver = &receiver;
 	if (ngroups > 0)

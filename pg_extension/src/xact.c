@@ -33,8 +33,8 @@ may_blame(int sqlstate)
 
 	return mr_blame_event &&
 		   (category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
-			category == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) || sqlstate == ERRCODE_QUERY_CANCELED ||
-			sqlstate == ERRCODE_LOCK_NOT_AVAILABLE);
+			category == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) ||
+			sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE);
 }
 
 ErrorData *
