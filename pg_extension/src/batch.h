@@ -15,6 +15,7 @@
 
 #include "failure.h"
 #include "partition.h"
+#include "ring.h"
 
 typedef enum MrOutcome
 {
@@ -107,7 +108,7 @@ typedef struct MrBatch
 	MrRow *rows;
 	int written_rows;
 	bool cut;		   /* admission stopped at the event limit */
-	Oid segment;	   /* what was read from */
+	MrFilling tail;	   /* what was read from */
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;
 } MrBatch;

@@ -72,7 +72,7 @@ take_staged(MrBatch *batch, int32 pipeline_id, int n)
 		MrLane *lane = mr_lane_slot(i);
 
 		if (lane->database == MyDatabaseId && lane->pipeline_id == pipeline_id)
-			(void) mr_lane_read(lane, batch, n, PG_INT64_MAX);
+			(void) mr_lane_read(lane, pipeline_id, batch, n, PG_INT64_MAX);
 	}
 	batch->nevents = Min(batch->nevents, n);
 }

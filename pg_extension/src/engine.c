@@ -214,9 +214,7 @@ move_on(MrEngine *engine, MrLane *lane)
 {
 	MrBatch *batch = engine->batch;
 
-	if (ItemPointerIsValid(&batch->end))
-		mr_ring_advance(lane, batch->segment, &batch->end);
-	pg_atomic_fetch_add_u64(&lane->consumed, batch->nsettled);
+	mr_ring_advance(lane, &batch->tail, &batch->end, batch->nsettled);
 	engine->events = batch->nevents;
 	if (batch->nevents > 0)
 	{
@@ -235,8 +233,8 @@ move_on(MrEngine *engine, MrLane *lane)
 static void
 finish_segment(MrEngine *engine, MrLane *lane)
 {
-	mr_ring_finish_tail(lane, engine->batch->segment);
-	mr_segment_empty_consumed(lane);
+	mr_ring_finish_tail(lane, &engine->batch->tail);
+	mr_segment_empty_consumed(lane, engine->batch->tail.generation);
 }
 
 /*
@@ -283,7 +281,7 @@ mr_engine_step(MrEngine *engine, MrLane *lane)
 
 	if (step != MR_STEP_SETTLED)
 		return step;
-	if (mr_lane_read(lane, engine->batch,
+	if (mr_lane_read(lane, engine->pipeline_id, engine->batch,
 					 Min(engine->program->definition->batch_rows, READ_EVENTS_MAX),
 					 (int64) mr_batch_bytes_kb * 1024))
 		settle_batch(engine);
@@ -295,7 +293,7 @@ mr_engine_step(MrEngine *engine, MrLane *lane)
 	if (step == MR_STEP_SETTLED && engine->batch->nstaged > 0)
 		move_on(engine, lane);
 	if (step == MR_STEP_IDLE)
-		pg_atomic_write_u64(&lane->consumed, staged);
+		mr_ring_drained(lane, &engine->batch->tail, staged);
 	return step;
 }
 

@@ -11,6 +11,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -19,6 +20,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -31,6 +33,18 @@
 #include "wakeup.h"
 
 static MrLane *my_lane = NULL;
+
+/*
+ * What the present transaction has put into shared memory: an abort takes it out again. Subtransactions
+ * count upwards, so what an aborted one and its children did is what has its number or a larger one.
+ */
+static SubTransactionId opened_in = InvalidSubTransactionId;
+static int nadded = 0;
+static struct
+{
+	Oid relation;
+	SubTransactionId in;
+} added[MR_SEGMENTS_MAX];
 
 MrLane *
 mr_lane_of_session(int32 lane_id, int64 incarnation)
@@ -45,17 +59,75 @@ mr_lane_of_session(int32 lane_id, int64 incarnation)
 	return my_lane;
 }
 
-/* Gives the lane back when the session ends. */
+/* Gives the lane back; `forget` makes the next session load its ring from the catalogue. */
 static void
-detach(int code, Datum arg)
+give_back(bool forget)
 {
-	if (my_lane == NULL)
-		return;
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
 	my_lane->writer_pid = 0;
 	my_lane->writer_latch = NULL;
+	if (forget)
+		my_lane->extension = InvalidOid;
 	LWLockRelease(mr_shared->lock);
 	my_lane = NULL;
+}
+
+/* Segments made since are not there any more; nor, maybe, is the lane itself. */
+static void
+undo_since(SubTransactionId in)
+{
+	for (; nadded > 0 && added[nadded - 1].in >= in; nadded--)
+		if (my_lane != NULL)
+			mr_ring_remove(my_lane, my_lane->generation, added[nadded - 1].relation);
+	if (opened_in == InvalidSubTransactionId || opened_in < in)
+		return;
+	opened_in = InvalidSubTransactionId;
+	if (my_lane != NULL)
+	{
+		mr_unlock_lane(my_lane->lane_id);
+		give_back(true);
+	}
+}
+
+/* At the end of the session, before its transaction (if one is open) is aborted. */
+static void
+detach(int code, Datum arg)
+{
+	undo_since(TopSubTransactionId);
+	if (my_lane != NULL)
+		give_back(false);
+}
+
+static void
+at_transaction_end(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT)
+		undo_since(TopSubTransactionId);
+	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
+	{
+		nadded = 0;
+		opened_in = InvalidSubTransactionId;
+	}
+}
+
+static void
+at_subtransaction_end(SubXactEvent event, SubTransactionId self, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		undo_since(self);
+}
+
+static void
+install_callbacks(void)
+{
+	static bool installed = false;
+
+	if (installed)
+		return;
+	RegisterXactCallback(at_transaction_end, NULL);
+	RegisterSubXactCallback(at_subtransaction_end, NULL);
+	before_shmem_exit(detach, 0);
+	installed = true;
 }
 
 /* The slot of a lane, or one that nobody uses. Lock held exclusively. */
@@ -82,6 +154,7 @@ find_slot(int32 lane_id)
 static MrLane *
 attach(int32 lane_id, int32 pipeline_id, int32 number, bool *fresh)
 {
+	Oid extension = mr_extension_oid();
 	MrLane *lane;
 	bool full;
 
@@ -90,16 +163,18 @@ attach(int32 lane_id, int32 pipeline_id, int32 number, bool *fresh)
 	full = lane == NULL;
 	if (!full)
 	{
-		*fresh = lane->lane_id != lane_id || lane->database != MyDatabaseId;
+		*fresh = lane->lane_id != lane_id || lane->database != MyDatabaseId || lane->extension != extension;
 		if (*fresh)
 		{
 			uint64 staged = pg_atomic_read_u64(&lane->staged);
 
 			lane->nsegments = 0;
-			lane->tail_order = lane->next_order = 0;
+			lane->tail_order = 0;
 			lane->worker_latch = NULL;
 			pg_atomic_write_u64(&lane->consumed, staged);
 		}
+		lane->generation++;
+		lane->extension = extension;
 		lane->lane_id = lane_id;
 		lane->pipeline_id = pipeline_id;
 		lane->number = number;
@@ -175,18 +250,43 @@ next_segment_number(int32 lane_id)
 	return number;
 }
 
-/* Makes a segment more for the lane unless it has as many as it may. */
+/*
+ * Makes a segment more for the lane unless it has as many as it may. Not while the pipeline is being
+ * changed, and not waiting for that: drop_pipeline() may wait for a segment this transaction has emptied.
+ */
 static bool
 add_segment(MrLane *lane, Oid role)
 {
+	MrPipelineRow pipeline;
 	Oid relation;
 
-	if (lane->nsegments >= mr_max_segments)
+	if (lane->nsegments >= mr_max_segments || nadded >= MR_SEGMENTS_MAX ||
+		!mr_try_share_pipeline(lane->pipeline_id))
 		return false;
+	if (!mr_pipeline_row_by_id(lane->pipeline_id, &pipeline))
+		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE), errmsg("the pipeline of lane %d was dropped", lane->lane_id)));
 	relation = mr_segment_create(lane->lane_id, next_segment_number(lane->lane_id));
 	mr_segment_grant(relation, role);
+	added[nadded].relation = relation;
+	added[nadded++].in = GetCurrentSubTransactionId();
 	mr_ring_add(lane, relation);
 	return true;
+}
+
+/* Lets the role fill the segments the ring has. Those whose table was dropped leave it. */
+static void
+grant_all(MrLane *lane, Oid role)
+{
+	Oid relations[MR_SEGMENTS_MAX];
+	int n = mr_ring_members(lane, relations);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relations[i])))
+			mr_segment_grant(relations[i], role);
+		else
+			mr_ring_remove(lane, lane->generation, relations[i]);
+	}
 }
 
 /* The next segment to fill; makes a spare when locks keep consumed ones from being emptied. */
@@ -196,7 +296,7 @@ next_segment(MrLane *lane, Oid role)
 	bool limited;
 	Oid relation;
 
-	mr_segment_empty_consumed(lane);
+	mr_segment_empty_consumed(lane, lane->generation);
 	relation = mr_ring_next(lane, mr_ring_segments, &limited);
 	if (!OidIsValid(relation) && !limited && add_segment(lane, role))
 		relation = mr_ring_next(lane, mr_ring_segments, &limited);
@@ -215,6 +315,18 @@ become_owner(Oid *user, int *context)
 {
 	GetUserIdAndSecContext(user, context);
 	SetUserIdAndSecContext(mr_extension_owner(), *context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+/* Neither the extension nor the pipeline is dropped before the end of the transaction. */
+static void
+hold_pipeline(const char *name, MrPipelineRow *pipeline)
+{
+	if (!mr_lock_extension())
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"millrace\" does not exist")));
+	mr_pipeline_row_by_name(name, pipeline);
+	mr_lock_pipeline(pipeline->id, ShareLock);
+	if (!mr_pipeline_row_by_id(pipeline->id, pipeline))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" was dropped", name)));
 }
 
 PG_FUNCTION_INFO_V1(mr_lane_open);
@@ -244,22 +356,22 @@ mr_lane_open(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	become_owner(&caller, &context);
-	mr_pipeline_row_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), &pipeline);
 	if (my_lane != NULL)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
 						errmsg("this session has lane %d already", my_lane->lane_id),
 						errhint("Open one connection for each lane.")));
 
+	hold_pipeline(text_to_cstring(PG_GETARG_TEXT_PP(0)), &pipeline);
 	mr_lock_partition(pipeline.id, -1); /* one lane_open of a pipeline at a time */
+	install_callbacks();
 	lane_id = claim_lane(pipeline.id, Max(PG_GETARG_INT32(1), 0), pipeline.workers, &number);
-	before_shmem_exit(detach, 0);
 	my_lane = attach(lane_id, pipeline.id, number, &fresh);
+	opened_in = GetCurrentSubTransactionId();
 	if (fresh)
 		mr_segment_load(my_lane);
 	else
 		mr_ring_abandon(my_lane);
-	for (int i = 0; i < my_lane->nsegments; i++)
-		mr_segment_grant(my_lane->segments[i].relation, caller);
+	grant_all(my_lane, caller);
 	while (my_lane->nsegments < mr_ring_segments && add_segment(my_lane, caller))
 		;
 	head = next_segment(my_lane, caller);

@@ -203,17 +203,19 @@ read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int
 }
 
 bool
-mr_lane_read(MrLane *lane, MrBatch *batch, int max_events, int64 max_bytes)
+mr_lane_read(MrLane *lane, int32 pipeline_id, MrBatch *batch, int max_events, int64 max_bytes)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	ItemPointerData cursor;
-	bool sealed = false;
+	bool sealed;
+	bool found;
 	Relation rel;
 
-	batch->segment = mr_ring_tail(lane, &cursor, &sealed);
-	rel = OidIsValid(batch->segment) ? try_table_open(batch->segment, AccessShareLock) : NULL;
+	found = mr_ring_tail(lane, pipeline_id, &batch->tail, &cursor, &sealed);
+	rel = found ? try_table_open(batch->tail.relation, AccessShareLock) : NULL;
 	if (rel == NULL)
 	{
+		batch->segment_done = sealed; /* its table is gone: it leaves the ring */
 		MemoryContextSwitchTo(old);
 		return false;
 	}

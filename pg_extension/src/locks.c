@@ -24,6 +24,15 @@ mr_lock_pipeline(int32 pipeline_id, LOCKMODE lockmode)
 	(void) LockAcquire(&tag, lockmode, false, false);
 }
 
+bool
+mr_try_share_pipeline(int32 pipeline_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_PIPELINE);
+	return LockAcquire(&tag, ShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 void
 mr_lock_partition(int32 pipeline_id, int32 partition)
 {

@@ -16,6 +16,9 @@
  */
 extern void mr_lock_pipeline(int32 pipeline_id, LOCKMODE lockmode);
 
+/* Shared if that is possible at once; false when somebody changes or drops the pipeline just now. */
+extern bool mr_try_share_pipeline(int32 pipeline_id);
+
 /* Exclusive for whoever reads-and-changes epoch or position of a partition: settling, assigning, rewinding. */
 extern void mr_lock_partition(int32 pipeline_id, int32 partition);
 

@@ -3,6 +3,8 @@
  */
 #include "ring.h"
 
+#include "miscadmin.h"
+
 static MrSegment *
 find(MrLane *lane, Oid relation)
 {
@@ -10,6 +12,15 @@ find(MrLane *lane, Oid relation)
 		if (lane->segments[i].relation == relation)
 			return &lane->segments[i];
 	return NULL;
+}
+
+/* The segment while that filling of it lasts, else NULL. */
+static MrSegment *
+find_filling(MrLane *lane, const MrFilling *filling)
+{
+	MrSegment *segment = lane->generation == filling->generation ? find(lane, filling->relation) : NULL;
+
+	return segment != NULL && segment->order == filling->order ? segment : NULL;
 }
 
 static MrSegment *
@@ -58,6 +69,19 @@ mr_ring_add(MrLane *lane, Oid relation)
 	LWLockRelease(mr_shared->lock);
 }
 
+int
+mr_ring_members(MrLane *lane, Oid *relations)
+{
+	int n;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	n = lane->nsegments;
+	for (int i = 0; i < n; i++)
+		relations[i] = lane->segments[i].relation;
+	LWLockRelease(mr_shared->lock);
+	return n;
+}
+
 Oid
 mr_ring_head(MrLane *lane)
 {
@@ -97,94 +121,128 @@ mr_ring_next(MrLane *lane, int limit, bool *limited)
 	return relation;
 }
 
-Oid
-mr_ring_tail(MrLane *lane, ItemPointer cursor, bool *sealed)
+bool
+mr_ring_tail(MrLane *lane, int32 pipeline_id, MrFilling *tail, ItemPointer cursor, bool *sealed)
 {
-	Oid relation = InvalidOid;
-	MrSegment *tail;
+	MrSegment *segment = NULL;
 
+	memset(tail, 0, sizeof(*tail));
+	*sealed = false;
 	LWLockAcquire(mr_shared->lock, LW_SHARED);
-	tail = tail_segment(lane);
-	if (tail != NULL)
+	if (lane->database == MyDatabaseId && lane->pipeline_id == pipeline_id)
 	{
-		relation = tail->relation;
-		*sealed = tail->state == MR_SEGMENT_SEALED;
-		if (tail->order == lane->tail_order)
+		tail->generation = lane->generation;
+		segment = tail_segment(lane);
+	}
+	if (segment != NULL)
+	{
+		tail->relation = segment->relation;
+		tail->order = segment->order;
+		*sealed = segment->state == MR_SEGMENT_SEALED;
+		if (segment->order == lane->tail_order)
 			*cursor = lane->cursor;
 		else
 			ItemPointerSet(cursor, 0, 0);
 	}
 	LWLockRelease(mr_shared->lock);
-	return relation;
+	return segment != NULL;
 }
 
 void
-mr_ring_advance(MrLane *lane, Oid relation, const ItemPointerData *cursor)
+mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *cursor, uint64 batches)
 {
 	MrSegment *segment;
 
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	segment = find(lane, relation);
-	/* Unless a new writer has abandoned the segment meanwhile. */
-	if (segment != NULL && holds_events(segment))
+	segment = find_filling(lane, tail);
+	if (segment != NULL && holds_events(segment) && ItemPointerIsValid(cursor))
 	{
 		lane->tail_order = segment->order;
 		lane->cursor = *cursor;
 	}
+	if (lane->generation == tail->generation)
+		pg_atomic_fetch_add_u64(&lane->consumed, batches);
 	LWLockRelease(mr_shared->lock);
 }
 
 void
-mr_ring_finish_tail(MrLane *lane, Oid relation)
+mr_ring_drained(MrLane *lane, const MrFilling *tail, uint64 staged)
+{
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	if (lane->generation == tail->generation)
+		pg_atomic_write_u64(&lane->consumed, staged);
+	LWLockRelease(mr_shared->lock);
+}
+
+void
+mr_ring_finish_tail(MrLane *lane, const MrFilling *tail)
 {
 	MrSegment *segment;
 
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	segment = find(lane, relation);
+	segment = find_filling(lane, tail);
 	if (segment != NULL && segment->state == MR_SEGMENT_SEALED)
 		segment->state = MR_SEGMENT_CONSUMED;
 	LWLockRelease(mr_shared->lock);
 }
 
-Oid
-mr_ring_consumed(MrLane *lane, int *i)
+bool
+mr_ring_consumed(MrLane *lane, uint64 generation, int *i, MrFilling *consumed)
 {
-	Oid relation = InvalidOid;
+	bool found = false;
 
 	LWLockAcquire(mr_shared->lock, LW_SHARED);
-	while (*i < lane->nsegments && !OidIsValid(relation))
+	while (lane->generation == generation && *i < lane->nsegments && !found)
 	{
-		if (lane->segments[*i].state == MR_SEGMENT_CONSUMED)
-			relation = lane->segments[*i].relation;
-		(*i)++;
+		MrSegment *segment = &lane->segments[(*i)++];
+
+		found = segment->state == MR_SEGMENT_CONSUMED;
+		consumed->generation = generation;
+		consumed->order = segment->order;
+		consumed->relation = segment->relation;
 	}
 	LWLockRelease(mr_shared->lock);
-	return relation;
+	return found;
+}
+
+bool
+mr_ring_is_consumed(MrLane *lane, const MrFilling *consumed)
+{
+	MrSegment *segment;
+	bool result;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	segment = find_filling(lane, consumed);
+	result = segment != NULL && segment->state == MR_SEGMENT_CONSUMED;
+	LWLockRelease(mr_shared->lock);
+	return result;
 }
 
 void
-mr_ring_emptied(MrLane *lane, Oid relation)
+mr_ring_emptied(MrLane *lane, const MrFilling *consumed)
 {
 	MrSegment *segment;
-	Latch *writer;
+	Latch *writer = NULL;
 
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	segment = find(lane, relation);
+	segment = find_filling(lane, consumed);
 	if (segment != NULL && segment->state == MR_SEGMENT_CONSUMED)
+	{
 		segment->state = MR_SEGMENT_FREE;
-	writer = lane->writer_latch;
+		writer = lane->writer_latch;
+	}
 	LWLockRelease(mr_shared->lock);
 	if (writer != NULL)
 		SetLatch(writer);
 }
 
 void
-mr_ring_remove(MrLane *lane, Oid relation)
+mr_ring_remove(MrLane *lane, uint64 generation, Oid relation)
 {
 	MrSegment *segment;
 
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	segment = find(lane, relation);
+	segment = lane->generation == generation ? find(lane, relation) : NULL;
 	if (segment != NULL)
 		*segment = lane->segments[--lane->nsegments];
 	LWLockRelease(mr_shared->lock);

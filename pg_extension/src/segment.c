@@ -95,20 +95,33 @@ typedef enum EmptyResult
 	GONE
 } EmptyResult;
 
+/* Its lock is held. */
 static EmptyResult
-empty_segment(Oid relation)
+empty_locked(Oid relation)
 {
-	Relation rel;
+	Relation rel = try_table_open(relation, NoLock);
 
-	if (!ConditionalLockRelationOid(relation, AccessExclusiveLock))
-		return LOCKED;
-	rel = try_table_open(relation, NoLock);
 	if (rel == NULL)
 		return GONE;
 	if (RelationGetNumberOfBlocks(rel) > 0)
 		heap_truncate_one_rel(rel);
 	table_close(rel, NoLock);
 	return EMPTIED;
+}
+
+/*
+ * The lock is kept until the transaction's end. Before it was had, the other side may have emptied the
+ * segment, and the writer may have filled it: only what is still consumed under the lock is emptied.
+ */
+static EmptyResult
+empty_consumed(MrLane *lane, const MrFilling *consumed)
+{
+	if (!ConditionalLockRelationOid(consumed->relation, AccessExclusiveLock))
+		return LOCKED;
+	if (mr_ring_is_consumed(lane, consumed))
+		return empty_locked(consumed->relation);
+	UnlockRelationOid(consumed->relation, AccessExclusiveLock);
+	return LOCKED;
 }
 
 void
@@ -128,7 +141,7 @@ mr_segment_load(MrLane *lane)
 			DatumGetObjectId(heap_getattr(tuple, MR_SEGMENT_RELATION, RelationGetDescr(rel), &isnull));
 
 		/* What an earlier life of the server left is of dead epochs. One that is locked is left out. */
-		if (empty_segment(segment) == EMPTIED)
+		if (ConditionalLockRelationOid(segment, AccessExclusiveLock) && empty_locked(segment) == EMPTIED)
 			mr_ring_add(lane, segment);
 	}
 	systable_endscan(scan);
@@ -136,22 +149,22 @@ mr_segment_load(MrLane *lane)
 }
 
 void
-mr_segment_empty_consumed(MrLane *lane)
+mr_segment_empty_consumed(MrLane *lane, uint64 generation)
 {
 	int i = 0;
-	Oid relation;
+	MrFilling consumed;
 
-	while (OidIsValid(relation = mr_ring_consumed(lane, &i)))
+	while (mr_ring_consumed(lane, generation, &i, &consumed))
 	{
-		switch (empty_segment(relation))
+		switch (empty_consumed(lane, &consumed))
 		{
 			case EMPTIED:
-				mr_ring_emptied(lane, relation);
+				mr_ring_emptied(lane, &consumed);
 				break;
 			case LOCKED:
 				break;
 			case GONE:
-				mr_ring_remove(lane, relation);
+				mr_ring_remove(lane, generation, consumed.relation);
 				i = 0;
 				break;
 		}

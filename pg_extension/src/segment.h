@@ -43,9 +43,10 @@ extern void mr_segment_load(MrLane *lane);
 
 /*
  * Empties consumed segments nobody else has a lock on: in place, without a catalogue change or WAL. The
- * others stay consumed and are tried again later; spares take their turn meanwhile.
+ * others stay consumed and are tried again later; spares take their turn meanwhile. Nothing happens when the
+ * lane is of another generation.
  */
-extern void mr_segment_empty_consumed(MrLane *lane);
+extern void mr_segment_empty_consumed(MrLane *lane, uint64 generation);
 
 /* Bytes of the main fork. */
 extern int64 mr_segment_bytes(Oid relation);

@@ -38,6 +38,8 @@ typedef struct MrSegment
 typedef struct MrLane
 {
 	Oid database; /* InvalidOid: slot is free */
+	Oid extension; /* what made the lane: ids begin anew with CREATE EXTENSION; InvalidOid: ring is void */
+	uint64 generation; /* counts the sessions that attached: who asked in another one acts on nothing */
 	int32 lane_id;
 	int32 pipeline_id;
 	int32 number; /* within the pipeline; number % workers serves it */
@@ -46,7 +48,7 @@ typedef struct MrLane
 	Latch *worker_latch;
 	pg_atomic_uint64 staged;   /* committed batches; goes up before the worker's latch is set */
 	pg_atomic_uint64 consumed; /* value of `staged` the worker has read up to */
-	uint64 next_order;
+	uint64 next_order; /* never begins anew while the server runs */
 	int nsegments;
 	MrSegment segments[MR_SEGMENTS_MAX];
 	uint64 tail_order;		/* order of the segment the cursor stands in, 0 = none yet */
