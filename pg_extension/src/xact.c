@@ -6,6 +6,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lock.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timeout.h"
@@ -110,6 +111,8 @@ mr_xact_abort(bool report)
 		EmitErrorReport();
 	FlushErrorState();
 	disable_all_timeouts(false);
+	QueryCancelPending = false; /* of what has ended; later than the timeouts, which set it */
 	AbortCurrentTransaction();
+	LockReleaseSession(USER_LOCKMETHOD); /* pg_advisory_lock() outlives a transaction */
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

@@ -34,7 +34,10 @@ extern int mr_try_timeout_ms;
 extern bool mr_xact_begin(const char *activity);
 extern void mr_xact_commit(void);
 
-/* After an error: ends the transaction, after having logged the error if `report`. */
+/*
+ * After an error: ends the transaction, after having logged the error if `report`. Neither a pending cancel nor
+ * an advisory lock of the session is left of it.
+ */
 extern void mr_xact_abort(bool report);
 
 #endif /* MR_XACT_H */
