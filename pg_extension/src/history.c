@@ -33,12 +33,16 @@ typedef struct Floor
 	int64 seq; /* everything below is removed */
 } Floor;
 
+/* Every operator by its schema: this runs as superuser, and a database's owner may set its search_path. */
 static const char *const newest_sql =
 	"SELECT t.pipeline_id, t.partition, (SELECT r.seq FROM millrace.progress AS r WHERE "
-	"r.pipeline_id = t.pipeline_id AND r.partition = t.partition ORDER BY r.seq DESC LIMIT 1) "
+	"r.pipeline_id OPERATOR(pg_catalog.=) t.pipeline_id AND "
+	"r.partition OPERATOR(pg_catalog.=) t.partition ORDER BY r.seq DESC LIMIT 1) "
 	"FROM millrace.partition AS t";
 static const char *const delete_sql =
-	"DELETE FROM millrace.progress WHERE pipeline_id = $1 AND partition = $2 AND seq >= $3 AND seq < $4";
+	"DELETE FROM millrace.progress WHERE pipeline_id OPERATOR(pg_catalog.=) $1 AND "
+	"partition OPERATOR(pg_catalog.=) $2 AND seq OPERATOR(pg_catalog.>=) $3 AND "
+	"seq OPERATOR(pg_catalog.<) $4";
 
 static Floor *
 floor_of(int32 pipeline_id, int32 partition)
