@@ -12,7 +12,8 @@
 #include "utils/wait_event.h"
 
 bool
-mr_worker_start(const char *name, const char *function, int argument, BackgroundWorkerHandle **handle)
+mr_worker_start(const char *name, const char *function, Datum argument,
+				BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker worker;
 
@@ -21,7 +22,7 @@ mr_worker_start(const char *name, const char *function, int argument, Background
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = Int32GetDatum(argument);
+	worker.bgw_main_arg = argument;
 	strlcpy(worker.bgw_library_name, "millrace", sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, function, sizeof(worker.bgw_function_name));
 	strlcpy(worker.bgw_name, name, sizeof(worker.bgw_name));
@@ -38,14 +39,45 @@ mr_worker_prepare(void)
 }
 
 void
-mr_worker_sleep(long ms)
+mr_worker_pin_settings(void)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
+	static const char *const pinned[][2] = {
+		{"role", "none"},
+		{"jit", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"statement_timeout", "0"},
+		{"transaction_timeout", "0"}, /* from PostgreSQL 17 on */
+		{"row_security", "on"},
+	};
+
+	for (int i = 0; i < lengthof(pinned); i++)
+		if (GetConfigOption(pinned[i][0], true, false) != NULL)
+			SetConfigOption(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+void
+mr_worker_attend(void)
+{
+	/* Held off, not cleared before: it may come in between. */
+	HOLD_CANCEL_INTERRUPTS();
 	CHECK_FOR_INTERRUPTS();
+	QueryCancelPending = false;
+	RESUME_CANCEL_INTERRUPTS();
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
+}
+
+void
+mr_worker_sleep(long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	mr_worker_attend();
 }

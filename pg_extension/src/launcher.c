@@ -129,7 +129,7 @@ look_at_databases(void)
 	}
 }
 
-/* Whether a supervisor is wanted in the database. */
+/* Whether a supervisor is wanted in the database; one of an earlier launcher's is as good as another. */
 static bool
 is_wanted(Oid database)
 {
@@ -138,7 +138,7 @@ is_wanted(Oid database)
 
 	LWLockAcquire(mr_shared->lock, LW_SHARED);
 	slot = mr_database_slot(database, false);
-	wanted = slot != NULL && !slot->absent && !slot->held;
+	wanted = slot != NULL && !slot->absent && !slot->held && slot->supervisor_pid == 0;
 	LWLockRelease(mr_shared->lock);
 	return wanted;
 }
@@ -186,8 +186,8 @@ start_supervisors(void)
 			continue;
 		}
 		if (watch->next_start <= now &&
-			!mr_worker_start("millrace supervisor", "mr_supervisor_main", (int) watch->database,
-							 &watch->handle))
+			!mr_worker_start("millrace supervisor", "mr_supervisor_main",
+							 ObjectIdGetDatum(watch->database), &watch->handle))
 		{
 			watch->handle = NULL;
 			watch->next_start = TimestampTzPlusMilliseconds(now, 5000); /* no slot: try later */

@@ -65,12 +65,18 @@ typedef enum MrWorkerState
 	MR_WORKER_STOPPED /* ended; the supervisor may start it again */
 } MrWorkerState;
 
+/*
+ * In use while a worker sits in it (pid) or a supervisor keeps it for one (supervisor_pid); else FREE. Whoever
+ * goes last frees it, so that nothing of a dropped database, extension or pipeline stays.
+ */
 typedef struct MrWorkerSlot
 {
 	Oid database;
 	int32 pipeline_id;
 	int32 number;
 	Oid owner;
+	pid_t supervisor_pid;
+	uint32 ticket; /* of the last start: a worker that comes too late does not find its own */
 	pid_t pid;
 	Latch *latch;
 	MrWorkerState state;
@@ -85,6 +91,7 @@ typedef struct MrDatabase
 	Oid database; /* InvalidOid: slot is free */
 	bool absent;  /* looked: the extension is not there */
 	bool held;	  /* stop_workers(): no workers until start_workers() */
+	uint32 wakes; /* counted, so that who found the extension absent knows whether it still is */
 	pid_t supervisor_pid;
 	Latch *supervisor_latch;
 } MrDatabase;
@@ -94,6 +101,7 @@ typedef struct MrShared
 	LWLock *lock;
 	int64 incarnation; /* random, made when this memory was */
 	Latch *launcher_latch;
+	uint32 last_ticket;
 	int max_lanes;
 	int max_workers;
 	MrDatabase databases[MR_DATABASES_MAX];

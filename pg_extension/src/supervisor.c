@@ -2,7 +2,8 @@
  * supervisor.c: one process per database with the extension. Starts and restarts the workers of its
  * pipelines at a pace, and removes progress rows that are history.
  *
- * Runs as the bootstrap superuser and executes nothing of a user's. Ends when the extension is gone.
+ * Runs as the bootstrap superuser and executes nothing of a user's: settings that could make it are pinned.
+ * Ends when the extension is gone. Its workers outlive it; the next supervisor adopts them.
  */
 #include "worker.h"
 
@@ -13,6 +14,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -35,8 +37,9 @@ typedef struct Post
 	int32 pipeline_id;
 	int32 number;
 	Oid owner;
-	BackgroundWorkerHandle *handle;
-	int slot; /* in shared memory, -1 none */
+	bool running;
+	BackgroundWorkerHandle *handle; /* NULL: not running, or adopted */
+	int slot;						/* in shared memory, -1 none */
 	TimestampTz started_at;
 	TimestampTz next_start;
 	int backoff_s;
@@ -119,33 +122,67 @@ read_pipelines(void)
 	return true;
 }
 
-static int
-claim_slot(Post *post)
+/* The slot in which a worker of the post sits already, else one that is free, else NULL; caller holds the lock. */
+static MrWorkerSlot *
+find_slot(const Post *post, int *index)
 {
-	int found = -1;
+	MrWorkerSlot *unused = NULL;
 
-	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
 	for (int i = 0; i < mr_shared->max_workers; i++)
 	{
 		MrWorkerSlot *slot = mr_worker_slot(i);
 
-		if (slot->state == MR_WORKER_FREE || (slot->database == my_database && slot->pid == 0 &&
-											  slot->pipeline_id == post->pipeline_id &&
-											  slot->number == post->number))
+		if (slot->pid != 0 && slot->database == my_database &&
+			slot->pipeline_id == post->pipeline_id && slot->number == post->number)
 		{
-			if (slot->state == MR_WORKER_FREE)
-				memset(slot, 0, sizeof(*slot));
-			slot->database = my_database;
-			slot->pipeline_id = post->pipeline_id;
-			slot->number = post->number;
-			slot->owner = post->owner;
-			slot->state = MR_WORKER_STARTING;
-			found = i;
-			break;
+			*index = i;
+			return slot;
+		}
+		if (unused == NULL && slot->pid == 0 && slot->supervisor_pid == 0)
+		{
+			unused = slot;
+			*index = i;
 		}
 	}
+	return unused;
+}
+
+/* Gives the post a slot if one is free. A worker of an earlier supervisor's is adopted. */
+static void
+claim_slot(Post *post)
+{
+	MrWorkerSlot *slot;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	slot = find_slot(post, &post->slot);
+	if (slot != NULL)
+	{
+		slot->supervisor_pid = MyProcPid;
+		post->running = slot->pid != 0;
+		if (post->running)
+			post->started_at = slot->started_at;
+		slot->database = my_database;
+		slot->pipeline_id = post->pipeline_id;
+		slot->number = post->number;
+	}
 	LWLockRelease(mr_shared->lock);
-	return found;
+}
+
+/* Makes the slot ready for a worker's start; returns the ticket by which that one finds it. */
+static uint32
+prepare_slot(const Post *post)
+{
+	MrWorkerSlot *slot = mr_worker_slot(post->slot);
+	uint32 ticket;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	if (++mr_shared->last_ticket == 0)
+		mr_shared->last_ticket = 1; /* 0 is none */
+	ticket = slot->ticket = mr_shared->last_ticket;
+	slot->owner = post->owner; /* may have changed since the last start */
+	slot->state = MR_WORKER_STARTING;
+	LWLockRelease(mr_shared->lock);
+	return ticket;
 }
 
 static void
@@ -154,10 +191,22 @@ release_slot(Post *post)
 	if (post->slot < 0)
 		return;
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	mr_worker_slot(post->slot)->state = MR_WORKER_FREE;
-	mr_worker_slot(post->slot)->database = InvalidOid;
+	memset(mr_worker_slot(post->slot), 0, sizeof(MrWorkerSlot));
 	LWLockRelease(mr_shared->lock);
 	post->slot = -1;
+}
+
+static bool
+has_ended(const Post *post)
+{
+	pid_t pid;
+
+	if (post->handle != NULL)
+		return GetBackgroundWorkerPid(post->handle, &pid) == BGWH_STOPPED;
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	pid = mr_worker_slot(post->slot)->pid;
+	LWLockRelease(mr_shared->lock);
+	return pid == 0;
 }
 
 static void
@@ -167,19 +216,24 @@ note_end(Post *post, TimestampTz now)
 		post->backoff_s = mr_restart_interval_s;
 	post->next_start = TimestampTzPlusMilliseconds(now, post->backoff_s * 1000L);
 	post->backoff_s = Min(post->backoff_s * 2, BACKOFF_MAX_S);
-	pfree(post->handle);
+	if (post->handle != NULL)
+		pfree(post->handle);
 	post->handle = NULL;
+	post->running = false;
 }
 
 static void
 start_worker(Post *post, TimestampTz now)
 {
 	if (post->slot < 0)
-		post->slot = claim_slot(post);
-	if (post->slot >= 0 &&
-		mr_worker_start("millrace worker", "mr_worker_main", post->slot, &post->handle))
+		claim_slot(post);
+	if (post->running)
+		return;
+	if (post->slot >= 0 && mr_worker_start("millrace worker", "mr_worker_main",
+										   UInt32GetDatum(prepare_slot(post)), &post->handle))
 	{
 		post->started_at = now;
+		post->running = true;
 		return;
 	}
 	post->handle = NULL;
@@ -200,11 +254,10 @@ tend_posts(void)
 	foreach (cell, posts)
 	{
 		Post *post = lfirst(cell);
-		pid_t pid;
 
-		if (post->handle != NULL && GetBackgroundWorkerPid(post->handle, &pid) == BGWH_STOPPED)
+		if (post->running && has_ended(post))
 			note_end(post, now);
-		if (post->handle != NULL)
+		if (post->running)
 			continue;
 		if (!post->wanted)
 		{
@@ -240,6 +293,7 @@ enter(void)
 	return entered;
 }
 
+/* The workers go on. Slots without one are free, those of the others when they end. */
 static void
 leave(int code, Datum arg)
 {
@@ -252,19 +306,51 @@ leave(int code, Datum arg)
 		slot->supervisor_pid = 0;
 		slot->supervisor_latch = NULL;
 	}
+	for (int i = 0; i < mr_shared->max_workers; i++)
+	{
+		MrWorkerSlot *worker = mr_worker_slot(i);
+
+		if (worker->supervisor_pid != MyProcPid)
+			continue;
+		worker->supervisor_pid = 0;
+		if (worker->pid == 0)
+			memset(worker, 0, sizeof(*worker));
+	}
+	/* A launcher that did not start us is not told by the postmaster. */
+	if (mr_shared->launcher_latch != NULL)
+		SetLatch(mr_shared->launcher_latch);
 	LWLockRelease(mr_shared->lock);
 }
 
-static void
-say_absent(void)
+static uint32
+count_wakes(void)
 {
 	MrDatabase *slot;
+	uint32 wakes;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	slot = mr_database_slot(my_database, false);
+	wakes = slot != NULL ? slot->wakes : 0;
+	LWLockRelease(mr_shared->lock);
+	return wakes;
+}
+
+/* False: there was a wake since, perhaps from CREATE EXTENSION: look again. */
+static bool
+say_absent(uint32 wakes_before)
+{
+	MrDatabase *slot;
+	bool absent = true;
 
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
 	slot = mr_database_slot(my_database, false);
 	if (slot != NULL)
-		slot->absent = true;
+	{
+		absent = slot->wakes == wakes_before;
+		slot->absent = absent;
+	}
 	LWLockRelease(mr_shared->lock);
+	return absent;
 }
 
 /* stop_workers() was called: end, and the workers end as well. */
@@ -281,22 +367,35 @@ is_held(void)
 	return held;
 }
 
+/* The path as autovacuum's: whoever owns the database may have set another one for it. */
+static void
+pin_settings(void)
+{
+	mr_worker_pin_settings();
+	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_SUSET, PGC_S_OVERRIDE);
+	SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 void
 mr_supervisor_main(Datum arg)
 {
-	my_database = (Oid) DatumGetInt32(arg);
+	my_database = DatumGetObjectId(arg);
 	mr_worker_prepare();
 	BackgroundWorkerInitializeConnectionByOid(my_database, InvalidOid, 0);
+	pin_settings();
 	if (!enter())
 		proc_exit(0);
 	before_shmem_exit(leave, 0);
 
 	while (!is_held())
 	{
+		uint32 wakes = count_wakes();
+
 		if (!read_pipelines())
 		{
-			say_absent();
-			break;
+			if (say_absent(wakes))
+				break;
+			continue;
 		}
 		mr_worker_sleep(tend_posts());
 		mr_history_trim();

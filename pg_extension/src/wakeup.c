@@ -21,6 +21,7 @@ mr_wake_database(Oid database)
 	if (slot != NULL)
 	{
 		slot->absent = false;
+		slot->wakes++;
 		latches[0] = slot->supervisor_latch;
 	}
 	latches[1] = mr_shared->launcher_latch;

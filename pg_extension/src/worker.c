@@ -43,27 +43,42 @@ enter(MrWorkerState state)
 static void
 leave(int code, Datum arg)
 {
+	MrDatabase *database;
+
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
 	my_slot->pid = 0;
 	my_slot->latch = NULL;
-	if (my_slot->state != MR_WORKER_FREE)
-		my_slot->state = MR_WORKER_STOPPED;
+	my_slot->state = MR_WORKER_STOPPED;
+	/* A supervisor that adopted us is not told by the postmaster. */
+	if (my_slot->supervisor_pid == 0)
+		memset(my_slot, 0, sizeof(*my_slot));
+	else if ((database = mr_database_slot(my_slot->database, false)) != NULL &&
+			 database->supervisor_latch != NULL)
+		SetLatch(database->supervisor_latch);
 	for (int i = 0; i < mr_shared->max_lanes; i++)
 		if (mr_lane_slot(i)->worker_latch == MyLatch)
 			mr_lane_slot(i)->worker_latch = NULL;
 	LWLockRelease(mr_shared->lock);
 }
 
-static void
-attach(int slot)
+/* Takes the slot made ready for us. False: the supervisor has gone meanwhile, and the slot is another's. */
+static bool
+attach(uint32 ticket)
 {
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	my_slot = mr_worker_slot(slot);
-	my_slot->pid = MyProcPid;
-	my_slot->latch = MyLatch;
-	my_slot->started_at = GetCurrentTimestamp();
+	for (int i = 0; i < mr_shared->max_workers && my_slot == NULL; i++)
+		if (mr_worker_slot(i)->ticket == ticket)
+			my_slot = mr_worker_slot(i);
+	if (my_slot != NULL)
+	{
+		my_slot->pid = MyProcPid;
+		my_slot->latch = MyLatch;
+		my_slot->started_at = GetCurrentTimestamp();
+	}
 	LWLockRelease(mr_shared->lock);
-	before_shmem_exit(leave, 0);
+	if (my_slot != NULL)
+		before_shmem_exit(leave, 0);
+	return my_slot != NULL;
 }
 
 static bool
@@ -94,18 +109,27 @@ keep_memory(void)
 
 /* The settings a batch relies on; the owner's own (ALTER ROLE ... SET) do not reach it. */
 static void
-pin_settings(void)
+pin_settings(const char *synchronous_commit_of_server)
 {
+	mr_worker_pin_settings();
+	SetConfigOption("application_name", "millrace worker", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("synchronous_commit", synchronous_commit_of_server, PGC_USERSET,
+					PGC_S_OVERRIDE);
+	SetConfigOption("DateStyle", "ISO, MDY", PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("IntervalStyle", "postgres", PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+/* millrace.lock_timeout may be changed while the worker runs. */
+static void
+pin_lock_timeout(void)
+{
+	static int pinned_ms = -1;
 	char lock_timeout[32];
 
-	snprintf(lock_timeout, sizeof(lock_timeout), "%d", mr_lock_timeout_ms);
-	SetConfigOption("application_name", "millrace worker", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("jit", "off", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("default_transaction_deferrable", "off", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("idle_in_transaction_session_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("statement_timeout", "0", PGC_USERSET, PGC_S_OVERRIDE);
+	if (pinned_ms == mr_lock_timeout_ms)
+		return;
+	pinned_ms = mr_lock_timeout_ms;
+	snprintf(lock_timeout, sizeof(lock_timeout), "%d", pinned_ms);
 	SetConfigOption("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_OVERRIDE);
 }
 
@@ -257,14 +281,15 @@ serve_lanes(Worker *worker)
 			bool failed;
 			MrStep result = step(worker, lane, &failed);
 
-			CHECK_FOR_INTERRUPTS();
+			mr_worker_attend();
 			if (failed)
 				return true;
 			if (result == MR_STEP_GONE || result == MR_STEP_PAUSED)
 				return false;
 			if (result == MR_STEP_IDLE || worker->nlanes > 1 ||
-				pg_atomic_read_u64(&lane->staged) == pg_atomic_read_u64(&lane->consumed))
-				break; /* the next lane's turn, or nothing more */
+				pg_atomic_read_u64(&lane->staged) == pg_atomic_read_u64(&lane->consumed) ||
+				GetCurrentTimestamp() >= worker->look_at)
+				break; /* the next lane's turn, or nothing more, or there is something else to look at */
 		}
 	}
 	return true;
@@ -304,6 +329,8 @@ work(Worker *worker)
 
 	if (due)
 	{
+		mr_worker_attend(); /* under load there is no sleep that would */
+		pin_lock_timeout();
 		if (!look_at_pipeline())
 			return false;
 		worker->look_at = TimestampTzPlusMilliseconds(now, IDLE_MS);
@@ -330,21 +357,53 @@ work(Worker *worker)
 	return true;
 }
 
+/* An error outside a step is trouble too, and no reason to end; a cancel that meets a mere look is not even that. */
+static bool
+work_or_back_off(Worker *worker)
+{
+	ErrorData *volatile error = NULL;
+	volatile bool go_on = true;
+
+	PG_TRY();
+	{
+		go_on = work(worker);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(worker->engine->context);
+		error = CopyErrorData();
+		mr_xact_abort(true);
+	}
+	PG_END_TRY();
+	if (error != NULL)
+	{
+		if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
+			back_off(worker, error);
+		FreeErrorData(error);
+	}
+	return go_on;
+}
+
 void
 mr_worker_main(Datum arg)
 {
 	Worker worker = {.backoff_ms = BACKOFF_FIRST_MS};
+	char *synchronous_commit_of_server;
 
-	attach(DatumGetInt32(arg));
+	if (!attach(DatumGetUInt32(arg)))
+		proc_exit(0);
 	mr_worker_prepare();
+	/* Connecting applies the settings of role and database: what postgresql.conf says is to be read before. */
+	synchronous_commit_of_server = pstrdup(GetConfigOption("synchronous_commit", false, false));
 	mr_worker_connect(my_slot->database, my_slot->owner);
-	pin_settings();
+	pin_settings(synchronous_commit_of_server);
+	pin_lock_timeout();
 	keep_memory();
 	worker.engine = mr_engine_create(my_slot->pipeline_id);
 	worker.lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
 	worker.breaker_open = mr_breaker_is_open(my_slot->pipeline_id);
 
-	while (!is_held() && work(&worker))
+	while (!is_held() && work_or_back_off(&worker))
 		;
 	proc_exit(0);
 }

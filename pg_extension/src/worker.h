@@ -15,13 +15,25 @@ extern void mr_launcher_register(void);
 /*
  * Starts a background worker of the extension. False when no slot of max_worker_processes is free.
  */
-extern bool mr_worker_start(const char *name, const char *function, int argument,
+extern bool mr_worker_start(const char *name, const char *function, Datum argument,
 							BackgroundWorkerHandle **handle);
 
-/* Signals, interrupts and settings every background worker of the extension begins with. */
+/* Signals and interrupts every background worker of the extension begins with. */
 extern void mr_worker_prepare(void);
 
-/* Sleeps until the latch is set, or ms have passed; serves interrupts and configuration reloads. */
+/*
+ * Settings of the server that must not be changed by ALTER ROLE or ALTER DATABASE ... SET, which anybody may
+ * have said for a role or a database of theirs. Called once, when connected.
+ */
+extern void mr_worker_pin_settings(void);
+
+/*
+ * Between two transactions: serves interrupts and configuration reloads. A cancel is for what runs; here
+ * nothing does, and it is forgotten.
+ */
+extern void mr_worker_attend(void);
+
+/* Sleeps until the latch is set, or ms have passed; then attends. */
 extern void mr_worker_sleep(long ms);
 
 #endif /* MR_WORKER_H */
