@@ -8,7 +8,10 @@
  *   epoch differs        written by someone who has lost the partition: dropped
  *   next <= position     settled before (a replay of the segment): dropped
  *   previous > position  something before it is missing: new epoch, dropped; the ingestor fetches again
- *   otherwise            events from the position on are taken, the position moves to next
+ *   an event from the position on comes twice, or is not before next: the same
+ *   otherwise            events from the position on are taken, by offset, and the position moves to next
+ *
+ * No event at or above the position may ever be passed over: once the position has moved it is lost.
  */
 #include "lane_reader.h"
 
@@ -40,7 +43,10 @@ lock_noted(MrBatch *batch, int32 pipeline_id)
 	for (int i = 0; i < batch->npartitions; i++)
 	{
 		mr_lock_partition(pipeline_id, batch->partitions[i].partition);
-		mr_partition_read(pipeline_id, batch->partitions[i].partition, &batch->partitions[i]);
+		if (!mr_partition_find(pipeline_id, batch->partitions[i].partition, &batch->partitions[i]))
+			ereport(LOG, (errmsg("millrace: partition %d of pipeline %d has no position, what is staged of it is dropped",
+								 batch->partitions[i].partition, pipeline_id),
+						  errhint("Its row in millrace.partition or millrace.progress was lost.")));
 	}
 }
 
@@ -73,10 +79,17 @@ lock_staged(MrBatch *batch, int32 pipeline_id)
 
 /* Whether the part continues its partition. */
 static bool
-continues(MrPartition *partition, const MrStagedPart *part, int32 pipeline_id)
+continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPart *part, int32 pipeline_id)
 {
-	if (partition->stopped || partition->seek_ts >= 0 || part->epoch != partition->epoch)
+	if (partition->unknown || partition->stopped || partition->seek_ts >= 0)
 		return false;
+	if (!staged->unreadable && part->epoch != partition->epoch)
+		return false;
+	if (staged->refused)
+	{
+		partition->epoch = mr_partition_new_epoch(pipeline_id, part->partition, 0);
+		return false;
+	}
 	if (part->previous > partition->next_offset)
 	{
 		ereport(LOG, (errmsg("millrace: partition %d of pipeline %d stands at %lld but the next staged batch "
@@ -89,48 +102,122 @@ continues(MrPartition *partition, const MrStagedPart *part, int32 pipeline_id)
 	return part->next > partition->next_offset;
 }
 
-static MrStagedPart *
-part_of(MrStagedBatch *staged, int32 partition)
+/* What becomes of one part of the staged batch at hand. */
+typedef struct Part
 {
+	MrPartition *partition;
+	bool taken;
+	int64 start; /* position before any event of it was taken */
+	int64 last;	 /* offset looked at last */
+} Part;
+
+/* The event's part, -1 when the trailer has none; most often it is that of the event before it. */
+static int
+part_of(const MrStagedBatch *staged, int32 partition, int before)
+{
+	if (before >= 0 && staged->parts[before].partition == partition)
+		return before;
 	for (int i = 0; i < staged->nparts; i++)
 		if (staged->parts[i].partition == partition)
-			return &staged->parts[i];
-	return NULL;
+			return i;
+	return -1;
+}
+
+static int
+compare_events(const void *a, const void *b)
+{
+	const MrEvent *left = a;
+	const MrEvent *right = b;
+
+	if (left->partition != right->partition)
+		return left->partition < right->partition ? -1 : 1;
+	return left->offset < right->offset ? -1 : left->offset > right->offset;
+}
+
+static bool
+is_ascending(const MrBatch *batch, const MrStagedBatch *staged, Part *parts)
+{
+	int part = -1;
+
+	for (int i = 0; i < staged->nparts; i++)
+		parts[i].last = PG_INT64_MIN;
+	for (int k = 0; k < staged->count; k++)
+	{
+		const MrEvent *event = &batch->events[staged->first + k];
+
+		part = part_of(staged, event->partition, part);
+		if (part < 0)
+			continue;
+		if (event->offset <= parts[part].last)
+			return false;
+		parts[part].last = event->offset;
+	}
+	return true;
+}
+
+/* Puts the events in order; a part that would lose one of them is not taken. */
+static void
+look_through(MrBatch *batch, MrStagedBatch *staged, Part *parts, int32 pipeline_id)
+{
+	int part = -1;
+
+	if (!is_ascending(batch, staged, parts))
+		qsort(&batch->events[staged->first], staged->count, sizeof(MrEvent), compare_events);
+	for (int i = 0; i < staged->nparts; i++)
+		parts[i].last = PG_INT64_MIN;
+	for (int k = 0; k < staged->count; k++)
+	{
+		const MrEvent *event = &batch->events[staged->first + k];
+		int64 previous;
+
+		part = part_of(staged, event->partition, part);
+		if (part < 0 || !parts[part].taken || event->offset < parts[part].start)
+			continue;
+		previous = parts[part].last;
+		parts[part].last = event->offset;
+		if (event->offset > previous && event->offset < staged->parts[part].next)
+			continue;
+		ereport(LOG, (errmsg("millrace: offset %lld of partition %d of pipeline %d comes twice in a staged batch "
+							 "or is beyond its end; the partition gets a new epoch to be fetched again",
+							 (long long) event->offset, event->partition, pipeline_id)));
+		parts[part].taken = false;
+		parts[part].partition->epoch = mr_partition_new_epoch(pipeline_id, event->partition, 0);
+	}
 }
 
 /* Keeps what continues of one staged batch. False: the limit was reached within it. */
 static bool
 admit_staged(MrBatch *batch, MrStagedBatch *staged, int32 pipeline_id, int limit, int *kept)
 {
-	bool *taken = palloc0(Max(staged->nparts, 1) * sizeof(bool));
-	int k;
+	Part *parts = palloc0(Max(staged->nparts, 1) * sizeof(Part));
+	int of = -1;
 
 	for (int i = 0; i < staged->nparts; i++)
 	{
-		MrStagedPart *part = &staged->parts[i];
-
-		taken[i] = continues(mr_batch_partition(batch, part->partition), part, pipeline_id);
+		parts[i].partition = mr_batch_partition(batch, staged->parts[i].partition);
+		parts[i].taken = continues(parts[i].partition, staged, &staged->parts[i], pipeline_id);
+		parts[i].start = parts[i].partition->next_offset;
 	}
-	for (k = 0; k < staged->count; k++)
+	look_through(batch, staged, parts, pipeline_id);
+	for (int k = 0; k < staged->count; k++)
 	{
 		MrEvent *event = &batch->events[staged->first + k];
-		MrStagedPart *part = part_of(staged, event->partition);
-		MrPartition *partition = part ? mr_batch_partition(batch, event->partition) : NULL;
 
-		if (part == NULL || !taken[part - staged->parts] || event->offset < partition->next_offset)
+		of = part_of(staged, event->partition, of);
+		if (of < 0 || !parts[of].taken || event->offset < parts[of].start)
 			continue;
 		if (*kept >= limit)
 			return false;
-		partition->next_offset = event->offset + 1;
-		partition->moved = true;
+		parts[of].partition->next_offset = event->offset + 1;
+		parts[of].partition->moved = true;
 		batch->events[(*kept)++] = *event;
 	}
 	for (int i = 0; i < staged->nparts; i++)
 	{
 		MrStagedPart *part = &staged->parts[i];
-		MrPartition *partition = mr_batch_partition(batch, part->partition);
+		MrPartition *partition = parts[i].partition;
 
-		if (!taken[i])
+		if (!parts[i].taken)
 			continue;
 		partition->next_offset = part->next;
 		partition->moved = true;

@@ -87,6 +87,8 @@ typedef struct MrStagedBatch
 	int count;
 	int nparts;
 	MrStagedPart *parts;
+	bool refused;	 /* not whole: its events do not count, its partitions are to be fetched again */
+	bool unreadable; /* so is the trailer: parts are those of its rows, of unknown epochs */
 	ItemPointerData end; /* TID of the trailer */
 } MrStagedBatch;
 

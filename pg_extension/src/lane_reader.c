@@ -3,7 +3,7 @@
  *
  * A segment's physical order is its commit order (segment_am.c), and that is not trusted: the trailer says
  * how many rows its batch has. When rows are missing the segment is read again from its start; when they
- * are still missing the batch is refused and its partitions get a new epoch.
+ * are still missing, or the trailer cannot be read, the batch is refused and its partitions get a new epoch.
  */
 #include "lane_reader.h"
 
@@ -68,28 +68,44 @@ be32(const char *p)
 	return pg_ntoh32(value);
 }
 
-/* The trailer of a batch; its parts' form is told in segment.h and docs/architecture.md. */
+/* A part for each partition that the batch has rows of: all that is known of it without its trailer. */
 static void
-take_trailer(MrBatch *batch, TupleTableSlot *slot, int first)
+parts_of_rows(MrBatch *batch, MrStagedBatch *staged)
 {
-	bytea *record = bytes_of(slot, MR_SEG_PAYLOAD);
+	staged->parts = palloc0(Max(staged->count, 1) * sizeof(MrStagedPart));
+	for (int k = 0; k < staged->count; k++)
+	{
+		int32 partition = batch->events[staged->first + k].partition;
+		bool known = false;
+
+		for (int i = 0; i < staged->nparts && !known; i++)
+			known = staged->parts[i].partition == partition;
+		if (!known)
+			staged->parts[staged->nparts++].partition = partition;
+	}
+}
+
+/* A batch that cannot be made whole: none of its events count, its partitions get a new epoch. */
+static void
+refuse(MrBatch *batch, MrStagedBatch *staged)
+{
+	batch->nevents = staged->first;
+	staged->count = 0;
+	staged->refused = true;
+}
+
+/* The trailer's record, see segment.h and docs/architecture.md. False: it is of another form. */
+static bool
+read_trailer(MrStagedBatch *staged, const bytea *record)
+{
 	Size length = record ? VARSIZE_ANY_EXHDR(record) : 0;
 	const char *p = record ? VARDATA_ANY(record) : NULL;
-	MrStagedBatch *staged = mr_batch_add_staged(batch);
-	bool isnull;
 
 	if (length < MR_TRAILER_HEAD_BYTES || be32(p) != MR_TRAILER_VERSION ||
 		length != MR_TRAILER_HEAD_BYTES + (Size) be32(p + 4) * MR_TRAILER_ENTRY_BYTES)
-		ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-						errmsg("the trailer of a staged batch has an unknown form"),
-						errdetail("Expected version %d, found %zu bytes.", MR_TRAILER_VERSION, length),
-						errhint("Run the ingestor of the same release as the extension.")));
-	staged->id = DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull));
-	staged->first = first;
-	staged->count = batch->nevents - first;
+		return false;
 	staged->nparts = (int) be32(p + 4);
 	staged->parts = palloc0(Max(staged->nparts, 1) * sizeof(MrStagedPart));
-	staged->end = slot->tts_tid;
 	p += MR_TRAILER_HEAD_BYTES;
 	for (int i = 0; i < staged->nparts; i++, p += MR_TRAILER_ENTRY_BYTES)
 	{
@@ -103,7 +119,36 @@ take_trailer(MrBatch *batch, TupleTableSlot *slot, int first)
 		part->last_offset = (int64) be64(p + 32);
 		part->last_ts = (int64) be64(p + 40);
 		part->last_crc = be32(p + 48);
+		if (i > 0 && part->partition <= part[-1].partition)
+			return false;
 	}
+	return true;
+}
+
+/*
+ * The end of a batch. A trailer of another form is no error: the batch would be read again, and fail again,
+ * for ever.
+ */
+static void
+take_trailer(MrBatch *batch, TupleTableSlot *slot, int first)
+{
+	bytea *record = bytes_of(slot, MR_SEG_PAYLOAD);
+	MrStagedBatch *staged = mr_batch_add_staged(batch);
+	bool isnull;
+
+	staged->id = DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull));
+	staged->first = first;
+	staged->count = batch->nevents - first;
+	staged->end = slot->tts_tid;
+	if (read_trailer(staged, record))
+		return;
+	ereport(LOG, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+				  errmsg("millrace: the trailer of a staged batch has an unknown form, the batch is dropped"),
+				  errhint("Run the ingestor of the same release as the extension.")));
+	staged->nparts = 0;
+	staged->unreadable = true;
+	parts_of_rows(batch, staged);
+	refuse(batch, staged);
 }
 
 static bool
@@ -149,18 +194,6 @@ read_again(Relation rel, MrBatch *batch, MrStagedBatch *staged)
 	staged->count = batch->nevents - staged->first;
 }
 
-/* A batch that cannot be made whole: none of its events count, and its parts will look like a gap. */
-static void
-refuse(MrBatch *batch, MrStagedBatch *staged)
-{
-	ereport(WARNING, (errcode(ERRCODE_DATA_CORRUPTED),
-					  errmsg("millrace: a staged batch is not complete and will be fetched again")));
-	batch->nevents = staged->first;
-	staged->count = 0;
-	for (int i = 0; i < staged->nparts; i++)
-		staged->parts[i].previous = PG_INT64_MAX;
-}
-
 static void
 read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int64 max_bytes)
 {
@@ -168,7 +201,9 @@ read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int
 	ItemPointerData from = *cursor;
 	ItemPointerData to;
 	TableScanDesc scan;
-	int first = 0;
+	int first = batch->nevents;
+	int64 id = 0; /* batch of the rows since the last trailer */
+	bool mixed = false;
 
 	ItemPointerInc(&from);
 	ItemPointerSet(&to, MaxBlockNumber, PG_UINT16_MAX);
@@ -178,6 +213,10 @@ read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int
 		bool isnull;
 		MrStagedBatch *staged;
 
+		int64 row_id = DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull));
+
+		mixed = batch->nevents > first && (mixed || row_id != id);
+		id = row_id;
 		if (!(DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull)) & MR_KIND_TRAILER))
 		{
 			take_event(batch, slot);
@@ -185,11 +224,14 @@ read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int
 		}
 		take_trailer(batch, slot, first);
 		staged = &batch->staged[batch->nstaged - 1];
-		if (!is_complete(batch, staged))
+		if (!staged->refused && (mixed || !is_complete(batch, staged)))
 		{
 			read_again(rel, batch, staged);
 			if (!is_complete(batch, staged))
+			{
+				ereport(LOG, (errmsg("millrace: a staged batch is not complete and will be fetched again")));
 				refuse(batch, staged);
+			}
 		}
 		first = batch->nevents;
 		batch->end = staged->end;

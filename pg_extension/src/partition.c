@@ -43,7 +43,7 @@ get_int8(HeapTuple tuple, int column, TupleDesc desc, int64 null_value)
 	return isnull ? null_value : DatumGetInt64(value);
 }
 
-static void
+static bool
 read_epoch(int32 pipeline_id, MrPartition *p)
 {
 	Relation rel = mr_catalog_open("partition", AccessShareLock);
@@ -52,16 +52,20 @@ read_epoch(int32 pipeline_id, MrPartition *p)
 	text *state;
 
 	if (!HeapTupleIsValid(tuple))
-		unknown_partition(pipeline_id, p->partition);
+	{
+		table_close(rel, AccessShareLock);
+		return false;
+	}
 	p->epoch = get_int8(tuple, MR_PARTITION_EPOCH, RelationGetDescr(rel), 0);
 	state = DatumGetTextPP(heap_getattr(tuple, MR_PARTITION_STATE, RelationGetDescr(rel), &isnull));
 	p->stopped = VARSIZE_ANY_EXHDR(state) != 6 || memcmp(VARDATA_ANY(state), "active", 6) != 0;
 	p->seek_ts = get_int8(tuple, MR_PARTITION_SEEK_TS, RelationGetDescr(rel), -1);
 	heap_freetuple(tuple);
 	table_close(rel, AccessShareLock);
+	return true;
 }
 
-static void
+static bool
 read_progress(int32 pipeline_id, MrPartition *p)
 {
 	Relation rel = mr_catalog_open("progress", AccessShareLock);
@@ -73,7 +77,10 @@ read_progress(int32 pipeline_id, MrPartition *p)
 	mr_key_int4(&keys[1], MR_PROGRESS_PARTITION, p->partition);
 	tuple = mr_catalog_fetch(rel, "progress_pkey", 2, keys, true);
 	if (!HeapTupleIsValid(tuple))
-		unknown_partition(pipeline_id, p->partition);
+	{
+		table_close(rel, AccessShareLock);
+		return false;
+	}
 	p->seq = get_int8(tuple, MR_PROGRESS_SEQ, desc, 0);
 	p->next_offset = get_int8(tuple, MR_PROGRESS_NEXT_OFFSET, desc, 0);
 	p->last_offset = get_int8(tuple, MR_PROGRESS_LAST_OFFSET, desc, -1);
@@ -92,15 +99,23 @@ read_progress(int32 pipeline_id, MrPartition *p)
 	p->progress_tid = tuple->t_self;
 	heap_freetuple(tuple);
 	table_close(rel, AccessShareLock);
+	return true;
+}
+
+bool
+mr_partition_find(int32 pipeline_id, int32 partition, MrPartition *result)
+{
+	memset(result, 0, sizeof(*result));
+	result->partition = partition;
+	result->unknown = !read_epoch(pipeline_id, result) || !read_progress(pipeline_id, result);
+	return !result->unknown;
 }
 
 void
 mr_partition_read(int32 pipeline_id, int32 partition, MrPartition *result)
 {
-	memset(result, 0, sizeof(*result));
-	result->partition = partition;
-	read_epoch(pipeline_id, result);
-	read_progress(pipeline_id, result);
+	if (!mr_partition_find(pipeline_id, partition, result))
+		unknown_partition(pipeline_id, partition);
 }
 
 bool
@@ -108,7 +123,8 @@ mr_partition_has_epoch(int32 pipeline_id, int32 partition, int64 epoch)
 {
 	MrPartition p = {.partition = partition};
 
-	read_epoch(pipeline_id, &p);
+	if (!read_epoch(pipeline_id, &p))
+		unknown_partition(pipeline_id, partition);
 	return !p.stopped && p.seek_ts < 0 && p.epoch == epoch;
 }
 

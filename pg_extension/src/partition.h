@@ -28,6 +28,7 @@ typedef struct MrCounters
 typedef struct MrPartition
 {
 	int32 partition;
+	bool unknown; /* has no rows: nothing below is known, nothing of it can be settled */
 	int64 epoch;
 	bool stopped;
 	int64 seek_ts; /* ms since 1970: a rewind to be resolved at assignment, -1 none */
@@ -43,7 +44,10 @@ typedef struct MrPartition
 	bool moved; /* next_offset is not what the table has */
 } MrPartition;
 
-/* Reads both rows; an error (MR003) when the pipeline does not know the partition. */
+/* Reads both rows; false, and result->unknown, when the pipeline does not know the partition. */
+extern bool mr_partition_find(int32 pipeline_id, int32 partition, MrPartition *result);
+
+/* The same, but an error (MR003). */
 extern void mr_partition_read(int32 pipeline_id, int32 partition, MrPartition *result);
 
 /* Whether that is the present epoch of an active partition. Takes no lock: an early warning, not a fence. */

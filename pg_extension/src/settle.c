@@ -133,7 +133,7 @@ mr_settle(const MrDefinition *definition, MrBatch *batch)
 		if (batch->rows[i].written)
 			mr_batch_partition(batch, batch->events[batch->rows[i].event].partition)->total.rows++;
 	for (int i = 0; i < batch->npartitions; i++)
-		if (batch->partitions[i].moved)
+		if (batch->partitions[i].moved && !batch->partitions[i].unknown)
 			mr_partition_settle(definition->pipeline_id, &batch->partitions[i],
 								updates_of(batch->partitions[i].partition));
 	MemoryContextSwitchTo(old);

@@ -71,6 +71,24 @@ def test_worker_comes_back_to_a_segment_in_its_next_life(world):
     other.close()
 
 
+def test_both_sides_empty_segments(world):
+    """Writer and worker empty consumed segments at the same time, and the writer fills them again at once: what is live
+    is never emptied. A session that looks in makes them miss their locks."""
+    make_pipeline(world)
+    lane = Lane(world.db, world.pipeline_name).assign([0])
+    lane.lane_next = lambda: lane.session.value("SELECT millrace.lane_next(%s, %s, 1000)", (lane.lane, lane.incarnation))
+    for i in range(300):
+        lane.send(0, events(3, 3 * i))
+        if i % 7 == 0:
+            world.db.run(f"SELECT count(*) FROM {lane.segment}")
+        lane.segment = lane.lane_next() or lane.segment
+        lane.session.connection.commit()
+    wait_position(world, 0, 900)
+    assert world.db.value("SELECT epoch FROM millrace.partition WHERE partition = 0") == lane.epochs[0], "nothing was missed"
+    assert numbers(world) == list(range(900))
+    lane.close()
+
+
 def test_aborted_lane_open(world):
     """Its segments are not there any more, and its session may try again."""
     make_pipeline(world)
