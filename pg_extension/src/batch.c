@@ -82,8 +82,13 @@ mr_batch_partition(MrBatch *batch, int32 partition)
 	return NULL;
 }
 
-TimestampTz
-mr_timestamp_from_unix_ms(int64 ms)
+bool
+mr_timestamp_from_unix_ms(int64 ms, TimestampTz *timestamp)
 {
-	return (ms - (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000) * 1000;
+	int64 offset = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+
+	if (ms < 0 || ms >= END_TIMESTAMP / 1000 + offset)
+		return false;
+	*timestamp = (ms - offset) * 1000;
+	return true;
 }

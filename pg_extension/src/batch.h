@@ -126,7 +126,10 @@ extern MrRow *mr_batch_add_row(MrBatch *batch);
 /* The entry of a partition, NULL when the batch has none of it. */
 extern MrPartition *mr_batch_partition(MrBatch *batch, int32 partition);
 
-/* Kafka's timestamps are milliseconds since 1970. */
-extern TimestampTz mr_timestamp_from_unix_ms(int64 ms);
+/*
+ * Kafka's timestamps are milliseconds since 1970, and producers may make up any. False: none (-1), or out of
+ * the range of PostgreSQL's.
+ */
+extern bool mr_timestamp_from_unix_ms(int64 ms, TimestampTz *timestamp);
 
 #endif /* MR_BATCH_H */

@@ -61,6 +61,7 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 {
 	Datum values[MR_DEAD_NATTS] = {0};
 	bool nulls[MR_DEAD_NATTS] = {false};
+	TimestampTz kafka_ts = 0;
 	HeapTuple tuple;
 
 	values[MR_DEAD_ID - 1] =
@@ -69,8 +70,8 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	set_text(values, nulls, MR_DEAD_TOPIC, definition->topic);
 	values[MR_DEAD_PARTITION - 1] = Int32GetDatum(event->partition);
 	values[MR_DEAD_OFFSET - 1] = Int64GetDatum(event->offset);
-	nulls[MR_DEAD_KAFKA_TS - 1] = event->kafka_ts < 0;
-	values[MR_DEAD_KAFKA_TS - 1] = TimestampTzGetDatum(mr_timestamp_from_unix_ms(event->kafka_ts));
+	nulls[MR_DEAD_KAFKA_TS - 1] = !mr_timestamp_from_unix_ms(event->kafka_ts, &kafka_ts);
+	values[MR_DEAD_KAFKA_TS - 1] = TimestampTzGetDatum(kafka_ts);
 	set_bytes(values, nulls, MR_DEAD_KEY, event->key);
 	set_bytes(values, nulls, MR_DEAD_HEADERS, event->headers);
 	set_bytes(values, nulls, MR_DEAD_PAYLOAD,

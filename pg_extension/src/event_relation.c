@@ -75,6 +75,7 @@ put_coordinates(MrEventRelation *relation, MrEvent *event)
 {
 	int n = relation->fields->count;
 	Bitmapset *used = relation->used;
+	TimestampTz kafka_ts;
 
 	if (event->payload && bms_is_member(n + RAW, used))
 		put(event, n + RAW, PointerGetDatum(event->payload));
@@ -86,8 +87,8 @@ put_coordinates(MrEventRelation *relation, MrEvent *event)
 		put(event, n + KEY, PointerGetDatum(event->key));
 	if (event->headers && bms_is_member(n + HEADERS, used))
 		put(event, n + HEADERS, mr_headers_to_jsonb(event->headers));
-	if (event->kafka_ts >= 0)
-		put(event, n + KAFKA_TS, TimestampTzGetDatum(mr_timestamp_from_unix_ms(event->kafka_ts)));
+	if (mr_timestamp_from_unix_ms(event->kafka_ts, &kafka_ts))
+		put(event, n + KAFKA_TS, TimestampTzGetDatum(kafka_ts));
 }
 
 MrFailure *
