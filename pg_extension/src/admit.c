@@ -44,7 +44,8 @@ lock_noted(MrBatch *batch, int32 pipeline_id)
 	{
 		mr_lock_partition(pipeline_id, batch->partitions[i].partition);
 		if (!mr_partition_find(pipeline_id, batch->partitions[i].partition, &batch->partitions[i]))
-			ereport(LOG, (errmsg("millrace: partition %d of pipeline %d has no position, what is staged of it is dropped",
+			ereport(LOG, (errmsg("millrace: partition %d of pipeline %d has no position, what is "
+								 "staged of it is dropped",
 								 batch->partitions[i].partition, pipeline_id),
 						  errhint("Its row in millrace.partition or millrace.progress was lost.")));
 	}
@@ -79,7 +80,8 @@ lock_staged(MrBatch *batch, int32 pipeline_id)
 
 /* Whether the part continues its partition. */
 static bool
-continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPart *part, int32 pipeline_id)
+continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPart *part,
+		  int32 pipeline_id)
 {
 	if (partition->unknown || partition->stopped || partition->seek_ts >= 0)
 		return false;
@@ -92,10 +94,13 @@ continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPar
 	}
 	if (part->previous > partition->next_offset)
 	{
-		ereport(LOG, (errmsg("millrace: partition %d of pipeline %d stands at %lld but the next staged batch "
-							 "starts at %lld; it gets a new epoch to be fetched again",
-							 part->partition, pipeline_id, (long long) partition->next_offset,
-							 (long long) part->previous)));
+		ereport(
+			LOG,
+			(errmsg(
+				"millrace: partition %d of pipeline %d stands at %lld but the next staged batch "
+				"starts at %lld; it gets a new epoch to be fetched again",
+				part->partition, pipeline_id, (long long) partition->next_offset,
+				(long long) part->previous)));
 		partition->epoch = mr_partition_new_epoch(pipeline_id, part->partition, 0);
 		return false;
 	}
@@ -108,7 +113,7 @@ typedef struct Part
 	MrPartition *partition;
 	bool taken;
 	int64 start; /* position before any event of it was taken */
-	int64 last;	 /* offset looked at last */
+	int64 last;  /* offset looked at last */
 } Part;
 
 /* The event's part, -1 when the trailer has none; most often it is that of the event before it. */
@@ -177,9 +182,11 @@ look_through(MrBatch *batch, MrStagedBatch *staged, Part *parts, int32 pipeline_
 		parts[part].last = event->offset;
 		if (event->offset > previous && event->offset < staged->parts[part].next)
 			continue;
-		ereport(LOG, (errmsg("millrace: offset %lld of partition %d of pipeline %d comes twice in a staged batch "
-							 "or is beyond its end; the partition gets a new epoch to be fetched again",
-							 (long long) event->offset, event->partition, pipeline_id)));
+		ereport(LOG,
+				(errmsg("millrace: offset %lld of partition %d of pipeline %d comes twice in a "
+						"staged batch "
+						"or is beyond its end; the partition gets a new epoch to be fetched again",
+						(long long) event->offset, event->partition, pipeline_id)));
 		parts[part].taken = false;
 		parts[part].partition->epoch = mr_partition_new_epoch(pipeline_id, event->partition, 0);
 	}

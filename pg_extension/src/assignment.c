@@ -43,7 +43,8 @@ compare_int4(const void *a, const void *b)
 }
 
 static void
-assign_one(const MrPipelineRow *pipeline, int32 partition, int32 lane_id, Datum *values, bool *nulls)
+assign_one(const MrPipelineRow *pipeline, int32 partition, int32 lane_id, Datum *values,
+		   bool *nulls)
 {
 	MrPartition p;
 
@@ -52,7 +53,8 @@ assign_one(const MrPipelineRow *pipeline, int32 partition, int32 lane_id, Datum 
 	values[COLUMN_PARTITION] = Int32GetDatum(partition);
 	nulls[COLUMN_EPOCH] = p.stopped;
 	if (!p.stopped)
-		values[COLUMN_EPOCH] = Int64GetDatum(mr_partition_new_epoch(pipeline->id, partition, lane_id));
+		values[COLUMN_EPOCH] =
+			Int64GetDatum(mr_partition_new_epoch(pipeline->id, partition, lane_id));
 	values[COLUMN_NEXT_OFFSET] = Int64GetDatum(p.next_offset);
 	nulls[COLUMN_LAST_OFFSET] = nulls[COLUMN_LAST_TS] = nulls[COLUMN_LAST_CRC] = p.last_offset < 0;
 	values[COLUMN_LAST_OFFSET] = Int64GetDatum(p.last_offset);
@@ -83,7 +85,8 @@ mr_assign(PG_FUNCTION_ARGS)
 	mr_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	if (ARR_HASNULL(array))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("partitions must not contain nulls")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("partitions must not contain nulls")));
 	(void) mr_lane_of_session(PG_GETARG_INT32(1), mr_shared->incarnation);
 	mr_pipeline_row_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), &pipeline);
 	qsort(partitions, n, sizeof(int32), compare_int4);

@@ -11,8 +11,8 @@ mr_batch_create(MemoryContext parent)
 {
 	MrBatch *batch = MemoryContextAllocZero(parent, sizeof(MrBatch));
 
-	batch->context = AllocSetContextCreate(parent, "millrace batch", 0, 1024 * 1024,
-										   8 * 1024 * 1024);
+	batch->context =
+		AllocSetContextCreate(parent, "millrace batch", 0, 1024 * 1024, 8 * 1024 * 1024);
 	return batch;
 }
 
@@ -55,8 +55,8 @@ mr_batch_add_staged(MrBatch *batch)
 {
 	MrStagedBatch *staged;
 
-	batch->staged =
-		grow(batch->context, batch->staged, &batch->max_staged, batch->nstaged, sizeof(MrStagedBatch));
+	batch->staged = grow(batch->context, batch->staged, &batch->max_staged, batch->nstaged,
+						 sizeof(MrStagedBatch));
 	staged = &batch->staged[batch->nstaged++];
 	memset(staged, 0, sizeof(*staged));
 	return staged;

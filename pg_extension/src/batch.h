@@ -19,13 +19,13 @@
 
 typedef enum MrOutcome
 {
-	MR_PENDING,	   /* not yet known */
-	MR_WRITTEN,	   /* at least one row */
+	MR_PENDING,    /* not yet known */
+	MR_WRITTEN,    /* at least one row */
 	MR_FILTERED,   /* the transform gave no row */
 	MR_SUPERSEDED, /* its rows gave way to others of the same key */
-	MR_SKIPPED,	   /* a tombstone the pipeline skips */
-	MR_DEAD,	   /* failed: a dead letter; failure says why */
-	MR_RETRYING	   /* failed: will be tried again; failure says why */
+	MR_SKIPPED,    /* a tombstone the pipeline skips */
+	MR_DEAD,       /* failed: a dead letter; failure says why */
+	MR_RETRYING    /* failed: will be tried again; failure says why */
 } MrOutcome;
 
 /* What an event has behind it that was not read from a lane but comes from millrace.retry. */
@@ -33,8 +33,8 @@ typedef struct MrPast
 {
 	int64 retry_id;
 	ItemPointerData tid; /* of its row there */
-	int64 replay_of;	 /* dead letter it is a replay of, 0 none */
-	int attempts;		 /* tries that failed */
+	int64 replay_of;     /* dead letter it is a replay of, 0 none */
+	int attempts;        /* tries that failed */
 	TimestampTz first_failed_at;
 	Jsonb *history; /* array of {at, stage, sqlstate, message} */
 } MrPast;
@@ -54,13 +54,13 @@ typedef struct MrEvent
 	bool *isnull;
 	MrFailure *failure;
 	bool retryable; /* its error class is to be tried again (verdict.c) */
-	MrPast *past; /* NULL: comes from a lane, this is its first try */
+	MrPast *past;   /* NULL: comes from a lane, this is its first try */
 } MrEvent;
 
 /* A row the transform gave. Its tuple has the columns of the target's insert list, then the row's number. */
 typedef struct MrRow
 {
-	int event; /* index into events */
+	int event;    /* index into events */
 	bool dropped; /* gives way to another row, or its event is dead */
 	bool written;
 	MinimalTuple tuple;
@@ -87,8 +87,8 @@ typedef struct MrStagedBatch
 	int count;
 	int nparts;
 	MrStagedPart *parts;
-	bool refused;	 /* not whole: its events do not count, its partitions are to be fetched again */
-	bool unreadable; /* so is the trailer: parts are those of its rows, of unknown epochs */
+	bool refused; /* not whole: its events do not count, its partitions are to be fetched again */
+	bool unreadable;     /* so is the trailer: parts are those of its rows, of unknown epochs */
 	ItemPointerData end; /* TID of the trailer */
 } MrStagedBatch;
 
@@ -109,8 +109,8 @@ typedef struct MrBatch
 	int max_rows;
 	MrRow *rows;
 	int written_rows;
-	bool cut;		   /* admission stopped at the event limit */
-	MrFilling tail;	   /* what was read from */
+	bool cut;            /* admission stopped at the event limit */
+	MrFilling tail;      /* what was read from */
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;
 } MrBatch;

@@ -202,9 +202,11 @@ extern char *mr_catalog_text(HeapTuple tuple, int column, TupleDesc desc);
  * The first row an index scan finds (the last one with `backward`), copied into the current memory context,
  * or NULL. A snapshot taken now is used: whoever holds a lock that writers of the row take sees the truth.
  */
-extern HeapTuple mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys, bool backward);
+extern HeapTuple mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys,
+								  bool backward);
 
 /* The same, of a row others may be changing: waits for them, and locks the newest version until commit. */
-extern HeapTuple mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys, ScanKey keys);
+extern HeapTuple mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys,
+											 ScanKey keys);
 
 #endif /* MR_CATALOG_H */

@@ -48,10 +48,10 @@ mr_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *esta
 
 #if PG_VERSION_NUM >= 170000
 #define MR_MAY_OWN_WITHOUT_LOGIN true
-#define mr_worker_connect(db, role) \
+#define mr_worker_connect(db, role)                                                                \
 	BackgroundWorkerInitializeConnectionByOid(db, role, BGWORKER_BYPASS_ROLELOGINCHECK)
 #else
-#define MR_MAY_OWN_WITHOUT_LOGIN false
+#define MR_MAY_OWN_WITHOUT_LOGIN    false
 #define mr_worker_connect(db, role) BackgroundWorkerInitializeConnectionByOid(db, role, 0)
 #endif
 

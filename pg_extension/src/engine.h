@@ -10,10 +10,10 @@
 
 typedef enum MrStep
 {
-	MR_STEP_IDLE,	 /* nothing was there */
+	MR_STEP_IDLE,    /* nothing was there */
 	MR_STEP_SETTLED, /* a batch was settled (maybe an empty one); look again */
-	MR_STEP_PAUSED,	 /* the pipeline is not to run just now */
-	MR_STEP_GONE	 /* pipeline or extension is no more */
+	MR_STEP_PAUSED,  /* the pipeline is not to run just now */
+	MR_STEP_GONE     /* pipeline or extension is no more */
 } MrStep;
 
 typedef struct MrEngine
@@ -21,14 +21,14 @@ typedef struct MrEngine
 	int32 pipeline_id;
 	MemoryContext context;
 	MrBatch *batch;
-	MrProgram *program;		 /* of the version last seen, NULL at first */
+	MrProgram *program; /* of the version last seen, NULL at first */
 	MemoryContext program_context;
 	int32 program_version;
-	int event_limit; /* smaller after trouble, grows back */
+	int event_limit;   /* smaller after trouble, grows back */
 	int solo_failures; /* in a row, of a batch of one event */
-	int clean;		 /* batches settled since it was changed */
-	int events;		 /* of the last batch settled */
-	bool probing;	 /* the breaker is half open: this batch decides */
+	int clean;         /* batches settled since it was changed */
+	int events;        /* of the last batch settled */
+	bool probing;      /* the breaker is half open: this batch decides */
 	int window_events; /* since failure_share was last looked at */
 	int window_failed;
 } MrEngine;

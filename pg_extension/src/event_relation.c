@@ -107,8 +107,8 @@ mr_event_relation_decode(MrEventRelation *relation, MrEvent *event)
 	{
 		Datum jsonb;
 
-		failure =
-			mr_json_to_jsonb(VARDATA_ANY(event->payload), VARSIZE_ANY_EXHDR(event->payload), &jsonb);
+		failure = mr_json_to_jsonb(VARDATA_ANY(event->payload), VARSIZE_ANY_EXHDR(event->payload),
+								   &jsonb);
 		if (failure == NULL)
 			put(event, n + PAYLOAD, jsonb);
 	}
@@ -118,7 +118,8 @@ mr_event_relation_decode(MrEventRelation *relation, MrEvent *event)
 }
 
 void
-mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store, const MrEvent *event, int32 ordinal)
+mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store, const MrEvent *event,
+					  int32 ordinal)
 {
 	Datum values[MaxTupleAttributeNumber];
 	bool isnull[MaxTupleAttributeNumber];

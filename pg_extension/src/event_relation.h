@@ -39,8 +39,8 @@ extern MrEventRelation *mr_event_relation_create(const char *fields, const char 
 extern MrFailure *mr_event_relation_decode(MrEventRelation *relation, MrEvent *event);
 
 /* Appends a decoded event with its ordinal. */
-extern void mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store, const MrEvent *event,
-								  int32 ordinal);
+extern void mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store,
+								  const MrEvent *event, int32 ordinal);
 
 /* Packed headers (segment.h) as a jsonb object; of a repeated name the last counts. */
 extern Datum mr_headers_to_jsonb(const bytea *packed);

@@ -46,8 +46,9 @@ set_text(JsonbValue *value, const char *bytes, int length)
 
 		SET_VARSIZE(copy, VARHDRSZ + length);
 		memcpy(VARDATA(copy), bytes, length);
-		value->val.string.val = TextDatumGetCString(DirectFunctionCall2(
-			binary_encode, PointerGetDatum(copy), CStringGetTextDatum("escape")));
+		value->val.string.val =
+			TextDatumGetCString(DirectFunctionCall2(binary_encode, PointerGetDatum(copy),
+													CStringGetTextDatum("escape")));
 		value->val.string.len = (int) strlen(value->val.string.val);
 	}
 }
@@ -74,7 +75,8 @@ read_bytes(Reader *reader, JsonbValue *value)
 Datum
 mr_headers_to_jsonb(const bytea *packed)
 {
-	Reader reader = {VARDATA_ANY(packed), (const char *) VARDATA_ANY(packed) + VARSIZE_ANY_EXHDR(packed)};
+	Reader reader = {VARDATA_ANY(packed),
+					 (const char *) VARDATA_ANY(packed) + VARSIZE_ANY_EXHDR(packed)};
 	JsonbParseState *state = NULL;
 	int32 count = 0;
 

@@ -18,7 +18,7 @@
 
 #include "xact.h"
 
-#define ROWS_KEPT 300 /* about one a second */
+#define ROWS_KEPT   300 /* about one a second */
 #define INTERVAL_MS 10000
 
 typedef struct FloorKey

@@ -18,6 +18,7 @@ extern bool mr_insert_direct_possible(const MrProgram *program, Relation target)
  * NOT NULL or CHECK is left out without an exception, its event is made a dead letter. Other refusals are
  * raised; *at is then the index into order of the row at work.
  */
-extern void mr_insert_direct(MrProgram *program, MrBatch *batch, const int *order, int from, int to, int *at);
+extern void mr_insert_direct(MrProgram *program, MrBatch *batch, const int *order, int from, int to,
+							 int *at);
 
 #endif /* MR_INSERT_DIRECT_H */

@@ -51,11 +51,14 @@ mr_lane_of_session(int32 lane_id, int64 incarnation)
 {
 	mr_require_preload();
 	if (incarnation != mr_shared->incarnation)
-		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE), errmsg("the server was restarted"),
-						errhint("Staged events are gone: open a new lane and assign its partitions again.")));
+		ereport(ERROR,
+				(errcode(MR_ERRCODE_STALE_LANE), errmsg("the server was restarted"),
+				 errhint(
+					 "Staged events are gone: open a new lane and assign its partitions again.")));
 	if (my_lane == NULL || my_lane->lane_id != lane_id)
-		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE), errmsg("lane %d is not this session's", lane_id),
-						errhint("Open a lane with millrace.lane_open() in this session first.")));
+		ereport(ERROR,
+				(errcode(MR_ERRCODE_STALE_LANE), errmsg("lane %d is not this session's", lane_id),
+				 errhint("Open a lane with millrace.lane_open() in this session first.")));
 	return my_lane;
 }
 
@@ -163,7 +166,8 @@ attach(int32 lane_id, int32 pipeline_id, int32 number, bool *fresh)
 	full = lane == NULL;
 	if (!full)
 	{
-		*fresh = lane->lane_id != lane_id || lane->database != MyDatabaseId || lane->extension != extension;
+		*fresh = lane->lane_id != lane_id || lane->database != MyDatabaseId ||
+				 lane->extension != extension;
 		if (*fresh)
 		{
 			uint64 staged = pg_atomic_read_u64(&lane->staged);
@@ -184,9 +188,11 @@ attach(int32 lane_id, int32 pipeline_id, int32 number, bool *fresh)
 	}
 	LWLockRelease(mr_shared->lock);
 	if (full)
-		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-						errmsg("all %d staging lanes of this server are in use", mr_shared->max_lanes),
-						errhint("Raise millrace.max_lanes and restart the server, or run fewer ingestors.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("all %d staging lanes of this server are in use", mr_shared->max_lanes),
+				 errhint(
+					 "Raise millrace.max_lanes and restart the server, or run fewer ingestors.")));
 	return lane;
 }
 
@@ -213,10 +219,11 @@ claim_lane(int32 pipeline_id, int32 preferred, int32 workers, int32 *number)
 		else
 		{
 			SPI_connect();
-			if (SPI_execute(psprintf("INSERT INTO millrace.lane (pipeline_id, number) VALUES (%d, %d) "
-									 "RETURNING id",
-									 pipeline_id, *number),
-							false, 0) != SPI_OK_INSERT_RETURNING)
+			if (SPI_execute(
+					psprintf("INSERT INTO millrace.lane (pipeline_id, number) VALUES (%d, %d) "
+							 "RETURNING id",
+							 pipeline_id, *number),
+					false, 0) != SPI_OK_INSERT_RETURNING)
 				elog(ERROR, "could not record a lane");
 			id = DatumGetInt32(
 				SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
@@ -245,7 +252,8 @@ next_segment_number(int32 lane_id)
 	mr_key_int4(&key, MR_SEGMENT_LANE_ID, lane_id);
 	tuple = mr_catalog_fetch(rel, "segment_pkey", 1, &key, true);
 	if (HeapTupleIsValid(tuple))
-		number += DatumGetInt32(heap_getattr(tuple, MR_SEGMENT_NUMBER, RelationGetDescr(rel), &isnull));
+		number +=
+			DatumGetInt32(heap_getattr(tuple, MR_SEGMENT_NUMBER, RelationGetDescr(rel), &isnull));
 	table_close(rel, AccessShareLock);
 	return number;
 }
@@ -264,7 +272,8 @@ add_segment(MrLane *lane, Oid role)
 		!mr_try_share_pipeline(lane->pipeline_id))
 		return false;
 	if (!mr_pipeline_row_by_id(lane->pipeline_id, &pipeline))
-		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE), errmsg("the pipeline of lane %d was dropped", lane->lane_id)));
+		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE),
+						errmsg("the pipeline of lane %d was dropped", lane->lane_id)));
 	relation = mr_segment_create(lane->lane_id, next_segment_number(lane->lane_id));
 	mr_segment_grant(relation, role);
 	added[nadded].relation = relation;
@@ -322,11 +331,13 @@ static void
 hold_pipeline(const char *name, MrPipelineRow *pipeline)
 {
 	if (!mr_lock_extension())
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"millrace\" does not exist")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("extension \"millrace\" does not exist")));
 	mr_pipeline_row_by_name(name, pipeline);
 	mr_lock_pipeline(pipeline->id, ShareLock);
 	if (!mr_pipeline_row_by_id(pipeline->id, pipeline))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" was dropped", name)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" was dropped", name)));
 }
 
 PG_FUNCTION_INFO_V1(mr_lane_open);
@@ -409,16 +420,19 @@ mr_stage(PG_FUNCTION_ARGS)
 
 	if (ARR_HASNULL(partitions) || ARR_HASNULL(epochs) ||
 		n != ArrayGetNItems(ARR_NDIM(epochs), ARR_DIMS(epochs)))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("partitions and epochs must be arrays of one length without nulls")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("partitions and epochs must be arrays of one length without nulls")));
 	if (!OidIsValid(head))
-		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE), errmsg("lane %d has no segment to fill", lane->lane_id),
+		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE),
+						errmsg("lane %d has no segment to fill", lane->lane_id),
 						errhint("Open a new lane.")));
 	for (int i = 0; i < n; i++)
 	{
 		int32 partition = ((int32 *) ARR_DATA_PTR(partitions))[i];
 
-		if (!mr_partition_has_epoch(lane->pipeline_id, partition, ((int64 *) ARR_DATA_PTR(epochs))[i]))
+		if (!mr_partition_has_epoch(lane->pipeline_id, partition,
+									((int64 *) ARR_DATA_PTR(epochs))[i]))
 			ereport(ERROR, (errcode(MR_ERRCODE_STALE_EPOCH),
 							errmsg("the epoch of partition %d is not the present one", partition),
 							errdetail("It was assigned to someone else, moved, or stopped."),

@@ -142,9 +142,12 @@ take_trailer(MrBatch *batch, TupleTableSlot *slot, int first)
 	staged->end = slot->tts_tid;
 	if (read_trailer(staged, record))
 		return;
-	ereport(LOG, (errcode(ERRCODE_PROTOCOL_VIOLATION),
-				  errmsg("millrace: the trailer of a staged batch has an unknown form, the batch is dropped"),
-				  errhint("Run the ingestor of the same release as the extension.")));
+	ereport(
+		LOG,
+		(errcode(ERRCODE_PROTOCOL_VIOLATION),
+		 errmsg(
+			 "millrace: the trailer of a staged batch has an unknown form, the batch is dropped"),
+		 errhint("Run the ingestor of the same release as the extension.")));
 	staged->nparts = 0;
 	staged->unreadable = true;
 	parts_of_rows(batch, staged);
@@ -177,8 +180,10 @@ read_again(Relation rel, MrBatch *batch, MrStagedBatch *staged)
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
 
-	ereport(LOG, (errmsg("millrace: a staged batch lies out of order in \"%s\", reading the segment again",
-						 RelationGetRelationName(rel))));
+	ereport(
+		LOG,
+		(errmsg("millrace: a staged batch lies out of order in \"%s\", reading the segment again",
+				RelationGetRelationName(rel))));
 	batch->nevents = staged->first;
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
@@ -229,7 +234,9 @@ read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int
 			read_again(rel, batch, staged);
 			if (!is_complete(batch, staged))
 			{
-				ereport(LOG, (errmsg("millrace: a staged batch is not complete and will be fetched again")));
+				ereport(LOG,
+						(errmsg(
+							"millrace: a staged batch is not complete and will be fetched again")));
 				refuse(batch, staged);
 			}
 		}

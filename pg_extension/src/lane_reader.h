@@ -12,7 +12,8 @@
  * was read is in batch->events and batch->staged; batch->end is the cursor behind it. Nothing is decided yet.
  * Needs a transaction. False: nothing is there, or the slot was given to a lane of another pipeline.
  */
-extern bool mr_lane_read(MrLane *lane, int32 pipeline_id, MrBatch *batch, int max_events, int64 max_bytes);
+extern bool mr_lane_read(MrLane *lane, int32 pipeline_id, MrBatch *batch, int max_events,
+						 int64 max_bytes);
 
 /*
  * Takes the locks of the partitions that were read (ascending), compares each staged part with the present

@@ -23,7 +23,7 @@
 #include "shmem.h"
 
 #define LOOK_INTERVAL_MS 60000 /* between two looks for new databases */
-#define BACKOFF_MAX_S 60
+#define BACKOFF_MAX_S    60
 
 typedef struct Watch
 {
@@ -193,7 +193,8 @@ start_supervisors(void)
 			watch->next_start = TimestampTzPlusMilliseconds(now, 5000); /* no slot: try later */
 		}
 		if (watch->next_start > now)
-			sleep_ms = Min(sleep_ms, Max(10, TimestampDifferenceMilliseconds(now, watch->next_start)));
+			sleep_ms =
+				Min(sleep_ms, Max(10, TimestampDifferenceMilliseconds(now, watch->next_start)));
 	}
 	return sleep_ms;
 }

@@ -11,9 +11,9 @@
 #include "catalog.h"
 
 /* Lock classes (locktag_field4); pg_advisory_lock() uses 1 and 2. */
-#define CLASS_PIPELINE 0x4d50
+#define CLASS_PIPELINE  0x4d50
 #define CLASS_PARTITION 0x4d51
-#define CLASS_LANE 0x4d52
+#define CLASS_LANE      0x4d52
 
 void
 mr_lock_pipeline(int32 pipeline_id, LOCKMODE lockmode)

@@ -13,7 +13,7 @@
 #include "lane.h"
 
 #define UPDATES_PER_ROW 100
-#define ROW_AGE_MS 1000
+#define ROW_AGE_MS      1000
 
 static HeapTuple
 fetch_partition(Relation rel, int32 pipeline_id, int32 partition)
@@ -28,10 +28,11 @@ fetch_partition(Relation rel, int32 pipeline_id, int32 partition)
 static void
 unknown_partition(int32 pipeline_id, int32 partition)
 {
-	ereport(ERROR, (errcode(MR_ERRCODE_UNKNOWN_PARTITION),
-					errmsg("partition %d of pipeline %d has no position", partition, pipeline_id),
-					errhint("Its row in millrace.partition or millrace.progress was lost. Set a position "
-							"with millrace.skip_to().")));
+	ereport(ERROR,
+			(errcode(MR_ERRCODE_UNKNOWN_PARTITION),
+			 errmsg("partition %d of pipeline %d has no position", partition, pipeline_id),
+			 errhint("Its row in millrace.partition or millrace.progress was lost. Set a position "
+					 "with millrace.skip_to().")));
 }
 
 static int64
@@ -199,8 +200,8 @@ mr_partition_settle(int32 pipeline_id, const MrPartition *p, int *updates)
 	/* settled_at keeps the time of the row's first settling, so that rows are about ROW_AGE_MS apart. */
 	bool in_place = *updates < UPDATES_PER_ROW &&
 					!TimestampDifferenceExceeds(p->settled_at, now, ROW_AGE_MS) && p->seq > 0;
-	HeapTuple tuple = form_progress(RelationGetDescr(rel), pipeline_id, p, in_place ? p->seq : p->seq + 1,
-									in_place ? p->settled_at : now);
+	HeapTuple tuple = form_progress(RelationGetDescr(rel), pipeline_id, p,
+									in_place ? p->seq : p->seq + 1, in_place ? p->settled_at : now);
 
 	if (in_place)
 	{

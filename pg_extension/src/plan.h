@@ -26,8 +26,8 @@ typedef void (*MrPlanPatch)(Query *query, void *arg);
  * int4 ordinal last. All must live as long as the plan. `target` is the table the rows are meant for: a change of
  * it invalidates the plan although the statement may not name it.
  */
-extern MrPlan *mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDesc full,
-							  Oid target, MrPlanPatch patch, void *arg);
+extern MrPlan *mr_plan_create(const char *sql, const char *relation, TupleDesc visible,
+							  TupleDesc full, Oid target, MrPlanPatch patch, void *arg);
 
 /* Analyses the statement now, as the present user, so that its errors come now. */
 extern Query *mr_plan_analyze(MrPlan *plan);

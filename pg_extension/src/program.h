@@ -41,13 +41,13 @@ typedef struct MrProgram
 	int ncolumns;
 	MrColumn *columns;
 	TupleDesc row_visible; /* the columns */
-	TupleDesc row_full;	   /* and the row's number in its batch */
+	TupleDesc row_full;    /* and the row's number in its batch */
 	MrPlan *insert;
-	bool direct;	  /* insert_direct.h serves the target */
+	bool direct;            /* insert_direct.h serves the target */
 	TupleTableSlot **slots; /* of insert_direct.c */
 	TupleDesc slot_desc;
-	int nkeys;		  /* rows go in ordered by these; 0 = as they come */
-	int nconflict;	  /* the first so many are the conflict key */
+	int nkeys;        /* rows go in ordered by these; 0 = as they come */
+	int nconflict;    /* the first so many are the conflict key */
 	MrSortKey *keys;  /* conflict key or primary key, then newer_by if there is one */
 	int newer_column; /* -1: none */
 } MrProgram;

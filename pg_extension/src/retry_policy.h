@@ -12,7 +12,7 @@
  * `random` (0..1) says. Never negative, whatever the arguments.
  * Exponential backoff with jitter as in M. Brooker, "Exponential Backoff And Jitter" (2015).
  */
-extern int64_t mr_retry_delay_ms(int failures, int64_t delay_ms, double factor, int64_t max_delay_ms,
-								 double jitter, double random);
+extern int64_t mr_retry_delay_ms(int failures, int64_t delay_ms, double factor,
+								 int64_t max_delay_ms, double jitter, double random);
 
 #endif /* MR_RETRY_POLICY_H */

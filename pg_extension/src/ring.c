@@ -18,7 +18,8 @@ find(MrLane *lane, Oid relation)
 static MrSegment *
 find_filling(MrLane *lane, const MrFilling *filling)
 {
-	MrSegment *segment = lane->generation == filling->generation ? find(lane, filling->relation) : NULL;
+	MrSegment *segment =
+		lane->generation == filling->generation ? find(lane, filling->relation) : NULL;
 
 	return segment != NULL && segment->order == filling->order ? segment : NULL;
 }

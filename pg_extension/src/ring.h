@@ -44,10 +44,12 @@ extern Oid mr_ring_next(MrLane *lane, int limit, bool *limited);
  * not a lane of the pipeline in this database (any more). `sealed` must be asked before the snapshot is
  * taken: then, and only then, an end that the snapshot shows is final.
  */
-extern bool mr_ring_tail(MrLane *lane, int32 pipeline_id, MrFilling *tail, ItemPointer cursor, bool *sealed);
+extern bool mr_ring_tail(MrLane *lane, int32 pipeline_id, MrFilling *tail, ItemPointer cursor,
+						 bool *sealed);
 
 /* The reader has settled `batches` staged batches, and everything up to `cursor` (if that is valid). */
-extern void mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *cursor, uint64 batches);
+extern void mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *cursor,
+							uint64 batches);
 
 /* There was nothing to read when `staged` batches had been announced. */
 extern void mr_ring_drained(MrLane *lane, const MrFilling *tail, uint64 staged);

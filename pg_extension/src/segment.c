@@ -55,12 +55,13 @@ mr_segment_create(int32 lane_id, int32 number)
 
 	SPI_connect();
 	initStringInfo(&sql);
-	appendStringInfo(&sql,
-					 "CREATE UNLOGGED TABLE millrace.%s (batch bigint NOT NULL, \"offset\" bigint NOT NULL, "
-					 "kafka_ts bigint NOT NULL, partition integer NOT NULL, kind smallint NOT NULL, "
-					 "key bytea, headers bytea, payload bytea) USING millrace_segment "
-					 "WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off)",
-					 name);
+	appendStringInfo(
+		&sql,
+		"CREATE UNLOGGED TABLE millrace.%s (batch bigint NOT NULL, \"offset\" bigint NOT NULL, "
+		"kafka_ts bigint NOT NULL, partition integer NOT NULL, kind smallint NOT NULL, "
+		"key bytea, headers bytea, payload bytea) USING millrace_segment "
+		"WITH (autovacuum_enabled = off, toast.autovacuum_enabled = off)",
+		name);
 	execute_as_member(sql.data);
 	/* Compressing a 3 kB payload costs 97 us against 37; the row lives for a second. */
 	execute_as_member(psprintf("ALTER TABLE millrace.%s ALTER COLUMN payload SET STORAGE EXTERNAL, "
@@ -68,7 +69,8 @@ mr_segment_create(int32 lane_id, int32 number)
 							   "ALTER COLUMN headers SET STORAGE EXTERNAL",
 							   name));
 	relation = mr_catalog_oid(name);
-	if (SPI_execute(psprintf("INSERT INTO millrace.segment VALUES (%d, %d, %u)", lane_id, number, relation),
+	if (SPI_execute(psprintf("INSERT INTO millrace.segment VALUES (%d, %d, %u)", lane_id, number,
+							 relation),
 					false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "could not record segment %s", name);
 	SPI_finish();
@@ -137,11 +139,12 @@ mr_segment_load(MrLane *lane)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		bool isnull;
-		Oid segment =
-			DatumGetObjectId(heap_getattr(tuple, MR_SEGMENT_RELATION, RelationGetDescr(rel), &isnull));
+		Oid segment = DatumGetObjectId(
+			heap_getattr(tuple, MR_SEGMENT_RELATION, RelationGetDescr(rel), &isnull));
 
 		/* What an earlier life of the server left is of dead epochs. One that is locked is left out. */
-		if (ConditionalLockRelationOid(segment, AccessExclusiveLock) && empty_locked(segment) == EMPTIED)
+		if (ConditionalLockRelationOid(segment, AccessExclusiveLock) &&
+			empty_locked(segment) == EMPTIED)
 			mr_ring_add(lane, segment);
 	}
 	systable_endscan(scan);

@@ -28,8 +28,8 @@ enum /* bits of column kind */
 	MR_KIND_LOG_APPEND_TIME = 4
 };
 
-#define MR_TRAILER_VERSION 1
-#define MR_TRAILER_HEAD_BYTES 8
+#define MR_TRAILER_VERSION     1
+#define MR_TRAILER_HEAD_BYTES  8
 #define MR_TRAILER_ENTRY_BYTES 56
 
 /* Makes the next segment table of a lane and returns it. The caller is the extension's owner just now. */

@@ -16,7 +16,8 @@ static TableAmRoutine segment_methods;
 static const TableAmRoutine *heap_methods = NULL;
 
 static void
-append_tuple(Relation rel, TupleTableSlot *slot, CommandId cid, int options, BulkInsertState bistate)
+append_tuple(Relation rel, TupleTableSlot *slot, CommandId cid, int options,
+			 BulkInsertState bistate)
 {
 	heap_methods->tuple_insert(rel, slot, cid, options | TABLE_INSERT_SKIP_FSM, bistate);
 }

@@ -15,15 +15,15 @@
 #include "storage/lwlock.h"
 #include "datatype/timestamp.h"
 
-#define MR_SEGMENTS_MAX 64	/* hard limit of millrace.max_segments */
+#define MR_SEGMENTS_MAX  64 /* hard limit of millrace.max_segments */
 #define MR_DATABASES_MAX 64 /* databases with the extension on one server */
-#define MR_ERROR_BYTES 256
+#define MR_ERROR_BYTES   256
 
 typedef enum MrSegmentState
 {
-	MR_SEGMENT_FREE,	/* empty, may become the head */
+	MR_SEGMENT_FREE,    /* empty, may become the head */
 	MR_SEGMENT_FILLING, /* the head: the writer COPYs into it */
-	MR_SEGMENT_SEALED,	/* full, waiting for the reader or being read */
+	MR_SEGMENT_SEALED,  /* full, waiting for the reader or being read */
 	MR_SEGMENT_CONSUMED /* read to its end, to be emptied */
 } MrSegmentState;
 
@@ -39,7 +39,8 @@ typedef struct MrLane
 {
 	Oid database; /* InvalidOid: slot is free */
 	Oid extension; /* what made the lane: ids begin anew with CREATE EXTENSION; InvalidOid: ring is void */
-	uint64 generation; /* counts the sessions that attached: who asked in another one acts on nothing */
+	uint64
+		generation; /* counts the sessions that attached: who asked in another one acts on nothing */
 	int32 lane_id;
 	int32 pipeline_id;
 	int32 number; /* within the pipeline; number % workers serves it */
@@ -48,10 +49,10 @@ typedef struct MrLane
 	Latch *worker_latch;
 	pg_atomic_uint64 staged;   /* committed batches; goes up before the worker's latch is set */
 	pg_atomic_uint64 consumed; /* value of `staged` the worker has read up to */
-	uint64 next_order; /* never begins anew while the server runs */
+	uint64 next_order;         /* never begins anew while the server runs */
 	int nsegments;
 	MrSegment segments[MR_SEGMENTS_MAX];
-	uint64 tail_order;		/* order of the segment the cursor stands in, 0 = none yet */
+	uint64 tail_order;      /* order of the segment the cursor stands in, 0 = none yet */
 	ItemPointerData cursor; /* last row read there */
 } MrLane;
 
@@ -90,7 +91,7 @@ typedef struct MrDatabase
 {
 	Oid database; /* InvalidOid: slot is free */
 	bool absent;  /* looked: the extension is not there */
-	bool held;	  /* stop_workers(): no workers until start_workers() */
+	bool held;    /* stop_workers(): no workers until start_workers() */
 	uint32 wakes; /* counted, so that who found the extension absent knows whether it still is */
 	pid_t supervisor_pid;
 	Latch *supervisor_latch;

@@ -87,7 +87,8 @@ mr_sql_lanes(PG_FUNCTION_ARGS)
 		values[3] = Int32GetDatum(pid_of_latch(lane->worker_latch));
 		values[4] = Int32GetDatum(n);
 		values[5] = Int32GetDatum(lane->nsegments);
-		values[7] = Int64GetDatum((int64) (pg_atomic_read_u64(&lane->staged) - pg_atomic_read_u64(&lane->consumed)));
+		values[7] = Int64GetDatum(
+			(int64) (pg_atomic_read_u64(&lane->staged) - pg_atomic_read_u64(&lane->consumed)));
 		LWLockRelease(mr_shared->lock);
 		for (int k = 0; k < n; k++)
 			bytes += mr_segment_bytes(used[k]);

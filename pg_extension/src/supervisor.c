@@ -28,8 +28,8 @@
 #include "xact.h"
 
 #define LOOK_INTERVAL_MS 5000
-#define BACKOFF_MAX_S 60
-#define HEALTHY_MS 30000 /* a worker that lived so long has its backoff forgiven */
+#define BACKOFF_MAX_S    60
+#define HEALTHY_MS       30000 /* a worker that lived so long has its backoff forgiven */
 
 /* A worker that should run. */
 typedef struct Post
@@ -39,7 +39,7 @@ typedef struct Post
 	Oid owner;
 	bool running;
 	BackgroundWorkerHandle *handle; /* NULL: not running, or adopted */
-	int slot;						/* in shared memory, -1 none */
+	int slot;                       /* in shared memory, -1 none */
 	TimestampTz started_at;
 	TimestampTz next_start;
 	int backoff_s;
@@ -102,8 +102,9 @@ read_pipelines(void)
 		bool isnull;
 		MrPipelineRow row;
 
-		if (!mr_pipeline_row_by_id(
-				DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_ID, RelationGetDescr(rel), &isnull)), &row))
+		if (!mr_pipeline_row_by_id(DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_ID,
+															  RelationGetDescr(rel), &isnull)),
+								   &row))
 			continue;
 		if (!row.running || row.foreign || !role_exists(row.owner))
 			continue;
@@ -269,7 +270,8 @@ tend_posts(void)
 		if (post->next_start <= now)
 			start_worker(post, now);
 		if (post->next_start > now)
-			sleep_ms = Min(sleep_ms, Max(10, TimestampDifferenceMilliseconds(now, post->next_start)));
+			sleep_ms =
+				Min(sleep_ms, Max(10, TimestampDifferenceMilliseconds(now, post->next_start)));
 	}
 	return sleep_ms;
 }

@@ -25,9 +25,9 @@
 #include "write.h"
 #include "xact.h"
 
-#define IDLE_MS 1000		/* the longest sleep: nobody depends on a latch alone */
+#define IDLE_MS          1000 /* the longest sleep: nobody depends on a latch alone */
 #define BACKOFF_FIRST_MS 100
-#define BACKOFF_MAX_MS 30000
+#define BACKOFF_MAX_MS   30000
 
 PGDLLEXPORT void mr_worker_main(Datum arg);
 
@@ -163,11 +163,11 @@ typedef struct Worker
 	MrEngine *engine;
 	MrLane **lanes;
 	int nlanes;
-	int failures;			/* in a row */
+	int failures; /* in a row */
 	int backoff_ms;
-	TimestampTz resume_at;	/* after trouble: nothing is tried before */
-	TimestampTz look_at;	/* when to look at the pipeline and at all lanes again */
-	TimestampTz retry_at;	/* worker 0: when an event is due to be tried again */
+	TimestampTz resume_at; /* after trouble: nothing is tried before */
+	TimestampTz look_at;   /* when to look at the pipeline and at all lanes again */
+	TimestampTz retry_at;  /* worker 0: when an event is due to be tried again */
 	bool breaker_open;
 } Worker;
 
@@ -316,7 +316,8 @@ static void
 sleep_until(TimestampTz at, MrWorkerState state)
 {
 	enter(state);
-	mr_worker_sleep(Min(Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), at), 1), IDLE_MS));
+	mr_worker_sleep(
+		Min(Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), at), 1), IDLE_MS));
 }
 
 /* One round of the main loop. False: end. */
