@@ -168,8 +168,12 @@ check_failure_share(MrEngine *engine)
 	if (isnan(definition->failure_share))
 		return;
 	for (int i = 0; i < engine->batch->nevents; i++)
+	{
+		if (engine->batch->events[i].past != NULL)
+			continue; /* was counted when it failed first */
 		engine->window_failed += engine->batch->events[i].outcome == MR_DEAD ? 1 : 0;
-	engine->window_events += engine->batch->nevents;
+		engine->window_events++;
+	}
 	if (engine->window_events < definition->failure_window && !engine->probing)
 		return;
 	events = engine->window_events;
@@ -208,6 +212,16 @@ settle_batch(MrEngine *engine)
 	mr_settle(engine->program->definition, batch);
 }
 
+static void
+note_success(MrEngine *engine)
+{
+	engine->events = engine->batch->nevents;
+	if (engine->events == 0)
+		return;
+	engine->solo_failures = 0;
+	mr_blame_event = false;
+}
+
 /* What follows the commit: nothing here may be needed for correctness. */
 static void
 move_on(MrEngine *engine, MrLane *lane)
@@ -215,12 +229,7 @@ move_on(MrEngine *engine, MrLane *lane)
 	MrBatch *batch = engine->batch;
 
 	mr_ring_advance(lane, &batch->tail, &batch->end, batch->nsettled);
-	engine->events = batch->nevents;
-	if (batch->nevents > 0)
-	{
-		engine->solo_failures = 0;
-		mr_blame_event = false;
-	}
+	note_success(engine);
 	if (engine->event_limit < INT_MAX && ++engine->clean >= CLEAN_BATCHES)
 	{
 		engine->event_limit =
@@ -247,6 +256,7 @@ begin_step(MrEngine *engine, const char *activity, int *nest)
 	MrPipelineRow pipeline;
 	MrStep step = MR_STEP_SETTLED;
 
+	engine->events = 0;
 	mr_batch_reset(engine->batch);
 	if (!mr_xact_begin(activity))
 		return MR_STEP_GONE;
@@ -307,7 +317,8 @@ mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 	if (step != MR_STEP_SETTLED)
 		return step;
 	mr_retry_read_due(batch, engine->pipeline_id,
-					  Min(engine->event_limit, engine->program->definition->batch_rows));
+					  Min(engine->event_limit, engine->program->definition->batch_rows),
+					  (int64) mr_batch_bytes_kb * 1024);
 	if (batch->nevents > 0)
 	{
 		mr_batch_lock_partitions(batch, engine->pipeline_id);
@@ -317,7 +328,7 @@ mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 	}
 	*next_due = mr_retry_next_due(engine->pipeline_id);
 	end_step(nest);
-	engine->events = batch->nevents;
+	note_success(engine);
 	return step;
 }
 

@@ -54,7 +54,7 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 }
 
 void
-mr_retry_read_due(MrBatch *batch, int32 pipeline_id, int max)
+mr_retry_read_due(MrBatch *batch, int32 pipeline_id, int max, int64 max_bytes)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
@@ -68,7 +68,7 @@ mr_retry_read_due(MrBatch *batch, int32 pipeline_id, int max)
 				TimestampTzGetDatum(GetCurrentTimestamp()));
 	PushActiveSnapshot(GetLatestSnapshot());
 	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 2, keys);
-	while (batch->nevents < max &&
+	while (batch->nevents < max && batch->bytes < max_bytes &&
 		   HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
 		take(batch, tuple, RelationGetDescr(rel));
 	systable_endscan_ordered(scan);

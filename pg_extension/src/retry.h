@@ -7,8 +7,11 @@
 #include "batch.h"
 #include "pipeline.h"
 
-/* Into batch: events of the pipeline that are due, at most `max`, the longest due first. */
-extern void mr_retry_read_due(MrBatch *batch, int32 pipeline_id, int max);
+/*
+ * Into batch: events of the pipeline that are due, the longest due first; at most `max`, and no more once
+ * their payloads have `max_bytes`.
+ */
+extern void mr_retry_read_due(MrBatch *batch, int32 pipeline_id, int max, int64 max_bytes);
 
 /* When the next one is due; TIMESTAMP_INFINITY: none waits. */
 extern TimestampTz mr_retry_next_due(int32 pipeline_id);
