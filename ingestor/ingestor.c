@@ -55,6 +55,7 @@ mr_ingestor_new(MrSettings *settings, int argc, char **argv)
 		return NULL;
 	}
 	ingestor->control = mr_control_new(base, ingestor->settings.dsn, on_connected, ingestor);
+	ingestor->relays = mr_relay_set_new(&ingestor->settings, ingestor->control);
 	mr_timer_set(ingestor->every, EVERY_MS);
 	return ingestor;
 }
@@ -66,11 +67,13 @@ mr_ingestor_run(MrIngestor *ingestor)
 	return ingestor->phase == MR_PHASE_DONE;
 }
 
-void
+bool
 mr_ingestor_free(MrIngestor *ingestor)
 {
 	if (ingestor == NULL)
-		return;
+		return true;
+	if (!mr_relay_set_free(ingestor->relays))
+		return false;
 	mr_control_free(ingestor->control);
 	mr_resolver_free(ingestor->resolver);
 	for (int i = 0; i < ingestor->pipeline_count; i++)
@@ -84,6 +87,7 @@ mr_ingestor_free(MrIngestor *ingestor)
 	mr_loop_free(ingestor->loop);
 	mr_options_free(&mr_settings_table, &ingestor->settings);
 	free(ingestor);
+	return true;
 }
 
 void
@@ -166,6 +170,7 @@ on_poll(evutil_socket_t fd, short what, void *arg)
 	(void) fd;
 	(void) what;
 	mr_ingestor_list(ingestor);
+	mr_relay_set_poll(ingestor->relays);
 	if (ingestor->phase == MR_PHASE_RUNNING)
 		for (int i = 0; i < ingestor->pipeline_count; i++)
 			mr_pipeline_poll(ingestor->pipelines[i]);
@@ -299,6 +304,7 @@ begin_drain(MrIngestor *ingestor)
 {
 	ingestor->phase = MR_PHASE_DRAINING;
 	ingestor->phase_deadline_ms = mr_now_ms() + ingestor->settings.drain_ms;
+	mr_relay_set_stop(ingestor->relays);
 	for (int i = 0; i < ingestor->pipeline_count; i++)
 		mr_pipeline_drain(ingestor->pipelines[i]);
 	mr_timer_set(ingestor->every, 0);
@@ -326,7 +332,8 @@ leave_step(MrIngestor *ingestor)
 		for (int i = 0; i < ingestor->pipeline_count; i++)
 			mr_pipeline_leave(ingestor->pipelines[i]);
 	}
-	else if (all(ingestor, mr_pipeline_has_left) || now >= ingestor->phase_deadline_ms)
+	else if ((all(ingestor, mr_pipeline_has_left) && mr_relay_set_has_ended(ingestor->relays)) ||
+			 now >= ingestor->phase_deadline_ms)
 	{
 		ingestor->phase = MR_PHASE_DONE;
 		mr_loop_stop(ingestor->loop);

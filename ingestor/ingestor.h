@@ -1,6 +1,6 @@
 /*
  * The process: settings, event loop, control connection, pipelines, and the way out.
- * Everything runs on the main thread but librdkafka's own threads and the resolver's.
+ * Everything runs on the main thread but librdkafka's own threads, the resolver's and the relays'.
  */
 #ifndef MR_INGESTOR_INGESTOR_H
 #define MR_INGESTOR_INGESTOR_H
@@ -9,6 +9,7 @@
 #include "common/eventloop.h"
 #include "ingestor/control.h"
 #include "ingestor/pipeline.h"
+#include "ingestor/relay_set.h"
 #include "ingestor/resolver.h"
 #include "ingestor/settings.h"
 
@@ -28,6 +29,7 @@ typedef struct MrIngestor
 	MrLoop *loop;
 	MrControl *control;
 	MrResolver *resolver;
+	MrRelaySet *relays;
 	MrAdminHttp *admin;
 	MrPipeline **pipelines;
 	int pipeline_count;
@@ -45,7 +47,8 @@ extern MrIngestor *mr_ingestor_new(MrSettings *settings, int argc, char **argv)
 	__attribute__((warn_unused_result));
 /* Returns when stopped; true after an orderly end. */
 extern bool mr_ingestor_run(MrIngestor *ingestor);
-extern void mr_ingestor_free(MrIngestor *ingestor);
+/* False: a relay hangs in a blocking call; the process can only _exit. */
+extern bool mr_ingestor_free(MrIngestor *ingestor);
 
 /* Ask for the list of pipelines now. */
 extern void mr_ingestor_list(MrIngestor *ingestor);

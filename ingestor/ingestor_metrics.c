@@ -70,6 +70,7 @@ mr_ingestor_metrics(void *owner, MrBuffer *out)
 	partition_states(ingestor, out);
 	per_partition(ingestor, out);
 	stage_times(ingestor, out);
+	mr_relay_set_metrics(ingestor->relays, out);
 	mr_metrics_process(out);
 }
 

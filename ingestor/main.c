@@ -9,6 +9,7 @@
 #include "common/version.h"
 #include "ingestor/consumer.h"
 #include "ingestor/ingestor.h"
+#include "ingestor/relay_kafka.h"
 
 static bool check_brokers(const MrSettings *settings, char *error, size_t error_size);
 static void print_version(void);
@@ -47,7 +48,8 @@ check_brokers(const MrSettings *settings, char *error, size_t error_size)
 		snprintf(error, error_size, "no Kafka brokers given (--brokers or MILLRACE_BROKERS)");
 		return false;
 	}
-	return mr_consumer_check_settings(settings, error, error_size);
+	return mr_consumer_check_settings(settings, error, error_size) &&
+		   mr_relay_kafka_check(&settings->properties, error, error_size);
 }
 
 static void
@@ -78,6 +80,7 @@ run(MrSettings *settings, int argc, char **argv)
 	/* In a hurry nothing is waited for: what is not committed never happened. */
 	if (!orderly)
 		_Exit(1);
-	mr_ingestor_free(ingestor);
+	if (!mr_ingestor_free(ingestor))
+		_Exit(0);
 	return 0;
 }

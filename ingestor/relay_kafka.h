@@ -1,0 +1,73 @@
+/*
+ * A relay's side of Kafka: a producer, and a reader of the DLQ topic. Blocking calls of librdkafka in the
+ * relay's thread, in slices, so that `stop` is noticed.
+ *
+ * Made anew after every failure: what a transaction came to that failed half way is found out by
+ * fencing it and reading the topic, in one way only.
+ */
+#ifndef MR_INGESTOR_RELAY_KAFKA_H
+#define MR_INGESTOR_RELAY_KAFKA_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/options.h"
+#include "ingestor/relay_db.h"
+#include "ingestor/relay_message.h"
+
+typedef struct MrRelayTarget
+{
+	const char *brokers;
+	const MrStrings *properties;
+	const char *topic;
+	const char *transactional_id; /* NULL: at_least_once, without transactions */
+	const char *source_topic;
+	int source_partitions; /* known, should the source topic be gone */
+	const atomic_bool *stop;
+} MrRelayTarget;
+
+typedef struct MrRelayKafka MrRelayKafka;
+
+/* Where a message of the batch went; offset -1: not delivered. */
+typedef struct MrPlace
+{
+	int32_t partition;
+	int64_t offset;
+} MrPlace;
+
+/*
+ * Told of what was read: messages with an id, and then how far. False ends the scan. `sightings` are
+ * since the last call, positions[p] is read up to, of all `count` partitions.
+ */
+typedef bool (*MrScanned)(void *owner, const int64_t *positions, int count,
+						  const MrSighting *sightings, int sighting_count, char *error);
+
+/* Are the user's properties fit for it? */
+extern bool mr_relay_kafka_check(const MrStrings *properties, char *error, size_t error_size);
+
+/* Creates the topic when it is missing, and fences who was here before. */
+extern MrRelayKafka *mr_relay_kafka_open(const MrRelayTarget *target, char *error)
+	__attribute__((warn_unused_result));
+extern void mr_relay_kafka_close(MrRelayKafka *kafka);
+
+extern int mr_relay_kafka_partitions(const MrRelayKafka *kafka);
+/*
+ * Reads from positions (-1: the beginning) to what is the end now, open transactions of others
+ * included: what lies behind them must be seen too. positions has room for all partitions.
+ */
+extern bool mr_relay_kafka_scan(MrRelayKafka *kafka, int64_t *positions, MrScanned scanned,
+								void *owner, char *error) __attribute__((warn_unused_result));
+/* Reads on until everything published has been seen. */
+extern bool mr_relay_kafka_scan_published(MrRelayKafka *kafka, int64_t *positions,
+										  MrScanned scanned, void *owner, char *error)
+	__attribute__((warn_unused_result));
+/*
+ * All of them in one transaction, if there are any here. places has room for all. too_large: the topic does
+ * not take one of them.
+ */
+extern bool mr_relay_kafka_publish(MrRelayKafka *kafka, const MrLetters *letters, MrLetterForm form,
+								   MrPlace *places, bool *too_large, char *error)
+	__attribute__((warn_unused_result));
+
+#endif
