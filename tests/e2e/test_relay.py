@@ -1,0 +1,340 @@
+"""Dead letters in Kafka: each once when read read_committed, whatever is killed, doubled, set back or away."""
+import random
+import struct
+import time
+
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+
+from lib.events import Events
+from lib.wait import holds_for, wait_for
+from test_kafka_shapes import produce
+
+
+def dlq(world):
+    return world.topic + ".dlq"
+
+
+def read_topic(world, topic, isolation="read_committed"):
+    """All messages of a topic up to its end."""
+    consumer = Consumer({"bootstrap.servers": world.broker.address, "group.id": "reader", "isolation.level": isolation,
+                         "enable.partition.eof": True, "enable.auto.commit": False, "log_level": "0"})
+    try:
+        left = world.broker.partitions(topic)
+        consumer.assign([TopicPartition(topic, p, 0) for p in range(left)])
+        messages = []
+        while left:
+            message = consumer.poll(20)
+            assert message is not None, f"{topic} cannot be read to its end"
+            if not message.error():
+                messages.append(message)
+            elif message.error().code() == KafkaError._PARTITION_EOF:
+                left -= 1
+            else:
+                raise AssertionError(message.error())
+        return messages
+    finally:
+        consumer.close()
+
+
+def headers(message):
+    return dict(message.headers())
+
+
+def unpublished(world):
+    return world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE published_at IS NULL")
+
+
+def wait_published(world, timeout=60):
+    try:
+        wait_for(lambda: unpublished(world) == 0, "all dead letters are marked", timeout, every=0.2)
+    except AssertionError as e:
+        raise AssertionError(f"{e}; {world.db.run('SELECT * FROM millrace.dlqs')} {world.describe()}")
+
+
+def check_each_once(world):
+    """Topic and table have the same letters, each once, and the marks say where."""
+    letters = world.db.run("""SELECT q.origin || '/' || p.name || '/' || l.topic || '/' || l.partition || '/' || l."offset" || '/' || l.replay_count,
+                                     l.dlq_partition, l.dlq_offset, l.payload, l.key
+                              FROM millrace.dead_letter AS l JOIN millrace.pipeline AS p ON p.id = l.pipeline_id
+                              JOIN millrace.dlq AS q ON q.pipeline_id = p.id""")
+    found = {}
+    for message in read_topic(world, dlq(world)):
+        letter = headers(message)["millrace-id"].decode()
+        assert letter not in found, f"{letter} is there twice"
+        found[letter] = (message.partition(), message.offset(), message.value(), message.key())
+    expected = {i: (p, o, payload and bytes(payload), key and bytes(key)) for i, p, o, payload, key in letters}
+    assert len(found) == len(expected), f"{len(found)} in the topic, {len(expected)} in the table"
+    assert found == expected
+    return len(found)
+
+
+def make_letters(world, n, seed, **pipeline):
+    """n dead letters in the table, and none of them in Kafka yet."""
+    world.create_topic()
+    world.create_pipeline(dlq="off", **pipeline)
+    ingestor = world.start_ingestor()
+    events = Events(n, seed=seed, broken=100)
+    events.send(world.broker, world.topic)
+    world.wait_settled()
+    ingestor.stop()
+    assert unpublished(world) == n
+    return events
+
+
+def switch_on(world, **options):
+    options = ", ".join(f"{name} => '{value}'" for name, value in dict({"dlq": dlq(world)}, **options).items())
+    world.db.run(f"SELECT millrace.alter_pipeline('{world.pipeline_name}', {options})")
+
+
+def test_headers(world):
+    world.create_topic(partitions=4)
+    world.create_pipeline()
+    world.start_ingestor()
+    places = produce(world, dict(value=b"no json", key=b"a key", timestamp=1700000000123,
+                                 headers=[("trace", b"\x00\xff"), ("millrace-id", b"from elsewhere"), ("empty", None)]))
+    produce(world, dict(value=b"", key=None), dict(value=b"[]", key=b""))
+    world.wait_settled()
+    wait_published(world)
+    assert world.broker.partitions(dlq(world)) == 4
+    assert check_each_once(world) == 3
+    letter = next(m for m in read_topic(world, dlq(world)) if m.value() == b"no json")
+    partition, offset = places[0]
+    place = world.db.run("""SELECT d.fingerprint, l.message FROM millrace.dead_letters AS d JOIN millrace.dead_letter AS l ON l.id = d.id
+                            WHERE d.partition = %s AND d."offset" = %s""", (partition, offset))[0]
+    h = headers(letter)
+    assert letter.partition() == partition and letter.key() == b"a key"
+    assert letter.headers()[:3] == [("trace", b"\x00\xff"), ("millrace-id", b"from elsewhere"), ("empty", None)]
+    assert h["__connect.errors.topic"] == world.topic.encode() == h["kafka_dlt-original-topic"]
+    assert h["__connect.errors.partition"] == b"%d" % partition
+    assert h["__connect.errors.offset"] == b"%d" % offset
+    assert h["__connect.errors.connector.name"] == world.pipeline_name.encode() == h["millrace-pipeline"]
+    assert h["__connect.errors.stage"] == b"VALUE_CONVERTER"
+    assert h["__connect.errors.exception.message"] == place[1].encode() == h["kafka_dlt-exception-message"]
+    assert h["__connect.errors.exception.class.name"] == h["kafka_dlt-exception-fqcn"]
+    assert place[1].encode() in h["__connect.errors.exception.stacktrace"]
+    assert struct.unpack(">i", h["kafka_dlt-original-partition"])[0] == partition
+    assert struct.unpack(">q", h["kafka_dlt-original-offset"])[0] == offset
+    assert struct.unpack(">q", h["kafka_dlt-original-timestamp"])[0] == 1700000000123
+    assert (h["millrace-version"], h["millrace-attempts"]) == (b"1", b"1")
+    assert len(h["millrace-sqlstate"]) == 5 and h["millrace-fingerprint"] == place[0].encode()
+    assert sum(name.startswith("__connect.errors.") for name, _ in letter.headers()) == 10
+
+
+def test_kills(world):
+    """kill -9 again and again, at every moment of fencing, reading, publishing and marking."""
+    make_letters(world, 12000, seed=301)
+    switch_on(world)
+    dice = random.Random(302)
+    progress = []
+    for _ in range(7):
+        ingestor = world.start_ingestor(wait=False)
+        wait_for(lambda: "relays dead letters" in ingestor.log_text(), "it relays", 30, every=0.005)
+        time.sleep(dice.uniform(0, 0.6))
+        ingestor.kill()
+        progress.append(unpublished(world))
+    assert any(0 < left < 12000 for left in progress), f"the kills came too early or too late: {progress}"
+    world.start_ingestor()
+    wait_published(world)
+    assert check_each_once(world) == 12000
+
+
+def test_two_ingestors(world):
+    """One of them relays; when it is killed the other one does; a frozen one that wakes up is fenced."""
+    make_letters(world, 8000, seed=303)
+    ingestors = [world.start_ingestor(), world.start_ingestor()]
+    switch_on(world)
+
+    def active():
+        return [i for i in ingestors if i.metric("millrace_ingestor_relay_active") == 1]
+    wait_for(active, "one relays", 20, every=0.01)
+    first = active()[0]
+    wait_for(lambda: unpublished(world) < 8000, "it works", 20, every=0.01)
+    first.freeze()
+    # as idle_session_timeout would after a minute
+    world.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace-relay'"
+                 " AND datname = current_database()")
+    ingestors.remove(first)
+    wait_for(active, "the other one relays", 20)
+    wait_published(world)
+    first.thaw()
+    Events(500, seed=304, broken=100).send(world.broker, world.topic)
+    ingestors.append(first)
+    world.wait_settled()
+    wait_published(world)
+    assert len(active()) == 1
+    assert check_each_once(world) == 8500
+
+
+def test_zombies(world):
+    """Two relays that both believe to be the one (there is no lock between the databases' sessions of a split brain)."""
+    make_letters(world, 6000, seed=305)
+    switch_on(world)
+    ingestors = [world.start_ingestor(wait=False), world.start_ingestor(wait=False)]
+    # whoever has the lock loses it, all the time
+    for _ in range(25):
+        world.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace-relay'"
+                     " AND datname = current_database()")
+        time.sleep(0.15)
+    wait_published(world)
+    assert all(i.alive() for i in ingestors)
+    assert check_each_once(world) == 6000
+
+
+def test_database_went_back(world):
+    """Restored to before the marks: what is in the topic is found there; under a running relay as well."""
+    events = make_letters(world, 3000, seed=306)
+    switch_on(world)
+    ingestor = world.start_ingestor()
+    wait_published(world)
+    back = "UPDATE millrace.dead_letter SET published_at = NULL, dlq_partition = NULL, dlq_offset = NULL"
+    ingestor.stop()
+    world.db.run(back)
+    world.db.run("DELETE FROM millrace.dlq_scan")
+    ingestor.start()
+    wait_published(world)
+    assert check_each_once(world) == 3000
+    with world.db.session(autocommit=False) as s:
+        s.run(back + ' WHERE "offset" > 100')
+        s.run("UPDATE millrace.dlq_scan SET next_offset = 100")
+        s.connection.commit()
+    wait_published(world)
+    assert ingestor.metric("millrace_ingestor_relay_published_total") == 0
+    assert check_each_once(world) == 3000
+    world.check(events)
+
+
+def test_replayed_and_dead_again(world):
+    world.create_topic()
+    world.create_pipeline()
+    world.start_ingestor()
+    Events(200, seed=307, broken=100).send(world.broker, world.topic)
+    world.wait_settled()
+    wait_published(world)
+    world.db.run(f"SELECT millrace.replay('{world.pipeline_name}')")
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE replay_count = 1 AND state = 'open'") == 200,
+             "dead again", 30)
+    wait_published(world)
+    ids = [headers(m)["millrace-id"].decode() for m in read_topic(world, dlq(world))]
+    assert len(ids) == len(set(ids)) == 400
+    assert sum(i.endswith("/1") for i in ids) == 200
+
+
+def test_broker_down_for_a_while(world):
+    """Dead letters that come meanwhile wait in the table; then all go out."""
+    make_letters(world, 2000, seed=308)
+    ingestor = world.start_ingestor().wait_ready()
+    world.broker.stop()
+    switch_on(world)
+    wait_for(lambda: ingestor.metric("millrace_ingestor_relay_errors_total") > 0, "the relay fails", 40)
+    assert world.db.value("SELECT error FROM millrace.dlqs")
+    assert ingestor.get("/livez")[0] == 200
+    world.broker.start()
+    wait_published(world)
+    Events(500, seed=309, broken=100).send(world.broker, world.topic)
+    world.wait_settled()
+    wait_published(world)
+    wait_for(lambda: world.db.value("SELECT error FROM millrace.dlqs") is None, "no error any more", 15)
+    assert check_each_once(world) == 2500
+
+
+def test_topic_that_takes_nothing(world):
+    """The pipeline goes on; when the topic is mended all letters come."""
+    world.create_topic()
+    world.broker.create_topic(dlq(world), 2, cleanup_policy="compact")
+    world.create_pipeline()
+    ingestor = world.start_ingestor()
+    produce(world, *[dict(value=b"no key: a compacted topic refuses it", key=None)] * 20)
+    wait_for(lambda: world.db.value("SELECT error FROM millrace.dlqs"), "the error is told", 40)
+    events = Events(5000, seed=310)
+    events.send(world.broker, world.topic)
+    world.wait_settled()
+    assert world.db.value("SELECT count(*) FROM reading") == 5000
+    assert ingestor.metric("millrace_ingestor_relay_failing") == 1
+    world.db.run(f"SELECT millrace.alter_pipeline('{world.pipeline_name}', dlq => '{world.topic}.dead')")
+    wait_published(world)
+    assert len(read_topic(world, world.topic + ".dead")) == 20
+
+
+def test_too_large_for_the_topic(world):
+    world.create_topic(partitions=1)
+    world.broker.create_topic(dlq(world), 1, max_message_bytes=20000)
+    world.create_pipeline()
+    world.start_ingestor()
+    random_bytes = random.Random(311).randbytes
+    produce(world, dict(value=b"small", key=b"1"), dict(value=random_bytes(30000), key=b"2"),
+            dict(value=b"x", key=b"3", headers=[("big", random_bytes(30000))]), dict(value=b"small too", key=b"4"))
+    world.wait_settled()
+    wait_published(world)
+    letters = {headers(m)["kafka_dlt-original-offset"][-1]: m for m in read_topic(world, dlq(world))}
+    assert sorted(letters) == [0, 1, 2, 3]
+    assert letters[0].value() == b"small" and letters[3].value() == b"small too"
+    assert letters[1].value() is None and letters[1].key() == b"2"
+    assert headers(letters[1])["millrace-payload-left-out"] == b"30000"
+    assert letters[2].key() is None and "big" not in headers(letters[2])
+
+
+def test_open_transaction_of_a_stranger(world):
+    """It hides what stands behind it. The relay waits for its end instead of sending that again."""
+    make_letters(world, 500, seed=312)
+    world.broker.create_topic(dlq(world), 6)
+    stranger = Producer({"bootstrap.servers": world.broker.address, "transactional.id": "stranger"})
+    stranger.init_transactions(30)
+    stranger.begin_transaction()
+    for p in range(6):
+        stranger.produce(dlq(world), b"not ours", partition=p, headers={"millrace-id": b"\xff garbage"})
+    stranger.flush(10)
+    switch_on(world)
+    ingestor = world.start_ingestor()
+    holds_for(lambda: ingestor.metric("millrace_ingestor_relay_published_total") == 0, "nothing is published", 3)
+    stranger.commit_transaction(30)
+    wait_published(world)
+    # once more, with letters of ours behind it, and no marks
+    stranger.begin_transaction()
+    for p in range(6):
+        stranger.produce(dlq(world), b"not ours", partition=p, headers={"millrace-id": b"\xff garbage"})
+    stranger.flush(10)
+    Events(500, seed=313, broken=100).send(world.broker, world.topic)
+    world.wait_settled()
+    wait_for(lambda: ingestor.metric("millrace_ingestor_relay_published_total") == 1000, "published", 20)
+    ingestor.kill()
+    ingestor = world.start_ingestor()
+    holds_for(lambda: ingestor.metric("millrace_ingestor_relay_published_total") == 0, "nothing is published", 3)
+    assert unpublished(world) == 500
+    stranger.commit_transaction(30)
+    wait_published(world)
+    ids = [headers(m)["millrace-id"] for m in read_topic(world, dlq(world)) if m.value() != b"not ours"]
+    assert len(ids) == len(set(ids)) == 1000
+
+
+def test_at_least_once(world):
+    make_letters(world, 3000, seed=314)
+    switch_on(world, dlq_delivery="at_least_once")
+    ingestor = world.start_ingestor()
+    wait_for(lambda: unpublished(world) < 3000, "it works", 30, every=0.01)
+    ingestor.kill()
+    world.start_ingestor()
+    wait_published(world)
+    ids = {headers(m)["millrace-id"] for m in read_topic(world, dlq(world))}
+    assert len(ids) == 3000
+    # the marks hold where it was seen, and another delivery begins where this one ended
+    switch_on(world, dlq_delivery="exactly_once")
+    Events(100, seed=315, broken=100).send(world.broker, world.topic)
+    world.wait_settled()
+    wait_published(world)
+
+
+def test_sigterm_while_relaying(world):
+    make_letters(world, 8000, seed=316)
+    switch_on(world)
+    left = []
+    for delay in (0, 0.1, 0.3):
+        ingestor = world.start_ingestor(wait=False)
+        wait_for(lambda: "relays dead letters" in ingestor.log_text(), "it relays", 30, every=0.005)
+        time.sleep(delay)
+        begin = time.monotonic()
+        assert ingestor.stop() == 0
+        assert time.monotonic() - begin < 3
+        left.append(unpublished(world))
+    world.start_ingestor()
+    wait_published(world)
+    assert check_each_once(world) == 8000
