@@ -22,7 +22,7 @@ pg_extension: ## build the PostgreSQL extension
 	@$(MAKE) -s -C pg_extension -j$(JOBS)
 
 ingestor: ## build build/bin/millrace-ingestor
-	@$(MAKE) -C ingestor -j$(JOBS)
+	@$(MAKE) -s -C ingestor -j$(JOBS)
 
 loadtest: ## build the event generator, the weather producer, the development broker
 	@$(MAKE) -s -C loadtest -j$(JOBS)
@@ -49,7 +49,7 @@ bench-peers: ## the same, and the Flink job of the peers' kit in $PEERS_DIR
 	@$(MAKE) all
 	@loadtest/bench/bench.py --peers
 
-install: ## install extension and programs (honours PG_CONFIG, DESTDIR, PREFIX)
+install: ## install extension and programs (honours PG_CONFIG, DESTDIR, prefix)
 	@$(MAKE) -C pg_extension install DESTDIR='$(DESTDIR)'
 	@$(MAKE) -C ingestor install DESTDIR='$(DESTDIR)'
 
