@@ -30,7 +30,7 @@ summary() {
 	case $1 in
 		*/unit.log) awk '/\[  PASSED  \] [0-9]+ test/ { n += $4 } END { if (n) printf "%d tests ", n }' "$1" ;;
 		*/sql.log) awk -F'[=,]' '/^Files=/ { printf "%d tests ", $4 }' "$1" ;;
-		*/e2e.log) sed -nE 's/.* ([0-9]+) passed.*/\1 tests /p' "$1" | tail -n 1 ;;
+		*/e2e.log) sed -nE 's/^(.* )?([0-9]+) passed.*/\2 tests /p' "$1" | tail -n 1 ;;
 	esac
 }
 
