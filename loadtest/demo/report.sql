@@ -10,7 +10,8 @@ SELECT to_char(s.events, 'FM999,999,999') AS events,
             THEN 'as produced' ELSE 'NOT AS PRODUCED' END AS "check"
 FROM millrace.stats AS s WHERE s.pipeline = 'weather';
 \echo '  filtered: observations that are missing in the data (null)'
-\echo '  superseded: the hour that came twice when the clocks went back; the later event counts'
+\echo '  superseded: of the hour that came twice when the clocks went back the later event counts; the earlier one is'
+\echo '    superseded when they come in one batch, and overwritten (written) when they do not'
 \echo
 
 \echo 'The weather of 2013, in SI units'

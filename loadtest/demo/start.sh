@@ -9,6 +9,7 @@ bin=$root/build/bin
 data=$root/loadtest/data/weather.csv.gz
 partitions=12
 database=demo
+export PGCLIENTENCODING=UTF8 # tables with ° in them are aligned in any locale
 server_user=$(id -un)
 as_server=()
 
