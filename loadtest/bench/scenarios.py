@@ -77,6 +77,27 @@ class Bench:
             "last_tenth_ratio": (t10 - first) / (last - t90),
         }
 
+    def all_broken(self, events=200000):
+        """Every event fails, half in decode, half in the database alone: events/s from the first dead letter to the last."""
+        topic = "bench_all_broken"
+        self.broker.create_topic(topic, 6)
+        Events(events, seed=SEED, broken=50, db_refused=50).send(self.broker, topic)
+        db = self.cluster.create_database("all_broken")
+        work.make_table(db, check=True)
+        work.make_pipeline(db, topic)
+        self.quiesce(db)
+        ingestor = Ingestor(db.dsn("ingestor"), self.broker.address).start()
+        try:
+            with db.session() as session:
+                wait_for(lambda: work.settled(session) >= events, "all settled", 300, every=0.2)
+        finally:
+            ingestor.stop()
+        dead, seconds = db.run("SELECT count(*), extract(epoch FROM max(failed_at) - min(failed_at))::float8"
+                               " FROM millrace.dead_letter")[0]
+        assert dead == events, f"{dead} dead letters"
+        db.drop()
+        return dead / seconds
+
     # -- PostgreSQL alone
 
     def floor(self, source, sessions):
