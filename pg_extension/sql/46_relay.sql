@@ -119,7 +119,8 @@ BEGIN
     FROM found AS f JOIN millrace.dead_letter AS l
       ON l.pipeline_id = p.id AND l.topic = p.topic AND l.partition = f.part[1]::integer
          AND l."offset" = f.part[2]::bigint AND l.replay_count = f.part[3]::integer
-    WHERE l.published_at IS NULL
+    -- published_at IS NULL, in words that keep the planner from reading all that are not published for each id
+    WHERE coalesce(l.published_at, 'infinity') = 'infinity'
     ORDER BY l.id FOR UPDATE OF l
   )
   UPDATE millrace.dead_letter AS l
