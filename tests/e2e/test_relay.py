@@ -227,7 +227,7 @@ def test_broker_down_for_a_while(world):
     world.broker.stop()
     switch_on(world)
     wait_for(lambda: ingestor.metric("millrace_ingestor_relay_errors_total") > 0, "the relay fails", 40)
-    assert world.db.value("SELECT error FROM millrace.dlqs")
+    wait_for(lambda: world.db.value("SELECT error FROM millrace.dlqs"), "the error is reported", 40)
     assert ingestor.get("/livez")[0] == 200
     world.broker.start()
     wait_published(world)
