@@ -220,7 +220,7 @@ def test_replayed_and_dead_again(world):
     assert sum(i.endswith("/1") for i in ids) == 200
 
 
-def test_broker_down_for_a_while(world):
+def test_relay_waits_for_a_broker_that_is_down(world):
     """Dead letters that come meanwhile wait in the table; then all go out."""
     make_letters(world, 2000, seed=308)
     ingestor = world.start_ingestor().wait_ready()
