@@ -251,7 +251,6 @@ mr_batch_admit(MrBatch *batch, int32 pipeline_id, int limit)
 		if (!admit_staged(batch, &batch->staged[s], pipeline_id, limit, &kept))
 		{
 			/* What is left is read again; its settled part is then below the position. */
-			batch->cut = true;
 			batch->nsettled = s;
 			if (s > 0)
 				batch->end = batch->staged[s - 1].end;

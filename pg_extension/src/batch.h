@@ -108,8 +108,6 @@ typedef struct MrBatch
 	int nrows;
 	int max_rows;
 	MrRow *rows;
-	int written_rows;
-	bool cut;            /* admission stopped at the event limit */
 	MrFilling tail;      /* what was read from */
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;

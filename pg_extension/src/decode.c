@@ -94,20 +94,6 @@ mr_decode(MrDecoder *decoder, const char *bytes, int length, Datum *values, bool
 	return NULL;
 }
 
-bool
-mr_json_validate(const char *bytes, int length, MrFailure **failure)
-{
-	MrDecodeField whole = {.type_name = "jsonb"};
-	MrJsonSlot slot;
-	MrJsonError error;
-
-	if (!mr_json_scan_whole(bytes, length, &slot, &error))
-		*failure = mr_decode_syntax(bytes, length, &error);
-	else
-		*failure = mr_jsonb_refusal(&whole, &slot);
-	return *failure == NULL;
-}
-
 MrFailure *
 mr_json_to_jsonb(const char *bytes, int length, Datum *jsonb)
 {

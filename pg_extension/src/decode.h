@@ -42,12 +42,6 @@ extern MrDecoder *mr_decoder_create(const MrFields *fields);
 extern MrFailure *mr_decode(MrDecoder *decoder, const char *bytes, int length, Datum *values,
 							bool *isnull);
 
-/*
- * Checks that the bytes are one JSON document that jsonb can hold (documents over 16 MB or more than 64
- * levels deep may still be over its limits); false sets *failure. No transaction needed.
- */
-extern bool mr_json_validate(const char *bytes, int length, MrFailure **failure);
-
 /* Validates and converts in one go, for event.payload; same promises as mr_decode. */
 extern MrFailure *mr_json_to_jsonb(const char *bytes, int length, Datum *jsonb);
 

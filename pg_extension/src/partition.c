@@ -35,15 +35,6 @@ unknown_partition(int32 pipeline_id, int32 partition)
 					 "with millrace.skip_to().")));
 }
 
-static int64
-get_int8(HeapTuple tuple, int column, TupleDesc desc, int64 null_value)
-{
-	bool isnull;
-	Datum value = heap_getattr(tuple, column, desc, &isnull);
-
-	return isnull ? null_value : DatumGetInt64(value);
-}
-
 static bool
 read_epoch(int32 pipeline_id, MrPartition *p)
 {
@@ -57,10 +48,10 @@ read_epoch(int32 pipeline_id, MrPartition *p)
 		table_close(rel, AccessShareLock);
 		return false;
 	}
-	p->epoch = get_int8(tuple, MR_PARTITION_EPOCH, RelationGetDescr(rel), 0);
+	p->epoch = mr_catalog_int8(tuple, MR_PARTITION_EPOCH, RelationGetDescr(rel), 0);
 	state = DatumGetTextPP(heap_getattr(tuple, MR_PARTITION_STATE, RelationGetDescr(rel), &isnull));
 	p->stopped = VARSIZE_ANY_EXHDR(state) != 6 || memcmp(VARDATA_ANY(state), "active", 6) != 0;
-	p->seek_ts = get_int8(tuple, MR_PARTITION_SEEK_TS, RelationGetDescr(rel), -1);
+	p->seek_ts = mr_catalog_int8(tuple, MR_PARTITION_SEEK_TS, RelationGetDescr(rel), -1);
 	heap_freetuple(tuple);
 	table_close(rel, AccessShareLock);
 	return true;
@@ -82,21 +73,21 @@ read_progress(int32 pipeline_id, MrPartition *p)
 		table_close(rel, AccessShareLock);
 		return false;
 	}
-	p->seq = get_int8(tuple, MR_PROGRESS_SEQ, desc, 0);
-	p->next_offset = get_int8(tuple, MR_PROGRESS_NEXT_OFFSET, desc, 0);
-	p->last_offset = get_int8(tuple, MR_PROGRESS_LAST_OFFSET, desc, -1);
-	p->last_ts = get_int8(tuple, MR_PROGRESS_LAST_TS, desc, -1);
-	p->last_crc = get_int8(tuple, MR_PROGRESS_LAST_CRC, desc, 0);
-	p->total.events = get_int8(tuple, MR_PROGRESS_EVENTS, desc, 0);
-	p->total.written = get_int8(tuple, MR_PROGRESS_WRITTEN, desc, 0);
-	p->total.filtered = get_int8(tuple, MR_PROGRESS_FILTERED, desc, 0);
-	p->total.superseded = get_int8(tuple, MR_PROGRESS_SUPERSEDED, desc, 0);
-	p->total.skipped = get_int8(tuple, MR_PROGRESS_SKIPPED, desc, 0);
-	p->total.dead = get_int8(tuple, MR_PROGRESS_DEAD, desc, 0);
-	p->total.rows = get_int8(tuple, MR_PROGRESS_ROWS, desc, 0);
-	p->total.bytes = get_int8(tuple, MR_PROGRESS_BYTES, desc, 0);
-	p->total.retrying = get_int8(tuple, MR_PROGRESS_RETRYING, desc, 0);
-	p->settled_at = get_int8(tuple, MR_PROGRESS_SETTLED_AT, desc, 0);
+	p->seq = mr_catalog_int8(tuple, MR_PROGRESS_SEQ, desc, 0);
+	p->next_offset = mr_catalog_int8(tuple, MR_PROGRESS_NEXT_OFFSET, desc, 0);
+	p->last_offset = mr_catalog_int8(tuple, MR_PROGRESS_LAST_OFFSET, desc, -1);
+	p->last_ts = mr_catalog_int8(tuple, MR_PROGRESS_LAST_TS, desc, -1);
+	p->last_crc = mr_catalog_int8(tuple, MR_PROGRESS_LAST_CRC, desc, 0);
+	p->total.events = mr_catalog_int8(tuple, MR_PROGRESS_EVENTS, desc, 0);
+	p->total.written = mr_catalog_int8(tuple, MR_PROGRESS_WRITTEN, desc, 0);
+	p->total.filtered = mr_catalog_int8(tuple, MR_PROGRESS_FILTERED, desc, 0);
+	p->total.superseded = mr_catalog_int8(tuple, MR_PROGRESS_SUPERSEDED, desc, 0);
+	p->total.skipped = mr_catalog_int8(tuple, MR_PROGRESS_SKIPPED, desc, 0);
+	p->total.dead = mr_catalog_int8(tuple, MR_PROGRESS_DEAD, desc, 0);
+	p->total.rows = mr_catalog_int8(tuple, MR_PROGRESS_ROWS, desc, 0);
+	p->total.bytes = mr_catalog_int8(tuple, MR_PROGRESS_BYTES, desc, 0);
+	p->total.retrying = mr_catalog_int8(tuple, MR_PROGRESS_RETRYING, desc, 0);
+	p->settled_at = mr_catalog_int8(tuple, MR_PROGRESS_SETTLED_AT, desc, 0);
 	p->progress_tid = tuple->t_self;
 	heap_freetuple(tuple);
 	table_close(rel, AccessShareLock);

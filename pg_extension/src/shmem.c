@@ -122,3 +122,16 @@ mr_database_slot(Oid database, bool create)
 	unused->database = database;
 	return unused;
 }
+
+bool
+mr_database_is_held(Oid database)
+{
+	MrDatabase *slot;
+	bool held;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	slot = mr_database_slot(database, false);
+	held = slot != NULL && slot->held;
+	LWLockRelease(mr_shared->lock);
+	return held;
+}

@@ -121,4 +121,7 @@ extern void mr_require_preload(void);
 /* The slot of a database, made if there is none and `create`; caller holds the lock exclusively. */
 extern MrDatabase *mr_database_slot(Oid database, bool create);
 
+/* stop_workers() was called: supervisor and workers of the database are to end. */
+extern bool mr_database_is_held(Oid database);
+
 #endif /* MR_SHMEM_H */

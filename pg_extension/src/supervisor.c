@@ -355,20 +355,6 @@ say_absent(uint32 wakes_before)
 	return absent;
 }
 
-/* stop_workers() was called: end, and the workers end as well. */
-static bool
-is_held(void)
-{
-	MrDatabase *slot;
-	bool held;
-
-	LWLockAcquire(mr_shared->lock, LW_SHARED);
-	slot = mr_database_slot(my_database, false);
-	held = slot != NULL && slot->held;
-	LWLockRelease(mr_shared->lock);
-	return held;
-}
-
 /* The path as autovacuum's: whoever owns the database may have set another one for it. */
 static void
 pin_settings(void)
@@ -389,7 +375,7 @@ mr_supervisor_main(Datum arg)
 		proc_exit(0);
 	before_shmem_exit(leave, 0);
 
-	while (!is_held())
+	while (!mr_database_is_held(my_database))
 	{
 		uint32 wakes = count_wakes();
 

@@ -81,19 +81,6 @@ attach(uint32 ticket)
 	return my_slot != NULL;
 }
 
-static bool
-is_held(void)
-{
-	MrDatabase *database;
-	bool held;
-
-	LWLockAcquire(mr_shared->lock, LW_SHARED);
-	database = mr_database_slot(MyDatabaseId, false);
-	held = database != NULL && database->held;
-	LWLockRelease(mr_shared->lock);
-	return held;
-}
-
 /*
  * A batch takes and gives back some megabytes, many times a second. By default malloc returns them to the
  * kernel each time, and the page faults of getting them again were a quarter of the worker's time.
@@ -404,7 +391,7 @@ mr_worker_main(Datum arg)
 	worker.lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
 	worker.breaker_open = mr_breaker_is_open(my_slot->pipeline_id);
 
-	while (!is_held() && work_or_back_off(&worker))
+	while (!mr_database_is_held(MyDatabaseId) && work_or_back_off(&worker))
 		;
 	proc_exit(0);
 }

@@ -371,10 +371,7 @@ decide_outcomes(MrBatch *batch)
 			batch->events[i].outcome = batch->events[i].rows == 0 ? MR_FILTERED : MR_SUPERSEDED;
 	for (int i = 0; i < batch->nrows; i++)
 		if (batch->rows[i].written)
-		{
 			batch->events[batch->rows[i].event].outcome = MR_WRITTEN;
-			batch->written_rows++;
-		}
 }
 
 void
