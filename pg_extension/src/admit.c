@@ -192,9 +192,10 @@ look_through(MrBatch *batch, MrStagedBatch *staged, Part *parts, int32 pipeline_
 	}
 }
 
-/* Keeps what continues of one staged batch. False: the limit was reached within it. */
+/* Keeps what continues of one staged batch. False: the batch ends within it. */
 static bool
-admit_staged(MrBatch *batch, MrStagedBatch *staged, int32 pipeline_id, int limit, int *kept)
+admit_staged(MrBatch *batch, MrStagedBatch *staged, int32 pipeline_id, MrTakeEvent take, void *arg,
+			 int *kept)
 {
 	Part *parts = palloc0(Max(staged->nparts, 1) * sizeof(Part));
 	int of = -1;
@@ -213,7 +214,7 @@ admit_staged(MrBatch *batch, MrStagedBatch *staged, int32 pipeline_id, int limit
 		of = part_of(staged, event->partition, of);
 		if (of < 0 || !parts[of].taken || event->offset < parts[of].start)
 			continue;
-		if (*kept >= limit)
+		if (!take(arg, event, *kept))
 			return false;
 		parts[of].partition->next_offset = event->offset + 1;
 		parts[of].partition->moved = true;
@@ -239,7 +240,7 @@ admit_staged(MrBatch *batch, MrStagedBatch *staged, int32 pipeline_id, int limit
 }
 
 void
-mr_batch_admit(MrBatch *batch, int32 pipeline_id, int limit)
+mr_batch_admit(MrBatch *batch, int32 pipeline_id, MrTakeEvent take, void *arg)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	int kept = 0;
@@ -248,7 +249,7 @@ mr_batch_admit(MrBatch *batch, int32 pipeline_id, int limit)
 	batch->nsettled = batch->nstaged;
 	for (int s = 0; s < batch->nstaged; s++)
 	{
-		if (!admit_staged(batch, &batch->staged[s], pipeline_id, limit, &kept))
+		if (!admit_staged(batch, &batch->staged[s], pipeline_id, take, arg, &kept))
 		{
 			/* What is left is read again; its settled part is then below the position. */
 			batch->nsettled = s;

@@ -70,6 +70,7 @@ mr_batch_add_row(MrBatch *batch)
 	batch->rows = grow(batch->context, batch->rows, &batch->max_rows, batch->nrows, sizeof(MrRow));
 	row = &batch->rows[batch->nrows++];
 	memset(row, 0, sizeof(*row));
+	row->superseded_by = -1;
 	return row;
 }
 

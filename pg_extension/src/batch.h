@@ -61,7 +61,8 @@ typedef struct MrEvent
 typedef struct MrRow
 {
 	int event;    /* index into events */
-	bool dropped; /* gives way to another row, or its event is dead */
+	int superseded_by; /* row of the same conflict key that takes its place, -1 none */
+	bool dropped;      /* gives way to another row, or its event is dead */
 	bool written;
 	MinimalTuple tuple;
 } MrRow;

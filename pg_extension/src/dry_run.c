@@ -7,7 +7,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -19,7 +18,6 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
@@ -27,6 +25,7 @@
 #include "lane_reader.h"
 #include "pipeline.h"
 #include "program.h"
+#include "xact.h"
 
 enum
 {
@@ -140,19 +139,11 @@ put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* Runs the engine over the batch and takes everything back. */
-static void
-run_and_undo(MrEngine *engine)
+static bool
+run(void *engine)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
 	mr_engine_process(engine);
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	return false; /* everything is taken back */
 }
 
 static void
@@ -206,7 +197,7 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	else
 		take_staged(engine.batch, pipeline.id, PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2));
 	if (engine.batch->nevents > 0)
-		run_and_undo(&engine);
+		(void) mr_subtransaction(run, &engine);
 	AtEOXact_GUC(false, nest);
 	for (int i = 0; i < engine.batch->nevents; i++)
 		put_result(result, engine.program, engine.batch, i);

@@ -144,13 +144,37 @@ decode_events(MrEngine *engine)
 	MemoryContextSwitchTo(old);
 }
 
+/* False: what was written is to be rolled back, and written again without the events that have failed. */
+static bool
+write_and_judge(void *arg)
+{
+	MrEngine *engine = arg;
+
+	mr_write_run(engine->program, engine->batch);
+	mr_verdict(engine->program->definition, engine->batch);
+	return !mr_write_is_short(engine->batch);
+}
+
+/* Ends, because each time round at least one more event is left out. */
+static void
+write_rows(MrEngine *engine)
+{
+	if (engine->program->definition->on_conflict != MR_CONFLICT_UPDATE)
+	{
+		(void) write_and_judge(engine);
+		return;
+	}
+	while (!mr_subtransaction(write_and_judge, engine))
+		mr_write_forget(engine->batch);
+}
+
 /* The user's SQL, each statement bounded in time; session-level locks it took are given back. */
 static void
 run_program(MrEngine *engine)
 {
 	mr_try_timeout_ms = engine->program->definition->statement_timeout_ms;
 	mr_transform_run(engine->program, engine->batch);
-	mr_write_run(engine->program, engine->batch);
+	write_rows(engine);
 	LockReleaseSession(USER_LOCKMETHOD);
 }
 
@@ -171,7 +195,7 @@ check_failure_share(MrEngine *engine)
 	{
 		if (engine->batch->events[i].past != NULL)
 			continue; /* was counted when it failed first */
-		engine->window_failed += engine->batch->events[i].outcome == MR_DEAD ? 1 : 0;
+		engine->window_failed += engine->batch->events[i].failure != NULL ? 1 : 0;
 		engine->window_events++;
 	}
 	if (engine->window_events < definition->failure_window && !engine->probing)
@@ -197,7 +221,15 @@ mr_engine_process(MrEngine *engine)
 	run_program(engine);
 	PopActiveSnapshot();
 	check_failure_share(engine);
-	mr_verdict(engine->program->definition, engine->batch);
+}
+
+/* Whether the event fits into the batch. */
+static bool
+take_event(void *arg, MrEvent *event, int taken)
+{
+	MrEngine *engine = arg;
+
+	return taken < Min(engine->event_limit, engine->program->definition->batch_rows);
 }
 
 static void
@@ -205,8 +237,7 @@ settle_batch(MrEngine *engine)
 {
 	MrBatch *batch = engine->batch;
 
-	mr_batch_admit(batch, engine->pipeline_id,
-				   Min(engine->event_limit, engine->program->definition->batch_rows));
+	mr_batch_admit(batch, engine->pipeline_id, take_event, engine);
 	if (batch->nevents > 0)
 		mr_engine_process(engine);
 	mr_settle(engine->program->definition, batch);

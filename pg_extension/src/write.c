@@ -163,14 +163,19 @@ static int
 drop_superseded(MrProgram *program, MrBatch *batch, Keyed *keyed, int n)
 {
 	int kept = 0;
+	int last;
 
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i = last + 1)
 	{
-		if (i + 1 < n && !has_null(&keyed[i], program->nconflict) &&
-			compare_keys(program, &keyed[i], &keyed[i + 1], program->nconflict) == 0)
-			batch->rows[keyed[i].row].dropped = true;
-		else
-			keyed[kept++] = keyed[i];
+		for (last = i; last + 1 < n && !has_null(&keyed[last], program->nconflict) &&
+					   compare_keys(program, &keyed[last], &keyed[last + 1], program->nconflict) == 0;)
+			last++;
+		for (int k = i; k < last; k++)
+		{
+			batch->rows[keyed[k].row].dropped = true;
+			batch->rows[keyed[k].row].superseded_by = keyed[last].row;
+		}
+		keyed[kept++] = keyed[last];
 	}
 	return kept;
 }
@@ -397,4 +402,47 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	}
 	decide_outcomes(batch);
 	MemoryContextSwitchTo(old);
+}
+
+static bool
+has_failed(const MrBatch *batch, int event)
+{
+	return batch->events[event].outcome == MR_DEAD || batch->events[event].outcome == MR_RETRYING;
+}
+
+bool
+mr_write_is_short(const MrBatch *batch)
+{
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		const MrRow *row = &batch->rows[i];
+
+		if (row->superseded_by >= 0 && !has_failed(batch, row->event) &&
+			has_failed(batch, batch->rows[row->superseded_by].event))
+			return true;
+	}
+	return false;
+}
+
+void
+mr_write_forget(MrBatch *batch)
+{
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		MrEvent *event = &batch->events[i];
+
+		if (event->outcome == MR_WRITTEN || event->outcome == MR_FILTERED ||
+			event->outcome == MR_SUPERSEDED)
+			event->outcome = MR_PENDING;
+		else if (event->outcome == MR_RETRYING)
+			event->outcome = MR_DEAD; /* to be judged again, with the others */
+	}
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		MrRow *row = &batch->rows[i];
+
+		row->written = false;
+		row->superseded_by = -1;
+		row->dropped = batch->events[row->event].outcome != MR_PENDING;
+	}
 }

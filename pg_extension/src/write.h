@@ -14,6 +14,13 @@
  */
 extern void mr_write_run(MrProgram *program, MrBatch *batch);
 
+/*
+ * After mr_write_run(): whether a row gave way to one that was refused in the end, so that neither is there. Then
+ * the whole write is to be rolled back, mr_write_forget() called, and the write run again: without those that failed.
+ */
+extern bool mr_write_is_short(const MrBatch *batch);
+extern void mr_write_forget(MrBatch *batch);
+
 /* Raised when a batch has to be settled in smaller parts; says nothing of any event. */
 #define MR_ERRCODE_SPLIT MAKE_SQLSTATE('M', 'R', '0', '0', '9')
 

@@ -83,6 +83,38 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 }
 
 bool
+mr_subtransaction(bool (*fn)(void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+	volatile bool keep = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		keep = fn(arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (keep)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
+	return keep;
+}
+
+bool
 mr_xact_begin(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
@@ -112,7 +144,7 @@ mr_xact_abort(bool report)
 	FlushErrorState();
 	disable_all_timeouts(false);
 	QueryCancelPending = false; /* of what has ended; later than the timeouts, which set it */
-	AbortCurrentTransaction();
+	AbortOutOfAnyTransaction(); /* out of subtransactions too */
 	LockReleaseSession(USER_LOCKMETHOD); /* pg_advisory_lock() outlives a transaction */
 	pgstat_report_activity(STATE_IDLE, NULL);
 }

@@ -16,6 +16,12 @@
 extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg));
 
 /*
+ * Runs fn(arg) in a subtransaction: kept when fn returns true, rolled back when it returns false or raises an
+ * error, which is raised again. Returns what fn returned.
+ */
+extern bool mr_subtransaction(bool (*fn)(void *arg), void *arg);
+
+/*
  * Set while a batch is one event that has met such an error several times alone: timeouts, deadlocks,
  * serialization failures and system errors are then returned as the event's own.
  */

@@ -147,6 +147,21 @@ def test_dry_run_leaves_nothing(world):
     assert world.db.value("SELECT count(*) FROM t") == 0 and dead(world) == []
 
 
+def test_dry_run_that_fails_leaves_the_session_usable(world):
+    """Trouble of the pipeline is raised out of the rolled-back subtransaction."""
+    Feed(world, "CREATE TABLE t (n int PRIMARY KEY, v text)")
+    with world.db.session("app") as s:
+        s.run("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS "
+              "$$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'disk_full'; END $$")
+        s.run("CREATE TRIGGER refuse BEFORE INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION refuse()")
+        try:
+            s.run("SELECT * FROM millrace.dry_run(%s, ARRAY['{\"n\":1}'])", (world.pipeline_name,))
+            assert False, "no error"
+        except Exception as e:
+            assert "no" in str(e)
+        assert s.value("SELECT count(*) FROM t") == 0
+
+
 def test_all_broken(world):
     """Every event fails, in decode or in the database: each is one dead letter, and it takes no age."""
     world.create_topic()

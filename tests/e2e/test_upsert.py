@@ -3,6 +3,8 @@ from confluent_kafka import Producer
 
 from lib.events import Events
 
+from test_target_changes import Feed
+
 LATEST = """
     CREATE TABLE latest (source text PRIMARY KEY, ts timestamptz NOT NULL, value double precision NOT NULL,
                          id uuid NOT NULL, n bigint NOT NULL);
@@ -71,3 +73,13 @@ def test_tombstone_deletes(world):
     world.wait_settled()
     assert sorted(world.db.run("SELECT name, value FROM state")) == [("a", 2), ("b", 1)]
     assert world.counters()["skipped"] == 1
+
+
+def test_a_refused_row_supersedes_nothing(world):
+    """The last row of a key is refused by the table: the one before it counts, in the same commit."""
+    feed = Feed(world, "CREATE TABLE t (n int PRIMARY KEY, v text CHECK (v <> 'bad'))", on_conflict="update",
+                conflict_key=["n"])
+    counters = feed.send('{"n":1,"v":"first"}', '{"n":1,"v":"second"}', '{"n":1,"v":"bad"}', '{"n":2,"v":"bad"}',
+                         '{"n":2,"v":"last"}', '{"n":3,"v":"bad"}').settled()
+    assert feed.rows() == [(1, "second"), (2, "last")]
+    assert (counters["written"], counters["superseded"], counters["dead"]) == (2, 2, 2)
