@@ -60,7 +60,7 @@ typedef struct MrEvent
 /* A row the transform gave. Its tuple has the columns of the target's insert list, then the row's number. */
 typedef struct MrRow
 {
-	int event;    /* index into events */
+	int event;         /* index into events */
 	int superseded_by; /* row of the same conflict key that takes its place, -1 none */
 	bool dropped;      /* gives way to another row, or its event is dead */
 	bool written;

@@ -167,8 +167,9 @@ drop_superseded(MrProgram *program, MrBatch *batch, Keyed *keyed, int n)
 
 	for (int i = 0; i < n; i = last + 1)
 	{
-		for (last = i; last + 1 < n && !has_null(&keyed[last], program->nconflict) &&
-					   compare_keys(program, &keyed[last], &keyed[last + 1], program->nconflict) == 0;)
+		for (last = i;
+			 last + 1 < n && !has_null(&keyed[last], program->nconflict) &&
+			 compare_keys(program, &keyed[last], &keyed[last + 1], program->nconflict) == 0;)
 			last++;
 		for (int k = i; k < last; k++)
 		{
