@@ -15,7 +15,7 @@
 #include "utils/tuplestore.h"
 
 #include "catalog.h"
-#include "lane.h"
+#include "lane_claim.h"
 #include "locks.h"
 #include "partition.h"
 #include "pipeline.h"

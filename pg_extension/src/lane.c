@@ -1,22 +1,16 @@
 /*
  * lane.c: the writer's side of a lane: lane_open, stage, lane_next.
  *
- * Runs in an ingestor's backend. A lane belongs to one session, by a session lock; what it stages is
- * fenced by epochs when it is settled, so the lock is a convenience. Everything in shared memory that the
- * session holds is given back when it ends.
+ * Runs in an ingestor's backend. Which lane the session has is lane_claim.c's; here its segments are made,
+ * filled and changed.
  */
 #include "postgres.h"
 
-#include "lane.h"
-
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
-#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "storage/ipc.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -25,219 +19,15 @@
 #include "utils/wait_event.h"
 
 #include "catalog.h"
+#include "errcode.h"
 #include "guc.h"
+#include "lane_claim.h"
 #include "locks.h"
 #include "partition.h"
 #include "pipeline.h"
+#include "ring.h"
 #include "segment.h"
 #include "wakeup.h"
-
-static MrLane *my_lane = NULL;
-
-/*
- * What the present transaction has put into shared memory: an abort takes it out again. Subtransactions
- * count upwards, so what an aborted one and its children did is what has its number or a larger one.
- */
-static SubTransactionId opened_in = InvalidSubTransactionId;
-static int nadded = 0;
-static struct
-{
-	Oid relation;
-	SubTransactionId in;
-} added[MR_SEGMENTS_MAX];
-
-MrLane *
-mr_lane_of_session(int32 lane_id, int64 incarnation)
-{
-	mr_require_preload();
-	if (incarnation != mr_shared->incarnation)
-		ereport(ERROR,
-				(errcode(MR_ERRCODE_STALE_LANE), errmsg("the server was restarted"),
-				 errhint(
-					 "Staged events are gone: open a new lane and assign its partitions again.")));
-	if (my_lane == NULL || my_lane->lane_id != lane_id)
-		ereport(ERROR,
-				(errcode(MR_ERRCODE_STALE_LANE), errmsg("lane %d is not this session's", lane_id),
-				 errhint("Open a lane with millrace.lane_open() in this session first.")));
-	return my_lane;
-}
-
-/* Gives the lane back; `forget` makes the next session load its ring from the catalogue. */
-static void
-give_back(bool forget)
-{
-	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	my_lane->writer_pid = 0;
-	my_lane->writer_latch = NULL;
-	if (forget)
-		my_lane->extension = InvalidOid;
-	LWLockRelease(mr_shared->lock);
-	my_lane = NULL;
-}
-
-/* Segments made since are not there any more; nor, maybe, is the lane itself. */
-static void
-undo_since(SubTransactionId in)
-{
-	for (; nadded > 0 && added[nadded - 1].in >= in; nadded--)
-		if (my_lane != NULL)
-			mr_ring_remove(my_lane, my_lane->generation, added[nadded - 1].relation);
-	if (opened_in == InvalidSubTransactionId || opened_in < in)
-		return;
-	opened_in = InvalidSubTransactionId;
-	if (my_lane != NULL)
-	{
-		mr_unlock_lane(my_lane->lane_id);
-		give_back(true);
-	}
-}
-
-/* At the end of the session, before its transaction (if one is open) is aborted. */
-static void
-detach(int code, Datum arg)
-{
-	undo_since(TopSubTransactionId);
-	if (my_lane != NULL)
-		give_back(false);
-}
-
-static void
-at_transaction_end(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_ABORT)
-		undo_since(TopSubTransactionId);
-	else if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_PREPARE)
-	{
-		nadded = 0;
-		opened_in = InvalidSubTransactionId;
-	}
-}
-
-static void
-at_subtransaction_end(SubXactEvent event, SubTransactionId self, SubTransactionId parent, void *arg)
-{
-	if (event == SUBXACT_EVENT_ABORT_SUB)
-		undo_since(self);
-}
-
-static void
-install_callbacks(void)
-{
-	static bool installed = false;
-
-	if (installed)
-		return;
-	RegisterXactCallback(at_transaction_end, NULL);
-	RegisterSubXactCallback(at_subtransaction_end, NULL);
-	before_shmem_exit(detach, 0);
-	installed = true;
-}
-
-/* The slot of a lane, or one that nobody uses. Lock held exclusively. */
-static MrLane *
-find_slot(int32 lane_id)
-{
-	MrLane *unused = NULL;
-
-	for (int i = 0; i < mr_shared->max_lanes; i++)
-	{
-		MrLane *lane = mr_lane_slot(i);
-
-		if (lane->database == MyDatabaseId && lane->lane_id == lane_id)
-			return lane;
-		if (lane->database == InvalidOid || (lane->writer_pid == 0 && unused == NULL))
-			unused = lane;
-		if (lane->database == InvalidOid)
-			break;
-	}
-	return unused;
-}
-
-/* Takes a slot for the lane; *fresh: its ring is empty and has to be loaded. */
-static MrLane *
-attach(int32 lane_id, int32 pipeline_id, int32 number, bool *fresh)
-{
-	Oid extension = mr_extension_oid();
-	MrLane *lane;
-	bool full;
-
-	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	lane = find_slot(lane_id);
-	full = lane == NULL;
-	if (!full)
-	{
-		*fresh = lane->lane_id != lane_id || lane->database != MyDatabaseId ||
-				 lane->extension != extension;
-		if (*fresh)
-		{
-			uint64 staged = pg_atomic_read_u64(&lane->staged);
-
-			lane->nsegments = 0;
-			lane->tail_order = 0;
-			lane->worker_latch = NULL;
-			pg_atomic_write_u64(&lane->consumed, staged);
-		}
-		lane->generation++;
-		lane->extension = extension;
-		lane->lane_id = lane_id;
-		lane->pipeline_id = pipeline_id;
-		lane->number = number;
-		lane->writer_pid = MyProcPid;
-		lane->writer_latch = MyLatch;
-		lane->database = MyDatabaseId;
-	}
-	LWLockRelease(mr_shared->lock);
-	if (full)
-		ereport(ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("all %d staging lanes of this server are in use", mr_shared->max_lanes),
-				 errhint(
-					 "Raise millrace.max_lanes and restart the server, or run fewer ingestors.")));
-	return lane;
-}
-
-/* Finds or makes a lane of the pipeline that no other session has, and locks it for this session. */
-static int32
-claim_lane(int32 pipeline_id, int32 preferred, int32 workers, int32 *number)
-{
-	Relation rel = mr_catalog_open("lane", RowExclusiveLock);
-	int32 lane_id = 0;
-
-	for (*number = preferred % workers; lane_id == 0; *number += workers)
-	{
-		ScanKeyData keys[2];
-		HeapTuple tuple;
-		bool isnull;
-		int32 id;
-
-		CHECK_FOR_INTERRUPTS();
-		mr_key_int4(&keys[0], MR_LANE_PIPELINE_ID, pipeline_id);
-		mr_key_int4(&keys[1], MR_LANE_NUMBER, *number);
-		tuple = mr_catalog_fetch(rel, "lane_number_key", 2, keys, false);
-		if (HeapTupleIsValid(tuple))
-			id = DatumGetInt32(heap_getattr(tuple, MR_LANE_ID, RelationGetDescr(rel), &isnull));
-		else
-		{
-			SPI_connect();
-			if (SPI_execute(
-					psprintf("INSERT INTO millrace.lane (pipeline_id, number) VALUES (%d, %d) "
-							 "RETURNING id",
-							 pipeline_id, *number),
-					false, 0) != SPI_OK_INSERT_RETURNING)
-				elog(ERROR, "could not record a lane");
-			id = DatumGetInt32(
-				SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-			SPI_finish();
-		}
-		if (mr_try_lock_lane(id))
-		{
-			lane_id = id;
-			break;
-		}
-	}
-	table_close(rel, NoLock);
-	return lane_id;
-}
 
 /* Segment numbers in the catalogue go on from the largest. */
 static int32
@@ -268,17 +58,14 @@ add_segment(MrLane *lane, Oid role)
 	MrPipelineRow pipeline;
 	Oid relation;
 
-	if (lane->nsegments >= mr_max_segments || nadded >= MR_SEGMENTS_MAX ||
-		!mr_try_share_pipeline(lane->pipeline_id))
+	if (!mr_lane_may_grow(lane) || !mr_try_share_pipeline(lane->pipeline_id))
 		return false;
 	if (!mr_pipeline_row_by_id(lane->pipeline_id, &pipeline))
 		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE),
 						errmsg("the pipeline of lane %d was dropped", lane->lane_id)));
 	relation = mr_segment_create(lane->lane_id, next_segment_number(lane->lane_id));
 	mr_segment_grant(relation, role);
-	added[nadded].relation = relation;
-	added[nadded++].in = GetCurrentSubTransactionId();
-	mr_ring_add(lane, relation);
+	mr_lane_add_segment(lane, relation);
 	return true;
 }
 
@@ -326,20 +113,6 @@ become_owner(Oid *user, int *context)
 	SetUserIdAndSecContext(mr_extension_owner(), *context | SECURITY_LOCAL_USERID_CHANGE);
 }
 
-/* Neither the extension nor the pipeline is dropped before the end of the transaction. */
-static void
-hold_pipeline(const char *name, MrPipelineRow *pipeline)
-{
-	if (!mr_lock_extension())
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("extension \"millrace\" does not exist")));
-	mr_pipeline_row_by_name(name, pipeline);
-	mr_lock_pipeline(pipeline->id, ShareLock);
-	if (!mr_pipeline_row_by_id(pipeline->id, pipeline))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" was dropped", name)));
-}
-
 PG_FUNCTION_INFO_V1(mr_lane_open);
 
 /*
@@ -352,14 +125,12 @@ PG_FUNCTION_INFO_V1(mr_lane_open);
 Datum
 mr_lane_open(PG_FUNCTION_ARGS)
 {
-	MrPipelineRow pipeline;
 	Datum values[4];
 	bool nulls[4] = {false};
 	TupleDesc tupdesc;
 	Oid caller;
 	int context;
-	int32 lane_id;
-	int32 number;
+	MrLane *lane;
 	bool fresh;
 	Oid head;
 
@@ -367,34 +138,24 @@ mr_lane_open(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	become_owner(&caller, &context);
-	if (my_lane != NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("this session has lane %d already", my_lane->lane_id),
-						errhint("Open one connection for each lane.")));
-
-	hold_pipeline(text_to_cstring(PG_GETARG_TEXT_PP(0)), &pipeline);
-	mr_lock_partition(pipeline.id, -1); /* one lane_open of a pipeline at a time */
-	install_callbacks();
-	lane_id = claim_lane(pipeline.id, Max(PG_GETARG_INT32(1), 0), pipeline.workers, &number);
-	my_lane = attach(lane_id, pipeline.id, number, &fresh);
-	opened_in = GetCurrentSubTransactionId();
+	lane = mr_lane_claim(text_to_cstring(PG_GETARG_TEXT_PP(0)), Max(PG_GETARG_INT32(1), 0), &fresh);
 	if (fresh)
-		mr_segment_load(my_lane);
+		mr_segment_load(lane);
 	else
-		mr_ring_abandon(my_lane);
-	grant_all(my_lane, caller);
-	while (my_lane->nsegments < mr_ring_segments && add_segment(my_lane, caller))
+		mr_ring_abandon(lane);
+	grant_all(lane, caller);
+	while (lane->nsegments < mr_ring_segments && add_segment(lane, caller))
 		;
-	head = next_segment(my_lane, caller);
+	head = next_segment(lane, caller);
 	if (!OidIsValid(head))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("no segment of lane %d can be emptied", lane_id),
+						errmsg("no segment of lane %d can be emptied", lane->lane_id),
 						errdetail("Other sessions hold locks on all of them."),
 						errhint("End those sessions, or raise millrace.max_segments.")));
 
 	mr_wake_all_at_commit(); /* the worker that is to serve the lane */
 	SetUserIdAndSecContext(caller, context);
-	values[0] = Int32GetDatum(lane_id);
+	values[0] = Int32GetDatum(lane->lane_id);
 	values[1] = Int64GetDatum(mr_shared->incarnation);
 	values[2] = CStringGetTextDatum(segment_name(head));
 	values[3] = Int64GetDatum((int64) mr_segment_size_mb * 1024 * 1024);

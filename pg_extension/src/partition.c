@@ -10,7 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
-#include "lane.h"
+#include "errcode.h"
 
 #define UPDATES_PER_ROW 100
 #define ROW_AGE_MS      1000
