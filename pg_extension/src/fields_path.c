@@ -1,5 +1,5 @@
 /*
- * fields_path.c - reading and writing paths of fields
+ * fields_path.c - reading the paths of fields
  *
  * A small part of SQL/JSON paths in their own syntax: what can be found in one pass. No wildcards, no
  * filters: a field is one value.
@@ -46,38 +46,6 @@ mr_path_parse(const char *path, MrField *field, int *at)
 	}
 	*at = pg_mbstrlen_with_len(path, p - path);
 	return problem;
-}
-
-char *
-mr_path_text(const MrField *field)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfoChar(&out, '$');
-	for (int i = 0; i < field->step_count; i++)
-	{
-		const MrPathStep *step = &field->steps[i];
-		bool plain = step->key_length > 0;
-
-		if (step->key == NULL)
-		{
-			appendStringInfo(&out, "[%d]", step->index);
-			continue;
-		}
-		for (int k = 0; k < step->key_length; k++)
-			plain = plain && is_key_char(step->key[k]);
-		appendStringInfoString(&out, plain ? "." : ".\"");
-		for (int k = 0; k < step->key_length; k++)
-		{
-			if (!plain && (step->key[k] == '"' || step->key[k] == '\\'))
-				appendStringInfoChar(&out, '\\');
-			appendStringInfoChar(&out, step->key[k]);
-		}
-		if (!plain)
-			appendStringInfoChar(&out, '"');
-	}
-	return out.data;
 }
 
 static const char *

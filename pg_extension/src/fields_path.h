@@ -12,7 +12,4 @@
  */
 extern const char *mr_path_parse(const char *path, MrField *field, int *at);
 
-/* The path as text, palloc'ed; keys are quoted where they must be. */
-extern char *mr_path_text(const MrField *field);
-
 #endif
