@@ -15,7 +15,6 @@
 #include "catalog/namespace.h"
 #include "utils/snapmgr.h"
 #include "miscadmin.h"
-#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -168,14 +167,13 @@ write_rows(MrEngine *engine)
 		mr_write_forget(engine->batch);
 }
 
-/* The user's SQL, each statement bounded in time; session-level locks it took are given back. */
+/* The user's SQL, each statement bounded in time. */
 static void
 run_program(MrEngine *engine)
 {
 	mr_try_timeout_ms = engine->program->definition->statement_timeout_ms;
 	mr_transform_run(engine->program, engine->batch);
 	write_rows(engine);
-	LockReleaseSession(USER_LOCKMETHOD);
 }
 
 /*

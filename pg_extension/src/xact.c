@@ -128,12 +128,20 @@ mr_xact_begin(const char *activity)
 	return true;
 }
 
+/* Nothing the user's SQL holds beyond its transaction reaches the next one. */
+static void
+end_of_transaction(void)
+{
+	LockReleaseSession(USER_LOCKMETHOD); /* pg_advisory_lock() */
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
 void
 mr_xact_commit(void)
 {
 	CommitTransactionCommand();
 	pgstat_report_stat(false);
-	pgstat_report_activity(STATE_IDLE, NULL);
+	end_of_transaction();
 }
 
 void
@@ -145,6 +153,5 @@ mr_xact_abort(bool report)
 	disable_all_timeouts(false);
 	QueryCancelPending = false; /* of what has ended; later than the timeouts, which set it */
 	AbortOutOfAnyTransaction(); /* out of subtransactions too */
-	LockReleaseSession(USER_LOCKMETHOD); /* pg_advisory_lock() outlives a transaction */
-	pgstat_report_activity(STATE_IDLE, NULL);
+	end_of_transaction();
 }

@@ -36,13 +36,14 @@ extern int mr_try_timeout_ms;
 /*
  * Begins a transaction of a worker: holds the extension (false: it is gone, nothing was begun), reports
  * activity. mr_xact_commit() ends it and reports statistics, which background workers do not by themselves.
+ * However a worker's transaction ends, no advisory lock of the session is left of it.
  */
 extern bool mr_xact_begin(const char *activity);
 extern void mr_xact_commit(void);
 
 /*
- * After an error: ends the transaction, after having logged the error if `report`. Neither a pending cancel nor
- * an advisory lock of the session is left of it.
+ * After an error: ends the transaction, after having logged the error if `report`. A pending cancel is not left
+ * of it either.
  */
 extern void mr_xact_abort(bool report);
 

@@ -140,8 +140,10 @@ def test_exactly_once_through_retries_and_kills(world):
 def test_dry_run_leaves_nothing(world):
     Feed(world, "CREATE TABLE t (n int CHECK (n > 0), v text)")
     with world.db.session("app") as s:
+        s.run("SELECT pg_advisory_lock(4711)")
         found = s.run("SELECT outcome, sqlstate, rows FROM millrace.dry_run(%s, ARRAY['{\"n\":1}', '{\"n\":-1}', '{', NULL])",
                       (world.pipeline_name,))
+        assert s.value("SELECT pg_advisory_unlock(4711)"), "the session's own lock is left alone"
     assert [f[:2] for f in found] == [("written", None), ("dead", "23514"), ("dead", "22032"), ("dead", "22004")]
     assert found[0][2] == [{"n": 1, "v": None}]
     assert world.db.value("SELECT count(*) FROM t") == 0 and dead(world) == []

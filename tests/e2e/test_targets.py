@@ -84,14 +84,17 @@ def test_triggers_settings_do_not_outlive_the_batch(world):
             PERFORM set_config('statement_timeout', '1ms', false);
             PERFORM pg_advisory_lock(4711);
             RETURN new; END $$;
-        CREATE TRIGGER meddle BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION meddle()""", events(1))
+        CREATE TRIGGER meddle BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION meddle();
+        CREATE CONSTRAINT TRIGGER meddle_at_commit AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION meddle()""", events(1))
     lane = Lane(world.db, world.pipeline_name).assign([0])
     for _ in range(3):
         lane.send(0, events(1))
         wait_for(lambda: world.positions() == lane.positions, "settled", 15)
     lane.close()
     assert rows(world, "SELECT count(*) FROM t WHERE path = 'nowhere'") == [(0,)], before
-    assert rows(world, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711") == [(0,)]
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711"
+    wait_for(lambda: rows(world, held) == [(0,)], "the locks to be given back", 15)
 
 
 def test_foreign_key(world):
