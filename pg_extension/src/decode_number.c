@@ -15,8 +15,8 @@
 
 #include "decode_field.h"
 
-#define LONGEST_NUMBER_STRING                                                                      \
-	400 /* characters of a string that may still be a number to input functions */
+/* Characters of a string that may still be a number to input functions. */
+#define LONGEST_NUMBER_STRING 400
 
 static const double float8_tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
 									 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,

@@ -9,8 +9,8 @@
 
 #include "decode_field.h"
 
-#define JSONB_SURELY_FITS                                                                          \
-	(16 * 1024 * 1024) /* bytes of JSON; jsonb's limits are at 256 MB of its own form */
+/* Bytes of JSON; jsonb's limits are at 256 MB of its own form. */
+#define JSONB_SURELY_FITS (16 * 1024 * 1024)
 
 static bool is_scalar(const MrJsonSlot *slot);
 static Datum jsonb_of(MrDecodeField *field, void *string);

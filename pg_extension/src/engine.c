@@ -32,8 +32,7 @@
 #include "write.h"
 #include "xact.h"
 
-#define SOLO_FAILURES                                                                              \
-	3 /* of one event alone: from then on it is to blame for timeouts and the like */
+#define SOLO_FAILURES   3      /* of one event alone: it is to blame for timeouts and the like */
 #define CLEAN_BATCHES   8      /* settled without trouble before the next ones may be larger */
 #define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
 

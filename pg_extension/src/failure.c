@@ -68,8 +68,7 @@ mr_error_is_of_the_data(int sqlstate)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
-		case MAKE_SQLSTATE('4', '0', '0', '0',
-						   '0'): /* transaction rollback: deadlock, serialization */
+		case MAKE_SQLSTATE('4', '0', '0', '0', '0'): /* rollback: deadlock, serialization */
 		case MAKE_SQLSTATE('0', '8', '0', '0', '0'): /* connection: of a foreign table, say */
 		case MAKE_SQLSTATE('H', 'V', '0', '0', '0'): /* foreign data wrapper */
 		case MAKE_SQLSTATE('5', '3', '0', '0', '0'): /* insufficient resources */

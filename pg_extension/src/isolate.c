@@ -2,8 +2,9 @@
  * isolate.c: by suspicion, else by halves. Pure but for the callbacks.
  *
  * A run that fails names the member it was at. Those before it are run again without it, then it alone, then
- * those behind it: always in order, so that of two members that exclude each other the first one passes. Without a suspect the range is halved. The part behind is a loop, not a
- * recursion, so the depth is that of the halving.
+ * those behind it: always in order, so that of two members that exclude each other the first one passes.
+ * Without a suspect the range is halved. The part behind is a loop, not a recursion, so the depth is that of
+ * the halving.
  */
 #include "isolate.h"
 

@@ -21,10 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MR_JSON_MAX_DEPTH 512
-#define MR_JSON_DEEP      64 /* MR_JSON_IS_DEEP is set beyond */
-#define MR_JSON_LONG_DIGITS                                                                        \
-	1000 /* MR_JSON_LONG_NUMBER is set beyond: characters, or size of the exponent */
+#define MR_JSON_MAX_DEPTH   512
+#define MR_JSON_DEEP        64   /* MR_JSON_IS_DEEP is set beyond */
+#define MR_JSON_LONG_DIGITS 1000 /* characters or exponent: MR_JSON_LONG_NUMBER is set beyond */
 
 typedef enum MrJsonKind
 {

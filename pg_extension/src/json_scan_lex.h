@@ -49,7 +49,10 @@ lex_space(const Scan *s, const char *p)
 
 #define EACH_BYTE(b) (UINT64_C(0x0101010101010101) * (b))
 
-/* A word whose lowest set high-bit marks the first byte that needs a look: quote, backslash, control, over 0x7f. */
+/*
+ * A word whose lowest set high-bit marks the first byte that needs a look: quote, backslash, control, over
+ * 0x7f.
+ */
 static inline uint64_t
 special_bytes(uint64_t w)
 {

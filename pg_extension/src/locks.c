@@ -82,7 +82,7 @@ mr_sql_lock_pipeline(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* millrace._lock_partition(pipeline_id integer, partition integer): exclusive until the end of the transaction. */
+/* millrace._lock_partition(pipeline_id integer, partition integer): exclusive until the transaction ends. */
 Datum
 mr_sql_lock_partition(PG_FUNCTION_ARGS)
 {

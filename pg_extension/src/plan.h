@@ -23,8 +23,8 @@ typedef void (*MrPlanPatch)(Query *query, void *arg);
 /*
  * Makes a plan in a child of the current memory context; nothing is analysed yet. `relation` is the name of
  * the ephemeral relation, `visible` its columns as the statement sees them, `full` the same with the hidden
- * int4 ordinal last. All must live as long as the plan. `target` is the table the rows are meant for: a change of
- * it invalidates the plan although the statement may not name it.
+ * int4 ordinal last. All must live as long as the plan. `target` is the table the rows are meant for: a
+ * change of it invalidates the plan although the statement may not name it.
  */
 extern MrPlan *mr_plan_create(const char *sql, const char *relation, TupleDesc visible,
 							  TupleDesc full, Oid target, MrPlanPatch patch, void *arg);

@@ -123,7 +123,7 @@ read_pipelines(void)
 	return true;
 }
 
-/* The slot in which a worker of the post sits already, else one that is free, else NULL; caller holds the lock. */
+/* The slot a worker of the post sits in already, else a free one, else NULL; caller holds the lock. */
 static MrWorkerSlot *
 find_slot(const Post *post, int *index)
 {
