@@ -177,7 +177,7 @@ BEGIN
   SELECT * INTO c FROM pg_class WHERE oid = target;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'target with OID % does not exist', target::oid
-      USING ERRCODE = 'undefined_table', HINT = 'Create the target table first.';
+      USING ERRCODE = 'undefined_table', HINT = 'Create the target table first, and name it: target => ….';
   END IF;
   schema := c.relnamespace::regnamespace::name;
   reason := CASE

@@ -136,7 +136,7 @@ check_privileges(Direct *direct)
 static void
 begin(Direct *direct)
 {
-	direct->target = table_open(direct->program->definition->target, RowExclusiveLock);
+	direct->target = mr_target_open(direct->program->definition, RowExclusiveLock);
 	if (mr_plan_target_changed(direct->program->insert))
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("table \"%s\" was changed while the pipeline ran",

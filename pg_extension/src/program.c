@@ -208,11 +208,24 @@ insert_statement(MrProgram *program)
 	return sql.data;
 }
 
+Relation
+mr_target_open(const MrDefinition *definition, LOCKMODE mode)
+{
+	Relation target = try_table_open(definition->target, mode);
+
+	if (target == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the target table of pipeline \"%s\" was dropped", definition->name),
+						errhint("Name another: SELECT millrace.alter_pipeline(%s, target => ...);",
+								quote_literal_cstr(definition->name))));
+	return target;
+}
+
 static void
 compile(MrProgram *program)
 {
 	MrDefinition *definition = program->definition;
-	Relation target;
+	Relation target = mr_target_open(definition, AccessShareLock);
 	Query *query;
 
 	program->event = mr_event_relation_create(definition->fields, definition->topic);
@@ -222,7 +235,6 @@ compile(MrProgram *program)
 	query = mr_plan_analyze(program->transform);
 	mr_check_query_permissions(query);
 
-	target = table_open(definition->target, AccessShareLock);
 	check_unfilled(program, target);
 	choose_keys(program, target);
 	program->direct = mr_insert_direct_possible(program, target);

@@ -279,7 +279,7 @@ map_column(MrColumn *column, TargetEntry *entry, Relation target, Bitmapset *tak
 static void
 map_columns(MrProgram *program, Query *query)
 {
-	Relation target = table_open(program->definition->target, AccessShareLock);
+	Relation target = mr_target_open(program->definition, AccessShareLock);
 	MemoryContext old = MemoryContextSwitchTo(program->context);
 	MrColumn *columns = palloc0(Max(list_length(query->targetList), 1) * sizeof(MrColumn));
 	int n = 0;

@@ -70,6 +70,24 @@ def test_insert_revoked_while_it_runs(world):
     assert feed.rows() == [(1, "a"), (2, "b")]
 
 
+def test_target_dropped_while_it_runs(world):
+    """The breaker names the pipeline and the way out; the event goes where the pipeline is then sent."""
+    feed = Feed(world, "CREATE TABLE t (n int, v text)").send('{"n":1,"v":"a"}')
+    feed.settled()
+    feed.ddl("DROP TABLE t")
+    feed.send('{"n":2,"v":"b"}')
+    name = world.pipeline_name
+    breaker = "SELECT state, sqlstate, reason FROM millrace.breakers WHERE pipeline = %s"
+    wait_for(lambda: [b[1:] for b in world.db.run(breaker, (name,)) if b[0] != "closed"]
+             == [("42P01", f'the target table of pipeline "{name}" was dropped')], "the breaker opens", 20)
+    assert world.counters()["dead"] == 0
+    feed.ddl("CREATE TABLE elsewhere (n int, v text); ALTER TABLE elsewhere OWNER TO app")
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.alter_pipeline(%s, target => 'elsewhere')", (name,))
+    feed.settled()
+    assert feed.rows("SELECT * FROM elsewhere") == [(2, "b")]
+
+
 def test_rows_a_trigger_suppresses_do_not_count(world):
     feed = Feed(world, """
         CREATE TABLE t (n int, v text);
