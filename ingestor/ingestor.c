@@ -140,6 +140,11 @@ on_reload(void *owner)
 					 (MrLogFormat) ingestor->settings.log_format);
 		mr_log(MR_LOG_INFO, "options reloaded");
 		mr_ingestor_list(ingestor);
+		for (int i = 0; i < ingestor->pipeline_count; i++)
+		{
+			mr_report_refresh(&ingestor->pipelines[i]->report);
+			mr_pipeline_report(ingestor->pipelines[i]);
+		}
 	}
 	else
 		mr_log(MR_LOG_ERROR, "options not reloaded", MR_STR("error", error));

@@ -108,6 +108,7 @@ void
 mr_pipeline_poll(MrPipeline *pl)
 {
 	mr_pipeline_ask_positions(pl);
+	mr_pipeline_report(pl);
 	/* An earlier attempt to learn where they begin may have failed. */
 	for (int i = pl->known; i < pl->partition_cap; i++)
 		if (pl->partitions[i] != NULL && pl->partitions[i]->state == MR_PARTITION_WAITING)

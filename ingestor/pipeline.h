@@ -11,6 +11,7 @@
 #include "ingestor/assignment.h"
 #include "ingestor/batch.h"
 #include "ingestor/lane.h"
+#include "ingestor/report.h"
 
 struct MrIngestor;
 
@@ -51,6 +52,7 @@ typedef struct MrPipeline
 	bool removed; /* free as soon as nothing is under way */
 	int jobs;     /* questions to the broker, and calls, whose answers will come */
 	bool seen;    /* by the reconciliation under way */
+	MrReport report;
 
 	uint64_t oversize, fenced, rebalances, kafka_errors, corrupt;
 } MrPipeline;
@@ -66,6 +68,8 @@ extern void mr_pipeline_free(MrPipeline *pl);
 extern void mr_pipeline_every(MrPipeline *pl);
 /* Called every poll-interval. */
 extern void mr_pipeline_poll(MrPipeline *pl);
+/* Asks and tells what has become due. */
+extern void mr_pipeline_report(MrPipeline *pl);
 
 /* Draining: stop fetching and flush; then ask; then leave the group. */
 extern void mr_pipeline_drain(MrPipeline *pl);

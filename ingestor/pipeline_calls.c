@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/consumer.h"
 #include "ingestor/ingestor.h"
@@ -17,6 +18,9 @@ static void call(MrPipeline *pl, const char *sql, int count, const char *const *
 				 MrControlAnswer answer, uint64_t tag);
 static void ask(MrPipeline *pl, MrPartition *part, MrQuestionKind kind, int64_t time,
 				void (*answer)(MrQuestion *question));
+static void ask_broker(MrPipeline *pl, MrQuestion *question);
+static void on_retention(MrQuestion *question);
+static void on_told(void *owner, const PGresult *result, uint64_t tag);
 static void on_starts(MrQuestion *question);
 static void on_added(void *owner, const PGresult *result, uint64_t tag);
 static void on_watermarks(MrQuestion *question);
@@ -48,10 +52,8 @@ mr_pipeline_refresh(MrPipeline *pl)
 			   MR_STR("hint", "Set it to earliest, latest or an ISO 8601 time with a zone."));
 		return;
 	}
-	question.rk = mr_consumer_handle(pl->consumer);
 	pl->resolving_starts = true;
-	pl->jobs++;
-	mr_resolver_ask(pl->ingestor->resolver, &question);
+	ask_broker(pl, &question);
 }
 
 void
@@ -90,6 +92,35 @@ mr_pipeline_ask_positions(MrPipeline *pl)
 	call(pl, "SELECT * FROM millrace.positions($1)", 1, values, on_positions, ++pl->tick);
 }
 
+void
+mr_pipeline_report(MrPipeline *pl)
+{
+	int64_t now = mr_now_ms();
+	uint64_t losses = mr_control_losses(pl->ingestor->control);
+	MrBuffer about = {0};
+	const char *values[2] = {pl->name, NULL};
+
+	if (pl->removed || pl->draining)
+		return;
+	if (pl->consumer != NULL && mr_report_wants_retention(&pl->report, now))
+	{
+		MrQuestion question = {.kind = MR_ASK_RETENTION,
+							   .topic = pl->topic,
+							   .owner = pl,
+							   .answer = on_retention};
+
+		mr_report_asked(&pl->report, now);
+		ask_broker(pl, &question);
+	}
+	if (!mr_report_is_due(&pl->report, now, losses))
+		return;
+	mr_report_put(&pl->report, rd_kafka_version_str(), event_get_version(), &about);
+	values[1] = mr_buffer_string(&about);
+	mr_report_told(&pl->report, now, losses);
+	call(pl, "SELECT millrace.report($1, $2)", 2, values, on_told, 0);
+	mr_buffer_free(&about);
+}
+
 static void
 call(MrPipeline *pl, const char *sql, int count, const char *const *values, MrControlAnswer answer,
 	 uint64_t tag)
@@ -110,11 +141,42 @@ ask(MrPipeline *pl, MrPartition *part, MrQuestionKind kind, int64_t time,
 						   .owner = pl,
 						   .answer = answer};
 
-	if (pl->consumer == NULL)
-		return;
-	question.rk = mr_consumer_handle(pl->consumer);
+	if (pl->consumer != NULL)
+		ask_broker(pl, &question);
+}
+
+static void
+ask_broker(MrPipeline *pl, MrQuestion *question)
+{
+	question->rk = mr_consumer_handle(pl->consumer);
 	pl->jobs++;
-	mr_resolver_ask(pl->ingestor->resolver, &question);
+	mr_resolver_ask(pl->ingestor->resolver, question);
+}
+
+/* A cluster may forbid us to look: then doctor() does without. */
+static void
+on_retention(MrQuestion *question)
+{
+	MrPipeline *pl = question->owner;
+
+	pl->jobs--;
+	mr_report_answered(&pl->report, question->ok, question->low);
+	if (!question->ok)
+		mr_log(MR_LOG_DEBUG, "could not ask for the topic's retention",
+			   MR_STR("pipeline", pl->name), MR_STR("topic", pl->topic),
+			   MR_STR("error", question->error));
+	mr_pipeline_report(pl);
+}
+
+static void
+on_told(void *owner, const PGresult *result, uint64_t tag)
+{
+	MrPipeline *pl = owner;
+
+	(void) result; /* a lost connection makes it due again; else the next minute does */
+	(void) tag;
+	pl->jobs--;
+	pl->report.telling = false;
 }
 
 static void

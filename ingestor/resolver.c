@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "ingestor/retention.h"
 #include "ingestor/start_at.h"
 
 #define BROKER_TIMEOUT_MS 5000
@@ -137,6 +138,11 @@ resolve(MrQuestion *question)
 			break;
 		case MR_ASK_TIME:
 			question->ok = query_offsets(question, 1, question->time, &question->low);
+			break;
+		case MR_ASK_RETENTION:
+			question->ok =
+				mr_retention_ask(question->rk, question->topic, BROKER_TIMEOUT_MS, &question->low,
+								 question->error, sizeof(question->error));
 			break;
 	}
 }

@@ -15,7 +15,8 @@ typedef enum MrQuestionKind
 {
 	MR_ASK_STARTS, /* where partitions from `first` on begin; `time` for partition 0 on if first = 0 */
 	MR_ASK_WATERMARKS, /* first and end offset of partition `first` */
-	MR_ASK_TIME        /* first offset of partition `first` at or after `time` */
+	MR_ASK_TIME,       /* first offset of partition `first` at or after `time` */
+	MR_ASK_RETENTION   /* of the topic, in `low` */
 } MrQuestionKind;
 
 typedef struct MrQuestion

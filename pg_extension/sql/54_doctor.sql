@@ -7,6 +7,10 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   ), lag AS MATERIALIZED (
     SELECT l.pipeline, sum(l.lag) AS events, max(l.behind) AS behind, max(l.reported_at) AS reported_at
     FROM millrace.lag AS l GROUP BY l.pipeline
+  ), heard AS MATERIALIZED (
+    -- an ingestor tells of itself once a minute, and of the ends of the partitions that it reads every few seconds
+    SELECT p.name AS pipeline, l.reported_at AS read_at, greatest(l.reported_at, i.reported_at) AS heard_at
+    FROM pipeline AS p LEFT JOIN lag AS l ON l.pipeline = p.name LEFT JOIN millrace.ingestor_reports AS i ON i.pipeline = p.name
   ), finding (rank, severity, what, detail, command) AS (
     -- the server
     SELECT 1, 'error', 'millrace is not preloaded', 'Nothing runs the pipelines of this server.',
@@ -41,13 +45,20 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WHERE p.status = 'running' AND p.workers_running < p.workers AND p.changed_at < now() - interval '1 min'
     UNION ALL
     SELECT 12, 'error', format('pipeline "%s" has no ingestor', p.name),
-           CASE WHEN l.reported_at IS NULL THEN format('None has ever told of topic "%s".', p.topic)
-                ELSE format('None has told of topic "%s" since %s.', p.topic, date_trunc('second', l.reported_at)) END,
+           CASE WHEN h.heard_at IS NULL THEN format('None has ever told of topic "%s".', p.topic)
+                ELSE format('None has told of topic "%s" since %s.', p.topic, date_trunc('second', h.heard_at)) END,
            format('start millrace-ingestor for database "%s", in a role that SELECT millrace.grant_ingestor(''…'') was run for',
                   current_database())
-    FROM pipeline AS p LEFT JOIN lag AS l ON l.pipeline = p.name
+    FROM pipeline AS p JOIN heard AS h ON h.pipeline = p.name
     WHERE p.status NOT IN ('foreign', 'owner missing', 'standby')
-          AND coalesce(l.reported_at, p.created_at) < now() - interval '1 min'
+          AND coalesce(h.heard_at, p.created_at) < now() - interval '2 min'
+    UNION ALL
+    SELECT 12, 'error', format('pipeline "%s": its ingestor does not get at topic "%s"', p.name, p.topic),
+           'It runs, and has read no partition of the topic for more than two minutes.',
+           format('see that topic "%s" exists and may be read; the log of millrace-ingestor has its errors', p.topic)
+    FROM pipeline AS p JOIN heard AS h ON h.pipeline = p.name
+    WHERE p.status NOT IN ('foreign', 'owner missing', 'standby', 'stopped')
+          AND h.heard_at >= now() - interval '2 min' AND coalesce(h.read_at, p.created_at) < now() - interval '2 min'
     UNION ALL
     SELECT 13, 'error', format('pipeline "%s" is about to lose events', p.name),
            format('It is %s behind, and topic "%s" keeps messages for %s.', date_trunc('second', l.behind), p.topic, r.retention),

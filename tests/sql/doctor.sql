@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(29);
+SELECT plan(31);
 
 -- a finding with this severity, holding these words in what, detail and command
 CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
@@ -27,7 +27,14 @@ UPDATE millrace.pipeline SET created_at = now() - interval '1 h';
 SET ROLE mrt_owner;
 SELECT is(pg_temp.count('ingestor'), 0::bigint, 'an ingestor is there');
 RESET ROLE;
-UPDATE millrace.watermark SET reported_at = now() - interval '2 min';
+UPDATE millrace.watermark SET reported_at = now() - interval '3 min';
+SAVEPOINT reported;
+SET ROLE mrt_ingestor;
+SELECT millrace.report('p', '{"version": "0"}');
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('error', 'pipeline "p": its ingestor does not get at topic "events"', 'has read no partition', 'may be read', 'an ingestor without partitions');
+SELECT is(pg_temp.count('has no ingestor'), 0::bigint, 'is one');
+ROLLBACK TO reported;
 SET ROLE mrt_owner;
 SELECT pg_temp.finds('error', 'pipeline "p" has no ingestor', 'None has told of topic "events" since', 'millrace-ingestor', 'no ingestor any more');
 RESET ROLE;

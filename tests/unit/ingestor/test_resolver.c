@@ -121,6 +121,16 @@ unknown_partition_is_no_answer(void **state)
 	assert_true(got.error[0] != '\0');
 }
 
+/* The mock cluster does not know the request, as an old or a strict one would not: an answer all the same. */
+static void
+retention_may_be_refused(void **state)
+{
+	(void) state;
+	ask((MrQuestion){.kind = MR_ASK_RETENTION, .topic = (char[]){"t"}});
+	assert_false(got.ok);
+	assert_true(got.error[0] != '\0');
+}
+
 int
 main(void)
 {
@@ -129,6 +139,7 @@ main(void)
 		cmocka_unit_test(later_partitions_begin_at_the_earliest),
 		cmocka_unit_test(watermarks),
 		cmocka_unit_test(unknown_partition_is_no_answer),
+		cmocka_unit_test(retention_may_be_refused),
 	};
 
 	return cmocka_run_group_tests_name("ingestor/resolver", tests, setup, teardown);
