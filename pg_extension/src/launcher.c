@@ -20,17 +20,16 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "restart_policy.h"
 #include "shmem.h"
 
 #define LOOK_INTERVAL_MS 60000 /* between two looks for new databases */
-#define BACKOFF_MAX_S    60
 
 typedef struct Watch
 {
 	Oid database;
 	BackgroundWorkerHandle *handle;
-	TimestampTz next_start;
-	int backoff_s;
+	MrRestart restart;
 	bool seen;
 } Watch;
 
@@ -68,7 +67,6 @@ watch_of(Oid database)
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	watch = palloc0(sizeof(Watch));
 	watch->database = database;
-	watch->backoff_s = mr_restart_interval_s;
 	watches = lappend(watches, watch);
 	MemoryContextSwitchTo(old);
 	return watch;
@@ -158,6 +156,19 @@ note_pings(void)
 		(void) watch_of(pinged[i]);
 }
 
+static void
+start_supervisor(Watch *watch, TimestampTz now)
+{
+	if (mr_worker_start("millrace supervisor", "mr_supervisor_main",
+						ObjectIdGetDatum(watch->database), &watch->handle))
+	{
+		watch->restart.started_at = now;
+		return;
+	}
+	watch->handle = NULL;
+	watch->restart.next_start = TimestampTzPlusMilliseconds(now, 5000); /* no slot: try later */
+}
+
 /* Starts what should run and does not; returns ms until the next start that is due. */
 static long
 start_supervisors(void)
@@ -176,25 +187,21 @@ start_supervisors(void)
 			pfree(watch->handle);
 			watch->handle = NULL;
 			look_again = true;
-			watch->next_start = TimestampTzPlusMilliseconds(now, watch->backoff_s * 1000L);
-			watch->backoff_s = Min(watch->backoff_s * 2, BACKOFF_MAX_S);
+			mr_restart_note_end(&watch->restart, now, mr_restart_interval_s);
 		}
-		if (watch->handle != NULL || !is_wanted(watch->database))
+		if (watch->handle != NULL)
+			continue;
+		if (!is_wanted(watch->database))
 		{
-			if (watch->handle == NULL)
-				watch->backoff_s = mr_restart_interval_s;
+			watch->restart.backoff_s = 0;
 			continue;
 		}
-		if (watch->next_start <= now &&
-			!mr_worker_start("millrace supervisor", "mr_supervisor_main",
-							 ObjectIdGetDatum(watch->database), &watch->handle))
-		{
-			watch->handle = NULL;
-			watch->next_start = TimestampTzPlusMilliseconds(now, 5000); /* no slot: try later */
-		}
-		if (watch->next_start > now)
+		if (watch->restart.next_start <= now)
+			start_supervisor(watch, now);
+		if (watch->restart.next_start > now)
 			sleep_ms =
-				Min(sleep_ms, Max(10, TimestampDifferenceMilliseconds(now, watch->next_start)));
+				Min(sleep_ms,
+					Max(10, TimestampDifferenceMilliseconds(now, watch->restart.next_start)));
 	}
 	return sleep_ms;
 }

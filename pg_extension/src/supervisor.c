@@ -24,12 +24,11 @@
 #include "guc.h"
 #include "history.h"
 #include "pipeline.h"
+#include "restart_policy.h"
 #include "shmem.h"
 #include "xact.h"
 
 #define LOOK_INTERVAL_MS 5000
-#define BACKOFF_MAX_S    60
-#define HEALTHY_MS       30000 /* a worker that lived so long has its backoff forgiven */
 
 /* A worker that should run. */
 typedef struct Post
@@ -40,9 +39,7 @@ typedef struct Post
 	bool running;
 	BackgroundWorkerHandle *handle; /* NULL: not running, or adopted */
 	int slot;                       /* in shared memory, -1 none */
-	TimestampTz started_at;
-	TimestampTz next_start;
-	int backoff_s;
+	MrRestart restart;
 	bool wanted;
 } Post;
 
@@ -69,7 +66,6 @@ post_of(int32 pipeline_id, int32 number)
 	post->pipeline_id = pipeline_id;
 	post->number = number;
 	post->slot = -1;
-	post->backoff_s = mr_restart_interval_s;
 	posts = lappend(posts, post);
 	MemoryContextSwitchTo(old);
 	return post;
@@ -161,7 +157,7 @@ claim_slot(Post *post)
 		slot->supervisor_pid = MyProcPid;
 		post->running = slot->pid != 0;
 		if (post->running)
-			post->started_at = slot->started_at;
+			post->restart.started_at = slot->started_at;
 		slot->database = my_database;
 		slot->pipeline_id = post->pipeline_id;
 		slot->number = post->number;
@@ -213,10 +209,7 @@ has_ended(const Post *post)
 static void
 note_end(Post *post, TimestampTz now)
 {
-	if (TimestampDifferenceExceeds(post->started_at, now, HEALTHY_MS))
-		post->backoff_s = mr_restart_interval_s;
-	post->next_start = TimestampTzPlusMilliseconds(now, post->backoff_s * 1000L);
-	post->backoff_s = Min(post->backoff_s * 2, BACKOFF_MAX_S);
+	mr_restart_note_end(&post->restart, now, mr_restart_interval_s);
 	if (post->handle != NULL)
 		pfree(post->handle);
 	post->handle = NULL;
@@ -233,7 +226,7 @@ start_worker(Post *post, TimestampTz now)
 	if (post->slot >= 0 && mr_worker_start("millrace worker", "mr_worker_main",
 										   UInt32GetDatum(prepare_slot(post)), &post->handle))
 	{
-		post->started_at = now;
+		post->restart.started_at = now;
 		post->running = true;
 		return;
 	}
@@ -241,7 +234,7 @@ start_worker(Post *post, TimestampTz now)
 	release_slot(post);
 	ereport(LOG, (errmsg("millrace: no free worker slot for pipeline %d", post->pipeline_id),
 				  errhint("Raise max_worker_processes and restart the server.")));
-	post->next_start = TimestampTzPlusMilliseconds(now, 10000);
+	post->restart.next_start = TimestampTzPlusMilliseconds(now, 10000);
 }
 
 /* Starts workers that are due; returns ms until the next one is. */
@@ -267,11 +260,11 @@ tend_posts(void)
 			pfree(post);
 			continue;
 		}
-		if (post->next_start <= now)
+		if (post->restart.next_start <= now)
 			start_worker(post, now);
-		if (post->next_start > now)
-			sleep_ms =
-				Min(sleep_ms, Max(10, TimestampDifferenceMilliseconds(now, post->next_start)));
+		if (post->restart.next_start > now)
+			sleep_ms = Min(sleep_ms,
+						   Max(10, TimestampDifferenceMilliseconds(now, post->restart.next_start)));
 	}
 	return sleep_ms;
 }
