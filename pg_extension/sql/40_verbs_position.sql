@@ -195,6 +195,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   p       millrace.pipeline := millrace._lock_owned(caller, name);
   present millrace.progress;
+  mark    millrace.watermark;
 BEGIN
   PERFORM millrace._check_given(ARRAY['partition', 'offset'], ARRAY[partition IS NULL, "offset" IS NULL]);
   PERFORM millrace._partitions(p, partition);
@@ -204,6 +205,17 @@ BEGIN
     RAISE EXCEPTION 'offset % lies behind partition %, which stands at %', "offset", partition, present.next_offset
       USING ERRCODE = 'invalid_parameter_value',
             HINT = format('To process events again: SELECT millrace.rewind(%L, "offset" => %s, partition => %s);', name, "offset", partition);
+  END IF;
+  -- the partition would stop there; an end that no ingestor has looked at for a while may be old, and counts for nothing
+  SELECT * INTO mark FROM millrace.watermark AS w
+  WHERE w.pipeline_id = p.id AND w.partition = _skip_to.partition AND w.reported_at > clock_timestamp() - interval '30 s';
+  IF "offset" > mark.high THEN
+    RAISE EXCEPTION 'offset % lies beyond the end of partition %, which is %', "offset", partition, mark.high
+      USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = format('The ingestor last asked Kafka at %s.', mark.reported_at),
+            HINT = CASE WHEN mark.high >= present.next_offset
+              THEN format('To leave out all there is: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s); when the topic has grown since, try again.', name, partition, mark.high)
+              ELSE format('The topic is shorter than what was processed of it. When it was recreated: SELECT millrace.rewind(%L, "offset" => 0, partition => %s);', name, partition) END;
   END IF;
   PERFORM millrace._set_position(present, "offset", 'skip_to', caller::text);
   PERFORM millrace._restart_partition(p.id, partition, NULL);
@@ -219,7 +231,7 @@ COMMENT ON FUNCTION millrace.skip_to(text, integer, bigint) IS
 'Moves one partition of a pipeline ahead and leaves out the events between, on purpose: past retention, or past a stretch nobody wants. The range stays on record in millrace.position_changes. To the present position: goes on there without comparing the message before it.
 In: name; partition; "offset" to go on at.
 Out: number of offsets left out.
-Errors: invalid_parameter_value for an offset behind the position; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
+Errors: invalid_parameter_value for an offset behind the position, or beyond the end that the ingestor has told of in the last half minute; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._adopt(caller regrole, name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

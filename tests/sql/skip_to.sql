@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(14);
+SELECT plan(18);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -29,6 +29,17 @@ SELECT cmp_ok((SELECT epoch FROM millrace.positions('p') WHERE partition = 1), '
 SET ROLE mrt_owner;
 SELECT is(millrace.skip_to('p', partition => 1, "offset" => 1000), 0::bigint, 'to the present position: goes on there');
 SELECT is((SELECT last_offset FROM millrace.partitions WHERE pipeline = 'p' AND partition = 1), NULL, 'the message before it is not compared');
+
+SET ROLE mrt_ingestor;
+SELECT millrace.report_watermarks('p', '{0,1}', '{150,900}');
+SET ROLE mrt_owner;
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 0, 151) $$, '22023', 'offset 151 lies beyond the end of partition 0, which is 150', 'skip_to(''p'', partition => 0, "offset" => 150)', 'beyond the end');
+SELECT is(millrace.skip_to('p', 0, 150), 50::bigint, 'to the end');
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, 1001) $$, '22023', 'which is 900', 'rewind(''p'', "offset" => 0, partition => 1)', 'the topic is shorter than the position');
+RESET ROLE;
+UPDATE millrace.watermark SET reported_at = reported_at - interval '1 hour';
+SET ROLE mrt_owner;
+SELECT is(millrace.skip_to('p', 0, 151), 1::bigint, 'an end of an hour ago counts for nothing');
 
 SELECT * FROM finish();
 ROLLBACK;
