@@ -189,3 +189,16 @@ mr_definition_load(int32 pipeline_id, int32 version)
 	load_names(definition);
 	return definition;
 }
+
+Relation
+mr_target_open(const MrDefinition *definition, LOCKMODE mode)
+{
+	Relation target = try_table_open(definition->target, mode);
+
+	if (target == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the target table of pipeline \"%s\" was dropped", definition->name),
+						errhint("Name another: SELECT millrace.alter_pipeline(%s, target => ...);",
+								quote_literal_cstr(definition->name))));
+	return target;
+}

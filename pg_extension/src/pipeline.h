@@ -7,6 +7,8 @@
 #include "postgres.h"
 
 #include "nodes/pg_list.h"
+#include "storage/lockdefs.h"
+#include "utils/relcache.h"
 
 typedef struct MrPipelineRow
 {
@@ -73,6 +75,9 @@ extern bool mr_pipeline_row_by_id(int32 id, MrPipelineRow *row);
 
 /* Loads a version into the current memory context. */
 extern MrDefinition *mr_definition_load(int32 pipeline_id, int32 version);
+
+/* The definition's table, opened; an error that names the pipeline when it was dropped. */
+extern Relation mr_target_open(const MrDefinition *definition, LOCKMODE mode);
 
 /* The value of on_conflict in SQL as the enum; an error for anything else. */
 extern MrOnConflict mr_on_conflict_parse(const char *text);

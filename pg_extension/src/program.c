@@ -208,19 +208,6 @@ insert_statement(MrProgram *program)
 	return sql.data;
 }
 
-Relation
-mr_target_open(const MrDefinition *definition, LOCKMODE mode)
-{
-	Relation target = try_table_open(definition->target, mode);
-
-	if (target == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("the target table of pipeline \"%s\" was dropped", definition->name),
-						errhint("Name another: SELECT millrace.alter_pipeline(%s, target => ...);",
-								quote_literal_cstr(definition->name))));
-	return target;
-}
-
 static void
 compile(MrProgram *program)
 {

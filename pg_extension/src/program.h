@@ -7,8 +7,6 @@
 #include "postgres.h"
 
 #include "access/tupdesc.h"
-#include "storage/lockdefs.h"
-#include "utils/relcache.h"
 #include "utils/sortsupport.h"
 
 #include "batch.h"
@@ -60,9 +58,6 @@ typedef struct MrProgram
  */
 extern MrProgram *mr_program_create(MrDefinition *definition);
 extern void mr_program_free(MrProgram *program);
-
-/* The definition's table, opened; an error that names the pipeline when it was dropped. */
-extern Relation mr_target_open(const MrDefinition *definition, LOCKMODE mode);
 
 /* Whether what it was made from still stands (no DDL on what it names). */
 extern bool mr_program_is_valid(MrProgram *program);
