@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(29);
+SELECT plan(30);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -43,6 +43,7 @@ SELECT is((SELECT count(*) FROM millrace.error_classes WHERE pipeline = 'p'), 1:
 RESET ROLE;
 
 SELECT is(millrace.condition_name('23505'), 'unique_violation', 'a name');
+SELECT is(millrace.condition_name('MR010'), 'millrace_failure_share', 'one of ours, that breakers show');
 SELECT is(millrace.condition_name('ZZZZZ'), NULL, 'of none');
 SELECT is(millrace.condition_name(NULL), NULL, 'null');
 
