@@ -213,6 +213,25 @@ CREATE TABLE millrace.dead_letter_action (
   reason      text
 );
 
+-- What the workers were at when the server crashed: src/crash.c makes smaller batches of it. The positions are this
+-- server's, and so is the function that crashed: not dumped.
+CREATE TABLE millrace.crash_suspect (
+  pipeline_id    integer     NOT NULL,
+  version        integer     NOT NULL,
+  kind           text        NOT NULL CHECK (kind IN ('lane', 'retry')),
+  partition      integer     NOT NULL,
+  first_offset   bigint      NOT NULL,
+  last_offset    bigint      NOT NULL,
+  suspect_offset bigint,                -- the event that was at work, if that is known
+  events         integer     NOT NULL,  -- in the batch, of all its partitions
+  stage          text        NOT NULL,
+  crashes        integer     NOT NULL,  -- with the event alone
+  began_at       timestamptz NOT NULL,  -- the batch
+  crashed_at     timestamptz NOT NULL,  -- or a moment later
+  run            bigint      NOT NULL,  -- names the batch
+  CONSTRAINT crash_suspect_pkey PRIMARY KEY (pipeline_id, kind, partition, first_offset, last_offset)
+);
+
 -- Staging lanes are made at run time and belong to this server alone: not dumped.
 CREATE SEQUENCE millrace.lane_id_seq AS integer;
 CREATE TABLE millrace.lane (

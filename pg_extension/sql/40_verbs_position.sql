@@ -29,6 +29,9 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     (present.pipeline_id, present.partition, present.seq + 1, next_offset, NULL, NULL, NULL,
      present.events, present.written, present.filtered, present.superseded, present.skipped, present.dead,
      present.retrying, present.rows, present.bytes, clock_timestamp());
+  -- what comes again after a rewind begins anew
+  DELETE FROM millrace.crash_suspect AS s
+  WHERE s.pipeline_id = present.pipeline_id AND s.partition = present.partition AND s.kind = 'lane';
   INSERT INTO millrace.position_change (pipeline_id, partition, verb, from_offset, to_offset, by)
   VALUES (present.pipeline_id, present.partition, verb, present.next_offset, next_offset, by);
 $$;

@@ -116,6 +116,12 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WHERE q.enabled AND p.status NOT IN ('foreign', 'standby')
           AND (q.waiting_since < now() - interval '1 min' OR (q.error IS NOT NULL AND q.waiting_since IS NOT NULL))
     UNION ALL
+    SELECT 23, 'warning', format('pipeline "%s": a worker crashed and took the server with it', c.pipeline),
+           format('Last at %s, in stage %s. Its events are processed in smaller and smaller batches; one that crashes alone %s times becomes a dead letter.',
+                  date_trunc('second', c.crashed_at), c.stage, current_setting('millrace.max_crashes', true)),
+           format('SELECT * FROM millrace.crashes WHERE pipeline = %L; the server log has the signal', c.pipeline)
+    FROM (SELECT DISTINCT ON (c.pipeline) c.* FROM millrace.crashes AS c ORDER BY c.pipeline, c.crashed_at DESC) AS c
+    UNION ALL
     -- the programs
     SELECT 30, 'warning', format('the ingestor runs with %s %s', v.library, i.about ->> v.library), v.problem,
            format('install %s %s or later where millrace-ingestor runs, and restart it', v.library, v.least)

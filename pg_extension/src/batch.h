@@ -36,7 +36,8 @@ typedef struct MrPast
 	int64 replay_of;     /* dead letter it is a replay of, 0 none */
 	int attempts;        /* tries that failed */
 	TimestampTz first_failed_at;
-	Jsonb *history; /* array of {at, stage, sqlstate, message} */
+	TimestampTz next_at; /* when this try was due */
+	Jsonb *history;      /* array of {at, stage, sqlstate, message} */
 } MrPast;
 
 typedef struct MrEvent
@@ -53,6 +54,7 @@ typedef struct MrEvent
 	Datum *values;
 	bool *isnull;
 	MrFailure *failure;
+	int crashes;    /* of the server, with this event alone: it is not run again (crash.h) */
 	bool retryable; /* its error class is to be tried again (verdict.c) */
 	MrPast *past;   /* NULL: comes from a lane, this is its first try */
 } MrEvent;
@@ -112,6 +114,7 @@ typedef struct MrBatch
 	MrFilling tail;      /* what was read from */
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;
+	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
 } MrBatch;
 
 extern MrBatch *mr_batch_create(MemoryContext parent);

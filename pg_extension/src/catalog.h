@@ -167,6 +167,22 @@ enum /* millrace.breaker */
 	MR_BREAKER_NATTS = MR_BREAKER_OPENED
 };
 
+enum /* millrace.crash_suspect */
+{
+	MR_CRASH_PIPELINE_ID = 1,
+	MR_CRASH_VERSION,
+	MR_CRASH_KIND,
+	MR_CRASH_PARTITION,
+	MR_CRASH_FIRST_OFFSET,
+	MR_CRASH_LAST_OFFSET,
+	MR_CRASH_SUSPECT_OFFSET,
+	MR_CRASH_EVENTS,
+	MR_CRASH_STAGE,
+	MR_CRASH_CRASHES,
+	MR_CRASH_BEGAN_AT,
+	MR_CRASH_CRASHED_AT
+};
+
 enum /* millrace.lane, millrace.segment */
 {
 	MR_LANE_ID = 1,

@@ -38,7 +38,7 @@ set_bytes(Datum *values, bool *nulls, int column, const bytea *bytes)
 static void
 set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const MrEvent *event)
 {
-	static const char *const ends[] = {"permanent", "exhausted", "too_old"};
+	static const char *const ends[] = {"permanent", "exhausted", "too_old", "crashed"};
 	const MrFailure *failure = event->failure;
 
 	values[MR_DEAD_VERSION - 1] = Int32GetDatum(definition->version);
@@ -51,7 +51,8 @@ set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const Mr
 	set_text(values, nulls, MR_DEAD_COLUMN_NAME, failure->column_name);
 	values[MR_DEAD_FAILED_AT - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 	set_text(values, nulls, MR_DEAD_ENDED, ends[mr_verdict_end(definition, event)]);
-	values[MR_DEAD_ATTEMPTS - 1] = Int32GetDatum((event->past ? event->past->attempts : 0) + 1);
+	values[MR_DEAD_ATTEMPTS - 1] =
+		Int32GetDatum((event->past ? event->past->attempts : 0) + Max(event->crashes, 1));
 	values[MR_DEAD_HISTORY - 1] = mr_retry_history(event);
 	set_text(values, nulls, MR_DEAD_STATE, "open");
 }

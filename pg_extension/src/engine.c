@@ -20,12 +20,14 @@
 #include "utils/memutils.h"
 
 #include "breaker.h"
+#include "crash.h"
 #include "guc.h"
 #include "lane_reader.h"
 #include "locks.h"
 #include "ring.h"
 #include "segment.h"
 #include "retry.h"
+#include "run_record.h"
 #include "settle.h"
 #include "transform.h"
 #include "verdict.h"
@@ -133,6 +135,7 @@ decode_events(MrEngine *engine)
 			judge_missing_payload(event, engine->program->definition);
 			continue;
 		}
+		mr_run_at(event);
 		failure = mr_event_relation_decode(engine->program->event, event);
 		if (failure != NULL)
 			fail_event(event, failure);
@@ -226,7 +229,27 @@ take_event(void *arg, MrEvent *event, int taken)
 {
 	MrEngine *engine = arg;
 
-	return taken < Min(engine->event_limit, engine->program->definition->batch_rows);
+	return taken < Min(engine->event_limit, engine->program->definition->batch_rows) &&
+		   mr_crash_admits(engine->batch->suspicions, event, taken);
+}
+
+static void
+suspect(MrEngine *engine, MrRunKind kind)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine->batch->context);
+
+	engine->batch->suspicions = mr_crash_suspicions(engine->pipeline_id, kind);
+	MemoryContextSwitchTo(old);
+}
+
+/* With a record of it for the case that the server crashes. */
+static void
+run(MrEngine *engine, MrRunKind kind)
+{
+	if (mr_crash_condemns(engine->batch->suspicions, engine->batch))
+		return;
+	mr_run_begin(kind, engine->batch, engine->program_version);
+	mr_engine_process(engine);
 }
 
 static void
@@ -234,9 +257,10 @@ settle_batch(MrEngine *engine)
 {
 	MrBatch *batch = engine->batch;
 
+	suspect(engine, MR_RUN_LANE);
 	mr_batch_admit(batch, engine->pipeline_id, take_event, engine);
 	if (batch->nevents > 0)
-		mr_engine_process(engine);
+		run(engine, MR_RUN_LANE);
 	mr_settle(engine->program->definition, batch);
 }
 
@@ -308,6 +332,7 @@ end_step(int nest)
 {
 	AtEOXact_GUC(false, nest);
 	mr_xact_commit();
+	mr_run_end();
 }
 
 MrStep
@@ -349,8 +374,10 @@ mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 					  (int64) mr_batch_bytes_kb * 1024);
 	if (batch->nevents > 0)
 	{
+		suspect(engine, MR_RUN_RETRY);
+		mr_crash_cut(batch->suspicions, batch);
 		mr_batch_lock_partitions(batch, engine->pipeline_id);
-		mr_engine_process(engine);
+		run(engine, MR_RUN_RETRY);
 		mr_settle(engine->program->definition, batch);
 		CommandCounterIncrement();
 	}
@@ -365,6 +392,7 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 {
 	int events = Min(engine->event_limit, engine->batch->nevents);
 
+	mr_run_end();
 	if (trouble)
 		forget_program(engine);
 	if (engine->batch->nevents == 0)

@@ -16,6 +16,7 @@ int mr_max_segments = 16;
 int mr_restart_interval_s = 1;
 int mr_lock_timeout_ms = 5000;
 int mr_batch_bytes_kb = 8192;
+int mr_max_crashes = 2;
 
 void
 mr_guc_define(bool preloading)
@@ -51,5 +52,9 @@ mr_guc_define(bool preloading)
 							"Payload bytes at which a worker's batch is closed.", NULL,
 							&mr_batch_bytes_kb, 8192, 64, 1048576, PGC_SIGHUP, GUC_UNIT_KB, NULL,
 							NULL, NULL);
+	DefineCustomIntVariable("millrace.max_crashes",
+							"Crashes of the server after which an event is a dead letter.",
+							"Only those count in which the event was processed alone.",
+							&mr_max_crashes, 2, 1, 100, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("millrace");
 }

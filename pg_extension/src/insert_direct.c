@@ -8,6 +8,7 @@
 #include "insert_direct.h"
 
 #include "compat.h"
+#include "run_record.h"
 
 #include "access/heapam.h"
 #include "access/table.h"
@@ -263,6 +264,7 @@ flush(Direct *direct, int *at)
 	if (direct->nslots == 0)
 		return;
 	*at = -1; /* a row too large is one of these */
+	mr_run_stage(MR_STAGE_WRITE);
 	table_multi_insert(direct->target, direct->program->slots, direct->nslots, direct->command, 0,
 					   direct->bulk);
 	for (int i = 0; i < direct->nslots; i++)
@@ -286,6 +288,7 @@ add_row(Direct *direct, MrRow *row, int at)
 	MrFailure *failure;
 	MemoryContext old;
 
+	mr_run_at(event);
 	slot = fill_slot(direct, row);
 	old = MemoryContextSwitchTo(direct->batch->context); /* failures outlive the run */
 	failure = check_row(direct, slot);

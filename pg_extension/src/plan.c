@@ -55,6 +55,7 @@ struct MrPlan
 };
 
 static MrPlan *all_plans = NULL;
+static MrPlan *plan_at_work = NULL;
 
 static void
 invalidate_relation(Datum arg, Oid relid)
@@ -104,6 +105,9 @@ static void
 forget(void *arg)
 {
 	MrPlan **link = &all_plans;
+
+	if (plan_at_work == arg)
+		plan_at_work = NULL;
 
 	while (*link != NULL && *link != arg)
 		link = &(*link)->next;
@@ -265,6 +269,7 @@ mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest)
 	uint64 processed;
 
 	plan->scan = NULL;
+	plan_at_work = plan;
 	stmt = ready_statement(plan, nrows <= ROWS_SMALL ? FOR_FEW : FOR_MANY);
 	plan->relation.md.tupdesc = plan->full;
 	plan->relation.reldata = rows;
@@ -279,6 +284,7 @@ mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest)
 	processed = query->estate->es_processed;
 	ExecutorFinish(query);
 	plan->scan = NULL;
+	plan_at_work = NULL;
 	ExecutorEnd(query);
 	FreeQueryDesc(query);
 	PopActiveSnapshot();
@@ -298,11 +304,18 @@ mr_plan_current(MrPlan *plan)
 }
 
 int
+mr_plan_at_work(void)
+{
+	return plan_at_work != NULL ? mr_plan_current(plan_at_work) : -1;
+}
+
+int
 mr_plan_suspect(MrPlan *plan)
 {
 	int ordinal = mr_plan_current(plan);
 
 	plan->scan = NULL;
+	plan_at_work = NULL;
 	return ordinal;
 }
 

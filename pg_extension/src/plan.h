@@ -49,6 +49,9 @@ extern int mr_plan_suspect(MrPlan *plan);
  */
 extern int mr_plan_current(MrPlan *plan);
 
+/* The same of whichever plan runs, -1 if none does. For who looks at a process that has crashed. */
+extern int mr_plan_at_work(void);
+
 /*
  * False for ever once something the statement depends on has changed: what was derived from its analysis must
  * be made anew. (Running plans the statement anew by itself.)

@@ -47,6 +47,7 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 	past->replay_of = mr_catalog_int8(tuple, MR_RETRY_REPLAY_OF, desc, 0);
 	past->attempts = mr_catalog_int4(tuple, MR_RETRY_ATTEMPTS, desc);
 	past->first_failed_at = mr_catalog_int8(tuple, MR_RETRY_FIRST_FAILED_AT, desc, 0);
+	past->next_at = mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0);
 	past->history = DatumGetJsonbPCopy(heap_getattr(tuple, MR_RETRY_HISTORY, desc, &isnull));
 	event->past = past;
 	if (event->payload != NULL)

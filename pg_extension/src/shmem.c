@@ -54,6 +54,7 @@ startup_shmem(void)
 		mr_shared->max_workers = max_worker_processes;
 		if (!pg_strong_random(&mr_shared->incarnation, sizeof(mr_shared->incarnation)))
 			ereport(FATAL, (errmsg("could not make a random number for the incarnation")));
+		pg_atomic_init_u32(&mr_shared->crashes, 0);
 		for (int i = 0; i < mr_max_lanes; i++)
 		{
 			pg_atomic_init_u64(&mr_lane_slot(i)->staged, 0);

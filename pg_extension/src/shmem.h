@@ -103,6 +103,7 @@ typedef struct MrShared
 	int64 incarnation; /* random, made when this memory was */
 	Latch *launcher_latch;
 	uint32 last_ticket;
+	pg_atomic_uint32 crashes; /* goes up when millrace.crash_suspect has new rows */
 	int max_lanes;
 	int max_workers;
 	MrDatabase databases[MR_DATABASES_MAX];

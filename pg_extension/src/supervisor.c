@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
+#include "crash.h"
 #include "guc.h"
 #include "history.h"
 #include "pipeline.h"
@@ -214,6 +215,7 @@ note_end(Post *post, TimestampTz now)
 		pfree(post->handle);
 	post->handle = NULL;
 	post->running = false;
+	mr_crash_collect(); /* it may have ended badly without a crash of the server */
 }
 
 static void
@@ -367,6 +369,8 @@ mr_supervisor_main(Datum arg)
 	if (!enter())
 		proc_exit(0);
 	before_shmem_exit(leave, 0);
+	mr_crash_forget();
+	mr_crash_collect();
 
 	while (!mr_database_is_held(my_database))
 	{
@@ -380,6 +384,7 @@ mr_supervisor_main(Datum arg)
 		}
 		mr_worker_sleep(tend_posts());
 		mr_history_trim();
+		mr_crash_forget();
 	}
 	proc_exit(0);
 }

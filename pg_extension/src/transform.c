@@ -14,6 +14,7 @@
 
 #include "isolate.h"
 #include "receiver.h"
+#include "run_record.h"
 #include "xact.h"
 
 typedef struct Run
@@ -173,6 +174,7 @@ mr_transform_run(MrProgram *program, MrBatch *batch)
 	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
 	int n = 0;
 
+	mr_run_stage(MR_STAGE_TRANSFORM);
 	mr_receiver_init(&receiver, receive, program, batch);
 	run.members = palloc(Max(batch->nevents, 1) * sizeof(int));
 	for (int i = 0; i < batch->nevents; i++)

@@ -75,6 +75,8 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch)
 MrEnd
 mr_verdict_end(const MrDefinition *definition, const MrEvent *event)
 {
+	if (event->crashes > 0)
+		return MR_END_CRASHED;
 	if (!event->retryable)
 		return MR_END_PERMANENT;
 	return failures_of(event) > definition->retry.max_retries ? MR_END_EXHAUSTED : MR_END_TOO_OLD;

@@ -12,7 +12,8 @@ typedef enum MrEnd
 {
 	MR_END_PERMANENT, /* trying again is of no use */
 	MR_END_EXHAUSTED, /* max_retries */
-	MR_END_TOO_OLD    /* retry_age */
+	MR_END_TOO_OLD,   /* retry_age */
+	MR_END_CRASHED    /* it brought the server down, more than once */
 } MrEnd;
 
 /*

@@ -21,6 +21,7 @@
 #include "breaker.h"
 #include "engine.h"
 #include "guc.h"
+#include "run_record.h"
 #include "shmem.h"
 #include "write.h"
 #include "xact.h"
@@ -387,6 +388,7 @@ mr_worker_main(Datum arg)
 	pin_settings(synchronous_commit_of_server);
 	pin_lock_timeout();
 	keep_memory();
+	mr_run_open(my_slot->pipeline_id, my_slot->number);
 	worker.engine = mr_engine_create(my_slot->pipeline_id);
 	worker.lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
 	worker.breaker_open = mr_breaker_is_open(my_slot->pipeline_id);

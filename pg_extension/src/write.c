@@ -18,6 +18,7 @@
 #include "insert_direct.h"
 #include "isolate.h"
 #include "receiver.h"
+#include "run_record.h"
 #include "xact.h"
 
 /*
@@ -389,6 +390,7 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
 	int ngroups = arrange(&run);
 
+	mr_run_stage(MR_STAGE_WRITE);
 	run.direct = program->direct && ngroups == run.groups[ngroups]; /* one row each */
 	mr_receiver_init(&receiver, mark_written, program, batch);
 	if (!run.direct)
