@@ -9,8 +9,8 @@
 
 #include "common/buffer.h"
 #include "common/eventloop.h"
-#include "common/kafka_conf.h"
 #include "common/log.h"
+#include "ingestor/consumer_conf.h"
 #include "ingestor/pipeline.h"
 
 #define TAKE_BUDGET 2000 /* messages before the loop looks at its sockets again */
@@ -30,8 +30,6 @@ struct MrConsumer
 	bool closed;
 };
 
-static rd_kafka_conf_t *make_conf(const char *group_id, const MrSettings *settings,
-								  int64_t buffer_bytes, char *error, size_t error_size);
 static bool subscribe(MrConsumer *consumer, char *error, size_t error_size);
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_again(evutil_socket_t fd, short what, void *arg);
@@ -60,7 +58,7 @@ mr_consumer_new(struct MrPipeline *pl, struct event_base *base, const MrSettings
 		event_new(base, consumer->wake_fd, EV_READ | EV_PERSIST, on_readable, consumer);
 	consumer->again = evtimer_new(base, on_again, consumer);
 	event_add(consumer->readable, NULL);
-	conf = make_conf(pl->group_id, settings, buffer_bytes, error, error_size);
+	conf = mr_consumer_conf_new(pl->group_id, settings, buffer_bytes, error, error_size);
 	if (conf != NULL)
 	{
 		rd_kafka_conf_set_opaque(conf, consumer);
@@ -79,16 +77,6 @@ mr_consumer_new(struct MrPipeline *pl, struct event_base *base, const MrSettings
 	rd_kafka_queue_io_event_enable(consumer->queue, consumer->wake_fd, &one, sizeof(one));
 	mr_consumer_wake(consumer);
 	return consumer;
-}
-
-bool
-mr_consumer_check_settings(const MrSettings *settings, char *error, size_t error_size)
-{
-	rd_kafka_conf_t *conf = make_conf("", settings, 1 << 20, error, error_size);
-
-	if (conf != NULL)
-		rd_kafka_conf_destroy(conf);
-	return conf != NULL;
 }
 
 void
@@ -195,50 +183,6 @@ mr_consumer_free(MrConsumer *consumer)
 	event_free(consumer->again);
 	close(consumer->wake_fd);
 	free(consumer);
-}
-
-/*
- * The local queue: librdkafka before 2.2 sleeps for a second when it is full by messages, so the
- * limit is in bytes only; later versions have a property for that pause. fetch.wait.max.ms is
- * short because other requests wait behind a long poll on the same connection.
- */
-static rd_kafka_conf_t *
-make_conf(const char *group_id, const MrSettings *settings, int64_t buffer_bytes, char *error,
-		  size_t error_size)
-{
-	char kbytes[24];
-	const bool has_queue_backoff = rd_kafka_version() >= 0x02020000;
-	const MrKafkaProperty defaults[] = {
-		{"bootstrap.servers", settings->brokers[0] ? settings->brokers : NULL},
-		{"client.id", "millrace-ingestor"},
-		{"session.timeout.ms", "10000"},
-		/* a member learns at its next heartbeat that another one left: takeover within 2 s */
-		{"heartbeat.interval.ms", "1000"},
-		{"isolation.level", "read_committed"},
-		{"check.crcs", "true"},
-		{"topic.metadata.refresh.interval.ms", "10000"},
-		{"fetch.wait.max.ms", "100"},
-		{"fetch.error.backoff.ms", "100"},
-		{"reconnect.backoff.max.ms", "2000"},
-		{"socket.keepalive.enable", "true"},
-		{"log.connection.close", "false"},
-		{"queued.min.messages", "1000000"},
-		{"queued.max.messages.kbytes", kbytes},
-		{"fetch.queue.backoff.ms", has_queue_backoff ? "5" : NULL},
-		{NULL, NULL},
-	};
-	const MrKafkaProperty forced[] = {
-		{"group.id", group_id},
-		{"enable.auto.commit", "false"},
-		{"enable.auto.offset.store", "false"},
-		{"auto.offset.reset", "error"},
-		{"enable.partition.eof", "true"},
-		{"partition.assignment.strategy", "cooperative-sticky"},
-		{NULL, NULL},
-	};
-
-	snprintf(kbytes, sizeof(kbytes), "%lld", (long long) (buffer_bytes / 1024));
-	return mr_kafka_conf_new(defaults, &settings->properties, forced, error, error_size);
 }
 
 static bool

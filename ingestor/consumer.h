@@ -23,9 +23,6 @@ typedef struct MrConsumer MrConsumer;
 extern MrConsumer *mr_consumer_new(struct MrPipeline *pl, struct event_base *base,
 								   const MrSettings *settings, int64_t buffer_bytes, char *error,
 								   size_t error_size) __attribute__((warn_unused_result));
-/* Would librdkafka take these properties? Asked at the start of the program. */
-extern bool mr_consumer_check_settings(const MrSettings *settings, char *error, size_t error_size)
-	__attribute__((warn_unused_result));
 /* Fetch the partition from an offset, or not at all; takes effect before the next message. */
 extern void mr_consumer_fetch(MrConsumer *consumer, MrPartition *part, bool fetch, int64_t from);
 /* Look at the queue soon. */

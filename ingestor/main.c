@@ -7,7 +7,7 @@
 #include "common/kafka_conf.h"
 #include "common/log.h"
 #include "common/version.h"
-#include "ingestor/consumer.h"
+#include "ingestor/consumer_conf.h"
 #include "ingestor/ingestor.h"
 #include "ingestor/relay_kafka.h"
 
@@ -48,7 +48,7 @@ check_brokers(const MrSettings *settings, char *error, size_t error_size)
 		snprintf(error, error_size, "no Kafka brokers given (--brokers or MILLRACE_BROKERS)");
 		return false;
 	}
-	return mr_consumer_check_settings(settings, error, error_size) &&
+	return mr_consumer_conf_check(settings, error, error_size) &&
 		   mr_relay_kafka_check(&settings->properties, error, error_size);
 }
 

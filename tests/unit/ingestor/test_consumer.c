@@ -17,6 +17,7 @@
 #include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/consumer.h"
+#include "ingestor/consumer_conf.h"
 #include "ingestor/pipeline.h"
 
 #define TOPIC      "t"
@@ -267,11 +268,11 @@ wrong_properties_are_told(void **state)
 	for (int i = 0; i < 2; i++)
 	{
 		settings.properties = (MrStrings){&wrong[i], 1};
-		assert_false(mr_consumer_check_settings(&settings, error, sizeof(error)));
+		assert_false(mr_consumer_conf_check(&settings, error, sizeof(error)));
 		assert_non_null(strstr(error, i ? "enable.auto.commit" : "no.such"));
 	}
 	settings.properties = (MrStrings){0};
-	assert_true(mr_consumer_check_settings(&settings, error, sizeof(error)));
+	assert_true(mr_consumer_conf_check(&settings, error, sizeof(error)));
 }
 
 int
