@@ -12,6 +12,8 @@ static bool set_layer(rd_kafka_conf_t *conf, const MrKafkaProperty *layer, char 
 					  size_t error_size);
 static bool set_user(rd_kafka_conf_t *conf, const MrStrings *user, const MrKafkaProperty *forced,
 					 char *error, size_t error_size);
+static bool is_as_forced(const MrKafkaProperty *forced, const char *value, char *error,
+						 size_t error_size);
 static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text);
 
 rd_kafka_conf_t *
@@ -65,11 +67,7 @@ set_user(rd_kafka_conf_t *conf, const MrStrings *user, const MrKafkaProperty *fo
 		*value++ = '\0';
 		for (const MrKafkaProperty *p = forced; ok && p->name != NULL; p++)
 			if (strcmp(p->name, name) == 0)
-			{
-				snprintf(error, error_size, "property \"%s\" cannot be set: it must be \"%s\"",
-						 name, p->value);
-				ok = false;
-			}
+				ok = is_as_forced(p, value, error, error_size);
 		/* librdkafka's message for a wrong value repeats it: a secret's must not be shown. */
 		if (ok && rd_kafka_conf_set(conf, name, value, error, error_size) != RD_KAFKA_CONF_OK)
 		{
@@ -83,6 +81,24 @@ set_user(rd_kafka_conf_t *conf, const MrStrings *user, const MrKafkaProperty *fo
 			return false;
 	}
 	return true;
+}
+
+/* Who says what holds anyway does no harm. */
+static bool
+is_as_forced(const MrKafkaProperty *forced, const char *value, char *error, size_t error_size)
+{
+	if (forced->value != NULL && strcmp(forced->value, value) == 0)
+		return true;
+	if (forced->value == NULL)
+		snprintf(error, error_size,
+				 "property \"%s\" is \"%s\", but the program chooses it: leave it out",
+				 forced->name, value);
+	else
+		snprintf(
+			error, error_size,
+			"property \"%s\" is \"%s\", expected \"%s\", on which correctness rests: leave it out",
+			forced->name, value, forced->value);
+	return false;
 }
 
 static void

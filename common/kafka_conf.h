@@ -13,12 +13,12 @@
 typedef struct MrKafkaProperty
 {
 	const char *name;
-	const char *value;
+	const char *value; /* NULL: left as it is; forced: ours to choose, and not known here */
 } MrKafkaProperty;
 
 /*
  * defaults and forced end with a NULL name. NULL on failure, with the reason in error; a user's
- * property that is also forced is a failure.
+ * property that is forced to be something else is a failure.
  */
 extern rd_kafka_conf_t *mr_kafka_conf_new(const MrKafkaProperty *defaults, const MrStrings *user,
 										  const MrKafkaProperty *forced, char *error,

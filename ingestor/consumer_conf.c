@@ -52,7 +52,7 @@ mr_consumer_conf_new(const char *group_id, const MrSettings *settings, int64_t b
 bool
 mr_consumer_conf_check(const MrSettings *settings, char *error, size_t error_size)
 {
-	rd_kafka_conf_t *conf = mr_consumer_conf_new("", settings, 1 << 20, error, error_size);
+	rd_kafka_conf_t *conf = mr_consumer_conf_new(NULL, settings, 1 << 20, error, error_size);
 
 	if (conf != NULL)
 		rd_kafka_conf_destroy(conf);

@@ -9,7 +9,7 @@
 
 #include "ingestor/settings.h"
 
-/* buffer_bytes: of messages fetched and not yet taken. NULL and a message on failure. */
+/* group_id NULL: it only checks. buffer_bytes: of messages fetched and not yet taken. NULL and a message on failure. */
 extern rd_kafka_conf_t *mr_consumer_conf_new(const char *group_id, const MrSettings *settings,
 											 int64_t buffer_bytes, char *error, size_t error_size)
 	__attribute__((warn_unused_result));

@@ -271,6 +271,9 @@ wrong_properties_are_told(void **state)
 		assert_false(mr_consumer_conf_check(&settings, error, sizeof(error)));
 		assert_non_null(strstr(error, i ? "enable.auto.commit" : "no.such"));
 	}
+	wrong[0] = (char[]){"enable.auto.commit=false"}; /* what holds anyway */
+	settings.properties = (MrStrings){wrong, 1};
+	assert_true(mr_consumer_conf_check(&settings, error, sizeof(error)));
 	settings.properties = (MrStrings){0};
 	assert_true(mr_consumer_conf_check(&settings, error, sizeof(error)));
 }
