@@ -55,6 +55,10 @@ CREATE TABLE millrace.pipeline_version (
   retry_age         integer     NOT NULL DEFAULT 86400000,  -- ms since the first failure, 0 = any
   failure_share     float8,                                 -- the breaker opens above it
   failure_window    integer     NOT NULL DEFAULT 1000,      -- of so many events
+  ordering          text        NOT NULL DEFAULT 'none' CHECK (ordering IN ('none', 'key')),
+  on_dead           text        NOT NULL DEFAULT 'release' CHECK (on_dead IN ('release', 'hold')),
+  max_parked        integer     NOT NULL DEFAULT 10000,     -- events in the queues of keys, of the pipeline
+  max_parked_per_key integer    NOT NULL DEFAULT 1000,      -- and of one key
   created_at        timestamptz NOT NULL DEFAULT pg_catalog.now(),
   created_by        regrole     NOT NULL,
   CONSTRAINT pipeline_version_pkey PRIMARY KEY (pipeline_id, version)
@@ -165,7 +169,8 @@ INSERT INTO millrace.error_class (sqlstate, action, builtin) VALUES
   ('08', 'break', true), ('53', 'break', true), ('57', 'break', true), ('58', 'break', true),
   ('42P01', 'break', true), ('42501', 'break', true), ('42703', 'break', true), ('3F000', 'break', true);
 
--- Events that failed and are tried again; empty when all is well.
+-- Events that failed and are tried again; empty when all is well. With ordering => 'key' also those that wait behind them:
+-- the rows of one (partition, order_key), by offset, are a queue (src/order.c).
 CREATE SEQUENCE millrace.retry_id_seq;
 CREATE TABLE millrace.retry (
   id              bigint      NOT NULL DEFAULT pg_catalog.nextval('millrace.retry_id_seq'),
@@ -184,10 +189,14 @@ CREATE TABLE millrace.retry (
   headers         bytea,
   payload         bytea,
   history         jsonb       NOT NULL DEFAULT '[]',
+  -- parked: waits behind another one; held: a dead letter (replay_of) that its key waits for
+  state           text        NOT NULL DEFAULT 'retrying' CHECK (state IN ('retrying', 'parked', 'held', 'replaying')),
+  order_key       bigint,                -- hash of the key, NULL: in no queue
   CONSTRAINT retry_pkey PRIMARY KEY (id)
 );
 ALTER SEQUENCE millrace.retry_id_seq OWNED BY millrace.retry.id;
 CREATE INDEX retry_due_idx ON millrace.retry (pipeline_id, next_at);
+CREATE INDEX retry_queue_idx ON millrace.retry (pipeline_id, partition, order_key, "offset") WHERE order_key IS NOT NULL;
 CREATE INDEX retry_coordinate_idx ON millrace.retry (pipeline_id, partition, "offset");
 
 -- The circuit breaker of each pipeline that ever opened one.

@@ -7,7 +7,8 @@ CREATE FUNCTION millrace._create_pipeline(
   on_conflict text, conflict_key text[], newer_by text, tombstone text, workers integer, batch_rows integer,
   rows_per_event integer, statement_timeout interval, paused boolean, allow_superuser boolean, search_path text,
   max_retries integer, retry_delay interval, retry_factor float8, retry_max_delay interval, retry_jitter float8,
-  retry_age interval, failure_share float8, failure_window integer, dlq text, dlq_delivery text)
+  retry_age interval, failure_share float8, failure_window integer, ordering text, on_dead text, max_parked integer,
+  max_parked_per_key integer, dlq text, dlq_delivery text)
 RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -17,12 +18,13 @@ BEGIN
   PERFORM millrace._check_given(
     ARRAY['name', 'topic', 'transform', 'target', 'start_at', 'on_conflict', 'workers', 'batch_rows',
           'rows_per_event', 'statement_timeout', 'paused', 'allow_superuser', 'search_path', 'max_retries', 'retry_delay',
-          'retry_factor', 'retry_max_delay', 'retry_jitter', 'retry_age', 'failure_window', 'dlq_delivery'],
+          'retry_factor', 'retry_max_delay', 'retry_jitter', 'retry_age', 'failure_window', 'ordering', 'on_dead',
+          'max_parked', 'max_parked_per_key', 'dlq_delivery'],
     ARRAY[name IS NULL, topic IS NULL, transform IS NULL, target IS NULL, start_at IS NULL, on_conflict IS NULL,
           workers IS NULL, batch_rows IS NULL, rows_per_event IS NULL, statement_timeout IS NULL, paused IS NULL,
           allow_superuser IS NULL, search_path IS NULL, max_retries IS NULL, retry_delay IS NULL, retry_factor IS NULL,
           retry_max_delay IS NULL, retry_jitter IS NULL, retry_age IS NULL, failure_window IS NULL,
-          dlq_delivery IS NULL]);
+          ordering IS NULL, on_dead IS NULL, max_parked IS NULL, max_parked_per_key IS NULL, dlq_delivery IS NULL]);
   IF getdatabaseencoding() <> 'UTF8' THEN
     RAISE EXCEPTION 'encoding of database "%" is %, expected UTF8', current_database(), getdatabaseencoding()
       USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -39,6 +41,7 @@ BEGIN
   tombstone := coalesce(tombstone, CASE on_conflict WHEN 'update' THEN 'skip' ELSE 'dead_letter' END);
   PERFORM millrace._check_settings(workers, on_conflict, tombstone, batch_rows, rows_per_event);
   PERFORM millrace._check_failures(max_retries, retry_factor, retry_jitter, failure_share, failure_window);
+  PERFORM millrace._check_ordering(ordering, on_dead, max_parked, max_parked_per_key);
   PERFORM millrace._check_owner(caller, allow_superuser);
 
   INSERT INTO millrace.pipeline AS p (name, instance, owner, topic, start_at, workers, state, version)
@@ -48,13 +51,15 @@ BEGIN
   INSERT INTO millrace.pipeline_version AS v
     (pipeline_id, version, fields, transform, target, on_conflict, conflict_key, newer_by, tombstone,
      batch_rows, rows_per_event, statement_timeout, search_path, max_retries, retry_delay, retry_factor,
-     retry_max_delay, retry_jitter, retry_age, failure_share, failure_window, created_by)
+     retry_max_delay, retry_jitter, retry_age, failure_share, failure_window, ordering, on_dead, max_parked,
+     max_parked_per_key, created_by)
   VALUES
     (id, 1, nullif(btrim(fields), ''), transform, target, on_conflict, nullif(conflict_key, '{}'), nullif(newer_by, ''),
      tombstone, batch_rows, rows_per_event, millrace._timeout_ms(statement_timeout), search_path, max_retries,
      millrace._interval_ms('retry_delay', retry_delay, '0', '1 day'), retry_factor,
      millrace._interval_ms('retry_max_delay', retry_max_delay, '0', '1 day'), retry_jitter,
-     millrace._interval_ms('retry_age', retry_age, '0', '24 days'), nullif(failure_share, 0), failure_window, caller)
+     millrace._interval_ms('retry_age', retry_age, '0', '24 days'), nullif(failure_share, 0), failure_window, ordering, on_dead,
+     max_parked, max_parked_per_key, caller)
   RETURNING v.* INTO d;
   PERFORM millrace._check_version(caller, d);
   PERFORM millrace._set_dlq(id, coalesce(dlq, topic || '.dlq'), dlq_delivery);
@@ -68,10 +73,10 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._create_pipeline(regrole, text, text, text, regclass, text, text, text, text[], text,
   text, integer, integer, integer, interval, boolean, boolean, text, integer, interval, float8, interval, float8,
-  interval, float8, integer, text, text) FROM PUBLIC;
+  interval, float8, integer, text, text, integer, integer, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._create_pipeline(regrole, text, text, text, regclass, text, text, text, text[], text,
   text, integer, integer, integer, interval, boolean, boolean, text, integer, interval, float8, interval, float8,
-  interval, float8, integer, text, text) IS 'Internal: create_pipeline for a role.';
+  interval, float8, integer, text, text, integer, integer, text, text) IS 'Internal: create_pipeline for a role.';
 
 -- search_path: a default is computed in the caller's session, before this function pins its own.
 CREATE FUNCTION millrace.create_pipeline(
@@ -100,15 +105,19 @@ CREATE FUNCTION millrace.create_pipeline(
   retry_age         interval DEFAULT '1 day',
   failure_share     float8   DEFAULT NULL,
   failure_window    integer  DEFAULT 1000,
+  ordering          text     DEFAULT 'none',
+  on_dead           text     DEFAULT 'release',
+  max_parked        integer  DEFAULT 10000,
+  max_parked_per_key integer DEFAULT 1000,
   dlq               text     DEFAULT NULL,
   dlq_delivery      text     DEFAULT 'exactly_once')
 RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.create_pipeline(text, text, text, regclass, text, text, text, text[], text, text, integer,
   integer, integer, interval, boolean, boolean, text, integer, interval, float8, interval, float8, interval, float8,
-  integer, text, text) IS
+  integer, text, text, integer, integer, text, text) IS
 'Creates a pipeline, owned by the caller, that writes what `transform` makes of the events of Kafka topic `topic` into `target`.
-In: name; topic; transform: one SELECT over the relation event, its output columns named as columns of the target; target: an ordinary or partitioned table; fields: columns to read from the JSON payload, e.g. ''id bigint NOT NULL, station text PATH ''''$.source'''' ''; start_at: earliest, latest or a time, for the first start; on_conflict: error, ignore or update, with conflict_key (the columns of a unique index) and newer_by (a row with a smaller value of this column does not replace one); tombstone (null payload): dead_letter or skip, by default skip for on_conflict update; workers: how many work in parallel; batch_rows: most events in one commit; rows_per_event: most rows one event may give; statement_timeout: for each statement over a batch, 0 for none; paused: true to resume() it later; allow_superuser: true to let a superuser own it; search_path: for the transform, by default the session''s; max_retries, retry_delay, retry_factor, retry_max_delay, retry_jitter: how often a failing event is tried again, and after how long (each delay retry_factor times the one before, moved by up to the share retry_jitter); retry_age: since the first failure, 0 for any; failure_share: share of the last failure_window events above which the circuit breaker opens; dlq: Kafka topic that gets the dead letters, by default the topic''s name and .dlq, off for none; dlq_delivery: exactly_once, or at_least_once for brokers without transactions.
+In: name; topic; transform: one SELECT over the relation event, its output columns named as columns of the target; target: an ordinary or partitioned table; fields: columns to read from the JSON payload, e.g. ''id bigint NOT NULL, station text PATH ''''$.source'''' ''; start_at: earliest, latest or a time, for the first start; on_conflict: error, ignore or update, with conflict_key (the columns of a unique index) and newer_by (a row with a smaller value of this column does not replace one); tombstone (null payload): dead_letter or skip, by default skip for on_conflict update; workers: how many work in parallel; batch_rows: most events in one commit; rows_per_event: most rows one event may give; statement_timeout: for each statement over a batch, 0 for none; paused: true to resume() it later; allow_superuser: true to let a superuser own it; search_path: for the transform, by default the session''s; max_retries, retry_delay, retry_factor, retry_max_delay, retry_jitter: how often a failing event is tried again, and after how long (each delay retry_factor times the one before, moved by up to the share retry_jitter); retry_age: since the first failure, 0 for any; failure_share: share of the last failure_window events above which the circuit breaker opens; ordering: key lets later events of a failing key (of its partition) wait behind it, none lets them pass; on_dead: release lets them go on when it becomes a dead letter, hold when that is replayed or discarded; max_parked, max_parked_per_key: events that may wait so before the pipeline does; dlq: Kafka topic that gets the dead letters, by default the topic''s name and .dlq, off for none; dlq_delivery: exactly_once, or at_least_once for brokers without transactions.
 Out: id of the pipeline.
 Errors: each wrong argument, with a hint; the position of a mistake in fields or transform; duplicate_object when the name is taken; insufficient_privilege when the caller cannot write the target, log in or connect.';
 
@@ -117,7 +126,8 @@ CREATE FUNCTION millrace._alter_pipeline(
   newer_by text, tombstone text, workers integer, batch_rows integer, rows_per_event integer,
   statement_timeout interval, search_path text, owner regrole, allow_superuser boolean, max_retries integer,
   retry_delay interval, retry_factor float8, retry_max_delay interval, retry_jitter float8, retry_age interval,
-  failure_share float8, failure_window integer, dlq text, dlq_delivery text)
+  failure_share float8, failure_window integer, ordering text, on_dead text, max_parked integer,
+  max_parked_per_key integer, dlq text, dlq_delivery text)
 RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -126,7 +136,8 @@ DECLARE
   d   millrace.pipeline_version;
   changed boolean := num_nonnulls(transform, target, fields, on_conflict, conflict_key, newer_by, tombstone, batch_rows,
                                   rows_per_event, statement_timeout, search_path, max_retries, retry_delay, retry_factor,
-                                  retry_max_delay, retry_jitter, retry_age, failure_share, failure_window) > 0;
+                                  retry_max_delay, retry_jitter, retry_age, failure_share, failure_window, ordering, on_dead,
+                                  max_parked, max_parked_per_key) > 0;
 BEGIN
   IF NOT changed AND num_nonnulls(owner, workers, dlq, dlq_delivery) = 0 THEN
     RAISE EXCEPTION 'nothing to change in pipeline "%"', name
@@ -145,13 +156,15 @@ BEGIN
   PERFORM millrace._check_settings(workers, on_conflict, coalesce(tombstone, old.tombstone),
                                    coalesce(batch_rows, old.batch_rows), coalesce(rows_per_event, old.rows_per_event));
   PERFORM millrace._check_failures(max_retries, retry_factor, retry_jitter, failure_share, failure_window);
+  PERFORM millrace._check_ordering(ordering, on_dead, max_parked, max_parked_per_key);
   -- a superuser who owns it already was allowed when it was created
   PERFORM millrace._check_owner(owner, allow_superuser OR owner = p.owner);
   IF changed THEN
     INSERT INTO millrace.pipeline_version AS v
       (pipeline_id, version, fields, transform, target, on_conflict, conflict_key, newer_by, tombstone,
        batch_rows, rows_per_event, statement_timeout, search_path, max_retries, retry_delay, retry_factor,
-       retry_max_delay, retry_jitter, retry_age, failure_share, failure_window, created_by)
+       retry_max_delay, retry_jitter, retry_age, failure_share, failure_window, ordering, on_dead, max_parked,
+       max_parked_per_key, created_by)
     VALUES
       (p.id, old.version + 1, nullif(btrim(coalesce(fields, old.fields)), ''), coalesce(transform, old.transform),
        coalesce(target, old.target), on_conflict,
@@ -167,13 +180,18 @@ BEGIN
        coalesce(millrace._interval_ms('retry_max_delay', retry_max_delay, '0', '1 day'), old.retry_max_delay),
        coalesce(retry_jitter, old.retry_jitter),
        coalesce(millrace._interval_ms('retry_age', retry_age, '0', '24 days'), old.retry_age),
-       nullif(coalesce(failure_share, old.failure_share), 0), coalesce(failure_window, old.failure_window), caller)
+       nullif(coalesce(failure_share, old.failure_share), 0), coalesce(failure_window, old.failure_window),
+       coalesce(ordering, old.ordering), coalesce(on_dead, old.on_dead), coalesce(max_parked, old.max_parked),
+       coalesce(max_parked_per_key, old.max_parked_per_key), caller)
     RETURNING v.* INTO d;
   ELSE
     d := old;
   END IF;
   PERFORM millrace._check_version(owner, d);
   PERFORM millrace._set_dlq(p.id, dlq, dlq_delivery);
+  IF (old.ordering, old.on_dead) IS DISTINCT FROM (d.ordering, d.on_dead) THEN
+    PERFORM millrace._reorder(p, d.ordering, d.on_dead);
+  END IF;
   UPDATE millrace.pipeline AS c SET owner = _alter_pipeline.owner, workers = _alter_pipeline.workers, version = d.version
   WHERE c.id = p.id;
   PERFORM millrace._wake();
@@ -181,10 +199,10 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._alter_pipeline(regrole, text, text, regclass, text, text, text[], text, text, integer,
   integer, integer, interval, text, regrole, boolean, integer, interval, float8, interval, float8, interval, float8,
-  integer, text, text) FROM PUBLIC;
+  integer, text, text, integer, integer, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._alter_pipeline(regrole, text, text, regclass, text, text, text[], text, text, integer,
   integer, integer, interval, text, regrole, boolean, integer, interval, float8, interval, float8, interval, float8,
-  integer, text, text) IS 'Internal: alter_pipeline for a role.';
+  integer, text, text, integer, integer, text, text) IS 'Internal: alter_pipeline for a role.';
 
 CREATE FUNCTION millrace.alter_pipeline(
   name              text,
@@ -210,15 +228,19 @@ CREATE FUNCTION millrace.alter_pipeline(
   retry_age         interval DEFAULT NULL,
   failure_share     float8   DEFAULT NULL,
   failure_window    integer  DEFAULT NULL,
+  ordering          text     DEFAULT NULL,
+  on_dead           text     DEFAULT NULL,
+  max_parked        integer  DEFAULT NULL,
+  max_parked_per_key integer DEFAULT NULL,
   dlq               text     DEFAULT NULL,
   dlq_delivery      text     DEFAULT NULL)
 RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.alter_pipeline(text, text, regclass, text, text, text[], text, text, integer, integer,
   integer, interval, text, regrole, boolean, integer, interval, float8, interval, float8, interval, float8, integer,
-  text, text) IS
+  text, text, integer, integer, text, text) IS
 'Changes a pipeline; returns when the batch in flight has ended, and the next batch takes the change up. Topic and start are fixed: drop and create for another topic.
-In: name, and what to change, as in create_pipeline; NULL leaves a thing as it is, '''' or ''{}'' takes fields, conflict_key or newer_by away, 0 failure_share; owner: the new owner, a role the caller is a member of; dlq: another topic gets all dead letters that are not published yet.
+In: name, and what to change, as in create_pipeline; NULL leaves a thing as it is, '''' or ''{}'' takes fields, conflict_key or newer_by away, 0 failure_share; owner: the new owner, a role the caller is a member of; dlq: another topic gets all dead letters that are not published yet; ordering none, on_dead release: what waits for it goes on.
 Out: the version now in force; a change of owner, workers, dlq or dlq_delivery alone makes no new one.
 Errors: as create_pipeline; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 

@@ -111,6 +111,7 @@ BEGIN
   PERFORM millrace._check_given(ARRAY['rate', 'max_replays'], ARRAY[rate IS NULL, max_replays IS NULL]);
   PERFORM millrace._check_range('rate', rate, 1, 1000000);
   PERFORM millrace._check_range('max_replays', max_replays, 1, 1000000);
+  PERFORM millrace._lock_held(p);
   IF payload IS NOT NULL AND cardinality(ids) IS DISTINCT FROM 1 THEN
     RAISE EXCEPTION 'a payload is given for % dead letters', coalesce(cardinality(ids)::text, 'all')
       USING ERRCODE = 'invalid_parameter_value',
@@ -120,16 +121,22 @@ BEGIN
   -- behind the replays that have not begun, so that several calls together keep the rate
   start := greatest(clock_timestamp(),
                     (SELECT max(r.next_at) FROM millrace.retry AS r
-                     WHERE r.pipeline_id = p.id AND r.replay_of IS NOT NULL AND r.attempts = 0) + interval '1 s' / rate);
+                     WHERE r.pipeline_id = p.id AND r.state = 'replaying' AND r.attempts = 0) + interval '1 s' / rate);
   UPDATE millrace.dead_letter AS l SET state = 'replaying', edited_payload = _replay_ids.payload WHERE l.id = ANY (taken);
+  -- a letter that holds its key keeps its place in the queue
+  WITH held AS (
+    DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken)
+    RETURNING r.replay_of, r.order_key
+  )
   INSERT INTO millrace.retry AS r
     (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of,
-     key, headers, payload, history)
+     key, headers, payload, history, state, order_key)
   SELECT p.id, p.version, l.topic, l.partition, l."offset", coalesce(round(extract(epoch FROM l.kafka_ts) * 1000), -1), 0, 0,
          s.at, s.at, l.id,  -- retry_age counts from this try on
-         l.key, l.headers, coalesce(l.edited_payload, l.payload), l.history
+         l.key, l.headers, coalesce(l.edited_payload, l.payload), l.history, 'replaying', h.order_key
   FROM unnest(taken) WITH ORDINALITY AS t (id, nth)
   JOIN millrace.dead_letter AS l ON l.id = t.id
+  LEFT JOIN held AS h ON h.replay_of = l.id
   CROSS JOIN LATERAL (SELECT start + (t.nth - 1) * interval '1 s' / rate AS at) AS s;
   GET DIAGNOSTICS n = ROW_COUNT;
   PERFORM millrace._record_action(caller, p, 'replay', n, coalesce(condition, CASE WHEN ids IS NULL THEN 'true' END), ids,
@@ -176,8 +183,14 @@ BEGIN
       USING ERRCODE = 'null_value_not_allowed',
             HINT = format('To discard all: SELECT millrace.discard(%L, ''true'');', pipeline);
   END IF;
+  PERFORM millrace._lock_held(p);
   taken := millrace._take_dead_letters(p, ids, condition IS NULL, NULL, false);
   UPDATE millrace.dead_letter AS l SET state = 'discarded' WHERE l.id = ANY (taken);
+  DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken);
+  IF FOUND THEN
+    PERFORM millrace._release_parked(p);
+    PERFORM millrace._wake();
+  END IF;
   PERFORM millrace._record_action(caller, p, 'discard', cardinality(taken), condition, ids, reason);
   RETURN cardinality(taken);
 END $$;

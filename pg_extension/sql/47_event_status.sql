@@ -58,8 +58,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM waiting AS r CROSS JOIN LATERAL jsonb_array_elements(r.history) WITH ORDINALITY AS h (failure, nth)
     WHERE r.replay_of IS NULL OR h.nth > jsonb_array_length(r.history) - r.attempts
     UNION ALL
-    SELECT 'infinity', 0, jsonb_build_object('at', r.next_at, 'what', CASE WHEN r.replay_of IS NULL THEN 'next try' ELSE 'replay' END,
-                                             'id', r.id)
+    SELECT r.first_failed_at, 2000000, jsonb_build_object('at', r.first_failed_at, 'what', 'parked') FROM waiting AS r WHERE r.state = 'parked'
+    UNION ALL
+    SELECT 'infinity', 0, jsonb_build_object('at', nullif(r.next_at, 'infinity'), 'what',
+             CASE WHEN r.state = 'held' THEN 'its key waits' WHEN r.replay_of IS NULL THEN 'next try' ELSE 'replay' END, 'id', r.id)
     FROM waiting AS r
   )
   SELECT coalesce(jsonb_agg(e.entry ORDER BY e.at, e.step), '[]') FROM entry AS e;
@@ -81,7 +83,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   LEFT JOIN LATERAL (
     SELECT * FROM millrace.retry AS c
     WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition AND c."offset" = _event_trace."offset"
+          AND c.state <> 'held'
     ORDER BY c.id DESC LIMIT 1) AS r ON true
+  LEFT JOIN LATERAL (
+    SELECT c."offset" FROM millrace.retry AS c
+    WHERE c.pipeline_id = p.id AND c.partition = r.partition AND c.order_key = r.order_key AND c."offset" < r."offset"
+    ORDER BY c."offset" LIMIT 1) AS front ON true
   LEFT JOIN LATERAL (
     SELECT c.*, greatest(c.attempts, jsonb_array_length(c.history)) AS tries FROM millrace.dead_letter AS c
     WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition AND c."offset" = _event_trace."offset"
@@ -95,6 +102,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   CROSS JOIN LATERAL (
     SELECT v.status, v.attempt, v.since, v.reason
     FROM (VALUES
+      (0, r.state = 'parked', 'parked', NULL, r.first_failed_at,
+       coalesce(format('waits behind offset %s of its key', front."offset"), 'its turn has come')),
       (1, r.id IS NOT NULL AND r.replay_of IS NULL, 'retrying', r.attempts, r.first_failed_at, r.history -> -1 ->> 'message'),
       (2, r.id IS NOT NULL, 'replaying', r.attempts, r.first_failed_at, l.message),
       (3, g.seq IS NULL, 'unknown', NULL, NULL, 'the pipeline has no such partition'),

@@ -51,7 +51,7 @@ CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'workers')
         last_error_at timestamptz)
 ORDER BY w.pipeline, w.number;
 COMMENT ON VIEW millrace.workers IS 'Worker processes: what each does, and the last error it met.';
-COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, backoff (waits after an error) or stopped';
+COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, backoff (waits after an error), waiting (as many events are parked as may be) or stopped';
 
 CREATE VIEW millrace.lanes WITH (security_barrier) AS
 SELECT l.pipeline, l.lane_id, nullif(l.writer_pid, 0) AS writer_pid, nullif(l.worker_pid, 0) AS worker_pid, l.segments_used, l.segments, l.bytes, l.staged
@@ -81,6 +81,7 @@ SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partiti
        pg_catalog.make_interval(secs => d.retry_delay / 1000.0) AS retry_delay, d.retry_factor,
        pg_catalog.make_interval(secs => d.retry_max_delay / 1000.0) AS retry_max_delay, d.retry_jitter,
        pg_catalog.make_interval(secs => d.retry_age / 1000.0) AS retry_age, d.failure_share, d.failure_window,
+       d.ordering, d.on_dead, d.max_parked, d.max_parked_per_key,
        CASE WHEN q.enabled THEN q.topic ELSE 'off' END AS dlq, q.delivery AS dlq_delivery
 FROM millrace._visible AS p
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version

@@ -4,15 +4,23 @@
 CREATE VIEW millrace.retries WITH (security_barrier) AS
 SELECT r.id, p.name AS pipeline, r.topic, r.partition, r."offset",
        CASE WHEN r.kafka_ts BETWEEN 0 AND 9224318015999000 THEN pg_catalog.to_timestamp(r.kafka_ts / 1000.0) END AS kafka_ts,
-       r.attempts, d.max_retries, r.next_at, r.first_failed_at, r.history -> -1 ->> 'stage' AS stage,
+       r.state, r.attempts, d.max_retries, r.next_at, r.first_failed_at, r.history -> -1 ->> 'stage' AS stage,
        r.history -> -1 ->> 'sqlstate' AS sqlstate, millrace.condition_name(r.history -> -1 ->> 'sqlstate') AS condition,
        r.history -> -1 ->> 'message' AS message, r.replay_of, r.version, millrace.readable(r.key) AS key,
-       millrace.headers(r.headers) AS headers, millrace.readable(r.payload) AS payload, r.payload AS raw, r.history
+       millrace.headers(r.headers) AS headers, millrace.readable(r.payload) AS payload, r.payload AS raw, r.history,
+       CASE WHEN r.state = 'parked' THEN f."offset" END AS behind
 FROM millrace.retry AS r
 JOIN millrace.pipeline AS p ON p.id = r.pipeline_id
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
+LEFT JOIN LATERAL (
+  SELECT c."offset" FROM millrace.retry AS c
+  WHERE c.pipeline_id = r.pipeline_id AND c.partition = r.partition AND c.order_key = r.order_key AND c."offset" < r."offset"
+  ORDER BY c."offset" LIMIT 1) AS f ON true
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
-COMMENT ON VIEW millrace.retries IS 'Events that failed and are tried again, and dead letters on their way through a replay.';
+COMMENT ON VIEW millrace.retries IS 'Events that failed and are tried again, those of their keys that wait behind them (ordering => key), and dead letters on their way through a replay.';
+COMMENT ON COLUMN millrace.retries.state IS 'retrying, parked (waits behind another event of its key), held (a dead letter its key waits for) or replaying';
+COMMENT ON COLUMN millrace.retries.next_at IS 'infinity: when what it waits for has happened';
+COMMENT ON COLUMN millrace.retries.behind IS 'of a parked event: offset of the first one of its queue, NULL: its turn has come';
 COMMENT ON COLUMN millrace.retries.attempts IS 'tries that failed, of a replay since it began';
 COMMENT ON COLUMN millrace.retries.message IS 'of the last failure, with its stage, sqlstate and condition';
 COMMENT ON COLUMN millrace.retries.replay_of IS 'id of the dead letter';
@@ -32,7 +40,7 @@ WITH failure AS (
   SELECT r.pipeline_id, r.history -> -1 ->> 'stage' AS stage, r.history -> -1 ->> 'sqlstate' AS sqlstate,
          NULL::text AS constraint_name, r.history -> -1 ->> 'message' AS message, true AS is_retry,
          r.first_failed_at AS first_at, r.first_failed_at AS last_at
-  FROM millrace.retry AS r WHERE r.attempts > 0
+  FROM millrace.retry AS r WHERE r.attempts > 0 AND r.state <> 'held'
   UNION ALL
   SELECT l.pipeline_id, l.stage, l.sqlstate, l.constraint_name, l.message, false, coalesce(l.first_failed_at, l.failed_at), l.failed_at
   FROM millrace.dead_letter AS l WHERE l.state = 'open'

@@ -122,6 +122,29 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
            format('SELECT * FROM millrace.crashes WHERE pipeline = %L; the server log has the signal', c.pipeline)
     FROM (SELECT DISTINCT ON (c.pipeline) c.* FROM millrace.crashes AS c ORDER BY c.pipeline, c.crashed_at DESC) AS c
     UNION ALL
+    SELECT 24, 'warning', format('pipeline "%s": keys wait for %s dead letters', p.name, h.held),
+           format('on_dead is hold: %s events wait until they are replayed or discarded; the first at offset %s of partition %s.',
+                  h.parked, h.first[2], h.first[1]),
+           format('SELECT millrace.replay(%1$L); or millrace.discard(%1$L, ''true''); or millrace.alter_pipeline(%1$L, on_dead => ''release'')', p.name)
+    FROM pipeline AS p
+    CROSS JOIN LATERAL (
+      SELECT count(*) FILTER (WHERE r.state = 'held') AS held, count(*) FILTER (WHERE r.state = 'parked') AS parked,
+             min(ARRAY[r.partition, r."offset"]) FILTER (WHERE r.state = 'held') AS first
+      FROM millrace.retries AS r WHERE r.pipeline = p.name) AS h
+    WHERE p.ordering = 'key' AND h.held > 0
+    UNION ALL
+    SELECT 25, 'error', format('pipeline "%s" waits: its queues are full', p.name),
+           format('ordering is key, and of max_parked = %s, max_parked_per_key = %s events wait: %s in all, %s of key %L.',
+                  p.max_parked, p.max_parked_per_key, q.total, btrim(q.longest[1]), q.longest[2]),
+           format('mend what fails (SELECT * FROM millrace.errors WHERE pipeline = %1$L); or SELECT millrace.alter_pipeline(%1$L, max_parked => %2$s, max_parked_per_key => %3$s);',
+                  p.name, p.max_parked * 2::bigint, p.max_parked_per_key * 2::bigint)
+    FROM pipeline AS p
+    CROSS JOIN LATERAL (
+      SELECT sum(k.n) AS total, max(ARRAY[lpad(k.n::text, 10), k.key]) AS longest
+      FROM (SELECT r.key, count(*) AS n FROM millrace.retries AS r
+            WHERE r.pipeline = p.name AND r.state <> 'replaying' AND r.key IS NOT NULL GROUP BY r.partition, r.key) AS k) AS q
+    WHERE p.ordering = 'key' AND (q.total >= p.max_parked OR btrim(q.longest[1])::bigint >= p.max_parked_per_key)
+    UNION ALL
     -- the programs
     SELECT 30, 'warning', format('the ingestor runs with %s %s', v.library, i.about ->> v.library), v.problem,
            format('install %s %s or later where millrace-ingestor runs, and restart it', v.library, v.least)

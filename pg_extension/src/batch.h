@@ -25,7 +25,8 @@ typedef enum MrOutcome
 	MR_SUPERSEDED, /* its rows gave way to others of the same key */
 	MR_SKIPPED,    /* a tombstone the pipeline skips */
 	MR_DEAD,       /* failed: a dead letter; failure says why */
-	MR_RETRYING    /* failed: will be tried again; failure says why */
+	MR_RETRYING,   /* failed: will be tried again; failure says why */
+	MR_PARKED      /* not tried: an event of its key that failed is before it */
 } MrOutcome;
 
 /* What an event has behind it that was not read from a lane but comes from millrace.retry. */
@@ -35,9 +36,12 @@ typedef struct MrPast
 	ItemPointerData tid; /* of its row there */
 	int64 replay_of;     /* dead letter it is a replay of, 0 none */
 	int attempts;        /* tries that failed */
-	TimestampTz first_failed_at;
-	TimestampTz next_at; /* when this try was due */
-	Jsonb *history;      /* array of {at, stage, sqlstate, message} */
+	TimestampTz next_at;         /* when this try was due; infinity: when others were */
+	TimestampTz first_failed_at; /* or since when it is parked */
+	Jsonb *history;              /* array of {at, stage, sqlstate, message} */
+	bool parked;                 /* was not tried yet */
+	bool in_queue;               /* of order_key */
+	int64 order_key;
 } MrPast;
 
 typedef struct MrEvent
@@ -56,6 +60,7 @@ typedef struct MrEvent
 	MrFailure *failure;
 	int crashes;    /* of the server, with this event alone: it is not run again (crash.h) */
 	bool retryable; /* its error class is to be tried again (verdict.c) */
+	bool queued;    /* joined the queue of its key when it was admitted (order.c) */
 	MrPast *past;   /* NULL: comes from a lane, this is its first try */
 } MrEvent;
 
@@ -115,6 +120,7 @@ typedef struct MrBatch
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;
 	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
+	bool any_passed; /* some event passed, if only at first (verdict.c) */
 } MrBatch;
 
 extern MrBatch *mr_batch_create(MemoryContext parent);

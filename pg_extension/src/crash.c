@@ -194,7 +194,7 @@ mr_crash_condemns(MrSuspicions *suspicions, MrBatch *batch)
 	MrEvent *event = batch->events;
 	const Suspicion *row = NULL;
 
-	if (likely(suspicions == NULL) || batch->nevents != 1)
+	if (likely(suspicions == NULL) || batch->nevents != 1 || event->outcome != MR_PENDING)
 		return false;
 	for (int i = 0; i < suspicions->n && row == NULL; i++)
 		if (suspicions->list[i].crashes >= mr_max_crashes &&

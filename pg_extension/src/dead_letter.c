@@ -57,16 +57,16 @@ set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const Mr
 	set_text(values, nulls, MR_DEAD_STATE, "open");
 }
 
-static void
+static int64
 insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 {
 	Datum values[MR_DEAD_NATTS] = {0};
 	bool nulls[MR_DEAD_NATTS] = {false};
 	TimestampTz kafka_ts = 0;
+	int64 id = nextval_internal(mr_catalog_oid("dead_letter_id_seq"), false);
 	HeapTuple tuple;
 
-	values[MR_DEAD_ID - 1] =
-		Int64GetDatum(nextval_internal(mr_catalog_oid("dead_letter_id_seq"), false));
+	values[MR_DEAD_ID - 1] = Int64GetDatum(id);
 	values[MR_DEAD_PIPELINE_ID - 1] = Int32GetDatum(definition->pipeline_id);
 	set_text(values, nulls, MR_DEAD_TOPIC, definition->topic);
 	values[MR_DEAD_PARTITION - 1] = Int32GetDatum(event->partition);
@@ -78,7 +78,7 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	set_bytes(values, nulls, MR_DEAD_PAYLOAD,
 			  event->kind & MR_KIND_OVERSIZE ? NULL : event->payload);
 	set_failure(values, nulls, definition, event);
-	values[MR_DEAD_FIRST_FAILED_AT - 1] = event->past
+	values[MR_DEAD_FIRST_FAILED_AT - 1] = event->past && !event->past->parked
 											  ? TimestampTzGetDatum(event->past->first_failed_at)
 											  : values[MR_DEAD_FAILED_AT - 1];
 	values[MR_DEAD_REPLAY_COUNT - 1] = Int32GetDatum(0);
@@ -87,6 +87,7 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	CatalogTupleInsert(rel, tuple);
 	heap_freetuple(tuple);
+	return id;
 }
 
 /* The dead letter an event is a replay of; NULL when it was removed meanwhile. */
@@ -99,7 +100,7 @@ fetch(Relation rel, int64 id)
 	return mr_catalog_fetch_for_update(rel, "dead_letter_pkey", 1, &key);
 }
 
-static void
+static bool
 reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 {
 	static const int changed[] = {
@@ -115,7 +116,7 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	bool isnull;
 
 	if (!HeapTupleIsValid(old))
-		return;
+		return false;
 	set_failure(values, nulls, definition, event);
 	values[MR_DEAD_REPLAY_COUNT - 1] = Int32GetDatum(
 		DatumGetInt32(heap_getattr(old, MR_DEAD_REPLAY_COUNT, RelationGetDescr(rel), &isnull)) + 1);
@@ -126,15 +127,15 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 		replace[changed[i] - 1] = true;
 	CatalogTupleUpdate(rel, &old->t_self,
 					   heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
+	return true;
 }
 
-void
+int64
 mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event)
 {
-	if (event->past != NULL && event->past->replay_of != 0)
-		reopen(rel, definition, event);
-	else
-		insert(rel, definition, event);
+	if (event->past == NULL || event->past->replay_of == 0)
+		return insert(rel, definition, event);
+	return reopen(rel, definition, event) ? event->past->replay_of : 0;
 }
 
 void

@@ -11,9 +11,9 @@
 
 /*
  * Records one in millrace.dead_letter (open as rel): inserted, or for a replay that failed, open again with
- * one replay more.
+ * one replay more. Returns its id; 0: the one replayed is no longer there.
  */
-extern void mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event);
+extern int64 mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event);
 
 /* The replay of a dead letter has come to a good end. */
 extern void mr_dead_letter_replayed(Relation rel, const MrEvent *event);

@@ -109,7 +109,7 @@ static void
 put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 {
 	static const char *const outcomes[] = {"pending", "written", "filtered", "superseded",
-										   "skipped", "dead",    "retrying"};
+										   "skipped", "dead",    "retrying", "parked"};
 	MrEvent *event = &batch->events[i];
 	MrFailure *failure = event->failure;
 	Datum values[NCOLUMNS] = {0};

@@ -130,6 +130,8 @@ decode_events(MrEngine *engine)
 		MrEvent *event = &batch->events[i];
 		MrFailure *failure;
 
+		if (event->outcome != MR_PENDING)
+			continue;
 		if (event->payload == NULL || (event->kind & MR_KIND_OVERSIZE))
 		{
 			judge_missing_payload(event, engine->program->definition);
@@ -145,22 +147,28 @@ decode_events(MrEngine *engine)
 	MemoryContextSwitchTo(old);
 }
 
-/* False: what was written is to be rolled back, and written again without the events that have failed. */
+/* False: what was written is to be rolled back, and written again without the events that failed or were parked. */
 static bool
 write_and_judge(void *arg)
 {
 	MrEngine *engine = arg;
 
+	const MrDefinition *definition = engine->program->definition;
+	bool parked;
+
 	mr_write_run(engine->program, engine->batch);
-	mr_verdict(engine->program->definition, engine->batch);
-	return !mr_write_is_short(engine->batch);
+	mr_verdict(definition, engine->batch);
+	parked = mr_order_park_followers(definition, engine->batch);
+	return !parked && !mr_write_is_short(engine->batch);
 }
 
 /* Ends, because each time round at least one more event is left out. */
 static void
 write_rows(MrEngine *engine)
 {
-	if (engine->program->definition->on_conflict != MR_CONFLICT_UPDATE)
+	const MrDefinition *definition = engine->program->definition;
+
+	if (definition->on_conflict != MR_CONFLICT_UPDATE && !definition->order.by_key)
 	{
 		(void) write_and_judge(engine);
 		return;
@@ -193,9 +201,11 @@ check_failure_share(MrEngine *engine)
 		return;
 	for (int i = 0; i < engine->batch->nevents; i++)
 	{
-		if (engine->batch->events[i].past != NULL)
-			continue; /* was counted when it failed first */
-		engine->window_failed += engine->batch->events[i].failure != NULL ? 1 : 0;
+		const MrEvent *event = &engine->batch->events[i];
+
+		if (event->outcome == MR_PARKED || (event->past != NULL && !event->past->parked))
+			continue; /* to be counted when it is tried, was counted when it failed first */
+		engine->window_failed += event->failure != NULL ? 1 : 0;
 		engine->window_events++;
 	}
 	if (engine->window_events < definition->failure_window && !engine->probing)
@@ -221,16 +231,25 @@ mr_engine_process(MrEngine *engine)
 	run_program(engine);
 	PopActiveSnapshot();
 	check_failure_share(engine);
+	if (engine->order != NULL)
+		mr_order_check_room(engine->order, engine->batch);
 }
 
-/* Whether the event fits into the batch. */
+/* Whether the event fits into the batch, and in ordering => 'key' into the queue of its key if there is one. */
 static bool
 take_event(void *arg, MrEvent *event, int taken)
 {
 	MrEngine *engine = arg;
+	const MrDefinition *definition = engine->program->definition;
 
-	return taken < Min(engine->event_limit, engine->program->definition->batch_rows) &&
-		   mr_crash_admits(engine->batch->suspicions, event, taken);
+	if (taken >= Min(engine->event_limit, definition->batch_rows) ||
+		!mr_crash_admits(engine->batch->suspicions, event, taken))
+		return false;
+	if (!definition->order.by_key)
+		return true;
+	if (engine->order == NULL)
+		engine->order = mr_order_read(definition);
+	return mr_order_admit(engine->order, event);
 }
 
 static void
@@ -309,6 +328,7 @@ begin_step(MrEngine *engine, const char *activity, int *nest)
 	MrStep step = MR_STEP_SETTLED;
 
 	engine->events = 0;
+	engine->order = NULL; /* was in the batch's memory */
 	mr_batch_reset(engine->batch);
 	if (!mr_xact_begin(activity))
 		return MR_STEP_GONE;
@@ -347,13 +367,17 @@ mr_engine_step(MrEngine *engine, MrLane *lane)
 	if (mr_lane_read(lane, engine->pipeline_id, engine->batch,
 					 Min(engine->program->definition->batch_rows, READ_EVENTS_MAX),
 					 (int64) mr_batch_bytes_kb * 1024))
+	{
 		settle_batch(engine);
+		if (engine->batch->nevents == 0 && engine->batch->nsettled < engine->batch->nstaged)
+			step = MR_STEP_WAITING; /* not even one could be admitted */
+	}
 	else if (engine->batch->segment_done)
 		finish_segment(engine, lane);
 	else
 		step = MR_STEP_IDLE;
 	end_step(nest);
-	if (step == MR_STEP_SETTLED && engine->batch->nstaged > 0)
+	if (engine->batch->nstaged > 0)
 		move_on(engine, lane);
 	if (step == MR_STEP_IDLE)
 		mr_ring_drained(lane, &engine->batch->tail, staged);

@@ -5,6 +5,7 @@
 #define MR_ENGINE_H
 
 #include "batch.h"
+#include "order.h"
 #include "program.h"
 #include "shmem.h"
 
@@ -12,6 +13,7 @@ typedef enum MrStep
 {
 	MR_STEP_IDLE,    /* nothing was there */
 	MR_STEP_SETTLED, /* a batch was settled (maybe an empty one); look again */
+	MR_STEP_WAITING, /* too many events are parked (order.h): first some of them must go */
 	MR_STEP_PAUSED,  /* the pipeline is not to run just now */
 	MR_STEP_GONE     /* pipeline or extension is no more */
 } MrStep;
@@ -24,6 +26,7 @@ typedef struct MrEngine
 	MrProgram *program; /* of the version last seen, NULL at first */
 	MemoryContext program_context;
 	int32 program_version;
+	MrOrder *order;    /* queues the batch from a lane found, NULL: not read */
 	int event_limit;   /* smaller after trouble, grows back */
 	int solo_failures; /* in a row, of a batch of one event */
 	int clean;         /* batches settled since it was changed */

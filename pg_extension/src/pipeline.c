@@ -151,6 +151,17 @@ load_retry_rules(MrDefinition *definition, HeapTuple tuple, TupleDesc desc)
 	definition->failure_window = mr_catalog_int4(tuple, MR_VERSION_FAILURE_WINDOW, desc);
 }
 
+static void
+load_order_rules(MrDefinition *definition, HeapTuple tuple, TupleDesc desc)
+{
+	definition->order.by_key =
+		strcmp(mr_catalog_text(tuple, MR_VERSION_ORDERING, desc), "key") == 0;
+	definition->order.hold = strcmp(mr_catalog_text(tuple, MR_VERSION_ON_DEAD, desc), "hold") == 0;
+	definition->order.max_parked = mr_catalog_int4(tuple, MR_VERSION_MAX_PARKED, desc);
+	definition->order.max_parked_per_key =
+		mr_catalog_int4(tuple, MR_VERSION_MAX_PARKED_PER_KEY, desc);
+}
+
 MrDefinition *
 mr_definition_load(int32 pipeline_id, int32 version)
 {
@@ -185,6 +196,7 @@ mr_definition_load(int32 pipeline_id, int32 version)
 	definition->statement_timeout_ms = mr_catalog_int4(tuple, MR_VERSION_STATEMENT_TIMEOUT, desc);
 	definition->search_path = mr_catalog_text(tuple, MR_VERSION_SEARCH_PATH, desc);
 	load_retry_rules(definition, tuple, desc);
+	load_order_rules(definition, tuple, desc);
 	table_close(rel, AccessShareLock);
 	load_names(definition);
 	return definition;

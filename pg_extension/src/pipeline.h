@@ -63,6 +63,13 @@ typedef struct MrDefinition
 	} retry;
 	double failure_share; /* NaN: not set */
 	int failure_window;
+	struct MrOrderRules
+	{
+		bool by_key;
+		bool hold; /* a dead letter keeps its key waiting */
+		int max_parked;
+		int max_parked_per_key;
+	} order;
 } MrDefinition;
 
 typedef struct MrRetryRules MrRetryRules;

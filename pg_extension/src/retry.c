@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
+#include "order.h"
 #include "segment.h"
 
 static bytea *
@@ -26,6 +27,12 @@ bytes_of(HeapTuple tuple, int column, TupleDesc desc)
 	Datum value = heap_getattr(tuple, column, desc, &isnull);
 
 	return isnull ? NULL : (bytea *) PG_DETOAST_DATUM_COPY(value);
+}
+
+static bool
+is_parked(HeapTuple tuple, TupleDesc desc)
+{
+	return strcmp(mr_catalog_text(tuple, MR_RETRY_STATE, desc), "parked") == 0;
 }
 
 static void
@@ -49,33 +56,96 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 	past->first_failed_at = mr_catalog_int8(tuple, MR_RETRY_FIRST_FAILED_AT, desc, 0);
 	past->next_at = mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0);
 	past->history = DatumGetJsonbPCopy(heap_getattr(tuple, MR_RETRY_HISTORY, desc, &isnull));
+	past->parked = is_parked(tuple, desc);
+	past->order_key = mr_catalog_int8(tuple, MR_RETRY_ORDER_KEY, desc, 0);
+	past->in_queue = !heap_attisnull(tuple, MR_RETRY_ORDER_KEY, desc);
 	event->past = past;
 	if (event->payload != NULL)
 		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
+}
+
+/* What a read of the table may take. */
+typedef struct Reading
+{
+	MrBatch *batch;
+	Relation rel;
+	int max;
+	int64 max_bytes;
+} Reading;
+
+/* Rows an index finds, in its order, as long as they are wanted and there is room. */
+static void
+read_rows(Reading *reading, const char *index_name, int nkeys, ScanKey keys,
+		  bool (*wanted)(HeapTuple tuple, TupleDesc desc))
+{
+	Relation index = index_open(mr_catalog_oid(index_name), AccessShareLock);
+	TupleDesc desc = RelationGetDescr(reading->rel);
+	SysScanDesc scan =
+		systable_beginscan_ordered(reading->rel, index, GetActiveSnapshot(), nkeys, keys);
+	HeapTuple tuple;
+
+	while (reading->batch->nevents < reading->max && reading->batch->bytes < reading->max_bytes &&
+		   HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)) &&
+		   (wanted == NULL || wanted(tuple, desc)))
+		take(reading->batch, tuple, desc);
+	systable_endscan_ordered(scan);
+	index_close(index, AccessShareLock);
+}
+
+/* Parked, and not let go by itself. */
+static bool
+follows(HeapTuple tuple, TupleDesc desc)
+{
+	return is_parked(tuple, desc) &&
+		   TIMESTAMP_IS_NOEND(mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0));
+}
+
+static void
+read_followers(Reading *reading, int32 pipeline_id, const MrEvent *event)
+{
+	ScanKeyData keys[4];
+
+	mr_key_int4(&keys[0], MR_RETRY_PIPELINE_ID, pipeline_id);
+	mr_key_int4(&keys[1], MR_RETRY_PARTITION, event->partition);
+	ScanKeyInit(&keys[2], MR_RETRY_ORDER_KEY, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(event->past->order_key));
+	ScanKeyInit(&keys[3], MR_RETRY_OFFSET, BTGreaterStrategyNumber, F_INT8GT,
+				Int64GetDatum(event->offset));
+	read_rows(reading, "retry_queue_idx", lengthof(keys), keys, follows);
+}
+
+static int
+compare_coordinates(const void *a, const void *b)
+{
+	const MrEvent *left = a;
+	const MrEvent *right = b;
+
+	if (left->partition != right->partition)
+		return left->partition < right->partition ? -1 : 1;
+	return left->offset < right->offset ? -1 : left->offset > right->offset;
 }
 
 void
 mr_retry_read_due(MrBatch *batch, int32 pipeline_id, int max, int64 max_bytes)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
-	Relation index = index_open(mr_catalog_oid("retry_due_idx"), AccessShareLock);
+	Reading reading = {.batch = batch, .max = max, .max_bytes = max_bytes};
 	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple tuple;
+	int ndue;
 
+	reading.rel = mr_catalog_open("retry", RowExclusiveLock);
 	mr_key_int4(&keys[0], MR_RETRY_PIPELINE_ID, pipeline_id);
 	ScanKeyInit(&keys[1], MR_RETRY_NEXT_AT, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
 				TimestampTzGetDatum(GetCurrentTimestamp()));
 	PushActiveSnapshot(GetLatestSnapshot());
-	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(), 2, keys);
-	while (batch->nevents < max && batch->bytes < max_bytes &&
-		   HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
-		take(batch, tuple, RelationGetDescr(rel));
-	systable_endscan_ordered(scan);
+	read_rows(&reading, "retry_due_idx", lengthof(keys), keys, NULL);
+	ndue = batch->nevents;
+	for (int i = 0; i < ndue; i++)
+		if (batch->events[i].past->in_queue)
+			read_followers(&reading, pipeline_id, &batch->events[i]);
 	PopActiveSnapshot();
-	index_close(index, AccessShareLock);
-	table_close(rel, NoLock);
+	table_close(reading.rel, NoLock);
+	qsort(batch->events, batch->nevents, sizeof(MrEvent), compare_coordinates);
 	MemoryContextSwitchTo(old);
 }
 
@@ -137,12 +207,24 @@ set_bytes(Datum *values, bool *nulls, int column, const bytea *bytes)
 	values[column - 1] = PointerGetDatum(bytes);
 }
 
+/* What a row says of the event's failures. */
+typedef struct Standing
+{
+	const char *state;
+	TimestampTz next_at;
+	TimestampTz since; /* first_failed_at */
+	int attempts;
+	int64 replay_of;
+	Datum history;
+} Standing;
+
 static HeapTuple
-form(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at, TupleDesc desc)
+form(const MrDefinition *definition, const MrEvent *event, const Standing *standing, TupleDesc desc)
 {
 	const MrPast *past = event->past;
 	Datum values[MR_RETRY_NATTS];
 	bool nulls[MR_RETRY_NATTS] = {false};
+	int64 order_key = 0;
 
 	values[MR_RETRY_ID - 1] = Int64GetDatum(
 		past ? past->retry_id : nextval_internal(mr_catalog_oid("retry_id_seq"), false));
@@ -153,24 +235,26 @@ form(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at, 
 	values[MR_RETRY_OFFSET - 1] = Int64GetDatum(event->offset);
 	values[MR_RETRY_KAFKA_TS - 1] = Int64GetDatum(event->kafka_ts);
 	values[MR_RETRY_KIND - 1] = Int16GetDatum(event->kind);
-	values[MR_RETRY_ATTEMPTS - 1] = Int32GetDatum((past ? past->attempts : 0) + 1);
-	values[MR_RETRY_NEXT_AT - 1] = TimestampTzGetDatum(next_at);
-	values[MR_RETRY_FIRST_FAILED_AT - 1] =
-		TimestampTzGetDatum(past ? past->first_failed_at : GetCurrentTimestamp());
-	nulls[MR_RETRY_REPLAY_OF - 1] = past == NULL || past->replay_of == 0;
-	values[MR_RETRY_REPLAY_OF - 1] = Int64GetDatum(past ? past->replay_of : 0);
+	values[MR_RETRY_ATTEMPTS - 1] = Int32GetDatum(standing->attempts);
+	values[MR_RETRY_NEXT_AT - 1] = TimestampTzGetDatum(standing->next_at);
+	values[MR_RETRY_FIRST_FAILED_AT - 1] = TimestampTzGetDatum(standing->since);
+	nulls[MR_RETRY_REPLAY_OF - 1] = standing->replay_of == 0;
+	values[MR_RETRY_REPLAY_OF - 1] = Int64GetDatum(standing->replay_of);
 	set_bytes(values, nulls, MR_RETRY_KEY, event->key);
 	set_bytes(values, nulls, MR_RETRY_HEADERS, event->headers);
 	set_bytes(values, nulls, MR_RETRY_PAYLOAD, event->payload);
-	values[MR_RETRY_HISTORY - 1] = mr_retry_history(event);
+	values[MR_RETRY_HISTORY - 1] = standing->history;
+	values[MR_RETRY_STATE - 1] = CStringGetTextDatum(standing->state);
+	nulls[MR_RETRY_ORDER_KEY - 1] = !mr_order_key(definition, event, &order_key);
+	values[MR_RETRY_ORDER_KEY - 1] = Int64GetDatum(order_key);
 	return heap_form_tuple(desc, values, nulls);
 }
 
-void
-mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at)
+static void
+put(const MrDefinition *definition, const MrEvent *event, const Standing *standing)
 {
 	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
-	HeapTuple tuple = form(definition, event, next_at, RelationGetDescr(rel));
+	HeapTuple tuple = form(definition, event, standing, RelationGetDescr(rel));
 
 	if (event->past == NULL)
 		CatalogTupleInsert(rel, tuple);
@@ -181,6 +265,83 @@ mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz n
 		CatalogTupleUpdate(rel, &tid, tuple);
 	}
 	heap_freetuple(tuple);
+	table_close(rel, NoLock);
+}
+
+void
+mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at)
+{
+	const MrPast *past = event->past;
+	Standing standing = {.state = past != NULL && past->replay_of != 0 ? "replaying" : "retrying",
+						 .next_at = next_at,
+						 .since = past != NULL && !past->parked ? past->first_failed_at
+																: GetCurrentTimestamp(),
+						 .attempts = (past != NULL ? past->attempts : 0) + 1,
+						 .replay_of = past != NULL ? past->replay_of : 0,
+						 .history = mr_retry_history(event)};
+
+	put(definition, event, &standing);
+}
+
+static Datum
+empty_history(void)
+{
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum("[]"));
+}
+
+void
+mr_retry_park(const MrDefinition *definition, const MrEvent *event)
+{
+	const MrPast *past = event->past;
+	Standing standing = {.state = "parked", .next_at = DT_NOEND, .since = GetCurrentTimestamp()};
+
+	if (past != NULL && TIMESTAMP_IS_NOEND(past->next_at))
+		return; /* waits as before */
+	if (past != NULL)
+	{
+		standing.since = past->first_failed_at;
+		standing.attempts = past->attempts;
+		standing.replay_of = past->replay_of;
+	}
+	standing.history = past != NULL ? JsonbPGetDatum(past->history) : empty_history();
+	put(definition, event, &standing);
+}
+
+void
+mr_retry_hold(const MrDefinition *definition, const MrEvent *event, int64 dead_letter_id)
+{
+	Standing standing = {.state = "held",
+						 .next_at = DT_NOEND,
+						 .since = GetCurrentTimestamp(),
+						 .replay_of = dead_letter_id,
+						 .history = empty_history()}; /* the letter has it */
+
+	put(definition, event, &standing);
+}
+
+void
+mr_retry_release_first(int32 pipeline_id, int32 partition, int64 order_key)
+{
+	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	Datum values[MR_RETRY_NATTS] = {0};
+	bool nulls[MR_RETRY_NATTS] = {false};
+	bool replace[MR_RETRY_NATTS] = {false};
+	ScanKeyData keys[3];
+	HeapTuple tuple;
+
+	mr_key_int4(&keys[0], MR_RETRY_PIPELINE_ID, pipeline_id);
+	mr_key_int4(&keys[1], MR_RETRY_PARTITION, partition);
+	ScanKeyInit(&keys[2], MR_RETRY_ORDER_KEY, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(order_key));
+	tuple = mr_catalog_fetch(rel, "retry_queue_idx", lengthof(keys), keys, false);
+	if (HeapTupleIsValid(tuple) && follows(tuple, desc))
+	{
+		values[MR_RETRY_NEXT_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+		replace[MR_RETRY_NEXT_AT - 1] = true;
+		CatalogTupleUpdate(rel, &tuple->t_self,
+						   heap_modify_tuple(tuple, desc, values, nulls, replace));
+	}
 	table_close(rel, NoLock);
 }
 

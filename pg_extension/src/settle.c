@@ -10,6 +10,7 @@
 
 #include "catalog.h"
 #include "dead_letter.h"
+#include "order.h"
 #include "retry.h"
 #include "verdict.h"
 
@@ -56,6 +57,7 @@ counter(MrCounters *total, const MrEvent *event)
 		case MR_DEAD:
 			return &total->dead;
 		case MR_RETRYING:
+		case MR_PARKED:
 			return &total->retrying;
 		case MR_PENDING:
 			break;
@@ -70,7 +72,7 @@ count(MrPartition *partition, const MrEvent *event)
 	MrCounters *total = &partition->total;
 	bool replay = event->past != NULL && event->past->replay_of != 0;
 
-	if (replay && event->outcome == MR_RETRYING)
+	if (replay && (event->outcome == MR_RETRYING || event->outcome == MR_PARKED))
 		return; /* stays a dead letter until it ends */
 	(*counter(total, event))++;
 	if (event->past != NULL)
@@ -92,8 +94,21 @@ settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead
 		mr_retry_put(definition, event, mr_verdict_next_try(definition, event, now));
 		return;
 	}
+	if (event->outcome == MR_PARKED)
+	{
+		mr_retry_park(definition, event);
+		return;
+	}
 	if (event->outcome == MR_DEAD)
-		mr_dead_letter_put(dead_letters, definition, event);
+	{
+		int64 id = mr_dead_letter_put(dead_letters, definition, event);
+
+		if (id != 0 && mr_order_holds(definition, event))
+		{
+			mr_retry_hold(definition, event, id);
+			return;
+		}
+	}
 	else if (event->past != NULL && event->past->replay_of != 0)
 		mr_dead_letter_replayed(dead_letters, event);
 	if (event->past != NULL)
@@ -110,7 +125,8 @@ settle_events(const MrDefinition *definition, MrBatch *batch)
 	{
 		MrEvent *event = &batch->events[i];
 
-		if (event->outcome == MR_DEAD || event->outcome == MR_RETRYING || event->past != NULL)
+		if (event->outcome == MR_DEAD || event->outcome == MR_RETRYING ||
+			event->outcome == MR_PARKED || event->past != NULL)
 			settle_event(definition, event, dead_letters, now);
 	}
 	table_close(dead_letters, NoLock);
@@ -122,6 +138,7 @@ mr_settle(const MrDefinition *definition, MrBatch *batch)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	settle_events(definition, batch);
+	mr_order_release(definition, batch);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		MrPartition *partition = mr_batch_partition(batch, batch->events[i].partition);

@@ -63,7 +63,8 @@ typedef enum MrWorkerState
 	MR_WORKER_IDLE,
 	MR_WORKER_BUSY,
 	MR_WORKER_BACKOFF,
-	MR_WORKER_STOPPED /* ended; the supervisor may start it again */
+	MR_WORKER_WAITING, /* for parked events to go */
+	MR_WORKER_STOPPED  /* ended; the supervisor may start it again */
 } MrWorkerState;
 
 /*

@@ -113,6 +113,8 @@ state_name(MrWorkerState state)
 			return "busy";
 		case MR_WORKER_BACKOFF:
 			return "backoff";
+		case MR_WORKER_WAITING:
+			return "waiting";
 		case MR_WORKER_STOPPED:
 			return "stopped";
 	}

@@ -17,7 +17,7 @@
 static bool
 passed(const MrEvent *event)
 {
-	return event->outcome != MR_DEAD && event->outcome != MR_SKIPPED;
+	return event->outcome != MR_DEAD && event->outcome != MR_SKIPPED && event->outcome != MR_PARKED;
 }
 
 static int
@@ -29,7 +29,7 @@ failures_of(const MrEvent *event)
 static bool
 is_too_old(const MrDefinition *definition, const MrEvent *event, TimestampTz now)
 {
-	return definition->retry.age_ms > 0 && event->past != NULL &&
+	return definition->retry.age_ms > 0 && event->past != NULL && !event->past->parked &&
 		   now - event->past->first_failed_at > definition->retry.age_ms * 1000;
 }
 
@@ -45,12 +45,11 @@ may_retry(const MrDefinition *definition, const MrEvent *event)
 void
 mr_verdict(const MrDefinition *definition, MrBatch *batch)
 {
-	int npassed = 0;
 	int nbreak = 0;
 	MrEvent *suspicious = NULL;
 
 	for (int i = 0; i < batch->nevents; i++)
-		npassed += passed(&batch->events[i]) ? 1 : 0;
+		batch->any_passed = batch->any_passed || passed(&batch->events[i]);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		MrEvent *event = &batch->events[i];
@@ -59,7 +58,8 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch)
 		if (event->outcome != MR_DEAD || event->failure->stage == MR_STAGE_DECODE)
 			continue;
 		action = mr_error_class_action(definition->pipeline_id, event->failure);
-		event->retryable = action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && npassed == 0);
+		event->retryable =
+			action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && !batch->any_passed);
 		if (action == MR_ACTION_BREAK)
 		{
 			nbreak++;
@@ -68,7 +68,7 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch)
 		if (event->retryable && may_retry(definition, event))
 			event->outcome = MR_RETRYING;
 	}
-	if (nbreak > 1 && npassed == 0)
+	if (nbreak > 1 && !batch->any_passed)
 		mr_failure_raise(suspicious->failure);
 }
 

@@ -27,6 +27,7 @@
 #include "xact.h"
 
 #define IDLE_MS          1000 /* the longest sleep: nobody depends on a latch alone */
+#define WAITING_MS       100  /* for room among the parked events */
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS   30000
 
@@ -157,6 +158,7 @@ typedef struct Worker
 	TimestampTz look_at;   /* when to look at the pipeline and at all lanes again */
 	TimestampTz retry_at;  /* worker 0: when an event is due to be tried again */
 	bool breaker_open;
+	bool waiting; /* a lane of this round for room among the parked events */
 } Worker;
 
 static void
@@ -274,7 +276,8 @@ serve_lanes(Worker *worker)
 				return true;
 			if (result == MR_STEP_GONE || result == MR_STEP_PAUSED)
 				return false;
-			if (result == MR_STEP_IDLE || worker->nlanes > 1 ||
+			worker->waiting = worker->waiting || result == MR_STEP_WAITING;
+			if (result == MR_STEP_IDLE || result == MR_STEP_WAITING || worker->nlanes > 1 ||
 				pg_atomic_read_u64(&lane->staged) == pg_atomic_read_u64(&lane->consumed) ||
 				GetCurrentTimestamp() >= worker->look_at)
 				break; /* the next lane's turn, or nothing more, or there is something else to look at */
@@ -314,6 +317,7 @@ work(Worker *worker)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	bool due = now >= worker->look_at;
+	TimestampTz wake_at;
 	bool pending;
 
 	if (due)
@@ -336,13 +340,17 @@ work(Worker *worker)
 		worker->engine->probing = true;
 	}
 	enter(MR_WORKER_BUSY);
+	worker->waiting = false;
 	if ((pending || due) && !serve_lanes(worker))
 		return false;
 	if (now >= worker->resume_at && !serve_retries(worker, now))
 		return false;
-	if (!pending)
-		sleep_until(Min(worker->look_at, my_slot->number == 0 ? worker->retry_at : worker->look_at),
-					MR_WORKER_IDLE);
+	if (pending && !worker->waiting)
+		return true;
+	wake_at = my_slot->number == 0 ? Min(worker->look_at, worker->retry_at) : worker->look_at;
+	if (worker->waiting)
+		wake_at = Min(wake_at, TimestampTzPlusMilliseconds(now, WAITING_MS));
+	sleep_until(wake_at, worker->waiting ? MR_WORKER_WAITING : MR_WORKER_IDLE);
 	return true;
 }
 

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(36);
+SELECT plan(53);
 
 -- what may be said wrongly
 CREATE FUNCTION pg_temp.wrong(arguments text, state text, message text, hint text) RETURNS text LANGUAGE sql AS $$
@@ -23,7 +23,19 @@ SELECT pg_temp.wrong($$ dlq => 'events' $$, '22023', 'the topic the pipeline rea
 SELECT pg_temp.wrong($$ dlq_delivery => 'twice' $$, '22023', 'dlq_delivery is "twice", expected one of: exactly_once, at_least_once', NULL);
 SELECT pg_temp.wrong('dlq_delivery => NULL', '22004', 'dlq_delivery', NULL);
 
+SELECT pg_temp.wrong($$ ordering => 'value' $$, '22023', 'ordering is "value", expected one of: none, key', 'ordering =>');
+SELECT pg_temp.wrong($$ on_dead => 'wait' $$, '22023', 'on_dead is "wait", expected one of: release, hold', 'on_dead =>');
+SELECT pg_temp.wrong('max_parked => 0', '22023', 'max_parked is 0, expected 1 to 1000000', NULL);
+SELECT pg_temp.wrong('max_parked_per_key => 0', '22023', 'max_parked_per_key is 0', NULL);
+SELECT pg_temp.wrong('ordering => NULL', '22004', 'ordering', NULL);
+
 SELECT pg_temp.pipeline('p') AS id \gset
+SET ROLE mrt_ingestor;
+SELECT millrace.add_partitions('p', 0, '{0}');
+RESET ROLE;
+UPDATE millrace.progress SET next_offset = 10 WHERE pipeline_id = :id;
+CREATE FUNCTION pg_temp.status_of(o bigint, OUT status text) LANGUAGE sql AS $$ SELECT s.status FROM millrace.event_status('events', 0, o) AS s $$;
+SET ROLE mrt_owner;
 PREPARE shown AS SELECT version, max_retries, retry_delay, retry_factor, retry_max_delay, retry_jitter, retry_age, failure_share,
   failure_window, dlq, dlq_delivery FROM millrace.pipelines WHERE name = 'p';
 SELECT results_eq('shown', $$ VALUES (1, 3, interval '1 s', 2.0::float8, interval '1 min', 0.2::float8, interval '24 h', NULL::float8, 1000,
@@ -43,17 +55,48 @@ SELECT results_eq(format($$ SELECT version, max_retries, retry_delay, retry_max_
   $$ VALUES (1, 3, 1000, 60000, 86400000), (2, 10, 250, 60000, 86400000), (3, 10, 250, 3600000, 0), (4, 10, 250, 3600000, 0),
             (5, 10, 250, 3600000, 0), (6, 0, 250, 3600000, 0) $$, 'milliseconds in the catalogue');
 
+-- ordering
+SET ROLE mrt_owner;
+PREPARE ordered AS SELECT version, ordering, on_dead, max_parked, max_parked_per_key FROM millrace.pipelines WHERE name = 'p';
+SELECT results_eq('ordered', $$ VALUES (6, 'none', 'release', 10000, 1000) $$, 'no ordering by default');
+SELECT is(millrace.alter_pipeline('p', ordering => 'key', on_dead => 'hold', max_parked => 50, max_parked_per_key => 5), 7, 'ordered by key');
+SELECT is(millrace.alter_pipeline('p', max_parked => 60), 8, 'one of them');
+SELECT results_eq('ordered', $$ VALUES (8, 'key', 'hold', 60, 5) $$, 'the others stay');
+RESET ROLE;
+INSERT INTO millrace.dead_letter (id, pipeline_id, version, topic, partition, "offset", key, stage, sqlstate, message, failed_at)
+VALUES (8000001, :id, 8, 'events', 0, 1, 'a', 'write', '23514', 'no', now()), (8000002, :id, 8, 'events', 0, 3, 'b', 'write', '23514', 'no', now());
+INSERT INTO millrace.retry
+  (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of, key, state, order_key)
+VALUES (:id, 8, 'events', 0, 1, -1, 0, 0, 'infinity', now(), 8000001, 'a', 'held', 11), (:id, 8, 'events', 0, 2, -1, 0, 0, 'infinity', now(), NULL, 'a', 'parked', 11),
+       (:id, 8, 'events', 0, 3, -1, 0, 0, 'infinity', now(), 8000002, 'b', 'held', 12), (:id, 8, 'events', 0, 4, -1, 0, 0, 'infinity', now(), NULL, 'b', 'parked', 12),
+       (:id, 8, 'events', 0, 5, -1, 0, 0, 'infinity', now(), NULL, 'b', 'parked', 12);
+PREPARE queues AS SELECT "offset", state, isfinite(next_at), behind FROM millrace.retries WHERE pipeline = 'p' ORDER BY 1;
+SET ROLE mrt_owner;
+SELECT is(pg_temp.status_of(1), 'dead', 'a letter that holds its key is dead');
+SELECT is(pg_temp.status_of(2), 'parked', 'the event behind it is parked');
+SELECT is(millrace.replay('p', ids => '{8000001}'), 1::bigint, 'replayed in its place');
+SELECT is(pg_temp.status_of(1), 'replaying', 'on its way');
+SELECT is(millrace.discard('p', ids => '{8000002}'), 1::bigint, 'discarded');
+SELECT results_eq('queues', $$ VALUES (1::bigint, 'replaying', true, NULL::bigint), (2, 'parked', false, 1), (4, 'parked', true, NULL), (5, 'parked', false, 4) $$,
+  'its queue goes on, the other waits for the replay');
+SELECT is(millrace.alter_pipeline('p', ordering => 'none'), 9, 'no ordering any more');
+SELECT results_eq('queues', $$ VALUES (1::bigint, 'replaying', true, NULL::bigint), (2, 'retrying', true, NULL), (4, 'retrying', true, NULL), (5, 'retrying', true, NULL) $$,
+  'nobody waits for another');
+RESET ROLE;
+DELETE FROM millrace.retry WHERE pipeline_id = :id;
+DELETE FROM millrace.dead_letter WHERE pipeline_id = :id;
+
 -- the DLQ is no part of the version
 INSERT INTO millrace.dlq_scan VALUES (:id, 0, 17);
 SET ROLE mrt_owner;
-SELECT is(millrace.alter_pipeline('p', dlq => 'off'), 6, 'off, in the same version');
+SELECT is(millrace.alter_pipeline('p', dlq => 'off'), 9, 'off, in the same version');
 SELECT is((SELECT dlq FROM millrace.pipelines WHERE name = 'p'), 'off', 'off');
-SELECT is(millrace.alter_pipeline('p', dlq_delivery => 'at_least_once'), 6, 'another delivery');
+SELECT is(millrace.alter_pipeline('p', dlq_delivery => 'at_least_once'), 9, 'another delivery');
 SELECT is((SELECT (dlq, dlq_delivery)::text FROM millrace.pipelines WHERE name = 'p'), '(off,at_least_once)', 'leaves it off');
 RESET ROLE;
 SELECT is((SELECT next_offset FROM millrace.dlq_scan WHERE pipeline_id = :id), 17::bigint, 'the scan position stays');
 SET ROLE mrt_owner;
-SELECT is(millrace.alter_pipeline('p', dlq => 'graveyard'), 6, 'another topic');
+SELECT is(millrace.alter_pipeline('p', dlq => 'graveyard'), 9, 'another topic');
 SELECT is((SELECT (dlq, dlq_delivery)::text FROM millrace.pipelines WHERE name = 'p'), '(graveyard,at_least_once)', 'is on');
 RESET ROLE;
 SELECT is((SELECT count(*) FROM millrace.dlq_scan WHERE pipeline_id = :id), 0::bigint, 'and is read from its beginning');
@@ -65,8 +108,6 @@ SELECT results_eq($$ SELECT dlq, max_retries, retry_age, failure_share FROM mill
   $$ VALUES ('off', 7, interval '48 h', NULL::float8) $$, 'created so');
 
 -- positions moved by hand keep the events that wait
-SET ROLE mrt_ingestor;
-SELECT millrace.add_partitions('p', 0, '{0}');
 RESET ROLE;
 UPDATE millrace.progress SET next_offset = 10, events = 10, written = 8, retrying = 2 WHERE pipeline_id = :id;
 SELECT millrace.skip_to('p', 0, 20);
