@@ -33,9 +33,9 @@ typedef enum MrOutcome
 typedef struct MrPast
 {
 	int64 retry_id;
-	ItemPointerData tid; /* of its row there */
-	int64 replay_of;     /* dead letter it is a replay of, 0 none */
-	int attempts;        /* tries that failed */
+	ItemPointerData tid;         /* of its row there */
+	int64 replay_of;             /* dead letter it is a replay of, 0 none */
+	int attempts;                /* tries that failed */
 	TimestampTz next_at;         /* when this try was due; infinity: when others were */
 	TimestampTz first_failed_at; /* or since when it is parked */
 	Jsonb *history;              /* array of {at, stage, sqlstate, message} */
@@ -120,7 +120,7 @@ typedef struct MrBatch
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;
 	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
-	bool any_passed; /* some event passed, if only at first (verdict.c) */
+	bool any_passed;                 /* some event passed, if only at first (verdict.c) */
 } MrBatch;
 
 extern MrBatch *mr_batch_create(MemoryContext parent);
