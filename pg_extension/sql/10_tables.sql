@@ -25,7 +25,7 @@ CREATE TABLE millrace.pipeline (
   start_at   text        NOT NULL,  -- 'earliest', 'latest' or a timestamptz, for the first assignment only
   partitions integer     NOT NULL DEFAULT 0,  -- how many partitions of the topic are known
   workers    integer     NOT NULL DEFAULT 1,
-  state      text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused')),
+  state      text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'crashing')),
   version    integer     NOT NULL,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   CONSTRAINT pipeline_pkey PRIMARY KEY (id),
@@ -239,6 +239,14 @@ CREATE TABLE millrace.crash_suspect (
   crashed_at     timestamptz NOT NULL,  -- or a moment later
   run            bigint      NOT NULL,  -- names the batch
   CONSTRAINT crash_suspect_pkey PRIMARY KEY (pipeline_id, kind, partition, first_offset, last_offset)
+);
+
+-- The crashes of the last hour: a pipeline that has too many is stopped.
+CREATE TABLE millrace.crash (
+  pipeline_id integer     NOT NULL,
+  run         bigint      NOT NULL,
+  at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  CONSTRAINT crash_pkey PRIMARY KEY (pipeline_id, run)
 );
 
 -- Staging lanes are made at run time and belong to this server alone: not dumped.

@@ -102,6 +102,7 @@ BEGIN
     PERFORM millrace._restart_partition(p.id, t, (SELECT s.seek_ts FROM millrace.partition AS s
                                                   WHERE s.pipeline_id = p.id AND s.partition = t));
   END LOOP;
+  DELETE FROM millrace.crash AS k WHERE k.pipeline_id = p.id;
   UPDATE millrace.pipeline AS c SET state = 'running' WHERE c.id = p.id AND c.state <> 'running';
   PERFORM millrace._wake();
 END $$;

@@ -108,6 +108,8 @@ CROSS JOIN LATERAL (
     (3, NOT EXISTS (SELECT FROM pg_catalog.pg_class AS k WHERE k.oid = d.target), 'target missing',
      'its target was dropped', pg_catalog.format('SELECT millrace.alter_pipeline(%L, target => …);', p.name)),
     (4, p.state = 'paused', 'paused', NULL, pg_catalog.format('SELECT millrace.resume(%L);', p.name)),
+    (4, p.state = 'crashing', 'crashing', 'the server crashed again and again while it processed its events',
+     pg_catalog.format('Mend the function that crashes, see millrace.dead_letters and the server log; then SELECT millrace.resume(%L);', p.name)),
     (5, pg_catalog.pg_is_in_recovery(), 'standby', 'this server is a standby', 'It runs on the primary.'),
     (6, NOT (engine.doc ->> 'preloaded')::boolean, 'not preloaded', 'nothing runs it: millrace is not preloaded',
      'Add millrace to shared_preload_libraries and restart the server.'),
@@ -126,7 +128,7 @@ CROSS JOIN LATERAL (
 ORDER BY p.name;
 COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to mend it; with the definition in force.';
 COMMENT ON COLUMN millrace.pipelines.status IS
-'running, starting, paused, stopped (at least one partition is), breaker open, failing, foreign, owner missing, target missing, standby, not preloaded or no worker slot';
+'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, foreign, owner missing, target missing, standby, not preloaded or no worker slot';
 
 CREATE VIEW millrace.partitions WITH (security_barrier) AS
 SELECT p.name AS pipeline, p.topic, t.partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,

@@ -27,6 +27,22 @@ REVOKE ALL ON FUNCTION millrace._note_crash(integer, integer, text, integer, big
 COMMENT ON FUNCTION millrace._note_crash(integer, integer, text, integer, bigint, bigint, bigint, integer, text, timestamptz, bigint) IS
 'Internal: one partition''s part of a batch during which the server crashed.';
 
+-- The supervisor asks after each crash. Whatever crashes with every event would take the server down twice for each.
+CREATE FUNCTION millrace._count_crash(pipeline_id integer, run bigint, allowed integer) RETURNS boolean
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  DELETE FROM millrace.crash AS k WHERE k.at < now() - interval '1 hour';
+  INSERT INTO millrace.crash (pipeline_id, run)
+  SELECT p.id, _count_crash.run FROM millrace.pipeline AS p WHERE p.id = _count_crash.pipeline_id
+  ON CONFLICT DO NOTHING;
+  UPDATE millrace.pipeline AS p SET state = 'crashing'
+  WHERE p.id = _count_crash.pipeline_id AND p.state = 'running'
+        AND (SELECT count(*) FROM millrace.crash AS k WHERE k.pipeline_id = p.id) >= _count_crash.allowed;
+  SELECT EXISTS (SELECT FROM millrace.pipeline AS p WHERE p.id = _count_crash.pipeline_id AND p.state = 'crashing');
+$$;
+REVOKE ALL ON FUNCTION millrace._count_crash(integer, bigint, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._count_crash(integer, bigint, integer) IS
+'Internal: counts a crash; with `allowed` of them in an hour the pipeline is stopped. Whether it is.';
+
 CREATE FUNCTION millrace._forget_crashes() RETURNS integer
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   DELETE FROM millrace.crash_suspect AS s

@@ -23,7 +23,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
                   w.wanted, w.slots),
            format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server', w.wanted + 8)
     FROM (SELECT sum(p.workers) AS wanted, current_setting('max_worker_processes')::integer AS slots
-          FROM pipeline AS p WHERE p.status NOT IN ('paused', 'foreign', 'owner missing', 'target missing')) AS w
+          FROM pipeline AS p WHERE p.status NOT IN ('paused', 'crashing', 'foreign', 'owner missing', 'target missing')) AS w
     -- besides the launcher, this database's supervisor, and the logical replication launcher
     WHERE w.wanted > w.slots - 3
     UNION ALL

@@ -25,6 +25,7 @@
 #include "xact.h"
 
 #define FORGET_INTERVAL_MS 10000
+#define STOP_FACTOR        10 /* so many times max_crashes in an hour, and the pipeline is stopped */
 
 static bool any = true; /* rows, as far as is known */
 
@@ -118,6 +119,28 @@ note_range(const MrRunRecord *record, const MrRunRange *range, const char *stage
 		elog(ERROR, "could not note a crash");
 }
 
+/* Mending is for people; until they say resume() the server is left alone. */
+static void
+count_crash(const MrRunRecord *record)
+{
+	static Oid types[] = {INT4OID, INT8OID, INT4OID};
+	int allowed = mr_max_crashes * STOP_FACTOR;
+	Datum values[] = {Int32GetDatum(record->pipeline_id), Int64GetDatum(record->run),
+					  Int32GetDatum(allowed)};
+	bool isnull;
+
+	if (SPI_execute_with_args("SELECT millrace._count_crash($1, $2, $3)", lengthof(types), types,
+							  values, NULL, false, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not count a crash");
+	if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
+		ereport(LOG,
+				(errmsg("millrace: pipeline %d is stopped, it crashed the server %d times within "
+						"an hour",
+						record->pipeline_id, allowed),
+				 errhint("Mend the function that crashes, then call millrace.resume().")));
+}
+
 /* False: the extension is gone. */
 static bool
 note(const MrRunRecord *record)
@@ -133,6 +156,7 @@ note(const MrRunRecord *record)
 	SPI_connect();
 	for (int i = 0; i < record->nranges; i++)
 		note_range(record, &record->ranges[i], stage);
+	count_crash(record);
 	SPI_finish();
 	PopActiveSnapshot();
 	mr_xact_commit();

@@ -8,8 +8,8 @@ import pytest
 
 from lib.cluster import ConnectionLost
 from lib.crash_on import create_crash_on
-from lib.lane import Lane
-from lib.wait import wait_for
+from lib.lane import Batch, Lane
+from lib.wait import Timeout, wait_for
 
 from test_kafka_shapes import produce
 
@@ -41,7 +41,7 @@ class Feed:
         return self
 
     def _stage(self, timeout):
-        """False: the server was lost meanwhile."""
+        """False: the server was lost meanwhile, or it takes too long."""
         try:
             lane = Lane(self.world.db, self.world.pipeline_name).assign([0])
             try:
@@ -52,7 +52,7 @@ class Feed:
             finally:
                 lane.close()
             return True
-        except (ConnectionLost, psycopg2.Error):
+        except (ConnectionLost, psycopg2.Error, Timeout):
             return False
 
     def settle(self, timeout=60):
@@ -269,3 +269,85 @@ def test_kills_blame_nobody(world):
     world.cluster.restart("immediate")
     feed.settle().check()
     assert feed.log().count("crashed in stage") == noted, "who is told to stop is innocent"
+
+
+def test_pipeline_that_crashes_with_every_event_is_stopped(world):
+    """A broken library: the server is left alone, and no more events are given up, until somebody says resume()."""
+    feed = Feed(world, "SELECT event.n, crash_on('segv') AS v FROM event").add(100)
+    status = "SELECT status FROM millrace.pipelines"
+
+    def stopped():
+        feed._stage(1)
+        return query(world, status) == [("crashing",)]
+    wait_for(stopped, "stopped", 120, every=0.01)
+    assert feed.restarts() == 20
+    dead = [d[0] for d in feed.dead()]
+    assert dead == list(range(9)), "the first crash is the batch's, then each event has two"
+    assert query(world, "SELECT severity FROM millrace.doctor() WHERE what LIKE '%%: crashing'") == [("error",)]
+    feed._stage(3)
+    assert feed.restarts() == 20
+    query(world, "CREATE OR REPLACE FUNCTION crash_on(how text) RETURNS text LANGUAGE sql AS $$ SELECT how $$")
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
+    feed.settle().check(*dead)
+
+
+def test_batch_of_many_partitions(world):
+    """More than the record has room for at first."""
+    n = 400
+    create_crash_on(world.db)
+    world.db.run(TABLE + "; ALTER TABLE t OWNER TO app")
+    world.create_pipeline(fields="n int, v text", transform=SORTED, target="t")
+    world.db.run("SELECT millrace.add_partitions(%s, 0, %s)", (world.pipeline_name, [0] * n))
+    start = world.cluster.log_position()
+
+    def settled():
+        try:
+            lane = Lane(world.db, world.pipeline_name).assign(list(range(n)))
+            batch = Batch()
+            for partition, position in lane.positions.items():
+                if position == 0:
+                    how = b"segv" if partition == 399 else b"x"
+                    batch.event(partition, 0, b'{"n":%d,"v":"%s"}' % (partition, how)).entry(partition, lane.epochs[partition], 0, 1)
+            lane.stage(batch)
+            wait_for(lambda: set(world.positions().values()) == {1}, "settled", 20)
+            lane.close()
+            return True
+        except (ConnectionLost, psycopg2.Error, Timeout):
+            return False
+    wait_for(settled, "all settled", 60)
+    assert world.db.run("SELECT count(*), count(DISTINCT n), max(n) FROM t") == [(n - 1, n - 1, n - 2)]
+    assert world.db.run("SELECT partition, ended FROM millrace.dead_letter") == [(399, "crashed")]
+    assert world.cluster.log_text(start).count("all server processes terminated; reinitializing") == SEARCHED
+
+
+def records(world):
+    """The files of this database's workers."""
+    oid = query(world, "SELECT oid FROM pg_database WHERE datname = current_database()")[0][0]
+    return [f for f in os.listdir(os.path.join(world.cluster.data, "pg_stat_tmp")) if f.startswith(f"millrace_{oid}_")]
+
+
+def test_records_come_and_go_with_their_workers(world):
+    feed = Feed(world, workers=2).add(10).settle()
+    mine = wait_for(lambda: len(records(world)) == 2 and records(world), "one of each worker", 10)
+    supervisor = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'millrace supervisor' AND datname = current_database()"
+    old = query(world, supervisor)
+    world.db.run("SELECT pg_terminate_backend(%s)", old[0])
+    wait_for(lambda: query(world, supervisor) not in ([], old), "another supervisor", 20)
+    assert sorted(records(world)) == sorted(mine), "those of workers that run are not touched"
+    feed.add(10, n15="segv").settle().check(15)
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
+    wait_for(lambda: records(world) == [], "none is left", 20)
+
+    # what cannot be read is removed, and harms nobody
+    oid = mine[0].split("_")[1]
+    for name, content in ((f"millrace_{oid}_1_0.run", b""), (f"millrace_{oid}_1_1.run", b"\xff" * 4096),
+                          (f"millrace_{oid}_4000000_0.run", b"\0" * 100)):
+        with open(os.path.join(world.cluster.data, "pg_stat_tmp", name), "wb") as f:
+            f.write(content)
+    world.cluster.restart()
+    wait_for(lambda: records(world) == [], "removed", 20)
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
+    feed.add(10).settle().check(15)
