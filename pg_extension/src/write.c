@@ -1,9 +1,8 @@
 /*
  * write.c: see write.h. Runs in workers.
  *
- * Members of the isolation are events' groups of rows: an event's rows are written together or not at all.
- * As long as each event has one row, groups are in the order of the key; with several rows per event,
- * groups go by the key of their first.
+ * Members of the isolation are events' groups of rows (write_arrange.h): an event's rows are written together or not
+ * at all.
  */
 #include "write.h"
 
@@ -19,6 +18,7 @@
 #include "isolate.h"
 #include "receiver.h"
 #include "run_record.h"
+#include "write_arrange.h"
 #include "xact.h"
 
 /*
@@ -27,26 +27,11 @@
  */
 #define SUBTRANSACTIONS_MAX 50
 
-typedef struct Keyed
-{
-	int row;
-	Datum abbreviated; /* of the first key, when its type knows how */
-	Datum *values;
-	bool *isnull;
-} Keyed;
-
-typedef struct Sorter
-{
-	MrProgram *program;
-	MrBatch *batch;
-} Sorter;
-
 typedef struct Run
 {
 	MrProgram *program;
 	MrBatch *batch;
-	int *order;  /* row numbers in the order they are written */
-	int *groups; /* group i is order[groups[i]] .. order[groups[i + 1] - 1] */
+	MrArrangement rows;
 	int from;
 	int to;
 	Tuplestorestate *store;
@@ -57,189 +42,6 @@ typedef struct Run
 	int suspect; /* row number */
 	int nsuccesses;
 } Run;
-
-static int
-compare_events(const MrBatch *batch, int a, int b)
-{
-	const MrEvent *left = &batch->events[batch->rows[a].event];
-	const MrEvent *right = &batch->events[batch->rows[b].event];
-
-	if (left->partition != right->partition)
-		return left->partition < right->partition ? -1 : 1;
-	if (left->offset != right->offset)
-		return left->offset < right->offset ? -1 : 1;
-	return a < b ? -1 : a > b;
-}
-
-/* The first key by its abbreviation; 0: the whole of it must decide. */
-static inline int
-compare_abbreviated(MrProgram *program, const Keyed *a, const Keyed *b)
-{
-	SortSupport support = &program->keys[0].support;
-
-	if (support->abbrev_converter == NULL || a->isnull[0] || b->isnull[0])
-		return 0;
-	return ApplySortComparator(a->abbreviated, false, b->abbreviated, false, support);
-}
-
-static int
-compare_keys(MrProgram *program, const Keyed *a, const Keyed *b, int nkeys)
-{
-	for (int i = 0; i < nkeys; i++)
-	{
-		SortSupport support = &program->keys[i].support;
-		int order;
-
-		if (support->abbrev_converter != NULL)
-		{
-			order = compare_abbreviated(program, a, b);
-			if (order == 0)
-				order = ApplySortAbbrevFullComparator(a->values[i], a->isnull[i], b->values[i],
-													  b->isnull[i], support);
-		}
-		else
-			order = ApplySortComparator(a->values[i], a->isnull[i], b->values[i], b->isnull[i],
-										support);
-		if (order != 0)
-			return order;
-	}
-	return 0;
-}
-
-static int
-compare_rows(const void *a, const void *b, void *arg)
-{
-	Sorter *sorter = arg;
-	int order = compare_keys(sorter->program, a, b, sorter->program->nkeys);
-
-	return order != 0
-			   ? order
-			   : compare_events(sorter->batch, ((const Keyed *) a)->row, ((const Keyed *) b)->row);
-}
-
-/* The live rows with their keys; values point into the rows' tuples. */
-static Keyed *
-extract_keys(MrProgram *program, MrBatch *batch, int *n)
-{
-	Keyed *keyed = palloc(Max(batch->nrows, 1) * sizeof(Keyed));
-	Datum *values = palloc(Max(batch->nrows * program->nkeys, 1) * sizeof(Datum));
-	bool *isnull = palloc(Max(batch->nrows * program->nkeys, 1) * sizeof(bool));
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(program->row_full, &TTSOpsMinimalTuple);
-
-	*n = 0;
-	for (int i = 0; i < batch->nrows; i++)
-	{
-		Keyed *entry = &keyed[*n];
-
-		if (batch->rows[i].dropped)
-			continue;
-		entry->row = i;
-		entry->values = values + *n * program->nkeys;
-		entry->isnull = isnull + *n * program->nkeys;
-		ExecStoreMinimalTuple(batch->rows[i].tuple, slot, false);
-		for (int k = 0; k < program->nkeys; k++)
-			entry->values[k] = slot_getattr(slot, program->keys[k].column + 1, &entry->isnull[k]);
-		if (program->nkeys > 0 && program->keys[0].support.abbrev_converter != NULL &&
-			!entry->isnull[0])
-			entry->abbreviated =
-				program->keys[0].support.abbrev_converter(entry->values[0],
-														  &program->keys[0].support);
-		(*n)++;
-	}
-	ExecDropSingleTupleTableSlot(slot);
-	return keyed;
-}
-
-static bool
-has_null(const Keyed *keyed, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (keyed->isnull[i])
-			return true;
-	return false;
-}
-
-/* For an upsert: of rows with one key the last stays (the newest, else the one that came last). */
-static int
-drop_superseded(MrProgram *program, MrBatch *batch, Keyed *keyed, int n)
-{
-	int kept = 0;
-	int last;
-
-	for (int i = 0; i < n; i = last + 1)
-	{
-		for (last = i;
-			 last + 1 < n && !has_null(&keyed[last], program->nconflict) &&
-			 compare_keys(program, &keyed[last], &keyed[last + 1], program->nconflict) == 0;)
-			last++;
-		for (int k = i; k < last; k++)
-		{
-			batch->rows[keyed[k].row].dropped = true;
-			batch->rows[keyed[k].row].superseded_by = keyed[last].row;
-		}
-		keyed[kept++] = keyed[last];
-	}
-	return kept;
-}
-
-/* Rows of one event next to each other, events in the order of their first key. */
-static int
-gather_events(Run *run, const Keyed *keyed, int nkeyed)
-{
-	MrBatch *batch = run->batch;
-	int *first = palloc(Max(batch->nevents, 1) * sizeof(int));
-	int *next = palloc(Max(batch->nrows, 1) * sizeof(int));
-	int n = 0;
-
-	memset(first, -1, batch->nevents * sizeof(int));
-	for (int i = batch->nrows - 1; i >= 0; i--)
-	{
-		if (batch->rows[i].dropped)
-			continue;
-		next[i] = first[batch->rows[i].event];
-		first[batch->rows[i].event] = i;
-	}
-	for (int i = 0; i < nkeyed; i++)
-	{
-		int *head = &first[batch->rows[keyed[i].row].event];
-
-		for (; *head >= 0; *head = next[*head])
-			run->order[n++] = *head;
-	}
-	return n;
-}
-
-/* Order of rows and their groups; returns the number of groups. */
-static int
-arrange(Run *run)
-{
-	MrProgram *program = run->program;
-	MrBatch *batch = run->batch;
-	Sorter sorter = {program, batch};
-	int n;
-	Keyed *keyed = extract_keys(program, batch, &n);
-	bool several = false;
-	int ngroups = 0;
-
-	if (program->nkeys > 0)
-		qsort_arg(keyed, n, sizeof(Keyed), compare_rows, &sorter);
-	if (program->definition->on_conflict == MR_CONFLICT_UPDATE)
-		n = drop_superseded(program, batch, keyed, n);
-	run->order = palloc(Max(n, 1) * sizeof(int));
-	run->groups = palloc((n + 1) * sizeof(int));
-	for (int i = 0; i < n; i++)
-		several = several || batch->events[batch->rows[keyed[i].row].event].rows > 1;
-	if (several)
-		n = gather_events(run, keyed, n);
-	else
-		for (int i = 0; i < n; i++)
-			run->order[i] = keyed[i].row;
-	for (int i = 0; i < n; i++)
-		if (i == 0 || batch->rows[run->order[i]].event != batch->rows[run->order[i - 1]].event)
-			run->groups[ngroups++] = i;
-	run->groups[ngroups] = n;
-	return ngroups;
-}
 
 /* The row's number is the tuple's last column, four bytes at its end. */
 static void
@@ -254,9 +56,9 @@ execute_plan(Run *run, int first, int end)
 	tuplestore_clear(run->store);
 	for (int i = first; i < end; i++)
 	{
-		MrRow *row = &run->batch->rows[run->order[i]];
+		MrRow *row = &run->batch->rows[run->rows.order[i]];
 
-		set_number(row->tuple, run->order[i]);
+		set_number(row->tuple, run->rows.order[i]);
 		ExecStoreMinimalTuple(row->tuple, run->slot, false);
 		tuplestore_puttupleslot(run->store, run->slot);
 	}
@@ -268,14 +70,14 @@ static void
 execute(void *arg)
 {
 	Run *run = arg;
-	int first = run->groups[run->from];
-	int end = run->groups[run->to];
+	int first = run->rows.groups[run->from];
+	int end = run->rows.groups[run->to];
 	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
 
 	if (run->direct && end > first)
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
-		mr_insert_direct(run->program, run->batch, run->order, first, end, &run->at);
+		mr_insert_direct(run->program, run->batch, run->rows.order, first, end, &run->at);
 		PopActiveSnapshot();
 	}
 	else
@@ -290,7 +92,7 @@ note_suspect(void *arg)
 {
 	Run *run = arg;
 
-	run->suspect = run->direct ? (run->at >= 0 ? run->order[run->at] : -1)
+	run->suspect = run->direct ? (run->at >= 0 ? run->rows.order[run->at] : -1)
 							   : mr_plan_suspect(run->program->insert);
 }
 
@@ -298,8 +100,8 @@ static int
 group_of(Run *run, int row)
 {
 	for (int g = run->from; g < run->to; g++)
-		for (int i = run->groups[g]; i < run->groups[g + 1]; i++)
-			if (run->order[i] == row)
+		for (int i = run->rows.groups[g]; i < run->rows.groups[g + 1]; i++)
+			if (run->rows.order[i] == row)
 				return g;
 	return -1;
 }
@@ -308,9 +110,9 @@ group_of(Run *run, int row)
 static void
 take_back(Run *run)
 {
-	for (int i = run->groups[run->from]; i < run->groups[run->to]; i++)
+	for (int i = run->rows.groups[run->from]; i < run->rows.groups[run->to]; i++)
 	{
-		MrRow *row = &run->batch->rows[run->order[i]];
+		MrRow *row = &run->batch->rows[run->rows.order[i]];
 
 		row->written = false;
 		run->batch->events[row->event].outcome = MR_PENDING;
@@ -322,8 +124,8 @@ take_back(Run *run)
 static void
 set_written(Run *run, bool written)
 {
-	for (int i = run->groups[run->from]; i < run->groups[run->to]; i++)
-		run->batch->rows[run->order[i]].written = written;
+	for (int i = run->rows.groups[run->from]; i < run->rows.groups[run->to]; i++)
+		run->batch->rows[run->rows.order[i]].written = written;
 }
 
 static MrFailure *
@@ -352,7 +154,8 @@ static void
 bury(void *arg, int member, MrFailure *failure)
 {
 	Run *run = arg;
-	MrEvent *event = &run->batch->events[run->batch->rows[run->order[run->groups[member]]].event];
+	MrEvent *event =
+		&run->batch->events[run->batch->rows[run->rows.order[run->rows.groups[member]]].event];
 
 	event->outcome = MR_DEAD;
 	event->failure = failure;
@@ -388,10 +191,12 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	MrReceiver receiver;
 	Run run = {.program = program, .batch = batch};
 	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
-	int ngroups = arrange(&run);
+	int ngroups;
 
+	mr_write_arrange(program, batch, &run.rows);
+	ngroups = run.rows.ngroups;
 	mr_run_stage(MR_STAGE_WRITE);
-	run.direct = program->direct && ngroups == run.groups[ngroups]; /* one row each */
+	run.direct = program->direct && ngroups == run.rows.groups[ngroups]; /* one row each */
 	mr_receiver_init(&receiver, mark_written, program, batch);
 	if (!run.direct)
 		run.receiver = &receiver;
