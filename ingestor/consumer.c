@@ -26,7 +26,6 @@ struct MrConsumer
 	struct event *again;    /* we want to go on taking */
 	bool plan_changed;
 	bool joined;
-	bool fatal;
 	bool closed;
 };
 
@@ -143,7 +142,8 @@ mr_consumer_has_joined(const MrConsumer *consumer)
 bool
 mr_consumer_is_fatal(const MrConsumer *consumer)
 {
-	return consumer->fatal;
+	/* Told by a message or by the error callback, as it happens; asked of the handle it is always known. */
+	return rd_kafka_fatal_error(consumer->rk, NULL, 0) != 0;
 }
 
 rd_kafka_t *
@@ -376,7 +376,6 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	consumer->pl->kafka_errors++;
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
 	{
-		consumer->fatal = true;
 		rd_kafka_fatal_error(rk, text, sizeof(text));
 		reason = text;
 	}

@@ -72,7 +72,8 @@ mr_ingestor_free(MrIngestor *ingestor)
 {
 	if (ingestor == NULL)
 		return true;
-	if (!mr_relay_set_free(ingestor->relays))
+	if (!mr_relay_set_free(ingestor->relays) ||
+		(ingestor->resolver != NULL && mr_resolver_is_busy(ingestor->resolver)))
 		return false;
 	mr_control_free(ingestor->control);
 	mr_resolver_free(ingestor->resolver);

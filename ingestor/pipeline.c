@@ -389,7 +389,7 @@ make_consumer(MrPipeline *pl)
 static void
 remake_consumer(MrPipeline *pl)
 {
-	if (pl->jobs > 0)
+	if (pl->questions > 0)
 		return; /* the resolver may be using it: next time */
 	for (int i = 0; i < pl->partition_cap; i++)
 		if (pl->partitions[i] != NULL)

@@ -48,10 +48,11 @@ typedef struct MrPipeline
 	uint64_t tick;          /* counts calls of positions() */
 	bool taking;            /* the queue holds more, and nothing blocks */
 	bool draining;
-	bool leaving; /* the consumer is being closed */
-	bool removed; /* free as soon as nothing is under way */
-	int jobs;     /* questions to the broker, and calls, whose answers will come */
-	bool seen;    /* by the reconciliation under way */
+	bool leaving;  /* the consumer is being closed */
+	bool removed;  /* free as soon as nothing is under way */
+	int jobs;      /* questions to the broker, and calls, whose answers will come */
+	int questions; /* those of them that use the consumer's handle */
+	bool seen;     /* by the reconciliation under way */
 	MrReport report;
 
 	uint64_t oversize, fenced, rebalances, kafka_errors, corrupt;

@@ -19,6 +19,7 @@ static void call(MrPipeline *pl, const char *sql, int count, const char *const *
 static void ask(MrPipeline *pl, MrPartition *part, MrQuestionKind kind, int64_t time,
 				void (*answer)(MrQuestion *question));
 static void ask_broker(MrPipeline *pl, MrQuestion *question);
+static void answered(MrPipeline *pl);
 static void on_retention(MrQuestion *question);
 static void on_told(void *owner, const PGresult *result, uint64_t tag);
 static void on_starts(MrQuestion *question);
@@ -150,7 +151,15 @@ ask_broker(MrPipeline *pl, MrQuestion *question)
 {
 	question->rk = mr_consumer_handle(pl->consumer);
 	pl->jobs++;
+	pl->questions++;
 	mr_resolver_ask(pl->ingestor->resolver, question);
+}
+
+static void
+answered(MrPipeline *pl)
+{
+	pl->jobs--;
+	pl->questions--;
 }
 
 /* A cluster may forbid us to look: then doctor() does without. */
@@ -159,7 +168,7 @@ on_retention(MrQuestion *question)
 {
 	MrPipeline *pl = question->owner;
 
-	pl->jobs--;
+	answered(pl);
 	mr_report_answered(&pl->report, question->ok, question->low);
 	if (!question->ok)
 		mr_log(MR_LOG_DEBUG, "could not ask for the topic's retention",
@@ -187,7 +196,7 @@ on_starts(MrQuestion *question)
 	char known[16];
 	const char *values[3] = {pl->name, known, NULL};
 
-	pl->jobs--;
+	answered(pl);
 	if (!question->ok || question->count == 0 || pl->draining)
 	{
 		if (!question->ok)
@@ -230,7 +239,7 @@ on_watermarks(MrQuestion *question)
 	MrPipeline *pl = question->owner;
 	MrPartition *part = asked_partition(question);
 
-	pl->jobs--;
+	answered(pl);
 	if (part != NULL)
 		mr_partition_watermarks(part, question->ok, question->low, question->high);
 }
@@ -245,7 +254,7 @@ on_located(MrQuestion *question)
 	char offset[24];
 	const char *const values[] = {pl->name, number, epoch, offset};
 
-	pl->jobs--;
+	answered(pl);
 	if (part == NULL)
 		return;
 	if (!question->ok)

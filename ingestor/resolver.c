@@ -1,4 +1,4 @@
-/* The helper thread that asks brokers. `lock` guards the two lists and `stopping`. */
+/* The helper thread that asks brokers. `lock` guards the two lists, `resolving` and `stopping`. */
 #include "ingestor/resolver.h"
 
 #include <pthread.h>
@@ -20,6 +20,7 @@ struct MrResolver
 	pthread_cond_t asked;
 	MrQuestion *questions; /* oldest first */
 	MrQuestion *answers;
+	bool resolving; /* the thread is at one */
 	bool stopping;
 	int wake_fd;
 	struct event *answered;
@@ -68,6 +69,17 @@ mr_resolver_ask(MrResolver *resolver, const MrQuestion *question)
 	pthread_mutex_unlock(&resolver->lock);
 }
 
+bool
+mr_resolver_is_busy(MrResolver *resolver)
+{
+	bool busy;
+
+	pthread_mutex_lock(&resolver->lock);
+	busy = resolver->resolving || resolver->questions != NULL;
+	pthread_mutex_unlock(&resolver->lock);
+	return busy;
+}
+
 void
 mr_resolver_free(MrResolver *resolver)
 {
@@ -113,9 +125,11 @@ run(void *arg)
 		}
 		resolver->questions = question->next;
 		question->next = NULL;
+		resolver->resolving = true;
 		pthread_mutex_unlock(&resolver->lock);
 		resolve(question);
 		pthread_mutex_lock(&resolver->lock);
+		resolver->resolving = false;
 		append(&resolver->answers, question);
 		if (write(resolver->wake_fd, &one, sizeof(one)) < 0)
 			continue; /* the counter is full: the main thread is awake anyway */

@@ -45,6 +45,8 @@ typedef struct MrResolver MrResolver;
 extern MrResolver *mr_resolver_new(struct event_base *base) __attribute__((warn_unused_result));
 /* Takes a copy of the question. */
 extern void mr_resolver_ask(MrResolver *resolver, const MrQuestion *question);
+/* A question is under way or waits: freeing it now would wait for the broker. */
+extern bool mr_resolver_is_busy(MrResolver *resolver);
 /* Answers what it is at, drops the rest. */
 extern void mr_resolver_free(MrResolver *resolver);
 
