@@ -288,7 +288,9 @@ publish(MrRelay *relay, MrLetters *letters, char *error)
 
 	if (letters->items[0].number != relay->shorten)
 		relay->form = MR_LETTER_WHOLE;
-	ok = mr_relay_kafka_publish(relay->kafka, letters, relay->form, places, &too_large, error);
+	ok = mr_relay_kafka_publish(relay->kafka, letters, relay->form,
+								relay->exactly_once ? relay->positions : NULL, places, &too_large,
+								error);
 	if (ok)
 	{
 		atomic_fetch_add(&relay->counters.published, (uint64_t) letters->count);

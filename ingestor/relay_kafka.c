@@ -28,6 +28,8 @@ static bool repeat(MrRelayKafka *kafka, rd_kafka_error_t *(*step)(rd_kafka_t *, 
 static bool produce(MrRelayKafka *kafka, const MrLetter *letter, MrLetterForm form, MrPlace *place,
 					char *error);
 static bool wait_delivered(MrRelayKafka *kafka, char *error);
+static bool is_behind_what_was_read(const MrRelayKafka *kafka, const int64_t *positions,
+									const MrPlace *places, int count, char *error);
 static void remember(MrRelayKafka *kafka, const MrPlace *places, int count);
 
 bool
@@ -106,7 +108,7 @@ mr_relay_kafka_partitions(const MrRelayKafka *kafka)
 
 bool
 mr_relay_kafka_publish(MrRelayKafka *kafka, const MrLetters *letters, MrLetterForm form,
-					   MrPlace *places, bool *too_large, char *error)
+					   const int64_t *positions, MrPlace *places, bool *too_large, char *error)
 {
 	bool transactional = kafka->target.transactional_id != NULL;
 	bool ok = true;
@@ -132,7 +134,8 @@ mr_relay_kafka_publish(MrRelayKafka *kafka, const MrLetters *letters, MrLetterFo
 	*too_large = kafka->failure == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
 	if (ok && transactional)
 	{
-		ok = repeat(kafka, rd_kafka_commit_transaction, PUBLISH_MS, "could not commit", error);
+		ok = is_behind_what_was_read(kafka, positions, places, letters->count, error) &&
+			 repeat(kafka, rd_kafka_commit_transaction, PUBLISH_MS, "could not commit", error);
 		kafka->in_transaction = !ok;
 	}
 	if (ok)
@@ -326,6 +329,25 @@ wait_delivered(MrRelayKafka *kafka, char *error)
 		snprintf(error, MR_RELAY_ERROR, "no answer from Kafka%s%s", *kafka->last_error ? ": " : "",
 				 kafka->last_error);
 	return false;
+}
+
+/*
+ * Before the commit: a letter that stands where the topic was read already is in another topic of that name,
+ * and would never be seen and marked. Nothing of this transaction is visible then, and the new topic is read
+ * from its beginning or from where we stood: nothing of ours is in it.
+ */
+static bool
+is_behind_what_was_read(const MrRelayKafka *kafka, const int64_t *positions, const MrPlace *places,
+						int count, char *error)
+{
+	for (int i = 0; i < count; i++)
+		if (places[i].offset < positions[places[i].partition])
+		{
+			snprintf(error, MR_RELAY_ERROR, "topic \"%s\" was deleted and made anew",
+					 kafka->target.topic);
+			return false;
+		}
+	return true;
 }
 
 static void

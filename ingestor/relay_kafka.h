@@ -63,11 +63,11 @@ extern bool mr_relay_kafka_scan_published(MrRelayKafka *kafka, int64_t *position
 										  MrScanned scanned, void *owner, char *error)
 	__attribute__((warn_unused_result));
 /*
- * All of them in one transaction, if there are any here. places has room for all. too_large: the topic does
- * not take one of them.
+ * All of them in one transaction, if there are any here: positions is how far the topic was read then, NULL
+ * without transactions. places has room for all. too_large: the topic does not take one of them.
  */
 extern bool mr_relay_kafka_publish(MrRelayKafka *kafka, const MrLetters *letters, MrLetterForm form,
-								   MrPlace *places, bool *too_large, char *error)
-	__attribute__((warn_unused_result));
+								   const int64_t *positions, MrPlace *places, bool *too_large,
+								   char *error) __attribute__((warn_unused_result));
 
 #endif

@@ -339,3 +339,21 @@ def test_sigterm_while_relaying(world):
     world.start_ingestor()
     wait_published(world)
     assert check_each_once(world) == 8000
+
+
+def test_topic_made_anew_under_the_relay(world):
+    """Deleted and made again while the relay holds it open: positions of the old one say nothing of the new one."""
+    world.create_topic(partitions=2)
+    world.create_pipeline()
+    ingestor = world.start_ingestor()
+    Events(400, seed=317, broken=100).send(world.broker, world.topic)
+    world.wait_settled()
+    wait_published(world)
+    world.broker.delete_topic(dlq(world))
+    world.broker.create_topic(dlq(world), 2)
+    Events(100, seed=318, broken=100).send(world.broker, world.topic)
+    world.wait_settled()
+    wait_published(world, 40)
+    assert ingestor.alive()
+    ids = [headers(m)["millrace-id"] for m in read_topic(world, dlq(world))]
+    assert len(ids) == len(set(ids)) == 100, f"{len(ids)} messages of {len(set(ids))} dead letters"
