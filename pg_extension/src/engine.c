@@ -26,7 +26,6 @@
 #include "locks.h"
 #include "ring.h"
 #include "segment.h"
-#include "retry.h"
 #include "run_record.h"
 #include "settle.h"
 #include "transform.h"
@@ -388,25 +387,30 @@ MrStep
 mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 {
 	MrBatch *batch = engine->batch;
+	int nread;
 	int nest;
 	MrStep step = begin_step(engine, "trying failed events again", &nest);
 
 	if (step != MR_STEP_SETTLED)
 		return step;
-	mr_retry_read_due(batch, engine->pipeline_id,
+	mr_retry_read_due(batch, engine->pipeline_id, &engine->horizon,
 					  Min(engine->event_limit, engine->program->definition->batch_rows),
 					  (int64) mr_batch_bytes_kb * 1024);
-	if (batch->nevents > 0)
+	nread = batch->nevents;
+	if (nread > 0)
 	{
 		suspect(engine, MR_RUN_RETRY);
 		mr_crash_cut(batch->suspicions, batch);
+		if (batch->nevents < nread)
+			mr_retry_keep_horizon(&engine->horizon);
 		mr_batch_lock_partitions(batch, engine->pipeline_id);
 		run(engine, MR_RUN_RETRY);
 		mr_settle(engine->program->definition, batch);
 		CommandCounterIncrement();
 	}
-	*next_due = mr_retry_next_due(engine->pipeline_id);
+	*next_due = mr_retry_next_due(engine->pipeline_id, &engine->horizon);
 	end_step(nest);
+	mr_retry_move_horizon(&engine->horizon);
 	note_success(engine);
 	return step;
 }

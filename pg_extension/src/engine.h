@@ -7,6 +7,7 @@
 #include "batch.h"
 #include "order.h"
 #include "program.h"
+#include "retry_due.h"
 #include "shmem.h"
 
 typedef enum MrStep
@@ -26,6 +27,7 @@ typedef struct MrEngine
 	MrProgram *program; /* of the version last seen, NULL at first */
 	MemoryContext program_context;
 	int32 program_version;
+	MrRetryHorizon horizon;
 	MrOrder *order;    /* queues the batch from a lane found, NULL: not read */
 	int event_limit;   /* smaller after trouble, grows back */
 	int solo_failures; /* in a row, of a batch of one event */

@@ -20,152 +20,17 @@
 #include "order.h"
 #include "segment.h"
 
-static bytea *
-bytes_of(HeapTuple tuple, int column, TupleDesc desc)
-{
-	bool isnull;
-	Datum value = heap_getattr(tuple, column, desc, &isnull);
-
-	return isnull ? NULL : (bytea *) PG_DETOAST_DATUM_COPY(value);
-}
-
-static bool
-is_parked(HeapTuple tuple, TupleDesc desc)
+bool
+mr_retry_is_parked(HeapTuple tuple, TupleDesc desc)
 {
 	return strcmp(mr_catalog_text(tuple, MR_RETRY_STATE, desc), "parked") == 0;
 }
 
-static void
-take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
+bool
+mr_retry_waits(HeapTuple tuple, TupleDesc desc)
 {
-	MrEvent *event = mr_batch_add_event(batch);
-	MrPast *past = palloc0(sizeof(MrPast));
-	bool isnull;
-
-	event->partition = mr_catalog_int4(tuple, MR_RETRY_PARTITION, desc);
-	event->offset = mr_catalog_int8(tuple, MR_RETRY_OFFSET, desc, 0);
-	event->kafka_ts = mr_catalog_int8(tuple, MR_RETRY_KAFKA_TS, desc, 0);
-	event->kind = DatumGetInt16(heap_getattr(tuple, MR_RETRY_KIND, desc, &isnull));
-	event->key = bytes_of(tuple, MR_RETRY_KEY, desc);
-	event->headers = bytes_of(tuple, MR_RETRY_HEADERS, desc);
-	event->payload = bytes_of(tuple, MR_RETRY_PAYLOAD, desc);
-	past->retry_id = mr_catalog_int8(tuple, MR_RETRY_ID, desc, 0);
-	past->tid = tuple->t_self;
-	past->replay_of = mr_catalog_int8(tuple, MR_RETRY_REPLAY_OF, desc, 0);
-	past->attempts = mr_catalog_int4(tuple, MR_RETRY_ATTEMPTS, desc);
-	past->first_failed_at = mr_catalog_int8(tuple, MR_RETRY_FIRST_FAILED_AT, desc, 0);
-	past->next_at = mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0);
-	past->history = DatumGetJsonbPCopy(heap_getattr(tuple, MR_RETRY_HISTORY, desc, &isnull));
-	past->parked = is_parked(tuple, desc);
-	past->order_key = mr_catalog_int8(tuple, MR_RETRY_ORDER_KEY, desc, 0);
-	past->in_queue = !heap_attisnull(tuple, MR_RETRY_ORDER_KEY, desc);
-	event->past = past;
-	if (event->payload != NULL)
-		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
-}
-
-/* What a read of the table may take. */
-typedef struct Reading
-{
-	MrBatch *batch;
-	Relation rel;
-	int max;
-	int64 max_bytes;
-} Reading;
-
-/* Rows an index finds, in its order, as long as they are wanted and there is room. */
-static void
-read_rows(Reading *reading, const char *index_name, int nkeys, ScanKey keys,
-		  bool (*wanted)(HeapTuple tuple, TupleDesc desc))
-{
-	Relation index = index_open(mr_catalog_oid(index_name), AccessShareLock);
-	TupleDesc desc = RelationGetDescr(reading->rel);
-	SysScanDesc scan =
-		systable_beginscan_ordered(reading->rel, index, GetActiveSnapshot(), nkeys, keys);
-	HeapTuple tuple;
-
-	while (reading->batch->nevents < reading->max && reading->batch->bytes < reading->max_bytes &&
-		   HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)) &&
-		   (wanted == NULL || wanted(tuple, desc)))
-		take(reading->batch, tuple, desc);
-	systable_endscan_ordered(scan);
-	index_close(index, AccessShareLock);
-}
-
-/* Parked, and not let go by itself. */
-static bool
-follows(HeapTuple tuple, TupleDesc desc)
-{
-	return is_parked(tuple, desc) &&
+	return mr_retry_is_parked(tuple, desc) &&
 		   TIMESTAMP_IS_NOEND(mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0));
-}
-
-static void
-read_followers(Reading *reading, int32 pipeline_id, const MrEvent *event)
-{
-	ScanKeyData keys[4];
-
-	mr_key_int4(&keys[0], MR_RETRY_PIPELINE_ID, pipeline_id);
-	mr_key_int4(&keys[1], MR_RETRY_PARTITION, event->partition);
-	ScanKeyInit(&keys[2], MR_RETRY_ORDER_KEY, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(event->past->order_key));
-	ScanKeyInit(&keys[3], MR_RETRY_OFFSET, BTGreaterStrategyNumber, F_INT8GT,
-				Int64GetDatum(event->offset));
-	read_rows(reading, "retry_queue_idx", lengthof(keys), keys, follows);
-}
-
-static int
-compare_coordinates(const void *a, const void *b)
-{
-	const MrEvent *left = a;
-	const MrEvent *right = b;
-
-	if (left->partition != right->partition)
-		return left->partition < right->partition ? -1 : 1;
-	return left->offset < right->offset ? -1 : left->offset > right->offset;
-}
-
-void
-mr_retry_read_due(MrBatch *batch, int32 pipeline_id, int max, int64 max_bytes)
-{
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Reading reading = {.batch = batch, .max = max, .max_bytes = max_bytes};
-	ScanKeyData keys[2];
-	int ndue;
-
-	reading.rel = mr_catalog_open("retry", RowExclusiveLock);
-	mr_key_int4(&keys[0], MR_RETRY_PIPELINE_ID, pipeline_id);
-	ScanKeyInit(&keys[1], MR_RETRY_NEXT_AT, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE,
-				TimestampTzGetDatum(GetCurrentTimestamp()));
-	PushActiveSnapshot(GetLatestSnapshot());
-	read_rows(&reading, "retry_due_idx", lengthof(keys), keys, NULL);
-	ndue = batch->nevents;
-	for (int i = 0; i < ndue; i++)
-		if (batch->events[i].past->in_queue)
-			read_followers(&reading, pipeline_id, &batch->events[i]);
-	PopActiveSnapshot();
-	table_close(reading.rel, NoLock);
-	qsort(batch->events, batch->nevents, sizeof(MrEvent), compare_coordinates);
-	MemoryContextSwitchTo(old);
-}
-
-TimestampTz
-mr_retry_next_due(int32 pipeline_id)
-{
-	Relation rel = mr_catalog_open("retry", AccessShareLock);
-	TimestampTz due = PG_INT64_MAX;
-	ScanKeyData key;
-	HeapTuple tuple;
-
-	mr_key_int4(&key, MR_RETRY_PIPELINE_ID, pipeline_id);
-	tuple = mr_catalog_fetch(rel, "retry_due_idx", 1, &key, false);
-	if (HeapTupleIsValid(tuple))
-	{
-		due = mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, RelationGetDescr(rel), 0);
-		heap_freetuple(tuple);
-	}
-	table_close(rel, AccessShareLock);
-	return due;
 }
 
 static void
@@ -335,7 +200,7 @@ mr_retry_release_first(int32 pipeline_id, int32 partition, int64 order_key)
 	ScanKeyInit(&keys[2], MR_RETRY_ORDER_KEY, BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(order_key));
 	tuple = mr_catalog_fetch(rel, "retry_queue_idx", lengthof(keys), keys, false);
-	if (HeapTupleIsValid(tuple) && follows(tuple, desc))
+	if (HeapTupleIsValid(tuple) && mr_retry_waits(tuple, desc))
 	{
 		values[MR_RETRY_NEXT_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 		replace[MR_RETRY_NEXT_AT - 1] = true;

@@ -4,17 +4,14 @@
 #ifndef MR_RETRY_H
 #define MR_RETRY_H
 
+#include "access/htup.h"
+
 #include "batch.h"
 #include "pipeline.h"
 
-/*
- * Into batch: events of the pipeline that are due, the longest due first, and behind each what is parked behind
- * it; at most `max`, and no more once their payloads have `max_bytes`. In the order of their coordinates.
- */
-extern void mr_retry_read_due(MrBatch *batch, int32 pipeline_id, int max, int64 max_bytes);
-
-/* When the next one is due; TIMESTAMP_INFINITY: none waits. */
-extern TimestampTz mr_retry_next_due(int32 pipeline_id);
+/* Of a row: it is parked; it is parked, and was not let go. */
+extern bool mr_retry_is_parked(HeapTuple tuple, TupleDesc desc);
+extern bool mr_retry_waits(HeapTuple tuple, TupleDesc desc);
 
 /* An event is to be tried (again) at next_at: its row is inserted, or changed when it has one. */
 extern void mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at);
