@@ -50,10 +50,10 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
         WHEN 'lane' THEN s.last_offset < (
           SELECT g.next_offset FROM millrace.progress AS g
           WHERE g.pipeline_id = s.pipeline_id AND g.partition = s.partition ORDER BY g.seq DESC LIMIT 1)
-        ELSE NOT EXISTS (
+        ELSE s.crashed_at < now() - interval '1 hour' OR NOT EXISTS (  -- events may be parked for long
           SELECT FROM millrace.retry AS r
-          WHERE r.pipeline_id = s.pipeline_id AND r.partition = s.partition AND r.next_at <= s.began_at
-                AND r."offset" BETWEEN s.first_offset AND s.last_offset) END;
+          WHERE r.pipeline_id = s.pipeline_id AND r.partition = s.partition AND r."offset" BETWEEN s.first_offset AND s.last_offset
+                AND (r.next_at <= s.began_at OR r.next_at = 'infinity' AND r.first_failed_at <= s.began_at)) END;
   SELECT count(*)::integer FROM millrace.crash_suspect;
 $$;
 REVOKE ALL ON FUNCTION millrace._forget_crashes() FROM PUBLIC;

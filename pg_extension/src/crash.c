@@ -4,7 +4,8 @@
  * A suspicion is about Kafka coordinates, not about a worker: after a restart partitions are served by whomever.
  * Workers only read the table, so nothing of it has to be kept in step with commits. A row is void by itself
  * once the position has passed its range, or, for events that are tried again, once they were tried after the crash:
- * they are due later then than when the batch began.
+ * they are due later then than when the batch began. Those parked behind one of their key are due at no time of
+ * their own and stay suspicious until they come first.
  *
  * Batches shrink by SHRINK, not by halves: a crash restarts the whole server, and a small batch costs a commit. A
  * batch of 5,000 events is found guilty of one in three crashes instead of thirteen; in one, when the record names
@@ -126,7 +127,8 @@ is_of(const MrSuspicions *suspicions, const Suspicion *row, const MrEvent *event
 {
 	return row->partition == event->partition && event->offset >= row->first_offset &&
 		   event->offset <= row->last_offset &&
-		   (suspicions->kind == MR_RUN_LANE || event->past->next_at <= row->began_at);
+		   (suspicions->kind == MR_RUN_LANE || event->past->next_at <= row->began_at ||
+			TIMESTAMP_IS_NOEND(event->past->next_at));
 }
 
 /* How many events a batch with this one may have; INT_MAX: it is not suspicious. */

@@ -40,6 +40,9 @@ class Feed:
             self.payloads.append(b'{"n":%d,"v":"%s"}' % (i, how.encode()))
         return self
 
+    def _send(self, lane, payloads):
+        lane.send(0, payloads)
+
     def _stage(self, timeout):
         """False: the server was lost meanwhile, or it takes too long."""
         try:
@@ -47,7 +50,7 @@ class Feed:
             try:
                 position = lane.positions[0]
                 if position < len(self.payloads):
-                    lane.send(0, self.payloads[position:])
+                    self._send(lane, self.payloads[position:])
                 wait_for(lambda: self.world.positions() == {0: len(self.payloads)}, "settled", timeout)
             finally:
                 lane.close()
@@ -351,3 +354,42 @@ def test_records_come_and_go_with_their_workers(world):
     with world.db.session("app") as s:
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
     feed.add(10).settle().check(15)
+
+
+class OneKey(Feed):
+    """All events have one key."""
+
+    def _send(self, lane, payloads):
+        lane.send(0, payloads, key=b"k")
+
+
+def test_crash_behind_a_key_that_waits(world):
+    """Events parked behind one that is tried again run with it: the one of them that crashes is found."""
+    transform = "SELECT event.n, CASE WHEN event.n = 0 THEN through(event.v) ELSE crash_on(event.v) END AS v FROM event"
+    feed = OneKey(world, transform, GATE + "; ALTER TABLE t ADD seq bigserial", ordering="key", max_retries=1000,
+                  retry_delay="300 ms", retry_factor=1, retry_max_delay="300 ms")
+    world.db.run("SELECT millrace.set_error_class('ZZ001', 'retry')")
+    feed.add(10, n5="kill").settle()
+    attempts = "SELECT attempts FROM millrace.retry WHERE \"offset\" = 0"
+    before = query(world, attempts)[0][0]
+    wait_for(lambda: query(world, attempts)[0][0] > before + 5, "tried again", 30)
+    restarts = feed.restarts()
+    assert restarts <= 3, "the first does not bring the server down each time it is tried"
+    query(world, "UPDATE gate SET open = true")
+    wait_for(lambda: query(world, "SELECT count(*) FROM millrace.retry") == [(0,)], "no event waits", 60)
+    feed.check(5)
+    assert query(world, "SELECT array_agg(n ORDER BY seq) FROM t") == [([n for n in range(10) if n != 5],)]
+    assert feed.restarts() <= restarts + SEARCHED
+
+
+def test_crash_holds_its_key(world):
+    """A dead letter is one for whatever reason: on_dead => 'hold'."""
+    feed = OneKey(world, setup="ALTER TABLE t ADD seq bigserial", ordering="key", on_dead="hold").add(10, n5="segv").settle()
+    assert feed.rows() == list(range(5))
+    assert feed.dead("ended") == [("crashed",)]
+    query(world, "CREATE OR REPLACE FUNCTION crash_on(how text) RETURNS text LANGUAGE sql AS $$ SELECT how $$")
+    with world.db.session("app") as s:
+        assert s.value("SELECT millrace.replay(%s)", (world.pipeline_name,)) == 1
+    wait_for(lambda: feed.rows() == list(range(10)), "all went on", 30)
+    assert query(world, "SELECT array_agg(n ORDER BY seq) FROM t") == [(list(range(10)),)]
+    assert feed.restarts() == KNOWN

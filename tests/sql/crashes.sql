@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(20);
+SELECT plan(22);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -54,6 +54,11 @@ SELECT pg_temp.note(0, 100, 110, NULL, 5, 8, 'retry');
 SELECT is(millrace._forget_crashes(), 4, 'it was due when the batch began');
 UPDATE millrace.retry SET next_at = now() + interval '1 s' WHERE pipeline_id = :id;
 SELECT is(millrace._forget_crashes(), 3, 'it was tried since');
+UPDATE millrace.retry SET next_at = 'infinity' WHERE pipeline_id = :id;
+SELECT pg_temp.note(0, 100, 110, NULL, 5, 9, 'retry');
+SELECT is(millrace._forget_crashes(), 4, 'it is parked, and was with the one that was due');
+UPDATE millrace.crash_suspect SET crashed_at = now() - interval '2 hours' WHERE kind = 'retry';
+SELECT is(millrace._forget_crashes(), 3, 'not for ever');
 SET ROLE mrt_owner;
 SELECT millrace.rewind('p', 110, partition => 0, allow_duplicates => true);
 SELECT is((SELECT array_agg(partition) FROM millrace.crashes), '{1}', 'what comes again after a rewind begins anew');
