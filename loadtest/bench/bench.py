@@ -23,7 +23,7 @@ from scenarios import Bench  # noqa: E402
 SETTINGS = {"shared_buffers": "'2GB'", "max_wal_size": "'8GB'", "fsync": "on", "synchronous_commit": "on",
             "listen_addresses": "'127.0.0.1'", "max_connections": "100", "max_worker_processes": "16"}
 
-RUNS = ("end_to_end", "floor", "latency", "broken", "coordinate", "peers")
+RUNS = ("end_to_end", "floor", "latency", "broken", "ordered", "coordinate", "peers")
 
 
 def options():
@@ -77,6 +77,11 @@ def run(bench, wanted, kit):
                               "xids_per_event": round(result["xids_per_event"], 4)}
         db.drop()
         out["broken_100pct"] = {"events_per_s": round(bench.all_broken())}
+    if "ordered" in wanted:
+        db, result = bench.pipeline("ordered", check=True, ordering="key", broken=0.5, db_refused=0.5)
+        show("1 % broken, order by key", result)
+        out["ordered_1pct"] = {"events_per_s_middle": round(result["events_per_s_middle"])}
+        db.drop()
     if "coordinate" in wanted:
         db, result = bench.pipeline("coordinate", key="coordinate", broken=0.1)
         show("key (partition, offset)", result)

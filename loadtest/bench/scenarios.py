@@ -41,12 +41,12 @@ class Bench:
 
     # -- the pipeline
 
-    def pipeline(self, name, key="uuid", check=False, **options):
+    def pipeline(self, name, key="uuid", check=False, ordering="none", **options):
         topic = "bench_" + "_".join(f"{k}{v}" for k, v in sorted(options.items())).replace(".", "_")
         self.fill(topic, **options)
         db = self.cluster.create_database(name)
         work.make_table(db, key, check)
-        work.make_pipeline(db, topic, key)
+        work.make_pipeline(db, topic, key, ordering=ordering)
         self.quiesce(db)
         xids = db.value("SELECT pg_current_xact_id()::text::bigint")
         ingestor = Ingestor(db.dsn("ingestor"), self.broker.address)

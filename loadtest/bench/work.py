@@ -36,7 +36,7 @@ def make_table(db, key="uuid", check=False, kafka_ts=False):
     db.run("ANALYZE site")
 
 
-def make_pipeline(db, topic, key="uuid", kafka_ts=False, workers=2):
+def make_pipeline(db, topic, key="uuid", kafka_ts=False, workers=2, ordering="none"):
     """As its users would: the owner is no superuser, the ingestor another role."""
     db.run("CREATE EXTENSION millrace")
     db.run("ALTER TABLE readings OWNER TO app; ALTER TABLE site OWNER TO app")
@@ -48,7 +48,8 @@ def make_pipeline(db, topic, key="uuid", kafka_ts=False, workers=2):
         more += ", event.kafka_ts"
     with db.session("app") as session:
         session.run("SELECT millrace.create_pipeline('readings', topic => %s, fields => %s, transform => %s,"
-                    " target => 'readings', workers => %s)", (topic, FIELDS, TRANSFORM.format(more=more), workers))
+                    " target => 'readings', workers => %s, ordering => %s)",
+                    (topic, FIELDS, TRANSFORM.format(more=more), workers, ordering))
 
 
 def settled(session):
