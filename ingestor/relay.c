@@ -14,11 +14,9 @@
 #include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/relay_db.h"
-#include "ingestor/relay_kafka.h"
+#include "ingestor/relay_session.h"
 
-#define BATCH_ROWS 1000
-#define LOOK_MS    1000   /* how often to look for letters, or whether the lock is free */
-#define IDLE_MS    300000 /* then Kafka is let go */
+#define LOOK_MS 1000 /* how often to look for letters, or whether the lock is free */
 
 struct MrRelay
 {
@@ -27,7 +25,6 @@ struct MrRelay
 	char *topic;
 	char *transactional_id;
 	char *source_topic;
-	int source_partitions;
 	bool exactly_once;
 	MrRelayCounters counters;
 
@@ -40,33 +37,17 @@ struct MrRelay
 	/* the thread's own from here on */
 	MrRelayDb *db;
 	bool locked;
-	MrRelayKafka *kafka;
-	int64_t *positions; /* of the DLQ topic: read up to, and marked */
-	int64_t *stored;    /* what the database has of them, -1 nothing */
-	int64_t used_ms;    /* when Kafka was last needed */
+	MrRelaySession *session;
 	MrBackoff backoff;
-	bool told;       /* of a failure: nothing else is told until it works again */
-	int singles;     /* letters to be published one by one: one of them is too large */
-	int64_t shorten; /* number of the letter that is */
-	MrLetterForm form;
+	bool told; /* of a failure: nothing else is told until it works again */
 };
 
+static MrRelaySession *make_session(MrRelay *relay, const MrRelayRow *row);
 static void *run(void *arg);
 static bool work(MrRelay *relay, char *error);
 static bool connect_db(MrRelay *relay, char *error);
-static bool look(MrRelay *relay, char *error);
-static bool open_kafka(MrRelay *relay, char *error);
-static bool is_up_to_date(const MrRelay *relay, const MrPositions *positions);
-static bool read_again(MrRelay *relay, const MrPositions *positions, char *error);
-static bool publish(MrRelay *relay, MrLetters *letters, char *error);
-static void shrink(MrRelay *relay, const MrLetters *letters);
-static bool mark_delivered(MrRelay *relay, const MrLetters *letters, const MrPlace *places,
-						   char *error);
-static bool on_scanned(void *owner, const int64_t *positions, int count,
-					   const MrSighting *sightings, int sighting_count, char *error);
 static void fail(MrRelay *relay, const char *error);
 static void works_again(MrRelay *relay);
-static void close_kafka(MrRelay *relay);
 static void close_all(MrRelay *relay);
 static void pause_ms(MrRelay *relay, int64_t ms);
 
@@ -84,9 +65,9 @@ mr_relay_new(const MrSettings *settings, const MrRelayRow *row)
 	relay->topic = mr_strdup(row->topic);
 	relay->transactional_id = mr_strdup(row->transactional_id);
 	relay->source_topic = mr_strdup(row->source_topic);
-	relay->source_partitions = row->partitions;
 	relay->exactly_once = strcmp(row->delivery, "at_least_once") != 0;
 	relay->backoff = (MrBackoff){.min_ms = 250, .max_ms = 10000};
+	relay->session = make_session(relay, row);
 	pthread_mutex_init(&relay->mutex, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -150,11 +131,28 @@ mr_relay_free(MrRelay *relay)
 		pthread_join(relay->thread, NULL);
 	pthread_cond_destroy(&relay->wake);
 	pthread_mutex_destroy(&relay->mutex);
+	mr_relay_session_free(relay->session);
 	free(relay->pipeline);
 	free(relay->topic);
 	free(relay->transactional_id);
 	free(relay->source_topic);
 	free(relay);
+}
+
+static MrRelaySession *
+make_session(MrRelay *relay, const MrRelayRow *row)
+{
+	const MrRelayTarget target = {
+		.brokers = relay->settings->brokers,
+		.properties = &relay->settings->properties,
+		.topic = relay->topic,
+		.transactional_id = relay->exactly_once ? relay->transactional_id : NULL,
+		.source_topic = relay->source_topic,
+		.source_partitions = row->partitions,
+		.stop = &relay->stop,
+	};
+
+	return mr_relay_session_new(&target, relay->pipeline, &relay->counters);
 }
 
 static void *
@@ -177,6 +175,8 @@ run(void *arg)
 static bool
 work(MrRelay *relay, char *error)
 {
+	MrRelayStep step;
+
 	if (relay->db == NULL && !connect_db(relay, error))
 		return false;
 	if (!relay->locked)
@@ -192,7 +192,12 @@ work(MrRelay *relay, char *error)
 		mr_log(MR_LOG_INFO, "relays dead letters", MR_STR("pipeline", relay->pipeline),
 			   MR_STR("topic", relay->topic));
 	}
-	return look(relay, error);
+	step = mr_relay_session_step(relay->session, relay->db, error);
+	if (step == MR_RELAY_IDLE || step == MR_RELAY_PUBLISHED)
+		works_again(relay);
+	if (step == MR_RELAY_IDLE)
+		pause_ms(relay, LOOK_MS);
+	return step != MR_RELAY_FAILED;
 }
 
 static bool
@@ -200,182 +205,6 @@ connect_db(MrRelay *relay, char *error)
 {
 	relay->db = mr_relay_db_open(relay->settings->dsn, relay->pipeline, error);
 	return relay->db != NULL;
-}
-
-/* Is there a letter? Kafka is not touched before. */
-static bool
-look(MrRelay *relay, char *error)
-{
-	bool ready = relay->kafka != NULL;
-	int limit = !ready || relay->singles > 0 ? 1 : BATCH_ROWS;
-	MrPositions positions = {0};
-	MrLetters letters;
-	bool ok;
-
-	if (!mr_relay_db_read(relay->db, limit, relay->exactly_once ? &positions : NULL, &letters,
-						  error))
-		return false;
-	if (letters.count == 0)
-	{
-		relay->singles = 0;
-		works_again(relay);
-		if (ready && mr_now_ms() - relay->used_ms > IDLE_MS)
-			close_kafka(relay);
-		pause_ms(relay, LOOK_MS);
-		ok = true;
-	}
-	else if (!ready)
-		ok = open_kafka(relay, error) &&
-			 (!relay->exactly_once || read_again(relay, &positions, error));
-	else if (relay->exactly_once && !is_up_to_date(relay, &positions))
-		ok = read_again(relay, &positions, error);
-	else
-		ok = publish(relay, &letters, error);
-	mr_positions_free(&positions);
-	mr_letters_free(&letters);
-	return ok;
-}
-
-static bool
-open_kafka(MrRelay *relay, char *error)
-{
-	const MrRelayTarget target = {
-		.brokers = relay->settings->brokers,
-		.properties = &relay->settings->properties,
-		.topic = relay->topic,
-		.transactional_id = relay->exactly_once ? relay->transactional_id : NULL,
-		.source_topic = relay->source_topic,
-		.source_partitions = relay->source_partitions,
-		.stop = &relay->stop,
-	};
-	size_t count;
-
-	relay->kafka = mr_relay_kafka_open(&target, error);
-	if (relay->kafka == NULL)
-		return false;
-	relay->used_ms = mr_now_ms();
-	count = (size_t) mr_relay_kafka_partitions(relay->kafka);
-	relay->positions = mr_calloc(count, sizeof(int64_t));
-	relay->stored = mr_calloc(count, sizeof(int64_t));
-	return true;
-}
-
-/* Has nobody else moved the positions, and has the database not gone back in time? */
-static bool
-is_up_to_date(const MrRelay *relay, const MrPositions *positions)
-{
-	for (int i = 0; i < mr_relay_kafka_partitions(relay->kafka); i++)
-		if (relay->stored[i] != (i < positions->count ? positions->items[i] : -1))
-			return false;
-	return true;
-}
-
-/* Everything from where the database stands to the end; what is there gets marked. */
-static bool
-read_again(MrRelay *relay, const MrPositions *positions, char *error)
-{
-	for (int i = 0; i < mr_relay_kafka_partitions(relay->kafka); i++)
-		relay->positions[i] = relay->stored[i] = i < positions->count ? positions->items[i] : -1;
-	return mr_relay_kafka_scan(relay->kafka, relay->positions, on_scanned, relay, error);
-}
-
-static bool
-publish(MrRelay *relay, MrLetters *letters, char *error)
-{
-	MrPlace *places = mr_calloc((size_t) letters->count, sizeof(MrPlace));
-	bool too_large = false;
-	bool ok;
-
-	if (letters->items[0].number != relay->shorten)
-		relay->form = MR_LETTER_WHOLE;
-	ok = mr_relay_kafka_publish(relay->kafka, letters, relay->form,
-								relay->exactly_once ? relay->positions : NULL, places, &too_large,
-								error);
-	if (ok)
-	{
-		atomic_fetch_add(&relay->counters.published, (uint64_t) letters->count);
-		atomic_fetch_add(&relay->counters.batches, 1);
-		relay->used_ms = mr_now_ms();
-		if (relay->singles > 0)
-			relay->singles--;
-	}
-	else if (too_large)
-		shrink(relay, letters);
-	if (!relay->exactly_once)
-		ok = mark_delivered(relay, letters, places, error) && ok;
-	else if (ok)
-		ok =
-			mr_relay_kafka_scan_published(relay->kafka, relay->positions, on_scanned, relay, error);
-	/* Its delivery reports write to places. */
-	if (!ok)
-		close_kafka(relay);
-	free(places);
-	if (ok)
-		works_again(relay);
-	return ok;
-}
-
-/*
- * The headers of a letter come on top of what the source topic took. First the batch one by one, then the
- * one that does not fit without its payload, then bare: it may not hold up the others for ever.
- */
-static void
-shrink(MrRelay *relay, const MrLetters *letters)
-{
-	if (letters->count > 1)
-	{
-		relay->singles = letters->count;
-		return;
-	}
-	relay->singles += relay->singles == 0;
-	relay->shorten = letters->items[0].number;
-	if (relay->form < MR_LETTER_BARE)
-		relay->form++;
-	mr_log(MR_LOG_WARN, "a dead letter is too large for its topic, and is shortened",
-		   MR_STR("pipeline", relay->pipeline), MR_STR("id", letters->items[0].id));
-}
-
-static bool
-mark_delivered(MrRelay *relay, const MrLetters *letters, const MrPlace *places, char *error)
-{
-	MrSighting *sightings = mr_calloc((size_t) letters->count, sizeof(MrSighting));
-	char reason[MR_RELAY_ERROR];
-	int64_t marked = 0;
-	int count = 0;
-	bool ok;
-
-	for (int i = 0; i < letters->count; i++)
-		if (places[i].offset >= 0)
-			sightings[count++] = (MrSighting){(char *) (uintptr_t) letters->items[i].id,
-											  places[i].partition, places[i].offset};
-	ok = count == 0 || mr_relay_db_mark(relay->db, -1, 0, sightings, count, &marked, reason);
-	if (!ok)
-		snprintf(error, MR_RELAY_ERROR, "%s", reason);
-	atomic_fetch_add(&relay->counters.marked, (uint64_t) marked);
-	free(sightings);
-	return ok;
-}
-
-/* A transaction for each partition that moved: its marks and its position. */
-static bool
-on_scanned(void *owner, const int64_t *positions, int count, const MrSighting *sightings,
-		   int sighting_count, char *error)
-{
-	MrRelay *relay = owner;
-	int64_t marked = 0;
-	bool ok = true;
-
-	for (int i = 0; ok && i < count; i++)
-	{
-		if (positions[i] == relay->stored[i])
-			continue;
-		ok =
-			mr_relay_db_mark(relay->db, i, positions[i], sightings, sighting_count, &marked, error);
-		if (ok)
-			relay->stored[i] = positions[i];
-	}
-	atomic_fetch_add(&relay->counters.marked, (uint64_t) marked);
-	return ok;
 }
 
 /*
@@ -414,19 +243,9 @@ works_again(MrRelay *relay)
 }
 
 static void
-close_kafka(MrRelay *relay)
-{
-	mr_relay_kafka_close(relay->kafka);
-	relay->kafka = NULL;
-	free(relay->positions);
-	free(relay->stored);
-	relay->positions = relay->stored = NULL;
-}
-
-static void
 close_all(MrRelay *relay)
 {
-	close_kafka(relay);
+	mr_relay_session_close(relay->session);
 	mr_relay_db_close(relay->db);
 	relay->db = NULL;
 	relay->locked = false;
