@@ -153,7 +153,8 @@ mr_pgconn_copy(MrPgconn *conn, const char *data, size_t len)
 	unsigned life = conn->life;
 
 	assert(conn->copying);
-	if (PQputCopyData(conn->pg, data, (int) len) < 0)
+	/* 0, not taken over, is what a connection that does not block says when memory is out */
+	if (PQputCopyData(conn->pg, data, (int) len) != 1)
 		fail_pg(conn);
 	else
 		flush(conn);
@@ -167,7 +168,7 @@ mr_pgconn_copy_end(MrPgconn *conn)
 {
 	assert(conn->copying);
 	conn->copying = false;
-	if (PQputCopyEnd(conn->pg, NULL) < 0)
+	if (PQputCopyEnd(conn->pg, NULL) != 1)
 		fail_pg(conn);
 	else
 		flush(conn);

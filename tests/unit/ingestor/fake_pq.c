@@ -262,6 +262,11 @@ int
 PQputCopyData(PGconn *conn, const char *data, int len)
 {
 	assert_true(conn->copying);
+	if (fake_pq.no_memory)
+	{
+		fake_pq.no_memory = false;
+		return 0;
+	}
 	assert_true(fake_pq.copied_len + (size_t) len <= sizeof(fake_pq.copied));
 	memcpy(fake_pq.copied + fake_pq.copied_len, data, (size_t) len);
 	fake_pq.copied_len += (size_t) len;

@@ -37,6 +37,7 @@ typedef struct FakePq
 	bool pooled;          /* pg_backend_pid() differs */
 	bool refuse;          /* connections fail */
 	bool slow;            /* PQflush says "full" once after each put */
+	bool no_memory;       /* the next put is not taken over */
 	char parameters[512]; /* of the last query with parameters, separated by "|" */
 	char copied[1 << 20]; /* COPY data of the last stage */
 	size_t copied_len;

@@ -269,6 +269,22 @@ a_lost_commit_answer_is_never_sent_again(void **state)
 	assert_int_equal(stub.lane->losses, 1);
 }
 
+/* libpq found no memory for a chunk: without it the COPY would be of other rows than the trailer says. */
+static void
+a_chunk_that_is_not_taken_over_ends_the_batch(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, ASSIGN, STAGE(FAKE_STAGE, "", "10"), OPEN, ASSIGN_AGAIN);
+	open_and_assign();
+	add(40);
+	fake_pq.no_memory = true;
+	mr_lane_flush(stub.lane);
+	turn_until(MR_LANE_IDLE, 5);
+	assert_int_equal(stub.staged[1], 0);
+	assert_int_equal(stub.lane->losses, 1);
+	assert_int_equal(stub.fetch_from[1], 40);
+}
+
 static void
 a_connection_cut_while_assigning(void **state)
 {
@@ -391,6 +407,7 @@ main(void)
 		T(a_fenced_batch_asks_for_positions),
 		T(another_server_means_a_new_lane),
 		T(a_lost_commit_answer_is_never_sent_again),
+		T(a_chunk_that_is_not_taken_over_ends_the_batch),
 		T(a_connection_cut_while_assigning),
 		T(partitions_without_a_row_wait),
 		T(revoked_while_assigning_is_left_alone),
