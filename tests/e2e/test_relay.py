@@ -1,10 +1,14 @@
 """Dead letters in Kafka: each once when read read_committed, whatever is killed, doubled, set back or away."""
+import os
 import random
+import signal
 import struct
+import subprocess
 import time
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
+from lib import paths
 from lib.events import Events
 from lib.wait import holds_for, wait_for
 from test_kafka_shapes import produce
@@ -137,6 +141,50 @@ def test_kills(world):
     world.start_ingestor()
     wait_published(world)
     assert check_each_once(world) == 12000
+
+
+def test_fewer_partitions_than_the_source(world):
+    """The partition is the source's modulo the number there are, and the key stays: events of one key stay in one partition."""
+    world.create_topic(partitions=6)
+    world.broker.create_topic(dlq(world), 4)
+    world.create_pipeline()
+    world.start_ingestor()
+    Events(600, seed=319, broken=100).send(world.broker, world.topic)
+    world.wait_settled()
+    wait_published(world)
+    assert check_each_once(world) == 600
+    places = {(struct.unpack(">i", headers(m)["kafka_dlt-original-partition"])[0], m.partition()) for m in read_topic(world, dlq(world))}
+    assert places == {(p, p % 4) for p in range(6)}
+
+
+STEPS = ("rd_kafka_init_transactions", "rd_kafka_begin_transaction", "rd_kafka_flush", "rd_kafka_commit_transaction",
+         "rd_kafka_consume_start_queue", "PQexecParams")
+
+
+def kill_at_library():
+    library = os.path.join(paths.run_dir(), "kill_at.so")
+    if not os.path.exists(library):
+        flags = subprocess.run(["pkg-config", "--cflags", "rdkafka", "libpq"], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+        subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", *flags, "-o", library, os.path.join(paths.ROOT, "tests/lib/kill_at.c")],
+                       check=True)
+    return library
+
+
+def test_killed_before_and_after_each_step(world):
+    """kill -9 at every step of a round: fence, begin, produce, commit, read, mark."""
+    world.create_topic(partitions=2)
+    world.create_pipeline()
+    sent = 0
+    for seed, step in enumerate(f"{when} {function}" for function in STEPS for when in ("before", "after")):
+        Events(20, seed=320 + seed, broken=100).send(world.broker, world.topic)
+        sent += 20
+        ingestor = world.start_ingestor(wait=False, wrapper=("env", f"LD_PRELOAD={kill_at_library()}", f"KILL_AT={step}"))
+        wait_for(lambda: not ingestor.alive(), f"killed {step}", 30)
+        assert ingestor.process.popen.returncode == -signal.SIGKILL, step
+    world.start_ingestor()
+    world.wait_settled()
+    wait_published(world)
+    assert check_each_once(world) == sent
 
 
 def test_two_ingestors(world):
