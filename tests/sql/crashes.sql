@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(22);
+SELECT plan(28);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -63,6 +63,21 @@ SET ROLE mrt_owner;
 SELECT millrace.rewind('p', 110, partition => 0, allow_duplicates => true);
 SELECT is((SELECT array_agg(partition) FROM millrace.crashes), '{1}', 'what comes again after a rewind begins anew');
 SELECT is(millrace.condition_name('MR011'), 'millrace_crashed', 'its condition');
+
+-- too many in an hour
+RESET ROLE;
+INSERT INTO millrace.crash VALUES (:id, 1, now() - interval '61 min');
+SELECT is(millrace._count_crash(:id, 2, 2), false, 'the first within an hour');
+SELECT is(millrace._count_crash(:id, 2, 2), false, 'is counted once');
+SELECT is(millrace._count_crash(:id, 3, 2), true, 'the second stops the pipeline');
+SELECT is((SELECT status FROM millrace.pipelines WHERE name = 'p'), 'crashing', 'which says so');
+SET ROLE mrt_owner;
+SELECT millrace.resume('p');
+RESET ROLE;
+SELECT is((SELECT state FROM millrace.pipeline WHERE id = :id), 'running', 'until it is resumed');
+SELECT is(millrace._count_crash(:id, 4, 2), false, 'and may crash as often again');
+SET ROLE mrt_owner;
+
 SELECT millrace.drop_pipeline('p', discard_dead_letters => true);
 RESET ROLE;
 SELECT is((SELECT count(*) FROM millrace.crash_suspect), 0::bigint, 'dropped with its pipeline');
