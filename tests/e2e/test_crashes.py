@@ -393,3 +393,23 @@ def test_crash_holds_its_key(world):
     wait_for(lambda: feed.rows() == list(range(10)), "all went on", 30)
     assert query(world, "SELECT array_agg(n ORDER BY seq) FROM t") == [(list(range(10)),)]
     assert feed.restarts() == KNOWN
+
+
+def test_supervisor_killed_while_it_reads_the_records(world):
+    """Whatever it has done by then, a crash counts once and no event is forgotten."""
+    feed = Feed(world).add(300, n77="kill", n200="segv")
+    supervisor = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'millrace supervisor' AND datname = current_database()"
+    killed = set()
+
+    def staged():
+        for pid, in query(world, supervisor):
+            if len(killed) < 4 and pid not in killed:
+                killed.add(pid)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+        return feed._stage(10)
+    wait_for(staged, "all settled", 90)
+    feed.check(77, 200)
+    assert feed.dead("ended, attempts") == [("crashed", 2)] * 2
