@@ -212,10 +212,13 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	MemoryContextSwitchTo(old);
 }
 
+/* Nothing of it is written: it failed, or waits behind one that did. */
 static bool
-has_failed(const MrBatch *batch, int event)
+is_left_out(const MrBatch *batch, int event)
 {
-	return batch->events[event].outcome == MR_DEAD || batch->events[event].outcome == MR_RETRYING;
+	int outcome = batch->events[event].outcome;
+
+	return outcome == MR_DEAD || outcome == MR_RETRYING || outcome == MR_PARKED;
 }
 
 bool
@@ -225,8 +228,8 @@ mr_write_is_short(const MrBatch *batch)
 	{
 		const MrRow *row = &batch->rows[i];
 
-		if (row->superseded_by >= 0 && !has_failed(batch, row->event) &&
-			has_failed(batch, batch->rows[row->superseded_by].event))
+		if (row->superseded_by >= 0 && !is_left_out(batch, row->event) &&
+			is_left_out(batch, batch->rows[row->superseded_by].event))
 			return true;
 	}
 	return false;

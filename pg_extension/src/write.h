@@ -15,8 +15,9 @@
 extern void mr_write_run(MrProgram *program, MrBatch *batch);
 
 /*
- * After mr_write_run(): whether a row gave way to one that was refused in the end, so that neither is there. Then
- * the whole write is to be rolled back, mr_write_forget() called, and the write run again: without those that failed.
+ * After mr_write_run(): whether a row gave way to one that was refused in the end, or is parked, so that neither is
+ * there. Then the whole write is to be rolled back, mr_write_forget() called, and the write run again: without those
+ * that failed or are parked.
  */
 extern bool mr_write_is_short(const MrBatch *batch);
 extern void mr_write_forget(MrBatch *batch);
