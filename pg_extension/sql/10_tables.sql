@@ -170,7 +170,7 @@ INSERT INTO millrace.error_class (sqlstate, action, builtin) VALUES
   ('42P01', 'break', true), ('42501', 'break', true), ('42703', 'break', true), ('3F000', 'break', true);
 
 -- Events that failed and are tried again; empty when all is well. With ordering => 'key' also those that wait behind them:
--- the rows of one (partition, order_key), by offset, are a queue (src/order.c).
+-- the rows of one (partition, order_key), by offset (and id, for what a rewind brought again), are a queue (src/order.c).
 CREATE SEQUENCE millrace.retry_id_seq;
 CREATE TABLE millrace.retry (
   id              bigint      NOT NULL DEFAULT pg_catalog.nextval('millrace.retry_id_seq'),
@@ -196,7 +196,7 @@ CREATE TABLE millrace.retry (
 );
 ALTER SEQUENCE millrace.retry_id_seq OWNED BY millrace.retry.id;
 CREATE INDEX retry_due_idx ON millrace.retry (pipeline_id, next_at);
-CREATE INDEX retry_queue_idx ON millrace.retry (pipeline_id, partition, order_key, "offset") WHERE order_key IS NOT NULL;
+CREATE INDEX retry_queue_idx ON millrace.retry (pipeline_id, partition, order_key, "offset", id) WHERE order_key IS NOT NULL;
 CREATE INDEX retry_coordinate_idx ON millrace.retry (pipeline_id, partition, "offset");
 
 -- The circuit breaker of each pipeline that ever opened one.

@@ -67,10 +67,15 @@ typedef struct Reading
 	int64 max_bytes;
 } Reading;
 
-/* Rows an index finds, in its order, as long as they are wanted and there is room. */
+static bool
+is_room(const Reading *reading)
+{
+	return reading->batch->nevents < reading->max && reading->batch->bytes < reading->max_bytes;
+}
+
+/* Rows an index finds, in its order, as long as there is room; behind an event, as long as they wait. */
 static void
-read_rows(Reading *reading, const char *index_name, int nkeys, ScanKey keys,
-		  bool (*wanted)(HeapTuple tuple, TupleDesc desc))
+read_rows(Reading *reading, const char *index_name, int nkeys, ScanKey keys, const MrPast *ahead)
 {
 	Relation index = index_open(mr_catalog_oid(index_name), AccessShareLock);
 	TupleDesc desc = RelationGetDescr(reading->rel);
@@ -78,14 +83,20 @@ read_rows(Reading *reading, const char *index_name, int nkeys, ScanKey keys,
 		systable_beginscan_ordered(reading->rel, index, GetActiveSnapshot(), nkeys, keys);
 	HeapTuple tuple;
 
-	while (reading->batch->nevents < reading->max && reading->batch->bytes < reading->max_bytes &&
-		   HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)) &&
-		   (wanted == NULL || wanted(tuple, desc)))
+	while (is_room(reading) &&
+		   HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+	{
+		if (ahead != NULL && mr_catalog_int8(tuple, MR_RETRY_ID, desc, 0) == ahead->retry_id)
+			continue;
+		if (ahead != NULL && !mr_retry_waits(tuple, desc))
+			break;
 		take(reading->batch, tuple, desc);
+	}
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
 }
 
+/* From its own offset on: since a rewind the same event may wait behind itself. */
 static void
 read_followers(Reading *reading, int32 pipeline_id, const MrEvent *event)
 {
@@ -95,9 +106,9 @@ read_followers(Reading *reading, int32 pipeline_id, const MrEvent *event)
 	mr_key_int4(&keys[1], MR_RETRY_PARTITION, event->partition);
 	ScanKeyInit(&keys[2], MR_RETRY_ORDER_KEY, BTEqualStrategyNumber, F_INT8EQ,
 				Int64GetDatum(event->past->order_key));
-	ScanKeyInit(&keys[3], MR_RETRY_OFFSET, BTGreaterStrategyNumber, F_INT8GT,
+	ScanKeyInit(&keys[3], MR_RETRY_OFFSET, BTGreaterEqualStrategyNumber, F_INT8GE,
 				Int64GetDatum(event->offset));
-	read_rows(reading, "retry_queue_idx", lengthof(keys), keys, mr_retry_waits);
+	read_rows(reading, "retry_queue_idx", lengthof(keys), keys, event->past);
 }
 
 static int
@@ -108,7 +119,11 @@ compare_coordinates(const void *a, const void *b)
 
 	if (left->partition != right->partition)
 		return left->partition < right->partition ? -1 : 1;
-	return left->offset < right->offset ? -1 : left->offset > right->offset;
+	if (left->offset != right->offset)
+		return left->offset < right->offset ? -1 : 1;
+	return left->past->retry_id < right->past->retry_id
+			   ? -1
+			   : left->past->retry_id > right->past->retry_id;
 }
 
 /* The keys of what is due between two times. */
