@@ -39,7 +39,7 @@ describe_rows(MrProgram *program, bool with_number)
 }
 
 static int
-column_index(MrProgram *program, AttrNumber attnum)
+column_index(const MrProgram *program, AttrNumber attnum)
 {
 	for (int i = 0; i < program->ncolumns; i++)
 		if (program->columns[i].attnum == attnum)
@@ -80,9 +80,25 @@ fed_column(MrProgram *program, const char *name, const char *option)
 			 errhint("Add it to the transform.")));
 }
 
+/* Whether a default of a column that is not given may tell in which order rows go in, as nextval() does. */
+static bool
+has_default(const MrProgram *program, Relation target)
+{
+	for (int i = 0; i < RelationGetDescr(target)->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(target), i);
+
+		if ((attribute->atthasdef || attribute->attidentity != '\0') && !attribute->attisdropped &&
+			column_index(program, i + 1) < 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Rows are inserted in the order of their key: two lanes that upsert the same keys in different orders
- * deadlock, and an index on a random key is faster filled in order.
+ * deadlock, and an index on a random key is faster filled in order. Not so in ordering => 'key' when triggers
+ * or defaults could tell: then in the order of the events.
  */
 static void
 choose_keys(MrProgram *program, Relation target)
@@ -102,6 +118,8 @@ choose_keys(MrProgram *program, Relation target)
 		add_key(program, program->newer_column);
 	}
 	if (program->nconflict > 0)
+		return;
+	if (definition->order.by_key && (!program->direct || has_default(program, target)))
 		return;
 	(void) RelationGetIndexList(target);
 	if (OidIsValid(target->rd_pkindex))
@@ -223,8 +241,8 @@ compile(MrProgram *program)
 	mr_check_query_permissions(query);
 
 	check_unfilled(program, target);
-	choose_keys(program, target);
 	program->direct = mr_insert_direct_possible(program, target);
+	choose_keys(program, target);
 	table_close(target, NoLock);
 
 	program->row_visible = describe_rows(program, false);

@@ -177,7 +177,8 @@ mr_write_arrange(MrProgram *program, MrBatch *batch, MrArrangement *result)
 	Keyed *keyed = extract_keys(program, batch, &n);
 	bool several = false;
 
-	if (program->nkeys > 0)
+	/* without keys the plan's order stands, which need not be that of the events */
+	if (program->nkeys > 0 || program->definition->order.by_key)
 		qsort_arg(keyed, n, sizeof(Keyed), compare_rows, &sorter);
 	if (program->definition->on_conflict == MR_CONFLICT_UPDATE)
 		n = drop_superseded(program, batch, keyed, n);

@@ -3,7 +3,7 @@
  *
  * By the conflict key, or else the primary key: two lanes that upsert the same rows do not deadlock, and a random
  * key costs less. As long as each event has one row, groups are in the order of the key; with several rows per
- * event, groups go by the key of their first.
+ * event, groups go by the key of their first. In ordering => 'key' an append goes by the events, unless nobody could tell.
  */
 #ifndef MR_WRITE_ARRANGE_H
 #define MR_WRITE_ARRANGE_H
