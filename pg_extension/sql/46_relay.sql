@@ -16,6 +16,7 @@ CREATE TABLE millrace.dlq_scan (
   next_offset bigint  NOT NULL,  -- everything before it is marked
   CONSTRAINT dlq_scan_pkey PRIMARY KEY (pipeline_id, partition)
 ) WITH (fillfactor = 10);
+-- partial: in C its table is updated with mr_catalog_update()
 CREATE INDEX dead_letter_unpublished_idx ON millrace.dead_letter (pipeline_id, id) WHERE published_at IS NULL;
 
 -- What the ingestor knows besides, told now and then; for doctor().

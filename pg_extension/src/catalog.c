@@ -20,6 +20,10 @@
 #include "utils/snapmgr.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_collation.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+
+#include "compat.h"
 
 Oid
 mr_extension_oid(void)
@@ -148,4 +152,26 @@ mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys, ScanKey 
 			return tuple;
 		heap_freetuple(tuple); /* changed or deleted meanwhile: look again */
 	}
+}
+
+void
+mr_catalog_update(Relation rel, ItemPointer tid, HeapTuple tuple)
+{
+	TupleTableSlot *slot;
+	ResultRelInfo *result;
+	EState *estate;
+
+	mr_heap_update(rel, tid, tuple);
+	if (HeapTupleIsHeapOnly(tuple))
+		return;
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+	result = makeNode(ResultRelInfo);
+	estate = CreateExecutorState();
+	InitResultRelInfo(result, rel, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	ExecStoreHeapTuple(tuple, slot, false);
+	list_free(mr_insert_index_tuples(result, slot, estate));
+	ExecCloseIndices(result);
+	FreeExecutorState(estate);
+	ExecDropSingleTupleTableSlot(slot);
 }

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "access/heapam.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
@@ -37,6 +38,19 @@ mr_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *esta
 	return ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false);
 #else
 	return ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL);
+#endif
+}
+
+/* A new version of a row, without its index entries. */
+static inline void
+mr_heap_update(Relation rel, ItemPointer tid, HeapTuple tuple)
+{
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes update_indexes;
+
+	simple_heap_update(rel, tid, tuple, &update_indexes);
+#else
+	simple_heap_update(rel, tid, tuple);
 #endif
 }
 

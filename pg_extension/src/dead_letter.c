@@ -125,8 +125,8 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 		nulls[MR_DEAD_DLQ_OFFSET - 1] = true;
 	for (int i = 0; i < lengthof(changed); i++)
 		replace[changed[i] - 1] = true;
-	CatalogTupleUpdate(rel, &old->t_self,
-					   heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
+	mr_catalog_update(rel, &old->t_self,
+					  heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
 	return true;
 }
 
@@ -150,6 +150,6 @@ mr_dead_letter_replayed(Relation rel, const MrEvent *event)
 		return;
 	set_text(values, nulls, MR_DEAD_STATE, "replayed");
 	replace[MR_DEAD_STATE - 1] = true;
-	CatalogTupleUpdate(rel, &old->t_self,
-					   heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
+	mr_catalog_update(rel, &old->t_self,
+					  heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
 }
