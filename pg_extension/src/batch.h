@@ -120,7 +120,7 @@ typedef struct MrBatch
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;
 	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
-	bool any_passed;                 /* some event passed, if only at first (verdict.c) */
+	bool past[MR_STAGE_WRITE + 1]; /* some event got past the stage, if only at first (verdict.c) */
 } MrBatch;
 
 extern MrBatch *mr_batch_create(MemoryContext parent);

@@ -85,7 +85,8 @@ mr_decode_guarded(MrDecodeField *field, const MrJsonSlot *slot, MrWork work, voi
 	CurrentResourceOwner = owner;
 	if (edata == NULL)
 		return NULL;
-	if (!mr_error_is_of_the_data(edata->sqlerrcode))
+	/* A domain's CHECK may raise what it likes, and mean the value. */
+	if (mr_error_is_interrupt(edata) || edata->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
 		ReThrowError(edata);
 	return mr_decode_refused(field, slot, edata);
 }

@@ -22,6 +22,7 @@
 #include "breaker.h"
 #include "crash.h"
 #include "guc.h"
+#include "isolate.h"
 #include "lane_reader.h"
 #include "locks.h"
 #include "ring.h"
@@ -33,7 +34,7 @@
 #include "write.h"
 #include "xact.h"
 
-#define SOLO_FAILURES   3      /* of one event alone: it is to blame for timeouts and the like */
+#define SMALL_FAILURES  3      /* of small batches in a row: from then on events are to blame */
 #define CLEAN_BATCHES   8      /* settled without trouble before the next ones may be larger */
 #define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
 
@@ -151,12 +152,13 @@ static bool
 write_and_judge(void *arg)
 {
 	MrEngine *engine = arg;
-
+	MrSuspicion suspicion = {.probing = engine->probing,
+							 .stubborn = engine->small_failures >= SMALL_FAILURES};
 	const MrDefinition *definition = engine->program->definition;
 	bool parked;
 
 	mr_write_run(engine->program, engine->batch);
-	mr_verdict(definition, engine->batch);
+	mr_verdict(definition, engine->batch, &suspicion);
 	parked = mr_order_park_followers(definition, engine->batch);
 	return !parked && !mr_write_is_short(engine->batch);
 }
@@ -288,8 +290,7 @@ note_success(MrEngine *engine)
 	engine->events = engine->batch->nevents;
 	if (engine->events == 0)
 		return;
-	engine->solo_failures = 0;
-	mr_blame_event = false;
+	engine->small_failures = 0;
 }
 
 /* What follows the commit: nothing here may be needed for correctness. */
@@ -425,8 +426,11 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 		forget_program(engine);
 	if (engine->batch->nevents == 0)
 		return; /* nothing was read: no batch is too large */
-	engine->solo_failures = trouble && events == 1 ? engine->solo_failures + 1 : 0;
-	mr_blame_event = engine->solo_failures >= SOLO_FAILURES;
-	engine->event_limit = Max(events / 16, 1);
+	engine->small_failures = trouble && events <= MR_ISOLATE_SMALL ? engine->small_failures + 1 : 0;
+	/* Trouble of a small batch says no more in a smaller one. */
+	engine->event_limit = Max(events / 16, trouble ? Min(events, MR_ISOLATE_SMALL) : 1);
+	/* A probe that fails may have been all events of one kind: the next one is larger. */
+	if (engine->probing && trouble && events < READ_EVENTS_MAX)
+		engine->event_limit = Max(events * 2, MR_ISOLATE_SMALL);
 	engine->clean = 0;
 }

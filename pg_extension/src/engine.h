@@ -28,13 +28,13 @@ typedef struct MrEngine
 	MemoryContext program_context;
 	int32 program_version;
 	MrRetryHorizon horizon;
-	MrOrder *order;    /* queues the batch from a lane found, NULL: not read */
-	int event_limit;   /* smaller after trouble, grows back */
-	int solo_failures; /* in a row, of a batch of one event */
-	int clean;         /* batches settled since it was changed */
-	int events;        /* of the last batch settled */
-	bool probing;      /* the breaker is half open: this batch decides */
-	int window_events; /* since failure_share was last looked at */
+	MrOrder *order;     /* queues the batch from a lane found, NULL: not read */
+	int event_limit;    /* smaller after trouble, grows back */
+	int small_failures; /* in a row, of a small batch */
+	int clean;          /* batches settled since it was changed */
+	int events;         /* of the last batch settled */
+	bool probing;       /* the breaker is half open: this batch decides */
+	int window_events;  /* since failure_share was last looked at */
 	int window_failed;
 } MrEngine;
 

@@ -36,7 +36,15 @@ mr_failure_from_error(MrStage stage, const ErrorData *edata)
 	failure->hint = copy_or_null(edata->hint);
 	failure->constraint_name = copy_or_null(edata->constraint_name);
 	failure->column_name = copy_or_null(edata->column_name);
+	failure->waited =
+		edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && mr_error_is_interrupt(edata);
 	return failure;
+}
+
+bool
+mr_error_is_interrupt(const ErrorData *edata)
+{
+	return edata->funcname != NULL && strcmp(edata->funcname, "ProcessInterrupts") == 0;
 }
 
 MrFailure *

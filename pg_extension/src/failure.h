@@ -27,6 +27,7 @@ typedef struct MrFailure
 	const char *hint;
 	const char *constraint_name;
 	const char *column_name; /* for decode: the name of the field */
+	bool waited;             /* in vain, for a lock another session holds */
 } MrFailure;
 
 /* "decode", "transform" or "write", as stored in millrace.dead_letter.stage */
@@ -39,11 +40,14 @@ extern MrFailure *mr_failure_make(MrStage stage, int sqlstate, const char *fmt, 
 	pg_attribute_printf(3, 4);
 
 /*
- * True when a caught error says something about the event, false when the same event may well succeed
- * later or elsewhere: cancel, shutdown, out of memory, disk full, deadlock, serialization, lock not
- * available. The latter must be re-thrown by whoever caught it.
+ * True when an SQLSTATE says something about the event, false when the same event may well succeed later or
+ * elsewhere: cancel, shutdown, out of memory, disk full, deadlock, serialization, lock not available. A user's
+ * function can raise those too, for one event alone.
  */
 extern bool mr_error_is_of_the_data(int sqlstate);
+
+/* The server raised it, not somebody's SQL: a cancel, or a timeout. */
+extern bool mr_error_is_interrupt(const ErrorData *edata);
 
 /* Raises the failure as an ordinary error (SQL-callable functions only). */
 extern void mr_failure_raise(const MrFailure *failure) pg_attribute_noreturn();

@@ -134,14 +134,19 @@ check_privileges(Direct *direct)
 			aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(direct->target));
 }
 
+void
+mr_insert_direct_hold(const MrProgram *program)
+{
+	table_close(mr_target_open(program->definition, RowExclusiveLock), NoLock);
+	if (mr_plan_target_changed(program->insert))
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("the target table was changed while the pipeline ran")));
+}
+
 static void
 begin(Direct *direct)
 {
-	direct->target = mr_target_open(direct->program->definition, RowExclusiveLock);
-	if (mr_plan_target_changed(direct->program->insert))
-		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						errmsg("table \"%s\" was changed while the pipeline ran",
-							   RelationGetRelationName(direct->target))));
+	direct->target = table_open(direct->program->definition->target, NoLock); /* held already */
 	check_privileges(direct);
 	direct->estate = CreateExecutorState();
 	direct->result = makeNode(ResultRelInfo);

@@ -14,6 +14,12 @@
 extern bool mr_insert_direct_possible(const MrProgram *program, Relation target);
 
 /*
+ * Locks the target until the transaction ends, outside of any subtransaction: that this fails, or that the table
+ * was changed since the program was made, is no event's fault.
+ */
+extern void mr_insert_direct_hold(const MrProgram *program);
+
+/*
  * Inserts rows order[from] .. order[to - 1] of the batch; each event has one row at most. A row that violates
  * NOT NULL or CHECK is left out without an exception, its event is made a dead letter. Other refusals are
  * raised; *at is then the index into order of the row at work.

@@ -8,6 +8,9 @@
 
 #include "failure.h"
 
+/* A set of so few members is never given back to come in smaller parts. */
+#define MR_ISOLATE_SMALL 16
+
 typedef struct MrIsolation
 {
 	/*

@@ -1,23 +1,77 @@
 /*
  * verdict.c: see verdict.h. Runs in workers, between write and settle.
  *
- * The breaker's hypothesis: an event can raise 42501 (row security) or 42P01 (a table named by data). An event
- * that fails while a neighbour passes is at fault itself, whatever its SQLSTATE; what fails without any event
- * was raised as trouble before (isolate.c). One event that fails alone with class `break` proves nothing yet
- * and is tried again.
+ * The breaker's hypothesis: an event can raise 42501 (row security), 42P01 (a table named by data), or anything
+ * else (a user's RAISE). What fails without any event was raised as trouble before (isolate.c). An event that
+ * fails where a neighbour gets past is at fault itself, whatever its SQLSTATE. Trouble is
+ *
+ * - several distinct events that fail with class `break` where nobody gets past, unless it is known of them: each
+ *   has failed so before, while others passed;
+ * - any of them, while the breaker is half open;
+ * - most events of a batch out of space, memory or connections: some may get past by luck;
+ * - waiting for a lock in vain where nobody gets past, until that has been tried several times.
+ *
+ * One event that fails alone with class `break` proves nothing yet and is tried again.
  */
 #include "verdict.h"
 
 #include "common/pg_prng.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "error_class.h"
 #include "retry_policy.h"
 
-static bool
-passed(const MrEvent *event)
+/* What the failures of a batch are, all in all. */
+typedef struct Tally
 {
-	return event->outcome != MR_DEAD && event->outcome != MR_SKIPPED && event->outcome != MR_PARKED;
+	int news;        /* class `break`, and it is new of that event */
+	int scarce;      /* class `break`, and no SQLSTATE of the data */
+	MrEvent *broken; /* the first with class `break` where nobody got past */
+	MrEvent *waited; /* the first that waited where nobody got past */
+	MrEvent *starved;
+} Tally;
+
+static bool
+got_past(const MrEvent *event, MrStage stage)
+{
+	switch ((MrOutcome) event->outcome)
+	{
+		case MR_WRITTEN:
+		case MR_SUPERSEDED:
+			return true;
+		case MR_FILTERED:
+			return stage == MR_STAGE_TRANSFORM;
+		case MR_DEAD:
+			return stage == MR_STAGE_TRANSFORM && event->failure->stage == MR_STAGE_WRITE;
+		case MR_RETRYING:
+		case MR_PARKED:
+		case MR_SKIPPED:
+		case MR_PENDING:
+			break;
+	}
+	return false;
+}
+
+/* Its last failure, of another try, had the same SQLSTATE. */
+static bool
+failed_so_before(const MrEvent *event)
+{
+	const char *sqlstate = unpack_sql_state(event->failure->sqlstate);
+	JsonbContainer *history = event->past ? &event->past->history->root : NULL;
+	JsonbValue *last;
+	JsonbValue *value;
+
+	if (history == NULL || JsonContainerSize(history) == 0)
+		return false;
+	last = getIthJsonbValueFromContainer(history, JsonContainerSize(history) - 1);
+	if (last == NULL || last->type != jbvBinary)
+		return false;
+	value =
+		getKeyJsonValueFromContainer(last->val.binary.data, "sqlstate", strlen("sqlstate"), NULL);
+	return value != NULL && value->type == jbvString &&
+		   value->val.string.len == (int) strlen(sqlstate) &&
+		   memcmp(value->val.string.val, sqlstate, strlen(sqlstate)) == 0;
 }
 
 static int
@@ -42,34 +96,49 @@ may_retry(const MrDefinition *definition, const MrEvent *event)
 		   !is_too_old(definition, event, GetCurrentTimestamp());
 }
 
-void
-mr_verdict(const MrDefinition *definition, MrBatch *batch)
+static void
+judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *tally)
 {
-	int nbreak = 0;
-	MrEvent *suspicious = NULL;
+	MrAction action = mr_error_class_action(definition->pipeline_id, event->failure);
+	bool nobody_past = !past[event->failure->stage];
+	bool scarce = !mr_error_is_of_the_data(event->failure->sqlstate);
 
-	for (int i = 0; i < batch->nevents; i++)
-		batch->any_passed = batch->any_passed || passed(&batch->events[i]);
-	for (int i = 0; i < batch->nevents; i++)
+	event->retryable =
+		action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && (nobody_past || scarce));
+	if (action == MR_ACTION_BREAK && nobody_past)
 	{
-		MrEvent *event = &batch->events[i];
-		MrAction action;
-
-		if (event->outcome != MR_DEAD || event->failure->stage == MR_STAGE_DECODE)
-			continue;
-		action = mr_error_class_action(definition->pipeline_id, event->failure);
-		event->retryable =
-			action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && !batch->any_passed);
-		if (action == MR_ACTION_BREAK)
-		{
-			nbreak++;
-			suspicious = suspicious ? suspicious : event;
-		}
-		if (event->retryable && may_retry(definition, event))
-			event->outcome = MR_RETRYING;
+		tally->news += failed_so_before(event) ? 0 : 1;
+		tally->broken = tally->broken ? tally->broken : event;
 	}
-	if (nbreak > 1 && !batch->any_passed)
-		mr_failure_raise(suspicious->failure);
+	if (action == MR_ACTION_BREAK && scarce)
+	{
+		tally->scarce++;
+		tally->starved = tally->starved ? tally->starved : event;
+	}
+	if (event->failure->waited && nobody_past)
+		tally->waited = tally->waited ? tally->waited : event;
+	if (event->retryable && may_retry(definition, event))
+		event->outcome = MR_RETRYING;
+}
+
+void
+mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrSuspicion *suspicion)
+{
+	Tally tally = {0};
+
+	for (int i = 0; i < batch->nevents; i++)
+		for (MrStage stage = MR_STAGE_TRANSFORM; stage <= MR_STAGE_WRITE; stage++)
+			batch->past[stage] = batch->past[stage] || got_past(&batch->events[i], stage);
+	for (int i = 0; i < batch->nevents; i++)
+		if (batch->events[i].outcome == MR_DEAD &&
+			batch->events[i].failure->stage != MR_STAGE_DECODE)
+			judge(definition, &batch->events[i], batch->past, &tally);
+	if (tally.broken != NULL && (tally.news > 1 || suspicion->probing))
+		mr_failure_raise(tally.broken->failure);
+	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !suspicion->stubborn)
+		mr_failure_raise(tally.starved->failure);
+	if (tally.waited != NULL && !suspicion->stubborn)
+		mr_failure_raise(tally.waited->failure);
 }
 
 MrEnd

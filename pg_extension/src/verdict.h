@@ -16,12 +16,19 @@ typedef enum MrEnd
 	MR_END_CRASHED    /* it brought the server down, more than once */
 } MrEnd;
 
+/* What is known when a batch is judged. */
+typedef struct MrSuspicion
+{
+	bool probing;  /* the breaker is half open: this batch decides */
+	bool stubborn; /* small batches have met trouble several times in a row */
+} MrSuspicion;
+
 /*
  * Turns failed events (MR_DEAD) into MR_RETRYING where their error class says so and their tries and age allow.
- * When several distinct events fail with class `break` and none of the batch passes, nobody is blamed: the
- * first of these failures is raised as trouble of the pipeline.
+ * Or nobody is blamed, and a failure is raised as trouble of the pipeline: see verdict.c.
  */
-extern void mr_verdict(const MrDefinition *definition, MrBatch *batch);
+extern void mr_verdict(const MrDefinition *definition, MrBatch *batch,
+					   const MrSuspicion *suspicion);
 
 /* Why an event that is MR_DEAD after the verdict has come to its end. */
 extern MrEnd mr_verdict_end(const MrDefinition *definition, const MrEvent *event);

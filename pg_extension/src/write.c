@@ -197,6 +197,8 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	ngroups = run.rows.ngroups;
 	mr_run_stage(MR_STAGE_WRITE);
 	run.direct = program->direct && ngroups == run.rows.groups[ngroups]; /* one row each */
+	if (run.direct && ngroups > 0)
+		mr_insert_direct_hold(program);
 	mr_receiver_init(&receiver, mark_written, program, batch);
 	if (!run.direct)
 		run.receiver = &receiver;

@@ -15,27 +15,18 @@
 #include "failure.h"
 #include "locks.h"
 
-bool mr_blame_event = false;
 int mr_try_timeout_ms = 0;
 
-/* A cancel that comes when the time is over is the timeout's, not an administrator's. */
+/*
+ * Somebody cancelled this process: not a user's RAISE with that SQLSTATE, and not the timeout, which has come when
+ * the time is over.
+ */
 static bool
-has_timed_out(int sqlstate, TimestampTz begin)
+is_cancel(const ErrorData *error, TimestampTz begin)
 {
-	return mr_try_timeout_ms > 0 && sqlstate == ERRCODE_QUERY_CANCELED &&
-		   TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), mr_try_timeout_ms);
-}
-
-/* With a single event that has failed like this several times in a row, it is the event's after all. */
-static bool
-may_blame(int sqlstate)
-{
-	int category = ERRCODE_TO_CATEGORY(sqlstate);
-
-	return mr_blame_event &&
-		   (category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
-			category == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) ||
-			sqlstate == ERRCODE_QUERY_CANCELED || sqlstate == ERRCODE_LOCK_NOT_AVAILABLE);
+	return mr_error_is_interrupt(error) && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+		   (mr_try_timeout_ms == 0 ||
+			!TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), mr_try_timeout_ms));
 }
 
 ErrorData *
@@ -46,7 +37,6 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
 	TimestampTz begin = GetCurrentTimestamp();
-	bool timed_out;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(scratch);
@@ -76,8 +66,7 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 	MemoryContextDelete(scratch); /* an executor that failed has left its state there */
 	if (error == NULL)
 		return NULL;
-	timed_out = has_timed_out(error->sqlerrcode, begin);
-	if (!timed_out && !mr_error_is_of_the_data(error->sqlerrcode) && !may_blame(error->sqlerrcode))
+	if (is_cancel(error, begin))
 		ReThrowError(error);
 	return error;
 }

@@ -9,9 +9,8 @@
 /*
  * Runs fn(arg) in a subtransaction. NULL: it is released. Otherwise it is rolled back and the error is
  * returned, copied into the memory context of the call; on_error(arg), if given, is called before the
- * rollback, while the memory of what failed still stands. Errors that say nothing of the data (cancel,
- * shutdown, out of memory, deadlock ...) are raised again after the rollback. fn runs in a memory context of
- * its own that goes with it.
+ * rollback, while the memory of what failed still stands. Whatever its SQLSTATE: a user's function can raise any
+ * of them. Only an administrator's cancel is raised again. fn runs in a memory context of its own that goes with it.
  */
 extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg));
 
@@ -20,12 +19,6 @@ extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void
  * error, which is raised again. Returns what fn returned.
  */
 extern bool mr_subtransaction(bool (*fn)(void *arg), void *arg);
-
-/*
- * Set while a batch is one event that has met such an error several times alone: timeouts, deadlocks,
- * serialization failures and system errors are then returned as the event's own.
- */
-extern bool mr_blame_event;
 
 /*
  * How long fn may run in mr_try(), in ms; 0: any time. Running longer is returned as an error of the data, so
