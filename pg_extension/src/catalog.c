@@ -154,19 +154,13 @@ mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys, ScanKey 
 	}
 }
 
-void
-mr_catalog_update(Relation rel, ItemPointer tid, HeapTuple tuple)
+static void
+insert_index_entries(Relation rel, HeapTuple tuple)
 {
-	TupleTableSlot *slot;
-	ResultRelInfo *result;
-	EState *estate;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+	EState *estate = CreateExecutorState();
 
-	mr_heap_update(rel, tid, tuple);
-	if (HeapTupleIsHeapOnly(tuple))
-		return;
-	slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
-	result = makeNode(ResultRelInfo);
-	estate = CreateExecutorState();
 	InitResultRelInfo(result, rel, 0, NULL, 0);
 	ExecOpenIndices(result, false);
 	ExecStoreHeapTuple(tuple, slot, false);
@@ -174,4 +168,19 @@ mr_catalog_update(Relation rel, ItemPointer tid, HeapTuple tuple)
 	ExecCloseIndices(result);
 	FreeExecutorState(estate);
 	ExecDropSingleTupleTableSlot(slot);
+}
+
+void
+mr_catalog_insert(Relation rel, HeapTuple tuple)
+{
+	simple_heap_insert(rel, tuple);
+	insert_index_entries(rel, tuple);
+}
+
+void
+mr_catalog_update(Relation rel, ItemPointer tid, HeapTuple tuple)
+{
+	mr_heap_update(rel, tid, tuple);
+	if (!HeapTupleIsHeapOnly(tuple))
+		insert_index_entries(rel, tuple);
 }

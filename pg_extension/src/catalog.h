@@ -232,9 +232,10 @@ extern HeapTuple mr_catalog_fetch_for_update(Relation rel, const char *index, in
 											 ScanKey keys);
 
 /*
- * Writes a new version of a row of a table that has a partial index. CatalogTupleUpdate() knows none: it would put
- * rows into it that are not of it, and whoever scans it takes its condition for granted.
+ * A row, or a new version of one, of a table that has a partial index. CatalogTupleInsert() and -Update() know none:
+ * they would put rows into it that are not of it, and whoever scans it takes its condition for granted.
  */
+extern void mr_catalog_insert(Relation rel, HeapTuple tuple);
 extern void mr_catalog_update(Relation rel, ItemPointer tid, HeapTuple tuple);
 
 #endif /* MR_CATALOG_H */

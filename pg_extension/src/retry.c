@@ -122,12 +122,12 @@ put(const MrDefinition *definition, const MrEvent *event, const Standing *standi
 	HeapTuple tuple = form(definition, event, standing, RelationGetDescr(rel));
 
 	if (event->past == NULL)
-		CatalogTupleInsert(rel, tuple);
+		mr_catalog_insert(rel, tuple);
 	else
 	{
 		ItemPointerData tid = event->past->tid;
 
-		CatalogTupleUpdate(rel, &tid, tuple);
+		mr_catalog_update(rel, &tid, tuple);
 	}
 	heap_freetuple(tuple);
 	table_close(rel, NoLock);
@@ -204,8 +204,8 @@ mr_retry_release_first(int32 pipeline_id, int32 partition, int64 order_key)
 	{
 		values[MR_RETRY_NEXT_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 		replace[MR_RETRY_NEXT_AT - 1] = true;
-		CatalogTupleUpdate(rel, &tuple->t_self,
-						   heap_modify_tuple(tuple, desc, values, nulls, replace));
+		mr_catalog_update(rel, &tuple->t_self,
+						  heap_modify_tuple(tuple, desc, values, nulls, replace));
 	}
 	table_close(rel, NoLock);
 }

@@ -168,3 +168,12 @@ def test_ordering_is_changed_while_events_wait(world):
     assert feed.waiting() == [(0, "retrying", None)]
     feed.put((b"a", 104)).settled()
     assert feed.order()[-1] == 104
+
+
+def test_failing_events_without_a_key_fill_no_queue(world):
+    """They are tried again beside all queues: as many of them as may be parked do not stop the pipeline."""
+    feed = KeyFeed(world, max_parked=10, retry_delay="1 h", retry_max_delay="1 h").put(*((None, i) for i in range(10)))
+    feed.settled()
+    assert len(feed.waiting()) == 10
+    feed.put((b"a", 100), (b"b", 101)).settled()
+    assert sorted(feed.order()) == [100, 101]
