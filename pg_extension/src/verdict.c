@@ -26,7 +26,7 @@
 typedef struct Tally
 {
 	int news;        /* class `break`, and it is new of that event */
-	int scarce;      /* class `break`, and no SQLSTATE of the data */
+	int scarce;      /* the same, and no SQLSTATE of the data */
 	MrEvent *broken; /* the first with class `break` where nobody got past */
 	MrEvent *waited; /* the first that waited where nobody got past */
 	MrEvent *starved;
@@ -110,7 +110,7 @@ judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *t
 		tally->news += failed_so_before(event) ? 0 : 1;
 		tally->broken = tally->broken ? tally->broken : event;
 	}
-	if (action == MR_ACTION_BREAK && scarce)
+	if (action == MR_ACTION_BREAK && scarce && !failed_so_before(event))
 	{
 		tally->scarce++;
 		tally->starved = tally->starved ? tally->starved : event;

@@ -1,0 +1,34 @@
+"""Nothing but broken events: what the workers hold of them is bounded."""
+from lib.events import Events
+from lib.wait import wait_for
+
+EVENTS = 200000
+BOUND_MB = 160  # a worker's own memory; a clean stream takes about 60
+
+
+def own_memory_mb(pid):
+    """Without shared buffers, which are no worker's."""
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            return next(int(line.split()[1]) / 1024 for line in f if line.startswith("RssAnon"))
+    except (OSError, StopIteration):
+        return 0
+
+
+def test_memory_is_bounded_when_every_event_is_broken(world):
+    world.create_topic()
+    events = Events(EVENTS, seed=95, broken=50, db_refused=50)
+    events.send(world.broker, world.topic)
+    world.create_pipeline(workers=2, dlq="off")
+    world.start_ingestor()
+    pids = wait_for(lambda: [p for p, in world.db.run("SELECT pid FROM millrace.workers WHERE pid > 0")], "workers", 20)
+    peak = 0
+
+    def settled():
+        nonlocal peak
+        peak = max([peak] + [own_memory_mb(pid) for pid in pids])
+        return world.counters()["events"] == EVENTS
+    wait_for(settled, "all settled", 120, every=0.02)
+    assert peak > 5 and peak < BOUND_MB, f"{peak:.0f} MB"
+    print(f"peak {peak:.0f} MB")
+    world.check(events)
