@@ -5,8 +5,13 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
+
 #include "failure.h"
 
+#define TEXT_BYTES 2000 /* of a message, and of detail and hint */
+
+static const char *bounded(const char *text);
 static const char *copy_or_null(const char *string);
 
 const char *
@@ -31,9 +36,9 @@ mr_failure_from_error(MrStage stage, const ErrorData *edata)
 
 	failure->stage = stage;
 	failure->sqlstate = edata->sqlerrcode;
-	failure->message = pstrdup(edata->message != NULL ? edata->message : "missing error text");
-	failure->detail = copy_or_null(edata->detail);
-	failure->hint = copy_or_null(edata->hint);
+	failure->message = bounded(edata->message != NULL ? edata->message : "missing error text");
+	failure->detail = bounded(edata->detail);
+	failure->hint = bounded(edata->hint);
 	failure->constraint_name = copy_or_null(edata->constraint_name);
 	failure->column_name = copy_or_null(edata->column_name);
 	failure->waited =
@@ -63,9 +68,11 @@ mr_failure_make(MrStage stage, int sqlstate, const char *fmt, ...)
 		va_start(args, fmt);
 		needed = pvsnprintf(message, size, fmt, args);
 		va_end(args);
-		failure->message = message;
 		if (needed < size)
+		{
+			failure->message = bounded(message);
 			return failure;
+		}
 		pfree(message);
 		size = needed;
 	}
@@ -101,6 +108,17 @@ mr_failure_raise(const MrFailure *failure)
 					failure->column_name != NULL
 						? err_generic_string(PG_DIAG_COLUMN_NAME, failure->column_name)
 						: 0));
+}
+
+/* Many messages quote the value, and a value may have megabytes: more than a history could hold. */
+static const char *
+bounded(const char *text)
+{
+	Size length = text != NULL ? strlen(text) : 0;
+
+	if (length <= TEXT_BYTES)
+		return copy_or_null(text);
+	return psprintf("%.*s...", pg_mbcliplen(text, (int) length, TEXT_BYTES), text);
 }
 
 static const char *

@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 
 from test_relay import dlq, read_topic, wait_published
 
-FIELDS = "n int, s text, d double precision, x numeric, at timestamptz, day date, id uuid, j jsonb, list int[], raw_bytes bytea"
+FIELDS = "n int, s text, d double precision, x numeric, at timestamptz, day date, id uuid, j jsonb, list int[], raw_bytes bytea, ip inet"
 DDL = """CREATE TABLE t (n int, s text CHECK (s <> 'refused'), d double precision, x numeric, at timestamptz, day date, id uuid, j jsonb,
                          list int[], raw_bytes bytea, kafka_ts timestamptz, kafka_partition int, kafka_offset bigint);
          ALTER TABLE t OWNER TO app"""
@@ -94,6 +94,7 @@ def table():
         written("500 arrays deep", b'{"j":' + b"[" * 500 + b"]" * 500 + b"}", "length(j::text)", 1000),
         written("string of 3.9 MB", obj(s="x" * 3_900_000), "length(s)", 3_900_000),
         dead("wrong string of 3.9 MB", obj(n="x" * 3_900_000), "22P02", 'field "n" of type integer: found string "x{60}..."'),
+        dead("wrong string of 3.9 MB, of a type the server reads", obj(ip="x" * 3_900_000), "22P02", r'field "ip" of type inet: invalid input .*xxx\.\.\.$'),
         dead("larger than the ingestor takes", obj(s="x" * (MAX_BYTES + 100)), "54000", "larger than the ingestor's max.message.bytes", kept=False),
         dead("garbage larger than the ingestor takes", b"\xff" * (MAX_BYTES + 1), "54000", "larger than the ingestor's", kept=False),
         written("100,000 keys", b"{" + b",".join(b'"k%d":%d' % (i, i) for i in range(DEEP)) + b',"n":8}', "n", 8),
@@ -215,7 +216,7 @@ def check_dead(row, letter, copy):
     name, sent = row["name"], row["message"]
     assert "dead" in row, f"{name} is a dead letter: {sqlstate} {message}"
     assert sqlstate == row["dead"][0] and re.search(row["dead"][1], message), f"{name}: {sqlstate} {message}"
-    assert len(message) < 400 and message.isprintable(), f"{name}: {message!r}"
+    assert len(message) < 2010 and message.isprintable(), f"{name}: {message!r}"
     whole = (sent["value"] if row["kept"] else None, sent.get("key"), sent.get("headers", []))
     assert (as_bytes(payload), as_bytes(key), unpack(headers)) == whole, f"{name}: not kept as sent"
     assert dlq_at == (copy.partition(), copy.offset()), name

@@ -72,6 +72,8 @@ CASES = [
     case("table_named_by_data", function("DECLARE x int; BEGIN IF n < 0 THEN EXECUTE format('SELECT n FROM %I', v) INTO x; END IF; RETURN n; END",
                                          arguments="n int, v text") + PLAIN,
          "transform", "42P01", 'relation "bad" does not exist', transform="SELECT f(n, v) AS n, v FROM event"),
+    case("long_message", function("BEGIN IF n < 0 THEN RAISE '%', repeat('é', 3000000); END IF; RETURN n; END") + PLAIN, "transform", "P0001",
+         r"^é{1000}\.\.\.$", **F),
     case("large_text", PLAIN, "transform", "54000", "requested length too large", transform="SELECT n, repeat(v, CASE WHEN n < 0 THEN 1000000000 ELSE 1 END) AS v FROM event"),
     # -- RAISE with whatever SQLSTATE somebody thinks of
     *[case(f"raise_{s}", raising(s) + PLAIN, "transform", s, "no -1 here", e, **F)

@@ -3,7 +3,7 @@ BEGIN;
 SET LOCAL client_min_messages = error;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS millrace;
-SELECT plan(335);
+SELECT plan(340);
 
 SET LOCAL timezone = 'Europe/Berlin';
 SET LOCAL datestyle = 'ISO';
@@ -344,6 +344,18 @@ INSERT INTO decode_test.hostile SELECT name, convert_to(payload, 'UTF8'), expect
 
 SELECT ok(decode_test.outcome(fields, payload) = expected, 'hostile: ' || name)
 FROM decode_test.hostile;
+
+-- 270 MB are more than any jsonb can hold, and more than a message should
+CREATE TABLE decode_test.huge AS SELECT convert_to('{"n":7,"s":"' || repeat('x', 270000000) || '"}', 'UTF8') AS payload;
+SELECT is(decode_test.outcome(fields, payload), expected, 'a string of 270 MB: ' || fields)
+FROM decode_test.huge CROSS JOIN (VALUES
+  ('n int', '{"n": 7}'),
+  ('s int', '22P02 field "s" of type integer: found string "' || repeat('x', 60) || '...", expected an integer'),
+  ('s jsonb', '54000 field "s" of type jsonb: string too long to represent as jsonb string'),
+  ('s varchar(10)', '22001 field "s" of type character varying(10): string "' || repeat('x', 60) || '..." is too long')
+) t (fields, expected);
+SELECT ok(length(decode_test.outcome('s inet', payload)) < 2100, 'nor does PostgreSQL''s own message quote all of it') FROM decode_test.huge;
+DROP TABLE decode_test.huge;
 
 ------------------------------------------------------------------ detail, hint and column of a failure
 CREATE FUNCTION decode_test.more(fields text, payload text) RETURNS text[] LANGUAGE plpgsql AS $$
