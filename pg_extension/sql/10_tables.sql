@@ -189,7 +189,7 @@ CREATE TABLE millrace.retry (
   headers         bytea,
   payload         bytea,
   history         jsonb       NOT NULL DEFAULT '[]',
-  -- parked: waits behind another one; held: a dead letter (replay_of) that its key waits for
+  -- parked: waits behind another one; held: a dead letter (replay_of) that its key waits for; due once it was discarded
   state           text        NOT NULL DEFAULT 'retrying' CHECK (state IN ('retrying', 'parked', 'held', 'replaying')),
   order_key       bigint,                -- hash of the key, NULL: in no queue
   CONSTRAINT retry_pkey PRIMARY KEY (id)

@@ -252,7 +252,7 @@ BEGIN
   IF NOT coalesce(discard_dead_letters, false)
      AND (EXISTS (SELECT FROM millrace.dead_letter AS l
                   WHERE l.pipeline_id = p.id AND l.state NOT IN ('replayed', 'discarded'))
-          OR EXISTS (SELECT FROM millrace.retry AS r WHERE r.pipeline_id = p.id))
+          OR EXISTS (SELECT FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state <> 'held'))
   THEN
     RAISE EXCEPTION 'pipeline "%" still has dead letters or events to try again', name
       USING ERRCODE = 'dependent_objects_still_exist',

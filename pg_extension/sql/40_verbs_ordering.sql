@@ -1,5 +1,4 @@
--- ordering => 'key': the queues in millrace.retry as the verbs change them. The rules are in src/order.c; whoever changes a
--- queue holds the lock of its partition.
+-- ordering => 'key': the queues in millrace.retry as alter_pipeline() changes them. The rules are in src/order.h.
 
 CREATE FUNCTION millrace._check_ordering(ordering text, on_dead text, max_parked integer, max_parked_per_key integer) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -11,20 +10,6 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_ordering(text, text, integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_ordering(text, text, integer, integer) IS 'Internal: bounds and choices of ordering by key.';
-
--- Locks the partitions with dead letters that hold a queue, ascending; before the letters themselves are locked, as the workers do.
-CREATE FUNCTION millrace._lock_held(p millrace.pipeline) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  t integer;
-BEGIN
-  FOR t IN SELECT DISTINCT r.partition FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held' ORDER BY 1
-  LOOP
-    PERFORM millrace._lock_partition(p.id, t);
-  END LOOP;
-END $$;
-REVOKE ALL ON FUNCTION millrace._lock_held(millrace.pipeline) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._lock_held(millrace.pipeline) IS 'Internal: nobody else changes the queues behind held dead letters until commit.';
 
 -- The first of a queue that waits behind nobody is due.
 CREATE FUNCTION millrace._release_parked(p millrace.pipeline) RETURNS void
@@ -48,8 +33,10 @@ BEGIN
   END IF;
   IF ordering = 'none' THEN
     UPDATE millrace.retry AS r
-    SET order_key = NULL, state = CASE r.state WHEN 'parked' THEN 'retrying' ELSE r.state END,
-        next_at = CASE r.state WHEN 'parked' THEN clock_timestamp() ELSE r.next_at END
+    SET order_key = NULL, state = CASE WHEN r.state <> 'parked' THEN r.state WHEN r.replay_of IS NULL THEN 'retrying' ELSE 'replaying' END,
+        next_at = CASE r.state WHEN 'parked' THEN clock_timestamp() ELSE r.next_at END,
+        -- retry_age does not count the time before its first try
+        first_failed_at = CASE WHEN r.state = 'parked' AND r.attempts = 0 THEN clock_timestamp() ELSE r.first_failed_at END
     WHERE r.pipeline_id = p.id AND r.order_key IS NOT NULL;
   END IF;
   PERFORM millrace._release_parked(p);

@@ -111,7 +111,6 @@ BEGIN
   PERFORM millrace._check_given(ARRAY['rate', 'max_replays'], ARRAY[rate IS NULL, max_replays IS NULL]);
   PERFORM millrace._check_range('rate', rate, 1, 1000000);
   PERFORM millrace._check_range('max_replays', max_replays, 1, 1000000);
-  PERFORM millrace._lock_held(p);
   IF payload IS NOT NULL AND cardinality(ids) IS DISTINCT FROM 1 THEN
     RAISE EXCEPTION 'a payload is given for % dead letters', coalesce(cardinality(ids)::text, 'all')
       USING ERRCODE = 'invalid_parameter_value',
@@ -183,12 +182,11 @@ BEGIN
       USING ERRCODE = 'null_value_not_allowed',
             HINT = format('To discard all: SELECT millrace.discard(%L, ''true'');', pipeline);
   END IF;
-  PERFORM millrace._lock_held(p);
   taken := millrace._take_dead_letters(p, ids, condition IS NULL, NULL, false);
   UPDATE millrace.dead_letter AS l SET state = 'discarded' WHERE l.id = ANY (taken);
-  DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken);
+  -- a worker finds what waits behind them: here an older snapshot might not
+  UPDATE millrace.retry AS r SET next_at = clock_timestamp() WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken);
   IF FOUND THEN
-    PERFORM millrace._release_parked(p);
     PERFORM millrace._wake();
   END IF;
   PERFORM millrace._record_action(caller, p, 'discard', cardinality(taken), condition, ids, reason);

@@ -128,8 +128,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
            format('SELECT millrace.replay(%1$L); or millrace.discard(%1$L, ''true''); or millrace.alter_pipeline(%1$L, on_dead => ''release'')', p.name)
     FROM pipeline AS p
     CROSS JOIN LATERAL (
-      SELECT count(*) FILTER (WHERE r.state = 'held') AS held, count(*) FILTER (WHERE r.state = 'parked') AS parked,
-             min(ARRAY[r.partition, r."offset"]) FILTER (WHERE r.state = 'held') AS first
+      SELECT count(*) FILTER (WHERE r.state = 'held' AND r.next_at = 'infinity') AS held, count(*) FILTER (WHERE r.state = 'parked') AS parked,
+             min(ARRAY[r.partition, r."offset"]) FILTER (WHERE r.state = 'held' AND r.next_at = 'infinity') AS first
       FROM millrace.retries AS r WHERE r.pipeline = p.name) AS h
     WHERE p.ordering = 'key' AND h.held > 0
     UNION ALL

@@ -26,7 +26,8 @@ typedef enum MrOutcome
 	MR_SKIPPED,    /* a tombstone the pipeline skips */
 	MR_DEAD,       /* failed: a dead letter; failure says why */
 	MR_RETRYING,   /* failed: will be tried again; failure says why */
-	MR_PARKED      /* not tried: an event of its key that failed is before it */
+	MR_PARKED,     /* not tried: an event of its key that failed is before it */
+	MR_LET_GO      /* no event any more: a dead letter that held its key and was discarded */
 } MrOutcome;
 
 /* What an event has behind it that was not read from a lane but comes from millrace.retry. */
@@ -130,6 +131,13 @@ extern void mr_batch_reset(MrBatch *batch);
 extern MrEvent *mr_batch_add_event(MrBatch *batch);
 extern MrStagedBatch *mr_batch_add_staged(MrBatch *batch);
 extern MrRow *mr_batch_add_row(MrBatch *batch);
+
+/* Whether it runs in this batch. */
+static inline bool
+mr_event_is_tried(const MrEvent *event)
+{
+	return event->outcome != MR_PARKED && event->outcome != MR_LET_GO;
+}
 
 /* The entry of a partition, NULL when the batch has none of it. */
 extern MrPartition *mr_batch_partition(MrBatch *batch, int32 partition);

@@ -108,8 +108,9 @@ rows_of(MrProgram *program, MrBatch *batch, int event, bool *isnull)
 static void
 put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 {
-	static const char *const outcomes[] = {"pending", "written", "filtered", "superseded",
-										   "skipped", "dead",    "retrying", "parked"};
+	static const char *const outcomes[] = {"pending",    "written", "filtered",
+										   "superseded", "skipped", "dead",
+										   "retrying",   "parked",  "let go"};
 	MrEvent *event = &batch->events[i];
 	MrFailure *failure = event->failure;
 	Datum values[NCOLUMNS] = {0};

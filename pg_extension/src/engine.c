@@ -204,7 +204,7 @@ check_failure_share(MrEngine *engine)
 	{
 		const MrEvent *event = &engine->batch->events[i];
 
-		if (event->outcome == MR_PARKED || (event->past != NULL && !event->past->parked))
+		if (!mr_event_is_tried(event) || (event->past != NULL && !event->past->parked))
 			continue; /* to be counted when it is tried, was counted when it failed first */
 		engine->window_failed += event->failure != NULL ? 1 : 0;
 		engine->window_events++;
@@ -287,7 +287,8 @@ settle_batch(MrEngine *engine)
 static void
 note_success(MrEngine *engine)
 {
-	engine->events = engine->batch->nevents;
+	for (int i = 0; i < engine->batch->nevents; i++)
+		engine->events += mr_event_is_tried(&engine->batch->events[i]) ? 1 : 0;
 	if (engine->events == 0)
 		return;
 	engine->small_failures = 0;

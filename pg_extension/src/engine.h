@@ -32,7 +32,7 @@ typedef struct MrEngine
 	int event_limit;    /* smaller after trouble, grows back */
 	int small_failures; /* in a row, of a small batch */
 	int clean;          /* batches settled since it was changed */
-	int events;         /* of the last batch settled */
+	int events;         /* of the last batch settled that were tried */
 	bool probing;       /* the breaker is half open: this batch decides */
 	int window_events;  /* since failure_share was last looked at */
 	int window_failed;

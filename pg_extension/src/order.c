@@ -174,7 +174,7 @@ mr_order_park_followers(const MrDefinition *definition, MrBatch *batch)
 		MrEvent *event = &batch->events[i];
 		int64 key;
 
-		if ((waiting == NULL && !blocks(definition, event)) ||
+		if ((waiting == NULL && !blocks(definition, event)) || event->outcome == MR_LET_GO ||
 			!mr_order_key(definition, event, &key))
 			continue;
 		if (waiting == NULL)

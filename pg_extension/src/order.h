@@ -7,8 +7,9 @@
  * of its key behind it in the batch are parked, and nothing of them is written. When the first leaves, the next is
  * due at once, and takes those behind it along.
  *
- * Whoever changes a queue holds the lock of its partition, so what a batch finds stands until its commit. Order holds within a
- * partition; a null key is no key. Keys are told apart by a 64-bit hash: two that share one share a queue.
+ * Workers that change a queue hold the lock of its partition, so what a batch finds stands until its commit. Verbs, which may be
+ * in an open transaction for long, do without: they let no event go, but make a held row due, or put its replay in its
+ * place; then worker 0 does the rest. (alter_pipeline() holds the pipeline's lock.) Order holds within a partition; a null key is no key. Keys are told apart by a 64-bit hash: two that share one share a queue.
  */
 #ifndef MR_ORDER_H
 #define MR_ORDER_H

@@ -20,10 +20,22 @@
 #include "order.h"
 #include "segment.h"
 
+static bool
+has_state(HeapTuple tuple, TupleDesc desc, const char *state)
+{
+	return strcmp(mr_catalog_text(tuple, MR_RETRY_STATE, desc), state) == 0;
+}
+
 bool
 mr_retry_is_parked(HeapTuple tuple, TupleDesc desc)
 {
-	return strcmp(mr_catalog_text(tuple, MR_RETRY_STATE, desc), "parked") == 0;
+	return has_state(tuple, desc, "parked");
+}
+
+bool
+mr_retry_is_held(HeapTuple tuple, TupleDesc desc)
+{
+	return has_state(tuple, desc, "held");
 }
 
 bool

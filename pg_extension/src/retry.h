@@ -13,6 +13,9 @@
 extern bool mr_retry_is_parked(HeapTuple tuple, TupleDesc desc);
 extern bool mr_retry_waits(HeapTuple tuple, TupleDesc desc);
 
+/* Of a row: it is there for a dead letter that holds its key, or held it until it was discarded. */
+extern bool mr_retry_is_held(HeapTuple tuple, TupleDesc desc);
+
 /* An event is to be tried (again) at next_at: its row is inserted, or changed when it has one. */
 extern void mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at);
 

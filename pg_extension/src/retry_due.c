@@ -54,6 +54,8 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 	past->order_key = mr_catalog_int8(tuple, MR_RETRY_ORDER_KEY, desc, 0);
 	past->in_queue = !heap_attisnull(tuple, MR_RETRY_ORDER_KEY, desc);
 	event->past = past;
+	if (mr_retry_is_held(tuple, desc))
+		event->outcome = MR_LET_GO; /* or it would not be due */
 	if (event->payload != NULL)
 		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
 }

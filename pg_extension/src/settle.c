@@ -60,6 +60,7 @@ counter(MrCounters *total, const MrEvent *event)
 		case MR_PARKED:
 			return &total->retrying;
 		case MR_PENDING:
+		case MR_LET_GO:
 			break;
 	}
 	elog(ERROR, "event %d:%lld has no outcome", event->partition, (long long) event->offset);
@@ -72,8 +73,10 @@ count(MrPartition *partition, const MrEvent *event)
 	MrCounters *total = &partition->total;
 	bool replay = event->past != NULL && event->past->replay_of != 0;
 
+	if (event->outcome == MR_LET_GO)
+		return; /* stays a dead letter */
 	if (replay && (event->outcome == MR_RETRYING || event->outcome == MR_PARKED))
-		return; /* stays a dead letter until it ends */
+		return; /* stays one until it ends */
 	(*counter(total, event))++;
 	if (event->past != NULL)
 	{
@@ -89,6 +92,11 @@ static void
 settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead_letters,
 			 TimestampTz now)
 {
+	if (event->outcome == MR_LET_GO)
+	{
+		mr_retry_remove(event);
+		return;
+	}
 	if (event->outcome == MR_RETRYING)
 	{
 		mr_retry_put(definition, event, mr_verdict_next_try(definition, event, now));

@@ -46,6 +46,7 @@ got_past(const MrEvent *event, MrStage stage)
 			return stage == MR_STAGE_TRANSFORM && event->failure->stage == MR_STAGE_WRITE;
 		case MR_RETRYING:
 		case MR_PARKED:
+		case MR_LET_GO:
 		case MR_SKIPPED:
 		case MR_PENDING:
 			break;

@@ -43,3 +43,76 @@ def test_rows_of_a_key_go_in_by_offset_whatever_the_plan(world):
     feed = KeyFeed(world, transform="SELECT n, v FROM event ORDER BY n")
     feed.put((b"a", 105), (b"a", 103), (b"a", 101)).settled()
     assert feed.order() == [105, 103, 101]
+
+
+def test_a_discard_in_an_open_transaction_stops_nobody(world):
+    feed = KeyFeed(world, on_dead="hold").put((b"a", 100, "bad"), (b"a", 101))
+    feed.settled()
+    session = world.db.session("app", autocommit=False)
+    discard = "SELECT millrace.discard(%s, ids => ARRAY[(SELECT min(id) FROM millrace.dead_letters)])"
+    assert session.value(discard, (world.pipeline_name,)) == 1
+    feed.put((b"a", 102), (b"b", 103)).settled()
+    session.connection.rollback()
+    assert feed.order() == [103]
+    assert feed.waiting() == [(0, "held", None), (1, "parked", 0), (2, "parked", 0)]
+    assert letters(world)[0][1] == "open"
+    session.close()
+
+
+def test_a_discard_with_an_old_snapshot_lets_all_go(world):
+    feed = KeyFeed(world, on_dead="hold").put((b"a", 100, "bad"))
+    feed.settled()
+    session = world.db.session("app", autocommit=False)
+    session.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    letter = session.value("SELECT min(id) FROM millrace.dead_letters")
+    feed.put((b"a", 101), (b"a", 102)).settled()
+    assert session.value("SELECT millrace.discard(%s, ids => ARRAY[%s::bigint])", (world.pipeline_name, letter)) == 1
+    session.connection.commit()
+    session.close()
+    feed.emptied()
+    assert feed.order() == [101, 102] and letters(world)[0][1] == "discarded"
+    counters = world.counters()
+    assert (counters["events"], counters["written"], counters["dead"]) == (3, 2, 1)
+
+
+def test_a_letter_discarded_and_replayed_at_once(world):
+    """The replay takes the letter's place if it still has one; nothing is processed twice."""
+    feed = KeyFeed(world, on_dead="hold").put((b"a", 100, "bad"), (b"a", 101))
+    feed.settled()
+    feed.ddl("ALTER TABLE t DROP CONSTRAINT t_v_check")
+    session = world.db.session("app", autocommit=False)
+    letter = session.value("SELECT min(id) FROM millrace.dead_letters")
+    for verb in ("discard", "replay"):
+        assert session.value(f"SELECT millrace.{verb}(%s, ids => ARRAY[%s::bigint])", (world.pipeline_name, letter)) == 1
+    session.connection.commit()
+    session.close()
+    feed.emptied()
+    assert feed.order() == [100, 101] and letters(world)[0][1] == "replayed"
+    counters = world.counters()
+    assert (counters["events"], counters["written"], counters["dead"]) == (2, 2, 0)
+
+
+def test_parked_events_say_nothing_to_the_breaker(world):
+    """A batch of which nothing is tried is no probe."""
+    feed = KeyFeed(world, LOG + """
+        CREATE TABLE disk (is_full boolean); INSERT INTO disk VALUES (false);
+        CREATE FUNCTION ask() RETURNS trigger LANGUAGE plpgsql AS $$
+          BEGIN
+            IF (SELECT is_full FROM disk) THEN RAISE 'full' USING ERRCODE = 'disk_full'; END IF;
+            RETURN NULL;
+          END $$;
+        CREATE TRIGGER ask BEFORE INSERT ON t EXECUTE FUNCTION ask()""")
+    feed.put((b"a", 1)).settled()
+    feed.ddl("UPDATE disk SET is_full = true")
+    breaker = "SELECT state <> 'closed', opened FROM millrace.breakers WHERE pipeline = %s"
+    wait_for(lambda: world.db.run(breaker, (world.pipeline_name,)) == [(True, 1)], "the breaker opens", 20)
+    for i in range(3):
+        feed.put((b"a", 101 + i)).settled()
+    probe = "SELECT next_probe_at FROM millrace.breaker WHERE next_probe_at > %s"
+    now = world.db.value("SELECT clock_timestamp() + interval '500 ms'")
+    wait_for(lambda: world.db.run(probe, (now,)), "the disk is still full", 20)
+    feed.ddl("UPDATE disk SET is_full = false")
+    add_parent(feed, 1)
+    feed.emptied()
+    assert feed.order() == [1, 101, 102, 103]
+    wait_for(lambda: world.db.run(breaker, (world.pipeline_name,)) == [(False, 1)], "the breaker closes, having opened once", 20)

@@ -77,8 +77,8 @@ SELECT is(pg_temp.status_of(2), 'parked', 'the event behind it is parked');
 SELECT is(millrace.replay('p', ids => '{8000001}'), 1::bigint, 'replayed in its place');
 SELECT is(pg_temp.status_of(1), 'replaying', 'on its way');
 SELECT is(millrace.discard('p', ids => '{8000002}'), 1::bigint, 'discarded');
-SELECT results_eq('queues', $$ VALUES (1::bigint, 'replaying', true, NULL::bigint), (2, 'parked', false, 1), (4, 'parked', true, NULL), (5, 'parked', false, 4) $$,
-  'its queue goes on, the other waits for the replay');
+SELECT results_eq('queues', $$ VALUES (1::bigint, 'replaying', true, NULL::bigint), (2, 'parked', false, 1), (3, 'held', true, NULL), (4, 'parked', false, 3), (5, 'parked', false, 3) $$,
+  'its queue is due, the other waits for the replay');
 SELECT is(millrace.alter_pipeline('p', ordering => 'none'), 9, 'no ordering any more');
 SELECT results_eq('queues', $$ VALUES (1::bigint, 'replaying', true, NULL::bigint), (2, 'retrying', true, NULL), (4, 'retrying', true, NULL), (5, 'retrying', true, NULL) $$,
   'nobody waits for another');
