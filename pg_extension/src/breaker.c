@@ -8,6 +8,7 @@
 #include "catalog/indexing.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "catalog.h"
@@ -60,6 +61,7 @@ set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, Time
 	if (!mr_xact_begin("changing the breaker"))
 		return;
 	mr_lock_partition(pipeline_id, LOCK_BREAKER);
+	PushActiveSnapshot(GetTransactionSnapshot()); /* a long reason lies out of line */
 	rel = mr_catalog_open("breaker", RowExclusiveLock);
 	old = fetch(rel, pipeline_id);
 	same = has_state(old, RelationGetDescr(rel), state);
@@ -88,6 +90,7 @@ set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, Time
 	else
 		CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
+	PopActiveSnapshot();
 	mr_xact_commit();
 }
 

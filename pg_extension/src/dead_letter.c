@@ -5,7 +5,6 @@
 
 #include "dead_letter.h"
 
-#include "catalog/indexing.h"
 #include "commands/sequence.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -85,7 +84,7 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	for (int column = MR_DEAD_EDITED_PAYLOAD; column <= MR_DEAD_NATTS; column++)
 		nulls[column - 1] = true;
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
-	CatalogTupleInsert(rel, tuple);
+	mr_catalog_insert(rel, tuple);
 	heap_freetuple(tuple);
 	return id;
 }

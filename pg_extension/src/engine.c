@@ -321,6 +321,9 @@ finish_segment(MrEngine *engine, MrLane *lane)
 /*
  * Begins the transaction of a step. MR_STEP_SETTLED: the program stands, go on, in a GUC nest level whose end
  * undoes what the user's SQL sets with SET. Otherwise the transaction is over.
+ *
+ * A snapshot is held to the end: nothing the step reads is removed while it works with it, and values out of line
+ * can be removed with their rows only under one.
  */
 static MrStep
 begin_step(MrEngine *engine, const char *activity, int *nest)
@@ -345,12 +348,14 @@ begin_step(MrEngine *engine, const char *activity, int *nest)
 	}
 	*nest = NewGUCNestLevel();
 	mr_engine_prepare(engine, pipeline.version);
+	PushActiveSnapshot(GetTransactionSnapshot());
 	return step;
 }
 
 static void
 end_step(int nest)
 {
+	PopActiveSnapshot();
 	AtEOXact_GUC(false, nest);
 	mr_xact_commit();
 	mr_run_end();

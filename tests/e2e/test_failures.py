@@ -3,6 +3,7 @@ where Kafka does not matter."""
 import os
 import random
 import signal
+import string
 
 from lib.cluster import ConnectionLost
 from lib.events import Events
@@ -32,6 +33,16 @@ def test_a_retry_succeeds_when_its_cause_goes(world):
     wait_for(lambda: world.counters()["written"] == 1, "counted", 5)
     assert retrying(world) == 0 and dead(world) == []
     assert world.db.value("SELECT retrying FROM millrace.stats WHERE pipeline = %s", (world.pipeline_name,)) == 0
+
+
+def test_a_large_event_is_tried_again(world):
+    """Its row in millrace.retry has its bytes out of line: they are removed with it, and when it is put anew."""
+    text = "".join(random.Random(1).choices(string.ascii_letters, k=20000))
+    feed = Feed(world, PARENT, max_retries=1000, **QUICK).send(f'{{"n":1,"v":"{text}"}}')
+    wait_for(lambda: (world.db.value("SELECT max(attempts) FROM millrace.retry") or 0) > 1, "tried again", 20)
+    feed.ddl("INSERT INTO parent VALUES (1)")
+    wait_for(lambda: feed.rows() == [(1, text)], "the retry", 20)
+    wait_for(lambda: retrying(world) == 0, "settled", 5)
 
 
 def test_attempts_never_exceed_the_limit(world):
@@ -88,6 +99,20 @@ def test_breaker_opens_for_a_missing_table_and_closes(world):
     feed.settled()
     wait_for(lambda: world.db.value(state) == "closed", "closed", 20)
     assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(11, 11)]
+
+
+def test_breaker_with_a_long_reason_closes(world):
+    """The reason lies out of line; the worker that opened the breaker closes it."""
+    feed = Feed(world, "CREATE TABLE t (n int, v text); CREATE FUNCTION broken() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN "
+                "RAISE EXCEPTION USING ERRCODE = '58030', MESSAGE = (SELECT string_agg(md5(i::text), '') "
+                "FROM generate_series(1, 200) AS i); END $$", transform="SELECT n, v FROM event WHERE (SELECT broken())")
+    worker = "SELECT pid FROM millrace.workers WHERE pipeline = %s"
+    pid = world.db.value(worker, (world.pipeline_name,))
+    feed.send('{"n":1,"v":"a"}')
+    wait_for(lambda: (world.db.value("SELECT length(reason) FROM millrace.breaker WHERE state = 'open'") or 0) > 1900, "open", 20)
+    feed.ddl("CREATE OR REPLACE FUNCTION broken() RETURNS bool LANGUAGE sql AS 'SELECT true'")
+    wait_for(lambda: world.db.value("SELECT state FROM millrace.breaker") == "closed", "closed", 30)
+    assert feed.rows() == [(1, "a")] and world.db.value(worker, (world.pipeline_name,)) == pid
 
 
 def test_breaker_opens_on_a_share_of_failures(world):
