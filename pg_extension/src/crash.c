@@ -117,6 +117,7 @@ mr_crash_suspicions(int32 pipeline_id, MrRunKind kind)
 	suspicions->kind = kind;
 	suspicions->max = 16;
 	suspicions->list = palloc(suspicions->max * sizeof(Suspicion));
+	none = false; /* should the read fail */
 	crashes_known = crashes;
 	none = !read_table(suspicions, pipeline_id);
 	return suspicions->n > 0 ? suspicions : NULL;
