@@ -103,7 +103,8 @@ mr_pipeline_report(MrPipeline *pl)
 
 	if (pl->removed || pl->draining)
 		return;
-	if (pl->consumer != NULL && mr_report_wants_retention(&pl->report, now))
+	/* A broker that does not answer keeps the resolver for seconds: where events begin is asked first. */
+	if (pl->consumer != NULL && pl->known > 0 && mr_report_wants_retention(&pl->report, now))
 	{
 		MrQuestion question = {.kind = MR_ASK_RETENTION,
 							   .topic = pl->topic,
