@@ -122,7 +122,7 @@ CROSS JOIN LATERAL (
     (10, w.running > 0, 'running', NULL, NULL),
     (11, c.is_young, 'starting', NULL, NULL),
     (12, true, 'no worker slot', 'no worker runs',
-     pg_catalog.format('Raise max_worker_processes (now %s) and restart the server; or SELECT millrace.start_workers(); after stop_workers().', c.slots))
+     pg_catalog.format('After a crash of the server it starts in a moment. Else raise max_worker_processes (now %s) and restart the server; or SELECT millrace.start_workers(); after stop_workers().', c.slots))
   ) AS v (rank, applies, status, reason, hint)
   WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
 ORDER BY p.name;
