@@ -135,7 +135,7 @@ CREATE TABLE millrace.dead_letter (
   failed_at   timestamptz NOT NULL,  -- of the last failure
   ended       text        NOT NULL DEFAULT 'permanent' CHECK (ended IN ('permanent', 'exhausted', 'too_old', 'crashed')),
   attempts    integer     NOT NULL DEFAULT 1,
-  history     jsonb       NOT NULL DEFAULT '[]',  -- of {at, stage, sqlstate, message}, the last is above
+  history     jsonb       NOT NULL DEFAULT '[]',  -- of {at, stage, sqlstate, message, detail, constraint_name}, the last is above
   first_failed_at timestamptz,
   state       text        NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'replaying', 'replayed', 'discarded')),
   replay_count integer    NOT NULL DEFAULT 0,
@@ -143,6 +143,7 @@ CREATE TABLE millrace.dead_letter (
   published_at timestamptz,          -- when the relay saw it in the DLQ topic, and where
   dlq_partition integer,
   dlq_offset  bigint,
+  changed_at  timestamptz,           -- state, NULL: not since failed_at
   CONSTRAINT dead_letter_pkey PRIMARY KEY (id)
 );
 ALTER SEQUENCE millrace.dead_letter_id_seq OWNED BY millrace.dead_letter.id;

@@ -121,7 +121,8 @@ BEGIN
   start := greatest(clock_timestamp(),
                     (SELECT max(r.next_at) FROM millrace.retry AS r
                      WHERE r.pipeline_id = p.id AND r.state = 'replaying' AND r.attempts = 0) + interval '1 s' / rate);
-  UPDATE millrace.dead_letter AS l SET state = 'replaying', edited_payload = _replay_ids.payload WHERE l.id = ANY (taken);
+  UPDATE millrace.dead_letter AS l SET state = 'replaying', changed_at = clock_timestamp(), edited_payload = _replay_ids.payload
+  WHERE l.id = ANY (taken);
   -- a letter that holds its key keeps its place in the queue
   WITH held AS (
     DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken)
@@ -183,7 +184,7 @@ BEGIN
             HINT = format('To discard all: SELECT millrace.discard(%L, ''true'');', pipeline);
   END IF;
   taken := millrace._take_dead_letters(p, ids, condition IS NULL, NULL, false);
-  UPDATE millrace.dead_letter AS l SET state = 'discarded' WHERE l.id = ANY (taken);
+  UPDATE millrace.dead_letter AS l SET state = 'discarded', changed_at = clock_timestamp() WHERE l.id = ANY (taken);
   -- a worker finds what waits behind them: here an older snapshot might not
   UPDATE millrace.retry AS r SET next_at = clock_timestamp() WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken);
   IF FOUND THEN

@@ -53,6 +53,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
            jsonb_build_object('at', l.published_at, 'what', 'published', 'id', l.id, 'dlq_partition', l.dlq_partition, 'dlq_offset', l.dlq_offset)
     FROM letter AS l WHERE l.published_at IS NOT NULL
     UNION ALL
+    SELECT l.changed_at, 2000001, jsonb_build_object('at', l.changed_at, 'what', l.state, 'id', l.id)
+    FROM letter AS l WHERE l.state IN ('replayed', 'discarded') AND l.changed_at IS NOT NULL
+    UNION ALL
     -- of a replay, the failures before it are with the dead letter
     SELECT r.first_failed_at, 2000000 + h.nth, jsonb_build_object('what', 'failed', 'try', h.nth) || h.failure
     FROM waiting AS r CROSS JOIN LATERAL jsonb_array_elements(r.history) WITH ORDINALITY AS h (failure, nth)
@@ -111,7 +114,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       (5, _event_trace."offset" >= g.next_offset, 'pending', NULL, NULL,
        CASE WHEN w.high <= _event_trace."offset" THEN format('the topic ended at %s when the ingestor last looked', w.high) END),
       (6, l.state = 'open', 'dead', l.tries, l.failed_at, l.message),
-      (7, l.id IS NOT NULL, l.state, l.tries, l.failed_at, l.message),
+      (7, l.id IS NOT NULL, l.state, l.tries, coalesce(l.changed_at, l.failed_at), l.message),
       (8, began.first > _event_trace."offset", 'unknown', NULL, NULL, format('the pipeline began at %s', began.first)),
       (9, t.outcome IS NOT NULL, t.outcome, NULL, t.settled_at,
        CASE WHEN t.outcome = 'left_out' THEN 'skip_to, or no event of the topic' END),
@@ -138,5 +141,5 @@ $$;
 COMMENT ON FUNCTION millrace.event_status(text, integer, bigint) IS
 'What became of one event, in each pipeline on its topic that is the caller''s.
 In: topic, partition, "offset".
-Out: pipeline; status: pending, processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, dead, replaying, replayed, discarded, settled (done with, but which of processed, filtered, superseded, skipped is no longer decidable) or unknown; attempt: tries that failed; next_try; since; detail: reason, position of the partition, and timeline of what is on record. No row: no pipeline of the caller''s reads the topic.
+Out: pipeline; status: pending, processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, parked (waits behind another event of its key), dead, replaying, replayed, discarded, settled (done with, but which of processed, filtered, superseded, skipped is no longer decidable) or unknown; attempt: tries that failed; next_try, infinity for parked; since, when it got there; detail: reason, position of the partition, and timeline of what is on record. No row: no pipeline of the caller''s reads the topic.
 Errors: none.';

@@ -8,7 +8,8 @@ SELECT l.id, p.name AS pipeline, l.version, l.topic, l.partition, l."offset", l.
        l.payload AS raw, l.failed_at, millrace.condition_name(l.sqlstate) AS condition, l.state, l.ended,
        greatest(l.attempts, pg_catalog.jsonb_array_length(l.history)) AS attempts, l.history,
        coalesce(l.first_failed_at, l.failed_at) AS first_failed_at, l.replay_count,
-       millrace.readable(l.edited_payload) AS edited_payload, l.published_at, l.dlq_partition, l.dlq_offset
+       millrace.readable(l.edited_payload) AS edited_payload, l.published_at, l.dlq_partition, l.dlq_offset,
+       coalesce(l.changed_at, l.failed_at) AS changed_at
 FROM millrace.dead_letter AS l JOIN millrace.pipeline AS p ON p.id = l.pipeline_id
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
 COMMENT ON VIEW millrace.dead_letters IS 'Events that failed: where each came from, why it failed, what it was, and what became of it.';
@@ -21,9 +22,10 @@ COMMENT ON COLUMN millrace.dead_letters.state IS 'open, replaying, replayed (pro
 COMMENT ON COLUMN millrace.dead_letters.ended IS
 'why it is not tried again: permanent (of no use), exhausted (max_retries), too_old (retry_age) or crashed (it brought the server down)';
 COMMENT ON COLUMN millrace.dead_letters.attempts IS 'tries in all, replays too';
-COMMENT ON COLUMN millrace.dead_letters.history IS 'of each try: at, stage, sqlstate, message';
+COMMENT ON COLUMN millrace.dead_letters.history IS 'of each try: at, stage, sqlstate, message, detail, constraint_name';
 COMMENT ON COLUMN millrace.dead_letters.edited_payload IS 'what the last replay processed in the place of payload';
 COMMENT ON COLUMN millrace.dead_letters.published_at IS 'when it was seen in the DLQ topic, at dlq_partition and dlq_offset';
+COMMENT ON COLUMN millrace.dead_letters.changed_at IS 'since when state is what it is';
 
 CREATE VIEW millrace.dead_letter_groups WITH (security_barrier) AS
 SELECT p.name AS pipeline, g.fingerprint, g.count, g.first_at, g.last_at, l.stage, l.sqlstate, l.message, l.constraint_name,

@@ -8,7 +8,8 @@ SELECT r.id, p.name AS pipeline, r.topic, r.partition, r."offset",
        r.history -> -1 ->> 'sqlstate' AS sqlstate, millrace.condition_name(r.history -> -1 ->> 'sqlstate') AS condition,
        r.history -> -1 ->> 'message' AS message, r.replay_of, r.version, millrace.readable(r.key) AS key,
        millrace.headers(r.headers) AS headers, millrace.readable(r.payload) AS payload, r.payload AS raw, r.history,
-       CASE WHEN r.state = 'parked' THEN f."offset" END AS behind
+       CASE WHEN r.state = 'parked' THEN f."offset" END AS behind,
+       r.history -> -1 ->> 'detail' AS detail, r.history -> -1 ->> 'constraint_name' AS constraint_name
 FROM millrace.retry AS r
 JOIN millrace.pipeline AS p ON p.id = r.pipeline_id
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
@@ -22,7 +23,7 @@ COMMENT ON COLUMN millrace.retries.state IS 'retrying, parked (waits behind anot
 COMMENT ON COLUMN millrace.retries.next_at IS 'infinity: when what it waits for has happened';
 COMMENT ON COLUMN millrace.retries.behind IS 'of a parked event: offset of the first one of its queue, NULL: its turn has come';
 COMMENT ON COLUMN millrace.retries.attempts IS 'tries that failed, of a replay since it began';
-COMMENT ON COLUMN millrace.retries.message IS 'of the last failure, with its stage, sqlstate and condition';
+COMMENT ON COLUMN millrace.retries.message IS 'of the last failure, with its stage, sqlstate, condition, detail and constraint_name';
 COMMENT ON COLUMN millrace.retries.replay_of IS 'id of the dead letter';
 
 CREATE VIEW millrace.error_classes WITH (security_barrier) AS
@@ -38,7 +39,7 @@ COMMENT ON COLUMN millrace.error_classes.sqlstate IS 'five characters, or the tw
 CREATE VIEW millrace.errors WITH (security_barrier) AS
 WITH failure AS (
   SELECT r.pipeline_id, r.history -> -1 ->> 'stage' AS stage, r.history -> -1 ->> 'sqlstate' AS sqlstate,
-         NULL::text AS constraint_name, r.history -> -1 ->> 'message' AS message, true AS is_retry,
+         r.history -> -1 ->> 'constraint_name' AS constraint_name, r.history -> -1 ->> 'message' AS message, true AS is_retry,
          r.first_failed_at AS first_at, r.first_failed_at AS last_at
   FROM millrace.retry AS r WHERE r.attempts > 0 AND r.state <> 'held'
   UNION ALL

@@ -125,7 +125,8 @@ enum /* millrace.dead_letter */
 	MR_DEAD_PUBLISHED_AT,
 	MR_DEAD_DLQ_PARTITION,
 	MR_DEAD_DLQ_OFFSET,
-	MR_DEAD_NATTS = MR_DEAD_DLQ_OFFSET
+	MR_DEAD_CHANGED_AT,
+	MR_DEAD_NATTS = MR_DEAD_CHANGED_AT
 };
 
 enum /* millrace.error_class */

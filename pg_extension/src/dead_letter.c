@@ -103,11 +103,11 @@ static bool
 reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 {
 	static const int changed[] = {
-		MR_DEAD_VERSION,   MR_DEAD_STAGE,        MR_DEAD_SQLSTATE,        MR_DEAD_MESSAGE,
-		MR_DEAD_DETAIL,    MR_DEAD_HINT,         MR_DEAD_CONSTRAINT_NAME, MR_DEAD_COLUMN_NAME,
-		MR_DEAD_FAILED_AT, MR_DEAD_ENDED,        MR_DEAD_ATTEMPTS,        MR_DEAD_HISTORY,
-		MR_DEAD_STATE,     MR_DEAD_REPLAY_COUNT, MR_DEAD_PUBLISHED_AT,    MR_DEAD_DLQ_PARTITION,
-		MR_DEAD_DLQ_OFFSET};
+		MR_DEAD_VERSION,    MR_DEAD_STAGE,        MR_DEAD_SQLSTATE,        MR_DEAD_MESSAGE,
+		MR_DEAD_DETAIL,     MR_DEAD_HINT,         MR_DEAD_CONSTRAINT_NAME, MR_DEAD_COLUMN_NAME,
+		MR_DEAD_FAILED_AT,  MR_DEAD_ENDED,        MR_DEAD_ATTEMPTS,        MR_DEAD_HISTORY,
+		MR_DEAD_STATE,      MR_DEAD_REPLAY_COUNT, MR_DEAD_PUBLISHED_AT,    MR_DEAD_DLQ_PARTITION,
+		MR_DEAD_DLQ_OFFSET, MR_DEAD_CHANGED_AT};
 	HeapTuple old = fetch(rel, event->past->replay_of);
 	Datum values[MR_DEAD_NATTS] = {0};
 	bool nulls[MR_DEAD_NATTS] = {false};
@@ -121,7 +121,7 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 		DatumGetInt32(heap_getattr(old, MR_DEAD_REPLAY_COUNT, RelationGetDescr(rel), &isnull)) + 1);
 	/* It goes out again, as another replay. */
 	nulls[MR_DEAD_PUBLISHED_AT - 1] = nulls[MR_DEAD_DLQ_PARTITION - 1] =
-		nulls[MR_DEAD_DLQ_OFFSET - 1] = true;
+		nulls[MR_DEAD_DLQ_OFFSET - 1] = nulls[MR_DEAD_CHANGED_AT - 1] = true;
 	for (int i = 0; i < lengthof(changed); i++)
 		replace[changed[i] - 1] = true;
 	mr_catalog_update(rel, &old->t_self,
@@ -148,7 +148,8 @@ mr_dead_letter_replayed(Relation rel, const MrEvent *event)
 	if (!HeapTupleIsValid(old))
 		return;
 	set_text(values, nulls, MR_DEAD_STATE, "replayed");
-	replace[MR_DEAD_STATE - 1] = true;
+	values[MR_DEAD_CHANGED_AT - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	replace[MR_DEAD_STATE - 1] = replace[MR_DEAD_CHANGED_AT - 1] = true;
 	mr_catalog_update(rel, &old->t_self,
 					  heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
 }

@@ -8,9 +8,12 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "utils/builtins.h"
+#include "utils/datetime.h"
 #include "utils/fmgroids.h"
+#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -45,11 +48,14 @@ mr_retry_waits(HeapTuple tuple, TupleDesc desc)
 		   TIMESTAMP_IS_NOEND(mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0));
 }
 
+/* NULL: left out */
 static void
 push_text(JsonbParseState **state, const char *key, const char *text)
 {
 	JsonbValue value = {.type = jbvString};
 
+	if (text == NULL)
+		return;
 	value.val.string.val = unconstify(char *, key);
 	value.val.string.len = (int) strlen(key);
 	(void) pushJsonbValue(state, WJB_KEY, &value);
@@ -63,13 +69,19 @@ mr_retry_history(const MrEvent *event)
 {
 	JsonbParseState *state = NULL;
 	Datum latest;
+	char now[MAXDATELEN + 1];
 
+	/* as to_jsonb() writes it, so that all times of a timeline look alike */
+	(void) JsonEncodeDateTime(now, TimestampTzGetDatum(GetCurrentTimestamp()), TIMESTAMPTZOID,
+							  NULL);
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "at", timestamptz_to_str(GetCurrentTimestamp()));
+	push_text(&state, "at", now);
 	push_text(&state, "stage", mr_stage_name(event->failure->stage));
 	push_text(&state, "sqlstate", unpack_sql_state(event->failure->sqlstate));
 	push_text(&state, "message", event->failure->message);
+	push_text(&state, "detail", event->failure->detail);
+	push_text(&state, "constraint_name", event->failure->constraint_name);
 	(void) pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	latest = JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL)));
 	if (event->past == NULL)

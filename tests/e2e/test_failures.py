@@ -49,6 +49,8 @@ def test_attempts_never_exceed_the_limit(world):
     feed = Feed(world, PARENT, max_retries=2, **QUICK).send(*(f'{{"n":{i}}}' for i in range(20)))
     wait_for(lambda: len(dead(world)) == 20, "all given up", 20)
     assert set(dead(world)) == {("exhausted", 3, "23503", 3)}
+    details = "SELECT count(*) FROM millrace.dead_letter WHERE history -> -1 ->> 'detail' = detail AND detail LIKE 'Key (n)=%'"
+    assert world.db.value(details) == 20
     assert retrying(world) == 0 and feed.settled()["dead"] == 20
 
 
@@ -65,6 +67,9 @@ def test_error_classes_can_be_edited(world):
     feed.send('{"n":-1}')
     wait_for(lambda: len(dead(world)) == 1, "given up", 20)
     assert dead(world) == [("exhausted", 2, "23514", 2)]
+    last = world.db.value("SELECT history -> -1 FROM millrace.dead_letter")
+    assert last["constraint_name"] == "positive"
+    assert world.db.value("SELECT to_jsonb((%s)::timestamptz) #>> '{}'", (last["at"],)) == last["at"]
 
 
 def test_too_old(world):
@@ -79,8 +84,8 @@ def test_replay_after_mending(world):
     feed.ddl("ALTER TABLE t DROP CONSTRAINT t_n_check; ALTER TABLE t ADD CHECK (n > -2)")
     with world.db.session("app") as s:
         assert s.value("SELECT millrace.replay(%s)", (world.pipeline_name,)) == 2
-    states = "SELECT state, replay_count FROM millrace.dead_letter ORDER BY id"
-    wait_for(lambda: world.db.run(states) == [("replayed", 0), ("open", 1)], "replayed", 20)
+    states = "SELECT state, replay_count, changed_at > failed_at FROM millrace.dead_letter ORDER BY id"
+    wait_for(lambda: world.db.run(states) == [("replayed", 0, True), ("open", 1, None)], "replayed", 20)
     assert feed.rows("SELECT n FROM t ORDER BY 1") == [(-1,), (3,)]
     counters = world.counters()
     assert (counters["events"], counters["written"], counters["dead"]) == (3, 2, 1)

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(33);
+SELECT plan(35);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -21,10 +21,10 @@ FROM (VALUES (1, 200, 100, 0, 0, 0, 0, 0), (2, 300, 100, 100, 0, 0, 0, 0), (3, 4
 INSERT INTO millrace.position_change (pipeline_id, partition, verb, from_offset, to_offset, by) VALUES (:id, 0, 'skip_to', 560, 900, 'somebody');
 INSERT INTO millrace.dead_letter
   (id, pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, failed_at, first_failed_at, ended, attempts, history, state,
-   published_at, dlq_partition, dlq_offset)
+   published_at, dlq_partition, dlq_offset, changed_at)
 SELECT v.id, :id, 1, 'events', 0, v.o, 'write', '23503', 'no station', now() - interval '50 s', now() - interval '55 s', 'exhausted', 2,
        '[{"at": "a", "stage": "write", "sqlstate": "23503", "message": "first"}, {"at": "b", "stage": "write", "sqlstate": "23503", "message": "no station"}]',
-       v.state, CASE WHEN v.id = 1 THEN now() END, 3, 4
+       v.state, CASE WHEN v.id = 1 THEN now() END, 3, 4, CASE WHEN v.state <> 'open' THEN now() - interval '40 s' END
 FROM (VALUES (1, 510, 'open'), (2, 511, 'replayed'), (3, 512, 'discarded'), (4, 513, 'replaying'), (5, 1002, 'open')) AS v (id, o, state);
 INSERT INTO millrace.retry
   (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of, history)
@@ -66,6 +66,9 @@ SELECT results_eq($$ SELECT t ->> 'what', t ->> 'message' FROM millrace.event_st
   $$ VALUES ('failed', 'one'), ('failed', 'two'), ('next try', NULL) $$, 'of one that is tried again');
 SELECT results_eq($$ SELECT t ->> 'what' FROM millrace.event_status('events', 0, 513) AS s, jsonb_array_elements(s.detail -> 'timeline') AS t WHERE t ->> 'what' <> 'start' $$,
   $$ VALUES ('failed'), ('failed'), ('dead'), ('replay') $$, 'of a replay: each failure once');
+SELECT is((SELECT since FROM millrace.event_status('events', 0, 512)), now() - interval '40 s', 'discarded then, not when it failed');
+SELECT results_eq($$ SELECT t ->> 'what' FROM millrace.event_status('events', 0, 511) AS s, jsonb_array_elements(s.detail -> 'timeline') AS t WHERE t ->> 'what' <> 'start' $$,
+  $$ VALUES ('failed'), ('failed'), ('dead'), ('replayed') $$, 'of one that was replayed');
 SELECT is((SELECT detail ->> 'reason' FROM millrace.event_status('events', 0, 2000)), 'the topic ended at 1005 when the ingestor last looked', 'not in the topic yet');
 SELECT is((SELECT (status, detail ->> 'reason')::text FROM millrace.event_status('events', 7, 1)), '(unknown,"the pipeline has no such partition")', 'unknown partition');
 SELECT is((SELECT count(*) FROM millrace.event_status('nix', 0, 1)), 0::bigint, 'unknown topic');

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(27);
+SELECT plan(28);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -12,9 +12,10 @@ INSERT INTO millrace.retry
   (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of, key, headers, payload, history)
 SELECT :id, 1, 'events', 0, v.o, CASE v.o WHEN 1 THEN 1767225601500 ELSE -1 END, 0, v.attempts, timestamptz '2030-01-01', timestamptz '2026-01-01' + v.o * interval '1 h',
        v.replay, '\x6b', '\x00000000', '\xff',
-       format('[{"at": "a", "stage": "transform", "sqlstate": "22012", "message": "first"}, {"at": "b", "stage": "%s", "sqlstate": "%s", "message": "%s"}]', v.stage, v.state, v.message)::jsonb
-FROM (VALUES (1, 2, NULL, 'write', '23503', 'no station'), (2, 1, NULL, 'write', '23503', 'no station'), (3, 1, NULL, 'write', '40001', 'serialization'),
-             (4, 0, 4, 'write', '23503', 'not tried yet')) AS v (o, attempts, replay, stage, state, message);
+       format('[{"at": "a", "stage": "transform", "sqlstate": "22012", "message": "first"}, {"at": "b", "stage": "%s", "sqlstate": "%s", "message": "%s", "detail": "why", "constraint_name": %s}]', v.stage, v.state, v.message, coalesce(to_json(v.con)::text, 'null'))::jsonb
+FROM (VALUES (1, 2, NULL, 'write', '23503', 'no station', NULL), (2, 1, NULL, 'write', '23503', 'no station', NULL),
+             (3, 1, NULL, 'write', '40001', 'serialization', NULL), (4, 0, 4, 'write', '23503', 'not tried yet', NULL),
+             (5, 1, NULL, 'write', '23505', 'wrong 5', 'reading_pkey')) AS v (o, attempts, replay, stage, state, message, con);
 INSERT INTO millrace.dead_letter
   (id, pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, constraint_name, failed_at, first_failed_at, ended, attempts, history, state,
    replay_count, edited_payload, payload)
@@ -30,14 +31,15 @@ SET ROLE mrt_owner;
 SELECT results_eq($$ SELECT "offset", kafka_ts, attempts, max_retries, stage, sqlstate, condition, message, replay_of, key, headers, payload, raw FROM millrace.retries WHERE pipeline = 'p' ORDER BY 1 LIMIT 2 $$,
   $$ VALUES (1::bigint, timestamptz '2026-01-01 00:00:01.5+00', 2, 3, 'write', '23503', 'foreign_key_violation', 'no station', NULL::bigint, 'k', '{}'::jsonb, '\377', '\xff'::bytea),
             (2, NULL, 1, 3, 'write', '23503', 'foreign_key_violation', 'no station', NULL, 'k', '{}', '\377', '\xff') $$, 'retries');
+SELECT results_eq($$ SELECT detail, constraint_name FROM millrace.retries WHERE pipeline = 'p' AND "offset" = 5 $$, $$ VALUES ('why', 'reading_pkey') $$, 'which constraint, and why');
 SELECT results_eq($$ SELECT stage, sqlstate, condition, constraint_name, action, retrying, dead FROM millrace.errors WHERE pipeline = 'p' ORDER BY sqlstate, dead $$,
   $$ VALUES ('decode', '23502', 'not_null_violation', NULL::text, 'dead_letter', 0::bigint, 1::bigint),
             ('write', '23503', 'foreign_key_violation', NULL, 'retry', 2, 0),
-            ('write', '23505', 'unique_violation', 'reading_pkey', 'retry', 0, 1),
+            ('write', '23505', 'unique_violation', 'reading_pkey', 'retry', 1, 1),
             ('write', '40001', 'serialization_failure', NULL, 'retry', 1, 0),
             ('write', 'ZZ999', NULL, NULL, 'dead_letter', 0, 1) $$, 'errors, with what their classes say');
 SELECT results_eq($$ SELECT first_at, last_at, message FROM millrace.errors WHERE sqlstate = '23505' $$,
-  $$ VALUES (timestamptz '2026-01-31', timestamptz '2026-02-01 01:00', 'wrong 1') $$, 'since when, until when, an example');
+  $$ VALUES (timestamptz '2026-01-01 05:00', timestamptz '2026-02-01 01:00', 'wrong 1') $$, 'since when, until when, an example');
 SELECT results_eq($$ SELECT state, since, reason, sqlstate, condition, next_probe_at, opened FROM millrace.breakers WHERE pipeline = 'p' $$,
   $$ VALUES ('open', timestamptz '2026-01-01', 'disk full', '53100', 'disk_full', timestamptz '2026-01-02', 3::bigint) $$, 'an open breaker');
 SELECT results_eq($$ SELECT state, since, opened FROM millrace.breakers WHERE pipeline = 'q' $$, $$ VALUES ('closed', NULL::timestamptz, 0::bigint) $$, 'one that never opened');
@@ -53,7 +55,7 @@ SELECT results_eq($$ SELECT enabled, topic, delivery FROM millrace.dlqs WHERE pi
 
 -- who sees what
 SET ROLE mrt_member;
-SELECT is((SELECT count(*) FROM millrace.retries), 4::bigint, 'a member of the owner sees retries');
+SELECT is((SELECT count(*) FROM millrace.retries), 5::bigint, 'a member of the owner sees retries');
 SELECT is((SELECT count(*) FROM millrace.errors), 5::bigint, 'and errors');
 SET ROLE mrt_monitor;
 SELECT is((SELECT count(*) FROM millrace.retries) + (SELECT count(*) FROM millrace.errors) + (SELECT count(*) FROM millrace.dead_letters), 0::bigint, 'a monitor sees no event');
