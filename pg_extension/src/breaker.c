@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
+#include "errcode.h"
 #include "error_class.h"
 #include "locks.h"
 #include "xact.h"

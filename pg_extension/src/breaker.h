@@ -29,7 +29,4 @@ extern bool mr_breaker_is_open(int32 pipeline_id);
  */
 extern bool mr_breaker_should_open(int32 pipeline_id, int sqlstate, int failures);
 
-/* Raised when the share of failing events is above the pipeline's failure_share. */
-#define MR_ERRCODE_FAILURE_SHARE MAKE_SQLSTATE('M', 'R', '0', '1', '0')
-
 #endif /* MR_BREAKER_H */

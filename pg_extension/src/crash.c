@@ -19,6 +19,7 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
+#include "errcode.h"
 #include "failure.h"
 #include "guc.h"
 #include "shmem.h"

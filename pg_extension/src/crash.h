@@ -11,8 +11,6 @@
 #include "batch.h"
 #include "run_record.h"
 
-#define MR_ERRCODE_CRASHED MAKE_SQLSTATE('M', 'R', '0', '1', '1')
-
 typedef struct MrSuspicions MrSuspicions;
 
 /*

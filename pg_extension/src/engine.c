@@ -21,6 +21,7 @@
 
 #include "breaker.h"
 #include "crash.h"
+#include "errcode.h"
 #include "guc.h"
 #include "isolate.h"
 #include "lane_reader.h"
@@ -152,13 +153,13 @@ static bool
 write_and_judge(void *arg)
 {
 	MrEngine *engine = arg;
-	MrSuspicion suspicion = {.probing = engine->probing,
-							 .stubborn = engine->small_failures >= SMALL_FAILURES};
+	MrCircumstances circumstances = {.probing = engine->probing,
+									 .stubborn = engine->small_failures >= SMALL_FAILURES};
 	const MrDefinition *definition = engine->program->definition;
 	bool parked;
 
 	mr_write_run(engine->program, engine->batch);
-	mr_verdict(definition, engine->batch, &suspicion);
+	mr_verdict(definition, engine->batch, &circumstances);
 	parked = mr_order_park_followers(definition, engine->batch);
 	return !parked && !mr_write_is_short(engine->batch);
 }

@@ -1,11 +1,21 @@
 /*
- * errcode.h: the SQLSTATEs the ingestor acts upon, see docs/architecture.md.
+ * errcode.h: the SQLSTATEs of class MR, all of them; docs/architecture.md has what they mean to others.
  */
 #ifndef MR_ERRCODE_H
 #define MR_ERRCODE_H
 
+/* The ingestor acts upon these: common/sqlstate.h. */
 #define MR_ERRCODE_STALE_EPOCH       MAKE_SQLSTATE('M', 'R', '0', '0', '1')
 #define MR_ERRCODE_STALE_LANE        MAKE_SQLSTATE('M', 'R', '0', '0', '2')
 #define MR_ERRCODE_UNKNOWN_PARTITION MAKE_SQLSTATE('M', 'R', '0', '0', '3')
+
+/* A batch has to be settled in smaller parts; says nothing of any event, and is caught by the worker. */
+#define MR_ERRCODE_SPLIT MAKE_SQLSTATE('M', 'R', '0', '0', '9')
+
+/* The share of failing events is above the pipeline's failure_share. */
+#define MR_ERRCODE_FAILURE_SHARE MAKE_SQLSTATE('M', 'R', '0', '1', '0')
+
+/* Of a dead letter: the server crashed with it. millrace.condition_name() calls it millrace_crashed. */
+#define MR_ERRCODE_CRASHED MAKE_SQLSTATE('M', 'R', '0', '1', '1')
 
 #endif /* MR_ERRCODE_H */

@@ -13,7 +13,7 @@
 
 #include "miscadmin.h"
 
-#include "write.h"
+#include "errcode.h"
 
 #define WAITS_MAX 3
 

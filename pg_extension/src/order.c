@@ -7,13 +7,12 @@
 
 #include "access/table.h"
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "utils/hsearch.h"
 #include "utils/snapmgr.h"
 
 #include "catalog.h"
+#include "errcode.h"
 #include "retry.h"
-#include "write.h"
 
 typedef struct QueueKey
 {
@@ -67,23 +66,6 @@ lengthen(MrOrder *order, int32 partition, int64 key)
 	return queue;
 }
 
-bool
-mr_order_key(const MrDefinition *definition, const MrEvent *event, int64 *key)
-{
-	if (!definition->order.by_key)
-		return false;
-	if (event->past != NULL)
-	{
-		*key = event->past->order_key;
-		return event->past->in_queue;
-	}
-	if (event->key == NULL)
-		return false;
-	*key = (int64) hash_bytes_extended((const unsigned char *) VARDATA_ANY(event->key),
-									   (int) VARSIZE_ANY_EXHDR(event->key), 0);
-	return true;
-}
-
 MrOrder *
 mr_order_read(const MrDefinition *definition)
 {
@@ -120,7 +102,7 @@ mr_order_admit(MrOrder *order, MrEvent *event)
 		return true;
 	if (order->length >= rules->max_parked)
 		return false;
-	if (!mr_order_key(order->definition, event, &key))
+	if (!mr_retry_order_key(order->definition, event, &key))
 		return true;
 	queue = find(order->queues, event->partition, key, HASH_FIND, NULL);
 	if (queue == NULL)
@@ -139,7 +121,7 @@ mr_order_holds(const MrDefinition *definition, const MrEvent *event)
 	int64 key;
 
 	return definition->order.hold && event->outcome == MR_DEAD &&
-		   mr_order_key(definition, event, &key);
+		   mr_retry_order_key(definition, event, &key);
 }
 
 /* Whether the events of its key behind it have to wait. */
@@ -175,7 +157,7 @@ mr_order_park_followers(const MrDefinition *definition, MrBatch *batch)
 		int64 key;
 
 		if ((waiting == NULL && !blocks(definition, event)) || event->outcome == MR_LET_GO ||
-			!mr_order_key(definition, event, &key))
+			!mr_retry_order_key(definition, event, &key))
 			continue;
 		if (waiting == NULL)
 			waiting = create_queues();
@@ -198,7 +180,8 @@ mr_order_check_room(MrOrder *order, const MrBatch *batch)
 		const MrEvent *event = &batch->events[i];
 		int64 key;
 
-		if (!event->queued && blocks(definition, event) && mr_order_key(definition, event, &key))
+		if (!event->queued && blocks(definition, event) &&
+			mr_retry_order_key(definition, event, &key))
 		{
 			int length = lengthen(order, event->partition, key)->length;
 
@@ -225,7 +208,7 @@ mr_order_release(const MrDefinition *definition, const MrBatch *batch)
 		int64 key;
 
 		if ((event->past == NULL && event->outcome != MR_PARKED) ||
-			!mr_order_key(definition, event, &key))
+			!mr_retry_order_key(definition, event, &key))
 			continue;
 		if (seen == NULL)
 		{

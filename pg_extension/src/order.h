@@ -19,9 +19,6 @@
 
 typedef struct MrOrder MrOrder;
 
-/* The key an event is ordered by. False: it is in no queue (no ordering, a null key, a replay that came later). */
-extern bool mr_order_key(const MrDefinition *definition, const MrEvent *event, int64 *key);
-
 /*
  * The queues of the pipeline as they are now, in the current memory context. The locks of all partitions of the
  * batch are held.

@@ -10,6 +10,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgroids.h"
@@ -20,7 +21,6 @@
 #include "utils/timestamp.h"
 
 #include "catalog.h"
-#include "order.h"
 #include "segment.h"
 
 static bool
@@ -46,6 +46,23 @@ mr_retry_waits(HeapTuple tuple, TupleDesc desc)
 {
 	return mr_retry_is_parked(tuple, desc) &&
 		   TIMESTAMP_IS_NOEND(mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0));
+}
+
+bool
+mr_retry_order_key(const MrDefinition *definition, const MrEvent *event, int64 *key)
+{
+	if (!definition->order.by_key)
+		return false;
+	if (event->past != NULL)
+	{
+		*key = event->past->order_key;
+		return event->past->in_queue;
+	}
+	if (event->key == NULL)
+		return false;
+	*key = (int64) hash_bytes_extended((const unsigned char *) VARDATA_ANY(event->key),
+									   (int) VARSIZE_ANY_EXHDR(event->key), 0);
+	return true;
 }
 
 /* NULL: left out */
@@ -134,7 +151,7 @@ form(const MrDefinition *definition, const MrEvent *event, const Standing *stand
 	set_bytes(values, nulls, MR_RETRY_PAYLOAD, event->payload);
 	values[MR_RETRY_HISTORY - 1] = standing->history;
 	values[MR_RETRY_STATE - 1] = CStringGetTextDatum(standing->state);
-	nulls[MR_RETRY_ORDER_KEY - 1] = !mr_order_key(definition, event, &order_key);
+	nulls[MR_RETRY_ORDER_KEY - 1] = !mr_retry_order_key(definition, event, &order_key);
 	values[MR_RETRY_ORDER_KEY - 1] = Int64GetDatum(order_key);
 	return heap_form_tuple(desc, values, nulls);
 }

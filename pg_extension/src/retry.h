@@ -16,6 +16,12 @@ extern bool mr_retry_waits(HeapTuple tuple, TupleDesc desc);
 /* Of a row: it is there for a dead letter that holds its key, or held it until it was discarded. */
 extern bool mr_retry_is_held(HeapTuple tuple, TupleDesc desc);
 
+/*
+ * The key an event is ordered by, a hash of Kafka's: column order_key of its row. False: it is in no queue (no ordering,
+ * a null key, a replay that came later).
+ */
+extern bool mr_retry_order_key(const MrDefinition *definition, const MrEvent *event, int64 *key);
+
 /* An event is to be tried (again) at next_at: its row is inserted, or changed when it has one. */
 extern void mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at);
 

@@ -123,7 +123,7 @@ judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *t
 }
 
 void
-mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrSuspicion *suspicion)
+mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrCircumstances *circumstances)
 {
 	Tally tally = {0};
 
@@ -134,11 +134,11 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrSuspicion *su
 		if (batch->events[i].outcome == MR_DEAD &&
 			batch->events[i].failure->stage != MR_STAGE_DECODE)
 			judge(definition, &batch->events[i], batch->past, &tally);
-	if (tally.broken != NULL && (tally.news > 1 || suspicion->probing))
+	if (tally.broken != NULL && (tally.news > 1 || circumstances->probing))
 		mr_failure_raise(tally.broken->failure);
-	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !suspicion->stubborn)
+	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !circumstances->stubborn)
 		mr_failure_raise(tally.starved->failure);
-	if (tally.waited != NULL && !suspicion->stubborn)
+	if (tally.waited != NULL && !circumstances->stubborn)
 		mr_failure_raise(tally.waited->failure);
 }
 

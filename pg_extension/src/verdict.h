@@ -17,18 +17,18 @@ typedef enum MrEnd
 } MrEnd;
 
 /* What is known when a batch is judged. */
-typedef struct MrSuspicion
+typedef struct MrCircumstances
 {
 	bool probing;  /* the breaker is half open: this batch decides */
 	bool stubborn; /* small batches have met trouble several times in a row */
-} MrSuspicion;
+} MrCircumstances;
 
 /*
  * Turns failed events (MR_DEAD) into MR_RETRYING where their error class says so and their tries and age allow.
  * Or nobody is blamed, and a failure is raised as trouble of the pipeline: see verdict.c.
  */
 extern void mr_verdict(const MrDefinition *definition, MrBatch *batch,
-					   const MrSuspicion *suspicion);
+					   const MrCircumstances *circumstances);
 
 /* Why an event that is MR_DEAD after the verdict has come to its end. */
 extern MrEnd mr_verdict_end(const MrDefinition *definition, const MrEvent *event);

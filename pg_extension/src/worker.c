@@ -20,10 +20,10 @@
 #include "compat.h"
 #include "breaker.h"
 #include "engine.h"
+#include "errcode.h"
 #include "guc.h"
 #include "run_record.h"
 #include "shmem.h"
-#include "write.h"
 #include "xact.h"
 
 #define IDLE_MS          1000 /* the longest sleep: nobody depends on a latch alone */

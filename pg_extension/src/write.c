@@ -14,6 +14,7 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+#include "errcode.h"
 #include "insert_direct.h"
 #include "isolate.h"
 #include "receiver.h"

@@ -22,7 +22,4 @@ extern void mr_write_run(MrProgram *program, MrBatch *batch);
 extern bool mr_write_is_short(const MrBatch *batch);
 extern void mr_write_forget(MrBatch *batch);
 
-/* Raised when a batch has to be settled in smaller parts; says nothing of any event. */
-#define MR_ERRCODE_SPLIT MAKE_SQLSTATE('M', 'R', '0', '0', '9')
-
 #endif /* MR_WRITE_H */
