@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "locks.h"
+#include "pipeline.h"
 
 static int
 compare_partitions(const void *a, const void *b)
@@ -44,9 +45,9 @@ lock_noted(MrBatch *batch, int32 pipeline_id)
 	{
 		mr_lock_partition(pipeline_id, batch->partitions[i].partition);
 		if (!mr_partition_find(pipeline_id, batch->partitions[i].partition, &batch->partitions[i]))
-			ereport(LOG, (errmsg("millrace: partition %d of pipeline %d has no position, what is "
-								 "staged of it is dropped",
-								 batch->partitions[i].partition, pipeline_id),
+			ereport(LOG, (errmsg("millrace: partition %d of pipeline \"%s\" has no position",
+								 batch->partitions[i].partition, mr_pipeline_name(pipeline_id)),
+						  errdetail("What is staged of it is dropped."),
 						  errhint("Its row in millrace.partition or millrace.progress was lost.")));
 	}
 }
@@ -94,13 +95,12 @@ continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPar
 	}
 	if (part->previous > partition->next_offset)
 	{
-		ereport(
-			LOG,
-			(errmsg(
-				"millrace: partition %d of pipeline %d stands at %lld but the next staged batch "
-				"starts at %lld; it gets a new epoch to be fetched again",
-				part->partition, pipeline_id, (long long) partition->next_offset,
-				(long long) part->previous)));
+		ereport(LOG,
+				(errmsg("millrace: a staged batch leaves a gap in partition %d of pipeline \"%s\"",
+						part->partition, mr_pipeline_name(pipeline_id)),
+				 errdetail("The partition stands at %lld, and the batch starts at %lld. It gets a "
+						   "new epoch, and is fetched again.",
+						   (long long) partition->next_offset, (long long) part->previous)));
 		partition->epoch = mr_partition_new_epoch(pipeline_id, part->partition, 0);
 		return false;
 	}
@@ -183,10 +183,10 @@ look_through(MrBatch *batch, MrStagedBatch *staged, Part *parts, int32 pipeline_
 		if (event->offset > previous && event->offset < staged->parts[part].next)
 			continue;
 		ereport(LOG,
-				(errmsg("millrace: offset %lld of partition %d of pipeline %d comes twice in a "
-						"staged batch "
-						"or is beyond its end; the partition gets a new epoch to be fetched again",
-						(long long) event->offset, event->partition, pipeline_id)));
+				(errmsg("millrace: a staged batch has offset %lld of partition %d of pipeline "
+						"\"%s\" twice, or beyond its end",
+						(long long) event->offset, event->partition, mr_pipeline_name(pipeline_id)),
+				 errdetail("The partition gets a new epoch, and is fetched again.")));
 		parts[part].taken = false;
 		parts[part].partition->epoch = mr_partition_new_epoch(pipeline_id, event->partition, 0);
 	}

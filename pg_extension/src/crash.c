@@ -87,7 +87,7 @@ read_table(MrSuspicions *suspicions, int32 pipeline_id)
 	Relation rel = mr_catalog_open("crash_suspect", AccessShareLock);
 	TupleDesc desc = RelationGetDescr(rel);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	const char *kind = suspicions->kind == MR_RUN_LANE ? "lane" : "retry";
+	const char *kind = mr_run_kind_name(suspicions->kind);
 	bool any = false;
 	HeapTuple tuple;
 

@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "guc.h"
+#include "pipeline.h"
 #include "shmem.h"
 #include "xact.h"
 
@@ -82,13 +83,16 @@ tell(const MrRunRecord *record, const char *stage)
 	if (record->at_offset != MR_RUN_UNKNOWN)
 		snprintf(at, sizeof(at), ", at offset %lld of partition %d", (long long) record->at_offset,
 				 record->at_partition);
-	ereport(LOG,
-			(errmsg("millrace: worker %d of pipeline %d crashed in stage %s of %d event(s)%s",
-					record->worker, record->pipeline_id, stage, record->nevents, at),
-			 record->nevents > 1
-				 ? errdetail("They are processed in smaller batches, to find the one that crashes.")
-				 : errdetail("It is processed alone, %d times at most (millrace.max_crashes).",
-							 mr_max_crashes)));
+	ereport(
+		LOG,
+		(errmsg_plural("millrace: worker %d of pipeline \"%s\" crashed in stage %s of %d event%s",
+					   "millrace: worker %d of pipeline \"%s\" crashed in stage %s of %d events%s",
+					   record->nevents, record->worker, mr_pipeline_name(record->pipeline_id),
+					   stage, record->nevents, at),
+		 record->nevents > 1
+			 ? errdetail("They are processed in smaller batches, to find the one that crashes.")
+			 : errdetail("It is processed alone, %d times at most (millrace.max_crashes).",
+						 mr_max_crashes)));
 }
 
 static void
@@ -102,7 +106,7 @@ note_range(const MrRunRecord *record, const MrRunRange *range, const char *stage
 		record->at_offset != MR_RUN_UNKNOWN && record->at_partition == range->partition;
 	Datum values[] = {Int32GetDatum(record->pipeline_id),
 					  Int32GetDatum(record->version),
-					  CStringGetTextDatum(record->kind == MR_RUN_LANE ? "lane" : "retry"),
+					  CStringGetTextDatum(mr_run_kind_name(record->kind)),
 					  Int32GetDatum(range->partition),
 					  Int64GetDatum(range->first),
 					  Int64GetDatum(range->last),
@@ -111,8 +115,9 @@ note_range(const MrRunRecord *record, const MrRunRange *range, const char *stage
 					  CStringGetTextDatum(stage),
 					  TimestampTzGetDatum(record->began_at),
 					  Int64GetDatum(record->run)};
-	char nulls[] = "           ";
+	char nulls[lengthof(types)];
 
+	memset(nulls, ' ', sizeof(nulls));
 	nulls[6] = has_suspect ? ' ' : 'n';
 	if (SPI_execute_with_args(sql, lengthof(types), types, values, nulls, false, 0) !=
 		SPI_OK_SELECT)
@@ -134,15 +139,16 @@ count_crash(const MrRunRecord *record)
 		SPI_processed != 1)
 		elog(ERROR, "could not count a crash");
 	if (DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)))
-		ereport(LOG,
-				(errmsg("millrace: pipeline %d is stopped, it crashed the server %d times within "
-						"an hour",
-						record->pipeline_id, allowed),
-				 errhint("Mend the function that crashes, then call millrace.resume().")));
+		ereport(
+			LOG,
+			(errmsg("millrace: pipeline \"%s\" is stopped, it crashed the server %d times within "
+					"an hour",
+					mr_pipeline_name(record->pipeline_id), allowed),
+			 errhint("Mend the function that crashes, then call millrace.resume().")));
 }
 
-/* False: the extension is gone. */
-static bool
+/* Does nothing when the extension is gone. */
+static void
 note(const MrRunRecord *record)
 {
 	const char *stage = record->stage == MR_STAGE_DECODE || record->stage == MR_STAGE_TRANSFORM
@@ -150,7 +156,7 @@ note(const MrRunRecord *record)
 							: mr_stage_name(MR_STAGE_WRITE);
 
 	if (!mr_xact_begin("noting a crash"))
-		return false;
+		return;
 	tell(record, stage);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
@@ -162,7 +168,6 @@ note(const MrRunRecord *record)
 	mr_xact_commit();
 	any = true;
 	(void) pg_atomic_fetch_add_u32(&mr_shared->crashes, 1);
-	return true;
 }
 
 static void
@@ -181,7 +186,7 @@ collect(const char *name)
 	snprintf(path, sizeof(path), "%s/%s", MR_RUN_DIRECTORY, name);
 	record = read_file(path);
 	if (record != NULL && record->running && !record->innocent)
-		(void) note(record);
+		note(record);
 	(void) unlink(path);
 }
 

@@ -11,6 +11,7 @@
 
 #include "catalog.h"
 #include "errcode.h"
+#include "pipeline.h"
 
 #define UPDATES_PER_ROW 100
 #define ROW_AGE_MS      1000
@@ -30,7 +31,8 @@ unknown_partition(int32 pipeline_id, int32 partition)
 {
 	ereport(ERROR,
 			(errcode(MR_ERRCODE_UNKNOWN_PARTITION),
-			 errmsg("partition %d of pipeline %d has no position", partition, pipeline_id),
+			 errmsg("partition %d of pipeline \"%s\" has no position", partition,
+					mr_pipeline_name(pipeline_id)),
 			 errhint("Its row in millrace.partition or millrace.progress was lost. Set a position "
 					 "with millrace.skip_to().")));
 }

@@ -41,6 +41,7 @@ fill_row(HeapTuple tuple, TupleDesc desc, MrPipelineRow *row)
 	char *state;
 
 	row->id = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_ID, desc, &isnull));
+	row->name = mr_catalog_text(tuple, MR_PIPELINE_NAME, desc);
 	row->version = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_VERSION, desc, &isnull));
 	row->workers = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_WORKERS, desc, &isnull));
 	row->owner = DatumGetObjectId(heap_getattr(tuple, MR_PIPELINE_OWNER, desc, &isnull));
@@ -79,6 +80,14 @@ mr_pipeline_row_by_id(int32 id, MrPipelineRow *row)
 		fill_row(tuple, RelationGetDescr(rel), row);
 	table_close(rel, AccessShareLock);
 	return HeapTupleIsValid(tuple);
+}
+
+const char *
+mr_pipeline_name(int32 id)
+{
+	MrPipelineRow row;
+
+	return mr_pipeline_row_by_id(id, &row) ? row.name : psprintf("%d", id);
 }
 
 static List *

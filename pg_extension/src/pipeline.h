@@ -13,6 +13,7 @@
 typedef struct MrPipelineRow
 {
 	int32 id;
+	char *name;
 	int32 version;
 	int32 workers;
 	Oid owner;
@@ -79,6 +80,9 @@ extern void mr_pipeline_row_by_name(const char *name, MrPipelineRow *row);
 
 /* False when there is no such pipeline (any more). */
 extern bool mr_pipeline_row_by_id(int32 id, MrPipelineRow *row);
+
+/* For messages, in a transaction: the name, or the number of a pipeline that is gone. */
+extern const char *mr_pipeline_name(int32 id);
 
 /* Loads a version into the current memory context. */
 extern MrDefinition *mr_definition_load(int32 pipeline_id, int32 version);

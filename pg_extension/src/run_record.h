@@ -17,14 +17,21 @@
 
 #define MR_RUN_DIRECTORY   PG_STAT_TMP_DIR
 #define MR_RUN_FILE_FORMAT "millrace_%u_%d_%d.run" /* database, pipeline, number of the worker */
-#define MR_RUN_MAGIC       0x4d524e31
-#define MR_RUN_UNKNOWN     (-1) /* in the place of an offset */
+#define MR_RUN_MAGIC       0x4d524e31              /* "MRN1" */
+#define MR_RUN_UNKNOWN     (-1)                    /* in the place of an offset */
 
 typedef enum MrRunKind
 {
 	MR_RUN_LANE, /* events as they came, in the order of their partitions */
 	MR_RUN_RETRY /* rows of millrace.retry */
 } MrRunKind;
+
+/* As millrace.crash_suspect.kind has it. */
+static inline const char *
+mr_run_kind_name(MrRunKind kind)
+{
+	return kind == MR_RUN_LANE ? "lane" : "retry";
+}
 
 /* From the first to the last event of a partition that the batch has. */
 typedef struct MrRunRange

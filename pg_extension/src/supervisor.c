@@ -35,6 +35,7 @@
 typedef struct Post
 {
 	int32 pipeline_id;
+	char *pipeline; /* its name */
 	int32 number;
 	Oid owner;
 	bool running;
@@ -50,7 +51,7 @@ static Oid my_database = InvalidOid;
 PGDLLEXPORT void mr_supervisor_main(Datum arg);
 
 static Post *
-post_of(int32 pipeline_id, int32 number)
+post_of(const MrPipelineRow *row, int32 number)
 {
 	ListCell *cell;
 	MemoryContext old;
@@ -59,12 +60,13 @@ post_of(int32 pipeline_id, int32 number)
 	foreach (cell, posts)
 	{
 		post = lfirst(cell);
-		if (post->pipeline_id == pipeline_id && post->number == number)
+		if (post->pipeline_id == row->id && post->number == number)
 			return post;
 	}
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	post = palloc0(sizeof(Post));
-	post->pipeline_id = pipeline_id;
+	post->pipeline_id = row->id;
+	post->pipeline = pstrdup(row->name);
 	post->number = number;
 	post->slot = -1;
 	posts = lappend(posts, post);
@@ -107,7 +109,7 @@ read_pipelines(void)
 			continue;
 		for (int number = 0; number < row.workers; number++)
 		{
-			Post *post = post_of(row.id, number);
+			Post *post = post_of(&row, number);
 
 			post->wanted = true;
 			post->owner = row.owner;
@@ -234,7 +236,7 @@ start_worker(Post *post, TimestampTz now)
 	}
 	post->handle = NULL;
 	release_slot(post);
-	ereport(LOG, (errmsg("millrace: no free worker slot for pipeline %d", post->pipeline_id),
+	ereport(LOG, (errmsg("millrace: no free worker slot for pipeline \"%s\"", post->pipeline),
 				  errhint("Raise max_worker_processes and restart the server.")));
 	post->restart.next_start = TimestampTzPlusMilliseconds(now, 10000);
 }

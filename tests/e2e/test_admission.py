@@ -81,7 +81,8 @@ def test_partition_whose_row_is_lost(world, lane, table):
     """The other partitions of its lane go on."""
     holder = world.db.session(autocommit=False)
     holder.run("INSERT INTO number VALUES (100)")
-    lane.send(1, [b'{"n":100}'])  # the worker waits with this one
+    lane.send(1, [b'{"n":100}'])
+    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), "the worker waits with this one", 10)
     lane.send(0, [b'{"n":0}'])
     lane.send(1, [b'{"n":101}'])
     world.db.run(f"DELETE FROM millrace.{table} WHERE partition = 0")
