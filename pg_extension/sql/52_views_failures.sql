@@ -75,7 +75,7 @@ FROM millrace._visible AS p LEFT JOIN millrace.breaker AS b ON b.pipeline_id = p
 ORDER BY p.name;
 COMMENT ON VIEW millrace.breakers IS 'The circuit breaker of each pipeline.';
 COMMENT ON COLUMN millrace.breakers.state IS 'closed (all is well), open (staging fills, Kafka waits) or half_open (one batch is tried)';
-COMMENT ON COLUMN millrace.breakers.since IS 'NULL: it never opened';
+COMMENT ON COLUMN millrace.breakers.since IS 'when it opened, however often it was half open since, or when it closed; NULL: it never opened';
 COMMENT ON COLUMN millrace.breakers.opened IS 'how often, in all';
 
 CREATE VIEW millrace.dead_letter_actions WITH (security_barrier) AS

@@ -56,6 +56,7 @@ set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, Time
 	bool nulls[MR_BREAKER_NATTS] = {false};
 	bool replace[MR_BREAKER_NATTS];
 	bool same;
+	bool goes_on; /* the trouble: open and half open take turns */
 	Relation rel;
 	HeapTuple old;
 
@@ -66,11 +67,13 @@ set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, Time
 	rel = mr_catalog_open("breaker", RowExclusiveLock);
 	old = fetch(rel, pipeline_id);
 	same = has_state(old, RelationGetDescr(rel), state);
+	goes_on = HeapTupleIsValid(old) && strcmp(state, "closed") != 0 &&
+			  !has_state(old, RelationGetDescr(rel), "closed");
 	values[MR_BREAKER_PIPELINE_ID - 1] = Int32GetDatum(pipeline_id);
 	values[MR_BREAKER_STATE - 1] = CStringGetTextDatum(state);
 	values[MR_BREAKER_SINCE - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[MR_BREAKER_OPENED - 1] = Int64GetDatum(times_opened(old, RelationGetDescr(rel)));
-	if (strcmp(state, "open") == 0 && !same && !has_state(old, RelationGetDescr(rel), "half_open"))
+	if (strcmp(state, "open") == 0 && !goes_on)
 		values[MR_BREAKER_OPENED - 1] = Int64GetDatum(times_opened(old, RelationGetDescr(rel)) + 1);
 	nulls[MR_BREAKER_REASON - 1] = nulls[MR_BREAKER_SQLSTATE - 1] = reason == NULL;
 	if (reason != NULL)
@@ -81,7 +84,7 @@ set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, Time
 	nulls[MR_BREAKER_NEXT_PROBE_AT - 1] = next_probe == 0;
 	values[MR_BREAKER_NEXT_PROBE_AT - 1] = TimestampTzGetDatum(next_probe);
 	memset(replace, true, sizeof(replace));
-	if (same)
+	if (same || goes_on)
 		replace[MR_BREAKER_SINCE - 1] = false;
 	if (strcmp(state, "half_open") == 0) /* still for the same reason */
 		replace[MR_BREAKER_REASON - 1] = replace[MR_BREAKER_SQLSTATE - 1] = false;
