@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "catalog.h"
@@ -37,6 +38,9 @@ rank(HeapTuple tuple, TupleDesc desc, int32 pipeline_id, const MrFailure *failur
 MrAction
 mr_error_class_action(int32 pipeline_id, const MrFailure *failure)
 {
+	MemoryContext scratch =
+		AllocSetContextCreate(CurrentMemoryContext, "millrace error class", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
 	Relation rel = mr_catalog_open("error_class", AccessShareLock);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	MrAction action = MR_ACTION_DEAD_LETTER;
@@ -58,5 +62,7 @@ mr_error_class_action(int32 pipeline_id, const MrFailure *failure)
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
 	return action;
 }

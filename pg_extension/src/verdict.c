@@ -30,6 +30,8 @@ typedef struct Tally
 	MrEvent *broken; /* the first with class `break` where nobody got past */
 	MrEvent *waited; /* the first that waited where nobody got past */
 	MrEvent *starved;
+	const MrFailure *classified; /* the last that was looked up, and its action */
+	MrAction action;
 } Tally;
 
 static bool
@@ -97,10 +99,29 @@ may_retry(const MrDefinition *definition, const MrEvent *event)
 		   !is_too_old(definition, event, GetCurrentTimestamp());
 }
 
+static bool
+is_same_kind(const MrFailure *a, const MrFailure *b)
+{
+	const char *left = a->constraint_name != NULL ? a->constraint_name : "";
+	const char *right = b->constraint_name != NULL ? b->constraint_name : "";
+
+	return a->sqlstate == b->sqlstate && strcmp(left, right) == 0;
+}
+
+/* The failures of a batch are of few kinds; the table is not read for each. */
+static MrAction
+classify(Tally *tally, int32 pipeline_id, const MrFailure *failure)
+{
+	if (tally->classified == NULL || !is_same_kind(tally->classified, failure))
+		tally->action = mr_error_class_action(pipeline_id, failure);
+	tally->classified = failure;
+	return tally->action;
+}
+
 static void
 judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *tally)
 {
-	MrAction action = mr_error_class_action(definition->pipeline_id, event->failure);
+	MrAction action = classify(tally, definition->pipeline_id, event->failure);
 	bool nobody_past = !past[event->failure->stage];
 	bool scarce = !mr_error_is_of_the_data(event->failure->sqlstate);
 

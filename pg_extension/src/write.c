@@ -188,13 +188,17 @@ decide_outcomes(MrBatch *batch)
 void
 mr_write_run(MrProgram *program, MrBatch *batch)
 {
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	/* what is only for this time round; failures stay in that of the batch */
+	MemoryContext round =
+		AllocSetContextCreate(batch->context, "millrace write", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(round);
 	MrReceiver receiver;
 	Run run = {.program = program, .batch = batch};
 	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
 	int ngroups;
 
 	mr_write_arrange(program, batch, &run.rows);
+	MemoryContextSwitchTo(batch->context);
 	ngroups = run.rows.ngroups;
 	mr_run_stage(MR_STAGE_WRITE);
 	run.direct = program->direct && ngroups == run.rows.groups[ngroups]; /* one row each */
@@ -213,6 +217,7 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	}
 	decide_outcomes(batch);
 	MemoryContextSwitchTo(old);
+	MemoryContextDelete(round);
 }
 
 /* Nothing of it is written: it failed, or waits behind one that did. */
