@@ -24,8 +24,8 @@ typedef struct MrReport
 	bool changed;         /* since it was told */
 	int64_t ask_at_ms;
 	int64_t tell_at_ms;
-	uint64_t
-		losses; /* connections lost when it was told: more of them, and nobody may have heard it */
+	/* connections lost when it was told: once there are more, maybe nobody has heard it */
+	uint64_t losses;
 } MrReport;
 
 extern bool mr_report_wants_retention(const MrReport *report, int64_t now_ms);

@@ -1,4 +1,4 @@
--- The catalogue. Everything a pipeline is and where it stands; written by the verbs (40_verbs.sql) and by the
+-- The catalogue. Everything a pipeline is and where it stands; written by the verbs (40_verbs_*.sql) and by the
 -- workers in C (src/catalog.h knows the column numbers: change both together).
 
 -- every object below is named with its schema; operators are the system's own

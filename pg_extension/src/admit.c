@@ -131,12 +131,7 @@ part_of(const MrStagedBatch *staged, int32 partition, int before)
 static int
 compare_events(const void *a, const void *b)
 {
-	const MrEvent *left = a;
-	const MrEvent *right = b;
-
-	if (left->partition != right->partition)
-		return left->partition < right->partition ? -1 : 1;
-	return left->offset < right->offset ? -1 : left->offset > right->offset;
+	return mr_event_compare(a, b);
 }
 
 static bool

@@ -142,6 +142,15 @@ mr_event_is_tried(const MrEvent *event)
 /* The entry of a partition, NULL when the batch has none of it. */
 extern MrPartition *mr_batch_partition(MrBatch *batch, int32 partition);
 
+/* The order of Kafka coordinates. */
+static inline int
+mr_event_compare(const MrEvent *a, const MrEvent *b)
+{
+	if (a->partition != b->partition)
+		return a->partition < b->partition ? -1 : 1;
+	return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
 /*
  * Kafka's timestamps are milliseconds since 1970, and producers may make up any. False: none (-1), or out of
  * the range of PostgreSQL's.

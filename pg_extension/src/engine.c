@@ -290,9 +290,8 @@ note_success(MrEngine *engine)
 {
 	for (int i = 0; i < engine->batch->nevents; i++)
 		engine->events += mr_event_is_tried(&engine->batch->events[i]) ? 1 : 0;
-	if (engine->events == 0)
-		return;
-	engine->small_failures = 0;
+	if (engine->events > 0)
+		engine->small_failures = 0;
 }
 
 /* What follows the commit: nothing here may be needed for correctness. */

@@ -1,5 +1,5 @@
 /*
- * engine.h: one batch of one lane from staging to its outcome, in one transaction.
+ * engine.h: one batch, of a lane or of events that are tried again, to its outcome, in one transaction.
  */
 #ifndef MR_ENGINE_H
 #define MR_ENGINE_H

@@ -191,7 +191,7 @@ mr_order_check_room(MrOrder *order, const MrBatch *batch)
 	if (longest > definition->order.max_parked_per_key ||
 		order->length > definition->order.max_parked)
 		ereport(ERROR, (errcode(MR_ERRCODE_SPLIT),
-						errmsg("more events wait behind others of their keys than may")));
+						errmsg("too many events wait behind others of their keys")));
 }
 
 void

@@ -118,11 +118,10 @@ compare_coordinates(const void *a, const void *b)
 {
 	const MrEvent *left = a;
 	const MrEvent *right = b;
+	int order = mr_event_compare(left, right);
 
-	if (left->partition != right->partition)
-		return left->partition < right->partition ? -1 : 1;
-	if (left->offset != right->offset)
-		return left->offset < right->offset ? -1 : 1;
+	if (order != 0)
+		return order;
 	return left->past->retry_id < right->past->retry_id
 			   ? -1
 			   : left->past->retry_id > right->past->retry_id;

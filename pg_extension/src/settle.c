@@ -1,5 +1,5 @@
 /*
- * settle.c: see settle.h. Runs in workers; the partition locks are held since mr_batch_admit().
+ * settle.c: see settle.h. Runs in workers; the locks of all the batch's partitions are held.
  */
 #include "settle.h"
 

@@ -90,7 +90,7 @@ is_too_old(const MrDefinition *definition, const MrEvent *event, TimestampTz now
 		   now - event->past->first_failed_at > definition->retry.age_ms * 1000;
 }
 
-/* A replay is one try; decode failures are of the bytes, which do not change. */
+/* Decode failures are of the bytes, which do not change. A replay counts its tries anew. */
 static bool
 may_retry(const MrDefinition *definition, const MrEvent *event)
 {

@@ -22,13 +22,11 @@ typedef struct Sorter
 static int
 compare_events(const MrBatch *batch, int a, int b)
 {
-	const MrEvent *left = &batch->events[batch->rows[a].event];
-	const MrEvent *right = &batch->events[batch->rows[b].event];
+	int order = mr_event_compare(&batch->events[batch->rows[a].event],
+								 &batch->events[batch->rows[b].event]);
 
-	if (left->partition != right->partition)
-		return left->partition < right->partition ? -1 : 1;
-	if (left->offset != right->offset)
-		return left->offset < right->offset ? -1 : 1;
+	if (order != 0)
+		return order;
 	return a < b ? -1 : a > b;
 }
 

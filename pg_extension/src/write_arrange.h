@@ -12,9 +12,8 @@
 
 typedef struct MrArrangement
 {
-	int *order; /* row numbers in the order they are written */
-	int *
-		groups; /* group i, the rows of one event, is order[groups[i]] .. order[groups[i + 1] - 1] */
+	int *order;  /* row numbers in the order they are written */
+	int *groups; /* group i, rows of one event: order[groups[i]] .. order[groups[i + 1] - 1] */
 	int ngroups;
 } MrArrangement;
 

@@ -1,7 +1,6 @@
 """A lane outlives its sessions: what a worker, an aborted transaction or a dropped pipeline leaves behind of the one
 before must not reach the next one. Lanes are played by hand."""
 import threading
-import time
 
 import psycopg2
 import pytest
@@ -175,7 +174,7 @@ def test_lane_open_against_drop_pipeline(world):
 
     thread = threading.Thread(target=open_lane)
     thread.start()
-    time.sleep(0.5)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), "it waits for the lock", 10)
     assert thread.is_alive()
     dropper.connection.commit()
     dropper.close()

@@ -152,10 +152,8 @@ def test_rewind_to_a_time(world):
     world.start_ingestor()
     Events(1000, seed=150).send(world.broker, world.topic)
     world.wait_settled()
-    import time
-    time.sleep(1.1)
     middle = world.db.value("SELECT clock_timestamp()")
-    time.sleep(0.1)
+    wait_for(lambda: world.db.value("SELECT clock_timestamp() > %s + interval '10 ms'", (middle,)), "a later millisecond")
     Events(1000, seed=151).send(world.broker, world.topic)
     world.wait_settled()
     with world.db.session("app") as s:
