@@ -35,9 +35,10 @@
 #include "write.h"
 #include "xact.h"
 
-#define SMALL_FAILURES  3      /* of small batches in a row: from then on events are to blame */
-#define CLEAN_BATCHES   8      /* settled without trouble before the next ones may be larger */
-#define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
+#define SMALL_FAILURES   3      /* of small batches in a row: from then on events are to blame */
+#define WRITE_ROUNDS_MAX 50     /* of one batch, before it is settled in smaller parts */
+#define CLEAN_BATCHES    8      /* settled without trouble before the next ones may be larger */
+#define READ_EVENTS_MAX  100000 /* the most batch_rows can be */
 
 MrEngine *
 mr_engine_create(int32 pipeline_id)
@@ -164,19 +165,27 @@ write_and_judge(void *arg)
 	return !parked && !mr_write_is_short(engine->batch);
 }
 
-/* Ends, because each time round at least one more event is left out. */
+/*
+ * Ends, because each time round at least one more event is left out. Rows of one key that are all refused come to
+ * light one by one, at the cost of the whole batch for each: smaller parts make that bearable.
+ */
 static void
 write_rows(MrEngine *engine)
 {
 	const MrDefinition *definition = engine->program->definition;
+	int rounds = 1;
 
 	if (definition->on_conflict != MR_CONFLICT_UPDATE && !definition->order.by_key)
 	{
 		(void) write_and_judge(engine);
 		return;
 	}
-	while (!mr_subtransaction(write_and_judge, engine))
+	for (; !mr_subtransaction(write_and_judge, engine); rounds++)
+	{
+		if (rounds >= WRITE_ROUNDS_MAX)
+			ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg("too many events of a batch fail")));
 		mr_write_forget(engine->batch);
+	}
 }
 
 /* The user's SQL, each statement bounded in time. */

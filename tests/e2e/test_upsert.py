@@ -2,6 +2,7 @@
 from confluent_kafka import Producer
 
 from lib.events import Events
+from lib.wait import wait_for
 
 from test_target_changes import Feed
 
@@ -83,3 +84,15 @@ def test_a_refused_row_supersedes_nothing(world):
                          '{"n":2,"v":"last"}', '{"n":3,"v":"bad"}').settled()
     assert feed.rows() == [(1, "second"), (2, "last")]
     assert (counters["written"], counters["superseded"], counters["dead"]) == (2, 2, 2)
+
+
+def test_one_key_whose_rows_are_all_refused(world):
+    """Each refused row lets the one before it be tried: as often as there are rows, but not all in one batch, nor in memory."""
+    feed = Feed(world, "CREATE TABLE t (n int PRIMARY KEY, v text CHECK (v <> 'bad'))", on_conflict="update",
+                conflict_key=["n"], batch_rows=20000)
+    pid = world.db.value("SELECT pid FROM millrace.workers WHERE pipeline = %s", (world.pipeline_name,))
+    feed.send(*['{"n":1,"v":"good"}'] + ['{"n":1,"v":"bad"}'] * 10000)
+    wait_for(lambda: world.positions() == feed.lane.positions, "settled", 90)
+    assert feed.rows() == [(1, "good")] and world.counters()["dead"] == 10000
+    peak_kb = next(int(line.split()[1]) for line in open(f"/proc/{pid}/status") if line.startswith("VmHWM"))
+    assert peak_kb < 400000
