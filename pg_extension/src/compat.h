@@ -41,6 +41,28 @@ mr_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *esta
 #endif
 }
 
+/* Whether a column is computed from others, when it is written or when it is read. */
+static inline bool
+mr_has_generated_columns(TupleDesc desc)
+{
+#if PG_VERSION_NUM >= 180000
+	if (desc->constr != NULL && desc->constr->has_generated_virtual)
+		return true;
+#endif
+	return desc->constr != NULL && desc->constr->has_generated_stored;
+}
+
+/* A CHECK may be NOT ENFORCED from PostgreSQL 18 on. */
+static inline bool
+mr_check_is_enforced(const ConstrCheck *check)
+{
+#if PG_VERSION_NUM >= 180000
+	return check->ccenforced;
+#else
+	return true;
+#endif
+}
+
 /* A new version of a row, without its index entries. */
 static inline void
 mr_heap_update(Relation rel, ItemPointer tid, HeapTuple tuple)

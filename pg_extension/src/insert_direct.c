@@ -83,7 +83,7 @@ mr_insert_direct_possible(const MrProgram *program, Relation target)
 {
 	return target->rd_rel->relkind == RELKIND_RELATION && target->trigdesc == NULL &&
 		   target->rd_rules == NULL && !target->rd_rel->relispartition &&
-		   !(target->rd_att->constr && target->rd_att->constr->has_generated_stored) &&
+		   !mr_has_generated_columns(RelationGetDescr(target)) &&
 		   check_enable_rls(RelationGetRelid(target), InvalidOid, true) != RLS_ENABLED &&
 		   target->rd_tableam == GetHeapamTableAmRoutine() &&
 		   program->definition->on_conflict == MR_CONFLICT_ERROR && !misses_domain(program, target);
@@ -116,8 +116,9 @@ prepare_expressions(Direct *direct)
 	direct->nchecks = constraints->num_check;
 	direct->checks = palloc0(Max(direct->nchecks, 1) * sizeof(ExprState *));
 	for (int i = 0; i < direct->nchecks; i++)
-		direct->checks[i] =
-			ExecPrepareExpr((Expr *) stringToNode(constraints->check[i].ccbin), direct->estate);
+		if (mr_check_is_enforced(&constraints->check[i]))
+			direct->checks[i] =
+				ExecPrepareExpr((Expr *) stringToNode(constraints->check[i].ccbin), direct->estate);
 }
 
 /* As the executor does each time: on the table, or on each column. */
@@ -252,7 +253,7 @@ check_row(Direct *direct, TupleTableSlot *slot)
 	{
 		const char *name = desc->constr->check[i].ccname;
 
-		if (ExecCheck(direct->checks[i], context))
+		if (direct->checks[i] == NULL || ExecCheck(direct->checks[i], context))
 			continue;
 		failure = mr_failure_make(MR_STAGE_WRITE, ERRCODE_CHECK_VIOLATION,
 								  "new row for relation \"%s\" violates check constraint \"%s\"",

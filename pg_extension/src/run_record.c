@@ -121,11 +121,11 @@ static bool
 map(Size bytes)
 {
 	MrRunRecord old = *mr_run;
-	MrRunRecord *record;
+	MrRunRecord *record = mr_run;
 
-	if (mr_run != &nobodys)
-		(void) munmap(mr_run, mapped_bytes);
-	mr_run = &nobodys;
+	mr_run = &nobodys; /* before it is gone: SIGQUIT's handler writes there */
+	if (record != &nobodys)
+		(void) munmap(record, mapped_bytes);
 	record = map_file(bytes);
 	if (record == NULL)
 		return false;
