@@ -68,6 +68,7 @@ WITH engine AS MATERIALIZED (
   SELECT millrace.engine_status() AS doc
 ), worker AS MATERIALIZED (
   SELECT w.pipeline, pg_catalog.count(*) FILTER (WHERE w.pid > 0 AND w.state <> 'stopped') AS running,
+         pg_catalog.count(*) FILTER (WHERE w.state = 'waiting') AS waiting,
          pg_catalog.max(w.last_error) FILTER (WHERE w.state IN ('backoff', 'stopped') AND w.last_error <> '') AS failure
   FROM engine CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(engine.doc -> 'workers')
     AS w (pipeline text, pid integer, state text, last_error text)
@@ -119,7 +120,8 @@ CROSS JOIN LATERAL (
     (8, b.state IS NOT NULL, 'breaker open', b.reason,
      'Mend the cause: events wait in Kafka, and a batch is tried now and then (next_probe_at in millrace.breakers).'),
     (9, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has all of it.'),
-    (10, w.running > 0, 'running', NULL, NULL),
+    (10, w.running > 0, 'running', CASE WHEN w.waiting > 0 THEN 'it waits: its queues of failed keys are full' END,
+     CASE WHEN w.waiting > 0 THEN 'SELECT * FROM millrace.doctor(); says which, and what to do.' END),
     (11, c.is_young, 'starting', NULL, NULL),
     (12, true, 'no worker slot', 'no worker runs',
      pg_catalog.format('After a crash of the server it starts in a moment. Else raise max_worker_processes (now %s) and restart the server; or SELECT millrace.start_workers(); after stop_workers().', c.slots))
