@@ -11,7 +11,8 @@ BEGIN
   WHERE r.pipeline_id = _progress.pipeline_id AND r.partition = _progress.partition
   ORDER BY r.seq DESC LIMIT 1 FOR UPDATE;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'partition % of pipeline with id % has no position', partition, pipeline_id
+    RAISE EXCEPTION 'partition % of pipeline "%" has no position', partition,
+                    (SELECT p.name FROM millrace.pipeline AS p WHERE p.id = _progress.pipeline_id)
       USING ERRCODE = 'MR003', HINT = 'Its rows in millrace.progress are gone; drop the pipeline and create it again.';
   END IF;
   RETURN g;
@@ -235,7 +236,7 @@ COMMENT ON FUNCTION millrace.skip_to(text, integer, bigint) IS
 'Moves one partition of a pipeline ahead and leaves out the events between, on purpose: past retention, or past a stretch nobody wants. The range stays on record in millrace.position_changes. To the present position: goes on there without comparing the message before it.
 In: name; partition; "offset" to go on at.
 Out: number of offsets left out.
-Errors: invalid_parameter_value for an offset behind the position, or beyond the end that the ingestor has told of in the last half minute; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
+Errors: invalid_parameter_value for an offset behind the position, or beyond the end that an ingestor has reported in the last half minute; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._adopt(caller regrole, name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

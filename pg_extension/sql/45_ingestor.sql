@@ -200,6 +200,6 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION millrace.report_watermarks(text, integer[], bigint[]) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.report_watermarks(text, integer[], bigint[]) IS
-'For the ingestor, every 2 s or less often: the end offsets (high watermarks) of its partitions, from which lag is told.
+'For the ingestor, every 2 s or less often: the end offsets (high watermarks) of its partitions, from which lag is computed.
 In: pipeline; partitions; highs, in the same order. Out: nothing.
 Errors: undefined_object for an unknown pipeline.';

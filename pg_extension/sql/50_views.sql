@@ -158,10 +158,10 @@ JOIN millrace.partition AS t ON t.pipeline_id = p.id
 LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
 LEFT JOIN millrace.watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
 ORDER BY p.name, t.partition;
-COMMENT ON VIEW millrace.lag IS 'How far each partition is behind the end of its topic, as the ingestor last told.';
-COMMENT ON COLUMN millrace.lag.lag IS 'offsets still to process; NULL while no ingestor has told the end';
+COMMENT ON VIEW millrace.lag IS 'How far each partition is behind the end of its topic, as an ingestor last reported it.';
+COMMENT ON COLUMN millrace.lag.lag IS 'offsets still to process; NULL while no ingestor has reported the end';
 COMMENT ON COLUMN millrace.lag.behind IS 'age of the last event processed, zero when there is none to process';
-COMMENT ON COLUMN millrace.lag.reported_at IS 'when the ingestor told the end; older than half a minute: no ingestor looks';
+COMMENT ON COLUMN millrace.lag.reported_at IS 'when an ingestor reported the end; older than half a minute: none is looking';
 
 CREATE VIEW millrace.stats WITH (security_barrier) AS
 SELECT p.name AS pipeline,
@@ -200,7 +200,7 @@ COMMENT ON COLUMN millrace.stats.dead IS 'open, discarded, or being replayed';
 COMMENT ON COLUMN millrace.stats.retrying IS 'wait to be tried again';
 COMMENT ON COLUMN millrace.stats.events_per_s IS 'over the last 10 seconds';
 COMMENT ON COLUMN millrace.stats.events_per_s_minute IS 'over the last 60 seconds';
-COMMENT ON COLUMN millrace.stats.lag IS 'offsets still to process, in partitions whose end the ingestor has told';
+COMMENT ON COLUMN millrace.stats.lag IS 'offsets still to process, in partitions whose end an ingestor has reported';
 
 CREATE VIEW millrace.position_changes WITH (security_barrier) AS
 SELECT p.name AS pipeline, c.partition, c.at, c.verb, c.from_offset, c.to_offset,

@@ -95,12 +95,12 @@ LEFT JOIN LATERAL (
 ORDER BY p.name;
 COMMENT ON VIEW millrace.dlqs IS 'Where the dead letters of each pipeline are published, and whether the relay keeps up.';
 COMMENT ON COLUMN millrace.dlqs.waiting_since IS 'of the oldest dead letter that was not seen in the topic yet, NULL: all were';
-COMMENT ON COLUMN millrace.dlqs.error IS 'what the relay last told, NULL: it works';
+COMMENT ON COLUMN millrace.dlqs.error IS 'what the relay last reported, NULL: it works';
 
 CREATE VIEW millrace.ingestor_reports WITH (security_barrier) AS
 SELECT p.name AS pipeline, i.about, i.reported_at
 FROM millrace._visible AS p JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id;
-COMMENT ON VIEW millrace.ingestor_reports IS 'What ingestors last told of themselves and of their topics.';
+COMMENT ON VIEW millrace.ingestor_reports IS 'What ingestors last reported on themselves and on their topics.';
 
 GRANT SELECT ON millrace.retries, millrace.error_classes, millrace.errors, millrace.breakers, millrace.dead_letter_actions,
   millrace.dlqs, millrace.ingestor_reports TO PUBLIC;

@@ -45,17 +45,17 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WHERE p.status = 'running' AND p.workers_running < p.workers AND p.changed_at < now() - interval '1 min'
     UNION ALL
     SELECT 12, 'error', format('pipeline "%s" has no ingestor', p.name),
-           CASE WHEN h.heard_at IS NULL THEN format('None has ever told of topic "%s".', p.topic)
-                ELSE format('None has told of topic "%s" since %s.', p.topic, date_trunc('second', h.heard_at)) END,
+           CASE WHEN h.heard_at IS NULL THEN format('No ingestor has ever reported on topic "%s".', p.topic)
+                ELSE format('No ingestor has reported on topic "%s" since %s.', p.topic, date_trunc('second', h.heard_at)) END,
            format('start millrace-ingestor for database "%s", in a role that SELECT millrace.grant_ingestor(''…'') was run for',
                   current_database())
     FROM pipeline AS p JOIN heard AS h ON h.pipeline = p.name
     WHERE p.status NOT IN ('foreign', 'owner missing', 'standby')
           AND coalesce(h.heard_at, p.created_at) < now() - interval '2 min'
     UNION ALL
-    SELECT 12, 'error', format('pipeline "%s": its ingestor does not get at topic "%s"', p.name, p.topic),
+    SELECT 12, 'error', format('pipeline "%s": its ingestor cannot read topic "%s"', p.name, p.topic),
            'It runs, and has read no partition of the topic for more than two minutes.',
-           format('see that topic "%s" exists and may be read; the log of millrace-ingestor has its errors', p.topic)
+           format('check that topic "%s" exists and may be read; the log of millrace-ingestor has its errors', p.topic)
     FROM pipeline AS p JOIN heard AS h ON h.pipeline = p.name
     WHERE p.status NOT IN ('foreign', 'owner missing', 'standby', 'stopped')
           AND h.heard_at >= now() - interval '2 min' AND coalesce(h.read_at, p.created_at) < now() - interval '2 min'
@@ -108,7 +108,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WHERE p.status = 'running' AND r.next_at < now() - interval '1 min'
     UNION ALL
     SELECT 22, 'warning', format('pipeline "%s": dead letters do not reach Kafka', q.pipeline),
-           format('The oldest waits for topic "%s" since %s%s.', q.topic, date_trunc('second', q.waiting_since), ': ' || q.error),
+           format('The oldest has waited for topic "%s" since %s%s.', q.topic, date_trunc('second', q.waiting_since), ': ' || q.error),
            CASE WHEN q.delivery = 'exactly_once' AND q.error ILIKE '%transaction%'
                 THEN format('SELECT millrace.alter_pipeline(%L, dlq_delivery => ''at_least_once'');', q.pipeline)
                 ELSE format('make topic "%s" writable for the ingestor; or SELECT millrace.alter_pipeline(%L, dlq => ''off'');', q.topic, q.pipeline) END

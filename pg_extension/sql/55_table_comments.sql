@@ -15,7 +15,7 @@ COMMENT ON TABLE millrace.crash_suspect IS 'Internal: see the view crashes.';
 COMMENT ON TABLE millrace.crash IS 'Internal: crashes of the last hour, by pipeline; too many stop it.';
 COMMENT ON TABLE millrace.lane IS 'Internal: staging lanes, see the view lanes.';
 COMMENT ON TABLE millrace.segment IS 'Internal: segments of staging lanes, tables of their own.';
-COMMENT ON TABLE millrace.watermark IS 'Internal: ends of partitions in Kafka as ingestors told, see the view lag.';
+COMMENT ON TABLE millrace.watermark IS 'Internal: ends of partitions in Kafka as ingestors report them, see the view lag.';
 COMMENT ON TABLE millrace.dlq IS 'Internal: see the view dlqs.';
 COMMENT ON TABLE millrace.dlq_scan IS 'Internal: how far the relay has read each DLQ topic.';
 COMMENT ON TABLE millrace.ingestor_report IS 'Internal: see the view ingestor_reports.';

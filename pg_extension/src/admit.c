@@ -48,7 +48,8 @@ lock_noted(MrBatch *batch, int32 pipeline_id)
 			ereport(LOG, (errmsg("millrace: partition %d of pipeline \"%s\" has no position",
 								 batch->partitions[i].partition, mr_pipeline_name(pipeline_id)),
 						  errdetail("What is staged of it is dropped."),
-						  errhint("Its row in millrace.partition or millrace.progress was lost.")));
+						  errhint("Its row in millrace.partition or millrace.progress was lost; "
+								  "drop the pipeline and create it again.")));
 	}
 }
 

@@ -1,5 +1,6 @@
 /*
- * errcode.h: the SQLSTATEs of class MR, all of them; docs/architecture.md has what they mean to others.
+ * errcode.h: the SQLSTATEs of class MR (MR000, too, is taken: millrace.explain() undoes by it); docs/architecture.md has
+ * what they mean to others.
  */
 #ifndef MR_ERRCODE_H
 #define MR_ERRCODE_H

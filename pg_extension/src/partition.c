@@ -33,8 +33,9 @@ unknown_partition(int32 pipeline_id, int32 partition)
 			(errcode(MR_ERRCODE_UNKNOWN_PARTITION),
 			 errmsg("partition %d of pipeline \"%s\" has no position", partition,
 					mr_pipeline_name(pipeline_id)),
-			 errhint("Its row in millrace.partition or millrace.progress was lost. Set a position "
-					 "with millrace.skip_to().")));
+			 errhint(
+				 "Its row in millrace.partition or millrace.progress was lost; drop the pipeline "
+				 "and create it again.")));
 }
 
 static bool

@@ -135,20 +135,20 @@ def test_no_ingestor_any_more(world):
     assert not finding(world, "has no ingestor"), "it reads nothing, but has told of itself"
     world.db.run("UPDATE millrace.ingestor_report SET reported_at = reported_at - interval '3 min'")
     severity, what, detail, command = finding(world, "has no ingestor")
-    assert severity == "error" and f'None has told of topic "{world.topic}" since' in detail and "start millrace-ingestor" in command
+    assert severity == "error" and f'No ingestor has reported on topic "{world.topic}" since' in detail and "start millrace-ingestor" in command
     world.start_ingestor()
     wait_for(lambda: findings(world) == [], "there is one again", 20)
 
 
 def test_topic_that_does_not_exist(world):
-    """An ingestor that gets at nothing is not an absent one."""
+    """An ingestor that can read nothing is not an absent one."""
     world.create_pipeline()
     world.start_ingestor()
     wait_for(lambda: about(world), "it is there", 20)
     assert findings(world) == []
     world.db.run("UPDATE millrace.pipeline SET created_at = created_at - interval '3 min'")
-    severity, what, detail, command = finding(world, "its ingestor does not get at topic")
-    assert severity == "error" and f'see that topic "{world.topic}" exists' in command
+    severity, what, detail, command = finding(world, "its ingestor cannot read topic")
+    assert severity == "error" and f'check that topic "{world.topic}" exists' in command
     assert not finding(world, "has no ingestor")
     world.create_topic()
     wait_for(lambda: findings(world) == [], "it is read", 30)

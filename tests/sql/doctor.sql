@@ -32,15 +32,15 @@ SAVEPOINT reported;
 SET ROLE mrt_ingestor;
 SELECT millrace.report('p', '{"version": "0"}');
 SET ROLE mrt_owner;
-SELECT pg_temp.finds('error', 'pipeline "p": its ingestor does not get at topic "events"', 'has read no partition', 'may be read', 'an ingestor without partitions');
+SELECT pg_temp.finds('error', 'pipeline "p": its ingestor cannot read topic "events"', 'has read no partition', 'may be read', 'an ingestor without partitions');
 SELECT is(pg_temp.count('has no ingestor'), 0::bigint, 'is one');
 ROLLBACK TO reported;
 SET ROLE mrt_owner;
-SELECT pg_temp.finds('error', 'pipeline "p" has no ingestor', 'None has told of topic "events" since', 'millrace-ingestor', 'no ingestor any more');
+SELECT pg_temp.finds('error', 'pipeline "p" has no ingestor', 'No ingestor has reported on topic "events" since', 'millrace-ingestor', 'no ingestor any more');
 RESET ROLE;
 DELETE FROM millrace.watermark;
 SET ROLE mrt_owner;
-SELECT pg_temp.finds('error', 'pipeline "p" has no ingestor', 'None has ever told', 'grant_ingestor', 'none ever');
+SELECT pg_temp.finds('error', 'pipeline "p" has no ingestor', 'No ingestor has ever reported', 'grant_ingestor', 'none ever');
 
 -- lag
 SET ROLE mrt_ingestor;
