@@ -293,7 +293,7 @@ enter_waiting(MrPartition *part, int64_t delay_ms)
 	part->suspect = false;
 	part->due_ms = mr_now_ms() + delay_ms;
 	mr_pipeline_fetch(part->pipeline, part, false, 0);
-	mr_pipeline_want_assign(part->pipeline, part, delay_ms);
+	mr_pipeline_want_assign(part->pipeline, part);
 }
 
 static void

@@ -208,9 +208,8 @@ mr_pipeline_fetch(MrPipeline *pl, MrPartition *part, bool fetch, int64_t from)
 }
 
 void
-mr_pipeline_want_assign(MrPipeline *pl, MrPartition *part, int64_t delay_ms)
+mr_pipeline_want_assign(MrPipeline *pl, MrPartition *part)
 {
-	(void) delay_ms;
 	if (part->number >= pl->known)
 		mr_pipeline_refresh(pl);
 	mr_lane_poke(part->lane);

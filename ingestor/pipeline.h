@@ -88,7 +88,7 @@ extern MrPartition *mr_pipeline_partition(const MrPipeline *pl, int32_t number);
 extern MrPartition *mr_pipeline_next_of(const MrPipeline *pl, const MrLane *lane,
 										const MrPartition *part);
 extern void mr_pipeline_fetch(MrPipeline *pl, MrPartition *part, bool fetch, int64_t from);
-extern void mr_pipeline_want_assign(MrPipeline *pl, MrPartition *part, int64_t delay_ms);
+extern void mr_pipeline_want_assign(MrPipeline *pl, MrPartition *part);
 extern bool mr_pipeline_is_held(const MrPipeline *pl, const MrPartition *part);
 extern void mr_pipeline_move(MrPipeline *pl, MrPartition *part, int64_t next);
 extern void mr_pipeline_locate(MrPipeline *pl, MrPartition *part, int64_t ts);

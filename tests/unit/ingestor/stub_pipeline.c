@@ -64,11 +64,10 @@ mr_pipeline_fetch(MrPipeline *pl, MrPartition *part, bool fetch, int64_t from)
 }
 
 void
-mr_pipeline_want_assign(MrPipeline *pl, MrPartition *part, int64_t delay_ms)
+mr_pipeline_want_assign(MrPipeline *pl, MrPartition *part)
 {
 	(void) pl;
 	(void) part;
-	(void) delay_ms;
 	stub.wants++;
 }
 
