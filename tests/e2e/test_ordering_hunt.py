@@ -2,7 +2,6 @@
 hand, see test_ordering.py."""
 from lib.wait import wait_for
 
-from test_target_changes import Feed
 from test_ordering import LOG, KeyFeed, add_parent, letters
 
 
@@ -117,16 +116,3 @@ def test_parked_events_say_nothing_to_the_breaker(world):
     feed.emptied()
     assert feed.order() == [1, 101, 102, 103]
     wait_for(lambda: world.db.run(breaker, (world.pipeline_name,)) == [(False, 1)], "the breaker closes, having opened once", 20)
-
-
-def test_an_upsert_whose_rows_are_refused_one_after_the_other(world):
-    """Each that fails lets the one before it be tried: as many rounds as events, in little time and memory."""
-    feed = Feed(world, "CREATE TABLE t (k int PRIMARY KEY, v text CHECK (v <> 'bad'))", fields="k int, v text",
-                transform="SELECT k, v FROM event", on_conflict="update", conflict_key=["k"], batch_rows=10000)
-    feed.send('{"k":1,"v":"good"}', *['{"k":1,"v":"bad"}'] * 5000)
-    counters = feed.settled()
-    assert (counters["written"], counters["dead"]) == (1, 5000) and feed.rows() == [(1, "good")]
-    pid = world.db.value("SELECT pid FROM millrace.workers WHERE pipeline = %s", (world.pipeline_name,))
-    with open(f"/proc/{pid}/status") as f:
-        peak_kb = next(int(line.split()[1]) for line in f if line.startswith("VmHWM"))
-    assert peak_kb < 300 * 1024, f"{peak_kb} kB"
