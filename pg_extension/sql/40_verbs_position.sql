@@ -172,7 +172,7 @@ BEGIN
     moved := moved + 1;
   END LOOP;
   IF conflict <> 'error' AND moved > 0 THEN
-    RAISE NOTICE 'events of % partition(s) will be processed again', moved
+    RAISE NOTICE 'events of % will be processed again', CASE moved WHEN 1 THEN '1 partition' ELSE moved || ' partitions' END
       USING DETAIL = format('on_conflict "%s" takes care of rows that are there already; triggers run again.', conflict);
   END IF;
   PERFORM millrace._wake();

@@ -77,7 +77,7 @@ BEGIN
   WHERE l.pipeline_id = p.id AND (l.state = 'open' OR (named AND max_replays IS NOT NULL AND l.state = 'discarded'))
         AND (ids IS NULL OR l.id = ANY (ids));
   IF left_out > 0 THEN
-    RAISE NOTICE '% dead letter(s) stay as they are', left_out
+    RAISE NOTICE '%', CASE left_out WHEN 1 THEN '1 dead letter stays as it is' ELSE left_out || ' dead letters stay as they are' END
       USING DETAIL = format('They were replayed %s times or more, or have no payload because the message was too large.', max_replays),
             HINT = 'Look at replay_count in millrace.dead_letters; replay them by id, with max_replays or a payload.';
   END IF;

@@ -12,7 +12,7 @@ SELECT t.pipeline_id, t.partition, g.*
 FROM millrace.partition AS t
 CROSS JOIN LATERAL (
   SELECT r.seq, r.next_offset, r.last_offset,
-         -- any number a producer made up; as timestamptz where it can be one
+         -- any number a producer made up; as timestamptz where it can be one, that is up to the last second of its range
          CASE WHEN r.last_ts BETWEEN 0 AND 9224318015999000 THEN r.last_ts END AS last_ts, r.events, r.written, r.filtered, r.superseded, r.skipped,
          r.dead, r.retrying, r.rows, r.bytes, r.settled_at
   FROM millrace.progress AS r

@@ -3,6 +3,7 @@
 
 CREATE VIEW millrace.retries WITH (security_barrier) AS
 SELECT r.id, p.name AS pipeline, r.topic, r.partition, r."offset",
+       -- the bound: see _position
        CASE WHEN r.kafka_ts BETWEEN 0 AND 9224318015999000 THEN pg_catalog.to_timestamp(r.kafka_ts / 1000.0) END AS kafka_ts,
        r.state, r.attempts, d.max_retries, r.next_at, r.first_failed_at, r.history -> -1 ->> 'stage' AS stage,
        r.history -> -1 ->> 'sqlstate' AS sqlstate, millrace.condition_name(r.history -> -1 ->> 'sqlstate') AS condition,

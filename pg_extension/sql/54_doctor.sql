@@ -93,7 +93,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     FROM pipeline AS p JOIN pg_class AS c ON c.oid = p.target WHERE c.relpersistence = 'u'
     -- failures
     UNION ALL
-    SELECT 20, 'warning', format('pipeline "%s" has %s open dead letters', p.name, CASE WHEN n.open < 1000 THEN n.open::text ELSE '1000 or more' END),
+    SELECT 20, 'warning', format('pipeline "%s" has %s open dead letter%s', p.name, CASE WHEN n.open < 1000 THEN n.open::text ELSE '1000 or more' END,
+                  CASE WHEN n.open > 1 THEN 's' END),
            'Events that were given up; they are kept until somebody replays or discards them.',
            format('SELECT * FROM millrace.dead_letter_groups WHERE pipeline = %L; then millrace.replay() or millrace.discard()', p.name)
     FROM pipeline AS p
