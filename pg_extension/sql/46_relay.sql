@@ -7,7 +7,7 @@ CREATE TABLE millrace.dlq (
   enabled     boolean NOT NULL,
   topic       text    NOT NULL,
   delivery    text    NOT NULL CHECK (delivery IN ('exactly_once', 'at_least_once')),
-  origin      uuid    NOT NULL,  -- the instance that made the pipeline: its ids stay the same when it is adopted
+  origin      uuid    NOT NULL,  -- random, made with the pipeline: another one of its name, later, has other ids
   CONSTRAINT dlq_pkey PRIMARY KEY (pipeline_id)
 );
 CREATE TABLE millrace.dlq_scan (
@@ -48,7 +48,7 @@ BEGIN
   END IF;
   INSERT INTO millrace.dlq AS q (pipeline_id, enabled, topic, delivery, origin)
   VALUES (_set_dlq.pipeline_id, dlq IS DISTINCT FROM 'off', coalesce(nullif(dlq, 'off'), source || '.dlq'),
-          coalesce(_set_dlq.delivery, 'exactly_once'), millrace._instance())
+          coalesce(_set_dlq.delivery, 'exactly_once'), gen_random_uuid())
   ON CONFLICT ON CONSTRAINT dlq_pkey DO UPDATE
   SET enabled = coalesce(dlq <> 'off', q.enabled), topic = coalesce(nullif(dlq, 'off'), q.topic),
       delivery = coalesce(_set_dlq.delivery, q.delivery);

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(40);
+SELECT plan(42);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -26,7 +26,7 @@ SELECT v.id, v.pipeline, 2, 'events', v.p, v.o, timestamptz '2026-01-01 00:00:01
        'no', 'd', 'h', 'fk', timestamptz '2026-01-02 00:00:00+00', timestamptz '2026-01-01 12:00:00+00', 'exhausted', 4, v.n, v.state
 FROM (VALUES (1, :id, 0, 10, 100, 0, 'open'), (2, :id, 1, 11, 100, 2, 'open'), (3, :id, 1, 12, 5000, 0, 'discarded'), (4, :id, 2, 13, 1, 0, 'replayed'),
              (5, :id, 0, 10, 1, 0, 'open'), (6, :other, 0, 10, 1, 0, 'open')) AS v (id, pipeline, p, o, size, n, state);
-SELECT format('%s/p/events/', i.id) AS prefix FROM millrace.instance AS i \gset
+SELECT format('%s/p/events/', q.origin) AS prefix FROM millrace.dlq AS q WHERE q.pipeline_id = :id \gset
 SET ROLE mrt_ingestor;
 SELECT results_eq($$ SELECT dead_letter, id FROM millrace.relay_batch('p', 10) $$,
   format($$ VALUES (1::bigint, '%1$s0/10/0'), (2, '%1$s1/11/2'), (3, '%1$s1/12/0'), (4, '%1$s2/13/0') $$, :'prefix'),
@@ -67,6 +67,7 @@ SELECT results_eq($$ SELECT dead_letter, id FROM millrace.relay_batch('p', 10) $
 
 -- what a restored database says: the ids stay
 RESET ROLE;
+SELECT transactional_id FROM millrace.relay_pipelines() WHERE pipeline = 'p' \gset
 UPDATE millrace.instance SET id = gen_random_uuid();
 SET ROLE mrt_ingestor;
 SELECT is((SELECT count(*) FROM millrace.relay_pipelines() WHERE pipeline = 'p'), 0::bigint, 'foreign: not relayed');
@@ -75,7 +76,7 @@ SET ROLE mrt_owner;
 SELECT millrace.adopt('p');
 SET ROLE mrt_ingestor;
 SELECT is((SELECT min(id) FROM millrace.relay_batch('p', 10)), :'prefix' || '0/10/1', 'adopted: ids as before');
-SELECT unalike((SELECT transactional_id FROM millrace.relay_pipelines() WHERE pipeline = 'p'), '%' || split_part(:'prefix', '/', 1) || '%', 'another transactional id');
+SELECT isnt((SELECT transactional_id FROM millrace.relay_pipelines() WHERE pipeline = 'p'), :'transactional_id', 'another transactional id');
 
 -- what the ingestor tells
 SELECT lives_ok($$ SELECT millrace.report('p', '{"librdkafka": "2.0.2", "relay_error": "broker down"}') $$, 'a report');
@@ -89,6 +90,17 @@ SET ROLE mrt_ingestor;
 SELECT millrace.report('p', '{"relay_error": null}');
 SET ROLE mrt_monitor;
 SELECT is((SELECT error FROM millrace.dlqs WHERE pipeline = 'p'), NULL, 'null takes it back');
+
+-- another pipeline of the name: its letters are others, whatever the topic has
+SET ROLE mrt_owner;
+SELECT millrace.drop_pipeline('p', discard_dead_letters => true);
+SELECT pg_temp.pipeline('p') AS id \gset
+RESET ROLE;
+INSERT INTO millrace.dead_letter (id, pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, failed_at)
+VALUES (90, :id, 1, 'events', 1, 12, 'write', '23514', 'no', now());
+SET ROLE mrt_ingestor;
+SELECT isnt((SELECT id FROM millrace.relay_batch('p', 10)), :'prefix' || '1/12/0', 'created again: another id');
+SELECT is(millrace.relay_mark('p', 0, 1, ARRAY[:'prefix' || '1/12/0'], '{0}', '{0}'), 0::bigint, 'the old one''s message is not its own');
 
 SELECT * FROM finish();
 ROLLBACK;
