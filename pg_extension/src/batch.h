@@ -120,6 +120,7 @@ typedef struct MrBatch
 	MrFilling tail;      /* what was read from */
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;
+	bool divisible; /* can be given back, to come again in smaller parts (MR_ERRCODE_SPLIT) */
 	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
 	bool past[MR_STAGE_WRITE + 1]; /* some event got past the stage, if only at first (verdict.c) */
 } MrBatch;

@@ -185,6 +185,7 @@ begin_step(MrEngine *engine, const char *activity, int *nest)
 	engine->events = 0;
 	engine->order = NULL; /* was in the batch's memory */
 	mr_batch_reset(engine->batch);
+	engine->batch->divisible = true;
 	if (!mr_xact_begin(activity))
 		return MR_STEP_GONE;
 	mr_lock_pipeline(engine->pipeline_id, ShareLock);

@@ -106,7 +106,7 @@ write_rows(MrEngine *engine)
 	}
 	for (; !mr_subtransaction(write_and_judge, engine); rounds++)
 	{
-		if (rounds >= WRITE_ROUNDS_MAX)
+		if (rounds >= WRITE_ROUNDS_MAX && engine->batch->divisible)
 			ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg("too many events of a batch fail")));
 		mr_write_forget(engine->batch);
 	}

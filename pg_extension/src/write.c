@@ -142,7 +142,7 @@ try_range(void *arg, int from, int to, int *suspect)
 	error = mr_try(execute, run, note_suspect);
 	if (error == NULL)
 	{
-		if (++run->nsuccesses > SUBTRANSACTIONS_MAX)
+		if (++run->nsuccesses > SUBTRANSACTIONS_MAX && run->batch->divisible)
 			ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg("too many events of a batch fail")));
 		return NULL;
 	}

@@ -179,6 +179,18 @@ def test_dry_run_leaves_nothing(world):
     assert world.db.value("SELECT count(*) FROM t") == 0 and dead(world) == []
 
 
+def test_dry_run_of_many_that_fail(world):
+    """A worker would settle them in parts; a dry run has one part."""
+    Feed(world, "CREATE TABLE t (n int PRIMARY KEY CHECK (n % 2 = 0), v text)")
+    samples = [f'{{"n":{i}}}' for i in range(300)]
+    with world.db.session("app") as s:
+        found = s.run("SELECT outcome, count(*) FROM millrace.dry_run(%s, %s) GROUP BY 1 ORDER BY 1", (world.pipeline_name, samples))
+        assert found == [("dead", 150), ("written", 150)]
+        s.run("SELECT millrace.alter_pipeline(%s, on_conflict => 'update', conflict_key => '{n}')", (world.pipeline_name,))
+        found = s.run("SELECT outcome, count(*) FROM millrace.dry_run(%s, %s) GROUP BY 1 ORDER BY 1", (world.pipeline_name, ['{"n":1}'] * 120))
+        assert found == [("dead", 120)]
+
+
 def test_dry_run_that_fails_leaves_the_session_usable(world):
     """Trouble of the pipeline is raised out of the rolled-back subtransaction."""
     Feed(world, "CREATE TABLE t (n int PRIMARY KEY, v text)")
