@@ -9,7 +9,7 @@ SELECT r.id, p.name AS pipeline, r.topic, r.partition, r."offset",
        r.history -> -1 ->> 'sqlstate' AS sqlstate, millrace.condition_name(r.history -> -1 ->> 'sqlstate') AS condition,
        r.history -> -1 ->> 'message' AS message, r.replay_of, r.version, millrace.readable(r.key) AS key,
        millrace.headers(r.headers) AS headers, millrace.readable(r.payload) AS payload, r.payload AS raw, r.history,
-       CASE WHEN r.state = 'parked' THEN f."offset" END AS behind,
+       CASE WHEN r.state = 'parked' THEN f."offset" END AS behind, r.order_key IS NOT NULL AS in_queue,
        r.history -> -1 ->> 'detail' AS detail, r.history -> -1 ->> 'constraint_name' AS constraint_name
 FROM millrace.retry AS r
 JOIN millrace.pipeline AS p ON p.id = r.pipeline_id
@@ -22,6 +22,7 @@ WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
 COMMENT ON VIEW millrace.retries IS 'Events that failed and are tried again, those of their keys that wait behind them (ordering => key), and dead letters on their way through a replay.';
 COMMENT ON COLUMN millrace.retries.state IS 'retrying, parked (waits behind another event of its key), held (a dead letter its key waits for) or replaying';
 COMMENT ON COLUMN millrace.retries.next_at IS 'infinity: when what it waits for has happened';
+COMMENT ON COLUMN millrace.retries.in_queue IS 'events of its key wait for it, or it for them (ordering => key)';
 COMMENT ON COLUMN millrace.retries.behind IS 'of a parked event: offset of the first one of its queue, NULL: its turn has come';
 COMMENT ON COLUMN millrace.retries.attempts IS 'tries that failed, of a replay since it began';
 COMMENT ON COLUMN millrace.retries.message IS 'of the last failure, with its stage, sqlstate, condition, detail and constraint_name';

@@ -143,7 +143,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     CROSS JOIN LATERAL (
       SELECT sum(k.n) AS total, max(ARRAY[lpad(k.n::text, 10), k.key]) AS longest
       FROM (SELECT r.key, count(*) AS n FROM millrace.retries AS r
-            WHERE r.pipeline = p.name AND r.state <> 'replaying' AND r.key IS NOT NULL GROUP BY r.partition, r.key) AS k) AS q
+            WHERE r.pipeline = p.name AND r.in_queue GROUP BY r.partition, r.key) AS k) AS q
     WHERE p.ordering = 'key' AND (q.total >= p.max_parked OR btrim(q.longest[1])::bigint >= p.max_parked_per_key)
     UNION ALL
     -- the programs

@@ -185,9 +185,16 @@ collect(const char *name)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", MR_RUN_DIRECTORY, name);
 	record = read_file(path);
-	if (record != NULL && record->running && !record->innocent)
-		note(record);
-	(void) unlink(path);
+	PG_TRY();
+	{
+		if (record != NULL && record->running && !record->innocent)
+			note(record);
+	}
+	PG_FINALLY();
+	{
+		(void) unlink(path); /* one that cannot be noted must not keep the workers away for ever */
+	}
+	PG_END_TRY();
 }
 
 void
