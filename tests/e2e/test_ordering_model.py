@@ -39,14 +39,20 @@ TRIGGERS = """
     CREATE TRIGGER b AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION record();"""
 
 
-def produce(world, draw, count):
-    """Events of a few busy keys, many idle ones and none; some are broken. Returns (partition, offset, key, fate) of each."""
+def some_busy_keys(draw):
+    """A few are busy, many idle; some events have none."""
+    return draw.choice(["hot", f"k{draw.randrange(10)}", f"k{draw.randrange(200)}", None])
+
+
+def produce(world, draw, count, draw_key, padding=0):
+    """Events with keys by draw_key(draw); some are broken. Returns (partition, offset, key, fate) of each."""
     sent = []
     producer = Producer({"bootstrap.servers": world.broker.address, "linger.ms": 5})
     for _ in range(count):
-        name = draw.choice(["hot", f"k{draw.randrange(10)}", f"k{draw.randrange(200)}", None])
+        name = draw_key(draw)
         fate = draw.choices(["fine", "refused", "broken", "filtered"], [90, 3, 2, 5])[0]
-        payload = "{" if fate == "broken" else json.dumps({"v": {"refused": "bad", "filtered": "no"}.get(fate, "x")})
+        payload = "{" if fate == "broken" else json.dumps({"v": {"refused": "bad", "filtered": "no"}.get(fate, "x"),
+                                                          "pad": draw.randbytes(padding // 2).hex()})
         partition = draw.randrange(PARTITIONS) if name is None else hash_of(name) % PARTITIONS
 
         def note(error, message, name=name, fate=fate):
@@ -67,24 +73,29 @@ def discard_some(world):
     return query(world, f"SELECT millrace.discard('{world.pipeline_name}', 'true')") is not None
 
 
-@pytest.mark.parametrize("target, on_dead", [("append", "release"), ("append", "hold"), ("upsert", "release"), ("upsert", "hold")])
-def test_order_of_keys_under_random_failures(world, target, on_dead):
-    seed = random.SystemRandom().randrange(10**9)
-    draw = random.Random(seed)
+def start(world, target, on_dead, **settings):
+    """Topic, target, pipeline and ingestor."""
     world.create_topic(partitions=PARTITIONS)
     with world.db.session("app") as s:
         s.run(SCHEMA + TARGETS[target] + ";" + TRIGGERS)
-    more = dict(on_conflict="update", conflict_key=["partition", "key"]) if target == "upsert" else {}
+    upsert = dict(on_conflict="update", conflict_key=["partition", "key"]) if target == "upsert" else {}
     world.create_pipeline(
-        fields="v text", target="t", ordering="key", on_dead=on_dead, max_retries=1000, workers=2, max_parked=500,
-        max_parked_per_key=100, batch_rows=200, transform="""
+        fields="v text", target="t", ordering="key", on_dead=on_dead, transform="""
             SELECT coalesce(convert_from(event.key, 'UTF8'), format('none-%s', event."offset")) AS key, event.partition,
-                   stumble(event."offset") AS n, event.v FROM event WHERE event.v <> 'no'""", **QUICK, **more)
+                   stumble(event."offset") AS n, event.v FROM event WHERE event.v <> 'no'""",
+        **dict(dict(workers=2, max_retries=1000, **QUICK), **upsert, **settings))
     with world.db.session("app") as s:
         for state in ("ZZ001", "ZZ002"):
             s.run("SELECT millrace.set_error_class(%s, 'retry', pipeline => %s)", (state, world.pipeline_name))
     world.start_ingestor()
-    sent = produce(world, draw, 1500)
+
+
+@pytest.mark.parametrize("target, on_dead", [("append", "release"), ("append", "hold"), ("upsert", "release"), ("upsert", "hold")])
+def test_order_of_keys_under_random_failures(world, target, on_dead):
+    seed = random.SystemRandom().randrange(10**9)
+    draw = random.Random(seed)
+    start(world, target, on_dead, max_parked=500, max_parked_per_key=100, batch_rows=200)
+    sent = produce(world, draw, 1500, some_busy_keys)
     if on_dead == "release":
         for _ in range(2):
             kill_something(world, draw)

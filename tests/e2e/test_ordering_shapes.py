@@ -1,14 +1,12 @@
 """The model of test_ordering_model.py in narrow shapes, and while verbs change the pipeline: small batches, small queues, few keys,
 settings altered, rewinds. Meanwhile every snapshot keeps what must always hold of queues and counters."""
-import json
 import random
 
 import pytest
-from confluent_kafka import Producer
 
 from lib.wait import wait_for
-from test_failures import QUICK, query
-from test_ordering_model import PARTITIONS, SCHEMA, TARGETS, TRIGGERS, check, discard_some, hash_of
+from test_failures import query
+from test_ordering_model import check, discard_some, produce, start
 
 # One statement, so one snapshot: rows that contradict the rules of src/order.h and docs/architecture.md.
 CONTRADICTIONS = """
@@ -29,43 +27,12 @@ CONTRADICTIONS = """
     WHERE g.retrying <> (SELECT count(*) FROM millrace.retry AS r WHERE r.partition = g.partition AND r.state <> 'held' AND r.replay_of IS NULL)"""
 
 
-def produce(world, draw, count, keys, padding):
-    sent = []
-    producer = Producer({"bootstrap.servers": world.broker.address, "linger.ms": 5})
-    for _ in range(count):
-        name = draw.choice([f"k{draw.randrange(keys)}"] * 9 + [None])
-        fate = draw.choices(["fine", "refused", "broken", "filtered"], [90, 3, 2, 5])[0]
-        payload = "{" if fate == "broken" else json.dumps({"v": {"refused": "bad", "filtered": "no"}.get(fate, "x"), "pad": draw.randbytes(padding // 2).hex()})
-        partition = draw.randrange(PARTITIONS) if name is None else hash_of(name) % PARTITIONS
-
-        def note(error, message, name=name, fate=fate):
-            assert error is None, error
-            sent.append((message.partition(), message.offset(), name, fate))
-        producer.produce(world.topic, payload, name, partition=partition, on_delivery=note)
-    producer.flush(30)
-    assert len(sent) == count
-    return sent
-
-
 def run(world, target, on_dead, count, keys, disturb=None, padding=0, rewound=False, **settings):
     """disturb(draw) is called all the while; returns whether it is done."""
     seed = random.SystemRandom().randrange(10**9)
     draw = random.Random(seed)
-    world.create_topic(partitions=PARTITIONS)
-    with world.db.session("app") as s:
-        s.run(SCHEMA + TARGETS[target] + ";" + TRIGGERS)
-    more = dict(on_conflict="update", conflict_key=["partition", "key"]) if target == "upsert" else {}
-    more.update(dict(workers=2, max_retries=1000), **QUICK)
-    more.update(settings)
-    world.create_pipeline(
-        fields="v text", target="t", ordering="key", on_dead=on_dead, transform="""
-            SELECT coalesce(convert_from(event.key, 'UTF8'), format('none-%s', event."offset")) AS key, event.partition,
-                   stumble(event."offset") AS n, event.v FROM event WHERE event.v <> 'no'""", **more)
-    with world.db.session("app") as s:
-        for state in ("ZZ001", "ZZ002"):
-            s.run("SELECT millrace.set_error_class(%s, 'retry', pipeline => %s)", (state, world.pipeline_name))
-    world.start_ingestor()
-    sent = produce(world, draw, count, keys, padding)
+    start(world, target, on_dead, **settings)
+    sent = produce(world, draw, count, lambda d: d.choice([f"k{d.randrange(keys)}"] * 9 + [None]), padding)
 
     def settled():
         found = query(world, CONTRADICTIONS.format(rewound=rewound).replace("%", "%%"))
