@@ -113,6 +113,13 @@ mr_catalog_text(HeapTuple tuple, int column, TupleDesc desc)
 	return isnull ? NULL : TextDatumGetCString(value);
 }
 
+void
+mr_catalog_set_bytes(Datum *values, bool *nulls, int column, const bytea *bytes)
+{
+	nulls[column - 1] = bytes == NULL;
+	values[column - 1] = PointerGetDatum(bytes);
+}
+
 HeapTuple
 mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys, bool backward)
 {

@@ -221,6 +221,9 @@ extern int32 mr_catalog_int4(HeapTuple tuple, int column, TupleDesc desc);
 extern int64 mr_catalog_int8(HeapTuple tuple, int column, TupleDesc desc, int64 null_value);
 extern char *mr_catalog_text(HeapTuple tuple, int column, TupleDesc desc);
 
+/* A column of a row that is made; NULL is null. The bytes are not copied. */
+extern void mr_catalog_set_bytes(Datum *values, bool *nulls, int column, const bytea *bytes);
+
 /*
  * The first row an index scan finds (the last one with `backward`), copied into the current memory context,
  * or NULL. A snapshot taken now is used: whoever holds a lock that writers of the row take sees the truth.

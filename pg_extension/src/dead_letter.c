@@ -26,13 +26,6 @@ set_text(Datum *values, bool *nulls, int column, const char *text)
 		values[column - 1] = CStringGetTextDatum(text);
 }
 
-static void
-set_bytes(Datum *values, bool *nulls, int column, const bytea *bytes)
-{
-	nulls[column - 1] = bytes == NULL;
-	values[column - 1] = PointerGetDatum(bytes);
-}
-
 /* The columns a failure determines. */
 static void
 set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const MrEvent *event)
@@ -72,10 +65,10 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	values[MR_DEAD_OFFSET - 1] = Int64GetDatum(event->offset);
 	nulls[MR_DEAD_KAFKA_TS - 1] = !mr_timestamp_from_unix_ms(event->kafka_ts, &kafka_ts);
 	values[MR_DEAD_KAFKA_TS - 1] = TimestampTzGetDatum(kafka_ts);
-	set_bytes(values, nulls, MR_DEAD_KEY, event->key);
-	set_bytes(values, nulls, MR_DEAD_HEADERS, event->headers);
-	set_bytes(values, nulls, MR_DEAD_PAYLOAD,
-			  event->kind & MR_KIND_OVERSIZE ? NULL : event->payload);
+	mr_catalog_set_bytes(values, nulls, MR_DEAD_KEY, event->key);
+	mr_catalog_set_bytes(values, nulls, MR_DEAD_HEADERS, event->headers);
+	mr_catalog_set_bytes(values, nulls, MR_DEAD_PAYLOAD,
+						 event->kind & MR_KIND_OVERSIZE ? NULL : event->payload);
 	set_failure(values, nulls, definition, event);
 	values[MR_DEAD_FIRST_FAILED_AT - 1] = event->past && !event->past->parked
 											  ? TimestampTzGetDatum(event->past->first_failed_at)

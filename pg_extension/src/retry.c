@@ -106,13 +106,6 @@ mr_retry_history(const MrEvent *event)
 	return DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(event->past->history), latest);
 }
 
-static void
-set_bytes(Datum *values, bool *nulls, int column, const bytea *bytes)
-{
-	nulls[column - 1] = bytes == NULL;
-	values[column - 1] = PointerGetDatum(bytes);
-}
-
 /* What a row says of the event's failures. */
 typedef struct Standing
 {
@@ -146,9 +139,9 @@ form(const MrDefinition *definition, const MrEvent *event, const Standing *stand
 	values[MR_RETRY_FIRST_FAILED_AT - 1] = TimestampTzGetDatum(standing->since);
 	nulls[MR_RETRY_REPLAY_OF - 1] = standing->replay_of == 0;
 	values[MR_RETRY_REPLAY_OF - 1] = Int64GetDatum(standing->replay_of);
-	set_bytes(values, nulls, MR_RETRY_KEY, event->key);
-	set_bytes(values, nulls, MR_RETRY_HEADERS, event->headers);
-	set_bytes(values, nulls, MR_RETRY_PAYLOAD, event->payload);
+	mr_catalog_set_bytes(values, nulls, MR_RETRY_KEY, event->key);
+	mr_catalog_set_bytes(values, nulls, MR_RETRY_HEADERS, event->headers);
+	mr_catalog_set_bytes(values, nulls, MR_RETRY_PAYLOAD, event->payload);
 	values[MR_RETRY_HISTORY - 1] = standing->history;
 	values[MR_RETRY_STATE - 1] = CStringGetTextDatum(standing->state);
 	nulls[MR_RETRY_ORDER_KEY - 1] = !mr_retry_order_key(definition, event, &order_key);
