@@ -27,8 +27,4 @@ extern rd_kafka_conf_t *mr_kafka_conf_new(const MrKafkaProperty *defaults, const
 /* Does the user's list name this property? */
 extern bool mr_kafka_conf_has(const MrStrings *user, const char *name);
 
-/* NAME:partitions[:replication[:retention_ms]] for each item; false when one failed (logged). */
-extern bool mr_kafka_create_topics(const MrStrings *specs, const char *brokers,
-								   const MrStrings *user);
-
 #endif

@@ -1,4 +1,5 @@
-/* --create-topic: topics for development use, made with the admin API. */
+#include "common/kafka_topics.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/buffer.h"
-#include "common/option_value.h"
+#include "common/options_value.h"
 
 extern char **environ;
 

@@ -5,6 +5,7 @@
 #include <libpq-fe.h>
 
 #include "common/kafka_conf.h"
+#include "common/kafka_topics.h"
 #include "common/log.h"
 #include "common/version.h"
 #include "ingestor/consumer_conf.h"

@@ -1,5 +1,5 @@
 -- The catalogue. Everything a pipeline is and where it stands; written by the verbs (40_verbs_*.sql) and by the
--- workers in C (src/catalog.h knows the column numbers: change both together).
+-- workers in C (src/server/catalog.h knows the column numbers: change both together).
 
 -- every object below is named with its schema; operators are the system's own
 SET LOCAL search_path TO pg_catalog, pg_temp;
@@ -171,7 +171,7 @@ INSERT INTO millrace.error_class (sqlstate, action, builtin) VALUES
   ('42P01', 'break', true), ('42501', 'break', true), ('42703', 'break', true), ('3F000', 'break', true);
 
 -- Events that failed and are tried again; empty when all is well. With ordering => 'key' also those that wait behind them:
--- the rows of one (partition, order_key), by offset (and id, for what a rewind brought again), are a queue (src/order.c).
+-- the rows of one (partition, order_key), by offset (and id, for what a rewind brought again), are a queue (src/fail/order.c).
 CREATE SEQUENCE millrace.retry_id_seq;
 CREATE TABLE millrace.retry (
   id              bigint      NOT NULL DEFAULT pg_catalog.nextval('millrace.retry_id_seq'),
@@ -223,7 +223,7 @@ CREATE TABLE millrace.dead_letter_action (
   reason      text
 );
 
--- What the workers were at when the server crashed: src/crash.c makes smaller batches of it. The positions are this
+-- What the workers were at when the server crashed: src/fail/crash.c makes smaller batches of it. The positions are this
 -- server's, and so is the function that crashed: not dumped.
 CREATE TABLE millrace.crash_suspect (
   pipeline_id    integer     NOT NULL,

@@ -1,4 +1,4 @@
--- ordering => 'key': the queues in millrace.retry as alter_pipeline() changes them. The rules are in src/order.h.
+-- ordering => 'key': the queues in millrace.retry as alter_pipeline() changes them. The rules are in src/fail/order.h.
 
 CREATE FUNCTION millrace._check_ordering(ordering text, on_dead text, max_parked integer, max_parked_per_key integer) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,5 +1,5 @@
 -- set_error_class, drop_error_class: what becomes of a failure, by its SQLSTATE. The workers read millrace.error_class at
--- each failure (src/error_class.c): an edit counts from the next one on.
+-- each failure (src/pipeline/error_class.c): an edit counts from the next one on.
 
 CREATE FUNCTION millrace._error_class_pipeline(caller regrole, pipeline text) RETURNS integer
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -58,7 +58,7 @@ SELECT p.name AS pipeline, k.stage, k.sqlstate, millrace.condition_name(k.sqlsta
        k.retrying, k.dead, k.first_at, k.last_at, k.message
 FROM kind AS k
 JOIN millrace.pipeline AS p ON p.id = k.pipeline_id
--- as src/error_class.c does
+-- as src/pipeline/error_class.c does
 LEFT JOIN LATERAL (
   SELECT e.action FROM millrace.error_class AS e
   WHERE (e.pipeline_id IS NULL OR e.pipeline_id = k.pipeline_id) AND pg_catalog.starts_with(k.sqlstate, e.sqlstate)

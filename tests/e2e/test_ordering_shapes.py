@@ -8,7 +8,7 @@ from lib.wait import wait_for
 from test_failures import query
 from test_ordering_model import check, discard_some, produce, start
 
-# One statement, so one snapshot: rows that contradict the rules of src/order.h and docs/architecture.md.
+# One statement, so one snapshot: rows that contradict the rules of src/fail/order.h and docs/architecture.md.
 CONTRADICTIONS = """
     WITH q AS (
       SELECT r.*, row_number() OVER w AS nth, count(*) FILTER (WHERE isfinite(r.next_at)) OVER (PARTITION BY r.partition, r.order_key) AS due

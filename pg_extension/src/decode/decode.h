@@ -1,0 +1,48 @@
+/*
+ * decode.h - payload bytes to typed values, in one pass
+ *
+ * The JSON document is validated from its first byte to its last (UTF-8, syntax, depth, nothing
+ * after the end) while the declared fields are picked out; each is then converted by hand-written
+ * code for the common types and by the type's input function for the rest.
+ *
+ * What a JSON value may become:
+ *   any type         null is NULL; a string is read by the rules of the type's input function
+ *   number types     a number; 1.0 and 1e3 are integers, 1.5 is not. A string must hold a number
+ *                    (NaN and Infinity count for real, double precision and numeric)
+ *   text types       a string, or a number or boolean as it is written
+ *   boolean          true, false, 0, 1
+ *   date and time    a string (ISO 8601 is the quick way); a number is refused: its unit is unknown
+ *   bytea            a string: \x and hexadecimal digits, otherwise base64 (either alphabet)
+ *   json, jsonb      anything; for jsonb no number longer than 1000 digits or with an exponent over 1000
+ *   arrays           an array, nested for more dimensions, or a string in PostgreSQL's array syntax
+ *   other types      a string, number or boolean, through the input function
+ *   domains          what the base type takes, then the domain's constraints
+ * A key that comes twice counts with its last value, as in jsonb.
+ */
+#ifndef MR_DECODE_H
+#define MR_DECODE_H
+
+#include "server/failure.h"
+#include "decode/fields.h"
+
+typedef struct MrDecoder MrDecoder;
+
+/* Makes a decoder in the current memory context; fields must live as long. */
+extern MrDecoder *mr_decoder_create(const MrFields *fields);
+
+/*
+ * Decodes one payload into values[] and isnull[] (one per field). Returns NULL when all is well, else
+ * why not; values[] is then undefined. Never throws for what is in the bytes; out of memory, cancel
+ * and shutdown pass through. Needs an open transaction: input functions of less common types run in a
+ * subtransaction (which takes no xid).
+ *
+ * Values are allocated in the current memory context, several in one chunk: never pfree one, reset
+ * the context. Defaults are not copied, they belong to the fields. Nothing points into bytes.
+ */
+extern MrFailure *mr_decode(MrDecoder *decoder, const char *bytes, int length, Datum *values,
+							bool *isnull);
+
+/* Validates and converts in one go, for event.payload; same promises as mr_decode. */
+extern MrFailure *mr_json_to_jsonb(const char *bytes, int length, Datum *jsonb);
+
+#endif

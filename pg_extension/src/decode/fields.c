@@ -1,0 +1,278 @@
+/*
+ * fields.c - field lists, read by PostgreSQL's own grammar
+ *
+ * The text becomes the COLUMNS of an XMLTABLE in a query that is parsed and never analysed or run; what
+ * comes back must be exactly that one query, so that the text cannot say more than columns. Works in any
+ * backend; everything is in the caller's memory context.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_expr.h"
+#include "parser/parse_node.h"
+#include "parser/parse_type.h"
+#include "parser/parser.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+
+#include "decode/fields.h"
+#include "decode/fields_path.h"
+
+#define WRAP_BEFORE "SELECT FROM XMLTABLE('' PASSING '' COLUMNS "
+#define WRAP_AFTER  "\n)"
+
+static MrFields *parse_wrapped(const char *wrapped);
+static List *columns_of(const char *wrapped, ParseState *pstate);
+static bool is_plain_wrap(List *statements);
+static void parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField *field);
+static void check_name(const char *name, int location, ParseState *pstate);
+static void parse_path(Node *path, ParseState *pstate, MrField *field);
+static void parse_default(Node *expression, ParseState *pstate, MrField *field);
+static void point_into_list(void *list);
+static void rethrow_in_terms_of(const char *list, MemoryContext context) pg_attribute_noreturn();
+
+MrFields *
+mr_fields_parse(const char *list)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorContextCallback callback = {.callback = point_into_list,
+									 .arg = (void *) list,
+									 .previous = error_context_stack};
+	MrFields *volatile fields = NULL;
+
+	if (list == NULL)
+		return palloc0(sizeof(MrFields));
+	PG_TRY();
+	{
+		error_context_stack = &callback;
+		fields = parse_wrapped(psprintf(WRAP_BEFORE "%s" WRAP_AFTER, list));
+		error_context_stack = callback.previous;
+	}
+	PG_CATCH();
+	{
+		rethrow_in_terms_of(list, context);
+	}
+	PG_END_TRY();
+	return fields;
+}
+
+static MrFields *
+parse_wrapped(const char *wrapped)
+{
+	ParseState *pstate = make_parsestate(NULL);
+	MrFields *fields = palloc0(sizeof(MrFields));
+	List *columns;
+	ListCell *lc;
+
+	pstate->p_sourcetext = wrapped;
+	columns = columns_of(wrapped, pstate);
+	fields->fields = palloc0(sizeof(MrField) * list_length(columns));
+	foreach (lc, columns)
+	{
+		RangeTableFuncCol *column = lfirst_node(RangeTableFuncCol, lc);
+
+		if (fields->count == MR_FIELDS_MAX)
+			ereport(ERROR, (errcode(ERRCODE_TOO_MANY_COLUMNS),
+							errmsg("a field list can have at most %d fields", MR_FIELDS_MAX),
+							parser_errposition(pstate, column->location)));
+		for (int i = 0; i < fields->count; i++)
+			if (strcmp(fields->fields[i].name, column->colname) == 0)
+				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+								errmsg("field \"%s\" is declared more than once", column->colname),
+								parser_errposition(pstate, column->location)));
+		parse_column(column, pstate, &fields->fields[fields->count++]);
+	}
+	free_parsestate(pstate);
+	return fields;
+}
+
+static List *
+columns_of(const char *wrapped, ParseState *pstate)
+{
+	List *statements = raw_parser(wrapped, RAW_PARSE_DEFAULT);
+	SelectStmt *select;
+
+	if (!is_plain_wrap(statements))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR), errmsg("a field list can hold nothing but fields"),
+				 errhint("Write name type [NOT NULL] [PATH '$.key'] [DEFAULT constant], "
+						 "separated by commas.")));
+	select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+	return linitial_node(RangeTableFunc, select->fromClause)->columns;
+}
+
+/* One SELECT from one XMLTABLE and no other clause: the text stayed inside its parentheses. */
+static bool
+is_plain_wrap(List *statements)
+{
+	SelectStmt *select;
+	RangeTableFunc *table;
+
+	if (list_length(statements) != 1)
+		return false;
+	select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
+	if (!IsA(select, SelectStmt) || select->op != SETOP_NONE || select->whereClause != NULL ||
+		select->groupClause != NIL || select->havingClause != NULL || select->windowClause != NIL ||
+		select->sortClause != NIL || select->limitCount != NULL || select->limitOffset != NULL ||
+		select->lockingClause != NIL || select->targetList != NIL ||
+		list_length(select->fromClause) != 1 || !IsA(linitial(select->fromClause), RangeTableFunc))
+		return false;
+	table = linitial_node(RangeTableFunc, select->fromClause);
+	return table->alias == NULL && !table->lateral && table->namespaces == NIL;
+}
+
+static void
+parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField *field)
+{
+	check_name(column->colname, column->location, pstate);
+	field->name = column->colname;
+	if (column->for_ordinality)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("field \"%s\" cannot be FOR ORDINALITY", field->name),
+						errhint("\"partition\" and \"offset\" number the events."),
+						parser_errposition(pstate, column->location)));
+	if (column->typeName->setof)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("field \"%s\" cannot be declared SETOF", field->name),
+						parser_errposition(pstate, column->typeName->location)));
+	typenameTypeIdAndMod(pstate, column->typeName, &field->type_id, &field->typmod);
+	if (get_typtype(field->type_id) == TYPTYPE_PSEUDO)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("field \"%s\" has pseudo-type %s", field->name,
+							   format_type_be(field->type_id)),
+						parser_errposition(pstate, column->typeName->location)));
+	field->collation = get_typcollation(field->type_id);
+	get_typlenbyval(field->type_id, &field->typlen, &field->typbyval);
+	field->not_null = column->is_not_null;
+	parse_path(column->colexpr, pstate, field);
+	if (column->coldefexpr != NULL)
+		parse_default(column->coldefexpr, pstate, field);
+}
+
+/* The names of what comes with every event. */
+static void
+check_name(const char *name, int location, ParseState *pstate)
+{
+	static const char *const reserved[] = {"payload", "raw",     "topic",    "partition", "offset",
+										   "key",     "headers", "kafka_ts", "event"};
+
+	for (int i = 0; i < lengthof(reserved); i++)
+		if (strcmp(name, reserved[i]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_RESERVED_NAME), errmsg("field name \"%s\" is reserved", name),
+					 errhint("Give the field another name and say where it is found, as in: "
+							 "event_%s text PATH '$.%s'.",
+							 name, name),
+					 parser_errposition(pstate, location)));
+}
+
+static void
+parse_path(Node *path, ParseState *pstate, MrField *field)
+{
+	const char *problem;
+	int at;
+
+	if (path == NULL)
+	{
+		field->steps = palloc0(sizeof(MrPathStep));
+		field->steps[0].key = field->name;
+		field->steps[0].key_length = strlen(field->name);
+		field->step_count = 1;
+		return;
+	}
+	if (!IsA(path, A_Const) || castNode(A_Const, path)->isnull ||
+		!IsA(&castNode(A_Const, path)->val, String))
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("PATH of field \"%s\" must be a string", field->name),
+						errhint("Write it as PATH '$.key' or PATH '$.\"a key\".inner[0]'."),
+						parser_errposition(pstate, exprLocation(path))));
+	problem = mr_path_parse(strVal(&castNode(A_Const, path)->val), field, &at);
+	if (problem != NULL)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("PATH of field \"%s\" is not valid: %s", field->name, problem),
+						errdetail("At character %d of '%s'.", at + 1,
+								  strVal(&castNode(A_Const, path)->val)),
+						errhint("A path is $ followed by steps .key, .\"any key\" or [0]."),
+						parser_errposition(pstate, exprLocation(path))));
+}
+
+/* Folded here and now: what stands in for a missing key must not depend on when it went missing. */
+static void
+parse_default(Node *expression, ParseState *pstate, MrField *field)
+{
+	int location = exprLocation(expression);
+	Node *expr = transformExpr(pstate, expression, EXPR_KIND_COLUMN_DEFAULT);
+	Oid type = exprType(expr);
+	int32 base_typmod = field->typmod;
+	Oid base =
+		getBaseTypeAndTypmod(field->type_id, &base_typmod); /* a domain's checks do not fold */
+	Const *value;
+
+	expr = coerce_to_target_type(pstate, expr, type, base, base_typmod, COERCION_ASSIGNMENT,
+								 COERCE_IMPLICIT_CAST, -1);
+	if (expr == NULL)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("field \"%s\" is of type %s but its DEFAULT is of type %s",
+							   field->name, format_type_be(field->type_id), format_type_be(type)),
+						parser_errposition(pstate, location)));
+	assign_expr_collations(pstate, expr);
+	expr = (Node *) expression_planner((Expr *) expr);
+	if (!IsA(expr, Const))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+						errmsg("DEFAULT of field \"%s\" is not a constant", field->name),
+						errhint("Use coalesce(event.%s, ...) in the transform.",
+								quote_identifier(field->name)),
+						parser_errposition(pstate, location)));
+	value = castNode(Const, expr);
+	if (value->constisnull && field->not_null)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+						errmsg("field \"%s\" is NOT NULL but its DEFAULT is null", field->name),
+						parser_errposition(pstate, location)));
+	if (base != field->type_id)
+		domain_check(value->constvalue, value->constisnull, field->type_id, NULL, NULL);
+	field->has_default = true;
+	field->default_is_null = value->constisnull;
+	if (!value->constisnull)
+		field->default_value = datumCopy(value->constvalue, field->typbyval, field->typlen);
+}
+
+/*
+ * Positions come in characters of the wrapped text; the user knows only what is inside. This has to be a
+ * callback: one of SPI's, further out, would take the position for one in the calling query.
+ */
+static void
+point_into_list(void *list)
+{
+	int position = geterrposition();
+
+	if (position <= 0)
+		return;
+	position -= (int) strlen(WRAP_BEFORE);
+	errposition(0);
+	internalerrposition(Min(position, pg_mbstrlen(list) + 1));
+	internalerrquery(list);
+}
+
+/* The parser may complain about the wrap's own parenthesis, which to the user is the end. */
+static void
+rethrow_in_terms_of(const char *list, MemoryContext context)
+{
+	ErrorData *edata;
+
+	MemoryContextSwitchTo(context);
+	edata = CopyErrorData();
+	FlushErrorState();
+	if (edata->sqlerrcode == ERRCODE_SYNTAX_ERROR && edata->internalquery != NULL &&
+		strcmp(edata->internalquery, list) == 0 && edata->internalpos > pg_mbstrlen(list))
+		edata->message = strspn(list, " \t\r\n\f") == strlen(list)
+							 ? pstrdup("field list is empty")
+							 : pstrdup("syntax error at end of field list");
+	ReThrowError(edata);
+}

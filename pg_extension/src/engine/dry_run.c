@@ -1,0 +1,208 @@
+/*
+ * dry_run.c: millrace.dry_run(): what would become of these events, without anything becoming of them.
+ *
+ * Runs in the caller's session, which must be the pipeline's owner: the transform is the owner's SQL and must
+ * not run with anybody else's rights. Everything happens in a subtransaction that is always rolled back.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+
+#include "server/xact.h"
+#include "pipeline/pipeline.h"
+#include "program/program.h"
+#include "run/lane_reader.h"
+#include "engine/engine.h"
+#include "engine/process.h"
+
+enum
+{
+	COLUMN_SAMPLE,
+	COLUMN_PARTITION,
+	COLUMN_OFFSET,
+	COLUMN_OUTCOME,
+	COLUMN_ROWS,
+	COLUMN_STAGE,
+	COLUMN_SQLSTATE,
+	COLUMN_MESSAGE,
+	COLUMN_DETAIL,
+	COLUMN_HINT,
+	NCOLUMNS
+};
+
+static void
+take_samples(MrBatch *batch, ArrayType *samples)
+{
+	Datum *elements;
+	bool *nulls;
+	int n;
+
+	deconstruct_array(samples, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		MrEvent *event = mr_batch_add_event(batch);
+
+		event->offset = i;
+		event->kafka_ts = -1;
+		if (!nulls[i])
+			event->payload =
+				(bytea *) PG_DETOAST_DATUM_COPY(elements[i]); /* text and bytea are alike */
+	}
+}
+
+/* Events that wait in staging, whatever their epoch; they stay where they are. */
+static void
+take_staged(MrBatch *batch, int32 pipeline_id, int n)
+{
+	for (int i = 0; mr_shared != NULL && i < mr_shared->max_lanes && batch->nevents < n; i++)
+	{
+		MrLane *lane = mr_lane_slot(i);
+
+		if (lane->database == MyDatabaseId && lane->pipeline_id == pipeline_id)
+			(void) mr_lane_read(lane, pipeline_id, batch, n, PG_INT64_MAX);
+	}
+	batch->nevents = Min(batch->nevents, n);
+}
+
+/* The rows an event gave, as a jsonb array of objects; NULL when it gave none. */
+static Datum
+rows_of(MrProgram *program, MrBatch *batch, int event, bool *isnull)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(program->row_full, &TTSOpsMinimalTuple);
+	TupleDesc desc = BlessTupleDesc(CreateTupleDescCopy(program->row_visible));
+	Datum result = DirectFunctionCall1(jsonb_in, CStringGetDatum("[]"));
+
+	*isnull = true;
+	for (int i = 0; i < batch->nrows; i++)
+	{
+		MrRow *row = &batch->rows[i];
+		HeapTuple tuple;
+		Datum object;
+
+		if (row->event != event || row->dropped)
+			continue;
+		ExecStoreMinimalTuple(row->tuple, slot, false);
+		slot_getallattrs(slot);
+		tuple = heap_form_tuple(desc, slot->tts_values, slot->tts_isnull);
+		object = OidFunctionCall1(F_ROW_TO_JSON_RECORD, heap_copy_tuple_as_datum(tuple, desc));
+		object = DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(object)));
+		result = DirectFunctionCall2(jsonb_concat, result, object);
+		*isnull = false;
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return result;
+}
+
+static void
+put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
+{
+	static const char *const outcomes[] = {"pending",    "written", "filtered",
+										   "superseded", "skipped", "dead",
+										   "retrying",   "parked",  "let go"};
+	MrEvent *event = &batch->events[i];
+	MrFailure *failure = event->failure;
+	Datum values[NCOLUMNS] = {0};
+	bool nulls[NCOLUMNS] = {false};
+
+	values[COLUMN_SAMPLE] = Int32GetDatum(i + 1);
+	values[COLUMN_PARTITION] = Int32GetDatum(event->partition);
+	values[COLUMN_OFFSET] = Int64GetDatum(event->offset);
+	values[COLUMN_OUTCOME] = CStringGetTextDatum(outcomes[event->outcome]);
+	nulls[COLUMN_ROWS] = true;
+	if (event->outcome == MR_WRITTEN)
+		values[COLUMN_ROWS] = rows_of(program, batch, i, &nulls[COLUMN_ROWS]);
+	for (int column = COLUMN_STAGE; column < NCOLUMNS; column++)
+		nulls[column] = true;
+	if (failure != NULL)
+	{
+		const char *texts[] = {mr_stage_name(failure->stage), unpack_sql_state(failure->sqlstate),
+							   failure->message, failure->detail, failure->hint};
+
+		for (int k = 0; k < lengthof(texts); k++)
+		{
+			nulls[COLUMN_STAGE + k] = texts[k] == NULL;
+			if (texts[k] != NULL)
+				values[COLUMN_STAGE + k] = CStringGetTextDatum(pstrdup(texts[k]));
+		}
+	}
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static bool
+run(void *engine)
+{
+	mr_engine_process(engine);
+	return false; /* everything is taken back */
+}
+
+static void
+check_owner(const MrPipelineRow *pipeline, const char *name)
+{
+	if (GetUserId() != pipeline->owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("dry_run() of pipeline \"%s\" must be called by its owner", name),
+				 errdetail(
+					 "The transform runs with the rights of the session, as a worker's does."),
+				 errhint("SET ROLE %s, and call it again.",
+						 quote_identifier(GetUserNameFromId(pipeline->owner, false)))));
+}
+
+PG_FUNCTION_INFO_V1(mr_dry_run);
+
+/*
+ * millrace.dry_run(pipeline text, samples text[], staged integer) RETURNS TABLE (sample integer,
+ *   partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text, message text,
+ *   detail text, hint text)
+ */
+Datum
+mr_dry_run(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	MrEngine engine = {.event_limit = INT_MAX};
+	MrPipelineRow pipeline;
+	char *name;
+	int nest;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("pipeline is null"),
+						errhint("Name the pipeline to try.")));
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	mr_pipeline_row_by_name(name, &pipeline);
+	check_owner(&pipeline, name);
+	engine.pipeline_id = pipeline.id;
+	engine.context = CurrentMemoryContext;
+	engine.batch = mr_batch_create(CurrentMemoryContext);
+	nest = NewGUCNestLevel();
+	mr_engine_prepare(&engine, pipeline.version);
+	if (!PG_ARGISNULL(1))
+	{
+		MemoryContext old = MemoryContextSwitchTo(engine.batch->context);
+
+		take_samples(engine.batch, PG_GETARG_ARRAYTYPE_P(1));
+		MemoryContextSwitchTo(old);
+	}
+	else
+		take_staged(engine.batch, pipeline.id, PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2));
+	if (engine.batch->nevents > 0)
+		(void) mr_subtransaction(run, &engine);
+	AtEOXact_GUC(false, nest);
+	for (int i = 0; i < engine.batch->nevents; i++)
+		put_result(result, engine.program, engine.batch, i);
+	mr_program_free(engine.program);
+	return (Datum) 0;
+}

@@ -1,0 +1,296 @@
+/*
+ * engine.c: see engine.h. Runs in workers, in a session of the pipeline's owner.
+ *
+ *   begin, hold extension and pipeline -> read the lane -> lock partitions, compare epoch and position
+ *   -> decode, transform, write (process.c) -> dead letters, counters, position -> commit -> move the lane's cursor
+ *
+ * Killed anywhere before the commit, nothing has happened. Killed behind it, the cursor is behind: what is
+ * read again is below the position and dropped.
+ */
+#include "engine/engine.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "server/guc.h"
+#include "server/locks.h"
+#include "server/xact.h"
+#include "staging/ring.h"
+#include "staging/segment.h"
+#include "run/admit.h"
+#include "run/isolate.h"
+#include "run/lane_reader.h"
+#include "run/run_record.h"
+#include "fail/crash.h"
+#include "engine/process.h"
+#include "engine/settle.h"
+
+#define CLEAN_BATCHES   8      /* settled without trouble before the next ones may be larger */
+#define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
+
+MrEngine *
+mr_engine_create(int32 pipeline_id)
+{
+	MrEngine *engine = MemoryContextAllocZero(TopMemoryContext, sizeof(MrEngine));
+
+	engine->pipeline_id = pipeline_id;
+	engine->context =
+		AllocSetContextCreate(TopMemoryContext, "millrace engine", ALLOCSET_DEFAULT_SIZES);
+	engine->batch = mr_batch_create(engine->context);
+	engine->event_limit = INT_MAX;
+	return engine;
+}
+
+static void
+forget_program(MrEngine *engine)
+{
+	engine->program = NULL;
+	if (engine->program_context != NULL)
+		MemoryContextDelete(engine->program_context);
+	engine->program_context = NULL;
+}
+
+/* Until the end of the GUC nest level. */
+static void
+use_search_path(const MrDefinition *definition)
+{
+	(void) set_config_option("search_path", definition->search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Makes the program of the pipeline's present version unless it is at hand and still stands. */
+void
+mr_engine_prepare(MrEngine *engine, int32 version)
+{
+	MemoryContext old;
+	MrDefinition *definition;
+
+	if (engine->program != NULL && engine->program_version == version &&
+		mr_program_is_valid(engine->program))
+	{
+		use_search_path(engine->program->definition);
+		return;
+	}
+	if (engine->program != NULL && engine->program_version != version)
+		ResetTempTableNamespace(); /* temporary tables of the old version's SQL */
+	forget_program(engine);
+	engine->program_context =
+		AllocSetContextCreate(engine->context, "millrace definition", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(engine->program_context);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	definition = mr_definition_load(engine->pipeline_id, version);
+	use_search_path(definition);
+	engine->program = mr_program_create(definition);
+	PopActiveSnapshot();
+	engine->program_version = version;
+	MemoryContextSwitchTo(old);
+}
+
+/* Whether the event fits into the batch, and in ordering => 'key' into the queue of its key if there is one. */
+static bool
+take_event(void *arg, MrEvent *event, int taken)
+{
+	MrEngine *engine = arg;
+	const MrDefinition *definition = engine->program->definition;
+
+	if (taken >= Min(engine->event_limit, definition->batch_rows) ||
+		!mr_crash_admits(engine->batch->suspicions, event, taken))
+		return false;
+	if (!definition->order.by_key)
+		return true;
+	if (engine->order == NULL)
+		engine->order = mr_order_read(definition);
+	return mr_order_admit(engine->order, event);
+}
+
+static void
+suspect(MrEngine *engine, MrRunKind kind)
+{
+	MemoryContext old = MemoryContextSwitchTo(engine->batch->context);
+
+	engine->batch->suspicions = mr_crash_suspicions(engine->pipeline_id, kind);
+	MemoryContextSwitchTo(old);
+}
+
+/* With a record of it for the case that the server crashes. */
+static void
+run(MrEngine *engine, MrRunKind kind)
+{
+	if (mr_crash_condemns(engine->batch->suspicions, engine->batch))
+		return;
+	mr_run_begin(kind, engine->batch, engine->program_version);
+	mr_engine_process(engine);
+}
+
+static void
+settle_batch(MrEngine *engine)
+{
+	MrBatch *batch = engine->batch;
+
+	suspect(engine, MR_RUN_LANE);
+	mr_batch_admit(batch, engine->pipeline_id, take_event, engine);
+	if (batch->nevents > 0)
+		run(engine, MR_RUN_LANE);
+	mr_settle(engine->program->definition, batch);
+}
+
+static void
+note_success(MrEngine *engine)
+{
+	for (int i = 0; i < engine->batch->nevents; i++)
+		engine->events += mr_event_is_tried(&engine->batch->events[i]) ? 1 : 0;
+	if (engine->events > 0)
+		engine->small_failures = 0;
+}
+
+/* What follows the commit: nothing here may be needed for correctness. */
+static void
+move_on(MrEngine *engine, MrLane *lane)
+{
+	MrBatch *batch = engine->batch;
+
+	mr_ring_advance(lane, &batch->tail, &batch->end, batch->nsettled);
+	note_success(engine);
+	if (engine->event_limit < INT_MAX && ++engine->clean >= CLEAN_BATCHES)
+	{
+		engine->event_limit =
+			engine->event_limit > READ_EVENTS_MAX ? INT_MAX : engine->event_limit * 2;
+		engine->clean = 0;
+	}
+}
+
+/* Behind the last row of a sealed segment: it is emptied, in a transaction that does nothing else. */
+static void
+finish_segment(MrEngine *engine, MrLane *lane)
+{
+	mr_ring_finish_tail(lane, &engine->batch->tail);
+	mr_segment_empty_consumed(lane, engine->batch->tail.generation);
+}
+
+/*
+ * Begins the transaction of a step. MR_STEP_SETTLED: the program stands, go on, in a GUC nest level whose end
+ * undoes what the user's SQL sets with SET. Otherwise the transaction is over.
+ *
+ * A snapshot is held to the end: nothing the step reads is removed while it works with it, and values out of line
+ * can be removed with their rows only under one.
+ */
+static MrStep
+begin_step(MrEngine *engine, const char *activity, int *nest)
+{
+	MrPipelineRow pipeline;
+	MrStep step = MR_STEP_SETTLED;
+
+	engine->events = 0;
+	engine->order = NULL; /* was in the batch's memory */
+	mr_batch_reset(engine->batch);
+	engine->batch->divisible = true;
+	if (!mr_xact_begin(activity))
+		return MR_STEP_GONE;
+	mr_lock_pipeline(engine->pipeline_id, ShareLock);
+	if (!mr_pipeline_row_by_id(engine->pipeline_id, &pipeline))
+		step = MR_STEP_GONE;
+	else if (!pipeline.running || pipeline.foreign)
+		step = MR_STEP_PAUSED;
+	if (step != MR_STEP_SETTLED)
+	{
+		mr_xact_commit();
+		return step;
+	}
+	*nest = NewGUCNestLevel();
+	mr_engine_prepare(engine, pipeline.version);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	return step;
+}
+
+static void
+end_step(int nest)
+{
+	PopActiveSnapshot();
+	AtEOXact_GUC(false, nest);
+	mr_xact_commit();
+	mr_run_end();
+}
+
+MrStep
+mr_engine_step(MrEngine *engine, MrLane *lane)
+{
+	uint64 staged = pg_atomic_read_u64(&lane->staged);
+	int nest;
+	MrStep step = begin_step(engine, "settling a batch", &nest);
+
+	if (step != MR_STEP_SETTLED)
+		return step;
+	if (mr_lane_read(lane, engine->pipeline_id, engine->batch,
+					 Min(engine->program->definition->batch_rows, READ_EVENTS_MAX),
+					 (int64) mr_batch_bytes_kb * 1024))
+	{
+		settle_batch(engine);
+		if (engine->batch->nevents == 0 && engine->batch->nsettled < engine->batch->nstaged)
+			step = MR_STEP_WAITING; /* not even one could be admitted */
+	}
+	else if (engine->batch->segment_done)
+		finish_segment(engine, lane);
+	else
+		step = MR_STEP_IDLE;
+	end_step(nest);
+	if (engine->batch->nstaged > 0)
+		move_on(engine, lane);
+	if (step == MR_STEP_IDLE)
+		mr_ring_drained(lane, &engine->batch->tail, staged);
+	return step;
+}
+
+MrStep
+mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
+{
+	MrBatch *batch = engine->batch;
+	int nread;
+	int nest;
+	MrStep step = begin_step(engine, "trying failed events again", &nest);
+
+	if (step != MR_STEP_SETTLED)
+		return step;
+	mr_retry_read_due(batch, engine->pipeline_id, &engine->horizon,
+					  Min(engine->event_limit, engine->program->definition->batch_rows),
+					  (int64) mr_batch_bytes_kb * 1024);
+	nread = batch->nevents;
+	if (nread > 0)
+	{
+		suspect(engine, MR_RUN_RETRY);
+		mr_crash_cut(batch->suspicions, batch);
+		if (batch->nevents < nread)
+			mr_retry_keep_horizon(&engine->horizon);
+		mr_batch_lock_partitions(batch, engine->pipeline_id);
+		run(engine, MR_RUN_RETRY);
+		mr_settle(engine->program->definition, batch);
+		CommandCounterIncrement();
+	}
+	*next_due = mr_retry_next_due(engine->pipeline_id, &engine->horizon);
+	end_step(nest);
+	mr_retry_move_horizon(&engine->horizon);
+	note_success(engine);
+	return step;
+}
+
+void
+mr_engine_after_error(MrEngine *engine, bool trouble)
+{
+	int events = Min(engine->event_limit, engine->batch->nevents);
+
+	mr_run_end();
+	if (trouble)
+		forget_program(engine);
+	if (engine->batch->nevents == 0)
+		return; /* nothing was read: no batch is too large */
+	engine->small_failures = trouble && events <= MR_ISOLATE_SMALL ? engine->small_failures + 1 : 0;
+	/* Trouble of a small batch says no more in a smaller one. */
+	engine->event_limit = Max(events / 16, trouble ? Min(events, MR_ISOLATE_SMALL) : 1);
+	/* A probe that fails may have been all events of one kind: the next one is larger. */
+	if (engine->probing && trouble && events < READ_EVENTS_MAX)
+		engine->event_limit = Max(events * 2, MR_ISOLATE_SMALL);
+	engine->clean = 0;
+}

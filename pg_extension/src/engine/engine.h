@@ -1,0 +1,64 @@
+/*
+ * engine.h: one batch, of a lane or of events that are tried again, to its outcome, in one transaction.
+ */
+#ifndef MR_ENGINE_H
+#define MR_ENGINE_H
+
+#include "server/shmem.h"
+#include "program/batch.h"
+#include "program/program.h"
+#include "fail/order.h"
+#include "fail/retry_due.h"
+
+typedef enum MrStep
+{
+	MR_STEP_IDLE,    /* nothing was there */
+	MR_STEP_SETTLED, /* a batch was settled (maybe an empty one); look again */
+	MR_STEP_WAITING, /* too many events are parked (order.h): first some of them must go */
+	MR_STEP_PAUSED,  /* the pipeline is not to run just now */
+	MR_STEP_GONE     /* pipeline or extension is no more */
+} MrStep;
+
+typedef struct MrEngine
+{
+	int32 pipeline_id;
+	MemoryContext context;
+	MrBatch *batch;
+	MrProgram *program; /* of the version last seen, NULL at first */
+	MemoryContext program_context;
+	int32 program_version;
+	MrRetryHorizon horizon;
+	MrOrder *order;     /* queues the batch from a lane found, NULL: not read */
+	int event_limit;    /* smaller after trouble, grows back */
+	int small_failures; /* in a row, of a small batch */
+	int clean;          /* batches settled since it was changed */
+	int events;         /* of the last batch settled that were tried */
+	bool probing;       /* the breaker is half open: this batch decides */
+	int window_events;  /* since failure_share was last looked at */
+	int window_failed;
+} MrEngine;
+
+extern MrEngine *mr_engine_create(int32 pipeline_id);
+
+/*
+ * Takes what is staged in the lane, up to a batch, and settles it. Raises whatever is no event's fault; then
+ * nothing has happened and the batch is still there.
+ */
+extern MrStep mr_engine_step(MrEngine *engine, MrLane *lane);
+
+/* Makes the program of that version ready and sets its search_path for this GUC nest level. */
+extern void mr_engine_prepare(MrEngine *engine, int32 version);
+
+/*
+ * Tries events of millrace.retry again that are due, up to a batch, and settles them: the result and the
+ * leaving of the retry table are one commit. Tells when the next is due.
+ */
+extern MrStep mr_engine_retry(MrEngine *engine, TimestampTz *next_due);
+
+/*
+ * After the transaction of a step was aborted: the next batches are smaller. After real trouble everything
+ * is looked up anew as well.
+ */
+extern void mr_engine_after_error(MrEngine *engine, bool trouble);
+
+#endif /* MR_ENGINE_H */

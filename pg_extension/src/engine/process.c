@@ -1,0 +1,171 @@
+/*
+ * process.c: decode, transform and write, until every event of a batch has its outcome.
+ *
+ * Runs in workers, in the transaction of a step, and in the sessions of dry_run(), which rolls it back.
+ */
+#include "engine/process.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "server/errcode.h"
+#include "server/xact.h"
+#include "staging/segment.h"
+#include "run/run_record.h"
+#include "run/transform.h"
+#include "run/write.h"
+#include "fail/verdict.h"
+
+#define SMALL_FAILURES   3  /* of small batches in a row: from then on events are to blame */
+#define WRITE_ROUNDS_MAX 50 /* of one batch, before it is settled in smaller parts */
+
+static void
+fail_event(MrEvent *event, MrFailure *failure)
+{
+	event->outcome = MR_DEAD;
+	event->failure = failure;
+}
+
+/* An event without a payload to decode. */
+static void
+judge_missing_payload(MrEvent *event, const MrDefinition *definition)
+{
+	if (event->kind & MR_KIND_OVERSIZE)
+		fail_event(event, mr_failure_make(
+							  MR_STAGE_DECODE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+							  "the message is larger than the ingestor's max.message.bytes and "
+							  "was not staged"));
+	else if (definition->tombstone == MR_TOMBSTONE_SKIP)
+		event->outcome = MR_SKIPPED;
+	else
+		fail_event(event, mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+										  "the message has no payload (a tombstone)"));
+}
+
+static void
+decode_events(MrEngine *engine)
+{
+	MrBatch *batch = engine->batch;
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		MrEvent *event = &batch->events[i];
+		MrFailure *failure;
+
+		if (event->outcome != MR_PENDING)
+			continue;
+		if (event->payload == NULL || (event->kind & MR_KIND_OVERSIZE))
+		{
+			judge_missing_payload(event, engine->program->definition);
+			continue;
+		}
+		mr_run_at(event);
+		failure = mr_event_relation_decode(engine->program->event, event);
+		if (failure != NULL)
+			fail_event(event, failure);
+		if (i % 256 == 0)
+			CHECK_FOR_INTERRUPTS();
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* False: what was written is to be rolled back, and written again without the events that failed or were parked. */
+static bool
+write_and_judge(void *arg)
+{
+	MrEngine *engine = arg;
+	MrCircumstances circumstances = {.probing = engine->probing,
+									 .stubborn = engine->small_failures >= SMALL_FAILURES};
+	const MrDefinition *definition = engine->program->definition;
+	bool parked;
+
+	mr_write_run(engine->program, engine->batch);
+	mr_verdict(definition, engine->batch, &circumstances);
+	parked = mr_order_park_followers(definition, engine->batch);
+	return !parked && !mr_write_is_short(engine->batch);
+}
+
+/*
+ * Ends, because each time round at least one more event is left out. Rows of one key that are all refused come to
+ * light one by one, at the cost of the whole batch for each: smaller parts make that bearable.
+ */
+static void
+write_rows(MrEngine *engine)
+{
+	const MrDefinition *definition = engine->program->definition;
+	int rounds = 1;
+
+	if (definition->on_conflict != MR_CONFLICT_UPDATE && !definition->order.by_key)
+	{
+		(void) write_and_judge(engine);
+		return;
+	}
+	for (; !mr_subtransaction(write_and_judge, engine); rounds++)
+	{
+		if (rounds >= WRITE_ROUNDS_MAX && engine->batch->divisible)
+			ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg("too many events of a batch fail")));
+		mr_write_forget(engine->batch);
+	}
+}
+
+/* The user's SQL, each statement bounded in time. */
+static void
+run_program(MrEngine *engine)
+{
+	mr_try_timeout_ms = engine->program->definition->statement_timeout_ms;
+	mr_transform_run(engine->program, engine->batch);
+	write_rows(engine);
+}
+
+/*
+ * Too many events fail: nobody is blamed, the breaker opens. Counted over windows of events; after it has
+ * opened, by the batch that probes.
+ */
+static void
+check_failure_share(MrEngine *engine)
+{
+	const MrDefinition *definition = engine->program->definition;
+	int events;
+	int failed;
+
+	if (isnan(definition->failure_share))
+		return;
+	for (int i = 0; i < engine->batch->nevents; i++)
+	{
+		const MrEvent *event = &engine->batch->events[i];
+
+		if (!mr_event_is_tried(event) || (event->past != NULL && !event->past->parked))
+			continue; /* to be counted when it is tried, was counted when it failed first */
+		engine->window_failed += event->failure != NULL ? 1 : 0;
+		engine->window_events++;
+	}
+	if (engine->window_events < definition->failure_window && !engine->probing)
+		return;
+	events = engine->window_events;
+	failed = engine->window_failed;
+	engine->window_events = engine->window_failed = 0;
+	if (failed > definition->failure_share * events)
+		ereport(ERROR, (errcode(MR_ERRCODE_FAILURE_SHARE),
+						errmsg("%d of %d events failed, more than a share of %g", failed, events,
+							   definition->failure_share),
+						errhint("Mend the transform or the target, or raise failure_share with "
+								"millrace.alter_pipeline().")));
+}
+
+/* Decode, transform, write, and what is to become of those that failed. */
+void
+mr_engine_process(MrEngine *engine)
+{
+	/* Held throughout: rows may refer to values out of line in tables the transform read. */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	decode_events(engine);
+	run_program(engine);
+	PopActiveSnapshot();
+	check_failure_share(engine);
+	if (engine->order != NULL)
+		mr_order_check_room(engine->order, engine->batch);
+}

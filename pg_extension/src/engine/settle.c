@@ -1,0 +1,165 @@
+/*
+ * settle.c: see settle.h. Runs in workers; the locks of all the batch's partitions are held.
+ */
+#include "engine/settle.h"
+
+#include "access/table.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "server/catalog.h"
+#include "fail/dead_letter.h"
+#include "fail/order.h"
+#include "fail/retry.h"
+#include "fail/verdict.h"
+
+/* How often the newest progress row of a partition was updated in place, by this process. */
+typedef struct Updates
+{
+	int32 partition;
+	int count;
+} Updates;
+
+static int *
+updates_of(int32 partition)
+{
+	static HTAB *table = NULL;
+	bool found;
+	Updates *entry;
+
+	if (table == NULL)
+	{
+		HASHCTL control = {.keysize = sizeof(int32), .entrysize = sizeof(Updates)};
+
+		table = hash_create("millrace progress updates", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(table, &partition, HASH_ENTER, &found);
+	if (!found)
+		entry->count = 0;
+	return &entry->count;
+}
+
+/* The counter of an outcome. */
+static int64 *
+counter(MrCounters *total, const MrEvent *event)
+{
+	switch ((MrOutcome) event->outcome)
+	{
+		case MR_WRITTEN:
+			return &total->written;
+		case MR_FILTERED:
+			return &total->filtered;
+		case MR_SUPERSEDED:
+			return &total->superseded;
+		case MR_SKIPPED:
+			return &total->skipped;
+		case MR_DEAD:
+			return &total->dead;
+		case MR_RETRYING:
+		case MR_PARKED:
+			return &total->retrying;
+		case MR_PENDING:
+		case MR_LET_GO:
+			break;
+	}
+	elog(ERROR, "event %d:%lld has no outcome", event->partition, (long long) event->offset);
+}
+
+/* An event moves to its counter: from nowhere, from `retrying`, or (a replay) from `dead`. */
+static void
+count(MrPartition *partition, const MrEvent *event)
+{
+	MrCounters *total = &partition->total;
+	bool replay = event->past != NULL && event->past->replay_of != 0;
+
+	if (event->outcome == MR_LET_GO)
+		return; /* stays a dead letter */
+	if (replay && (event->outcome == MR_RETRYING || event->outcome == MR_PARKED))
+		return; /* stays one until it ends */
+	(*counter(total, event))++;
+	if (event->past != NULL)
+	{
+		(*(replay ? &total->dead : &total->retrying))--;
+		return;
+	}
+	total->events++;
+	if (event->payload != NULL)
+		total->bytes += VARSIZE_ANY_EXHDR(event->payload);
+}
+
+static void
+settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead_letters,
+			 TimestampTz now)
+{
+	if (event->outcome == MR_LET_GO)
+	{
+		mr_retry_remove(event);
+		return;
+	}
+	if (event->outcome == MR_RETRYING)
+	{
+		mr_retry_put(definition, event, mr_verdict_next_try(definition, event, now));
+		return;
+	}
+	if (event->outcome == MR_PARKED)
+	{
+		mr_retry_park(definition, event);
+		return;
+	}
+	if (event->outcome == MR_DEAD)
+	{
+		int64 id = mr_dead_letter_put(dead_letters, definition, event);
+
+		if (id != 0 && mr_order_holds(definition, event))
+		{
+			mr_retry_hold(definition, event, id);
+			return;
+		}
+	}
+	else if (event->past != NULL && event->past->replay_of != 0)
+		mr_dead_letter_replayed(dead_letters, event);
+	if (event->past != NULL)
+		mr_retry_remove(event);
+}
+
+static void
+settle_events(const MrDefinition *definition, MrBatch *batch)
+{
+	Relation dead_letters = mr_catalog_open("dead_letter", RowExclusiveLock);
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		MrEvent *event = &batch->events[i];
+
+		if (event->outcome == MR_DEAD || event->outcome == MR_RETRYING ||
+			event->outcome == MR_PARKED || event->past != NULL)
+			settle_event(definition, event, dead_letters, now);
+	}
+	table_close(dead_letters, NoLock);
+}
+
+void
+mr_settle(const MrDefinition *definition, MrBatch *batch)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+
+	settle_events(definition, batch);
+	mr_order_release(definition, batch);
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		MrPartition *partition = mr_batch_partition(batch, batch->events[i].partition);
+
+		count(partition, &batch->events[i]);
+		partition->moved = true;
+	}
+	for (int i = 0; i < batch->nrows; i++)
+		if (batch->rows[i].written)
+			mr_batch_partition(batch, batch->events[batch->rows[i].event].partition)->total.rows++;
+	for (int i = 0; i < batch->npartitions; i++)
+		if (batch->partitions[i].moved && !batch->partitions[i].unknown)
+			mr_partition_settle(definition->pipeline_id, &batch->partitions[i],
+								updates_of(batch->partitions[i].partition));
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,213 @@
+/*
+ * crash.c: see crash.h. Runs in workers.
+ *
+ * A suspicion is about Kafka coordinates, not about a worker: after a restart partitions are served by whomever.
+ * Workers only read the table, so nothing of it has to be kept in step with commits. A row is void by itself
+ * once the position has passed its range, or, for events that are tried again, once they were tried after the crash:
+ * they are due later then than when the batch began. Those parked behind one of their key are due at no time of
+ * their own and stay suspicious until they come first.
+ *
+ * Batches shrink by SHRINK, not by halves: a crash restarts the whole server, and a small batch costs a commit. A
+ * batch of 5,000 events is found guilty of one in three crashes instead of thirteen; in one, when the record names
+ * the event that was at work.
+ */
+#include "fail/crash.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "server/catalog.h"
+#include "server/errcode.h"
+#include "server/failure.h"
+#include "server/guc.h"
+#include "server/shmem.h"
+
+#define SHRINK 64 /* the next batch has at most this fraction of the one that crashed */
+
+typedef struct Suspicion
+{
+	int32 partition;
+	int64 first_offset;
+	int64 last_offset;
+	int64 suspect; /* the event that was at work, MR_RUN_UNKNOWN */
+	int events;    /* in the batch */
+	int crashes;   /* with the event alone */
+	MrStage stage;
+	TimestampTz began_at;
+	TimestampTz crashed_at;
+} Suspicion;
+
+struct MrSuspicions
+{
+	MrRunKind kind;
+	bool batch_is_suspicious; /* the one that is being made */
+	int limit;                /* of it */
+	int n;
+	int max;
+	Suspicion *list;
+};
+
+static MrStage
+stage_of(const char *name)
+{
+	for (MrStage stage = MR_STAGE_DECODE; stage < MR_STAGE_WRITE; stage++)
+		if (strcmp(name, mr_stage_name(stage)) == 0)
+			return stage;
+	return MR_STAGE_WRITE;
+}
+
+static void
+add(MrSuspicions *suspicions, HeapTuple tuple, TupleDesc desc)
+{
+	Suspicion *row;
+
+	if (suspicions->n == suspicions->max)
+	{
+		suspicions->max *= 2;
+		suspicions->list = repalloc(suspicions->list, suspicions->max * sizeof(Suspicion));
+	}
+	row = &suspicions->list[suspicions->n++];
+	row->partition = mr_catalog_int4(tuple, MR_CRASH_PARTITION, desc);
+	row->first_offset = mr_catalog_int8(tuple, MR_CRASH_FIRST_OFFSET, desc, 0);
+	row->last_offset = mr_catalog_int8(tuple, MR_CRASH_LAST_OFFSET, desc, 0);
+	row->suspect = mr_catalog_int8(tuple, MR_CRASH_SUSPECT_OFFSET, desc, MR_RUN_UNKNOWN);
+	row->events = mr_catalog_int4(tuple, MR_CRASH_EVENTS, desc);
+	row->crashes = mr_catalog_int4(tuple, MR_CRASH_CRASHES, desc);
+	row->stage = stage_of(mr_catalog_text(tuple, MR_CRASH_STAGE, desc));
+	row->began_at = mr_catalog_int8(tuple, MR_CRASH_BEGAN_AT, desc, 0);
+	row->crashed_at = mr_catalog_int8(tuple, MR_CRASH_CRASHED_AT, desc, 0);
+}
+
+/* Returns whether the pipeline has any row, be it of the other kind. */
+static bool
+read_table(MrSuspicions *suspicions, int32 pipeline_id)
+{
+	Relation rel = mr_catalog_open("crash_suspect", AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	const char *kind = mr_run_kind_name(suspicions->kind);
+	bool any = false;
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (mr_catalog_int4(tuple, MR_CRASH_PIPELINE_ID, desc) != pipeline_id)
+			continue;
+		any = true;
+		if (strcmp(mr_catalog_text(tuple, MR_CRASH_KIND, desc), kind) == 0)
+			add(suspicions, tuple, desc);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return any;
+}
+
+MrSuspicions *
+mr_crash_suspicions(int32 pipeline_id, MrRunKind kind)
+{
+	static bool none = false;
+	static uint32 crashes_known = 0;
+	uint32 crashes = pg_atomic_read_u32(&mr_shared->crashes);
+	MrSuspicions *suspicions;
+
+	if (none && crashes == crashes_known)
+		return NULL;
+	suspicions = palloc0(sizeof(MrSuspicions));
+	suspicions->kind = kind;
+	suspicions->max = 16;
+	suspicions->list = palloc(suspicions->max * sizeof(Suspicion));
+	none = false; /* should the read fail */
+	crashes_known = crashes;
+	none = !read_table(suspicions, pipeline_id);
+	return suspicions->n > 0 ? suspicions : NULL;
+}
+
+static bool
+is_of(const MrSuspicions *suspicions, const Suspicion *row, const MrEvent *event)
+{
+	return row->partition == event->partition && event->offset >= row->first_offset &&
+		   event->offset <= row->last_offset &&
+		   (suspicions->kind == MR_RUN_LANE || event->past->next_at <= row->began_at ||
+			TIMESTAMP_IS_NOEND(event->past->next_at));
+}
+
+/* How many events a batch with this one may have; INT_MAX: it is not suspicious. */
+static int
+limit_of(const MrSuspicions *suspicions, const MrEvent *event)
+{
+	int limit = INT_MAX;
+
+	for (int i = 0; i < suspicions->n; i++)
+	{
+		const Suspicion *row = &suspicions->list[i];
+
+		if (is_of(suspicions, row, event))
+			limit = Min(limit, row->suspect == event->offset ? 1 : Max(row->events / SHRINK, 1));
+	}
+	return limit;
+}
+
+bool
+mr_crash_admits(MrSuspicions *suspicions, const MrEvent *event, int taken)
+{
+	int limit;
+
+	if (likely(suspicions == NULL))
+		return true;
+	limit = limit_of(suspicions, event);
+	if (taken == 0)
+	{
+		suspicions->batch_is_suspicious = limit < INT_MAX;
+		suspicions->limit = limit;
+	}
+	/* Those that were not there when it crashed stay out of what may crash again. */
+	if (suspicions->batch_is_suspicious != (limit < INT_MAX))
+		return false;
+	suspicions->limit = Min(suspicions->limit, limit);
+	return taken < suspicions->limit;
+}
+
+void
+mr_crash_cut(MrSuspicions *suspicions, MrBatch *batch)
+{
+	for (int i = 0; i < batch->nevents; i++)
+		if (!mr_crash_admits(suspicions, &batch->events[i], i))
+			batch->nevents = i; /* never 0 */
+}
+
+static MrFailure *
+make_failure(const Suspicion *row)
+{
+	MrFailure *failure =
+		mr_failure_make(row->stage, MR_ERRCODE_CRASHED,
+						"the server process crashed %d time%s while it processed this event alone",
+						row->crashes, row->crashes == 1 ? "" : "s");
+
+	failure->detail = psprintf("The last time was at %s.", timestamptz_to_str(row->crashed_at));
+	failure->hint =
+		"The server log of that time has the signal. Mend the function the event is too "
+		"much for, then replay it; millrace.max_crashes says how often it may crash.";
+	return failure;
+}
+
+bool
+mr_crash_condemns(MrSuspicions *suspicions, MrBatch *batch)
+{
+	MrEvent *event = batch->events;
+	const Suspicion *row = NULL;
+
+	if (likely(suspicions == NULL) || batch->nevents != 1 || event->outcome != MR_PENDING)
+		return false;
+	for (int i = 0; i < suspicions->n && row == NULL; i++)
+		if (suspicions->list[i].crashes >= mr_max_crashes &&
+			is_of(suspicions, &suspicions->list[i], event))
+			row = &suspicions->list[i];
+	if (row == NULL)
+		return false;
+	event->outcome = MR_DEAD;
+	event->crashes = row->crashes;
+	event->failure = make_failure(row);
+	return true;
+}

@@ -1,0 +1,31 @@
+/*
+ * crash.h: events that are under suspicion of having crashed the server: rows of millrace.crash_suspect.
+ *
+ * The supervisor makes these rows of what crashed workers have left, before it starts others, and removes them when they
+ * have become void. Workers read them: batches with suspicious events are small, so that the next crash says
+ * more, until the event is alone. One that was alone millrace.max_crashes times is not run again.
+ */
+#ifndef MR_CRASH_H
+#define MR_CRASH_H
+
+#include "program/batch.h"
+#include "run/run_record.h"
+
+typedef struct MrSuspicions MrSuspicions;
+
+/*
+ * What is under suspicion in the pipeline, in the current memory context; NULL, at the cost of a comparison, as long
+ * as nothing is.
+ */
+extern MrSuspicions *mr_crash_suspicions(int32 pipeline_id, MrRunKind kind);
+
+/* Whether the event may be in a batch that has `taken` events; asked in their order. */
+extern bool mr_crash_admits(MrSuspicions *suspicions, const MrEvent *event, int taken);
+
+/* Shortens a batch that was not asked for event by event. */
+extern void mr_crash_cut(MrSuspicions *suspicions, MrBatch *batch);
+
+/* True: the batch is one event that has crashed the server often enough. It is dead, and is not to be run. */
+extern bool mr_crash_condemns(MrSuspicions *suspicions, MrBatch *batch);
+
+#endif /* MR_CRASH_H */

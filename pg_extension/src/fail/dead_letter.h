@@ -1,0 +1,21 @@
+/*
+ * dead_letter.h: an event that could not become rows, kept with its bytes and the reason.
+ */
+#ifndef MR_DEAD_LETTER_H
+#define MR_DEAD_LETTER_H
+
+#include "utils/rel.h"
+
+#include "pipeline/pipeline.h"
+#include "program/batch.h"
+
+/*
+ * Records one in millrace.dead_letter (open as rel): inserted, or for a replay that failed, open again with
+ * one replay more. Returns its id; 0: the one replayed is no longer there.
+ */
+extern int64 mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event);
+
+/* The replay of a dead letter has come to a good end. */
+extern void mr_dead_letter_replayed(Relation rel, const MrEvent *event);
+
+#endif /* MR_DEAD_LETTER_H */

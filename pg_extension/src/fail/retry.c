@@ -1,0 +1,255 @@
+/*
+ * retry.c: see retry.h. Runs in workers; rows are read by worker 0 of a pipeline alone, written by all.
+ */
+#include "postgres.h"
+
+#include "fail/retry.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgroids.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "server/catalog.h"
+#include "staging/segment.h"
+
+static bool
+has_state(HeapTuple tuple, TupleDesc desc, const char *state)
+{
+	return strcmp(mr_catalog_text(tuple, MR_RETRY_STATE, desc), state) == 0;
+}
+
+bool
+mr_retry_is_parked(HeapTuple tuple, TupleDesc desc)
+{
+	return has_state(tuple, desc, "parked");
+}
+
+bool
+mr_retry_is_held(HeapTuple tuple, TupleDesc desc)
+{
+	return has_state(tuple, desc, "held");
+}
+
+bool
+mr_retry_waits(HeapTuple tuple, TupleDesc desc)
+{
+	return mr_retry_is_parked(tuple, desc) &&
+		   TIMESTAMP_IS_NOEND(mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0));
+}
+
+bool
+mr_retry_order_key(const MrDefinition *definition, const MrEvent *event, int64 *key)
+{
+	if (!definition->order.by_key)
+		return false;
+	if (event->past != NULL)
+	{
+		*key = event->past->order_key;
+		return event->past->in_queue;
+	}
+	if (event->key == NULL)
+		return false;
+	*key = (int64) hash_bytes_extended((const unsigned char *) VARDATA_ANY(event->key),
+									   (int) VARSIZE_ANY_EXHDR(event->key), 0);
+	return true;
+}
+
+/* NULL: left out */
+static void
+push_text(JsonbParseState **state, const char *key, const char *text)
+{
+	JsonbValue value = {.type = jbvString};
+
+	if (text == NULL)
+		return;
+	value.val.string.val = unconstify(char *, key);
+	value.val.string.len = (int) strlen(key);
+	(void) pushJsonbValue(state, WJB_KEY, &value);
+	value.val.string.val = unconstify(char *, text);
+	value.val.string.len = (int) strlen(text);
+	(void) pushJsonbValue(state, WJB_VALUE, &value);
+}
+
+Datum
+mr_retry_history(const MrEvent *event)
+{
+	JsonbParseState *state = NULL;
+	Datum latest;
+	char now[MAXDATELEN + 1];
+
+	/* as to_jsonb() writes it, so that all times of a timeline look alike */
+	(void) JsonEncodeDateTime(now, TimestampTzGetDatum(GetCurrentTimestamp()), TIMESTAMPTZOID,
+							  NULL);
+	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_text(&state, "at", now);
+	push_text(&state, "stage", mr_stage_name(event->failure->stage));
+	push_text(&state, "sqlstate", unpack_sql_state(event->failure->sqlstate));
+	push_text(&state, "message", event->failure->message);
+	push_text(&state, "detail", event->failure->detail);
+	push_text(&state, "constraint_name", event->failure->constraint_name);
+	(void) pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	latest = JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL)));
+	if (event->past == NULL)
+		return latest;
+	return DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(event->past->history), latest);
+}
+
+/* What a row says of the event's failures. */
+typedef struct Standing
+{
+	const char *state;
+	TimestampTz next_at;
+	TimestampTz since; /* first_failed_at */
+	int attempts;
+	int64 replay_of;
+	Datum history;
+} Standing;
+
+static HeapTuple
+form(const MrDefinition *definition, const MrEvent *event, const Standing *standing, TupleDesc desc)
+{
+	const MrPast *past = event->past;
+	Datum values[MR_RETRY_NATTS];
+	bool nulls[MR_RETRY_NATTS] = {false};
+	int64 order_key = 0;
+
+	values[MR_RETRY_ID - 1] = Int64GetDatum(
+		past ? past->retry_id : nextval_internal(mr_catalog_oid("retry_id_seq"), false));
+	values[MR_RETRY_PIPELINE_ID - 1] = Int32GetDatum(definition->pipeline_id);
+	values[MR_RETRY_VERSION - 1] = Int32GetDatum(definition->version);
+	values[MR_RETRY_TOPIC - 1] = CStringGetTextDatum(definition->topic);
+	values[MR_RETRY_PARTITION - 1] = Int32GetDatum(event->partition);
+	values[MR_RETRY_OFFSET - 1] = Int64GetDatum(event->offset);
+	values[MR_RETRY_KAFKA_TS - 1] = Int64GetDatum(event->kafka_ts);
+	values[MR_RETRY_KIND - 1] = Int16GetDatum(event->kind);
+	values[MR_RETRY_ATTEMPTS - 1] = Int32GetDatum(standing->attempts);
+	values[MR_RETRY_NEXT_AT - 1] = TimestampTzGetDatum(standing->next_at);
+	values[MR_RETRY_FIRST_FAILED_AT - 1] = TimestampTzGetDatum(standing->since);
+	nulls[MR_RETRY_REPLAY_OF - 1] = standing->replay_of == 0;
+	values[MR_RETRY_REPLAY_OF - 1] = Int64GetDatum(standing->replay_of);
+	mr_catalog_set_bytes(values, nulls, MR_RETRY_KEY, event->key);
+	mr_catalog_set_bytes(values, nulls, MR_RETRY_HEADERS, event->headers);
+	mr_catalog_set_bytes(values, nulls, MR_RETRY_PAYLOAD, event->payload);
+	values[MR_RETRY_HISTORY - 1] = standing->history;
+	values[MR_RETRY_STATE - 1] = CStringGetTextDatum(standing->state);
+	nulls[MR_RETRY_ORDER_KEY - 1] = !mr_retry_order_key(definition, event, &order_key);
+	values[MR_RETRY_ORDER_KEY - 1] = Int64GetDatum(order_key);
+	return heap_form_tuple(desc, values, nulls);
+}
+
+static void
+put(const MrDefinition *definition, const MrEvent *event, const Standing *standing)
+{
+	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
+	HeapTuple tuple = form(definition, event, standing, RelationGetDescr(rel));
+
+	if (event->past == NULL)
+		mr_catalog_insert(rel, tuple);
+	else
+	{
+		ItemPointerData tid = event->past->tid;
+
+		mr_catalog_update(rel, &tid, tuple);
+	}
+	heap_freetuple(tuple);
+	table_close(rel, NoLock);
+}
+
+void
+mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at)
+{
+	const MrPast *past = event->past;
+	Standing standing = {.state = past != NULL && past->replay_of != 0 ? "replaying" : "retrying",
+						 .next_at = next_at,
+						 .since = past != NULL && !past->parked ? past->first_failed_at
+																: GetCurrentTimestamp(),
+						 .attempts = (past != NULL ? past->attempts : 0) + 1,
+						 .replay_of = past != NULL ? past->replay_of : 0,
+						 .history = mr_retry_history(event)};
+
+	put(definition, event, &standing);
+}
+
+static Datum
+empty_history(void)
+{
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum("[]"));
+}
+
+void
+mr_retry_park(const MrDefinition *definition, const MrEvent *event)
+{
+	const MrPast *past = event->past;
+	Standing standing = {.state = "parked", .next_at = DT_NOEND, .since = GetCurrentTimestamp()};
+
+	if (past != NULL && TIMESTAMP_IS_NOEND(past->next_at))
+		return; /* waits as before */
+	if (past != NULL)
+	{
+		standing.since = past->first_failed_at;
+		standing.attempts = past->attempts;
+		standing.replay_of = past->replay_of;
+	}
+	standing.history = past != NULL ? JsonbPGetDatum(past->history) : empty_history();
+	put(definition, event, &standing);
+}
+
+void
+mr_retry_hold(const MrDefinition *definition, const MrEvent *event, int64 dead_letter_id)
+{
+	Standing standing = {.state = "held",
+						 .next_at = DT_NOEND,
+						 .since = GetCurrentTimestamp(),
+						 .replay_of = dead_letter_id,
+						 .history = empty_history()}; /* the letter has it */
+
+	put(definition, event, &standing);
+}
+
+void
+mr_retry_release_first(int32 pipeline_id, int32 partition, int64 order_key)
+{
+	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	Datum values[MR_RETRY_NATTS] = {0};
+	bool nulls[MR_RETRY_NATTS] = {false};
+	bool replace[MR_RETRY_NATTS] = {false};
+	ScanKeyData keys[3];
+	HeapTuple tuple;
+
+	mr_key_int4(&keys[0], MR_RETRY_PIPELINE_ID, pipeline_id);
+	mr_key_int4(&keys[1], MR_RETRY_PARTITION, partition);
+	ScanKeyInit(&keys[2], MR_RETRY_ORDER_KEY, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(order_key));
+	tuple = mr_catalog_fetch(rel, "retry_queue_idx", lengthof(keys), keys, false);
+	if (HeapTupleIsValid(tuple) && mr_retry_waits(tuple, desc))
+	{
+		values[MR_RETRY_NEXT_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+		replace[MR_RETRY_NEXT_AT - 1] = true;
+		mr_catalog_update(rel, &tuple->t_self,
+						  heap_modify_tuple(tuple, desc, values, nulls, replace));
+	}
+	table_close(rel, NoLock);
+}
+
+void
+mr_retry_remove(const MrEvent *event)
+{
+	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
+	ItemPointerData tid = event->past->tid;
+
+	CatalogTupleDelete(rel, &tid);
+	table_close(rel, NoLock);
+}

@@ -1,0 +1,39 @@
+/*
+ * retry_due.h: which rows of millrace.retry are to be tried now. Read by worker 0 of a pipeline alone.
+ */
+#ifndef MR_RETRY_DUE_H
+#define MR_RETRY_DUE_H
+
+#include "program/batch.h"
+
+/*
+ * From where on the worker looks. Under an old snapshot rows that are gone stay in the index, and to step over all of
+ * them at each look would slow the pipeline down more the longer the snapshot is held. So what was due some
+ * seconds ago is looked at again now and then only: for rows whose transaction was long in committing. Zeroed at first.
+ */
+typedef struct MrRetryHorizon
+{
+	TimestampTz floor;     /* what was due before is done with */
+	TimestampTz next_full; /* when to look at all again */
+	/* the same once the look at hand has committed; 0: they stay */
+	TimestampTz floor_then;
+	TimestampTz next_full_then;
+} MrRetryHorizon;
+
+/*
+ * Into batch: events of the pipeline that are due, the longest due first, and behind each what is parked behind
+ * it; at most `max`, and no more once their payloads have `max_bytes`. In the order of their coordinates.
+ */
+extern void mr_retry_read_due(MrBatch *batch, int32 pipeline_id, MrRetryHorizon *horizon, int max,
+							  int64 max_bytes);
+
+/* Not all that was read is tried after all. */
+extern void mr_retry_keep_horizon(MrRetryHorizon *horizon);
+
+/* The look has committed. */
+extern void mr_retry_move_horizon(MrRetryHorizon *horizon);
+
+/* When the next one is due; infinity: none waits for its time. */
+extern TimestampTz mr_retry_next_due(int32 pipeline_id, const MrRetryHorizon *horizon);
+
+#endif /* MR_RETRY_DUE_H */

@@ -1,0 +1,185 @@
+/*
+ * verdict.c: see verdict.h. Runs in workers, between write and settle.
+ *
+ * The breaker's hypothesis: an event can raise 42501 (row security), 42P01 (a table named by data), or anything
+ * else (a user's RAISE). What fails without any event was raised as trouble before (isolate.c). An event that
+ * fails where a neighbour gets past is at fault itself, whatever its SQLSTATE. Trouble is
+ *
+ * - several distinct events that fail with class `break` where nobody gets past, unless it is known of them: each
+ *   has failed so before, while others passed;
+ * - any of them, while the breaker is half open;
+ * - most events of a batch out of space, memory or connections: some may get past by luck;
+ * - waiting for a lock in vain where nobody gets past, until that has been tried several times.
+ *
+ * One event that fails alone with class `break` proves nothing yet and is tried again.
+ */
+#include "fail/verdict.h"
+
+#include "common/pg_prng.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "pipeline/error_class.h"
+#include "fail/retry_policy.h"
+
+/* What the failures of a batch are, all in all. */
+typedef struct Tally
+{
+	int news;        /* class `break`, and it is new of that event */
+	int scarce;      /* the same, and no SQLSTATE of the data */
+	MrEvent *broken; /* the first with class `break` where nobody got past */
+	MrEvent *waited; /* the first that waited where nobody got past */
+	MrEvent *starved;
+	const MrFailure *classified; /* the last that was looked up, and its action */
+	MrAction action;
+} Tally;
+
+static bool
+got_past(const MrEvent *event, MrStage stage)
+{
+	switch ((MrOutcome) event->outcome)
+	{
+		case MR_WRITTEN:
+		case MR_SUPERSEDED:
+			return true;
+		case MR_FILTERED:
+			return stage == MR_STAGE_TRANSFORM;
+		case MR_DEAD:
+			return stage == MR_STAGE_TRANSFORM && event->failure->stage == MR_STAGE_WRITE;
+		case MR_RETRYING:
+		case MR_PARKED:
+		case MR_LET_GO:
+		case MR_SKIPPED:
+		case MR_PENDING:
+			break;
+	}
+	return false;
+}
+
+/* Its last failure, of another try, had the same SQLSTATE. */
+static bool
+failed_so_before(const MrEvent *event)
+{
+	const char *sqlstate = unpack_sql_state(event->failure->sqlstate);
+	JsonbContainer *history = event->past ? &event->past->history->root : NULL;
+	JsonbValue *last;
+	JsonbValue *value;
+
+	if (history == NULL || JsonContainerSize(history) == 0)
+		return false;
+	last = getIthJsonbValueFromContainer(history, JsonContainerSize(history) - 1);
+	if (last == NULL || last->type != jbvBinary)
+		return false;
+	value =
+		getKeyJsonValueFromContainer(last->val.binary.data, "sqlstate", strlen("sqlstate"), NULL);
+	return value != NULL && value->type == jbvString &&
+		   value->val.string.len == (int) strlen(sqlstate) &&
+		   memcmp(value->val.string.val, sqlstate, strlen(sqlstate)) == 0;
+}
+
+static int
+failures_of(const MrEvent *event)
+{
+	return (event->past ? event->past->attempts : 0) + 1;
+}
+
+static bool
+is_too_old(const MrDefinition *definition, const MrEvent *event, TimestampTz now)
+{
+	return definition->retry.age_ms > 0 && event->past != NULL && !event->past->parked &&
+		   now - event->past->first_failed_at > definition->retry.age_ms * 1000;
+}
+
+/* Decode failures are of the bytes, which do not change. A replay counts its tries anew. */
+static bool
+may_retry(const MrDefinition *definition, const MrEvent *event)
+{
+	return event->failure->stage != MR_STAGE_DECODE &&
+		   failures_of(event) <= definition->retry.max_retries &&
+		   !is_too_old(definition, event, GetCurrentTimestamp());
+}
+
+static bool
+is_same_kind(const MrFailure *a, const MrFailure *b)
+{
+	const char *left = a->constraint_name != NULL ? a->constraint_name : "";
+	const char *right = b->constraint_name != NULL ? b->constraint_name : "";
+
+	return a->sqlstate == b->sqlstate && strcmp(left, right) == 0;
+}
+
+/* The failures of a batch are of few kinds; the table is not read for each. */
+static MrAction
+classify(Tally *tally, int32 pipeline_id, const MrFailure *failure)
+{
+	if (tally->classified == NULL || !is_same_kind(tally->classified, failure))
+		tally->action = mr_error_class_action(pipeline_id, failure);
+	tally->classified = failure;
+	return tally->action;
+}
+
+static void
+judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *tally)
+{
+	MrAction action = classify(tally, definition->pipeline_id, event->failure);
+	bool nobody_past = !past[event->failure->stage];
+	bool scarce = !mr_error_is_of_the_data(event->failure->sqlstate);
+
+	event->retryable =
+		action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && (nobody_past || scarce));
+	if (action == MR_ACTION_BREAK && nobody_past)
+	{
+		tally->news += failed_so_before(event) ? 0 : 1;
+		tally->broken = tally->broken ? tally->broken : event;
+	}
+	if (action == MR_ACTION_BREAK && scarce && !failed_so_before(event))
+	{
+		tally->scarce++;
+		tally->starved = tally->starved ? tally->starved : event;
+	}
+	if (event->failure->waited && nobody_past)
+		tally->waited = tally->waited ? tally->waited : event;
+	if (event->retryable && may_retry(definition, event))
+		event->outcome = MR_RETRYING;
+}
+
+void
+mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrCircumstances *circumstances)
+{
+	Tally tally = {0};
+
+	for (int i = 0; i < batch->nevents; i++)
+		for (MrStage stage = MR_STAGE_TRANSFORM; stage <= MR_STAGE_WRITE; stage++)
+			batch->past[stage] = batch->past[stage] || got_past(&batch->events[i], stage);
+	for (int i = 0; i < batch->nevents; i++)
+		if (batch->events[i].outcome == MR_DEAD &&
+			batch->events[i].failure->stage != MR_STAGE_DECODE)
+			judge(definition, &batch->events[i], batch->past, &tally);
+	if (tally.broken != NULL && (tally.news > 1 || circumstances->probing))
+		mr_failure_raise(tally.broken->failure);
+	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !circumstances->stubborn)
+		mr_failure_raise(tally.starved->failure);
+	if (tally.waited != NULL && !circumstances->stubborn)
+		mr_failure_raise(tally.waited->failure);
+}
+
+MrEnd
+mr_verdict_end(const MrDefinition *definition, const MrEvent *event)
+{
+	if (event->crashes > 0)
+		return MR_END_CRASHED;
+	if (!event->retryable)
+		return MR_END_PERMANENT;
+	return failures_of(event) > definition->retry.max_retries ? MR_END_EXHAUSTED : MR_END_TOO_OLD;
+}
+
+TimestampTz
+mr_verdict_next_try(const MrDefinition *definition, const MrEvent *event, TimestampTz now)
+{
+	int64 delay =
+		mr_retry_delay_ms(failures_of(event), definition->retry.delay_ms, definition->retry.factor,
+						  definition->retry.max_delay_ms, definition->retry.jitter,
+						  pg_prng_double(&pg_global_prng_state));
+
+	return TimestampTzPlusMilliseconds(now, delay);
+}

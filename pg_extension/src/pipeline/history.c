@@ -1,0 +1,112 @@
+/*
+ * history.c: see history.h.
+ *
+ * Rows are removed from a remembered floor on: under an old snapshot the removed ones stay in the index, and
+ * walking over them again each time would cost more and more.
+ */
+#include "postgres.h"
+
+#include "pipeline/history.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "server/xact.h"
+
+#define ROWS_KEPT   300 /* about one a second */
+#define INTERVAL_MS 10000
+
+typedef struct FloorKey
+{
+	int32 pipeline_id;
+	int32 partition;
+} FloorKey;
+
+typedef struct Floor
+{
+	FloorKey key;
+	int64 seq; /* everything below is removed */
+} Floor;
+
+/* Every operator by its schema: this runs as superuser, and a database's owner may set its search_path. */
+static const char *const newest_sql =
+	"SELECT t.pipeline_id, t.partition, (SELECT r.seq FROM millrace.progress AS r WHERE "
+	"r.pipeline_id OPERATOR(pg_catalog.=) t.pipeline_id AND "
+	"r.partition OPERATOR(pg_catalog.=) t.partition ORDER BY r.seq DESC LIMIT 1) "
+	"FROM millrace.partition AS t";
+static const char *const delete_sql =
+	"DELETE FROM millrace.progress WHERE pipeline_id OPERATOR(pg_catalog.=) $1 AND "
+	"partition OPERATOR(pg_catalog.=) $2 AND seq OPERATOR(pg_catalog.>=) $3 AND "
+	"seq OPERATOR(pg_catalog.<) $4";
+
+static Floor *
+floor_of(int32 pipeline_id, int32 partition)
+{
+	static HTAB *floors = NULL;
+	FloorKey key = {pipeline_id, partition};
+	bool found;
+	Floor *floor;
+
+	if (floors == NULL)
+	{
+		HASHCTL control = {.keysize = sizeof(FloorKey), .entrysize = sizeof(Floor)};
+
+		floors = hash_create("millrace progress floors", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	floor = hash_search(floors, &key, HASH_ENTER, &found);
+	if (!found)
+		floor->seq = PG_INT64_MIN;
+	return floor;
+}
+
+static void
+trim_partition(HeapTuple row, TupleDesc desc)
+{
+	static Oid types[] = {INT4OID, INT4OID, INT8OID, INT8OID};
+	Datum values[4];
+	bool isnull;
+	int64 bound;
+	Floor *floor;
+
+	values[0] = SPI_getbinval(row, desc, 1, &isnull);
+	values[1] = SPI_getbinval(row, desc, 2, &isnull);
+	bound = DatumGetInt64(SPI_getbinval(row, desc, 3, &isnull)) - ROWS_KEPT;
+	if (isnull)
+		return;
+	floor = floor_of(DatumGetInt32(values[0]), DatumGetInt32(values[1]));
+	if (bound <= floor->seq)
+		return;
+	values[2] = Int64GetDatum(floor->seq);
+	values[3] = Int64GetDatum(bound);
+	if (SPI_execute_with_args(delete_sql, 4, types, values, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not remove old progress");
+	floor->seq = bound;
+}
+
+void
+mr_history_trim(void)
+{
+	static TimestampTz next = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < next || !mr_xact_begin("removing old progress"))
+		return;
+	next = TimestampTzPlusMilliseconds(now, INTERVAL_MS);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (SPI_execute(newest_sql, true, 0) == SPI_OK_SELECT)
+	{
+		SPITupleTable *table = SPI_tuptable;
+
+		for (uint64 i = 0; i < table->numvals; i++)
+			trim_partition(table->vals[i], table->tupdesc);
+	}
+	SPI_finish();
+	PopActiveSnapshot();
+	mr_xact_commit();
+}

@@ -1,0 +1,225 @@
+/*
+ * pipeline.c: reading millrace.pipeline and millrace.pipeline_version.
+ */
+#include "pipeline/pipeline.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/uuid.h"
+
+#include "server/catalog.h"
+
+/* Whether the pipeline carries the id of this installation. */
+static bool
+is_ours(Datum instance)
+{
+	Relation rel = mr_catalog_open("instance", AccessShareLock);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple tuple = systable_getnext(scan);
+	bool ours = false;
+	bool isnull;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Datum id = heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull);
+
+		ours = memcmp(DatumGetUUIDP(id)->data, DatumGetUUIDP(instance)->data, UUID_LEN) == 0;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return ours;
+}
+
+static void
+fill_row(HeapTuple tuple, TupleDesc desc, MrPipelineRow *row)
+{
+	bool isnull;
+	char *state;
+
+	row->id = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_ID, desc, &isnull));
+	row->name = mr_catalog_text(tuple, MR_PIPELINE_NAME, desc);
+	row->version = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_VERSION, desc, &isnull));
+	row->workers = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_WORKERS, desc, &isnull));
+	row->owner = DatumGetObjectId(heap_getattr(tuple, MR_PIPELINE_OWNER, desc, &isnull));
+	state = TextDatumGetCString(heap_getattr(tuple, MR_PIPELINE_STATE, desc, &isnull));
+	row->running = strcmp(state, "running") == 0;
+	row->foreign = !is_ours(heap_getattr(tuple, MR_PIPELINE_INSTANCE, desc, &isnull));
+}
+
+void
+mr_pipeline_row_by_name(const char *name, MrPipelineRow *row)
+{
+	Relation rel = mr_catalog_open("pipeline", AccessShareLock);
+	ScanKeyData key;
+	HeapTuple tuple;
+
+	mr_key_text(&key, MR_PIPELINE_NAME, name);
+	tuple = mr_catalog_fetch(rel, "pipeline_name_key", 1, &key, false);
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
+				 errhint("SELECT name FROM millrace.pipelines shows those there are.")));
+	fill_row(tuple, RelationGetDescr(rel), row);
+	table_close(rel, AccessShareLock);
+}
+
+bool
+mr_pipeline_row_by_id(int32 id, MrPipelineRow *row)
+{
+	Relation rel = mr_catalog_open("pipeline", AccessShareLock);
+	ScanKeyData key;
+	HeapTuple tuple;
+
+	mr_key_int4(&key, MR_PIPELINE_ID, id);
+	tuple = mr_catalog_fetch(rel, "pipeline_pkey", 1, &key, false);
+	if (HeapTupleIsValid(tuple))
+		fill_row(tuple, RelationGetDescr(rel), row);
+	table_close(rel, AccessShareLock);
+	return HeapTupleIsValid(tuple);
+}
+
+const char *
+mr_pipeline_name(int32 id)
+{
+	MrPipelineRow row;
+
+	return mr_pipeline_row_by_id(id, &row) ? row.name : psprintf("%d", id);
+}
+
+static List *
+names_of(HeapTuple tuple, int column, TupleDesc desc)
+{
+	bool isnull;
+	Datum value = heap_getattr(tuple, column, desc, &isnull);
+	Datum *elements;
+	bool *nulls;
+	int n;
+	List *names = NIL;
+
+	if (isnull)
+		return NIL;
+	deconstruct_array(DatumGetArrayTypeP(value), TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &n);
+	for (int i = 0; i < n; i++)
+		names = lappend(names, TextDatumGetCString(elements[i]));
+	return names;
+}
+
+static void
+load_names(MrDefinition *definition)
+{
+	Relation rel = mr_catalog_open("pipeline", AccessShareLock);
+	ScanKeyData key;
+	HeapTuple tuple;
+
+	mr_key_int4(&key, MR_PIPELINE_ID, definition->pipeline_id);
+	tuple = mr_catalog_fetch(rel, "pipeline_pkey", 1, &key, false);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "pipeline %d does not exist", definition->pipeline_id);
+	definition->name = mr_catalog_text(tuple, MR_PIPELINE_NAME, RelationGetDescr(rel));
+	definition->topic = mr_catalog_text(tuple, MR_PIPELINE_TOPIC, RelationGetDescr(rel));
+	table_close(rel, AccessShareLock);
+}
+
+MrOnConflict
+mr_on_conflict_parse(const char *text)
+{
+	if (strcmp(text, "error") == 0)
+		return MR_CONFLICT_ERROR;
+	if (strcmp(text, "ignore") == 0)
+		return MR_CONFLICT_IGNORE;
+	if (strcmp(text, "update") == 0)
+		return MR_CONFLICT_UPDATE;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("on_conflict is \"%s\"", text),
+					errhint("It must be error, ignore or update.")));
+}
+
+static double
+double_of(HeapTuple tuple, int column, TupleDesc desc)
+{
+	bool isnull;
+	Datum value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? get_float8_nan() : DatumGetFloat8(value);
+}
+
+static void
+load_retry_rules(MrDefinition *definition, HeapTuple tuple, TupleDesc desc)
+{
+	definition->retry.max_retries = mr_catalog_int4(tuple, MR_VERSION_MAX_RETRIES, desc);
+	definition->retry.delay_ms = mr_catalog_int4(tuple, MR_VERSION_RETRY_DELAY, desc);
+	definition->retry.factor = double_of(tuple, MR_VERSION_RETRY_FACTOR, desc);
+	definition->retry.max_delay_ms = mr_catalog_int4(tuple, MR_VERSION_RETRY_MAX_DELAY, desc);
+	definition->retry.jitter = double_of(tuple, MR_VERSION_RETRY_JITTER, desc);
+	definition->retry.age_ms = mr_catalog_int4(tuple, MR_VERSION_RETRY_AGE, desc);
+	definition->failure_share = double_of(tuple, MR_VERSION_FAILURE_SHARE, desc);
+	definition->failure_window = mr_catalog_int4(tuple, MR_VERSION_FAILURE_WINDOW, desc);
+}
+
+static void
+load_order_rules(MrDefinition *definition, HeapTuple tuple, TupleDesc desc)
+{
+	definition->order.by_key =
+		strcmp(mr_catalog_text(tuple, MR_VERSION_ORDERING, desc), "key") == 0;
+	definition->order.hold = strcmp(mr_catalog_text(tuple, MR_VERSION_ON_DEAD, desc), "hold") == 0;
+	definition->order.max_parked = mr_catalog_int4(tuple, MR_VERSION_MAX_PARKED, desc);
+	definition->order.max_parked_per_key =
+		mr_catalog_int4(tuple, MR_VERSION_MAX_PARKED_PER_KEY, desc);
+}
+
+MrDefinition *
+mr_definition_load(int32 pipeline_id, int32 version)
+{
+	MrDefinition *definition = palloc0(sizeof(MrDefinition));
+	Relation rel = mr_catalog_open("pipeline_version", AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	ScanKeyData keys[2];
+	HeapTuple tuple;
+	bool isnull;
+	char *tombstone;
+
+	mr_key_int4(&keys[0], MR_VERSION_PIPELINE_ID, pipeline_id);
+	mr_key_int4(&keys[1], MR_VERSION_VERSION, version);
+	tuple = mr_catalog_fetch(rel, "pipeline_version_pkey", 2, keys, false);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "version %d of pipeline %d does not exist", version, pipeline_id);
+	definition->pipeline_id = pipeline_id;
+	definition->version = version;
+	definition->fields = mr_catalog_text(tuple, MR_VERSION_FIELDS, desc);
+	definition->transform = mr_catalog_text(tuple, MR_VERSION_TRANSFORM, desc);
+	definition->target = DatumGetObjectId(heap_getattr(tuple, MR_VERSION_TARGET, desc, &isnull));
+	definition->on_conflict =
+		mr_on_conflict_parse(mr_catalog_text(tuple, MR_VERSION_ON_CONFLICT, desc));
+	definition->conflict_key = names_of(tuple, MR_VERSION_CONFLICT_KEY, desc);
+	definition->newer_by = mr_catalog_text(tuple, MR_VERSION_NEWER_BY, desc);
+	tombstone = mr_catalog_text(tuple, MR_VERSION_TOMBSTONE, desc);
+	definition->tombstone = strcmp(tombstone, "skip") == 0     ? MR_TOMBSTONE_SKIP
+							: strcmp(tombstone, "delete") == 0 ? MR_TOMBSTONE_DELETE
+															   : MR_TOMBSTONE_DEAD_LETTER;
+	definition->batch_rows = mr_catalog_int4(tuple, MR_VERSION_BATCH_ROWS, desc);
+	definition->rows_per_event = mr_catalog_int4(tuple, MR_VERSION_ROWS_PER_EVENT, desc);
+	definition->statement_timeout_ms = mr_catalog_int4(tuple, MR_VERSION_STATEMENT_TIMEOUT, desc);
+	definition->search_path = mr_catalog_text(tuple, MR_VERSION_SEARCH_PATH, desc);
+	load_retry_rules(definition, tuple, desc);
+	load_order_rules(definition, tuple, desc);
+	table_close(rel, AccessShareLock);
+	load_names(definition);
+	return definition;
+}
+
+Relation
+mr_target_open(const MrDefinition *definition, LOCKMODE mode)
+{
+	Relation target = try_table_open(definition->target, mode);
+
+	if (target == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("the target table of pipeline \"%s\" was dropped", definition->name),
+						errhint("Name another: SELECT millrace.alter_pipeline(%s, target => ...);",
+								quote_literal_cstr(definition->name))));
+	return target;
+}

@@ -1,0 +1,95 @@
+/*
+ * batch.c: the arrays of a batch, see batch.h.
+ */
+#include "program/batch.h"
+
+#include "datatype/timestamp.h"
+#include "utils/memutils.h"
+
+MrBatch *
+mr_batch_create(MemoryContext parent)
+{
+	MrBatch *batch = MemoryContextAllocZero(parent, sizeof(MrBatch));
+
+	batch->context =
+		AllocSetContextCreate(parent, "millrace batch", 0, 1024 * 1024, 8 * 1024 * 1024);
+	return batch;
+}
+
+void
+mr_batch_reset(MrBatch *batch)
+{
+	MemoryContext context = batch->context;
+
+	MemoryContextReset(context);
+	memset(batch, 0, sizeof(*batch));
+	batch->context = context;
+}
+
+/* Room for one more element; arrays grow by doubling. */
+static void *
+grow(MemoryContext context, void *array, int *max, int n, Size size)
+{
+	if (n < *max)
+		return array;
+	*max = Max(64, *max * 2);
+	if (array == NULL)
+		return MemoryContextAllocHuge(context, *max * size);
+	return repalloc_huge(array, *max * size);
+}
+
+MrEvent *
+mr_batch_add_event(MrBatch *batch)
+{
+	MrEvent *event;
+
+	batch->events =
+		grow(batch->context, batch->events, &batch->max_events, batch->nevents, sizeof(MrEvent));
+	event = &batch->events[batch->nevents++];
+	memset(event, 0, sizeof(*event));
+	return event;
+}
+
+MrStagedBatch *
+mr_batch_add_staged(MrBatch *batch)
+{
+	MrStagedBatch *staged;
+
+	batch->staged = grow(batch->context, batch->staged, &batch->max_staged, batch->nstaged,
+						 sizeof(MrStagedBatch));
+	staged = &batch->staged[batch->nstaged++];
+	memset(staged, 0, sizeof(*staged));
+	return staged;
+}
+
+MrRow *
+mr_batch_add_row(MrBatch *batch)
+{
+	MrRow *row;
+
+	batch->rows = grow(batch->context, batch->rows, &batch->max_rows, batch->nrows, sizeof(MrRow));
+	row = &batch->rows[batch->nrows++];
+	memset(row, 0, sizeof(*row));
+	row->superseded_by = -1;
+	return row;
+}
+
+MrPartition *
+mr_batch_partition(MrBatch *batch, int32 partition)
+{
+	for (int i = 0; i < batch->npartitions; i++)
+		if (batch->partitions[i].partition == partition)
+			return &batch->partitions[i];
+	return NULL;
+}
+
+bool
+mr_timestamp_from_unix_ms(int64 ms, TimestampTz *timestamp)
+{
+	int64 offset = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+
+	if (ms < 0 || ms >= END_TIMESTAMP / 1000 + offset)
+		return false;
+	*timestamp = (ms - offset) * 1000;
+	return true;
+}

@@ -1,0 +1,161 @@
+/*
+ * batch.h: the events of one batch on their way through decode, transform, write and settle.
+ *
+ * Lives in a worker, in a memory context of its own that is emptied when the batch is settled.
+ */
+#ifndef MR_BATCH_H
+#define MR_BATCH_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "executor/tuptable.h"
+#include "storage/itemptr.h"
+#include "utils/jsonb.h"
+
+#include "server/failure.h"
+#include "pipeline/partition.h"
+#include "staging/ring.h"
+
+typedef enum MrOutcome
+{
+	MR_PENDING,    /* not yet known */
+	MR_WRITTEN,    /* at least one row */
+	MR_FILTERED,   /* the transform gave no row */
+	MR_SUPERSEDED, /* its rows gave way to others of the same key */
+	MR_SKIPPED,    /* a tombstone the pipeline skips */
+	MR_DEAD,       /* failed: a dead letter; failure says why */
+	MR_RETRYING,   /* failed: will be tried again; failure says why */
+	MR_PARKED,     /* not tried: an event of its key that failed is before it */
+	MR_LET_GO      /* no event any more: a dead letter that held its key and was discarded */
+} MrOutcome;
+
+/* What an event has behind it that was not read from a lane but comes from millrace.retry. */
+typedef struct MrPast
+{
+	int64 retry_id;
+	ItemPointerData tid;         /* of its row there */
+	int64 replay_of;             /* dead letter it is a replay of, 0 none */
+	int attempts;                /* tries that failed */
+	TimestampTz next_at;         /* when this try was due; infinity: when others were */
+	TimestampTz first_failed_at; /* or since when it is parked */
+	Jsonb *history;              /* array of {at, stage, sqlstate, message} */
+	bool parked;                 /* was not tried yet */
+	bool in_queue;               /* of order_key */
+	int64 order_key;
+} MrPast;
+
+typedef struct MrEvent
+{
+	int64 offset;
+	int64 kafka_ts; /* ms since 1970, -1 none */
+	int32 partition;
+	int16 kind; /* bits MR_KIND_* */
+	int16 outcome;
+	bytea *key; /* NULL: none; never toasted, maybe with a short header */
+	bytea *headers;
+	bytea *payload;
+	int rows; /* rows the transform gave, later those that count */
+	Datum *values;
+	bool *isnull;
+	MrFailure *failure;
+	int crashes;    /* of the server, with this event alone: it is not run again (crash.h) */
+	bool retryable; /* its error class is to be tried again (verdict.c) */
+	bool queued;    /* joined the queue of its key when it was admitted (order.c) */
+	MrPast *past;   /* NULL: comes from a lane, this is its first try */
+} MrEvent;
+
+/* A row the transform gave. Its tuple has the columns of the target's insert list, then the row's number. */
+typedef struct MrRow
+{
+	int event;         /* index into events */
+	int superseded_by; /* row of the same conflict key that takes its place, -1 none */
+	bool dropped;      /* gives way to another row, or its event is dead */
+	bool written;
+	MinimalTuple tuple;
+} MrRow;
+
+/* One partition's part of a staged batch, as the ingestor's trailer tells it. */
+typedef struct MrStagedPart
+{
+	int32 partition;
+	int32 rows;
+	int64 epoch;
+	int64 previous;
+	int64 next;
+	int64 last_offset;
+	int64 last_ts;
+	int64 last_crc;
+} MrStagedPart;
+
+/* What one COPY staged. */
+typedef struct MrStagedBatch
+{
+	int64 id;
+	int first; /* its events in MrBatch.events */
+	int count;
+	int nparts;
+	MrStagedPart *parts;
+	bool refused; /* not whole: its events do not count, its partitions are to be fetched again */
+	bool unreadable;     /* so is the trailer: parts are those of its rows, of unknown epochs */
+	ItemPointerData end; /* TID of the trailer */
+} MrStagedBatch;
+
+typedef struct MrBatch
+{
+	MemoryContext context;
+	int64 bytes;
+	int nevents;
+	int max_events;
+	MrEvent *events;
+	int nstaged;
+	int max_staged;
+	int nsettled; /* staged batches done with: all, or those before the cut */
+	MrStagedBatch *staged;
+	int npartitions;
+	MrPartition *partitions; /* those touched, ascending; position and totals as they will be */
+	int nrows;
+	int max_rows;
+	MrRow *rows;
+	MrFilling tail;      /* what was read from */
+	ItemPointerData end; /* the lane's cursor once this is settled */
+	bool segment_done;
+	bool divisible; /* can be given back, to come again in smaller parts (MR_ERRCODE_SPLIT) */
+	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
+	bool past[MR_STAGE_WRITE + 1]; /* some event got past the stage, if only at first (verdict.c) */
+} MrBatch;
+
+extern MrBatch *mr_batch_create(MemoryContext parent);
+extern void mr_batch_reset(MrBatch *batch);
+
+/* One more, zeroed, at the end of the array. */
+extern MrEvent *mr_batch_add_event(MrBatch *batch);
+extern MrStagedBatch *mr_batch_add_staged(MrBatch *batch);
+extern MrRow *mr_batch_add_row(MrBatch *batch);
+
+/* Whether it runs in this batch. */
+static inline bool
+mr_event_is_tried(const MrEvent *event)
+{
+	return event->outcome != MR_PARKED && event->outcome != MR_LET_GO;
+}
+
+/* The entry of a partition, NULL when the batch has none of it. */
+extern MrPartition *mr_batch_partition(MrBatch *batch, int32 partition);
+
+/* The order of Kafka coordinates. */
+static inline int
+mr_event_compare(const MrEvent *a, const MrEvent *b)
+{
+	if (a->partition != b->partition)
+		return a->partition < b->partition ? -1 : 1;
+	return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+/*
+ * Kafka's timestamps are milliseconds since 1970, and producers may make up any. False: none (-1), or out of
+ * the range of PostgreSQL's.
+ */
+extern bool mr_timestamp_from_unix_ms(int64 ms, TimestampTz *timestamp);
+
+#endif /* MR_BATCH_H */

@@ -1,0 +1,45 @@
+/*
+ * event_relation.h: the ephemeral relation `event` as a transform sees it.
+ *
+ *   fields ..., payload jsonb, raw bytea, topic text, partition integer, "offset" bigint, key bytea,
+ *   headers jsonb, kafka_ts timestamptz  [, hidden ordinal integer]
+ */
+#ifndef MR_EVENT_RELATION_H
+#define MR_EVENT_RELATION_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "nodes/bitmapset.h"
+#include "utils/tuplestore.h"
+
+#include "decode/decode.h"
+#include "program/batch.h"
+
+#define MR_EVENT_RELATION "event"
+
+typedef struct MrEventRelation
+{
+	MrFields *fields;
+	MrDecoder *decoder;
+	TupleDesc visible;
+	TupleDesc full;
+	Bitmapset *used; /* attribute numbers the transform names */
+	const char *topic;
+	Datum topic_datum;
+} MrEventRelation;
+
+/* Made in the current memory context from a field list (NULL: none). */
+extern MrEventRelation *mr_event_relation_create(const char *fields, const char *topic);
+
+/*
+ * Decodes one event into event->values/isnull (all visible columns; what the transform does not name stays
+ * NULL). Returns why it cannot, or NULL. Allocates in the current memory context.
+ */
+extern MrFailure *mr_event_relation_decode(MrEventRelation *relation, MrEvent *event);
+
+/* Appends a decoded event with its ordinal. */
+extern void mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store,
+								  const MrEvent *event, int32 ordinal);
+
+#endif /* MR_EVENT_RELATION_H */

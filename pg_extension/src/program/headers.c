@@ -1,0 +1,104 @@
+/*
+ * headers.c: packed Kafka headers (see segment.h) as jsonb, for event.headers.
+ */
+#include "program/headers.h"
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "port/pg_bswap.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+typedef struct Reader
+{
+	const char *at;
+	const char *end;
+} Reader;
+
+static bool
+read_int32(Reader *reader, int32 *value)
+{
+	uint32 raw;
+
+	if (reader->end - reader->at < (ptrdiff_t) sizeof(raw))
+		return false;
+	memcpy(&raw, reader->at, sizeof(raw));
+	*value = (int32) pg_ntoh32(raw);
+	reader->at += sizeof(raw);
+	return true;
+}
+
+/* Bytes as text: themselves when they are UTF-8 without NUL, else in bytea's escape form. */
+static void
+set_text(JsonbValue *value, const char *bytes, int length)
+{
+	value->type = jbvString;
+	if (memchr(bytes, 0, length) == NULL && pg_verify_mbstr(PG_UTF8, bytes, length, true))
+	{
+		value->val.string.val = pnstrdup(bytes, length);
+		value->val.string.len = length;
+	}
+	else
+	{
+		bytea *copy = palloc(VARHDRSZ + length);
+
+		SET_VARSIZE(copy, VARHDRSZ + length);
+		memcpy(VARDATA(copy), bytes, length);
+		value->val.string.val =
+			TextDatumGetCString(DirectFunctionCall2(binary_encode, PointerGetDatum(copy),
+													CStringGetTextDatum("escape")));
+		value->val.string.len = (int) strlen(value->val.string.val);
+	}
+}
+
+static bool
+read_bytes(Reader *reader, JsonbValue *value)
+{
+	int32 length;
+
+	if (!read_int32(reader, &length))
+		return false;
+	if (length < 0)
+	{
+		value->type = jbvNull;
+		return true;
+	}
+	if (length > reader->end - reader->at)
+		return false;
+	set_text(value, reader->at, length);
+	reader->at += length;
+	return true;
+}
+
+Datum
+mr_headers_to_jsonb(const bytea *packed)
+{
+	Reader reader = {VARDATA_ANY(packed),
+					 (const char *) VARDATA_ANY(packed) + VARSIZE_ANY_EXHDR(packed)};
+	JsonbParseState *state = NULL;
+	int32 count = 0;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	if (!read_int32(&reader, &count))
+		count = 0;
+	for (int32 i = 0; i < count; i++)
+	{
+		JsonbValue name;
+		JsonbValue value;
+
+		if (!read_bytes(&reader, &name) || name.type != jbvString || !read_bytes(&reader, &value))
+			break;
+		(void) pushJsonbValue(&state, WJB_KEY, &name);
+		(void) pushJsonbValue(&state, WJB_VALUE, &value);
+	}
+	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+}
+
+PG_FUNCTION_INFO_V1(mr_headers);
+
+/* millrace.headers(packed bytea) RETURNS jsonb */
+Datum
+mr_headers(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_DATUM(mr_headers_to_jsonb(PG_GETARG_BYTEA_PP(0)));
+}

@@ -1,0 +1,334 @@
+/*
+ * plan.c: see plan.h. Runs in workers and, to check definitions, in any backend.
+ *
+ * Two plans per statement: the ephemeral relation is said to hold 1 row or some thousands. The plan for
+ * many (a hash of a 50,000-row lookup) takes 8 ms on one row, the plan for one 0.007 ms.
+ */
+#include "program/plan.h"
+
+#include "server/compat.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/queryenvironment.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#define ROWS_SMALL 32 /* up to so many rows the plan for one row is taken */
+
+enum
+{
+	FOR_FEW,
+	FOR_MANY,
+	NPLANS
+};
+
+struct MrPlan
+{
+	const char *sql;
+	MrPlanPatch patch;
+	void *arg;
+	TupleDesc visible;
+	TupleDesc full;
+	QueryEnvironment *environment;
+	EphemeralNamedRelationData relation;
+	MemoryContext context;      /* of the plan itself */
+	MemoryContext stmt_context; /* of the planned statements; reset to plan anew */
+	PlannedStmt *stmt[NPLANS];
+	Oid target;
+	bool valid;                     /* the planned statements */
+	bool changed;                   /* something they or the analysis depend on was, ever */
+	bool target_changed;            /* the target was, ever */
+	NamedTuplestoreScanState *scan; /* while it runs, or after it failed */
+	struct MrPlan *next;
+};
+
+static MrPlan *all_plans = NULL;
+static MrPlan *plan_at_work = NULL;
+
+static void
+invalidate_relation(Datum arg, Oid relid)
+{
+	for (MrPlan *plan = all_plans; plan != NULL; plan = plan->next)
+	{
+		bool of_target = !OidIsValid(relid) || relid == plan->target;
+		bool concerned = of_target;
+
+		for (int i = 0; i < NPLANS; i++)
+			if (plan->stmt[i] != NULL && list_member_oid(plan->stmt[i]->relationOids, relid))
+				concerned = true;
+		if (concerned)
+			plan->valid = false;
+		plan->changed = plan->changed || concerned;
+		plan->target_changed = plan->target_changed || of_target;
+	}
+}
+
+static void
+invalidate_all(Datum arg, int cacheid, uint32 hashvalue)
+{
+	for (MrPlan *plan = all_plans; plan != NULL; plan = plan->next)
+	{
+		plan->valid = false;
+		plan->changed = true;
+	}
+}
+
+static void
+watch_invalidations(void)
+{
+	static bool watching = false;
+	static const int caches[] = {PROCOID, TYPEOID,        OPEROID,         NAMESPACEOID,
+								 AUTHOID, AUTHMEMMEMROLE, CASTSOURCETARGET};
+
+	if (watching)
+		return;
+	watching = true;
+	CacheRegisterRelcacheCallback(invalidate_relation, (Datum) 0);
+	for (int i = 0; i < lengthof(caches); i++)
+		CacheRegisterSyscacheCallback(caches[i], invalidate_all, (Datum) 0);
+}
+
+/* The plan goes with its memory. */
+static void
+forget(void *arg)
+{
+	MrPlan **link = &all_plans;
+
+	if (plan_at_work == arg)
+		plan_at_work = NULL;
+
+	while (*link != NULL && *link != arg)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = (*link)->next;
+}
+
+MrPlan *
+mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDesc full, Oid target,
+			   MrPlanPatch patch, void *arg)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "millrace plan", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	MrPlan *plan = palloc0(sizeof(MrPlan));
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+
+	watch_invalidations();
+	plan->sql = sql;
+	plan->patch = patch;
+	plan->arg = arg;
+	plan->visible = visible;
+	plan->full = full;
+	plan->target = target;
+	plan->context = context;
+	plan->stmt_context =
+		AllocSetContextCreate(context, "millrace statement", ALLOCSET_DEFAULT_SIZES);
+	plan->relation.md.name = pstrdup(relation);
+	plan->relation.md.reliddesc = InvalidOid;
+	plan->relation.md.enrtype = ENR_NAMED_TUPLESTORE;
+	plan->environment = create_queryEnv();
+	register_ENR(plan->environment, &plan->relation);
+	plan->next = all_plans;
+	all_plans = plan;
+	callback->func = forget;
+	callback->arg = plan;
+	MemoryContextRegisterResetCallback(context, callback);
+	MemoryContextSwitchTo(old);
+	return plan;
+}
+
+/* Errors in a user's statement point into that statement, not into whatever called us. */
+static void
+point_into_statement(void *arg)
+{
+	int position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery((const char *) arg);
+	}
+}
+
+static Query *
+analyze(MrPlan *plan, double rows)
+{
+	ErrorContextCallback callback = {.callback = point_into_statement, .arg = (void *) plan->sql};
+	List *parsed;
+	Query *query;
+
+	plan->relation.md.tupdesc = plan->visible;
+	plan->relation.md.enrtuples = rows;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	parsed = raw_parser(plan->sql, RAW_PARSE_DEFAULT);
+	if (list_length(parsed) != 1)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("expected one SQL statement, found %d", list_length(parsed))));
+	query = parse_analyze_fixedparams(linitial_node(RawStmt, parsed), plan->sql, NULL, 0,
+									  plan->environment);
+	if (plan->patch)
+		plan->patch(query, plan->arg);
+	error_context_stack = callback.previous;
+	return query;
+}
+
+Query *
+mr_plan_analyze(MrPlan *plan)
+{
+	return analyze(plan, 1);
+}
+
+static void
+build(MrPlan *plan, int which)
+{
+	MemoryContext old;
+	List *queries;
+
+	if (!plan->valid)
+	{
+		MemoryContextReset(plan->stmt_context);
+		memset(plan->stmt, 0, sizeof(plan->stmt));
+		plan->valid = true; /* an invalidation from here on is meant for what is built now */
+	}
+	old = MemoryContextSwitchTo(plan->stmt_context);
+	queries = pg_rewrite_query(analyze(plan, which == FOR_FEW ? 1 : 5000));
+	if (list_length(queries) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a rule turns the statement into %d statements", list_length(queries)),
+				 errhint("Drop the rules of the target table; use triggers instead.")));
+	plan->stmt[which] = pg_plan_query(linitial_node(Query, queries), plan->sql, 0, NULL);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+lock_relations(PlannedStmt *stmt)
+{
+	ListCell *cell;
+
+	foreach (cell, stmt->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+		if (rte->rtekind == RTE_RELATION)
+			LockRelationOid(rte->relid, rte->rellockmode);
+	}
+}
+
+/* A valid plan with its relations locked. */
+static PlannedStmt *
+ready_statement(MrPlan *plan, int which)
+{
+	for (;;)
+	{
+		AcceptInvalidationMessages();
+		if (!plan->valid || plan->stmt[which] == NULL)
+		{
+			PushActiveSnapshot(GetTransactionSnapshot());
+			build(plan, which);
+			PopActiveSnapshot();
+		}
+		lock_relations(plan->stmt[which]);
+		if (plan->valid)
+			return plan->stmt[which];
+	}
+}
+
+static bool
+find_scan(PlanState *state, NamedTuplestoreScanState **found)
+{
+	if (state == NULL)
+		return false;
+	if (IsA(state, NamedTuplestoreScanState))
+	{
+		*found = (NamedTuplestoreScanState *) state;
+		return true;
+	}
+	return planstate_tree_walker(state, find_scan, found);
+}
+
+uint64
+mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest)
+{
+	PlannedStmt *stmt;
+	QueryDesc *query;
+	uint64 processed;
+
+	plan->scan = NULL;
+	plan_at_work = plan;
+	stmt = ready_statement(plan, nrows <= ROWS_SMALL ? FOR_FEW : FOR_MANY);
+	plan->relation.md.tupdesc = plan->full;
+	plan->relation.reldata = rows;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	query = CreateQueryDesc(stmt, plan->sql, GetActiveSnapshot(), InvalidSnapshot, dest, NULL,
+							plan->environment, 0);
+	ExecutorStart(query, 0);
+	(void) find_scan(query->planstate, &plan->scan);
+	mr_executor_run(query);
+	processed = query->estate->es_processed;
+	ExecutorFinish(query);
+	plan->scan = NULL;
+	plan_at_work = NULL;
+	ExecutorEnd(query);
+	FreeQueryDesc(query);
+	PopActiveSnapshot();
+	CommandCounterIncrement();
+	return processed;
+}
+
+int
+mr_plan_current(MrPlan *plan)
+{
+	TupleTableSlot *slot = plan->scan ? plan->scan->ss.ss_ScanTupleSlot : NULL;
+	bool isnull;
+
+	if (slot == NULL || TTS_EMPTY(slot))
+		return -1;
+	return DatumGetInt32(slot_getattr(slot, plan->full->natts, &isnull));
+}
+
+int
+mr_plan_at_work(void)
+{
+	return plan_at_work != NULL ? mr_plan_current(plan_at_work) : -1;
+}
+
+int
+mr_plan_suspect(MrPlan *plan)
+{
+	int ordinal = mr_plan_current(plan);
+
+	plan->scan = NULL;
+	plan_at_work = NULL;
+	return ordinal;
+}
+
+bool
+mr_plan_is_valid(MrPlan *plan)
+{
+	AcceptInvalidationMessages();
+	return !plan->changed;
+}
+
+bool
+mr_plan_target_changed(MrPlan *plan)
+{
+	AcceptInvalidationMessages();
+	return plan->target_changed;
+}

@@ -1,0 +1,291 @@
+/*
+ * program.c: from a definition to something that runs. Used by workers (as the pipeline's owner) and by
+ * create_pipeline and alter_pipeline (as the caller) to check a definition.
+ */
+#include "program/program.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "server/compat.h"
+#include "program/plain_target.h"
+#include "program/transform_check.h"
+
+#define ROWS_RELATION "millrace_rows"
+
+static TupleDesc
+describe_rows(MrProgram *program, bool with_number)
+{
+	TupleDesc desc = CreateTemplateTupleDesc(program->ncolumns + (with_number ? 1 : 0));
+
+	for (int i = 0; i < program->ncolumns; i++)
+	{
+		MrColumn *column = &program->columns[i];
+
+		TupleDescInitEntry(desc, i + 1, column->name, column->type_id, column->typmod, 0);
+		TupleDescInitEntryCollation(desc, i + 1, column->collation);
+	}
+	if (with_number)
+		TupleDescInitEntry(desc, program->ncolumns + 1, "number", INT4OID, -1, 0);
+	return desc;
+}
+
+static int
+column_index(const MrProgram *program, AttrNumber attnum)
+{
+	for (int i = 0; i < program->ncolumns; i++)
+		if (program->columns[i].attnum == attnum)
+			return i;
+	return -1;
+}
+
+static void
+add_key(MrProgram *program, int column)
+{
+	MrColumn *c = &program->columns[column];
+	TypeCacheEntry *type = lookup_type_cache(c->type_id, TYPECACHE_LT_OPR);
+	MrSortKey *key = &program->keys[program->nkeys++];
+
+	if (!OidIsValid(type->lt_opr))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+						errmsg("column \"%s\" of type %s cannot be ordered", c->name,
+							   format_type_be(c->type_id)),
+						errhint("Choose a column of an ordered type.")));
+	key->column = column;
+	key->support.ssup_cxt = program->context;
+	key->support.ssup_collation = c->collation;
+	key->support.ssup_nulls_first = true;
+	key->support.abbreviate = program->nkeys == 1;
+	PrepareSortSupportFromOrderingOp(type->lt_opr, &key->support);
+}
+
+/* The column of the transform that feeds the named column of the target. */
+static int
+fed_column(MrProgram *program, const char *name, const char *option)
+{
+	for (int i = 0; i < program->ncolumns; i++)
+		if (strcmp(program->columns[i].name, name) == 0)
+			return i;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("%s names column \"%s\", which the transform does not give", option, name),
+			 errhint("Add it to the transform.")));
+}
+
+/* Whether a default of a column that is not given may tell in which order rows go in, as nextval() does. */
+static bool
+has_default(const MrProgram *program, Relation target)
+{
+	for (int i = 0; i < RelationGetDescr(target)->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(target), i);
+
+		if ((attribute->atthasdef || attribute->attidentity != '\0') && !attribute->attisdropped &&
+			column_index(program, i + 1) < 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Rows are inserted in the order of their key: two lanes that upsert the same keys in different orders
+ * deadlock, and an index on a random key is faster filled in order. Not so in ordering => 'key' when triggers
+ * or defaults could tell: then in the order of the events.
+ */
+static void
+choose_keys(MrProgram *program, Relation target)
+{
+	MrDefinition *definition = program->definition;
+	ListCell *cell;
+
+	program->keys =
+		palloc0((list_length(definition->conflict_key) + INDEX_MAX_KEYS + 1) * sizeof(MrSortKey));
+	program->newer_column = -1;
+	foreach (cell, definition->conflict_key)
+		add_key(program, fed_column(program, lfirst(cell), "conflict_key"));
+	program->nconflict = program->nkeys;
+	if (definition->newer_by != NULL)
+	{
+		program->newer_column = fed_column(program, definition->newer_by, "newer_by");
+		add_key(program, program->newer_column);
+	}
+	if (program->nconflict > 0)
+		return;
+	if (definition->order.by_key && (!program->direct || has_default(program, target)))
+		return;
+	(void) RelationGetIndexList(target);
+	if (OidIsValid(target->rd_pkindex))
+	{
+		Relation index = index_open(target->rd_pkindex, AccessShareLock);
+
+		for (int i = 0; i < index->rd_index->indnkeyatts; i++)
+		{
+			int column = column_index(program, index->rd_index->indkey.values[i]);
+
+			if (column < 0)
+				break;
+			add_key(program, column);
+		}
+		index_close(index, AccessShareLock);
+	}
+}
+
+/* A NOT NULL column that nothing fills would make every event a dead letter. */
+static void
+check_unfilled(MrProgram *program, Relation target)
+{
+	TupleDesc desc = RelationGetDescr(target);
+
+	if (target->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ||
+		(target->trigdesc != NULL && target->trigdesc->trig_insert_before_row))
+		return; /* a trigger, maybe a partition's, may fill it */
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute a = TupleDescAttr(desc, i);
+
+		if (!a->attisdropped && a->attnotnull && !a->atthasdef && !a->attidentity &&
+			!a->attgenerated && column_index(program, a->attnum) < 0)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg(
+					 "column \"%s\" of \"%s\" is NOT NULL, has no default, and the transform does "
+					 "not give it",
+					 NameStr(a->attname), RelationGetRelationName(target)),
+				 errhint("Add it to the transform, or give it a default.")));
+	}
+}
+
+static void
+append_columns(StringInfo sql, MrProgram *program, bool assign)
+{
+	for (int i = 0; i < program->ncolumns; i++)
+	{
+		const char *name = quote_identifier(program->columns[i].name);
+
+		if (i > 0)
+			appendStringInfoString(sql, ", ");
+		appendStringInfoString(sql, name);
+		if (assign)
+			appendStringInfo(sql, " = EXCLUDED.%s", name);
+	}
+}
+
+static void
+append_conflict(StringInfo sql, MrProgram *program)
+{
+	MrDefinition *definition = program->definition;
+	ListCell *cell;
+
+	appendStringInfoString(sql, " ON CONFLICT");
+	foreach (cell, definition->conflict_key)
+		appendStringInfo(sql, "%s%s", foreach_current_index(cell) == 0 ? " (" : ", ",
+						 quote_identifier(lfirst(cell)));
+	if (definition->conflict_key != NIL)
+		appendStringInfoChar(sql, ')');
+	if (definition->on_conflict == MR_CONFLICT_IGNORE)
+	{
+		appendStringInfoString(sql, " DO NOTHING");
+		return;
+	}
+	appendStringInfoString(sql, " DO UPDATE SET ");
+	append_columns(sql, program, true);
+	if (definition->newer_by != NULL)
+		appendStringInfo(sql, " WHERE EXCLUDED.%s >= target.%s OR target.%s IS NULL",
+						 quote_identifier(definition->newer_by),
+						 quote_identifier(definition->newer_by),
+						 quote_identifier(definition->newer_by));
+}
+
+static const char *
+insert_statement(MrProgram *program)
+{
+	MrDefinition *definition = program->definition;
+	char *target =
+		quote_qualified_identifier(get_namespace_name(get_rel_namespace(definition->target)),
+								   get_rel_name(definition->target));
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s AS target (", target);
+	append_columns(&sql, program, false);
+	appendStringInfoString(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
+	append_columns(&sql, program, false);
+	appendStringInfoString(&sql, " FROM " ROWS_RELATION);
+	if (definition->on_conflict != MR_CONFLICT_ERROR)
+		append_conflict(&sql, program);
+	appendStringInfoString(&sql, " RETURNING 1"); /* one row for each that was written */
+	return sql.data;
+}
+
+static void
+compile(MrProgram *program)
+{
+	MrDefinition *definition = program->definition;
+	Relation target = mr_target_open(definition, AccessShareLock);
+	Query *query;
+
+	program->event = mr_event_relation_create(definition->fields, definition->topic);
+	program->transform =
+		mr_plan_create(definition->transform, MR_EVENT_RELATION, program->event->visible,
+					   program->event->full, definition->target, mr_transform_patch, program);
+	query = mr_plan_analyze(program->transform);
+	mr_check_query_permissions(query);
+
+	check_unfilled(program, target);
+	program->direct = mr_target_is_plain(program, target);
+	choose_keys(program, target);
+	table_close(target, NoLock);
+
+	program->row_visible = describe_rows(program, false);
+	program->row_full = describe_rows(program, true);
+	program->insert = mr_plan_create(insert_statement(program), ROWS_RELATION, program->row_visible,
+									 program->row_full, definition->target, NULL, NULL);
+	query = mr_plan_analyze(program->insert);
+	mr_check_query_permissions(query);
+}
+
+MrProgram *
+mr_program_create(MrDefinition *definition)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "millrace program", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	MrProgram *program = palloc0(sizeof(MrProgram));
+
+	program->context = context;
+	program->definition = definition;
+	compile(program);
+	MemoryContextSwitchTo(old);
+	return program;
+}
+
+bool
+mr_program_gives(const MrProgram *program, AttrNumber attnum)
+{
+	for (int i = 0; i < program->ncolumns; i++)
+		if (program->columns[i].attnum == attnum)
+			return true;
+	return false;
+}
+
+void
+mr_program_free(MrProgram *program)
+{
+	if (program != NULL)
+		MemoryContextDelete(program->context);
+}
+
+bool
+mr_program_is_valid(MrProgram *program)
+{
+	return mr_plan_is_valid(program->transform) && mr_plan_is_valid(program->insert);
+}

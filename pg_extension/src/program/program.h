@@ -1,0 +1,68 @@
+/*
+ * program.h: a version of a pipeline, ready to run: its event relation, its transform, its target.
+ */
+#ifndef MR_PROGRAM_H
+#define MR_PROGRAM_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+#include "utils/sortsupport.h"
+
+#include "pipeline/pipeline.h"
+#include "program/batch.h"
+#include "program/event_relation.h"
+#include "program/plan.h"
+
+/* A column the transform gives, in the order of the transform. */
+typedef struct MrColumn
+{
+	AttrNumber attnum; /* in the target */
+	Oid type_id;
+	int32 typmod;
+	Oid collation;
+	bool must_not_be_null; /* NOT NULL in the target and no trigger can fill it */
+	const char *name;
+} MrColumn;
+
+/* What rows are ordered and told apart by. */
+typedef struct MrSortKey
+{
+	int column; /* index into columns */
+	SortSupportData support;
+} MrSortKey;
+
+typedef struct MrProgram
+{
+	MemoryContext context;
+	MrDefinition *definition;
+	MrEventRelation *event;
+	MrPlan *transform;
+	int ncolumns;
+	MrColumn *columns;
+	TupleDesc row_visible; /* the columns */
+	TupleDesc row_full;    /* and the row's number in its batch */
+	MrPlan *insert;
+	bool direct; /* the target is plain (plain_target.h): run/insert_direct.h serves it */
+	TupleTableSlot **slots; /* of insert_direct.c */
+	TupleDesc slot_desc;
+	int nkeys;        /* rows go in ordered by these; 0 = as they come */
+	int nconflict;    /* the first so many are the conflict key */
+	MrSortKey *keys;  /* conflict key or primary key, then newer_by if there is one */
+	int newer_column; /* -1: none */
+} MrProgram;
+
+/*
+ * Makes a program in a child of the current memory context, analysing everything as the present user. Every
+ * fault of the definition is an error with a position or a hint.
+ */
+extern MrProgram *mr_program_create(MrDefinition *definition);
+extern void mr_program_free(MrProgram *program);
+
+/* Whether what it was made from still stands (no DDL on what it names). */
+extern bool mr_program_is_valid(MrProgram *program);
+
+/* Whether the transform gives a column of the target. */
+extern bool mr_program_gives(const MrProgram *program, AttrNumber attnum);
+
+#endif /* MR_PROGRAM_H */

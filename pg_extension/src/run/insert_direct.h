@@ -1,0 +1,26 @@
+/*
+ * insert_direct.h: rows into a plain table a page at a time, as COPY does, with one WAL record a page.
+ *
+ * For plain targets (program/plain_target.h). All others go through a planned INSERT (run/write.c).
+ */
+#ifndef MR_INSERT_DIRECT_H
+#define MR_INSERT_DIRECT_H
+
+#include "program/program.h"
+#include "utils/rel.h"
+
+/*
+ * Locks the target until the transaction ends, outside of any subtransaction: that this fails, or that the table
+ * was changed since the program was made, is no event's fault.
+ */
+extern void mr_insert_direct_hold(const MrProgram *program);
+
+/*
+ * Inserts rows order[from] .. order[to - 1] of the batch; each event has one row at most. A row that violates
+ * NOT NULL or CHECK is left out without an exception, its event is failed, to be judged (fail/verdict.h). Other refusals are
+ * raised; *at is then the index into order of the row at work.
+ */
+extern void mr_insert_direct(MrProgram *program, MrBatch *batch, const int *order, int from, int to,
+							 int *at);
+
+#endif /* MR_INSERT_DIRECT_H */

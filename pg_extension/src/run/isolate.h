@@ -1,0 +1,34 @@
+/*
+ * isolate.h: finding the few members of a set that make it fail. Knows nothing of what they are.
+ */
+#ifndef MR_ISOLATE_H
+#define MR_ISOLATE_H
+
+#include "postgres.h"
+
+#include "server/failure.h"
+
+/* A set of so few members is never given back to come in smaller parts. */
+#define MR_ISOLATE_SMALL 16
+
+typedef struct MrIsolation
+{
+	/*
+	 * Does the work for members [from, to), or undoes all of it and returns why it failed, with the member
+	 * that is suspected (or -1). What is no member's fault is raised, not returned. An empty range is asked
+	 * for as well: does the work fail even without members?
+	 */
+	MrFailure *(*run)(void *arg, int from, int to, int *suspect);
+	/* That member fails alone. */
+	void (*bury)(void *arg, int member, MrFailure *failure);
+	void *arg;
+} MrIsolation;
+
+/*
+ * Runs all members [0, n): each is either part of exactly one successful run, or buried. Without a failure
+ * that is one run; with k failing members whose suspicion is right, each member runs about twice. When the
+ * work fails without any member, that failure is raised: nobody is to blame but the work.
+ */
+extern void mr_isolate(const MrIsolation *isolation, int n);
+
+#endif /* MR_ISOLATE_H */

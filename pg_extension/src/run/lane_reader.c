@@ -1,0 +1,280 @@
+/*
+ * lane_reader.c: reading a segment by TID range. Runs in workers.
+ *
+ * A segment's physical order is its commit order (segment_am.c), and that is not trusted: the trailer says
+ * how many rows its batch has. When rows are missing the segment is read again from its start; when they
+ * are still missing, or the trailer cannot be read, the batch is refused and its partitions get a new epoch.
+ */
+#include "run/lane_reader.h"
+
+#include "access/detoast.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "miscadmin.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "staging/ring.h"
+#include "staging/segment.h"
+
+static bytea *
+bytes_of(TupleTableSlot *slot, int column)
+{
+	bool isnull;
+	Datum value = slot_getattr(slot, column, &isnull);
+	struct varlena *stored;
+
+	if (isnull)
+		return NULL;
+	stored = (struct varlena *) DatumGetPointer(value);
+	/* a pointer to an out-of-line value has a short header too: do not ask for that */
+	if (VARATT_IS_EXTERNAL(stored) || VARATT_IS_COMPRESSED(stored))
+		return (bytea *) detoast_attr(stored);
+	return (bytea *) memcpy(palloc(VARSIZE_ANY(stored)), stored, VARSIZE_ANY(stored));
+}
+
+static void
+take_event(MrBatch *batch, TupleTableSlot *slot)
+{
+	MrEvent *event = mr_batch_add_event(batch);
+	bool isnull;
+
+	event->offset = DatumGetInt64(slot_getattr(slot, MR_SEG_OFFSET, &isnull));
+	event->kafka_ts = DatumGetInt64(slot_getattr(slot, MR_SEG_KAFKA_TS, &isnull));
+	event->partition = DatumGetInt32(slot_getattr(slot, MR_SEG_PARTITION, &isnull));
+	event->kind = DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull));
+	event->key = bytes_of(slot, MR_SEG_KEY);
+	event->headers = bytes_of(slot, MR_SEG_HEADERS);
+	event->payload = bytes_of(slot, MR_SEG_PAYLOAD);
+	if (event->payload != NULL)
+		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
+}
+
+static uint64
+be64(const char *p)
+{
+	uint64 value;
+
+	memcpy(&value, p, sizeof(value));
+	return pg_ntoh64(value);
+}
+
+static uint32
+be32(const char *p)
+{
+	uint32 value;
+
+	memcpy(&value, p, sizeof(value));
+	return pg_ntoh32(value);
+}
+
+/* A part for each partition that the batch has rows of: all that is known of it without its trailer. */
+static void
+parts_of_rows(MrBatch *batch, MrStagedBatch *staged)
+{
+	staged->parts = palloc0(Max(staged->count, 1) * sizeof(MrStagedPart));
+	for (int k = 0; k < staged->count; k++)
+	{
+		int32 partition = batch->events[staged->first + k].partition;
+		bool known = false;
+
+		for (int i = 0; i < staged->nparts && !known; i++)
+			known = staged->parts[i].partition == partition;
+		if (!known)
+			staged->parts[staged->nparts++].partition = partition;
+	}
+}
+
+/* A batch that cannot be made whole: none of its events count, its partitions get a new epoch. */
+static void
+refuse(MrBatch *batch, MrStagedBatch *staged)
+{
+	batch->nevents = staged->first;
+	staged->count = 0;
+	staged->refused = true;
+}
+
+/* The trailer's record, see segment.h and docs/architecture.md. False: it is of another form. */
+static bool
+read_trailer(MrStagedBatch *staged, const bytea *record)
+{
+	Size length = record ? VARSIZE_ANY_EXHDR(record) : 0;
+	const char *p = record ? VARDATA_ANY(record) : NULL;
+
+	if (length < MR_TRAILER_HEAD_BYTES || be32(p) != MR_TRAILER_VERSION ||
+		length != MR_TRAILER_HEAD_BYTES + (Size) be32(p + 4) * MR_TRAILER_ENTRY_BYTES)
+		return false;
+	staged->nparts = (int) be32(p + 4);
+	staged->parts = palloc0(Max(staged->nparts, 1) * sizeof(MrStagedPart));
+	p += MR_TRAILER_HEAD_BYTES;
+	for (int i = 0; i < staged->nparts; i++, p += MR_TRAILER_ENTRY_BYTES)
+	{
+		MrStagedPart *part = &staged->parts[i];
+
+		part->partition = (int32) be32(p);
+		part->rows = (int32) be32(p + 4);
+		part->epoch = (int64) be64(p + 8);
+		part->previous = (int64) be64(p + 16);
+		part->next = (int64) be64(p + 24);
+		part->last_offset = (int64) be64(p + 32);
+		part->last_ts = (int64) be64(p + 40);
+		part->last_crc = be32(p + 48);
+		if (i > 0 && part->partition <= part[-1].partition)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The end of a batch. A trailer of another form is no error: the batch would be read again, and fail again,
+ * for ever.
+ */
+static void
+take_trailer(MrBatch *batch, TupleTableSlot *slot, int first)
+{
+	bytea *record = bytes_of(slot, MR_SEG_PAYLOAD);
+	MrStagedBatch *staged = mr_batch_add_staged(batch);
+	bool isnull;
+
+	staged->id = DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull));
+	staged->first = first;
+	staged->count = batch->nevents - first;
+	staged->end = slot->tts_tid;
+	if (read_trailer(staged, record))
+		return;
+	ereport(
+		LOG,
+		(errcode(ERRCODE_PROTOCOL_VIOLATION),
+		 errmsg(
+			 "millrace: the trailer of a staged batch has an unknown form, the batch is dropped"),
+		 errhint("Run the ingestor of the same release as the extension.")));
+	staged->nparts = 0;
+	staged->unreadable = true;
+	parts_of_rows(batch, staged);
+	refuse(batch, staged);
+}
+
+static bool
+is_complete(MrBatch *batch, MrStagedBatch *staged)
+{
+	int expected = 0;
+
+	for (int i = 0; i < staged->nparts; i++)
+	{
+		int found = 0;
+
+		for (int k = 0; k < staged->count; k++)
+			if (batch->events[staged->first + k].partition == staged->parts[i].partition)
+				found++;
+		if (found != staged->parts[i].rows)
+			return false;
+		expected += found;
+	}
+	return expected == staged->count;
+}
+
+/* Rows of the batch lie elsewhere in the segment: collects them all, in the place of those at hand. */
+static void
+read_again(Relation rel, MrBatch *batch, MrStagedBatch *staged)
+{
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+
+	ereport(
+		LOG,
+		(errmsg("millrace: a staged batch lies out of order in \"%s\", reading the segment again",
+				RelationGetRelationName(rel))));
+	batch->nevents = staged->first;
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		bool isnull;
+
+		CHECK_FOR_INTERRUPTS();
+		if (DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull)) == staged->id &&
+			!(DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull)) & MR_KIND_TRAILER))
+			take_event(batch, slot);
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	staged->count = batch->nevents - staged->first;
+}
+
+static void
+read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int64 max_bytes)
+{
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	ItemPointerData from = *cursor;
+	ItemPointerData to;
+	TableScanDesc scan;
+	int first = batch->nevents;
+	int64 id = 0; /* batch of the rows since the last trailer */
+	bool mixed = false;
+
+	ItemPointerInc(&from);
+	ItemPointerSet(&to, MaxBlockNumber, PG_UINT16_MAX);
+	scan = table_beginscan_tidrange(rel, GetActiveSnapshot(), &from, &to);
+	while (table_scan_getnextslot_tidrange(scan, ForwardScanDirection, slot))
+	{
+		bool isnull;
+		MrStagedBatch *staged;
+
+		int64 row_id = DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull));
+
+		mixed = batch->nevents > first && (mixed || row_id != id);
+		id = row_id;
+		if (!(DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull)) & MR_KIND_TRAILER))
+		{
+			take_event(batch, slot);
+			continue;
+		}
+		take_trailer(batch, slot, first);
+		staged = &batch->staged[batch->nstaged - 1];
+		if (!staged->refused && (mixed || !is_complete(batch, staged)))
+		{
+			read_again(rel, batch, staged);
+			if (!is_complete(batch, staged))
+			{
+				ereport(LOG,
+						(errmsg(
+							"millrace: a staged batch is not complete and will be fetched again")));
+				refuse(batch, staged);
+			}
+		}
+		first = batch->nevents;
+		batch->end = staged->end;
+		if (batch->nevents >= max_events || batch->bytes >= max_bytes)
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	batch->nevents = first; /* rows without a trailer are not a batch */
+}
+
+bool
+mr_lane_read(MrLane *lane, int32 pipeline_id, MrBatch *batch, int max_events, int64 max_bytes)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	ItemPointerData cursor;
+	bool sealed;
+	bool found;
+	Relation rel;
+
+	found = mr_ring_tail(lane, pipeline_id, &batch->tail, &cursor, &sealed);
+	rel = found ? try_table_open(batch->tail.relation, AccessShareLock) : NULL;
+	if (rel == NULL)
+	{
+		batch->segment_done = sealed; /* its table is gone: it leaves the ring */
+		MemoryContextSwitchTo(old);
+		return false;
+	}
+	/* The snapshot after the question whether it is sealed, see ring.h. */
+	PushActiveSnapshot(GetLatestSnapshot());
+	batch->end = cursor;
+	read_range(rel, batch, &cursor, max_events, max_bytes);
+	PopActiveSnapshot();
+	table_close(rel, AccessShareLock);
+	batch->segment_done = sealed && batch->nstaged == 0;
+	MemoryContextSwitchTo(old);
+	return batch->nstaged > 0;
+}

@@ -1,0 +1,214 @@
+/*
+ * run_record.c: see run_record.h. Runs in workers.
+ *
+ * Which event a plan is at is not stored for each (the scan is the executor's, a hook on it would cost something
+ * for every event): the handlers of SIGSEGV, SIGBUS, SIGILL and SIGABRT look at the plan's scan, write it down, and
+ * let the signal have its way, core file included. A SIGKILL leaves it unknown, and smaller batches find it.
+ */
+#include "run/run_record.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "utils/elog.h"
+#include "utils/timestamp.h"
+
+#include "server/failure.h"
+#include "pipeline/partition.h"
+#include "program/plan.h"
+
+#define FILE_BYTES  4096 /* at first; enough for some 150 partitions */
+#define STACK_BYTES (64 * 1024)
+
+static MrRunRecord nobodys;
+MrRunRecord *mr_run = &nobodys;
+
+static Size mapped_bytes = 0;
+static char path[MAXPGPATH];
+static const MrBatch *batch_at_work = NULL;
+static emit_log_hook_type next_log_hook = NULL;
+
+/* The event a plan is at. Reads memory only: it is called in a process that has crashed. */
+static const MrEvent *
+event_of_plan(void)
+{
+	int ordinal = batch_at_work != NULL ? mr_plan_at_work() : -1;
+
+	if (ordinal >= 0 && mr_run->stage == MR_STAGE_WRITE)
+		ordinal = ordinal < batch_at_work->nrows ? batch_at_work->rows[ordinal].event : -1;
+	return ordinal >= 0 && ordinal < batch_at_work->nevents ? &batch_at_work->events[ordinal]
+															: NULL;
+}
+
+/* SA_RESETHAND: raised again, the signal ends the process once the handler has returned. */
+static void
+note_crash(int number)
+{
+	const MrEvent *event = mr_run->running ? event_of_plan() : NULL;
+
+	if (event != NULL)
+		mr_run_at(event);
+	(void) raise(number);
+}
+
+/* The postmaster ends everybody because another process crashed, or it was told to stop at once. */
+static void
+note_innocence(int number)
+{
+	mr_run->innocent = true;
+	_exit(2); /* as SignalHandlerForCrashExit() does, and for its reasons */
+}
+
+/*
+ * PANIC and FATAL end the process. When the disk is full, or somebody ends the session, no event is to blame for it.
+ */
+static void
+note_end(ErrorData *error)
+{
+	if (error->elevel >= FATAL)
+	{
+		mr_run->fatal = mr_error_is_of_the_data(error->sqlerrcode);
+		mr_run->innocent = !mr_run->fatal;
+	}
+	if (next_log_hook != NULL)
+		next_log_hook(error);
+}
+
+static void
+handle_signals(void)
+{
+	static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGABRT};
+	static char stack[STACK_BYTES];
+	stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction action = {.sa_handler = note_crash, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+
+	(void) sigemptyset(&action.sa_mask);
+	(void) sigaltstack(&alternate, NULL); /* also for who has used up its own */
+	for (int i = 0; i < lengthof(crashes); i++)
+		(void) sigaction(crashes[i], &action, NULL);
+	pqsignal(SIGQUIT, note_innocence);
+	next_log_hook = emit_log_hook;
+	emit_log_hook = note_end;
+}
+
+/* The file with so many bytes, all of them zero and really there: a hole could end us when the disk is full. */
+static MrRunRecord *
+map_file(Size bytes)
+{
+	int fd = BasicOpenFile(path, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY);
+	void *address = MAP_FAILED;
+	char *zeros = palloc0(bytes);
+
+	if (fd >= 0 && write(fd, zeros, bytes) == (ssize_t) bytes)
+		address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (address == MAP_FAILED)
+		ereport(LOG, (errcode_for_file_access(),
+					  errmsg("millrace: could not make file \"%s\": %m", path),
+					  errhint("Should an event crash this worker, it will not be found.")));
+	if (fd >= 0)
+		(void) close(fd);
+	pfree(zeros);
+	return address == MAP_FAILED ? NULL : address;
+}
+
+static bool
+map(Size bytes)
+{
+	MrRunRecord old = *mr_run;
+	MrRunRecord *record = mr_run;
+
+	mr_run = &nobodys; /* before it is gone: SIGQUIT's handler writes there */
+	if (record != &nobodys)
+		(void) munmap(record, mapped_bytes);
+	record = map_file(bytes);
+	if (record == NULL)
+		return false;
+	*record = old;
+	record->size = sizeof(MrRunRecord);
+	record->max_ranges = (bytes - offsetof(MrRunRecord, ranges)) / sizeof(MrRunRange);
+	record->magic = MR_RUN_MAGIC;
+	mapped_bytes = bytes;
+	mr_run = record;
+	return true;
+}
+
+/*
+ * An orderly end. Not when the process is ended by exit() in somebody's function (code -1), or by a FATAL error that
+ * says something of the data: then the batch is suspicious as after a crash.
+ */
+static void
+remove_file(int code, Datum arg)
+{
+	if (mr_run->running && (code < 0 || code > 1 || (code == 1 && mr_run->fatal)))
+		return;
+	mr_run->running = false;
+	(void) unlink(path);
+}
+
+void
+mr_run_open(int32 pipeline_id, int32 worker)
+{
+	snprintf(path, sizeof(path), MR_RUN_DIRECTORY "/" MR_RUN_FILE_FORMAT, MyDatabaseId, pipeline_id,
+			 worker);
+	if (!map(FILE_BYTES))
+		return;
+	mr_run->pipeline_id = pipeline_id;
+	mr_run->worker = worker;
+	mr_run->run = mr_random_epoch() / 2; /* far from the end */
+	handle_signals();
+	before_shmem_exit(remove_file, 0);
+}
+
+static MrRunRange *
+range_of(int32 partition)
+{
+	MrRunRange *range;
+
+	for (int i = mr_run->nranges - 1; i >= 0; i--)
+		if (mr_run->ranges[i].partition == partition)
+			return &mr_run->ranges[i];
+	range = &mr_run->ranges[mr_run->nranges++];
+	*range = (MrRunRange){partition, PG_INT64_MAX, PG_INT64_MIN};
+	return range;
+}
+
+void
+mr_run_begin(MrRunKind kind, const MrBatch *batch, int32 version)
+{
+	Size needed = offsetof(MrRunRecord, ranges) + batch->npartitions * sizeof(MrRunRange);
+	MrRunRange *range = NULL;
+
+	if (mr_run == &nobodys || (needed > mapped_bytes && !map(Max(needed, 2 * mapped_bytes))))
+		return;
+	mr_run->nranges = 0;
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const MrEvent *event = &batch->events[i];
+
+		if (range == NULL || range->partition != event->partition)
+			range = range_of(event->partition);
+		range->first = Min(range->first, event->offset);
+		range->last = Max(range->last, event->offset);
+	}
+	batch_at_work = batch;
+	mr_run->kind = kind;
+	mr_run->version = version;
+	mr_run->nevents = batch->nevents;
+	mr_run->run++;
+	mr_run->began_at = GetCurrentTimestamp();
+	mr_run_stage(MR_STAGE_DECODE);
+	mr_run->running = true;
+}
+
+void
+mr_run_end(void)
+{
+	mr_run->running = false;
+	batch_at_work = NULL;
+}

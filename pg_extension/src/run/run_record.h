@@ -1,0 +1,94 @@
+/*
+ * run_record.h: what a worker runs just now, in a small mapped file, so that it is known after its process died.
+ *
+ * One file per worker in PG_STAT_TMP_DIR (left out of base backups), made when the worker has connected and removed
+ * when it ends in order. It is written with plain stores: the page cache keeps them when the process is killed. Only a
+ * power loss may leave an old or a torn state, which is no worse than a false suspicion. The supervisor reads
+ * what crashes have left (crash_collect.c).
+ */
+#ifndef MR_RUN_RECORD_H
+#define MR_RUN_RECORD_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#include "program/batch.h"
+
+#define MR_RUN_DIRECTORY   PG_STAT_TMP_DIR
+#define MR_RUN_FILE_FORMAT "millrace_%u_%d_%d.run" /* database, pipeline, number of the worker */
+#define MR_RUN_MAGIC       0x4d524e31              /* "MRN1" */
+#define MR_RUN_UNKNOWN     (-1)                    /* in the place of an offset */
+
+typedef enum MrRunKind
+{
+	MR_RUN_LANE, /* events as they came, in the order of their partitions */
+	MR_RUN_RETRY /* rows of millrace.retry */
+} MrRunKind;
+
+/* As millrace.crash_suspect.kind has it. */
+static inline const char *
+mr_run_kind_name(MrRunKind kind)
+{
+	return kind == MR_RUN_LANE ? "lane" : "retry";
+}
+
+/* From the first to the last event of a partition that the batch has. */
+typedef struct MrRunRange
+{
+	int32 partition;
+	int64 first;
+	int64 last;
+} MrRunRange;
+
+typedef struct MrRunRecord
+{
+	uint32 magic;
+	uint32 size;   /* of this struct: another build's file is not read */
+	bool running;  /* a batch is at work */
+	bool innocent; /* it was ended because another process crashed, or by trouble of the server */
+	bool fatal;    /* it ended by an error that may be its event's fault */
+	int8 kind;     /* MrRunKind */
+	int8 stage;    /* MrStage */
+	int32 pipeline_id;
+	int32 version;
+	int32 worker;
+	int32 nevents;
+	int64 run;            /* another one for each batch: none is counted twice */
+	TimestampTz began_at; /* all of a retry batch was due then */
+	int32 at_partition;   /* the event at work */
+	int64 at_offset;      /* MR_RUN_UNKNOWN: which one is not known */
+	int32 max_ranges;
+	int32 nranges;
+	MrRunRange ranges[FLEXIBLE_ARRAY_MEMBER];
+} MrRunRecord;
+
+/* Never NULL: in processes that keep no record it is one that nobody reads. */
+extern MrRunRecord *mr_run;
+
+/*
+ * Makes the record of this worker and takes over SIGQUIT and the signals of a crash. Without the file (disk full) the
+ * worker works, but what it does when it crashes is not known.
+ */
+extern void mr_run_open(int32 pipeline_id, int32 worker);
+
+/* The batch's events are admitted; user code runs from here on, until mr_run_end() behind commit or abort. */
+extern void mr_run_begin(MrRunKind kind, const MrBatch *batch, int32 version);
+extern void mr_run_end(void);
+
+static inline void
+mr_run_stage(MrStage stage)
+{
+	mr_run->at_offset = MR_RUN_UNKNOWN;
+	mr_run->stage = stage;
+}
+
+/* The event at work; of a plan that runs, the handler of the crash finds it out (plan.h). */
+static inline void
+mr_run_at(const MrEvent *event)
+{
+	mr_run->at_partition = event->partition;
+	mr_run->at_offset = event->offset;
+}
+
+#endif /* MR_RUN_RECORD_H */

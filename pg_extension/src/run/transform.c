@@ -1,0 +1,191 @@
+/*
+ * transform.c: events in, rows out; nothing is written. Runs in workers.
+ *
+ * The SELECT runs alone, in a subtransaction that writes nothing and so takes no transaction id: an event it
+ * fails on is found and set aside before the target is touched.
+ */
+#include "run/transform.h"
+
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "server/xact.h"
+#include "run/isolate.h"
+#include "run/receiver.h"
+#include "run/run_record.h"
+
+typedef struct Run
+{
+	MrProgram *program;
+	MrBatch *batch;
+	int *members; /* events that are pending, by index */
+	int from;
+	int to;
+	Tuplestorestate *store;
+	MrReceiver *receiver;
+	int suspect; /* member, -1 unknown */
+} Run;
+
+/* A NULL the target would refuse: said here, for one event, without an exception. */
+static void
+fail_null(MrProgram *program, MrEvent *event, MrColumn *column)
+{
+	MrFailure *failure = mr_failure_make(
+		MR_STAGE_WRITE, ERRCODE_NOT_NULL_VIOLATION,
+		"null value in column \"%s\" of relation \"%s\" violates not-null constraint", column->name,
+		get_rel_name(program->definition->target));
+
+	failure->column_name = column->name;
+	event->outcome = MR_DEAD;
+	event->failure = failure;
+}
+
+static bool
+receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	MrReceiver *receiver = (MrReceiver *) self;
+	MrProgram *program = receiver->program;
+	MrBatch *batch = receiver->batch;
+	int n = program->ncolumns;
+	MemoryContext old;
+	MrEvent *event;
+	MrRow *row;
+	int index;
+
+	slot_getallattrs(slot);
+	index = DatumGetInt32(slot->tts_values[n]);
+	event = &batch->events[index];
+	if (event->outcome == MR_DEAD)
+		return true;
+	old = MemoryContextSwitchTo(batch->context);
+	for (int i = 0; i < n; i++)
+	{
+		if (slot->tts_isnull[i] && program->columns[i].must_not_be_null)
+		{
+			fail_null(program, event, &program->columns[i]);
+			MemoryContextSwitchTo(old);
+			return true;
+		}
+	}
+	if (event->rows >= program->definition->rows_per_event)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the event gives more than %d rows", program->definition->rows_per_event),
+				 errhint("Raise rows_per_event with millrace.alter_pipeline() if that is right.")));
+	event->rows++;
+	row = mr_batch_add_row(batch);
+	row->event = index;
+	row->tuple = heap_form_minimal_tuple(program->row_full, slot->tts_values, slot->tts_isnull);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+static void
+execute(void *arg)
+{
+	Run *run = arg;
+
+	tuplestore_clear(run->store);
+	for (int i = run->from; i < run->to; i++)
+		mr_event_relation_put(run->program->event, run->store, &run->batch->events[run->members[i]],
+							  run->members[i]);
+	(void) mr_plan_run(run->program->transform, run->store, run->to - run->from,
+					   (DestReceiver *) run->receiver);
+}
+
+static void
+note_suspect(void *arg)
+{
+	Run *run = arg;
+
+	run->suspect = mr_plan_suspect(run->program->transform);
+}
+
+/* Rows and verdicts of events [from, to) are taken back. */
+static void
+undo(Run *run, int nrows)
+{
+	run->batch->nrows = nrows;
+	for (int i = run->from; i < run->to; i++)
+	{
+		MrEvent *event = &run->batch->events[run->members[i]];
+
+		event->rows = 0;
+		event->outcome = MR_PENDING;
+		event->failure = NULL;
+	}
+}
+
+static int
+member_of(Run *run, int event)
+{
+	for (int i = run->from; i < run->to; i++)
+		if (run->members[i] == event)
+			return i;
+	return -1;
+}
+
+static MrFailure *
+try_range(void *arg, int from, int to, int *suspect)
+{
+	Run *run = arg;
+	int nrows = run->batch->nrows;
+	ErrorData *error;
+
+	run->from = from;
+	run->to = to;
+	run->suspect = -1;
+	error = mr_try(execute, run, note_suspect);
+	if (error == NULL)
+		return NULL;
+	undo(run, nrows);
+	*suspect = member_of(run, run->suspect);
+	return mr_failure_from_error(MR_STAGE_TRANSFORM, error);
+}
+
+static void
+bury(void *arg, int member, MrFailure *failure)
+{
+	Run *run = arg;
+	MrEvent *event = &run->batch->events[run->members[member]];
+
+	event->outcome = MR_DEAD;
+	event->failure = failure;
+}
+
+/* An event with a row that was refused softly must not keep its other rows. */
+static void
+drop_rows_of_dead(MrBatch *batch)
+{
+	for (int i = 0; i < batch->nrows; i++)
+		if (batch->events[batch->rows[i].event].outcome == MR_DEAD)
+			batch->rows[i].dropped = true;
+}
+
+void
+mr_transform_run(MrProgram *program, MrBatch *batch)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	MrReceiver receiver;
+	Run run = {.program = program, .batch = batch, .receiver = &receiver};
+	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
+	int n = 0;
+
+	mr_run_stage(MR_STAGE_TRANSFORM);
+	mr_receiver_init(&receiver, receive, program, batch);
+	run.members = palloc(Max(batch->nevents, 1) * sizeof(int));
+	for (int i = 0; i < batch->nevents; i++)
+		if (batch->events[i].outcome == MR_PENDING)
+			run.members[n++] = i;
+	if (n > 0)
+	{
+		run.store = tuplestore_begin_heap(false, false, work_mem);
+		mr_isolate(&isolation, n);
+		tuplestore_end(run.store);
+		drop_rows_of_dead(batch);
+	}
+	MemoryContextSwitchTo(old);
+}

@@ -1,0 +1,15 @@
+/*
+ * transform.h: running a transform over the events of a batch.
+ */
+#ifndef MR_TRANSFORM_H
+#define MR_TRANSFORM_H
+
+#include "program/program.h"
+
+/*
+ * Runs the transform over the pending events; rows go to batch->rows. Events it fails on
+ * are failed, to be judged (fail/verdict.h); what is no event's fault is raised.
+ */
+extern void mr_transform_run(MrProgram *program, MrBatch *batch);
+
+#endif /* MR_TRANSFORM_H */

@@ -1,0 +1,23 @@
+/*
+ * write_arrange.h: in which order the rows of a batch are written.
+ *
+ * By the conflict key, or else the primary key: two lanes that upsert the same rows do not deadlock, and a random
+ * key costs less. As long as each event has one row, groups are in the order of the key; with several rows per
+ * event, groups go by the key of their first. In ordering => 'key' an append goes by the events, unless nobody could tell.
+ */
+#ifndef MR_WRITE_ARRANGE_H
+#define MR_WRITE_ARRANGE_H
+
+#include "program/program.h"
+
+typedef struct MrArrangement
+{
+	int *order;  /* row numbers in the order they are written */
+	int *groups; /* group i, rows of one event: order[groups[i]] .. order[groups[i + 1] - 1] */
+	int ngroups;
+} MrArrangement;
+
+/* Arranges the rows that are not dropped; of an upsert's rows with one key, drops all but the one that counts. */
+extern void mr_write_arrange(MrProgram *program, MrBatch *batch, MrArrangement *result);
+
+#endif /* MR_WRITE_ARRANGE_H */

@@ -1,0 +1,193 @@
+/*
+ * catalog.c: finding and reading rows of the extension's own tables.
+ */
+#include "server/catalog.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_collation.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+
+#include "server/compat.h"
+
+Oid
+mr_extension_oid(void)
+{
+	return get_extension_oid("millrace", true);
+}
+
+Oid
+mr_extension_owner(void)
+{
+	Oid owner = InvalidOid;
+	Relation rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("millrace"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (!OidIsValid(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"millrace\" does not exist"),
+				 errhint("Run CREATE EXTENSION millrace.")));
+	return owner;
+}
+
+Oid
+mr_catalog_oid(const char *name)
+{
+	Oid schema = get_namespace_oid(MR_SCHEMA, true);
+	Oid oid = OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+
+	if (!OidIsValid(oid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("relation \"%s.%s\" does not exist", MR_SCHEMA, name),
+						errhint("Run CREATE EXTENSION millrace in this database.")));
+	return oid;
+}
+
+Relation
+mr_catalog_open(const char *name, LOCKMODE lockmode)
+{
+	return table_open(mr_catalog_oid(name), lockmode);
+}
+
+void
+mr_key_int4(ScanKey key, int column, int32 value)
+{
+	ScanKeyInit(key, column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(value));
+}
+
+void
+mr_key_text(ScanKey key, int column, const char *value)
+{
+	ScanKeyInit(key, column, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(value));
+	key->sk_collation = DEFAULT_COLLATION_OID;
+}
+
+int32
+mr_catalog_int4(HeapTuple tuple, int column, TupleDesc desc)
+{
+	bool isnull;
+
+	return DatumGetInt32(heap_getattr(tuple, column, desc, &isnull));
+}
+
+int64
+mr_catalog_int8(HeapTuple tuple, int column, TupleDesc desc, int64 null_value)
+{
+	bool isnull;
+	Datum value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? null_value : DatumGetInt64(value);
+}
+
+char *
+mr_catalog_text(HeapTuple tuple, int column, TupleDesc desc)
+{
+	bool isnull;
+	Datum value = heap_getattr(tuple, column, desc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+void
+mr_catalog_set_bytes(Datum *values, bool *nulls, int column, const bytea *bytes)
+{
+	nulls[column - 1] = bytes == NULL;
+	values[column - 1] = PointerGetDatum(bytes);
+}
+
+HeapTuple
+mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys, bool backward)
+{
+	Relation index_rel = index_open(mr_catalog_oid(index), AccessShareLock);
+	Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+	SysScanDesc scan = systable_beginscan_ordered(rel, index_rel, snapshot, nkeys, keys);
+	HeapTuple tuple =
+		systable_getnext_ordered(scan, backward ? BackwardScanDirection : ForwardScanDirection);
+
+	if (HeapTupleIsValid(tuple))
+		tuple = heap_copytuple(tuple);
+	systable_endscan_ordered(scan);
+	UnregisterSnapshot(snapshot);
+	index_close(index_rel, AccessShareLock);
+	return tuple;
+}
+
+HeapTuple
+mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys, ScanKey keys)
+{
+	for (;;)
+	{
+		HeapTuple tuple = mr_catalog_fetch(rel, index, nkeys, keys, false);
+		HeapTupleData locked;
+		TM_FailureData failure;
+		TM_Result result;
+		Buffer buffer;
+
+		if (!HeapTupleIsValid(tuple))
+			return NULL;
+		CHECK_FOR_INTERRUPTS();
+		locked.t_self = tuple->t_self;
+		result = heap_lock_tuple(rel, &locked, GetCurrentCommandId(true), LockTupleNoKeyExclusive,
+								 LockWaitBlock, true, &buffer, &failure);
+		ReleaseBuffer(buffer);
+		if (result == TM_Ok)
+			return tuple;
+		heap_freetuple(tuple); /* changed or deleted meanwhile: look again */
+	}
+}
+
+static void
+insert_index_entries(Relation rel, HeapTuple tuple)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+	EState *estate = CreateExecutorState();
+
+	InitResultRelInfo(result, rel, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	ExecStoreHeapTuple(tuple, slot, false);
+	list_free(mr_insert_index_tuples(result, slot, estate));
+	ExecCloseIndices(result);
+	FreeExecutorState(estate);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+void
+mr_catalog_insert(Relation rel, HeapTuple tuple)
+{
+	simple_heap_insert(rel, tuple);
+	insert_index_entries(rel, tuple);
+}
+
+void
+mr_catalog_update(Relation rel, ItemPointer tid, HeapTuple tuple)
+{
+	mr_heap_update(rel, tid, tuple);
+	if (!HeapTupleIsHeapOnly(tuple))
+		insert_index_entries(rel, tuple);
+}

@@ -1,0 +1,60 @@
+/*
+ * guc.c: the settings millrace.*. Read by every process; changed by the server's configuration only.
+ */
+#include "postgres.h"
+
+#include "server/guc.h"
+
+#include "utils/guc.h"
+
+#include "server/shmem.h"
+
+int mr_max_lanes = 32;
+int mr_segment_size_mb = 64;
+int mr_ring_segments = 4;
+int mr_max_segments = 16;
+int mr_restart_interval_s = 1;
+int mr_lock_timeout_ms = 5000;
+int mr_batch_bytes_kb = 8192;
+int mr_max_crashes = 2;
+
+void
+mr_guc_define(bool preloading)
+{
+	if (preloading)
+		DefineCustomIntVariable("millrace.max_lanes",
+								"Staging lanes that can be in use at a time on this server.",
+								"Each ingestor takes as many of a pipeline as it has workers.",
+								&mr_max_lanes, 32, 1, 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("millrace.segment_size",
+							"Size at which a staging segment is full and the next one is taken.",
+							NULL, &mr_segment_size_mb, 64, 1, 1024, PGC_SIGHUP, GUC_UNIT_MB, NULL,
+							NULL, NULL);
+	DefineCustomIntVariable("millrace.ring_segments",
+							"Segments of a lane that may hold staged events at a time.",
+							"When all are full, the ingestor waits and Kafka keeps the events.",
+							&mr_ring_segments, 4, 2, MR_SEGMENTS_MAX / 2, PGC_SIGHUP, 0, NULL, NULL,
+							NULL);
+	DefineCustomIntVariable(
+		"millrace.max_segments",
+		"Segments a lane may have in all, with spares for those that a lock keeps "
+		"from being emptied.",
+		NULL, &mr_max_segments, 16, 4, MR_SEGMENTS_MAX, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("millrace.restart_interval",
+							"Shortest time between two starts of a failed worker.",
+							"Doubled after each failure, up to 60 s.", &mr_restart_interval_s, 1, 1,
+							3600, PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("millrace.lock_timeout",
+							"How long a worker waits for a lock before it gives the batch back.",
+							NULL, &mr_lock_timeout_ms, 5000, 100, 3600000, PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("millrace.batch_bytes",
+							"Payload bytes at which a worker's batch is closed.", NULL,
+							&mr_batch_bytes_kb, 8192, 64, 1048576, PGC_SIGHUP, GUC_UNIT_KB, NULL,
+							NULL, NULL);
+	DefineCustomIntVariable("millrace.max_crashes",
+							"Crashes of the server after which an event is a dead letter.",
+							"Only those count in which the event was processed alone.",
+							&mr_max_crashes, 2, 1, 100, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("millrace");
+}

@@ -1,0 +1,91 @@
+/*
+ * locks.c: see locks.h for what each lock is for and the order they are taken in.
+ */
+#include "server/locks.h"
+
+#include "catalog/pg_extension.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+
+#include "server/catalog.h"
+
+/* Lock classes (locktag_field4); pg_advisory_lock() uses 1 and 2. */
+#define CLASS_PIPELINE  0x4d50
+#define CLASS_PARTITION 0x4d51
+#define CLASS_LANE      0x4d52
+
+void
+mr_lock_pipeline(int32 pipeline_id, LOCKMODE lockmode)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_PIPELINE);
+	(void) LockAcquire(&tag, lockmode, false, false);
+}
+
+bool
+mr_try_share_pipeline(int32 pipeline_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_PIPELINE);
+	return LockAcquire(&tag, ShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+mr_lock_partition(int32 pipeline_id, int32 partition)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, partition, CLASS_PARTITION);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+bool
+mr_try_lock_lane(int32 lane_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, lane_id, 0, CLASS_LANE);
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+mr_unlock_lane(int32 lane_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, lane_id, 0, CLASS_LANE);
+	(void) LockRelease(&tag, ExclusiveLock, true);
+}
+
+bool
+mr_lock_extension(void)
+{
+	Oid extension = mr_extension_oid();
+
+	if (!OidIsValid(extension))
+		return false;
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	return mr_extension_oid() == extension;
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_lock_pipeline);
+PG_FUNCTION_INFO_V1(mr_sql_lock_partition);
+
+/* millrace._lock_pipeline(pipeline_id integer): exclusive until the end of the transaction. */
+Datum
+mr_sql_lock_pipeline(PG_FUNCTION_ARGS)
+{
+	mr_lock_pipeline(PG_GETARG_INT32(0), ExclusiveLock);
+	PG_RETURN_VOID();
+}
+
+/* millrace._lock_partition(pipeline_id integer, partition integer): exclusive until the transaction ends. */
+Datum
+mr_sql_lock_partition(PG_FUNCTION_ARGS)
+{
+	mr_lock_partition(PG_GETARG_INT32(0), PG_GETARG_INT32(1));
+	PG_RETURN_VOID();
+}

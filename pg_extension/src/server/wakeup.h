@@ -1,0 +1,22 @@
+/*
+ * wakeup.h: telling other processes at commit that there is something for them.
+ *
+ * No NOTIFY: it takes a cluster-wide lock at commit and writes. A flag in this backend, acted on by a
+ * transaction callback, sets latches after the commit is visible. Nobody depends on it alone: workers look
+ * at least once a second.
+ */
+#ifndef MR_WAKEUP_H
+#define MR_WAKEUP_H
+
+#include "server/shmem.h"
+
+/* At commit of this transaction count a staged batch in the lane and wake its worker. */
+extern void mr_wake_lane_at_commit(MrLane *lane);
+
+/* At commit wake the launcher, this database's supervisor and its workers: the catalogue has changed. */
+extern void mr_wake_all_at_commit(void);
+
+/* The same at once. */
+extern void mr_wake_database(Oid database);
+
+#endif /* MR_WAKEUP_H */

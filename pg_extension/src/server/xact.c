@@ -1,0 +1,146 @@
+/*
+ * xact.c: see xact.h.
+ */
+#include "server/xact.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/lock.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/timeout.h"
+#include "utils/timestamp.h"
+
+#include "server/failure.h"
+#include "server/locks.h"
+
+int mr_try_timeout_ms = 0;
+
+/*
+ * Somebody cancelled this process: not a user's RAISE with that SQLSTATE, and not the timeout, which has come when
+ * the time is over.
+ */
+static bool
+is_cancel(const ErrorData *error, TimestampTz begin)
+{
+	return mr_error_is_interrupt(error) && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
+		   (mr_try_timeout_ms == 0 ||
+			!TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), mr_try_timeout_ms));
+}
+
+ErrorData *
+mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext scratch = AllocSetContextCreate(context, "millrace try", ALLOCSET_DEFAULT_SIZES);
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+	TimestampTz begin = GetCurrentTimestamp();
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(scratch);
+	PG_TRY();
+	{
+		if (mr_try_timeout_ms > 0)
+			enable_timeout_after(STATEMENT_TIMEOUT, mr_try_timeout_ms);
+		fn(arg);
+		if (mr_try_timeout_ms > 0)
+			disable_timeout(STATEMENT_TIMEOUT, false);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (mr_try_timeout_ms > 0)
+			disable_timeout(STATEMENT_TIMEOUT, false);
+		if (on_error)
+			on_error(arg);
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	MemoryContextDelete(scratch); /* an executor that failed has left its state there */
+	if (error == NULL)
+		return NULL;
+	if (is_cancel(error, begin))
+		ReThrowError(error);
+	return error;
+}
+
+bool
+mr_subtransaction(bool (*fn)(void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *volatile error = NULL;
+	volatile bool keep = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		keep = fn(arg);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (keep)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
+	return keep;
+}
+
+bool
+mr_xact_begin(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	if (!mr_lock_extension())
+	{
+		CommitTransactionCommand();
+		return false;
+	}
+	pgstat_report_activity(STATE_RUNNING, activity);
+	return true;
+}
+
+/* Nothing the user's SQL holds beyond its transaction reaches the next one. */
+static void
+end_of_transaction(void)
+{
+	LockReleaseSession(USER_LOCKMETHOD); /* pg_advisory_lock() */
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+void
+mr_xact_commit(void)
+{
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+	end_of_transaction();
+}
+
+void
+mr_xact_abort(bool report)
+{
+	if (report)
+		EmitErrorReport();
+	FlushErrorState();
+	disable_all_timeouts(false);
+	QueryCancelPending = false; /* of what has ended; later than the timeouts, which set it */
+	AbortOutOfAnyTransaction(); /* out of subtransactions too */
+	end_of_transaction();
+}

@@ -1,0 +1,104 @@
+/*
+ * assignment.c: millrace.assign(): a partition gets a new epoch, its new holder learns where to go on.
+ *
+ * Runs in an ingestor's backend. The partition's lock waits for the batch in flight, so the position told is
+ * the one nothing will move but batches of the new epoch.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "server/catalog.h"
+#include "server/locks.h"
+#include "pipeline/partition.h"
+#include "pipeline/pipeline.h"
+#include "staging/lane_claim.h"
+
+enum
+{
+	COLUMN_PARTITION,
+	COLUMN_EPOCH,
+	COLUMN_NEXT_OFFSET,
+	COLUMN_LAST_OFFSET,
+	COLUMN_LAST_TS,
+	COLUMN_LAST_CRC,
+	COLUMN_STATE,
+	COLUMN_SEEK_TS,
+	NCOLUMNS
+};
+
+static int
+compare_int4(const void *a, const void *b)
+{
+	int32 left = *(const int32 *) a;
+	int32 right = *(const int32 *) b;
+
+	return left < right ? -1 : left > right;
+}
+
+static void
+assign_one(const MrPipelineRow *pipeline, int32 partition, int32 lane_id, Datum *values,
+		   bool *nulls)
+{
+	MrPartition p;
+
+	mr_lock_partition(pipeline->id, partition);
+	mr_partition_read(pipeline->id, partition, &p);
+	values[COLUMN_PARTITION] = Int32GetDatum(partition);
+	nulls[COLUMN_EPOCH] = p.stopped;
+	if (!p.stopped)
+		values[COLUMN_EPOCH] =
+			Int64GetDatum(mr_partition_new_epoch(pipeline->id, partition, lane_id));
+	values[COLUMN_NEXT_OFFSET] = Int64GetDatum(p.next_offset);
+	nulls[COLUMN_LAST_OFFSET] = nulls[COLUMN_LAST_TS] = nulls[COLUMN_LAST_CRC] = p.last_offset < 0;
+	values[COLUMN_LAST_OFFSET] = Int64GetDatum(p.last_offset);
+	values[COLUMN_LAST_TS] = Int64GetDatum(p.last_ts);
+	values[COLUMN_LAST_CRC] = Int64GetDatum(p.last_crc);
+	values[COLUMN_STATE] = CStringGetTextDatum(p.stopped ? "stopped" : "active");
+	nulls[COLUMN_SEEK_TS] = p.seek_ts < 0;
+	values[COLUMN_SEEK_TS] = Int64GetDatum(p.seek_ts);
+}
+
+PG_FUNCTION_INFO_V1(mr_assign);
+
+/*
+ * millrace.assign(pipeline text, lane integer, partitions integer[])
+ *   RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, last_offset bigint, last_ts bigint,
+ *                  last_crc bigint, state text, seek_ts bigint)
+ * Locks in ascending order, as every holder of several partition locks does.
+ */
+Datum
+mr_assign(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ArrayType *array = PG_GETARG_ARRAYTYPE_P_COPY(2);
+	int n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	int32 *partitions = (int32 *) ARR_DATA_PTR(array);
+	MrPipelineRow pipeline;
+
+	mr_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	if (ARR_HASNULL(array))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("partitions must not contain nulls")));
+	(void) mr_lane_of_session(PG_GETARG_INT32(1), mr_shared->incarnation);
+	mr_pipeline_row_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), &pipeline);
+	qsort(partitions, n, sizeof(int32), compare_int4);
+	for (int i = 0; i < n; i++)
+	{
+		Datum values[NCOLUMNS];
+		bool nulls[NCOLUMNS] = {false};
+
+		if (i > 0 && partitions[i] == partitions[i - 1])
+			continue;
+		assign_one(&pipeline, partitions[i], PG_GETARG_INT32(1), values, nulls);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

@@ -1,0 +1,260 @@
+/*
+ * ring.c: see ring.h. Called by the ingestor's backends (head side) and by workers (tail side).
+ */
+#include "staging/ring.h"
+
+#include "miscadmin.h"
+
+static MrSegment *
+find(MrLane *lane, Oid relation)
+{
+	for (int i = 0; i < lane->nsegments; i++)
+		if (lane->segments[i].relation == relation)
+			return &lane->segments[i];
+	return NULL;
+}
+
+/* The segment while that filling of it lasts, else NULL. */
+static MrSegment *
+find_filling(MrLane *lane, const MrFilling *filling)
+{
+	MrSegment *segment =
+		lane->generation == filling->generation ? find(lane, filling->relation) : NULL;
+
+	return segment != NULL && segment->order == filling->order ? segment : NULL;
+}
+
+static MrSegment *
+in_state(MrLane *lane, MrSegmentState state)
+{
+	for (int i = 0; i < lane->nsegments; i++)
+		if (lane->segments[i].state == state)
+			return &lane->segments[i];
+	return NULL;
+}
+
+static bool
+holds_events(const MrSegment *segment)
+{
+	return segment->state == MR_SEGMENT_FILLING || segment->state == MR_SEGMENT_SEALED;
+}
+
+/* The segment the reader is in: the one with the tail's order, or the oldest with events. */
+static MrSegment *
+tail_segment(MrLane *lane)
+{
+	MrSegment *oldest = NULL;
+
+	for (int i = 0; i < lane->nsegments; i++)
+	{
+		MrSegment *segment = &lane->segments[i];
+
+		if (holds_events(segment) && (oldest == NULL || segment->order < oldest->order))
+			oldest = segment;
+	}
+	return oldest;
+}
+
+void
+mr_ring_add(MrLane *lane, Oid relation)
+{
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	if (find(lane, relation) == NULL && lane->nsegments < MR_SEGMENTS_MAX)
+	{
+		MrSegment *segment = &lane->segments[lane->nsegments++];
+
+		segment->relation = relation;
+		segment->state = MR_SEGMENT_FREE;
+		segment->order = 0;
+	}
+	LWLockRelease(mr_shared->lock);
+}
+
+int
+mr_ring_members(MrLane *lane, Oid *relations)
+{
+	int n;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	n = lane->nsegments;
+	for (int i = 0; i < n; i++)
+		relations[i] = lane->segments[i].relation;
+	LWLockRelease(mr_shared->lock);
+	return n;
+}
+
+Oid
+mr_ring_head(MrLane *lane)
+{
+	MrSegment *head;
+	Oid relation;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	head = in_state(lane, MR_SEGMENT_FILLING);
+	relation = head ? head->relation : InvalidOid;
+	LWLockRelease(mr_shared->lock);
+	return relation;
+}
+
+Oid
+mr_ring_next(MrLane *lane, int limit, bool *limited)
+{
+	Oid relation = InvalidOid;
+	MrSegment *head;
+	MrSegment *next;
+	int holding = 0;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < lane->nsegments; i++)
+		holding += holds_events(&lane->segments[i]) ? 1 : 0;
+	*limited = holding >= limit;
+	head = in_state(lane, MR_SEGMENT_FILLING);
+	next = in_state(lane, MR_SEGMENT_FREE);
+	if (!*limited && next != NULL)
+	{
+		if (head != NULL)
+			head->state = MR_SEGMENT_SEALED;
+		next->state = MR_SEGMENT_FILLING;
+		next->order = ++lane->next_order;
+		relation = next->relation;
+	}
+	LWLockRelease(mr_shared->lock);
+	return relation;
+}
+
+bool
+mr_ring_tail(MrLane *lane, int32 pipeline_id, MrFilling *tail, ItemPointer cursor, bool *sealed)
+{
+	MrSegment *segment = NULL;
+
+	memset(tail, 0, sizeof(*tail));
+	*sealed = false;
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	if (lane->database == MyDatabaseId && lane->pipeline_id == pipeline_id)
+	{
+		tail->generation = lane->generation;
+		segment = tail_segment(lane);
+	}
+	if (segment != NULL)
+	{
+		tail->relation = segment->relation;
+		tail->order = segment->order;
+		*sealed = segment->state == MR_SEGMENT_SEALED;
+		if (segment->order == lane->tail_order)
+			*cursor = lane->cursor;
+		else
+			ItemPointerSet(cursor, 0, 0);
+	}
+	LWLockRelease(mr_shared->lock);
+	return segment != NULL;
+}
+
+void
+mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *cursor, uint64 batches)
+{
+	MrSegment *segment;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	segment = find_filling(lane, tail);
+	if (segment != NULL && holds_events(segment) && ItemPointerIsValid(cursor))
+	{
+		lane->tail_order = segment->order;
+		lane->cursor = *cursor;
+	}
+	if (lane->generation == tail->generation)
+		pg_atomic_fetch_add_u64(&lane->consumed, batches);
+	LWLockRelease(mr_shared->lock);
+}
+
+void
+mr_ring_drained(MrLane *lane, const MrFilling *tail, uint64 staged)
+{
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	if (lane->generation == tail->generation)
+		pg_atomic_write_u64(&lane->consumed, staged);
+	LWLockRelease(mr_shared->lock);
+}
+
+void
+mr_ring_finish_tail(MrLane *lane, const MrFilling *tail)
+{
+	MrSegment *segment;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	segment = find_filling(lane, tail);
+	if (segment != NULL && segment->state == MR_SEGMENT_SEALED)
+		segment->state = MR_SEGMENT_CONSUMED;
+	LWLockRelease(mr_shared->lock);
+}
+
+bool
+mr_ring_consumed(MrLane *lane, uint64 generation, int *i, MrFilling *consumed)
+{
+	bool found = false;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	while (lane->generation == generation && *i < lane->nsegments && !found)
+	{
+		MrSegment *segment = &lane->segments[(*i)++];
+
+		found = segment->state == MR_SEGMENT_CONSUMED;
+		consumed->generation = generation;
+		consumed->order = segment->order;
+		consumed->relation = segment->relation;
+	}
+	LWLockRelease(mr_shared->lock);
+	return found;
+}
+
+bool
+mr_ring_is_consumed(MrLane *lane, const MrFilling *consumed)
+{
+	MrSegment *segment;
+	bool result;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	segment = find_filling(lane, consumed);
+	result = segment != NULL && segment->state == MR_SEGMENT_CONSUMED;
+	LWLockRelease(mr_shared->lock);
+	return result;
+}
+
+void
+mr_ring_emptied(MrLane *lane, const MrFilling *consumed)
+{
+	MrSegment *segment;
+	Latch *writer = NULL;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	segment = find_filling(lane, consumed);
+	if (segment != NULL && segment->state == MR_SEGMENT_CONSUMED)
+	{
+		segment->state = MR_SEGMENT_FREE;
+		writer = lane->writer_latch;
+	}
+	LWLockRelease(mr_shared->lock);
+	if (writer != NULL)
+		SetLatch(writer);
+}
+
+void
+mr_ring_remove(MrLane *lane, uint64 generation, Oid relation)
+{
+	MrSegment *segment;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	segment = lane->generation == generation ? find(lane, relation) : NULL;
+	if (segment != NULL)
+		*segment = lane->segments[--lane->nsegments];
+	LWLockRelease(mr_shared->lock);
+}
+
+void
+mr_ring_abandon(MrLane *lane)
+{
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < lane->nsegments; i++)
+		if (holds_events(&lane->segments[i]))
+			lane->segments[i].state = MR_SEGMENT_CONSUMED;
+	LWLockRelease(mr_shared->lock);
+}

@@ -1,0 +1,73 @@
+/*
+ * ring.h: the segments of a lane in the order they are filled and read. All of it in shared memory.
+ *
+ *            writer: next            writer: next           reader: consumed        reader: emptied
+ *   FREE ---------------> FILLING ---------------> SEALED ------------------> CONSUMED -----------> FREE
+ *
+ * The writer (one ingestor connection) only appends to the FILLING segment; the reader (one worker) goes
+ * through FILLING and SEALED ones by their order. Each function takes MrShared.lock itself.
+ *
+ * Between two calls a writer may have gone and another come: it abandons what was staged, the segments are
+ * emptied and filled anew, and the slot itself may be another lane's. So whoever comes back says which
+ * filling of which segment it speaks of, and nothing happens when that one is over.
+ */
+#ifndef MR_RING_H
+#define MR_RING_H
+
+#include "server/shmem.h"
+
+/* One filling of a segment. Generation 0: none, the lane was not the caller's. */
+typedef struct MrFilling
+{
+	uint64 generation; /* of the lane */
+	uint64 order;
+	Oid relation;
+} MrFilling;
+
+/* Puts a segment of the catalogue into the ring; it must be empty. */
+extern void mr_ring_add(MrLane *lane, Oid relation);
+
+/* Fills an array of MR_SEGMENTS_MAX with the ring's segments; returns how many there are. */
+extern int mr_ring_members(MrLane *lane, Oid *relations);
+
+/* The segment being filled, InvalidOid when there is none. */
+extern Oid mr_ring_head(MrLane *lane);
+
+/*
+ * Seals the head and makes a free segment the head. InvalidOid when no segment is free, or `limit` of them
+ * hold events already (*limited is then true): the head stays as it is and the writer waits.
+ */
+extern Oid mr_ring_next(MrLane *lane, int limit, bool *limited);
+
+/*
+ * Where the reader stands, and the last TID read there; false when there is nothing to read, or the slot is
+ * not a lane of the pipeline in this database (any more). `sealed` must be asked before the snapshot is
+ * taken: then, and only then, an end that the snapshot shows is final.
+ */
+extern bool mr_ring_tail(MrLane *lane, int32 pipeline_id, MrFilling *tail, ItemPointer cursor,
+						 bool *sealed);
+
+/* The reader has settled `batches` staged batches, and everything up to `cursor` (if that is valid). */
+extern void mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *cursor,
+							uint64 batches);
+
+/* There was nothing to read when `staged` batches had been announced. */
+extern void mr_ring_drained(MrLane *lane, const MrFilling *tail, uint64 staged);
+
+/* The reader has settled a sealed segment to its end: it is to be emptied, the next one is the tail. */
+extern void mr_ring_finish_tail(MrLane *lane, const MrFilling *tail);
+
+/* A consumed segment, to be emptied; false when there is none. `i` starts at 0 and is advanced. */
+extern bool mr_ring_consumed(MrLane *lane, uint64 generation, int *i, MrFilling *consumed);
+
+/* Whether it still waits to be emptied. Who has its table locked exclusively may then empty it. */
+extern bool mr_ring_is_consumed(MrLane *lane, const MrFilling *consumed);
+extern void mr_ring_emptied(MrLane *lane, const MrFilling *consumed);
+
+/* A segment whose table is not there (dropped, or its creation was rolled back) leaves the ring. */
+extern void mr_ring_remove(MrLane *lane, uint64 generation, Oid relation);
+
+/* Everything staged is of no use any more (a new writer came): all but free segments become consumed. */
+extern void mr_ring_abandon(MrLane *lane);
+
+#endif /* MR_RING_H */

@@ -1,0 +1,54 @@
+/*
+ * segment.h: the staging tables of lanes: making them, emptying them, the form of their rows.
+ */
+#ifndef MR_SEGMENT_H
+#define MR_SEGMENT_H
+
+#include "postgres.h"
+
+#include "staging/ring.h"
+
+enum /* columns of a segment; what they hold is told in docs/architecture.md */
+{
+	MR_SEG_BATCH = 1,
+	MR_SEG_OFFSET,
+	MR_SEG_KAFKA_TS,
+	MR_SEG_PARTITION,
+	MR_SEG_KIND,
+	MR_SEG_KEY,
+	MR_SEG_HEADERS,
+	MR_SEG_PAYLOAD,
+	MR_SEG_NATTS = MR_SEG_PAYLOAD
+};
+
+enum /* bits of column kind */
+{
+	MR_KIND_TRAILER = 1,
+	MR_KIND_OVERSIZE = 2,
+	MR_KIND_LOG_APPEND_TIME = 4
+};
+
+#define MR_TRAILER_VERSION     1
+#define MR_TRAILER_HEAD_BYTES  8
+#define MR_TRAILER_ENTRY_BYTES 56
+
+/* Makes the next segment table of a lane and returns it. The caller is the extension's owner just now. */
+extern Oid mr_segment_create(int32 lane_id, int32 number);
+
+/* Lets `role` COPY into a segment. */
+extern void mr_segment_grant(Oid relation, Oid role);
+
+/* Takes the lane's segments from the catalogue into its ring; each must be empty or is emptied first. */
+extern void mr_segment_load(MrLane *lane);
+
+/*
+ * Empties consumed segments nobody else has a lock on: in place, without a catalogue change or WAL. The
+ * others stay consumed and are tried again later; spares take their turn meanwhile. Nothing happens when the
+ * lane is of another generation.
+ */
+extern void mr_segment_empty_consumed(MrLane *lane, uint64 generation);
+
+/* Bytes of the main fork. */
+extern int64 mr_segment_bytes(Oid relation);
+
+#endif /* MR_SEGMENT_H */

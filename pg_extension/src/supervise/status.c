@@ -1,0 +1,182 @@
+/*
+ * status.c: what shared memory knows, for views and verbs. Internal functions, called by the extension's
+ * owner only.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+#include "server/shmem.h"
+#include "server/wakeup.h"
+#include "pipeline/partition.h"
+#include "staging/segment.h"
+
+PG_FUNCTION_INFO_V1(mr_sql_random_epoch);
+
+/* millrace._random_epoch() RETURNS bigint */
+Datum
+mr_sql_random_epoch(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(mr_random_epoch());
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_preloaded);
+
+/* millrace._preloaded() RETURNS boolean */
+Datum
+mr_sql_preloaded(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(mr_shared != NULL);
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_incarnation);
+
+/* millrace._incarnation() RETURNS bigint: of the shared memory; another one means staging is gone. */
+Datum
+mr_sql_incarnation(PG_FUNCTION_ARGS)
+{
+	mr_require_preload();
+	PG_RETURN_INT64(mr_shared->incarnation);
+}
+
+static int
+pid_of_latch(const Latch *latch)
+{
+	return latch ? latch->owner_pid : 0;
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_lanes);
+
+/*
+ * millrace._lanes() RETURNS TABLE (lane_id integer, pipeline_id integer, writer_pid integer,
+ *   worker_pid integer, segments_used integer, segments integer, bytes bigint, staged bigint)
+ * of this database; staged is in batches that wait.
+ */
+Datum
+mr_sql_lanes(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; mr_shared != NULL && i < mr_shared->max_lanes; i++)
+	{
+		MrLane *lane = mr_lane_slot(i);
+		Oid used[MR_SEGMENTS_MAX];
+		Datum values[8];
+		bool nulls[8] = {false};
+		int n = 0;
+		int64 bytes = 0;
+
+		LWLockAcquire(mr_shared->lock, LW_SHARED);
+		if (lane->database != MyDatabaseId)
+		{
+			LWLockRelease(mr_shared->lock);
+			continue;
+		}
+		for (int k = 0; k < lane->nsegments; k++)
+			if (lane->segments[k].state != MR_SEGMENT_FREE)
+				used[n++] = lane->segments[k].relation;
+		values[0] = Int32GetDatum(lane->lane_id);
+		values[1] = Int32GetDatum(lane->pipeline_id);
+		values[2] = Int32GetDatum(lane->writer_pid);
+		values[3] = Int32GetDatum(pid_of_latch(lane->worker_latch));
+		values[4] = Int32GetDatum(n);
+		values[5] = Int32GetDatum(lane->nsegments);
+		values[7] = Int64GetDatum(
+			(int64) (pg_atomic_read_u64(&lane->staged) - pg_atomic_read_u64(&lane->consumed)));
+		LWLockRelease(mr_shared->lock);
+		for (int k = 0; k < n; k++)
+			bytes += mr_segment_bytes(used[k]);
+		values[6] = Int64GetDatum(bytes);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+static const char *
+state_name(MrWorkerState state)
+{
+	switch (state)
+	{
+		case MR_WORKER_FREE:
+			return "free";
+		case MR_WORKER_STARTING:
+			return "starting";
+		case MR_WORKER_IDLE:
+			return "idle";
+		case MR_WORKER_BUSY:
+			return "busy";
+		case MR_WORKER_BACKOFF:
+			return "backoff";
+		case MR_WORKER_WAITING:
+			return "waiting";
+		case MR_WORKER_STOPPED:
+			return "stopped";
+	}
+	return "unknown";
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_workers);
+
+/*
+ * millrace._workers() RETURNS TABLE (pipeline_id integer, number integer, pid integer, started_at timestamptz,
+ *   state text, batches bigint, last_error text, last_error_at timestamptz) of this database
+ */
+Datum
+mr_sql_workers(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; mr_shared != NULL && i < mr_shared->max_workers; i++)
+	{
+		MrWorkerSlot slot;
+		Datum values[8];
+		bool nulls[8] = {false};
+
+		LWLockAcquire(mr_shared->lock, LW_SHARED);
+		slot = *mr_worker_slot(i);
+		LWLockRelease(mr_shared->lock);
+		if (slot.database != MyDatabaseId || slot.state == MR_WORKER_FREE)
+			continue;
+		values[0] = Int32GetDatum(slot.pipeline_id);
+		values[1] = Int32GetDatum(slot.number);
+		values[2] = Int32GetDatum(slot.pid);
+		nulls[2] = slot.pid == 0;
+		values[3] = TimestampTzGetDatum(slot.started_at);
+		nulls[3] = slot.started_at == 0;
+		values[4] = CStringGetTextDatum(state_name(slot.state));
+		values[5] = Int64GetDatum((int64) slot.batches);
+		nulls[6] = nulls[7] = slot.last_error_at == 0;
+		values[6] = CStringGetTextDatum(slot.last_error);
+		values[7] = TimestampTzGetDatum(slot.last_error_at);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_hold);
+
+/*
+ * millrace._hold(hold boolean) RETURNS void: workers of this database end and stay away, or may come back.
+ * At once, not at commit: DROP DATABASE and CREATE DATABASE ... TEMPLATE follow in the same breath.
+ */
+Datum
+mr_sql_hold(PG_FUNCTION_ARGS)
+{
+	MrDatabase *slot;
+
+	mr_require_preload();
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	slot = mr_database_slot(MyDatabaseId, true);
+	if (slot != NULL)
+		slot->held = PG_GETARG_BOOL(0);
+	LWLockRelease(mr_shared->lock);
+	mr_wake_database(MyDatabaseId);
+	PG_RETURN_VOID();
+}
