@@ -1,5 +1,6 @@
 /*
- * catalog.h: the extension's tables as C sees them: column numbers (as in sql/10_tables.sql) and access.
+ * catalog.h: the extension's tables as C sees them: column numbers (as in sql/1?_*_tables.sql)
+ * and access.
  *
  * Rows are read through an index with a fresh snapshot and written with CatalogTupleInsert/Update: no
  * privileges are asked and no triggers run, so bookkeeping works in a session of any pipeline's owner.

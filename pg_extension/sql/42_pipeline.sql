@@ -2,6 +2,61 @@
 -- the calling role and hands it, with the arguments, to the one of the same name behind an underscore, which runs
 -- as the extension's owner. So nobody needs rights on the catalogue, and the caller's rights are what is checked.
 
+-- `foreign_too` is for the verbs that work on a restored stranger.
+CREATE FUNCTION millrace._owned(caller regrole, name text, foreign_too boolean DEFAULT false) RETURNS millrace.pipeline
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['name'], ARRAY[name IS NULL]);
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.name = _owned.name;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'pipeline "%" does not exist', name
+      USING ERRCODE = 'undefined_object', HINT = 'SELECT name FROM millrace.pipelines; lists the pipelines.';
+  END IF;
+  IF NOT pg_has_role(caller, p.owner::oid, 'USAGE') THEN
+    RAISE EXCEPTION 'must be owner of pipeline "%"', name
+      USING ERRCODE = 'insufficient_privilege',
+            DETAIL = format('It belongs to "%s", and "%s" is not a member of that role.', p.owner, caller),
+            HINT = format('Run it as the owner (SET ROLE %s), or ask to become a member.', p.owner);
+  END IF;
+  IF p.instance <> millrace._instance() AND NOT foreign_too THEN
+    RAISE EXCEPTION 'pipeline "%" belongs to another installation', name
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = 'It came here in a dump or a copy of another database, where it may still be running.',
+            HINT = format('To run it here, and no longer there: SELECT millrace.adopt(%L);', name);
+  END IF;
+  RETURN p;
+END $$;
+REVOKE ALL ON FUNCTION millrace._owned(regrole, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._owned(regrole, text, boolean) IS 'Internal: finds a pipeline the caller may change.';
+
+-- The same, locked against its workers and other verbs until the end of the transaction: whoever has this row
+-- knows that no batch is in flight.
+CREATE FUNCTION millrace._lock_owned(caller regrole, name text, foreign_too boolean DEFAULT false)
+RETURNS millrace.pipeline
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  p millrace.pipeline;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['name'], ARRAY[name IS NULL]);
+  -- an older snapshot would show positions from before the lock
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'pipelines cannot be changed in a % transaction', current_setting('transaction_isolation')
+      USING ERRCODE = 'active_sql_transaction',
+            HINT = 'Run: BEGIN ISOLATION LEVEL READ COMMITTED;';
+  END IF;
+  p := millrace._owned(caller, name, foreign_too);
+  PERFORM millrace._lock_pipeline(p.id);
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'pipeline "%" was dropped meanwhile', name USING ERRCODE = 'undefined_object';
+  END IF;
+  RETURN p;
+END $$;
+REVOKE ALL ON FUNCTION millrace._lock_owned(regrole, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_owned(regrole, text, boolean) IS 'Internal: finds and locks a pipeline the caller may change.';
+
 CREATE FUNCTION millrace._create_pipeline(
   caller regrole, name text, topic text, transform text, target regclass, fields text, start_at text,
   on_conflict text, conflict_key text[], newer_by text, tombstone text, workers integer, batch_rows integer,
@@ -288,25 +343,3 @@ COMMENT ON FUNCTION millrace.drop_pipeline(text, boolean) IS
 In: name; discard_dead_letters: true to drop its dead letters, and what waits to be tried again, too.
 Out: nothing.
 Errors: undefined_object for an unknown pipeline; dependent_objects_still_exist while it has dead letters that are neither replayed nor discarded, or events to try again; insufficient_privilege unless the caller is the owner or a member of it.';
-
--- Segments are members of the extension made at run time, so they leave it before they can be dropped.
-CREATE FUNCTION millrace._drop_lanes(pipeline_id integer) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  segment regclass;
-BEGIN
-  FOR segment IN
-    SELECT c.oid FROM millrace.segment AS s
-    JOIN millrace.lane AS l ON l.id = s.lane_id
-    JOIN pg_class AS c ON c.oid = s.relation AND c.relnamespace = 'millrace'::regnamespace
-    WHERE l.pipeline_id = _drop_lanes.pipeline_id ORDER BY s.lane_id, s.number
-  LOOP
-    EXECUTE format('ALTER EXTENSION millrace DROP TABLE %s', segment);
-    EXECUTE format('DROP TABLE %s', segment);
-  END LOOP;
-  DELETE FROM millrace.segment AS s USING millrace.lane AS l
-  WHERE l.id = s.lane_id AND l.pipeline_id = _drop_lanes.pipeline_id;
-  DELETE FROM millrace.lane AS l WHERE l.pipeline_id = _drop_lanes.pipeline_id;
-END $$;
-REVOKE ALL ON FUNCTION millrace._drop_lanes(integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._drop_lanes(integer) IS 'Internal: drops the staging tables of a pipeline.';

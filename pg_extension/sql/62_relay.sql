@@ -2,34 +2,6 @@
 -- topic, the topic says what is: the relay reads it from the scan position to its end, marks what it finds, and only
 -- then produces the rest. So neither a crash between the two nor a database that went back in time sends one twice.
 
-CREATE TABLE millrace.dlq (
-  pipeline_id integer NOT NULL,
-  enabled     boolean NOT NULL,
-  topic       text    NOT NULL,
-  delivery    text    NOT NULL CHECK (delivery IN ('exactly_once', 'at_least_once')),
-  origin      uuid    NOT NULL,  -- random, made with the pipeline: another one of its name, later, has other ids
-  CONSTRAINT dlq_pkey PRIMARY KEY (pipeline_id)
-);
-CREATE TABLE millrace.dlq_scan (
-  pipeline_id integer NOT NULL,
-  partition   integer NOT NULL,  -- of the DLQ topic
-  next_offset bigint  NOT NULL,  -- everything before it is marked
-  CONSTRAINT dlq_scan_pkey PRIMARY KEY (pipeline_id, partition)
-) WITH (fillfactor = 10);
--- partial: in C its table is updated with mr_catalog_update()
-CREATE INDEX dead_letter_unpublished_idx ON millrace.dead_letter (pipeline_id, id) WHERE published_at IS NULL;
-
--- What the ingestor knows besides, told now and then; for doctor().
-CREATE TABLE millrace.ingestor_report (
-  pipeline_id integer     NOT NULL,
-  about       jsonb       NOT NULL,
-  reported_at timestamptz NOT NULL,
-  CONSTRAINT ingestor_report_pkey PRIMARY KEY (pipeline_id)
-) WITH (fillfactor = 10);
-
-SELECT pg_catalog.pg_extension_config_dump('millrace.dlq', '');
-SELECT pg_catalog.pg_extension_config_dump('millrace.dlq_scan', '');
-
 -- NULL leaves a thing as it is.
 CREATE FUNCTION millrace._set_dlq(pipeline_id integer, dlq text, delivery text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -180,16 +152,16 @@ In: pipeline; limit: at most so many; after: only those with a greater dead_lett
 Out: dead_letter: its number; id: the millrace-id header; topic, partition, "offset" and kafka_ts (ms, -1 none) of the event; key; headers (packed, as staged) and payload as they came; and what failed: version of the pipeline, stage, sqlstate, condition, message, detail, hint, constraint_name, column_name, ended, attempts, replay_count, fingerprint, first_failed_at and failed_at in ms since 1970. No row: nothing to do.
 Errors: undefined_object for an unknown pipeline.';
 
-CREATE FUNCTION millrace.report(pipeline text, about jsonb) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-  INSERT INTO millrace.ingestor_report AS r (pipeline_id, about, reported_at)
-  SELECT p.id, coalesce(report.about, '{}'), clock_timestamp() FROM millrace._served(pipeline) AS p
-  ON CONFLICT ON CONSTRAINT ingestor_report_pkey DO UPDATE
-  SET about = jsonb_strip_nulls(r.about || excluded.about), reported_at = excluded.reported_at;
-$$;
-REVOKE ALL ON FUNCTION millrace.report(text, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.report(text, jsonb) IS
-'For the ingestor, once a minute or when something changed: what doctor() is to know.
-In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error (null: no more). A key left out stays as it was told before.
-Out: nothing.
-Errors: undefined_object for an unknown pipeline.';
+CREATE VIEW millrace.dlqs WITH (security_barrier) AS
+SELECT p.name AS pipeline, q.enabled, q.topic, q.delivery, w.failed_at AS waiting_since, i.about ->> 'relay_error' AS error, i.reported_at
+FROM millrace._visible AS p
+JOIN millrace.dlq AS q ON q.pipeline_id = p.id
+LEFT JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id
+LEFT JOIN LATERAL (
+  SELECT l.failed_at FROM millrace.dead_letter AS l
+  WHERE l.pipeline_id = p.id AND l.published_at IS NULL ORDER BY l.id LIMIT 1) AS w ON q.enabled
+ORDER BY p.name;
+COMMENT ON VIEW millrace.dlqs IS 'Where the dead letters of each pipeline are published, and whether the relay keeps up.';
+COMMENT ON COLUMN millrace.dlqs.waiting_since IS 'of the oldest dead letter that was not seen in the topic yet, NULL: all were';
+COMMENT ON COLUMN millrace.dlqs.error IS 'what the relay last reported, NULL: it works';
+GRANT SELECT ON millrace.dlqs TO PUBLIC;

@@ -1,5 +1,5 @@
--- pause, resume, rewind, skip_to, adopt: whether a pipeline runs, and where. A position moves only here and in the
--- workers' settling: under the locks, with a new epoch, so that whatever is staged of the old one counts for nothing.
+-- rewind, skip_to: where a pipeline goes on. A position moves only here and in the workers' settling: under the locks, with
+-- a new epoch, so that whatever is staged of the old one counts for nothing.
 
 -- Caller holds the partition's lock.
 CREATE FUNCTION millrace._progress(pipeline_id integer, partition integer) RETURNS millrace.progress
@@ -71,51 +71,6 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._partitions(millrace.pipeline, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._partitions(millrace.pipeline, integer) IS 'Internal: the partitions meant by a verb, in lock order.';
-
-CREATE FUNCTION millrace._pause(caller regrole, name text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  p millrace.pipeline := millrace._lock_owned(caller, name);
-BEGIN
-  UPDATE millrace.pipeline AS c SET state = 'paused' WHERE c.id = p.id AND c.state <> 'paused';
-  PERFORM millrace._wake();
-END $$;
-REVOKE ALL ON FUNCTION millrace._pause(regrole, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._pause(regrole, text) IS 'Internal: pause for a role.';
-
-CREATE FUNCTION millrace.pause(name text) RETURNS void
-LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
-COMMENT ON FUNCTION millrace.pause(text) IS
-'Pauses a pipeline; returns when the batch in flight has ended. Staging fills up to its bound, then Kafka waits.
-In: name. Out: nothing; pausing a paused pipeline does nothing.
-Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
-
-CREATE FUNCTION millrace._resume(caller regrole, name text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  p millrace.pipeline := millrace._lock_owned(caller, name);
-  t integer;
-BEGIN
-  FOR t IN SELECT s.partition FROM millrace.partition AS s WHERE s.pipeline_id = p.id AND s.state = 'stopped'
-           ORDER BY s.partition
-  LOOP
-    PERFORM millrace._lock_partition(p.id, t);
-    PERFORM millrace._restart_partition(p.id, t, (SELECT s.seek_ts FROM millrace.partition AS s
-                                                  WHERE s.pipeline_id = p.id AND s.partition = t));
-  END LOOP;
-  DELETE FROM millrace.crash AS k WHERE k.pipeline_id = p.id;
-  UPDATE millrace.pipeline AS c SET state = 'running' WHERE c.id = p.id AND c.state <> 'running';
-  PERFORM millrace._wake();
-END $$;
-REVOKE ALL ON FUNCTION millrace._resume(regrole, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._resume(regrole, text) IS 'Internal: resume for a role.';
-
-CREATE FUNCTION millrace.resume(name text) RETURNS void
-LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
-COMMENT ON FUNCTION millrace.resume(text) IS
-'Lets a paused pipeline run again, and tries its stopped partitions again at their positions. Where a partition stopped because Kafka no longer has its position, it stops again: use skip_to() or rewind().
-In: name. Out: nothing; resuming a running pipeline does nothing.
-Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._rewind(caller regrole, name text, "offset" bigint, to_time timestamptz, partition integer,
                                  allow_duplicates boolean) RETURNS integer
@@ -237,38 +192,3 @@ COMMENT ON FUNCTION millrace.skip_to(text, integer, bigint) IS
 In: name; partition; "offset" to go on at.
 Out: number of offsets left out.
 Errors: invalid_parameter_value for an offset behind the position, or beyond the end that an ingestor has reported in the last half minute; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
-
-CREATE FUNCTION millrace._adopt(caller regrole, name text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  p millrace.pipeline := millrace._lock_owned(caller, name, foreign_too => true);
-  d millrace.pipeline_version;
-  t integer;
-BEGIN
-  IF p.instance = millrace._instance() THEN
-    RAISE EXCEPTION 'pipeline "%" is this installation''s already', name
-      USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = format('To let it run: SELECT millrace.resume(%L);', name);
-  END IF;
-  -- owner and target may have changed on the way here
-  SELECT * INTO STRICT d FROM millrace.pipeline_version AS v WHERE v.pipeline_id = p.id AND v.version = p.version;
-  PERFORM millrace._check_owner(p.owner, true);
-  PERFORM millrace._check_version(p.owner, d);
-  FOR t IN SELECT s.partition FROM millrace.partition AS s WHERE s.pipeline_id = p.id ORDER BY s.partition
-  LOOP
-    PERFORM millrace._lock_partition(p.id, t);
-    UPDATE millrace.partition AS s SET epoch = millrace._random_epoch(), lane = NULL
-    WHERE s.pipeline_id = p.id AND s.partition = t;
-  END LOOP;
-  UPDATE millrace.pipeline AS c SET instance = millrace._instance() WHERE c.id = p.id;
-  PERFORM millrace._wake();
-END $$;
-REVOKE ALL ON FUNCTION millrace._adopt(regrole, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._adopt(regrole, text) IS 'Internal: adopt for a role.';
-
-CREATE FUNCTION millrace.adopt(name text) RETURNS void
-LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
-COMMENT ON FUNCTION millrace.adopt(text) IS
-'Takes over a pipeline that came here in a dump or a copy of another database: it then runs here, from the positions that came with it. Make sure that it no longer runs there.
-In: name. Out: nothing.
-Errors: object_not_in_prerequisite_state when it is not foreign; those of create_pipeline when owner or target are no longer fit; insufficient_privilege unless the caller is the owner or a member of it.';

@@ -79,3 +79,14 @@ COMMENT ON FUNCTION millrace.drop_error_class(text, text, text) IS
 'Takes back what set_error_class said.
 In: sqlstate, pipeline, constraint_name: as they were set. Out: nothing.
 Errors: undefined_object for a class that was not set (built-in ones cannot be dropped) or an unknown pipeline; insufficient_privilege as set_error_class.';
+
+CREATE VIEW millrace.error_classes WITH (security_barrier) AS
+SELECT p.name AS pipeline, e.sqlstate, millrace.condition_name(e.sqlstate || pg_catalog.repeat('0', 5 - pg_catalog.length(e.sqlstate))) AS condition,
+       e.constraint_name, e.action, e.builtin
+FROM millrace.error_class AS e LEFT JOIN millrace._visible AS p ON p.id = e.pipeline_id
+WHERE e.pipeline_id IS NULL OR p.id IS NOT NULL
+ORDER BY p.name NULLS LAST, e.constraint_name IS NULL, pg_catalog.length(e.sqlstate) DESC, e.builtin, e.sqlstate, e.constraint_name;
+COMMENT ON VIEW millrace.error_classes IS 'What becomes of failures: the first row that matches decides, of no match comes a dead letter.';
+COMMENT ON COLUMN millrace.error_classes.pipeline IS 'NULL: every pipeline';
+COMMENT ON COLUMN millrace.error_classes.sqlstate IS 'five characters, or the two of a class';
+GRANT SELECT ON millrace.error_classes TO PUBLIC;

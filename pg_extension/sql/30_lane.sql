@@ -46,3 +46,25 @@ COMMENT ON FUNCTION millrace.assign(text, integer, integer[]) IS
 In: pipeline; lane of this session; partitions.
 Out: a row per partition: epoch to stage with (null: stopped, do not consume), next_offset to go on at, identity of the last message settled (offset, timestamp in ms, CRC-32 of key and payload), state, seek_ts: time in ms to rewind to first, by set_position().
 Errors: MR002 when the lane is not this session''s; MR003 for a partition without a position.';
+
+-- Segments are members of the extension made at run time, so they leave it before they can be dropped.
+CREATE FUNCTION millrace._drop_lanes(pipeline_id integer) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  segment regclass;
+BEGIN
+  FOR segment IN
+    SELECT c.oid FROM millrace.segment AS s
+    JOIN millrace.lane AS l ON l.id = s.lane_id
+    JOIN pg_class AS c ON c.oid = s.relation AND c.relnamespace = 'millrace'::regnamespace
+    WHERE l.pipeline_id = _drop_lanes.pipeline_id ORDER BY s.lane_id, s.number
+  LOOP
+    EXECUTE format('ALTER EXTENSION millrace DROP TABLE %s', segment);
+    EXECUTE format('DROP TABLE %s', segment);
+  END LOOP;
+  DELETE FROM millrace.segment AS s USING millrace.lane AS l
+  WHERE l.id = s.lane_id AND l.pipeline_id = _drop_lanes.pipeline_id;
+  DELETE FROM millrace.lane AS l WHERE l.pipeline_id = _drop_lanes.pipeline_id;
+END $$;
+REVOKE ALL ON FUNCTION millrace._drop_lanes(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._drop_lanes(integer) IS 'Internal: drops the staging tables of a pipeline.';

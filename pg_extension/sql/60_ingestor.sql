@@ -1,14 +1,5 @@
--- What an ingestor calls, besides the functions of its lanes (20_lanes.sql): which pipelines to serve, positions,
+-- What an ingestor calls, besides the functions of its lanes (30_lane.sql): which pipelines to serve, positions,
 -- news from Kafka. They run as the extension's owner and are granted to nobody but by grant_ingestor().
-
--- Kafka's end of each partition, told by the ingestor every few seconds. An ordinary table: a standby can show it.
-CREATE TABLE millrace.watermark (
-  pipeline_id integer     NOT NULL,
-  partition   integer     NOT NULL,
-  high        bigint      NOT NULL,
-  reported_at timestamptz NOT NULL,
-  CONSTRAINT watermark_pkey PRIMARY KEY (pipeline_id, partition)
-) WITH (fillfactor = 10);
 
 CREATE FUNCTION millrace._grant_ingestor(caller regrole, role regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -203,3 +194,23 @@ COMMENT ON FUNCTION millrace.report_watermarks(text, integer[], bigint[]) IS
 'For the ingestor, every 2 s or less often: the end offsets (high watermarks) of its partitions, from which lag is computed.
 In: pipeline; partitions; highs, in the same order. Out: nothing.
 Errors: undefined_object for an unknown pipeline.';
+
+CREATE FUNCTION millrace.report(pipeline text, about jsonb) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+  INSERT INTO millrace.ingestor_report AS r (pipeline_id, about, reported_at)
+  SELECT p.id, coalesce(report.about, '{}'), clock_timestamp() FROM millrace._served(pipeline) AS p
+  ON CONFLICT ON CONSTRAINT ingestor_report_pkey DO UPDATE
+  SET about = jsonb_strip_nulls(r.about || excluded.about), reported_at = excluded.reported_at;
+$$;
+REVOKE ALL ON FUNCTION millrace.report(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.report(text, jsonb) IS
+'For the ingestor, once a minute or when something changed: what doctor() is to know.
+In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error (null: no more). A key left out stays as it was told before.
+Out: nothing.
+Errors: undefined_object for an unknown pipeline.';
+
+CREATE VIEW millrace.ingestor_reports WITH (security_barrier) AS
+SELECT p.name AS pipeline, i.about, i.reported_at
+FROM millrace._visible AS p JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id;
+COMMENT ON VIEW millrace.ingestor_reports IS 'What ingestors last reported on themselves and on their topics.';
+GRANT SELECT ON millrace.ingestor_reports TO PUBLIC;

@@ -1,5 +1,5 @@
 -- What runs, where it stands, how fast it is. Readers see the pipelines whose owner they are a member of; members of
--- pg_monitor see all pipelines here, but never an event (50_views_dead_letters.sql). Each view is a security barrier.
+-- pg_monitor see all pipelines here, but never an event (52_dead_letter.sql). Each view is a security barrier.
 
 CREATE VIEW millrace._visible WITH (security_barrier) AS
 SELECT p.*, p.instance <> (SELECT i.id FROM millrace.instance AS i) AS is_foreign

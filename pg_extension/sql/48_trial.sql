@@ -1,5 +1,26 @@
--- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
--- owner: nobody's SQL runs with another's rights. A CTE named event stands for the batch.
+-- Trying a field list, a definition or a transform on events without any effect: decode, dry_run, explain.
+
+-- Types outside pg_catalog are named with their schema here; a pipeline's own field list is read with the search_path its
+-- creator had.
+CREATE FUNCTION millrace.decode(fields text, payload bytea) RETURNS jsonb
+  LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+  SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'mr_decode_sql';
+COMMENT ON FUNCTION millrace.decode(text, bytea) IS
+'What a field list makes of a payload.
+In: fields, as in create_pipeline; payload, e.g. ''{"a": 1}''.
+Out: an object with the value of each field.
+Errors: the one that would make the event a dead letter; those of a field list that is wrong.';
+
+CREATE FUNCTION millrace.dry_run(pipeline text, samples text[] DEFAULT NULL, staged integer DEFAULT 100)
+RETURNS TABLE (sample integer, partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text,
+               message text, detail text, hint text)
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_dry_run';
+COMMENT ON FUNCTION millrace.dry_run(text, text[], integer) IS
+'What would become of events: each is decoded, transformed and written, and everything is rolled back.
+In: pipeline; samples: payloads to try; or, without samples, staged: so many events that wait in staging.
+Out: per event its number, coordinate (of staged events), outcome (written, filtered, superseded, skipped, dead, retrying), the rows it gives, and why it fails.
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; those of the definition.';
 
 -- Names and types of the columns of a field list: its syntax is XMLTABLE's, so XMLTABLE tells; LIMIT 0 keeps it from running.
 CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
@@ -23,6 +44,8 @@ COMMENT ON FUNCTION millrace.field_columns(text) IS
 'The columns that a field list makes, as a column definition list: ''id bigint NOT NULL, at date PATH ''''$.t'''''' gives id bigint, at date.
 In: fields, as in create_pipeline, with types outside pg_catalog named with their schema. Out: text. Errors: those of a field list that is wrong.';
 
+-- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
+-- owner: nobody's SQL runs with another's rights. A CTE named event stands for the batch.
 CREATE FUNCTION millrace.explain(pipeline text, "analyze" boolean DEFAULT false, samples text[] DEFAULT NULL) RETURNS SETOF text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

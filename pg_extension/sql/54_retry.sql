@@ -1,5 +1,38 @@
--- What fails, what becomes of it, and who has done what about it. Events and their errors are for the pipeline's owner
--- and its members; error classes, breakers and DLQ topics also for members of pg_monitor.
+-- What is tried again: the queues of ordering => 'key' as alter_pipeline() changes them (the rules are in src/fail/order.h),
+-- what fails, and the circuit breakers. Events and their errors are for the pipeline's owner and its members.
+
+-- The first of a queue that waits behind nobody is due.
+CREATE FUNCTION millrace._release_parked(p millrace.pipeline) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+  UPDATE millrace.retry AS r SET next_at = clock_timestamp()
+  WHERE r.pipeline_id = p.id AND r.state = 'parked' AND r.next_at = 'infinity'
+        AND NOT EXISTS (
+          SELECT FROM millrace.retry AS b
+          WHERE b.pipeline_id = r.pipeline_id AND b.partition = r.partition AND b.order_key = r.order_key
+                AND (b."offset", b.id) < (r."offset", r.id));
+$$;
+REVOKE ALL ON FUNCTION millrace._release_parked(millrace.pipeline) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._release_parked(millrace.pipeline) IS 'Internal: lets the queues go on whose first event waits behind nobody.';
+
+-- After a change of ordering or on_dead; the pipeline is locked, no batch is in flight.
+CREATE FUNCTION millrace._reorder(p millrace.pipeline, ordering text, on_dead text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  IF ordering = 'none' OR on_dead = 'release' THEN
+    DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held';
+  END IF;
+  IF ordering = 'none' THEN
+    UPDATE millrace.retry AS r
+    SET order_key = NULL, state = CASE WHEN r.state <> 'parked' THEN r.state WHEN r.replay_of IS NULL THEN 'retrying' ELSE 'replaying' END,
+        next_at = CASE r.state WHEN 'parked' THEN clock_timestamp() ELSE r.next_at END,
+        -- retry_age does not count the time before its first try
+        first_failed_at = CASE WHEN r.state = 'parked' AND r.attempts = 0 THEN clock_timestamp() ELSE r.first_failed_at END
+    WHERE r.pipeline_id = p.id AND r.order_key IS NOT NULL;
+  END IF;
+  PERFORM millrace._release_parked(p);
+END $$;
+REVOKE ALL ON FUNCTION millrace._reorder(millrace.pipeline, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._reorder(millrace.pipeline, text, text) IS 'Internal: lets go what a new ordering or on_dead no longer keeps waiting.';
 
 CREATE VIEW millrace.retries WITH (security_barrier) AS
 SELECT r.id, p.name AS pipeline, r.topic, r.partition, r."offset",
@@ -27,16 +60,6 @@ COMMENT ON COLUMN millrace.retries.behind IS 'of a parked event: offset of the f
 COMMENT ON COLUMN millrace.retries.attempts IS 'tries that failed, of a replay since it began';
 COMMENT ON COLUMN millrace.retries.message IS 'of the last failure, with its stage, sqlstate, condition, detail and constraint_name';
 COMMENT ON COLUMN millrace.retries.replay_of IS 'id of the dead letter';
-
-CREATE VIEW millrace.error_classes WITH (security_barrier) AS
-SELECT p.name AS pipeline, e.sqlstate, millrace.condition_name(e.sqlstate || pg_catalog.repeat('0', 5 - pg_catalog.length(e.sqlstate))) AS condition,
-       e.constraint_name, e.action, e.builtin
-FROM millrace.error_class AS e LEFT JOIN millrace._visible AS p ON p.id = e.pipeline_id
-WHERE e.pipeline_id IS NULL OR p.id IS NOT NULL
-ORDER BY p.name NULLS LAST, e.constraint_name IS NULL, pg_catalog.length(e.sqlstate) DESC, e.builtin, e.sqlstate, e.constraint_name;
-COMMENT ON VIEW millrace.error_classes IS 'What becomes of failures: the first row that matches decides, of no match comes a dead letter.';
-COMMENT ON COLUMN millrace.error_classes.pipeline IS 'NULL: every pipeline';
-COMMENT ON COLUMN millrace.error_classes.sqlstate IS 'five characters, or the two of a class';
 
 CREATE VIEW millrace.errors WITH (security_barrier) AS
 WITH failure AS (
@@ -80,29 +103,4 @@ COMMENT ON COLUMN millrace.breakers.state IS 'closed (all is well), open (stagin
 COMMENT ON COLUMN millrace.breakers.since IS 'when it opened, however often it was half open since, or when it closed; NULL: it never opened';
 COMMENT ON COLUMN millrace.breakers.opened IS 'how often, in all';
 
-CREATE VIEW millrace.dead_letter_actions WITH (security_barrier) AS
-SELECT p.name AS pipeline, a.at, a.verb, a.by, a.count, a.condition, a.reason
-FROM millrace.dead_letter_action AS a JOIN millrace.pipeline AS p ON p.id = a.pipeline_id
-WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
-COMMENT ON VIEW millrace.dead_letter_actions IS 'Who replayed or discarded dead letters, when, and which.';
-
-CREATE VIEW millrace.dlqs WITH (security_barrier) AS
-SELECT p.name AS pipeline, q.enabled, q.topic, q.delivery, w.failed_at AS waiting_since, i.about ->> 'relay_error' AS error, i.reported_at
-FROM millrace._visible AS p
-JOIN millrace.dlq AS q ON q.pipeline_id = p.id
-LEFT JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id
-LEFT JOIN LATERAL (
-  SELECT l.failed_at FROM millrace.dead_letter AS l
-  WHERE l.pipeline_id = p.id AND l.published_at IS NULL ORDER BY l.id LIMIT 1) AS w ON q.enabled
-ORDER BY p.name;
-COMMENT ON VIEW millrace.dlqs IS 'Where the dead letters of each pipeline are published, and whether the relay keeps up.';
-COMMENT ON COLUMN millrace.dlqs.waiting_since IS 'of the oldest dead letter that was not seen in the topic yet, NULL: all were';
-COMMENT ON COLUMN millrace.dlqs.error IS 'what the relay last reported, NULL: it works';
-
-CREATE VIEW millrace.ingestor_reports WITH (security_barrier) AS
-SELECT p.name AS pipeline, i.about, i.reported_at
-FROM millrace._visible AS p JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id;
-COMMENT ON VIEW millrace.ingestor_reports IS 'What ingestors last reported on themselves and on their topics.';
-
-GRANT SELECT ON millrace.retries, millrace.error_classes, millrace.errors, millrace.breakers, millrace.dead_letter_actions,
-  millrace.dlqs, millrace.ingestor_reports TO PUBLIC;
+GRANT SELECT ON millrace.retries, millrace.errors, millrace.breakers TO PUBLIC;

@@ -57,3 +57,10 @@ LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_check
 REVOKE ALL ON FUNCTION millrace._check_definition(regrole, text, text, regclass, text, text[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_definition(regrole, text, text, regclass, text, text[], text, text) IS
 'Internal: analyses a definition as its owner and raises what is wrong, with the position in the user''s text.';
+
+CREATE FUNCTION millrace._instance() RETURNS uuid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+  SELECT i.id FROM millrace.instance AS i;
+$$;
+REVOKE ALL ON FUNCTION millrace._instance() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._instance() IS 'Internal: who this installation is.';

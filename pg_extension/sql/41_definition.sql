@@ -1,135 +1,48 @@
--- What the verbs ask of their arguments. Everything here runs as the extension's owner on behalf of `caller`,
--- reads catalogues only and evaluates nothing of the caller's: a wrong argument is told by what was found,
--- what is expected, and a hint that mends it.
+-- What is asked of a pipeline's definition: its settings, its owner, its target, and how a conflict is decided.
 
-CREATE FUNCTION millrace._check_name(name text) RETURNS void
+-- What can be judged without the target.
+CREATE FUNCTION millrace._check_settings(workers integer, on_conflict text, tombstone text, batch_rows integer,
+                                         rows_per_event integer) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF name !~ '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$' THEN
-    RAISE EXCEPTION 'pipeline name "%" is not valid', left(name, 100)
-      USING ERRCODE = 'invalid_name',
-            DETAIL = 'A name is 1 to 63 letters, digits, "_", "-" or "." and does not begin with "-" or ".".',
-            HINT = 'Choose a name such as "readings"; it becomes part of the Kafka consumer group and of metrics.';
+  PERFORM millrace._check_range('workers', workers, 1, 64);
+  PERFORM millrace._check_choice('on_conflict', on_conflict, ARRAY['error', 'ignore', 'update']);
+  PERFORM millrace._check_choice('tombstone', tombstone, ARRAY['dead_letter', 'skip', 'delete']);
+  PERFORM millrace._check_range('batch_rows', batch_rows, 1, 100000);
+  PERFORM millrace._check_range('rows_per_event', rows_per_event, 1, 100000000);
+  IF tombstone = 'delete' THEN
+    RAISE EXCEPTION 'tombstone "delete" is not supported yet'
+      USING ERRCODE = 'feature_not_supported',
+            HINT = 'Pass tombstone => ''skip'' or ''dead_letter''.';
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION millrace._check_name(text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_name(text) IS 'Internal: refuses a pipeline name that Kafka or metrics could not carry.';
+REVOKE ALL ON FUNCTION millrace._check_settings(integer, text, text, integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_settings(integer, text, text, integer, integer) IS 'Internal: bounds and choices of a definition.';
 
-CREATE FUNCTION millrace._check_topic(topic text) RETURNS void
+-- What becomes of failures; NULL is not given.
+CREATE FUNCTION millrace._check_failures(max_retries integer, retry_factor float8, retry_jitter float8,
+                                         failure_share float8, failure_window integer) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF topic !~ '^[A-Za-z0-9._-]{1,249}$' OR topic IN ('.', '..') THEN
-    RAISE EXCEPTION 'topic "%" is not a valid Kafka topic name', left(topic, 300)
-      USING ERRCODE = 'invalid_name',
-            DETAIL = 'Kafka allows 1 to 249 letters, digits, ".", "_" and "-".',
-            HINT = 'A pipeline reads one topic; patterns are not supported, create a pipeline for each topic.';
-  END IF;
+  PERFORM millrace._check_range('max_retries', max_retries, 0, 1000);
+  PERFORM millrace._check_number('retry_factor', retry_factor, 1, 100);
+  PERFORM millrace._check_number('retry_jitter', retry_jitter, 0, 1);
+  PERFORM millrace._check_number('failure_share', failure_share, 0, 1);
+  PERFORM millrace._check_range('failure_window', failure_window, 10, 1000000);
 END $$;
-REVOKE ALL ON FUNCTION millrace._check_topic(text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_topic(text) IS 'Internal: refuses what is not a Kafka topic name.';
+REVOKE ALL ON FUNCTION millrace._check_failures(integer, float8, float8, float8, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_failures(integer, float8, float8, float8, integer) IS 'Internal: bounds of the settings for failures.';
 
-CREATE FUNCTION millrace._check_range(argument text, given bigint, low bigint, high bigint) RETURNS void
+CREATE FUNCTION millrace._check_ordering(ordering text, on_dead text, max_parked integer, max_parked_per_key integer) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-  IF given NOT BETWEEN low AND high THEN
-    RAISE EXCEPTION '% is %, expected % to %', argument, given, low, high
-      USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('Pass %s => a number from %s to %s.', argument, low, high);
-  END IF;
+  PERFORM millrace._check_choice('ordering', ordering, ARRAY['none', 'key']);
+  PERFORM millrace._check_choice('on_dead', on_dead, ARRAY['release', 'hold']);
+  PERFORM millrace._check_range('max_parked', max_parked, 1, 1000000);
+  PERFORM millrace._check_range('max_parked_per_key', max_parked_per_key, 1, 1000000);
 END $$;
-REVOKE ALL ON FUNCTION millrace._check_range(text, bigint, bigint, bigint) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_range(text, bigint, bigint, bigint) IS 'Internal: refuses a number outside its bounds.';
-
-CREATE FUNCTION millrace._check_number(argument text, given float8, low float8, high float8) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF given NOT BETWEEN low AND high THEN
-    RAISE EXCEPTION '% is %, expected % to %', argument, given, low, high
-      USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('Pass %s => a number from %s to %s; fractions are fine.', argument, low, high);
-  END IF;
-END $$;
-REVOKE ALL ON FUNCTION millrace._check_number(text, float8, float8, float8) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_number(text, float8, float8, float8) IS 'Internal: refuses a fraction outside its bounds.';
-
-CREATE FUNCTION millrace._check_choice(argument text, given text, choices text[]) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF given <> ALL (choices) THEN
-    RAISE EXCEPTION '% is "%", expected one of: %', argument, left(given, 100), array_to_string(choices, ', ')
-      USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('Pass %s => ''%s''.', argument, array_to_string(choices, ''' or '''));
-  END IF;
-END $$;
-REVOKE ALL ON FUNCTION millrace._check_choice(text, text, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_choice(text, text, text[]) IS 'Internal: refuses a word that is not among the choices.';
-
-CREATE FUNCTION millrace._check_given(arguments text[], missing boolean[]) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  absent text := (SELECT string_agg(a.name, ', ')
-                  FROM unnest(arguments, missing) AS a (name, is_missing) WHERE a.is_missing);
-BEGIN
-  IF absent IS NOT NULL THEN
-    RAISE EXCEPTION 'argument must not be null: %', absent
-      USING ERRCODE = 'null_value_not_allowed',
-            HINT = 'Give the argument a value, or leave it out where it has a default.';
-  END IF;
-END $$;
-REVOKE ALL ON FUNCTION millrace._check_given(text[], boolean[]) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_given(text[], boolean[]) IS 'Internal: refuses NULL where a value is needed.';
-
--- 'earliest', 'latest', or a time as ISO 8601 in UTC.
-CREATE FUNCTION millrace._start_at(start_at text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  at timestamptz;
-BEGIN
-  IF start_at IN ('earliest', 'latest') THEN
-    RETURN start_at;
-  END IF;
-  BEGIN
-    at := start_at::timestamptz;
-  EXCEPTION WHEN data_exception THEN
-    NULL;
-  END;
-  IF at IS NULL OR NOT isfinite(at) OR at < 'epoch' THEN
-    RAISE EXCEPTION 'start_at is "%", expected earliest, latest or a time since 1970', left(start_at, 100)
-      USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Pass start_at => ''earliest'', ''latest'' or a time such as ''2026-01-31 12:00:00+00''.';
-  END IF;
-  RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
-END $$;
-REVOKE ALL ON FUNCTION millrace._start_at(text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._start_at(text) IS 'Internal: checks start_at and gives a time its one spelling.';
-
-CREATE FUNCTION millrace._timeout_ms(statement_timeout interval) RETURNS integer
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  ms numeric := extract(epoch FROM statement_timeout) * 1000;
-BEGIN
-  IF ms NOT BETWEEN 0 AND 2147483647 OR (ms > 0 AND ms < 1) THEN
-    RAISE EXCEPTION 'statement_timeout is %, expected 1 ms to 24 days, or 0 for none', statement_timeout
-      USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Pass statement_timeout => ''60 s'', for example.';
-  END IF;
-  RETURN ms::integer;
-END $$;
-REVOKE ALL ON FUNCTION millrace._timeout_ms(interval) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._timeout_ms(interval) IS 'Internal: a statement timeout in milliseconds.';
-
-CREATE FUNCTION millrace._interval_ms(argument text, given interval, low interval, high interval) RETURNS integer
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  IF given NOT BETWEEN low AND high THEN
-    RAISE EXCEPTION '% is %, expected % to %', argument, given, low, high
-      USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('Pass %s => ''%s'', for example.', argument, greatest(low, least(interval '1 min', high)));
-  END IF;
-  RETURN (extract(epoch FROM given) * 1000)::integer;
-END $$;
-REVOKE ALL ON FUNCTION millrace._interval_ms(text, interval, interval, interval) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._interval_ms(text, interval, interval, interval) IS 'Internal: an interval within its bounds, in milliseconds.';
+REVOKE ALL ON FUNCTION millrace._check_ordering(text, text, integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_ordering(text, text, integer, integer) IS 'Internal: bounds and choices of ordering by key.';
 
 -- A worker is a session of the owner's: the owner must be able to have one.
 CREATE FUNCTION millrace._check_owner(owner regrole, allow_superuser boolean) RETURNS void
@@ -334,39 +247,6 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_conflict(millrace.pipeline_version) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_conflict(millrace.pipeline_version) IS 'Internal: on_conflict, conflict_key and newer_by against the target.';
 
--- What can be judged without the target.
-CREATE FUNCTION millrace._check_settings(workers integer, on_conflict text, tombstone text, batch_rows integer,
-                                         rows_per_event integer) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM millrace._check_range('workers', workers, 1, 64);
-  PERFORM millrace._check_choice('on_conflict', on_conflict, ARRAY['error', 'ignore', 'update']);
-  PERFORM millrace._check_choice('tombstone', tombstone, ARRAY['dead_letter', 'skip', 'delete']);
-  PERFORM millrace._check_range('batch_rows', batch_rows, 1, 100000);
-  PERFORM millrace._check_range('rows_per_event', rows_per_event, 1, 100000000);
-  IF tombstone = 'delete' THEN
-    RAISE EXCEPTION 'tombstone "delete" is not supported yet'
-      USING ERRCODE = 'feature_not_supported',
-            HINT = 'Pass tombstone => ''skip'' or ''dead_letter''.';
-  END IF;
-END $$;
-REVOKE ALL ON FUNCTION millrace._check_settings(integer, text, text, integer, integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_settings(integer, text, text, integer, integer) IS 'Internal: bounds and choices of a definition.';
-
--- What becomes of failures; NULL is not given.
-CREATE FUNCTION millrace._check_failures(max_retries integer, retry_factor float8, retry_jitter float8,
-                                         failure_share float8, failure_window integer) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-  PERFORM millrace._check_range('max_retries', max_retries, 0, 1000);
-  PERFORM millrace._check_number('retry_factor', retry_factor, 1, 100);
-  PERFORM millrace._check_number('retry_jitter', retry_jitter, 0, 1);
-  PERFORM millrace._check_number('failure_share', failure_share, 0, 1);
-  PERFORM millrace._check_range('failure_window', failure_window, 10, 1000000);
-END $$;
-REVOKE ALL ON FUNCTION millrace._check_failures(integer, float8, float8, float8, integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_failures(integer, float8, float8, float8, integer) IS 'Internal: bounds of the settings for failures.';
-
 -- A whole definition, as `owner` would run it.
 CREATE FUNCTION millrace._check_version(owner regrole, d millrace.pipeline_version) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -378,65 +258,3 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_version(regrole, millrace.pipeline_version) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_version(regrole, millrace.pipeline_version) IS 'Internal: checks a pipeline''s whole definition.';
-
-CREATE FUNCTION millrace._instance() RETURNS uuid
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT i.id FROM millrace.instance AS i;
-$$;
-REVOKE ALL ON FUNCTION millrace._instance() FROM PUBLIC;
-COMMENT ON FUNCTION millrace._instance() IS 'Internal: who this installation is.';
-
--- `foreign_too` is for the verbs that work on a restored stranger.
-CREATE FUNCTION millrace._owned(caller regrole, name text, foreign_too boolean DEFAULT false) RETURNS millrace.pipeline
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  p millrace.pipeline;
-BEGIN
-  PERFORM millrace._check_given(ARRAY['name'], ARRAY[name IS NULL]);
-  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.name = _owned.name;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'pipeline "%" does not exist', name
-      USING ERRCODE = 'undefined_object', HINT = 'SELECT name FROM millrace.pipelines; lists the pipelines.';
-  END IF;
-  IF NOT pg_has_role(caller, p.owner::oid, 'USAGE') THEN
-    RAISE EXCEPTION 'must be owner of pipeline "%"', name
-      USING ERRCODE = 'insufficient_privilege',
-            DETAIL = format('It belongs to "%s", and "%s" is not a member of that role.', p.owner, caller),
-            HINT = format('Run it as the owner (SET ROLE %s), or ask to become a member.', p.owner);
-  END IF;
-  IF p.instance <> millrace._instance() AND NOT foreign_too THEN
-    RAISE EXCEPTION 'pipeline "%" belongs to another installation', name
-      USING ERRCODE = 'object_not_in_prerequisite_state',
-            DETAIL = 'It came here in a dump or a copy of another database, where it may still be running.',
-            HINT = format('To run it here, and no longer there: SELECT millrace.adopt(%L);', name);
-  END IF;
-  RETURN p;
-END $$;
-REVOKE ALL ON FUNCTION millrace._owned(regrole, text, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._owned(regrole, text, boolean) IS 'Internal: finds a pipeline the caller may change.';
-
--- The same, locked against its workers and other verbs until the end of the transaction: whoever has this row
--- knows that no batch is in flight.
-CREATE FUNCTION millrace._lock_owned(caller regrole, name text, foreign_too boolean DEFAULT false)
-RETURNS millrace.pipeline
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-  p millrace.pipeline;
-BEGIN
-  PERFORM millrace._check_given(ARRAY['name'], ARRAY[name IS NULL]);
-  -- an older snapshot would show positions from before the lock
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE EXCEPTION 'pipelines cannot be changed in a % transaction', current_setting('transaction_isolation')
-      USING ERRCODE = 'active_sql_transaction',
-            HINT = 'Run: BEGIN ISOLATION LEVEL READ COMMITTED;';
-  END IF;
-  p := millrace._owned(caller, name, foreign_too);
-  PERFORM millrace._lock_pipeline(p.id);
-  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'pipeline "%" was dropped meanwhile', name USING ERRCODE = 'undefined_object';
-  END IF;
-  RETURN p;
-END $$;
-REVOKE ALL ON FUNCTION millrace._lock_owned(regrole, text, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._lock_owned(regrole, text, boolean) IS 'Internal: finds and locks a pipeline the caller may change.';

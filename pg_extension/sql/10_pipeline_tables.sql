@@ -1,0 +1,127 @@
+-- The catalogue, in 10_ to 19_ by noun: what a pipeline is and where it is (here), what failed (12_failure_tables.sql), what
+-- ingestors use and report (14_ingestor_tables.sql). Written by the verbs, from 40_ on, and by the workers in C:
+-- src/server/catalog.h knows the column numbers, change both together. What is not dumped belongs to this server alone.
+
+-- every object below is named with its schema; operators are the system's own
+SET LOCAL search_path TO pg_catalog, pg_temp;
+
+CREATE SCHEMA millrace;
+REVOKE ALL ON SCHEMA millrace FROM PUBLIC;
+GRANT USAGE ON SCHEMA millrace TO PUBLIC;
+
+-- Who this installation is: made here, not dumped, so that a restored catalogue is seen to be a stranger's.
+CREATE TABLE millrace.instance (
+  id         uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+INSERT INTO millrace.instance DEFAULT VALUES;
+COMMENT ON TABLE millrace.instance IS 'Internal: who this installation is; pipelines of another one are foreign.';
+
+CREATE SEQUENCE millrace.pipeline_id_seq AS integer;
+CREATE TABLE millrace.pipeline (
+  id         integer     NOT NULL DEFAULT pg_catalog.nextval('millrace.pipeline_id_seq'),
+  name       text        NOT NULL,
+  instance   uuid        NOT NULL,
+  owner      regrole     NOT NULL,
+  topic      text        NOT NULL,
+  start_at   text        NOT NULL,  -- 'earliest', 'latest' or a timestamptz, for the first assignment only
+  partitions integer     NOT NULL DEFAULT 0,  -- how many partitions of the topic are known
+  workers    integer     NOT NULL DEFAULT 1,
+  state      text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'crashing')),
+  version    integer     NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  CONSTRAINT pipeline_pkey PRIMARY KEY (id),
+  CONSTRAINT pipeline_name_key UNIQUE (name)
+);
+ALTER SEQUENCE millrace.pipeline_id_seq OWNED BY millrace.pipeline.id;
+COMMENT ON TABLE millrace.pipeline IS 'Internal: pipelines, see the view pipelines.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.pipeline', '');
+SELECT pg_catalog.pg_extension_config_dump('millrace.pipeline_id_seq', '');
+
+CREATE TABLE millrace.pipeline_version (
+  pipeline_id       integer     NOT NULL,
+  version           integer     NOT NULL,
+  fields            text,
+  transform         text        NOT NULL,
+  target            regclass    NOT NULL,
+  on_conflict       text        NOT NULL CHECK (on_conflict IN ('error', 'ignore', 'update')),
+  conflict_key      text[],
+  newer_by          text,
+  tombstone         text        NOT NULL CHECK (tombstone IN ('dead_letter', 'skip', 'delete')),
+  batch_rows        integer     NOT NULL,
+  rows_per_event    integer     NOT NULL,
+  statement_timeout integer     NOT NULL,  -- ms, 0 = none
+  search_path       text        NOT NULL,
+  max_retries       integer     NOT NULL DEFAULT 3,
+  retry_delay       integer     NOT NULL DEFAULT 1000,      -- ms before the first retry
+  retry_factor      float8      NOT NULL DEFAULT 2,         -- each delay is so many times the one before
+  retry_max_delay   integer     NOT NULL DEFAULT 60000,     -- ms
+  retry_jitter      float8      NOT NULL DEFAULT 0.2,       -- share of the delay, added or taken at random
+  retry_age         integer     NOT NULL DEFAULT 86400000,  -- ms since the first failure, 0 = any
+  failure_share     float8,                                 -- the breaker opens above it
+  failure_window    integer     NOT NULL DEFAULT 1000,      -- of so many events
+  ordering          text        NOT NULL DEFAULT 'none' CHECK (ordering IN ('none', 'key')),
+  on_dead           text        NOT NULL DEFAULT 'release' CHECK (on_dead IN ('release', 'hold')),
+  max_parked        integer     NOT NULL DEFAULT 10000,     -- events in the queues of keys, of the pipeline
+  max_parked_per_key integer    NOT NULL DEFAULT 1000,      -- and of one key
+  created_at        timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  created_by        regrole     NOT NULL,
+  CONSTRAINT pipeline_version_pkey PRIMARY KEY (pipeline_id, version)
+);
+COMMENT ON TABLE millrace.pipeline_version IS 'Internal: every definition a pipeline has had, see the view pipelines for the one in force.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.pipeline_version', '');
+
+-- A partition of a pipeline's topic. epoch changes with each assignment and is compared for equality only.
+CREATE TABLE millrace.partition (
+  pipeline_id integer     NOT NULL,
+  partition   integer     NOT NULL,
+  epoch       bigint      NOT NULL,
+  lane        integer,               -- lane of the present assignment
+  state       text        NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'stopped')),
+  error       text,                  -- why it is stopped
+  hint        text,                  -- how to mend it
+  seek_ts     bigint,                -- ms since 1970: rewind to this time; the ingestor resolves it at assignment
+  changed_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  CONSTRAINT partition_pkey PRIMARY KEY (pipeline_id, partition)
+);
+COMMENT ON TABLE millrace.partition IS 'Internal: partitions of the pipelines'' topics, see the view partitions.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.partition', '');
+
+-- Where each partition stands: the newest row (highest seq) is the truth; counters are cumulative.
+-- Appended about once a second and updated in place between, so that no old snapshot can make it slow.
+CREATE TABLE millrace.progress (
+  pipeline_id integer     NOT NULL,
+  partition   integer     NOT NULL,
+  seq         bigint      NOT NULL,
+  next_offset bigint      NOT NULL,  -- the position
+  last_offset bigint,                -- identity of the last message settled
+  last_ts     bigint,                -- its Kafka timestamp, ms since 1970
+  last_crc    bigint,                -- CRC-32 of its key and payload
+  events      bigint      NOT NULL,  -- = written + filtered + superseded + skipped + dead + retrying
+  written     bigint      NOT NULL,  -- events that gave at least one row
+  filtered    bigint      NOT NULL,
+  superseded  bigint      NOT NULL,
+  skipped     bigint      NOT NULL,  -- tombstones skipped
+  dead        bigint      NOT NULL,
+  rows        bigint      NOT NULL,  -- rows written
+  bytes       bigint      NOT NULL,  -- payload bytes
+  settled_at  timestamptz NOT NULL,
+  retrying    bigint      NOT NULL DEFAULT 0,  -- waiting in millrace.retry just now
+  CONSTRAINT progress_pkey PRIMARY KEY (pipeline_id, partition, seq)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE millrace.progress IS 'Internal: position and counters of each partition, the newest row counts; see the views partitions and stats.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.progress', '');
+
+-- Every time a position was moved by hand (or set at first): what was skipped, what will come again.
+CREATE TABLE millrace.position_change (
+  pipeline_id integer     NOT NULL,
+  partition   integer     NOT NULL,
+  at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  verb        text        NOT NULL CHECK (verb IN ('start', 'rewind', 'skip_to')),
+  from_offset bigint,
+  to_offset   bigint      NOT NULL,
+  by          text        NOT NULL DEFAULT session_user
+);
+CREATE INDEX position_change_idx ON millrace.position_change (pipeline_id, partition, at);
+COMMENT ON TABLE millrace.position_change IS 'Internal: see the view position_changes.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.position_change', '');

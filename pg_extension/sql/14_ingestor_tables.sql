@@ -1,0 +1,59 @@
+-- The catalogue of what ingestors use and report: staging lanes, ends of partitions, the DLQ topics of their relay.
+
+-- Staging lanes are made at run time and belong to this server alone: not dumped.
+CREATE SEQUENCE millrace.lane_id_seq AS integer;
+CREATE TABLE millrace.lane (
+  id          integer NOT NULL DEFAULT pg_catalog.nextval('millrace.lane_id_seq'),
+  pipeline_id integer NOT NULL,
+  number      integer NOT NULL,
+  CONSTRAINT lane_pkey PRIMARY KEY (id),
+  CONSTRAINT lane_number_key UNIQUE (pipeline_id, number)
+);
+ALTER SEQUENCE millrace.lane_id_seq OWNED BY millrace.lane.id;
+CREATE TABLE millrace.segment (
+  lane_id  integer NOT NULL,
+  number   integer NOT NULL,
+  relation oid     NOT NULL,
+  CONSTRAINT segment_pkey PRIMARY KEY (lane_id, number)
+);
+COMMENT ON TABLE millrace.lane IS 'Internal: staging lanes, see the view lanes.';
+COMMENT ON TABLE millrace.segment IS 'Internal: segments of staging lanes, tables of their own.';
+
+-- Kafka's end of each partition, told by the ingestor every few seconds. An ordinary table: a standby can show it.
+CREATE TABLE millrace.watermark (
+  pipeline_id integer     NOT NULL,
+  partition   integer     NOT NULL,
+  high        bigint      NOT NULL,
+  reported_at timestamptz NOT NULL,
+  CONSTRAINT watermark_pkey PRIMARY KEY (pipeline_id, partition)
+) WITH (fillfactor = 10);
+COMMENT ON TABLE millrace.watermark IS 'Internal: ends of partitions in Kafka as ingestors report them, see the view lag.';
+
+-- What the ingestor knows besides, told now and then; for doctor().
+CREATE TABLE millrace.ingestor_report (
+  pipeline_id integer     NOT NULL,
+  about       jsonb       NOT NULL,
+  reported_at timestamptz NOT NULL,
+  CONSTRAINT ingestor_report_pkey PRIMARY KEY (pipeline_id)
+) WITH (fillfactor = 10);
+COMMENT ON TABLE millrace.ingestor_report IS 'Internal: see the view ingestor_reports.';
+
+-- Where the dead letters of each pipeline are published, and how far that topic was read.
+CREATE TABLE millrace.dlq (
+  pipeline_id integer NOT NULL,
+  enabled     boolean NOT NULL,
+  topic       text    NOT NULL,
+  delivery    text    NOT NULL CHECK (delivery IN ('exactly_once', 'at_least_once')),
+  origin      uuid    NOT NULL,  -- random, made with the pipeline: another one of its name, later, has other ids
+  CONSTRAINT dlq_pkey PRIMARY KEY (pipeline_id)
+);
+CREATE TABLE millrace.dlq_scan (
+  pipeline_id integer NOT NULL,
+  partition   integer NOT NULL,  -- of the DLQ topic
+  next_offset bigint  NOT NULL,  -- everything before it is marked
+  CONSTRAINT dlq_scan_pkey PRIMARY KEY (pipeline_id, partition)
+) WITH (fillfactor = 10);
+COMMENT ON TABLE millrace.dlq IS 'Internal: see the view dlqs.';
+COMMENT ON TABLE millrace.dlq_scan IS 'Internal: how far the relay has read each DLQ topic.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.dlq', '');
+SELECT pg_catalog.pg_extension_config_dump('millrace.dlq_scan', '');
