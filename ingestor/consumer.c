@@ -10,7 +10,7 @@
 #include "common/buffer.h"
 #include "common/eventloop.h"
 #include "common/log.h"
-#include "ingestor/consumer_conf.h"
+#include "ingestor/fetch/consumer_conf.h"
 #include "ingestor/pipeline.h"
 
 #define TAKE_BUDGET 2000 /* messages before the loop looks at its sockets again */

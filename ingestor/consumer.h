@@ -15,7 +15,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "ingestor/assignment.h"
-#include "ingestor/settings.h"
+#include "ingestor/control/settings.h"
 
 typedef struct MrConsumer MrConsumer;
 

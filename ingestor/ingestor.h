@@ -7,11 +7,11 @@
 
 #include "common/admin_http.h"
 #include "common/eventloop.h"
-#include "ingestor/control.h"
+#include "ingestor/control/control.h"
 #include "ingestor/pipeline.h"
-#include "ingestor/relay_set.h"
-#include "ingestor/resolver.h"
-#include "ingestor/settings.h"
+#include "ingestor/relay/relay_set.h"
+#include "ingestor/fetch/resolver.h"
+#include "ingestor/control/settings.h"
 
 typedef enum MrPhase
 {

@@ -13,7 +13,7 @@
 #include "common/metrics.h"
 #include "common/pgconn.h"
 #include "ingestor/assignment.h"
-#include "ingestor/batch.h"
+#include "ingestor/stage/batch.h"
 
 typedef enum MrLaneState
 {

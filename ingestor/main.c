@@ -8,9 +8,9 @@
 #include "common/kafka_topics.h"
 #include "common/log.h"
 #include "common/version.h"
-#include "ingestor/consumer_conf.h"
+#include "ingestor/fetch/consumer_conf.h"
 #include "ingestor/ingestor.h"
-#include "ingestor/relay_kafka.h"
+#include "ingestor/relay/relay_kafka.h"
 
 static bool check_brokers(const MrSettings *settings, char *error, size_t error_size);
 static void print_version(void);

@@ -9,9 +9,9 @@
 #include <librdkafka/rdkafka.h>
 
 #include "ingestor/assignment.h"
-#include "ingestor/batch.h"
+#include "ingestor/stage/batch.h"
 #include "ingestor/lane.h"
-#include "ingestor/report.h"
+#include "ingestor/control/report.h"
 
 struct MrIngestor;
 

@@ -12,7 +12,7 @@
 #include "ingestor/consumer.h"
 #include "ingestor/ingestor.h"
 #include "ingestor/pipeline.h"
-#include "ingestor/start_at.h"
+#include "ingestor/fetch/start_at.h"
 
 static void call(MrPipeline *pl, const char *sql, int count, const char *const *values,
 				 MrControlAnswer answer, uint64_t tag);

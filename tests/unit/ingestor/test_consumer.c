@@ -17,7 +17,7 @@
 #include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/consumer.h"
-#include "ingestor/consumer_conf.h"
+#include "ingestor/fetch/consumer_conf.h"
 #include "ingestor/pipeline.h"
 
 #define TOPIC      "t"

@@ -1,0 +1,180 @@
+/* A batch of one lane: rows, per-partition bookkeeping, trailer. */
+#include "ingestor/stage/batch.h"
+
+#include <stdlib.h>
+#include <zlib.h>
+
+#define TRAILER_VERSION     1
+#define TRAILER_ENTRY_BYTES 56
+/* A batch that one giant message made larger than this gives the memory back. */
+#define KEEP_BYTES ((size_t) 4 << 20)
+
+static int by_partition(const void *a, const void *b);
+static void put_trailer(MrBatch *batch, int64_t wall_ms);
+static char *put_trailer_entry(char *out, const MrBatchEntry *entry);
+
+void
+mr_batch_begin(MrBatch *batch, int64_t id)
+{
+	if (batch->data.cap > KEEP_BYTES)
+		mr_buffer_free(&batch->data);
+	batch->id = id;
+	batch->rows = 0;
+	batch->entry_count = 0;
+	mr_buffer_reserve(&batch->data, MR_COPY_HEADER_BYTES);
+	mr_copy_header(batch->data.data);
+	batch->data.len = MR_COPY_HEADER_BYTES;
+}
+
+MrBatchEntry *
+mr_batch_entry(MrBatch *batch, int *slot, int32_t partition, int64_t epoch, int64_t position)
+{
+	MrBatchEntry *entry;
+
+	if (*slot >= 0 && *slot < batch->entry_count && batch->entries[*slot].partition == partition)
+		return &batch->entries[*slot];
+	if (batch->entry_count == batch->entry_cap)
+	{
+		batch->entry_cap = batch->entry_cap ? batch->entry_cap * 2 : 8;
+		batch->entries =
+			mr_realloc(batch->entries, sizeof(MrBatchEntry) * (size_t) batch->entry_cap);
+	}
+	*slot = batch->entry_count++;
+	entry = &batch->entries[*slot];
+	*entry = (MrBatchEntry){.partition = partition,
+							.epoch = epoch,
+							.previous = position,
+							.next = position,
+							.last_offset = -1,
+							.last_ts = -1,
+							.crc_known = true};
+	return entry;
+}
+
+void
+mr_batch_add(MrBatch *batch, MrBatchEntry *entry, const MrRow *row, const uint32_t *full_crc)
+{
+	size_t start = batch->data.len;
+	size_t size = MR_COPY_ROW_BYTES + row->key_len + row->headers_len + row->payload_len;
+
+	mr_buffer_reserve(&batch->data, size);
+	batch->data.len = (size_t) (mr_copy_row(batch->data.data + start, row) - batch->data.data);
+	batch->rows++;
+	entry->rows++;
+	entry->next = row->offset + 1;
+	entry->last_offset = row->offset;
+	entry->last_ts = row->kafka_ts;
+	entry->crc_known = full_crc != NULL;
+	if (full_crc != NULL)
+		entry->last_crc = *full_crc;
+	entry->key_at = start + MR_COPY_ROW_BYTES - 8;
+	entry->key_len = row->key_len;
+	entry->payload_at = batch->data.len - row->payload_len;
+	entry->payload_len = row->payload_len;
+}
+
+void
+mr_batch_close(MrBatch *batch, int64_t wall_ms)
+{
+	for (int i = 0; i < batch->entry_count; i++)
+	{
+		MrBatchEntry *entry = &batch->entries[i];
+
+		/* Only the last message's CRC is wanted: made here once, not for each event. */
+		if (!entry->crc_known)
+			entry->last_crc =
+				mr_message_crc(batch->data.data + entry->key_at, entry->key_len,
+							   batch->data.data + entry->payload_at, entry->payload_len);
+	}
+	qsort(batch->entries, (size_t) batch->entry_count, sizeof(MrBatchEntry), by_partition);
+	put_trailer(batch, wall_ms);
+	mr_buffer_reserve(&batch->data, MR_COPY_END_BYTES);
+	mr_copy_end(batch->data.data + batch->data.len);
+	batch->data.len += MR_COPY_END_BYTES;
+}
+
+void
+mr_batch_sql(const MrBatch *batch, int32_t lane, int64_t incarnation, const char *segment,
+			 MrBuffer *sql)
+{
+	sql->len = 0;
+	mr_buffer_printf(sql, "SELECT millrace.stage(%d, %lld, '{", lane, (long long) incarnation);
+	for (int i = 0; i < batch->entry_count; i++)
+		mr_buffer_printf(sql, "%s%d", i ? "," : "", batch->entries[i].partition);
+	mr_buffer_printf(sql, "}', '{");
+	for (int i = 0; i < batch->entry_count; i++)
+		mr_buffer_printf(sql, "%s%lld", i ? "," : "", (long long) batch->entries[i].epoch);
+	mr_buffer_printf(sql, "}'); COPY %s FROM STDIN (FORMAT binary)", segment);
+}
+
+bool
+mr_batch_is_empty(const MrBatch *batch)
+{
+	return batch->entry_count == 0;
+}
+
+void
+mr_batch_free(MrBatch *batch)
+{
+	mr_buffer_free(&batch->data);
+	free(batch->entries);
+	*batch = (MrBatch){0};
+}
+
+uint32_t
+mr_message_crc(const void *key, size_t key_len, const void *payload, size_t payload_len)
+{
+	uLong crc = crc32(0, NULL, 0);
+
+	if (key_len > 0)
+		crc = crc32_z(crc, key, key_len);
+	if (payload_len > 0)
+		crc = crc32_z(crc, payload, payload_len);
+	return (uint32_t) crc;
+}
+
+static int
+by_partition(const void *a, const void *b)
+{
+	int32_t left = ((const MrBatchEntry *) a)->partition;
+	int32_t right = ((const MrBatchEntry *) b)->partition;
+
+	return (left > right) - (left < right);
+}
+
+static void
+put_trailer(MrBatch *batch, int64_t wall_ms)
+{
+	size_t record = 8 + (size_t) batch->entry_count * TRAILER_ENTRY_BYTES;
+	MrRow row = {.batch = batch->id,
+				 .kafka_ts = wall_ms,
+				 .partition = -1,
+				 .kind = MR_KIND_TRAILER,
+				 .payload = "",
+				 .payload_len = 0};
+	char *out;
+
+	mr_buffer_reserve(&batch->data, MR_COPY_ROW_BYTES + record);
+	/* An empty payload first, whose length is then put right: the record is written in place. */
+	out = mr_copy_row(batch->data.data + batch->data.len, &row);
+	mr_put32(out - 4, (uint32_t) record);
+	out = mr_put32(out, TRAILER_VERSION);
+	out = mr_put32(out, (uint32_t) batch->entry_count);
+	for (int i = 0; i < batch->entry_count; i++)
+		out = put_trailer_entry(out, &batch->entries[i]);
+	batch->data.len = (size_t) (out - batch->data.data);
+}
+
+static char *
+put_trailer_entry(char *out, const MrBatchEntry *entry)
+{
+	out = mr_put32(out, (uint32_t) entry->partition);
+	out = mr_put32(out, (uint32_t) entry->rows);
+	out = mr_put64(out, (uint64_t) entry->epoch);
+	out = mr_put64(out, (uint64_t) entry->previous);
+	out = mr_put64(out, (uint64_t) entry->next);
+	out = mr_put64(out, (uint64_t) entry->last_offset);
+	out = mr_put64(out, (uint64_t) entry->last_ts);
+	out = mr_put32(out, entry->last_crc);
+	return mr_put32(out, 0);
+}

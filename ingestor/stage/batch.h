@@ -1,0 +1,59 @@
+/*
+ * A batch: the rows of some partitions of one lane, staged by one COPY, ended by a trailer row
+ * that says for each partition which positions the batch moves it between. Memory is kept from
+ * one batch to the next; adding an event allocates nothing.
+ */
+#ifndef MR_INGESTOR_BATCH_H
+#define MR_INGESTOR_BATCH_H
+
+#include <stdbool.h>
+
+#include "common/buffer.h"
+#include "ingestor/stage/copy_row.h"
+
+/* One partition's part of a batch. */
+typedef struct MrBatchEntry
+{
+	int32_t partition;
+	int32_t rows; /* 0: the position moves past markers or compaction gaps only */
+	int64_t epoch;
+	int64_t previous;    /* position before the batch */
+	int64_t next;        /* position after it */
+	int64_t last_offset; /* of the last message, -1 = none */
+	int64_t last_ts;
+	uint32_t last_crc; /* of the last message's key and payload; made at close */
+	bool crc_known;    /* made earlier, as the payload is not in the batch */
+	size_t key_at, key_len;
+	size_t payload_at, payload_len;
+} MrBatchEntry;
+
+typedef struct MrBatch
+{
+	int64_t id;
+	int rows;
+	MrBuffer data; /* the COPY stream */
+	MrBatchEntry *entries;
+	int entry_count;
+	int entry_cap;
+} MrBatch;
+
+/* Empties the batch and gives it an id that is unique within the lane's connection. */
+extern void mr_batch_begin(MrBatch *batch, int64_t id);
+/* The entry of a partition, made when there is none; *slot remembers where (any int to begin with). */
+extern MrBatchEntry *mr_batch_entry(MrBatch *batch, int *slot, int32_t partition, int64_t epoch,
+									int64_t position);
+/* Adds an event. full_crc: the CRC of key and payload when the row does not hold the payload. */
+extern void mr_batch_add(MrBatch *batch, MrBatchEntry *entry, const MrRow *row,
+						 const uint32_t *full_crc);
+/* Puts the trailer and the end of the COPY stream; sorts the entries by partition. */
+extern void mr_batch_close(MrBatch *batch, int64_t wall_ms);
+/* The query that stages it: SELECT millrace.stage(…); COPY … */
+extern void mr_batch_sql(const MrBatch *batch, int32_t lane, int64_t incarnation,
+						 const char *segment, MrBuffer *sql);
+extern bool mr_batch_is_empty(const MrBatch *batch);
+extern void mr_batch_free(MrBatch *batch);
+
+extern uint32_t mr_message_crc(const void *key, size_t key_len, const void *payload,
+							   size_t payload_len);
+
+#endif

@@ -1,0 +1,146 @@
+/* The helper thread against librdkafka's mock cluster: starts, watermarks, answers on the main thread. */
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "ingestor/fetch/resolver.h"
+#include "ingestor/fetch/start_at.h"
+
+static struct event_base *base;
+static MrResolver *resolver;
+static rd_kafka_t *rk;
+static MrQuestion got;
+static int64_t offsets[8];
+static int answers;
+
+static void
+on_answer(MrQuestion *question)
+{
+	got = *question;
+	for (int i = 0; question->offsets && i < question->count && i < 8; i++)
+		offsets[i] = question->offsets[i];
+	answers++;
+}
+
+static void
+ask(MrQuestion question)
+{
+	int before = answers;
+
+	question.rk = rk;
+	question.answer = on_answer;
+	mr_resolver_ask(resolver, &question);
+	for (int i = 0; i < 15000 && answers == before; i++)
+	{
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+	assert_int_equal(answers, before + 1);
+}
+
+static int
+setup(void **state)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char error[512];
+
+	(void) state;
+	base = event_base_new();
+	resolver = mr_resolver_new(base);
+	rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", error, sizeof(error));
+	rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
+	rd_kafka_mock_topic_create(rd_kafka_handle_mock_cluster(rk), "t", 3, 1);
+	for (int i = 0; i < 30; i++)
+		rd_kafka_producev(rk, RD_KAFKA_V_TOPIC("t"), RD_KAFKA_V_PARTITION(i % 3),
+						  RD_KAFKA_V_VALUE("x", 1), RD_KAFKA_V_END);
+	return rd_kafka_flush(rk, 10000);
+}
+
+static int
+teardown(void **state)
+{
+	(void) state;
+	mr_resolver_free(resolver);
+	rd_kafka_destroy(rk);
+	event_base_free(base);
+	return 0;
+}
+
+static void
+starts_of_all_partitions(void **state)
+{
+	(void) state;
+	ask((MrQuestion){.kind = MR_ASK_STARTS, .topic = (char[]){"t"}, .time = MR_START_LATEST});
+	assert_true(got.ok);
+	assert_int_equal(got.count, 3);
+	assert_int_equal(offsets[0] + offsets[1] + offsets[2], 30);
+	ask((MrQuestion){.kind = MR_ASK_STARTS, .topic = (char[]){"t"}, .time = MR_START_EARLIEST});
+	assert_int_equal(offsets[0] + offsets[1] + offsets[2], 0);
+}
+
+/* Partitions that appear later begin at the earliest, whatever start_at says. */
+static void
+later_partitions_begin_at_the_earliest(void **state)
+{
+	(void) state;
+	ask((MrQuestion){
+		.kind = MR_ASK_STARTS, .topic = (char[]){"t"}, .first = 1, .time = MR_START_LATEST});
+	assert_true(got.ok);
+	assert_int_equal(got.count, 2);
+	assert_int_equal(offsets[0] + offsets[1], 0);
+	ask((MrQuestion){
+		.kind = MR_ASK_STARTS, .topic = (char[]){"t"}, .first = 3, .time = MR_START_LATEST});
+	assert_true(got.ok);
+	assert_int_equal(got.count, 0);
+}
+
+static void
+watermarks(void **state)
+{
+	(void) state;
+	ask((MrQuestion){.kind = MR_ASK_WATERMARKS, .topic = (char[]){"t"}, .first = 2, .ticket = 8});
+	assert_true(got.ok);
+	assert_int_equal(got.low, 0);
+	assert_int_equal(got.high, 10);
+	assert_int_equal(got.ticket, 8);
+}
+
+static void
+unknown_partition_is_no_answer(void **state)
+{
+	(void) state;
+	ask((MrQuestion){.kind = MR_ASK_WATERMARKS, .topic = (char[]){"t"}, .first = 9});
+	assert_false(got.ok);
+	assert_true(got.error[0] != '\0');
+}
+
+/* The mock cluster does not know the request, as an old or a strict one would not: an answer all the same. */
+static void
+retention_may_be_refused(void **state)
+{
+	(void) state;
+	ask((MrQuestion){.kind = MR_ASK_RETENTION, .topic = (char[]){"t"}});
+	assert_false(got.ok);
+	assert_true(got.error[0] != '\0');
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(starts_of_all_partitions),
+		cmocka_unit_test(later_partitions_begin_at_the_earliest),
+		cmocka_unit_test(watermarks),
+		cmocka_unit_test(unknown_partition_is_no_answer),
+		cmocka_unit_test(retention_may_be_refused),
+	};
+
+	return cmocka_run_group_tests_name("ingestor/resolver", tests, setup, teardown);
+}
