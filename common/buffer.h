@@ -1,12 +1,11 @@
 /*
- * A growing run of bytes, with big-endian writers, and the allocation wrappers of the client
+ * A growing run of bytes, and the allocation wrappers of the client
  * programs: running out of memory ends the process (there is nothing it could do that a restart
  * would not do better, and nothing is lost by a kill).
  */
 #ifndef MR_COMMON_BUFFER_H
 #define MR_COMMON_BUFFER_H
 
-#include <endian.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,30 +38,6 @@ mr_buffer_reserve(MrBuffer *buffer, size_t more)
 {
 	if (buffer->cap - buffer->len < more)
 		mr_buffer_grow(buffer, more);
-}
-
-static inline char *
-mr_put16(char *out, uint16_t value)
-{
-	value = htobe16(value);
-	memcpy(out, &value, sizeof(value));
-	return out + sizeof(value);
-}
-
-static inline char *
-mr_put32(char *out, uint32_t value)
-{
-	value = htobe32(value);
-	memcpy(out, &value, sizeof(value));
-	return out + sizeof(value);
-}
-
-static inline char *
-mr_put64(char *out, uint64_t value)
-{
-	value = htobe64(value);
-	memcpy(out, &value, sizeof(value));
-	return out + sizeof(value);
 }
 
 #endif

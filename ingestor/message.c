@@ -62,7 +62,7 @@ mr_headers_pack(const rd_kafka_headers_t *headers, MrBuffer *out)
 		mr_buffer_reserve(out, 8 + name_len + (value ? len : 0));
 		at = mr_put32(out->data + out->len, (uint32_t) name_len);
 		memcpy(at, name, name_len);
-		at = mr_put32(at + name_len, value ? (uint32_t) len : (uint32_t) -1);
+		at = mr_put32(at + name_len, value ? (uint32_t) len : (uint32_t) MR_HEADER_NULL);
 		if (value != NULL && len > 0)
 			memcpy(at, value, len);
 		out->len = (size_t) (at - out->data) + (value ? len : 0);
@@ -73,7 +73,7 @@ mr_headers_pack(const rd_kafka_headers_t *headers, MrBuffer *out)
 static void
 stage_oversize(MrPipeline *pl, MrPartition *part, const rd_kafka_message_t *message, MrRow *row)
 {
-	char size[8];
+	char size[MR_OVERSIZE_BYTES];
 	uint32_t crc = mr_message_crc(message->key, message->key_len, message->payload, message->len);
 
 	mr_put64(size, message->len);

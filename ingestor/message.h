@@ -9,7 +9,7 @@
 /* The partition is FLOWING and the message is the next of it. */
 extern void mr_message_stage(MrPipeline *pl, MrPartition *part, const rd_kafka_message_t *message);
 
-/* Headers as segment tables hold them: int32 count, then name and value with int32 lengths. */
+/* Headers packed as segment tables hold them (common/staging_format.h). */
 extern void mr_headers_pack(const rd_kafka_headers_t *headers, MrBuffer *out);
 
 #endif

@@ -1,6 +1,7 @@
 /* Blocking libpq for a relay. */
 #include "ingestor/relay/relay_db.h"
 
+#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/buffer.h"
+#include "common/staging_format.h"
 
 #define TEXT_BYTES      8192 /* of a message, a detail, ...: the table has it whole */
 #define TEXT_BYTES_BARE 256
@@ -85,12 +86,9 @@ add_original(rd_kafka_headers_t *headers, const MrLetter *letter)
 static const char *
 take_bytes(const char *at, const char *end, const void **data, int32_t *len)
 {
-	uint32_t raw;
-
 	if (end - at < 4)
 		return NULL;
-	memcpy(&raw, at, 4);
-	*len = (int32_t) be32toh(raw);
+	*len = (int32_t) mr_get32(at);
 	at += 4;
 	*data = *len < 0 ? NULL : at;
 	if (*len < 0)

@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#define TRAILER_VERSION     1
-#define TRAILER_ENTRY_BYTES 56
 /* A batch that one giant message made larger than this gives the memory back. */
 #define KEEP_BYTES ((size_t) 4 << 20)
 
@@ -145,7 +143,7 @@ by_partition(const void *a, const void *b)
 static void
 put_trailer(MrBatch *batch, int64_t wall_ms)
 {
-	size_t record = 8 + (size_t) batch->entry_count * TRAILER_ENTRY_BYTES;
+	size_t record = mr_trailer_bytes((size_t) batch->entry_count);
 	MrRow row = {.batch = batch->id,
 				 .kafka_ts = wall_ms,
 				 .partition = -1,
@@ -158,8 +156,7 @@ put_trailer(MrBatch *batch, int64_t wall_ms)
 	/* An empty payload first, whose length is then put right: the record is written in place. */
 	out = mr_copy_row(batch->data.data + batch->data.len, &row);
 	mr_put32(out - 4, (uint32_t) record);
-	out = mr_put32(out, TRAILER_VERSION);
-	out = mr_put32(out, (uint32_t) batch->entry_count);
+	out = mr_trailer_put_head(out, (uint32_t) batch->entry_count);
 	for (int i = 0; i < batch->entry_count; i++)
 		out = put_trailer_entry(out, &batch->entries[i]);
 	batch->data.len = (size_t) (out - batch->data.data);
@@ -168,13 +165,14 @@ put_trailer(MrBatch *batch, int64_t wall_ms)
 static char *
 put_trailer_entry(char *out, const MrBatchEntry *entry)
 {
-	out = mr_put32(out, (uint32_t) entry->partition);
-	out = mr_put32(out, (uint32_t) entry->rows);
-	out = mr_put64(out, (uint64_t) entry->epoch);
-	out = mr_put64(out, (uint64_t) entry->previous);
-	out = mr_put64(out, (uint64_t) entry->next);
-	out = mr_put64(out, (uint64_t) entry->last_offset);
-	out = mr_put64(out, (uint64_t) entry->last_ts);
-	out = mr_put32(out, entry->last_crc);
-	return mr_put32(out, 0);
+	MrStagedPart part = {.partition = entry->partition,
+						 .rows = entry->rows,
+						 .epoch = entry->epoch,
+						 .previous = entry->previous,
+						 .next = entry->next,
+						 .last_offset = entry->last_offset,
+						 .last_ts = entry->last_ts,
+						 .last_crc = entry->last_crc};
+
+	return mr_trailer_put_part(out, &part);
 }

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "common/buffer.h"
-
 static const char signature[MR_COPY_HEADER_BYTES] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0";
 
 static char *put_bytes(char *out, const void *data, size_t len);
@@ -19,7 +17,7 @@ mr_copy_header(char *out)
 char *
 mr_copy_row(char *out, const MrRow *row)
 {
-	out = mr_put16(out, 8); /* columns */
+	out = mr_put16(out, MR_SEG_NATTS);
 	out = mr_put32(out, 8);
 	out = mr_put64(out, (uint64_t) row->batch);
 	out = mr_put32(out, 8);

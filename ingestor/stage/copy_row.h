@@ -1,8 +1,6 @@
 /*
- * Rows of a segment table in PostgreSQL's binary COPY format. Pure: writes into memory the caller
- * has made large enough.
- *
- * Columns: batch, offset, kafka_ts int8; partition int4; kind int2; key, headers, payload bytea.
+ * Rows of a segment table (common/staging_format.h) in PostgreSQL's binary COPY format. Pure: writes
+ * into memory the caller has made large enough.
  */
 #ifndef MR_INGESTOR_COPY_ROW_H
 #define MR_INGESTOR_COPY_ROW_H
@@ -10,9 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MR_KIND_TRAILER         1
-#define MR_KIND_OVERSIZE        2 /* payload holds the real size, int8 */
-#define MR_KIND_LOG_APPEND_TIME 4
+#include "common/staging_format.h"
 
 #define MR_COPY_HEADER_BYTES 19
 #define MR_COPY_END_BYTES    2
@@ -23,7 +19,7 @@ typedef struct MrRow
 {
 	int64_t batch;
 	int64_t offset;
-	int64_t kafka_ts; /* ms since 1970, -1 = none */
+	int64_t kafka_ts;
 	int32_t partition;
 	int16_t kind;
 	const void *key; /* NULL = null */

@@ -13,7 +13,6 @@
 
 #include "server/errcode.h"
 #include "server/xact.h"
-#include "staging/segment.h"
 #include "run/run_record.h"
 #include "run/transform.h"
 #include "run/write.h"

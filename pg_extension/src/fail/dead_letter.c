@@ -14,7 +14,6 @@
 #include "access/xact.h"
 
 #include "server/catalog.h"
-#include "staging/segment.h"
 #include "fail/retry.h"
 #include "fail/verdict.h"
 

@@ -21,7 +21,6 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
-#include "staging/segment.h"
 
 static bool
 has_state(HeapTuple tuple, TupleDesc desc, const char *state)

@@ -13,7 +13,6 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
-#include "staging/segment.h"
 #include "fail/retry.h"
 
 #define SLACK_MS      5000  /* between a row's next_at and its commit, as a rule */

@@ -13,6 +13,7 @@
 #include "storage/itemptr.h"
 #include "utils/jsonb.h"
 
+#include "common/staging_format.h"
 #include "server/failure.h"
 #include "pipeline/partition.h"
 #include "staging/ring.h"
@@ -74,19 +75,6 @@ typedef struct MrRow
 	bool written;
 	MinimalTuple tuple;
 } MrRow;
-
-/* One partition's part of a staged batch, as the ingestor's trailer tells it. */
-typedef struct MrStagedPart
-{
-	int32 partition;
-	int32 rows;
-	int64 epoch;
-	int64 previous;
-	int64 next;
-	int64 last_offset;
-	int64 last_ts;
-	int64 last_crc;
-} MrStagedPart;
 
 /* What one COPY staged. */
 typedef struct MrStagedBatch

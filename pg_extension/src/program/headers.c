@@ -1,13 +1,14 @@
 /*
- * headers.c: packed Kafka headers (see segment.h) as jsonb, for event.headers.
+ * headers.c: packed Kafka headers (common/staging_format.h) as jsonb, for event.headers.
  */
 #include "program/headers.h"
 
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
-#include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+
+#include "common/staging_format.h"
 
 typedef struct Reader
 {
@@ -18,13 +19,10 @@ typedef struct Reader
 static bool
 read_int32(Reader *reader, int32 *value)
 {
-	uint32 raw;
-
-	if (reader->end - reader->at < (ptrdiff_t) sizeof(raw))
+	if (reader->end - reader->at < (ptrdiff_t) sizeof(*value))
 		return false;
-	memcpy(&raw, reader->at, sizeof(raw));
-	*value = (int32) pg_ntoh32(raw);
-	reader->at += sizeof(raw);
+	*value = (int32) mr_get32(reader->at);
+	reader->at += sizeof(*value);
 	return true;
 }
 

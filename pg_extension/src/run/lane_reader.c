@@ -14,8 +14,8 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "common/staging_format.h"
 #include "staging/ring.h"
-#include "staging/segment.h"
 
 static bytea *
 bytes_of(TupleTableSlot *slot, int column)
@@ -50,24 +50,6 @@ take_event(MrBatch *batch, TupleTableSlot *slot)
 		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
 }
 
-static uint64
-be64(const char *p)
-{
-	uint64 value;
-
-	memcpy(&value, p, sizeof(value));
-	return pg_ntoh64(value);
-}
-
-static uint32
-be32(const char *p)
-{
-	uint32 value;
-
-	memcpy(&value, p, sizeof(value));
-	return pg_ntoh32(value);
-}
-
 /* A part for each partition that the batch has rows of: all that is known of it without its trailer. */
 static void
 parts_of_rows(MrBatch *batch, MrStagedBatch *staged)
@@ -94,32 +76,21 @@ refuse(MrBatch *batch, MrStagedBatch *staged)
 	staged->refused = true;
 }
 
-/* The trailer's record, see segment.h and docs/architecture.md. False: it is of another form. */
+/* False: the trailer is of another form. */
 static bool
-read_trailer(MrStagedBatch *staged, const bytea *record)
+read_trailer(MrStagedBatch *staged, const bytea *trailer)
 {
-	Size length = record ? VARSIZE_ANY_EXHDR(record) : 0;
-	const char *p = record ? VARDATA_ANY(record) : NULL;
+	const char *bytes = trailer ? VARDATA_ANY(trailer) : NULL;
+	int64 nparts = trailer ? mr_trailer_parts(bytes, VARSIZE_ANY_EXHDR(trailer)) : -1;
 
-	if (length < MR_TRAILER_HEAD_BYTES || be32(p) != MR_TRAILER_VERSION ||
-		length != MR_TRAILER_HEAD_BYTES + (Size) be32(p + 4) * MR_TRAILER_ENTRY_BYTES)
+	if (nparts < 0)
 		return false;
-	staged->nparts = (int) be32(p + 4);
-	staged->parts = palloc0(Max(staged->nparts, 1) * sizeof(MrStagedPart));
-	p += MR_TRAILER_HEAD_BYTES;
-	for (int i = 0; i < staged->nparts; i++, p += MR_TRAILER_ENTRY_BYTES)
+	staged->nparts = (int) nparts;
+	staged->parts = palloc(Max(nparts, 1) * sizeof(MrStagedPart));
+	for (int i = 0; i < staged->nparts; i++)
 	{
-		MrStagedPart *part = &staged->parts[i];
-
-		part->partition = (int32) be32(p);
-		part->rows = (int32) be32(p + 4);
-		part->epoch = (int64) be64(p + 8);
-		part->previous = (int64) be64(p + 16);
-		part->next = (int64) be64(p + 24);
-		part->last_offset = (int64) be64(p + 32);
-		part->last_ts = (int64) be64(p + 40);
-		part->last_crc = be32(p + 48);
-		if (i > 0 && part->partition <= part[-1].partition)
+		staged->parts[i] = mr_trailer_part(bytes, i);
+		if (i > 0 && staged->parts[i].partition <= staged->parts[i - 1].partition)
 			return false;
 	}
 	return true;

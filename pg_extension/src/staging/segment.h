@@ -1,5 +1,5 @@
 /*
- * segment.h: the staging tables of lanes: making them, emptying them, the form of their rows.
+ * segment.h: the staging tables of lanes: making them, emptying them. Their rows: common/staging_format.h.
  */
 #ifndef MR_SEGMENT_H
 #define MR_SEGMENT_H
@@ -7,30 +7,6 @@
 #include "postgres.h"
 
 #include "staging/ring.h"
-
-enum /* columns of a segment; what they hold is told in docs/architecture.md */
-{
-	MR_SEG_BATCH = 1,
-	MR_SEG_OFFSET,
-	MR_SEG_KAFKA_TS,
-	MR_SEG_PARTITION,
-	MR_SEG_KIND,
-	MR_SEG_KEY,
-	MR_SEG_HEADERS,
-	MR_SEG_PAYLOAD,
-	MR_SEG_NATTS = MR_SEG_PAYLOAD
-};
-
-enum /* bits of column kind */
-{
-	MR_KIND_TRAILER = 1,
-	MR_KIND_OVERSIZE = 2,
-	MR_KIND_LOG_APPEND_TIME = 4
-};
-
-#define MR_TRAILER_VERSION     1
-#define MR_TRAILER_HEAD_BYTES  8
-#define MR_TRAILER_ENTRY_BYTES 56
 
 /* Makes the next segment table of a lane and returns it. The caller is the extension's owner just now. */
 extern Oid mr_segment_create(int32 lane_id, int32 number);
