@@ -143,8 +143,6 @@ note_success(MrEngine *engine)
 {
 	for (int i = 0; i < engine->batch->nevents; i++)
 		engine->events += mr_event_is_tried(&engine->batch->events[i]) ? 1 : 0;
-	if (engine->events > 0)
-		engine->small_failures = 0;
 }
 
 /* What follows the commit: nothing here may be needed for correctness. */
@@ -286,11 +284,11 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 		forget_program(engine);
 	if (engine->batch->nevents == 0)
 		return; /* nothing was read: no batch is too large */
-	engine->small_failures = trouble && events <= MR_ISOLATE_SMALL ? engine->small_failures + 1 : 0;
+	mr_breaker_rolled_back(&engine->breaker, trouble && events <= MR_ISOLATE_SMALL);
 	/* Trouble of a small batch says no more in a smaller one. */
 	engine->event_limit = Max(events / 16, trouble ? Min(events, MR_ISOLATE_SMALL) : 1);
 	/* A probe that fails may have been all events of one kind: the next one is larger. */
-	if (engine->probing && trouble && events < READ_EVENTS_MAX)
+	if (mr_breaker_is_probing(&engine->breaker) && trouble && events < READ_EVENTS_MAX)
 		engine->event_limit = Max(events * 2, MR_ISOLATE_SMALL);
 	engine->clean = 0;
 }

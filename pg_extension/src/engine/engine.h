@@ -5,6 +5,7 @@
 #define MR_ENGINE_H
 
 #include "server/shmem.h"
+#include "pipeline/breaker.h"
 #include "program/batch.h"
 #include "program/program.h"
 #include "fail/order.h"
@@ -28,13 +29,12 @@ typedef struct MrEngine
 	MemoryContext program_context;
 	int32 program_version;
 	MrRetryHorizon horizon;
-	MrOrder *order;     /* queues the batch from a lane found, NULL: not read */
-	int event_limit;    /* smaller after trouble, grows back */
-	int small_failures; /* in a row, of a small batch */
-	int clean;          /* batches settled since it was changed */
-	int events;         /* of the last batch settled that were tried */
-	bool probing;       /* the breaker is half open: this batch decides */
-	int window_events;  /* since failure_share was last looked at */
+	MrOrder *order;    /* queues the batch from a lane found, NULL: not read */
+	MrBreaker breaker; /* the worker moves it; asked here and in the verdict */
+	int event_limit;   /* smaller after trouble, grows back */
+	int clean;         /* batches settled since it was changed */
+	int events;        /* of the last batch settled that were tried */
+	int window_events; /* since failure_share was last looked at */
 	int window_failed;
 } MrEngine;
 

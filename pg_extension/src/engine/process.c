@@ -18,7 +18,6 @@
 #include "run/write.h"
 #include "fail/verdict.h"
 
-#define SMALL_FAILURES   3  /* of small batches in a row: from then on events are to blame */
 #define WRITE_ROUNDS_MAX 50 /* of one batch, before it is settled in smaller parts */
 
 static void
@@ -77,13 +76,11 @@ static bool
 write_and_judge(void *arg)
 {
 	MrEngine *engine = arg;
-	MrCircumstances circumstances = {.probing = engine->probing,
-									 .stubborn = engine->small_failures >= SMALL_FAILURES};
 	const MrDefinition *definition = engine->program->definition;
 	bool parked;
 
 	mr_write_run(engine->program, engine->batch);
-	mr_verdict(definition, engine->batch, &circumstances);
+	mr_verdict(definition, engine->batch, &engine->breaker);
 	parked = mr_order_park_followers(definition, engine->batch);
 	return !parked && !mr_write_is_short(engine->batch);
 }
@@ -115,7 +112,6 @@ write_rows(MrEngine *engine)
 static void
 run_program(MrEngine *engine)
 {
-	mr_try_timeout_ms = engine->program->definition->statement_timeout_ms;
 	mr_transform_run(engine->program, engine->batch);
 	write_rows(engine);
 }
@@ -142,7 +138,8 @@ check_failure_share(MrEngine *engine)
 		engine->window_failed += event->failure != NULL ? 1 : 0;
 		engine->window_events++;
 	}
-	if (engine->window_events < definition->failure_window && !engine->probing)
+	if (engine->window_events < definition->failure_window &&
+		!mr_breaker_is_probing(&engine->breaker))
 		return;
 	events = engine->window_events;
 	failed = engine->window_failed;

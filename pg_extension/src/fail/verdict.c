@@ -144,7 +144,7 @@ judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *t
 }
 
 void
-mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrCircumstances *circumstances)
+mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *breaker)
 {
 	Tally tally = {0};
 
@@ -155,11 +155,11 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrCircumstances
 		if (batch->events[i].outcome == MR_DEAD &&
 			batch->events[i].failure->stage != MR_STAGE_DECODE)
 			judge(definition, &batch->events[i], batch->past, &tally);
-	if (tally.broken != NULL && (tally.news > 1 || circumstances->probing))
+	if (tally.broken != NULL && (tally.news > 1 || mr_breaker_is_probing(breaker)))
 		mr_failure_raise(tally.broken->failure);
-	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !circumstances->stubborn)
+	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !mr_breaker_blames_events(breaker))
 		mr_failure_raise(tally.starved->failure);
-	if (tally.waited != NULL && !circumstances->stubborn)
+	if (tally.waited != NULL && !mr_breaker_blames_events(breaker))
 		mr_failure_raise(tally.waited->failure);
 }
 

@@ -4,6 +4,7 @@
 #ifndef MR_VERDICT_H
 #define MR_VERDICT_H
 
+#include "pipeline/breaker.h"
 #include "pipeline/pipeline.h"
 #include "program/batch.h"
 
@@ -16,19 +17,11 @@ typedef enum MrEnd
 	MR_END_CRASHED    /* it brought the server down, more than once */
 } MrEnd;
 
-/* What is known when a batch is judged. */
-typedef struct MrCircumstances
-{
-	bool probing;  /* the breaker is half open: this batch decides */
-	bool stubborn; /* small batches have met trouble several times in a row */
-} MrCircumstances;
-
 /*
  * Turns failed events (MR_DEAD) into MR_RETRYING where their error class says so and their tries and age allow.
  * Or nobody is blamed, and a failure is raised as trouble of the pipeline: see verdict.c.
  */
-extern void mr_verdict(const MrDefinition *definition, MrBatch *batch,
-					   const MrCircumstances *circumstances);
+extern void mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *breaker);
 
 /* Why an event that is MR_DEAD after the verdict has come to its end. */
 extern MrEnd mr_verdict_end(const MrDefinition *definition, const MrEvent *event);

@@ -1,149 +1,125 @@
 /*
- * breaker.c: see breaker.h. Runs in workers; each opens and closes for what it meets itself.
+ * breaker.c: see breaker.h. Needs no server; tested by itself.
  */
 #include "pipeline/breaker.h"
 
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
-#include "utils/builtins.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
-#include "utils/timestamp.h"
+#include <assert.h>
 
-#include "server/catalog.h"
-#include "server/errcode.h"
-#include "server/locks.h"
-#include "server/xact.h"
-#include "pipeline/error_class.h"
+#define FIRST_WAIT_US      INT64_C(100000)
+#define LONGEST_WAIT_US    INT64_C(30000000)
+#define TRANSIENT_FAILURES 3 /* in a row: what passes by itself would have passed */
+#define SMALL_FAILURES     3
 
-#define TRANSIENT_FAILURES_MAX 3
-#define LOCK_BREAKER           (-2) /* in the place of a partition: the breaker's row */
+/* One function per edge of the drawing. */
 
-static HeapTuple
-fetch(Relation rel, int32 pipeline_id)
+static void
+trip(MrBreaker *breaker)
 {
-	ScanKeyData key;
-
-	mr_key_int4(&key, MR_BREAKER_PIPELINE_ID, pipeline_id);
-	return mr_catalog_fetch(rel, "breaker_pkey", 1, &key, false);
-}
-
-static int64
-times_opened(HeapTuple tuple, TupleDesc desc)
-{
-	bool isnull;
-
-	return HeapTupleIsValid(tuple)
-			   ? DatumGetInt64(heap_getattr(tuple, MR_BREAKER_OPENED, desc, &isnull))
-			   : 0;
-}
-
-static bool
-has_state(HeapTuple tuple, TupleDesc desc, const char *state)
-{
-	bool isnull;
-
-	return HeapTupleIsValid(tuple) &&
-		   strcmp(TextDatumGetCString(heap_getattr(tuple, MR_BREAKER_STATE, desc, &isnull)),
-				  state) == 0;
+	assert(breaker->state == MR_BREAKER_CLOSED);
+	breaker->state = MR_BREAKER_OPEN;
 }
 
 static void
-set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, TimestampTz next_probe)
+probe(MrBreaker *breaker)
 {
-	Datum values[MR_BREAKER_NATTS] = {0};
-	bool nulls[MR_BREAKER_NATTS] = {false};
-	bool replace[MR_BREAKER_NATTS];
-	bool same;
-	bool goes_on; /* the trouble: open and half open take turns */
-	Relation rel;
-	HeapTuple old;
+	assert(breaker->state == MR_BREAKER_OPEN);
+	breaker->state = MR_BREAKER_HALF_OPEN;
+}
 
-	if (!mr_xact_begin("changing the breaker"))
-		return;
-	mr_lock_partition(pipeline_id, LOCK_BREAKER);
-	PushActiveSnapshot(GetTransactionSnapshot()); /* a long reason lies out of line */
-	rel = mr_catalog_open("breaker", RowExclusiveLock);
-	old = fetch(rel, pipeline_id);
-	same = has_state(old, RelationGetDescr(rel), state);
-	goes_on = HeapTupleIsValid(old) && strcmp(state, "closed") != 0 &&
-			  !has_state(old, RelationGetDescr(rel), "closed");
-	values[MR_BREAKER_PIPELINE_ID - 1] = Int32GetDatum(pipeline_id);
-	values[MR_BREAKER_STATE - 1] = CStringGetTextDatum(state);
-	values[MR_BREAKER_SINCE - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[MR_BREAKER_OPENED - 1] = Int64GetDatum(times_opened(old, RelationGetDescr(rel)));
-	if (strcmp(state, "open") == 0 && !goes_on)
-		values[MR_BREAKER_OPENED - 1] = Int64GetDatum(times_opened(old, RelationGetDescr(rel)) + 1);
-	nulls[MR_BREAKER_REASON - 1] = nulls[MR_BREAKER_SQLSTATE - 1] = reason == NULL;
-	if (reason != NULL)
-	{
-		values[MR_BREAKER_REASON - 1] = CStringGetTextDatum(reason);
-		values[MR_BREAKER_SQLSTATE - 1] = CStringGetTextDatum(unpack_sql_state(sqlstate));
-	}
-	nulls[MR_BREAKER_NEXT_PROBE_AT - 1] = next_probe == 0;
-	values[MR_BREAKER_NEXT_PROBE_AT - 1] = TimestampTzGetDatum(next_probe);
-	memset(replace, true, sizeof(replace));
-	if (same || goes_on)
-		replace[MR_BREAKER_SINCE - 1] = false;
-	if (strcmp(state, "half_open") == 0) /* still for the same reason */
-		replace[MR_BREAKER_REASON - 1] = replace[MR_BREAKER_SQLSTATE - 1] = false;
-	if (HeapTupleIsValid(old))
-		CatalogTupleUpdate(rel, &old->t_self,
-						   heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
+static void
+fail_probe(MrBreaker *breaker)
+{
+	assert(breaker->state == MR_BREAKER_HALF_OPEN);
+	breaker->state = MR_BREAKER_OPEN;
+}
+
+static void
+pass_probe(MrBreaker *breaker)
+{
+	assert(breaker->state == MR_BREAKER_HALF_OPEN);
+	breaker->state = MR_BREAKER_CLOSED;
+}
+
+void
+mr_breaker_inherit(MrBreaker *breaker)
+{
+	trip(breaker);
+}
+
+static void
+wait_longer(MrBreaker *breaker, int64_t now)
+{
+	if (breaker->wait_us == 0)
+		breaker->wait_us = FIRST_WAIT_US;
+	else if (breaker->wait_us < LONGEST_WAIT_US / 2)
+		breaker->wait_us *= 2;
 	else
-		CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
-	table_close(rel, NoLock);
-	PopActiveSnapshot();
-	mr_xact_commit();
-}
-
-void
-mr_breaker_open(int32 pipeline_id, const char *reason, int sqlstate, TimestampTz next_probe)
-{
-	set(pipeline_id, "open", reason, sqlstate, next_probe);
-}
-
-void
-mr_breaker_probe(int32 pipeline_id)
-{
-	set(pipeline_id, "half_open", NULL, 0, 0);
-}
-
-void
-mr_breaker_close(int32 pipeline_id)
-{
-	set(pipeline_id, "closed", NULL, 0, 0);
+		breaker->wait_us = LONGEST_WAIT_US;
+	breaker->due_at = now + breaker->wait_us;
 }
 
 bool
-mr_breaker_is_open(int32 pipeline_id)
+mr_breaker_trouble(MrBreaker *breaker, bool lasting, int64_t now)
 {
-	Relation rel;
-	HeapTuple tuple;
-	bool open;
+	breaker->failures++;
+	wait_longer(breaker, now);
+	switch (breaker->state)
+	{
+		case MR_BREAKER_CLOSED:
+			if (lasting || breaker->failures >= TRANSIENT_FAILURES)
+				trip(breaker);
+			break;
+		case MR_BREAKER_OPEN: /* not of a batch: of looking at the pipeline, say */
+			break;
+		case MR_BREAKER_HALF_OPEN:
+			fail_probe(breaker);
+			break;
+	}
+	return breaker->state == MR_BREAKER_OPEN;
+}
 
-	if (!mr_xact_begin("looking at the breaker"))
-		return false;
-	rel = mr_catalog_open("breaker", AccessShareLock);
-	tuple = fetch(rel, pipeline_id);
-	open = HeapTupleIsValid(tuple) && !has_state(tuple, RelationGetDescr(rel), "closed");
-	table_close(rel, NoLock);
-	mr_xact_commit();
-	return open;
+int64_t
+mr_breaker_wait_us(const MrBreaker *breaker, int64_t now)
+{
+	return breaker->due_at > now ? breaker->due_at - now : 0;
 }
 
 bool
-mr_breaker_should_open(int32 pipeline_id, int sqlstate, int failures)
+mr_breaker_try(MrBreaker *breaker)
 {
-	MrFailure failure = {.stage = MR_STAGE_WRITE, .sqlstate = sqlstate, .message = ""};
-	MrAction action;
-
-	if (failures >= TRANSIENT_FAILURES_MAX || sqlstate == MR_ERRCODE_FAILURE_SHARE)
-		return true;
-	if (!mr_xact_begin("looking up an error class"))
+	if (breaker->state != MR_BREAKER_OPEN)
 		return false;
-	action = mr_error_class_action(pipeline_id, &failure);
-	mr_xact_commit();
-	return action != MR_ACTION_RETRY;
+	probe(breaker);
+	return true;
+}
+
+bool
+mr_breaker_settled(MrBreaker *breaker)
+{
+	bool probed = breaker->state == MR_BREAKER_HALF_OPEN;
+
+	if (probed)
+		pass_probe(breaker);
+	assert(breaker->state == MR_BREAKER_CLOSED);
+	breaker->failures = breaker->small_failures = 0;
+	breaker->wait_us = breaker->due_at = 0;
+	return probed;
+}
+
+void
+mr_breaker_rolled_back(MrBreaker *breaker, bool small)
+{
+	breaker->small_failures = small ? breaker->small_failures + 1 : 0;
+}
+
+bool
+mr_breaker_is_probing(const MrBreaker *breaker)
+{
+	return breaker->state == MR_BREAKER_HALF_OPEN;
+}
+
+bool
+mr_breaker_blames_events(const MrBreaker *breaker)
+{
+	return breaker->small_failures >= SMALL_FAILURES;
 }

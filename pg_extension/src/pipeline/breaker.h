@@ -1,32 +1,71 @@
 /*
- * breaker.h: the circuit breaker of a pipeline as everybody can see it: millrace.breaker.
+ * breaker.h: the circuit breaker: its state, when it changes, how long it waits, and what follows from it. Pure: time is
+ * a parameter, and whoever calls it makes the state visible (breaker_table.h).
  *
- *            trouble                 backoff over                 a batch is settled
- *   closed ------------> open ---------------------> half_open ----------------------> closed
- *                          ^------------ trouble --------'
+ *             trouble that lasts           the wait is over              a batch is settled
+ *   CLOSED -----------------------> OPEN --------------------> HALF_OPEN --------------------> CLOSED
+ *     |  ^                           ^ ^                           |
+ *     |  '-- trouble that may pass   | '---------- trouble --------'
+ *     '----- left so by an earlier --'
+ *            worker
  *
- * Open means: staging fills, Kafka waits, nothing goes to retry or dead letter because of it.
+ * Trouble is an error that is no event's fault: the batch was rolled back and stays staged. After each the next batch has
+ * to wait, twice as long as the time before, from 100 ms to 30 s. Open means: staging fills, Kafka waits, and nothing goes to
+ * retry or dead letter because of the trouble. While half open, batches are probes.
+ *
+ * Each worker has an instance for what it meets itself.
  */
 #ifndef MR_BREAKER_H
 #define MR_BREAKER_H
 
-#include "postgres.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-#include "datatype/timestamp.h"
+typedef enum MrBreakerState
+{
+	MR_BREAKER_CLOSED, /* all is well, or the trouble was short so far */
+	MR_BREAKER_OPEN,   /* waits for its next probe */
+	MR_BREAKER_HALF_OPEN
+} MrBreakerState;
 
-/* Each in a transaction of its own; does nothing when the extension is gone. */
-extern void mr_breaker_open(int32 pipeline_id, const char *reason, int sqlstate,
-							TimestampTz next_probe);
-extern void mr_breaker_probe(int32 pipeline_id);
-extern void mr_breaker_close(int32 pipeline_id);
+/* Zeroed at first: closed. Times in µs, of a clock that only goes forward. */
+typedef struct MrBreaker
+{
+	MrBreakerState state;
+	int failures;       /* troubles in a row */
+	int small_failures; /* batches in a row that failed and were small */
+	int64_t wait_us;    /* after the latest trouble; 0: there was none */
+	int64_t due_at;     /* nothing is tried before */
+} MrBreaker;
 
-/* Whether it is shown as open or half open: left so by an earlier worker. */
-extern bool mr_breaker_is_open(int32 pipeline_id);
+/* An earlier worker left it open: this one begins with a probe. */
+extern void mr_breaker_inherit(MrBreaker *breaker);
 
 /*
- * Trouble of this SQLSTATE, for the `failures`th time in a row: does it open the breaker? What its error
- * class calls `break` does at once; deadlocks, lock timeouts and the like pass by themselves, up to a point.
+ * Trouble, at `now`. `lasting`: it is not known to pass by itself, as deadlocks and lock timeouts do; the third in a row
+ * counts as lasting whatever it is. Returns whether the breaker is open then.
  */
-extern bool mr_breaker_should_open(int32 pipeline_id, int sqlstate, int failures);
+extern bool mr_breaker_trouble(MrBreaker *breaker, bool lasting, int64_t now);
+
+/* Whether a batch may be tried at `now`, or how long that takes yet: µs, 0 when it may. */
+extern int64_t mr_breaker_wait_us(const MrBreaker *breaker, int64_t now);
+
+/* A batch is about to be tried. Returns true when it became half open by that. */
+extern bool mr_breaker_try(MrBreaker *breaker);
+
+/* A batch with events was settled. Returns true when it was closed by that. */
+extern bool mr_breaker_settled(MrBreaker *breaker);
+
+/*
+ * A batch that had events was rolled back: `small`, when trouble met a batch that is not to be divided further; not, when
+ * the next one is to be smaller.
+ */
+extern void mr_breaker_rolled_back(MrBreaker *breaker, bool small);
+
+/* The batch at hand is a probe: it decides, and any doubt keeps the breaker open. */
+extern bool mr_breaker_is_probing(const MrBreaker *breaker);
+
+/* Small batches met trouble several times in a row: now the events may be blamed where that is open. */
+extern bool mr_breaker_blames_events(const MrBreaker *breaker);
 
 #endif /* MR_BREAKER_H */

@@ -138,7 +138,7 @@ try_range(void *arg, int from, int to, int *suspect)
 	run->from = from;
 	run->to = to;
 	run->suspect = -1;
-	error = mr_try(execute, run, note_suspect);
+	error = mr_try(execute, run, note_suspect, run->program->definition->statement_timeout_ms);
 	if (error == NULL)
 		return NULL;
 	undo(run, nrows);

@@ -139,7 +139,7 @@ try_range(void *arg, int from, int to, int *suspect)
 	run->to = to;
 	run->suspect = run->at = -1;
 	set_written(run, run->receiver == NULL);
-	error = mr_try(execute, run, note_suspect);
+	error = mr_try(execute, run, note_suspect, run->program->definition->statement_timeout_ms);
 	if (error == NULL)
 	{
 		if (++run->nsuccesses > SUBTRANSACTIONS_MAX && run->batch->divisible)

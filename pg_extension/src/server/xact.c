@@ -10,42 +10,39 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timeout.h"
-#include "utils/timestamp.h"
 
+#include "server/clock.h"
 #include "server/failure.h"
 #include "server/locks.h"
-
-int mr_try_timeout_ms = 0;
 
 /*
  * Somebody cancelled this process: not a user's RAISE with that SQLSTATE, and not the timeout, which has come when
  * the time is over.
  */
 static bool
-is_cancel(const ErrorData *error, TimestampTz begin)
+is_cancel(const ErrorData *error, int64 began_at, int timeout_ms)
 {
 	return mr_error_is_interrupt(error) && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
-		   (mr_try_timeout_ms == 0 ||
-			!TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), mr_try_timeout_ms));
+		   (timeout_ms == 0 || mr_clock_us() - began_at < (int64) timeout_ms * 1000);
 }
 
 ErrorData *
-mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
+mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg), int timeout_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(context, "millrace try", ALLOCSET_DEFAULT_SIZES);
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
-	TimestampTz begin = GetCurrentTimestamp();
+	int64 began_at = mr_clock_us();
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(scratch);
 	PG_TRY();
 	{
-		if (mr_try_timeout_ms > 0)
-			enable_timeout_after(STATEMENT_TIMEOUT, mr_try_timeout_ms);
+		if (timeout_ms > 0)
+			enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
 		fn(arg);
-		if (mr_try_timeout_ms > 0)
+		if (timeout_ms > 0)
 			disable_timeout(STATEMENT_TIMEOUT, false);
 		ReleaseCurrentSubTransaction();
 	}
@@ -54,7 +51,7 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		if (mr_try_timeout_ms > 0)
+		if (timeout_ms > 0)
 			disable_timeout(STATEMENT_TIMEOUT, false);
 		if (on_error)
 			on_error(arg);
@@ -66,7 +63,7 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg))
 	MemoryContextDelete(scratch); /* an executor that failed has left its state there */
 	if (error == NULL)
 		return NULL;
-	if (is_cancel(error, begin))
+	if (is_cancel(error, began_at, timeout_ms))
 		ReThrowError(error);
 	return error;
 }
@@ -117,7 +114,7 @@ mr_xact_begin(const char *activity)
 	return true;
 }
 
-/* Nothing the user's SQL holds beyond its transaction reaches the next one. */
+/* Nothing that the user's SQL holds beyond its transaction reaches the next one. */
 static void
 end_of_transaction(void)
 {

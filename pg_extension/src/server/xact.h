@@ -9,10 +9,14 @@
 /*
  * Runs fn(arg) in a subtransaction. NULL: it is released. Otherwise it is rolled back and the error is
  * returned, copied into the memory context of the call; on_error(arg), if given, is called before the
- * rollback, while the memory of what failed still stands. Whatever its SQLSTATE: a user's function can raise any
- * of them. Only an administrator's cancel is raised again. fn runs in a memory context of its own that goes with it.
+ * rollback, while the memory of what failed is still there. Whatever its SQLSTATE: a user's function can raise any
+ * of them. Only an administrator's cancel is raised again. fn runs in a memory context of its own, which is deleted.
+ *
+ * timeout_ms: how long fn may run, 0 for any time. Running longer is returned as an error of the data, so that the slow
+ * event among many is found. (Background workers arm no statement_timeout by themselves.)
  */
-extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg));
+extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg),
+						 int timeout_ms);
 
 /*
  * Runs fn(arg) in a subtransaction: kept when fn returns true, rolled back when it returns false or raises an
@@ -21,22 +25,16 @@ extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void
 extern bool mr_subtransaction(bool (*fn)(void *arg), void *arg);
 
 /*
- * How long fn may run in mr_try(), in ms; 0: any time. Running longer is returned as an error of the data, so
- * that the slow event among many is found. Background workers arm no statement_timeout by themselves.
- */
-extern int mr_try_timeout_ms;
-
-/*
  * Begins a transaction of a worker: holds the extension (false: it is gone, nothing was begun), reports
  * activity. mr_xact_commit() ends it and reports statistics, which background workers do not by themselves.
- * However a worker's transaction ends, no advisory lock of the session is left of it.
+ * However a worker's transaction ends, it leaves no advisory lock of the session behind.
  */
 extern bool mr_xact_begin(const char *activity);
 extern void mr_xact_commit(void);
 
 /*
- * After an error: ends the transaction, after having logged the error if `report`. A pending cancel is not left
- * of it either.
+ * After an error: ends the transaction, after having logged the error if `report`. A pending cancel is forgotten
+ * with it.
  */
 extern void mr_xact_abort(bool report);
 

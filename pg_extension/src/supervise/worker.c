@@ -13,75 +13,27 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "utils/timestamp.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
+#include "server/clock.h"
 #include "server/compat.h"
 #include "server/errcode.h"
 #include "server/guc.h"
 #include "server/shmem.h"
 #include "server/xact.h"
-#include "pipeline/breaker.h"
 #include "run/run_record.h"
 #include "engine/engine.h"
+#include "supervise/seat.h"
+#include "supervise/trouble.h"
 
-#define IDLE_MS          1000 /* the longest sleep: nobody depends on a latch alone */
-#define WAITING_MS       100  /* for room among the parked events */
-#define BACKOFF_FIRST_MS 100
-#define BACKOFF_MAX_MS   30000
+#define IDLE_US    1000000 /* the longest sleep: nobody depends on a latch alone */
+#define WAITING_US 100000  /* for room among the parked events */
 
 PGDLLEXPORT void mr_worker_main(Datum arg);
 
-static MrWorkerSlot *my_slot = NULL;
 static int my_workers = 1; /* of the pipeline */
-
-static void
-enter(MrWorkerState state)
-{
-	my_slot->state = state; /* one word, read for display only */
-}
-
-static void
-leave(int code, Datum arg)
-{
-	MrDatabase *database;
-
-	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	my_slot->pid = 0;
-	my_slot->latch = NULL;
-	my_slot->state = MR_WORKER_STOPPED;
-	/* A supervisor that adopted us is not told by the postmaster. */
-	if (my_slot->supervisor_pid == 0)
-		memset(my_slot, 0, sizeof(*my_slot));
-	else if ((database = mr_database_slot(my_slot->database, false)) != NULL &&
-			 database->supervisor_latch != NULL)
-		SetLatch(database->supervisor_latch);
-	for (int i = 0; i < mr_shared->max_lanes; i++)
-		if (mr_lane_slot(i)->worker_latch == MyLatch)
-			mr_lane_slot(i)->worker_latch = NULL;
-	LWLockRelease(mr_shared->lock);
-}
-
-/* Takes the slot made ready for us. False: the supervisor has gone meanwhile, and the slot is another's. */
-static bool
-attach(uint32 ticket)
-{
-	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < mr_shared->max_workers && my_slot == NULL; i++)
-		if (mr_worker_slot(i)->ticket == ticket)
-			my_slot = mr_worker_slot(i);
-	if (my_slot != NULL)
-	{
-		my_slot->pid = MyProcPid;
-		my_slot->latch = MyLatch;
-		my_slot->started_at = GetCurrentTimestamp();
-	}
-	LWLockRelease(mr_shared->lock);
-	if (my_slot != NULL)
-		before_shmem_exit(leave, 0);
-	return my_slot != NULL;
-}
 
 /*
  * A batch takes and gives back some megabytes, many times a second. By default malloc returns them to the
@@ -134,8 +86,8 @@ find_lanes(MrLane **lanes, bool *pending)
 	{
 		MrLane *lane = mr_lane_slot(i);
 
-		if (lane->database != MyDatabaseId || lane->pipeline_id != my_slot->pipeline_id ||
-			lane->number % my_workers != my_slot->number)
+		if (lane->database != MyDatabaseId || lane->pipeline_id != mr_seat->pipeline_id ||
+			lane->number % my_workers != mr_seat->number)
 			continue;
 		lane->worker_latch = MyLatch;
 		lanes[n++] = lane;
@@ -146,59 +98,17 @@ find_lanes(MrLane **lanes, bool *pending)
 	return n;
 }
 
-/* What the main loop knows. */
+/* What the main loop knows. Times in µs of mr_clock_us(). */
 typedef struct Worker
 {
 	MrEngine *engine;
 	MrLane **lanes;
 	int nlanes;
-	int failures; /* in a row */
-	int backoff_ms;
-	TimestampTz resume_at; /* after trouble: nothing is tried before */
-	TimestampTz look_at;   /* when to look at the pipeline and at all lanes again */
-	TimestampTz retry_at;  /* worker 0: when an event is due to be tried again */
-	bool breaker_open;
-	bool waiting; /* a lane of this round for room among the parked events */
+	int64 look_at;        /* when to look at the pipeline and at all lanes again */
+	int64 retry_at;       /* worker 0: when to look for events that are due again */
+	TimestampTz next_due; /* worker 0: when the next one of them is; infinity: none, or not known */
+	bool waiting;         /* a lane of this round for room among the parked events */
 } Worker;
-
-static void
-note_error(const ErrorData *error)
-{
-	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	strlcpy(my_slot->last_error, error->message ? error->message : "", MR_ERROR_BYTES);
-	my_slot->last_error_at = GetCurrentTimestamp();
-	LWLockRelease(mr_shared->lock);
-}
-
-/* Trouble that is no event's fault: wait, longer each time, and say so. */
-static void
-back_off(Worker *worker, const ErrorData *error)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	worker->failures++;
-	worker->engine->probing = false;
-	worker->resume_at = TimestampTzPlusMilliseconds(now, worker->backoff_ms);
-	worker->backoff_ms = Min(worker->backoff_ms * 2, BACKOFF_MAX_MS);
-	note_error(error);
-	if (worker->breaker_open ||
-		mr_breaker_should_open(my_slot->pipeline_id, error->sqlerrcode, worker->failures))
-	{
-		mr_breaker_open(my_slot->pipeline_id, error->message, error->sqlerrcode, worker->resume_at);
-		worker->breaker_open = true;
-	}
-}
-
-static void
-recover(Worker *worker)
-{
-	worker->failures = 0;
-	worker->backoff_ms = BACKOFF_FIRST_MS;
-	worker->engine->probing = false;
-	if (worker->breaker_open)
-		mr_breaker_close(my_slot->pipeline_id);
-	worker->breaker_open = false;
-}
 
 /*
  * One step: of a lane, or (NULL) of the events that are due to be tried again. An error ends its transaction;
@@ -213,7 +123,7 @@ step(Worker *worker, MrLane *lane, bool *failed)
 
 	PG_TRY();
 	{
-		result = lane ? mr_engine_step(engine, lane) : mr_engine_retry(engine, &worker->retry_at);
+		result = lane ? mr_engine_step(engine, lane) : mr_engine_retry(engine, &worker->next_due);
 	}
 	PG_CATCH();
 	{
@@ -229,15 +139,15 @@ step(Worker *worker, MrLane *lane, bool *failed)
 	if (error != NULL)
 	{
 		if (*failed)
-			back_off(worker, error);
+			mr_trouble_met(&engine->breaker, error);
 		FreeErrorData(error);
 		return MR_STEP_SETTLED; /* there is more to do */
 	}
 	*failed = false;
 	if (engine->events > 0 && result == MR_STEP_SETTLED)
 	{
-		my_slot->batches++;
-		recover(worker);
+		mr_seat->batches++;
+		mr_trouble_settled(&engine->breaker);
 	}
 	return result;
 }
@@ -251,8 +161,8 @@ look_at_pipeline(void)
 
 	if (!mr_xact_begin("looking at the pipeline"))
 		return false;
-	wanted = mr_pipeline_row_by_id(my_slot->pipeline_id, &row) && row.running && !row.foreign &&
-			 row.owner == GetUserId() && my_slot->number < row.workers;
+	wanted = mr_pipeline_row_by_id(mr_seat->pipeline_id, &row) && row.running && !row.foreign &&
+			 row.owner == GetUserId() && mr_seat->number < row.workers;
 	my_workers = wanted ? row.workers : 1;
 	mr_xact_commit();
 	return wanted;
@@ -279,45 +189,51 @@ serve_lanes(Worker *worker)
 			worker->waiting = worker->waiting || result == MR_STEP_WAITING;
 			if (result == MR_STEP_IDLE || result == MR_STEP_WAITING || worker->nlanes > 1 ||
 				pg_atomic_read_u64(&lane->staged) == pg_atomic_read_u64(&lane->consumed) ||
-				GetCurrentTimestamp() >= worker->look_at)
+				mr_clock_us() >= worker->look_at)
 				break; /* the next lane's turn, or nothing more, or there is something else to look at */
 		}
 	}
 	return true;
 }
 
-/* Worker 0 tries failed events again. False: the worker is to end. */
+/*
+ * Worker 0 tries failed events again. When the next one is due is a time of the wall clock, as the table has it; how long
+ * to wait for it is counted here, and other workers add to the table unnoticed: so never long. False: the worker is to end.
+ */
 static bool
-serve_retries(Worker *worker, TimestampTz now)
+serve_retries(Worker *worker, int64 now)
 {
 	bool failed;
 	MrStep result;
 
-	if (my_slot->number != 0 || now < worker->retry_at)
+	if (mr_seat->number != 0 || now < worker->retry_at)
 		return true;
+	worker->next_due = DT_NOEND;
 	result = step(worker, NULL, &failed);
-	/* Other workers add to the table without telling: look again soon in any case. */
-	worker->retry_at = Max(Min(worker->retry_at, TimestampTzPlusMilliseconds(now, IDLE_MS)),
-						   TimestampTzPlusMilliseconds(now, failed ? IDLE_MS : 0));
+	worker->retry_at = now + IDLE_US;
+	if (!failed && worker->next_due < GetCurrentTimestamp() + IDLE_US)
+		worker->retry_at = now + Max(worker->next_due - GetCurrentTimestamp(), 0);
 	return result != MR_STEP_GONE && result != MR_STEP_PAUSED;
 }
 
 /* Sleeps, served by the latch, until `at` at the latest. */
 static void
-sleep_until(TimestampTz at, MrWorkerState state)
+sleep_until(int64 at, MrWorkerState state)
 {
-	enter(state);
-	mr_worker_sleep(
-		Min(Max(TimestampDifferenceMilliseconds(GetCurrentTimestamp(), at), 1), IDLE_MS));
+	int64 us = at - mr_clock_us();
+
+	mr_seat_show(state);
+	mr_worker_sleep((long) (Min(Max(us, 1), IDLE_US) + 999) / 1000);
 }
 
 /* One round of the main loop. False: end. */
 static bool
 work(Worker *worker)
 {
-	TimestampTz now = GetCurrentTimestamp();
+	MrBreaker *breaker = &worker->engine->breaker;
+	int64 now = mr_clock_us();
 	bool due = now >= worker->look_at;
-	TimestampTz wake_at;
+	int64 wake_at;
 	bool pending;
 
 	if (due)
@@ -326,30 +242,26 @@ work(Worker *worker)
 		pin_lock_timeout();
 		if (!look_at_pipeline())
 			return false;
-		worker->look_at = TimestampTzPlusMilliseconds(now, IDLE_MS);
+		worker->look_at = now + IDLE_US;
 	}
-	if (now < worker->resume_at)
+	if (mr_breaker_wait_us(breaker, now) > 0)
 	{
-		sleep_until(worker->resume_at, MR_WORKER_BACKOFF);
+		sleep_until(now + mr_breaker_wait_us(breaker, now), MR_WORKER_BACKOFF);
 		return true;
 	}
 	worker->nlanes = find_lanes(worker->lanes, &pending);
-	if (worker->breaker_open && !worker->engine->probing)
-	{
-		mr_breaker_probe(my_slot->pipeline_id);
-		worker->engine->probing = true;
-	}
-	enter(MR_WORKER_BUSY);
+	mr_trouble_try(breaker);
+	mr_seat_show(MR_WORKER_BUSY);
 	worker->waiting = false;
 	if ((pending || due) && !serve_lanes(worker))
 		return false;
-	if (now >= worker->resume_at && !serve_retries(worker, now))
+	if (mr_breaker_wait_us(breaker, now) == 0 && !serve_retries(worker, now))
 		return false;
 	if (pending && !worker->waiting)
 		return true;
-	wake_at = my_slot->number == 0 ? Min(worker->look_at, worker->retry_at) : worker->look_at;
+	wake_at = mr_seat->number == 0 ? Min(worker->look_at, worker->retry_at) : worker->look_at;
 	if (worker->waiting)
-		wake_at = Min(wake_at, TimestampTzPlusMilliseconds(now, WAITING_MS));
+		wake_at = Min(wake_at, now + WAITING_US);
 	sleep_until(wake_at, worker->waiting ? MR_WORKER_WAITING : MR_WORKER_IDLE);
 	return true;
 }
@@ -375,7 +287,7 @@ work_or_back_off(Worker *worker)
 	if (error != NULL)
 	{
 		if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
-			back_off(worker, error);
+			mr_trouble_met(&worker->engine->breaker, error);
 		FreeErrorData(error);
 	}
 	return go_on;
@@ -384,22 +296,22 @@ work_or_back_off(Worker *worker)
 void
 mr_worker_main(Datum arg)
 {
-	Worker worker = {.backoff_ms = BACKOFF_FIRST_MS};
+	Worker worker = {0};
 	char *synchronous_commit_of_server;
 
-	if (!attach(DatumGetUInt32(arg)))
+	if (!mr_seat_take(DatumGetUInt32(arg)))
 		proc_exit(0);
 	mr_worker_prepare();
 	/* Connecting applies the settings of role and database: what postgresql.conf says is to be read before. */
 	synchronous_commit_of_server = pstrdup(GetConfigOption("synchronous_commit", false, false));
-	mr_worker_connect(my_slot->database, my_slot->owner);
+	mr_worker_connect(mr_seat->database, mr_seat->owner);
 	pin_settings(synchronous_commit_of_server);
 	pin_lock_timeout();
 	keep_memory();
-	mr_run_open(my_slot->pipeline_id, my_slot->number);
-	worker.engine = mr_engine_create(my_slot->pipeline_id);
+	mr_run_open(mr_seat->pipeline_id, mr_seat->number);
+	worker.engine = mr_engine_create(mr_seat->pipeline_id);
 	worker.lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
-	worker.breaker_open = mr_breaker_is_open(my_slot->pipeline_id);
+	mr_trouble_begin(&worker.engine->breaker);
 
 	while (!mr_database_is_held(MyDatabaseId) && work_or_back_off(&worker))
 		;

@@ -1,0 +1,141 @@
+/*
+ * test_breaker.c: the edges of the breaker's drawing, its waits, and what the verdict is told.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "pipeline/breaker.h"
+
+#define MS        INT64_C(1000)
+#define LASTING   true
+#define TRANSIENT false
+
+/* Trouble as soon as a batch may be tried; returns the milliseconds to wait after it. */
+static int
+wait_after(MrBreaker *breaker, int64_t *now)
+{
+	int64_t wait;
+
+	(void) mr_breaker_try(breaker);
+	assert_true(mr_breaker_trouble(breaker, LASTING, *now));
+	wait = mr_breaker_wait_us(breaker, *now);
+	*now += wait;
+	return (int) (wait / MS);
+}
+
+static void
+opens_probes_and_closes(void **state)
+{
+	MrBreaker breaker = {0};
+
+	(void) state;
+	assert_int_equal(breaker.state, MR_BREAKER_CLOSED);
+	assert_false(mr_breaker_try(&breaker));
+	assert_true(mr_breaker_trouble(&breaker, LASTING, 5));
+	assert_int_equal(breaker.state, MR_BREAKER_OPEN);
+	assert_false(mr_breaker_is_probing(&breaker));
+	assert_true(mr_breaker_try(&breaker));
+	assert_true(mr_breaker_is_probing(&breaker));
+	assert_false(mr_breaker_try(&breaker)); /* the next batch is the same probe */
+	assert_true(mr_breaker_trouble(&breaker, TRANSIENT, 6));
+	assert_int_equal(breaker.state, MR_BREAKER_OPEN);
+	assert_true(mr_breaker_try(&breaker));
+	assert_true(mr_breaker_settled(&breaker));
+	assert_int_equal(breaker.state, MR_BREAKER_CLOSED);
+	assert_false(mr_breaker_settled(&breaker));
+}
+
+static void
+what_passes_by_itself_opens_at_the_third_time_in_a_row(void **state)
+{
+	MrBreaker breaker = {0};
+
+	(void) state;
+	for (int round = 0; round < 3; round++)
+	{
+		assert_false(mr_breaker_trouble(&breaker, TRANSIENT, 0));
+		assert_false(mr_breaker_trouble(&breaker, TRANSIENT, 0));
+		assert_true(mr_breaker_wait_us(&breaker, 0) > 0); /* closed, and yet there is a pause */
+		assert_false(mr_breaker_settled(&breaker));
+	}
+	assert_false(mr_breaker_trouble(&breaker, TRANSIENT, 0));
+	assert_false(mr_breaker_trouble(&breaker, TRANSIENT, 0));
+	assert_true(mr_breaker_trouble(&breaker, TRANSIENT, 0));
+}
+
+static void
+waits_twice_as_long_each_time_up_to_half_a_minute(void **state)
+{
+	static const int expected[] = {100,  200,   400,   800,   1600, 3200,
+								   6400, 12800, 25600, 30000, 30000};
+	MrBreaker breaker = {0};
+	int64_t now = 77;
+
+	(void) state;
+	for (int i = 0; i < 11; i++)
+		assert_int_equal(wait_after(&breaker, &now), expected[i]);
+	assert_int_equal(mr_breaker_wait_us(&breaker, now), 0);
+	assert_int_equal(mr_breaker_wait_us(&breaker, now - 1), 1);
+	(void) mr_breaker_try(&breaker);
+	(void) mr_breaker_settled(&breaker);
+	assert_int_equal(wait_after(&breaker, &now), 100);
+}
+
+static void
+trouble_while_it_is_open_prolongs_the_wait(void **state)
+{
+	MrBreaker breaker = {0};
+
+	(void) state;
+	assert_true(mr_breaker_trouble(&breaker, LASTING, 0));
+	assert_true(mr_breaker_trouble(&breaker, TRANSIENT, 0));
+	assert_int_equal(breaker.state, MR_BREAKER_OPEN);
+	assert_int_equal(mr_breaker_wait_us(&breaker, 0), 200 * MS);
+}
+
+static void
+one_that_was_left_open_begins_with_a_probe(void **state)
+{
+	MrBreaker breaker = {0};
+
+	(void) state;
+	mr_breaker_inherit(&breaker);
+	assert_int_equal(mr_breaker_wait_us(&breaker, 1), 0);
+	assert_true(mr_breaker_try(&breaker));
+	assert_true(mr_breaker_settled(&breaker));
+}
+
+static void
+events_are_to_blame_after_three_small_batches_in_a_row(void **state)
+{
+	static const bool small[] = {true, true, false, true, true, true};
+	static const bool blamed[] = {false, false, false, false, false, true};
+	MrBreaker breaker = {0};
+
+	(void) state;
+	for (int i = 0; i < 6; i++)
+	{
+		mr_breaker_rolled_back(&breaker, small[i]);
+		assert_int_equal(mr_breaker_blames_events(&breaker), blamed[i]);
+	}
+	(void) mr_breaker_settled(&breaker);
+	assert_false(mr_breaker_blames_events(&breaker));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(opens_probes_and_closes),
+		cmocka_unit_test(what_passes_by_itself_opens_at_the_third_time_in_a_row),
+		cmocka_unit_test(waits_twice_as_long_each_time_up_to_half_a_minute),
+		cmocka_unit_test(trouble_while_it_is_open_prolongs_the_wait),
+		cmocka_unit_test(one_that_was_left_open_begins_with_a_probe),
+		cmocka_unit_test(events_are_to_blame_after_three_small_batches_in_a_row),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
