@@ -28,11 +28,11 @@ CREATE FUNCTION decode_test.outcome(fields text, payload text) RETURNS text LANG
   AS $$ SELECT decode_test.outcome(fields, convert_to(payload, 'UTF8')) $$;
 
 -- The same of one field named v.
-CREATE FUNCTION decode_test.value(type text, json text) RETURNS text LANGUAGE sql
-  AS $$ SELECT decode_test.outcome('v ' || type, '{"v":' || json || '}') $$;
+CREATE FUNCTION decode_test.value(type text, given text) RETURNS text LANGUAGE sql
+  AS $$ SELECT decode_test.outcome('v ' || type, '{"v":' || given || '}') $$;
 
 ------------------------------------------------------------------ good values, type by type
-SELECT is(decode_test.value(type, json), '{"v": ' || expected || '}', type || ' ' || json)
+SELECT is(decode_test.value(type, given), '{"v": ' || expected || '}', type || ' ' || given)
 FROM (VALUES
   ('text', '"abc"', '"abc"'),
   ('text', '""', '""'),
@@ -142,10 +142,10 @@ FROM (VALUES
   ('decode_test.pair', '"(1,x)"', '{"a": 1, "b": "x"}'),
   ('decode_test.positive', '5', '5'),
   ('decode_test.code', '"abc"', '"abc"')
-) t (type, json, expected);
+) t (type, given, expected);
 
 ------------------------------------------------------------------ wrong values: what is said
-SELECT is(decode_test.value(type, json), expected, type || ' ' || json)
+SELECT is(decode_test.value(type, given), expected, type || ' ' || given)
 FROM (VALUES
   ('text', '{}', '22P02 field "v" of type text: found an object, expected a string'),
   ('text', '["a"]', '22P02 field "v" of type text: found an array, expected a string'),
@@ -199,7 +199,7 @@ FROM (VALUES
   ('decode_test.positive[]', '[1,-5]', '23514 field "v" of type decode_test.positive[]: value for domain decode_test.positive violates check constraint "is_positive"'),
   ('decode_test.required', 'null', '23502 field "v" of type decode_test.required: domain decode_test.required does not allow null values'),
   ('decode_test.code', '"abcd"', '22001 field "v" of type decode_test.code: string "abcd" is too long')
-) t (type, json, expected);
+) t (type, given, expected);
 
 ------------------------------------------------------------------ NOT NULL, DEFAULT, PATH, keys
 SELECT is(decode_test.outcome(fields, payload), expected, fields || ' of ' || translate(payload, E'\r\n\t', '   '))

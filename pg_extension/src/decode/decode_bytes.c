@@ -9,6 +9,7 @@
 #include "utils/uuid.h"
 
 #include "decode/decode_field.h"
+#include "server/compat.h"
 
 #define UUID_CANONICAL 36 /* characters */
 #define UUID_LONGEST   80 /* enough for any form with hyphens, braces and escapes */

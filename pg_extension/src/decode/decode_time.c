@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "decode/decode_field.h"
+#include "server/compat.h"
 
 #define FRACTION_DIGITS 15 /* as many as a double holds */
 
@@ -62,7 +63,7 @@ mr_convert_timestamp(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 		return ask_input(field, slot, value);
 	result = microseconds(&t);
 	if (field->typmod >= 0)
-		AdjustTimestampForTypmod(&result, field->typmod);
+		mr_timestamp_for_typmod(&result, field->typmod);
 	*value = TimestampGetDatum(result);
 	return NULL;
 }
@@ -79,7 +80,7 @@ mr_convert_timestamptz(MrDecodeField *field, const MrJsonSlot *slot, Datum *valu
 		t.zone_s = session_zone_s(&t);
 	result = microseconds(&t) - (int64) t.zone_s * USECS_PER_SEC;
 	if (field->typmod >= 0)
-		AdjustTimestampForTypmod(&result, field->typmod);
+		mr_timestamp_for_typmod(&result, field->typmod);
 	*value = TimestampTzGetDatum(result);
 	return NULL;
 }

@@ -24,6 +24,7 @@
 
 #include "decode/fields.h"
 #include "decode/fields_path.h"
+#include "server/compat.h"
 
 #define WRAP_BEFORE "SELECT FROM XMLTABLE('' PASSING '' COLUMNS "
 #define WRAP_AFTER  "\n)"
@@ -36,7 +37,7 @@ static void check_name(const char *name, int location, ParseState *pstate);
 static void parse_path(Node *path, ParseState *pstate, MrField *field);
 static void parse_default(Node *expression, ParseState *pstate, MrField *field);
 static void point_into_list(void *list);
-static void rethrow_in_terms_of(const char *list, MemoryContext context) pg_attribute_noreturn();
+pg_noreturn static void rethrow_in_terms_of(const char *list, MemoryContext context);
 
 MrFields *
 mr_fields_parse(const char *list)

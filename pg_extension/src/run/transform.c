@@ -78,7 +78,7 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	event->rows++;
 	row = mr_batch_add_row(batch);
 	row->event = index;
-	row->tuple = heap_form_minimal_tuple(program->row_full, slot->tts_values, slot->tts_isnull);
+	row->tuple = mr_form_minimal_tuple(program->row_full, slot->tts_values, slot->tts_isnull);
 	MemoryContextSwitchTo(old);
 	return true;
 }

@@ -12,12 +12,32 @@
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
+#include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/tuplesort.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 
 #if PG_VERSION_NUM < 150000
 #error "millrace needs PostgreSQL 15 or newer"
 #endif
+
+/* The spelling of 18, before the declaration. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* Rounds to the precision of timestamp(p); a precision in a column's type has been checked. */
+static inline void
+mr_timestamp_for_typmod(Timestamp *time, int32 typmod)
+{
+#if PG_VERSION_NUM >= 160000
+	(void) AdjustTimestampForTypmod(time, typmod, NULL);
+#else
+	AdjustTimestampForTypmod(time, typmod);
+#endif
+}
 
 /* Raises insufficient_privilege unless the present user may run the query. */
 static inline void
@@ -60,6 +80,16 @@ mr_check_is_enforced(const ConstrCheck *check)
 	return check->ccenforced;
 #else
 	return true;
+#endif
+}
+
+static inline MinimalTuple
+mr_form_minimal_tuple(TupleDesc desc, Datum *values, bool *nulls)
+{
+#if PG_VERSION_NUM >= 180000
+	return heap_form_minimal_tuple(desc, values, nulls, 0);
+#else
+	return heap_form_minimal_tuple(desc, values, nulls);
 #endif
 }
 

@@ -11,6 +11,8 @@
 
 #include "postgres.h"
 
+#include "server/compat.h"
+
 typedef enum MrStage
 {
 	MR_STAGE_DECODE,    /* the bytes do not fit the fields */
@@ -50,6 +52,6 @@ extern bool mr_error_is_of_the_data(int sqlstate);
 extern bool mr_error_is_interrupt(const ErrorData *edata);
 
 /* Raises the failure as an ordinary error (SQL-callable functions only). */
-extern void mr_failure_raise(const MrFailure *failure) pg_attribute_noreturn();
+pg_noreturn extern void mr_failure_raise(const MrFailure *failure);
 
 #endif

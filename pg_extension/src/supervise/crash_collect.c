@@ -52,7 +52,7 @@ is_at_work(int32 pipeline_id, int32 number)
 }
 
 /* NULL: it cannot be read, or was not written by this build. */
-static MrRunRecord *
+static pg_noinline MrRunRecord *
 read_file(const char *path)
 {
 	int fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);

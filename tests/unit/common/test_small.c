@@ -17,6 +17,7 @@ backoff_grows_and_stays_in_bounds(void **state)
 {
 	MrBackoff backoff = {.min_ms = 100, .max_ms = 2000};
 	const int steps[] = {100, 200, 400, 800, 1600, 2000, 2000};
+	int first;
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
@@ -29,7 +30,8 @@ backoff_grows_and_stays_in_bounds(void **state)
 		mr_backoff_next(&backoff, 4294967295u);
 	}
 	mr_backoff_reset(&backoff);
-	assert_in_range(mr_backoff_next(&backoff, 12345), 50, 100);
+	first = mr_backoff_next(&backoff, 12345);
+	assert_true(first >= 50 && first <= 100);
 }
 
 static void
