@@ -8,6 +8,10 @@ logs=build/check
 begin=$SECONDS
 results=()
 failed=0
+
+# What the end-to-end tests need from outside is looked for before the first test of any kind.
+case " $steps " in *" e2e "*) tests/kafka/fetch.sh >/dev/null || exit 1 ;; esac
+
 rm -rf "$logs"
 mkdir -p "$logs"
 

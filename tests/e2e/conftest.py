@@ -7,14 +7,17 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from lib import paths  # noqa: E402
-from lib.broker import Broker  # noqa: E402
+from lib.broker import Broker, NoBroker  # noqa: E402
 from lib.cluster import Cluster  # noqa: E402
 from lib.world import World, ensure_roles  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def broker():
-    broker = Broker().start()
+    try:
+        broker = Broker().start()
+    except NoBroker as e:
+        pytest.exit(str(e), returncode=2)  # once, not for every test
     yield broker
     broker.stop()
 

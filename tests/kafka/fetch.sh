@@ -10,10 +10,18 @@ mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 
+# One line that says what to do: whoever runs the tests sees it instead of a trace for each of them.
+unreachable() {
+	echo "kafka: the broker's jars could not be fetched from Maven Central ($cache/fetch.log): make it or a mirror" \
+		"(~/.m2/settings.xml) reachable, or copy $cache/libs from another machine," \
+		"or leave the end-to-end tests out: CHECK=\"lint unit sql\" make check" >&2
+	exit 1
+}
+
 if [ ! -d "$cache/libs" ]; then
 	rm -rf "$cache/libs.new"
 	mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-		-DoutputDirectory="$cache/libs.new" >&2
+		-DoutputDirectory="$cache/libs.new" >"$cache/fetch.log" 2>&1 || unreachable
 	mv "$cache/libs.new" "$cache/libs"
 fi
 

@@ -43,10 +43,22 @@ PROPERTIES = {
 }
 
 
+class NoBroker(Exception):
+    """The broker's files are not here and cannot be fetched; its text says what to do."""
+
+
+def fetch():
+    """The directory with the broker's files, fetched at first."""
+    result = subprocess.run([os.path.join(paths.ROOT, "tests/kafka/fetch.sh")], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+    if result.returncode != 0:
+        raise NoBroker(result.stderr.strip())
+    return result.stdout.strip()
+
+
 class Broker:
     def __init__(self, name="broker", jvm=None, properties=None):
-        script = os.path.join(paths.ROOT, "tests/kafka/fetch.sh")
-        self.cache = subprocess.run([script], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+        self.cache = fetch()
         self.jvm = jvm or JVM_QUICK_START
         self.extra = properties or {}
         self.dir = os.path.join(paths.run_dir(), name)
