@@ -13,7 +13,7 @@ PROGRAMS = pg_extension ingestor loadtest
 all: $(PROGRAMS) ## build everything: the extension, the ingestor, the load tools
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-12s %s\n", $$1 == "all" ? "" : $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-13s %s\n", $$1 == "all" ? "" : $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install the Debian packages that are missing (sudo when not root)
 	@.ci/deps build demo check
@@ -39,10 +39,16 @@ check: ## run every test; installs and starts what they need, leaves nothing run
 	@.ci/deps build demo check
 	@tests/check.sh
 
-bench: ## measure speed and memory on this machine, write build/bench.json
+bench: ## measure speed and memory on this machine, write build/bench.json (SCENARIOS="end_to_end latency", EVENTS=200000)
 	@.ci/deps build check
 	@$(MAKE) all
-	@loadtest/bench/bench.py
+	@loadtest/bench/bench.py $(EVENTS:%=--events %) $(SCENARIOS:%=--only %)
+
+bench-compare: ## speed against another revision, both built and run in turn: REV=HEAD~3 (SCENARIOS, REPEAT, EVENTS)
+	@[ -n '$(REV)' ] || { echo 'bench-compare: say what to compare with, such as make bench-compare REV=HEAD~3' >&2; exit 2; }
+	@.ci/deps build check
+	@$(MAKE) all
+	@loadtest/bench/compare.py '$(REV)' $(EVENTS:%=--events %) $(REPEAT:%=--repeat %) $(SCENARIOS:%=--scenario %)
 
 bench-peers: ## the same, and the Flink job of the peers' kit in $PEERS_DIR
 	@.ci/deps build check
@@ -62,5 +68,6 @@ lint: ## clang-format, clang-tidy, shellcheck, codespell, include directions
 clean: ## remove what was built (a running demo is left alone)
 	@for p in $(PROGRAMS); do if [ -f $$p/Makefile ]; then $(MAKE) -C $$p clean; fi; done
 	@rm -rf build
+	@if [ -e .git ]; then git worktree prune; fi
 
-.PHONY: all help deps demo demo-stop check bench bench-peers install format lint clean $(PROGRAMS)
+.PHONY: all help deps demo demo-stop check bench bench-compare bench-peers install format lint clean $(PROGRAMS)

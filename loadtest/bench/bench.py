@@ -2,28 +2,24 @@
 """Measures speed and memory on this machine, prints a table and writes build/bench.json (numbers only).
 
 The work is that of the peers' kit: 2,000,000 events of 183 bytes in 6 partitions on a real Kafka broker, filled
-before the clock runs, 0.1 % broken, into a table with a uuid primary key, default durability."""
+before the clock runs, 0.1 % broken, into a table with a uuid primary key, default durability. Each run is a line in
+the history (history.py)."""
 import argparse
 import json
 import os
-import platform
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "tests")]
 
+import history  # noqa: E402
+import machine  # noqa: E402
 from lib import paths  # noqa: E402
-from lib.broker import JVM_FAST, Broker  # noqa: E402
-from lib.cluster import Cluster  # noqa: E402
-from lib.process import free_port  # noqa: E402
 from lib.world import ensure_roles  # noqa: E402
 from sampler import CLASSES  # noqa: E402
-from scenarios import Bench  # noqa: E402
+from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
-SETTINGS = {"shared_buffers": "'2GB'", "max_wal_size": "'8GB'", "fsync": "on", "synchronous_commit": "on",
-            "listen_addresses": "'127.0.0.1'", "max_connections": "100", "max_worker_processes": "16"}
-
-RUNS = ("end_to_end", "floor", "latency", "broken", "ordered", "coordinate", "peers")
+RUNS = (*PIPELINES, "floor", "latency", "peers")
 
 
 def options():
@@ -31,7 +27,8 @@ def options():
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--latency-seconds", type=int, default=30)
     parser.add_argument("--peers", action="store_true", help="also run the Flink job of the kit in $PEERS_DIR")
-    parser.add_argument("--only", choices=RUNS, action="append", help="leave the others out (repeatable)")
+    parser.add_argument("--only", choices=RUNS, action="append", metavar="RUN",
+                        help=f"leave the others out (repeatable): {', '.join(RUNS)}")
     return parser.parse_args()
 
 
@@ -47,6 +44,19 @@ def end_to_end(result):
     }
 
 
+def middle(result):
+    return {"events_per_s_middle": round(result["events_per_s_middle"])}
+
+
+def broken(result):
+    return dict(middle(result), xids_per_event=round(result["xids_per_event"], 4))
+
+
+# Run: its name in bench.json, and what is kept of its result
+FIGURES = {"end_to_end": ("end_to_end", end_to_end), "broken": ("broken_1pct", broken),
+           "ordered": ("ordered_1pct", middle), "coordinate": ("coordinate_key", middle)}
+
+
 def show(title, result):
     cpu = result["cpu"]
     print(f"{title:<28} {result['events_per_s']:>9,.0f} {result['events_per_s_middle']:>9,.0f}  "
@@ -60,33 +70,27 @@ def head():
     print(f"{'':<28} {'overall':>9} {'20-90 %':>9}  " + f"{'CPU µs per event':^52}" + f" {'MB':>6} {'tenth':>6}", flush=True)
 
 
-def run(bench, wanted, kit):
+def run_pipelines(bench, wanted):
+    """{name in bench.json: figures}; the floor is measured with the rows of the first run."""
     out = {}
-    head()
-    if "end_to_end" in wanted or "floor" in wanted:
-        db, result = bench.pipeline("end_to_end", broken=0.1)
-        show("end to end", result)
-        out["end_to_end"] = end_to_end(result)
-        if "floor" in wanted:
+    for name, (title, arguments) in PIPELINES.items():
+        if name not in wanted and not (name == "end_to_end" and "floor" in wanted):
+            continue
+        db, result = bench.pipeline(name, **arguments)
+        show(title, result)
+        key, figures = FIGURES[name]
+        out[key] = figures(result)
+        if name == "end_to_end" and "floor" in wanted:
             out["floor"] = {f"copy{n}": round(bench.floor(db, n)) for n in (1, 2)}
         db.drop()
-    if "broken" in wanted:
-        db, result = bench.pipeline("broken", check=True, broken=0.5, db_refused=0.5)
-        show("1 % broken", result)
-        out["broken_1pct"] = {"events_per_s_middle": round(result["events_per_s_middle"]),
-                              "xids_per_event": round(result["xids_per_event"], 4)}
-        db.drop()
-        out["broken_100pct"] = {"events_per_s": round(bench.all_broken())}
-    if "ordered" in wanted:
-        db, result = bench.pipeline("ordered", check=True, ordering="key", broken=0.5, db_refused=0.5)
-        show("1 % broken, order by key", result)
-        out["ordered_1pct"] = {"events_per_s_middle": round(result["events_per_s_middle"])}
-        db.drop()
-    if "coordinate" in wanted:
-        db, result = bench.pipeline("coordinate", key="coordinate", broken=0.1)
-        show("key (partition, offset)", result)
-        out["coordinate_key"] = {"events_per_s_middle": round(result["events_per_s_middle"])}
-        db.drop()
+        if name == "broken":
+            out["broken_100pct"] = {"events_per_s": round(bench.all_broken())}
+    return out
+
+
+def run(bench, wanted, kit):
+    head()
+    out = run_pipelines(bench, wanted)
     if "peers" in wanted:
         result = bench.flink(kit)
         show("Flink (its JVM: ingestor)", result)
@@ -105,6 +109,27 @@ def run(bench, wanted, kit):
     return out
 
 
+def write(results, keep_others):
+    file = os.path.join(paths.BUILD, "bench.json")
+    if keep_others and os.path.exists(file):
+        with open(file) as f:
+            results = dict(json.load(f), **results)
+    with open(file, "w") as f:
+        json.dump(results, f, indent=1, sort_keys=True)
+        f.write("\n")
+    print(f"written to {os.path.relpath(file)}")
+
+
+def compare_with(entry, results):
+    """Against an earlier run: it was another hour of this machine, so a few per cent mean nothing."""
+    if entry is None:
+        return
+    change = ", ".join(f"{name} {ratio:.2f}" for name, ratio in history.ratios(entry["figures"], results)
+                       if name.endswith(("events_per_s_middle", "cpu_us_per_event.total", "p99")))
+    if change:
+        print(f"new/old against {entry['commit'][:8]}{' + changes' * entry['dirty']} of {entry['date'][:10]}: {change}")
+
+
 def main():
     arguments = options()
     wanted = set(arguments.only or [r for r in RUNS if r != "peers"])
@@ -113,27 +138,19 @@ def main():
         wanted.add("peers")
     if "peers" in wanted and not os.path.exists(os.path.join(kit, "flink/run.sh")):
         sys.exit("bench: set PEERS_DIR to the directory the peers' kit is installed in")
-    port = free_port()
-    cluster = Cluster("bench", settings=dict(SETTINGS, port=str(port)))
-    cluster.tcp_port = port
-    broker = Broker("bench-broker", jvm=JVM_FAST)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}, {arguments.events:,} events", flush=True)
+    cluster, broker = machine.make_cluster(), machine.make_broker()
+    print(machine.describe(arguments.events), flush=True)
     try:
         cluster.init().start()
         ensure_roles(cluster)
         broker.start()
-        results = run(Bench(cluster, broker, arguments.events, arguments.latency_seconds), wanted, kit)
+        results = run(Bench(cluster, broker, Topics(broker, arguments.events), arguments.latency_seconds), wanted, kit)
     finally:
         broker.stop()
         cluster.stop()
-    file = os.path.join(paths.BUILD, "bench.json")
-    if arguments.only and os.path.exists(file):
-        with open(file) as f:
-            results = dict(json.load(f), **results)
-    with open(file, "w") as f:
-        json.dump(results, f, indent=1, sort_keys=True)
-        f.write("\n")
-    print(f"written to {os.path.relpath(file)}")
+    compare_with(history.earlier(arguments.events), results)
+    history.append(arguments.events, results)
+    write(results, keep_others=arguments.only)
 
 
 if __name__ == "__main__":

@@ -15,24 +15,40 @@ from sampler import Sampler
 
 SEED = 42
 
+# A run of the whole pipeline: its title, and the arguments of Bench.pipeline()
+PIPELINES = {
+    "end_to_end": ("end to end", {"broken": 0.1}),
+    "broken": ("1 % broken", {"check": True, "broken": 0.5, "db_refused": 0.5}),
+    "ordered": ("1 % broken, order by key", {"check": True, "ordering": "key", "broken": 0.5, "db_refused": 0.5}),
+    "coordinate": ("key (partition, offset)", {"key": "coordinate", "broken": 0.1}),
+}
 
-class Bench:
-    def __init__(self, cluster, broker, events, latency_seconds):
-        self.cluster, self.broker = cluster, broker
-        self.n, self.latency_seconds = events, latency_seconds
+
+class Topics:
+    """Topics of 6 partitions with n events each. A topic is filled once, whoever reads it."""
+
+    def __init__(self, broker, n):
+        self.broker, self.n = broker, n
         self._filled = set()
 
-    def say(self, text):
-        print(text, flush=True)
-
-    def fill(self, topic, **options):
-        """Events in a topic of 6 partitions, made once."""
-        events = Events(self.n, seed=SEED, **options)
+    def fill(self, **options):
+        """The name of the topic with events of these options."""
+        topic = "bench_" + "_".join(f"{k}{v}" for k, v in sorted(options.items())).replace(".", "_")
         if topic not in self._filled:
             self._filled.add(topic)
             self.broker.create_topic(topic, 6)
-            events.send(self.broker, topic)
-        return events
+            Events(self.n, seed=SEED, **options).send(self.broker, topic)
+        return topic
+
+
+class Bench:
+    def __init__(self, cluster, broker, topics, latency_seconds=0, tree=paths.ROOT):
+        """tree: the work tree whose ingestor is run; the cluster has that of the extension."""
+        self.cluster, self.broker, self.topics, self.tree = cluster, broker, topics, tree
+        self.n, self.latency_seconds = topics.n, latency_seconds
+
+    def ingestor(self, db):
+        return Ingestor(db.dsn("ingestor"), self.broker.address, tree=self.tree)
 
     def quiesce(self, db):
         """What the last run left to do is not this one's cost."""
@@ -42,15 +58,13 @@ class Bench:
     # -- the pipeline
 
     def pipeline(self, name, key="uuid", check=False, ordering="none", **options):
-        topic = "bench_" + "_".join(f"{k}{v}" for k, v in sorted(options.items())).replace(".", "_")
-        self.fill(topic, **options)
+        topic = self.topics.fill(**options)
         db = self.cluster.create_database(name)
         work.make_table(db, key, check)
         work.make_pipeline(db, topic, key, ordering=ordering)
         self.quiesce(db)
         xids = db.value("SELECT pg_current_xact_id()::text::bigint")
-        ingestor = Ingestor(db.dsn("ingestor"), self.broker.address)
-        ingestor.start(wait=False)
+        ingestor = self.ingestor(db).start(wait=False)
         sampler = Sampler(self.cluster, db, self.broker.process.pid, ingestor.pid)
         sampler.start()
         try:
@@ -86,7 +100,7 @@ class Bench:
         work.make_table(db, check=True)
         work.make_pipeline(db, topic)
         self.quiesce(db)
-        ingestor = Ingestor(db.dsn("ingestor"), self.broker.address).start()
+        ingestor = self.ingestor(db).start()
         try:
             with db.session() as session:
                 wait_for(lambda: work.settled(session) >= events, "all settled", 300, every=0.2)
@@ -144,7 +158,7 @@ class Bench:
             work.make_table(db, kafka_ts=True)
             work.make_pipeline(db, "latency", kafka_ts=True)
             self.quiesce(db)
-            ingestor = Ingestor(db.dsn("ingestor"), self.broker.address).start().wait_ready()
+            ingestor = self.ingestor(db).start().wait_ready()
             events = Events(rate * self.latency_seconds, seed=SEED, broken=0.1)
             events.send(self.broker, "latency", "--rate", str(rate))
             with db.session() as session:
@@ -167,8 +181,7 @@ class Bench:
 
     def flink(self, kit):
         """The kit's Flink job on the same broker, topic and server; its DLQ topic is the broker's work too."""
-        topic = "bench_broken0_1"
-        self.fill(topic, broken=0.1)
+        topic = self.topics.fill(broken=0.1)
         self.broker.create_topic("dlq_flink", 1)
         db = self.cluster.create_database("flink")
         work.make_table(db)

@@ -24,14 +24,13 @@ SETTINGS = {
     "log_autovacuum_min_duration": "-1",
 }
 
-_bin = None
+_bin = {}  # work tree: the bin directory of the installation with its extension
 
 
-def bin_dir():
-    global _bin
-    if _bin is None:
-        _bin = paths.staged_postgres()
-    return _bin
+def bin_dir(tree=paths.ROOT):
+    if tree not in _bin:
+        _bin[tree] = paths.staged_postgres(tree)
+    return _bin[tree]
 
 
 def _as_server(args):
@@ -52,8 +51,9 @@ def run_as_server(*args, **kwargs):
 
 
 class Cluster:
-    def __init__(self, name="pg", settings=None):
-        self.name = name
+    def __init__(self, name="pg", settings=None, tree=paths.ROOT):
+        """tree: the work tree whose extension the server runs."""
+        self.name, self.tree = name, tree
         self.dir = paths.make_dir(name, 0o700)
         self.data = os.path.join(self.dir, "data")
         self.log = os.path.join(paths.run_dir(), f"{name}.log")
@@ -87,7 +87,7 @@ class Cluster:
                          dict(self.settings, unix_socket_directories=f"'{self.dir}'").items())
 
     def start(self, timeout=60):
-        self.process = Process(_as_server([os.path.join(bin_dir(), "postgres"), "-D", self.data]), self.log,
+        self.process = Process(_as_server([os.path.join(bin_dir(self.tree), "postgres"), "-D", self.data]), self.log,
                                cwd="/", stop_signal=signal.SIGINT, die_with_us=False)
         try:
             wait_for(lambda: self._ready() or not self.process.alive(), "server ready", timeout)

@@ -13,12 +13,14 @@ _count = 0
 
 
 class Ingestor:
-    def __init__(self, dsn, brokers, *options, wrapper=(), **properties):
-        """options: further command line; properties: librdkafka's, with _ for the dots."""
+    def __init__(self, dsn, brokers, *options, wrapper=(), tree=paths.ROOT, **properties):
+        """options: further command line; tree: the work tree it was built in; properties: librdkafka's, with _ for
+        the dots."""
         global _count
         _count += 1
         self.number = _count
         self.dsn, self.brokers, self.options, self.wrapper = dsn, brokers, options, wrapper
+        self.program = paths.program("millrace-ingestor", tree)
         # a dead member of the group is noticed in 6 s, the least a broker allows, instead of 10
         self.properties = dict({"session_timeout_ms": "6000"}, **properties)
         self.log = os.path.join(paths.run_dir(), f"ingestor-{self.number}.log")
@@ -27,7 +29,7 @@ class Ingestor:
 
     def start(self, wait=True):
         self.port = free_port()
-        args = [*self.wrapper, paths.program("millrace-ingestor"), "--dsn", self.dsn, "--brokers", self.brokers,
+        args = [*self.wrapper, self.program, "--dsn", self.dsn, "--brokers", self.brokers,
                 "--admin-listen", f"127.0.0.1:{self.port}", *self.options]
         for name, value in self.properties.items():
             args += ["-X", f"{name.replace('_', '.')}={value}"]

@@ -9,7 +9,6 @@ import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build")
-BIN = os.path.join(BUILD, "bin")
 AS_ROOT = os.geteuid() == 0
 
 _run_dir = None
@@ -55,20 +54,21 @@ def _reachable_for_server(path):
     return subprocess.run(["runuser", "-u", "postgres", "--", "test", "-x", path]).returncode == 0
 
 
-def staged_postgres():
-    """The bin directory of a private PostgreSQL with the extension under test."""
-    os.makedirs(BUILD, exist_ok=True)
-    if _reachable_for_server(BUILD):
-        dest = os.path.join(BUILD, "stage")
+def staged_postgres(tree=ROOT):
+    """The bin directory of a private PostgreSQL with the extension of a work tree, this one unless another is named."""
+    build = os.path.join(tree, "build")
+    os.makedirs(build, exist_ok=True)
+    if _reachable_for_server(build):
+        dest = os.path.join(build, "stage")
     else:
-        dest = os.path.join(run_dir(), "stage")
+        dest = os.path.join(run_dir(), "stage" if tree == ROOT else f"stage-{os.path.basename(tree)}")
     script = os.path.join(ROOT, "tests/lib/stage-postgres.sh")
-    return subprocess.run([script, dest], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run([script, dest, tree], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-def program(name):
-    """One of our programs, built."""
-    path = os.path.join(BIN, name)
+def program(name, tree=ROOT):
+    """One of our programs as it was built in a work tree, this one unless another is named."""
+    path = os.path.join(tree, "build/bin", name)
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path} is not built: run make")
     return path

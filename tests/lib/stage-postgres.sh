@@ -1,12 +1,13 @@
 #!/bin/bash
-# stage-postgres.sh DIR: a private PostgreSQL installation in DIR with our extension in it, so that tests
-# and the demo neither need root nor write into the machine's PostgreSQL. Prints its bin directory.
+# stage-postgres.sh DIR [TREE]: a private PostgreSQL installation in DIR with our extension in it, so that tests
+# and the demo neither need root nor write into the machine's PostgreSQL. Prints its bin directory. The extension
+# is that of the work tree TREE, by default the one this script is in.
 #
 # PostgreSQL finds its files relative to the directory of its own executable: the executables are copied,
 # everything else is a link to the machine's files, and our extension is installed over it (DESTDIR).
 set -euo pipefail
 dest=$1
-root=$(cd "$(dirname "$0")/../.." && pwd)
+root=${2:-$(cd "$(dirname "$0")/../.." && pwd)}
 pg_config=${PG_CONFIG:-pg_config}
 bin=$("$pg_config" --bindir)
 # Debian's /usr/bin/pg_config may belong to libpq-dev: the server's programs are where the server says

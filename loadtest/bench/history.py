@@ -1,0 +1,66 @@
+"""What was measured, on which machine, of which commit: a line for each `make bench`, in a file that outlives
+`make clean` and is shared by all clones and work trees of one user, so that commits can be compared on one machine."""
+import datetime
+import json
+import os
+import subprocess
+
+from lib import paths
+
+FILE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "millrace/bench-history.jsonl")
+
+
+def machine():
+    model = ""
+    with open("/proc/cpuinfo") as f:
+        for line in f:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return {"arch": os.uname().machine, "cpu": model, "cores": os.cpu_count()}
+
+
+def git(*args, tree=paths.ROOT):
+    """Output of a git command, None when it fails (sources without a repository)."""
+    result = subprocess.run(["git", "-C", tree, *args], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return result.stdout.strip() if result.returncode == 0 else None
+
+
+def source(tree=paths.ROOT):
+    """Which sources a work tree has: the commit, and whether anything differs from it."""
+    return {"commit": git("rev-parse", "HEAD", tree=tree), "dirty": bool(git("status", "--porcelain", tree=tree))}
+
+
+def append(events, figures):
+    """events: as many as were asked for; figures: what bench.json has."""
+    entry = dict(source(), date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+                 machine=machine(), events=events, figures=figures)
+    os.makedirs(os.path.dirname(FILE), exist_ok=True)
+    with open(FILE, "a") as f:
+        f.write(json.dumps(entry, sort_keys=True) + "\n")
+
+
+def earlier(events):
+    """The newest entry of another commit, on this machine with as many events; None when there is none."""
+    now, here = machine(), source()["commit"]
+    found = None
+    try:
+        with open(FILE) as f:
+            for line in f:
+                entry = json.loads(line)
+                if entry["machine"] == now and entry["events"] == events and entry["commit"] != here:
+                    found = entry
+    except FileNotFoundError:
+        pass
+    return found
+
+
+def ratios(old, new, prefix=""):
+    """[(name, new / old)] of the figures both have."""
+    out = []
+    for name in sorted(old.keys() & new.keys()):
+        if isinstance(old[name], dict):
+            out += ratios(old[name], new[name], f"{prefix}{name}.")
+        elif old[name]:
+            out.append((prefix + name, new[name] / old[name]))
+    return out
