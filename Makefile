@@ -62,7 +62,7 @@ install: ## install extension and programs (honours PG_CONFIG, DESTDIR, prefix)
 format: ## reformat the C sources
 	@.ci/sources c | xargs -r clang-format-14 -i
 
-lint: ## clang-format, clang-tidy, shellcheck, codespell, include directions
+lint: ## clang-format, clang-tidy, shellcheck, codespell, include directions, owners of state
 	@.ci/lint
 
 clean: ## remove what was built (a running demo is left alone)

@@ -109,20 +109,17 @@ rows_of(MrProgram *program, MrBatch *batch, int event, bool *isnull)
 static void
 put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 {
-	static const char *const outcomes[] = {"pending",    "written", "filtered",
-										   "superseded", "skipped", "dead",
-										   "retrying",   "parked",  "let go"};
 	MrEvent *event = &batch->events[i];
-	MrFailure *failure = event->failure;
+	MrFailure *failure = event->outcome.failure;
 	Datum values[NCOLUMNS] = {0};
 	bool nulls[NCOLUMNS] = {false};
 
 	values[COLUMN_SAMPLE] = Int32GetDatum(i + 1);
 	values[COLUMN_PARTITION] = Int32GetDatum(event->partition);
 	values[COLUMN_OFFSET] = Int64GetDatum(event->offset);
-	values[COLUMN_OUTCOME] = CStringGetTextDatum(outcomes[event->outcome]);
+	values[COLUMN_OUTCOME] = CStringGetTextDatum(mr_outcome_name(event->outcome.state));
 	nulls[COLUMN_ROWS] = true;
-	if (event->outcome == MR_WRITTEN)
+	if (event->outcome.state == MR_WRITTEN)
 		values[COLUMN_ROWS] = rows_of(program, batch, i, &nulls[COLUMN_ROWS]);
 	for (int column = COLUMN_STAGE; column < NCOLUMNS; column++)
 		nulls[column] = true;

@@ -20,27 +20,22 @@
 
 #define WRITE_ROUNDS_MAX 50 /* of one batch, before it is settled in smaller parts */
 
-static void
-fail_event(MrEvent *event, MrFailure *failure)
-{
-	event->outcome = MR_DEAD;
-	event->failure = failure;
-}
-
 /* An event without a payload to decode. */
 static void
-judge_missing_payload(MrEvent *event, const MrDefinition *definition)
+settle_missing_payload(MrEvent *event, const MrDefinition *definition)
 {
 	if (event->kind & MR_KIND_OVERSIZE)
-		fail_event(event, mr_failure_make(
-							  MR_STAGE_DECODE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-							  "the message is larger than the ingestor's max.message.bytes and "
-							  "was not staged"));
+		mr_outcome_fail(
+			&event->outcome,
+			mr_failure_make(MR_STAGE_DECODE, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+							"the message is larger than the ingestor's max.message.bytes and "
+							"was not staged"));
 	else if (definition->tombstone == MR_TOMBSTONE_SKIP)
-		event->outcome = MR_SKIPPED;
+		mr_outcome_skip(&event->outcome);
 	else
-		fail_event(event, mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
-										  "the message has no payload (a tombstone)"));
+		mr_outcome_fail(&event->outcome,
+						mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+										"the message has no payload (a tombstone)"));
 }
 
 static void
@@ -54,17 +49,17 @@ decode_events(MrEngine *engine)
 		MrEvent *event = &batch->events[i];
 		MrFailure *failure;
 
-		if (event->outcome != MR_PENDING)
+		if (event->outcome.state != MR_PENDING)
 			continue;
 		if (event->payload == NULL || (event->kind & MR_KIND_OVERSIZE))
 		{
-			judge_missing_payload(event, engine->program->definition);
+			settle_missing_payload(event, engine->program->definition);
 			continue;
 		}
 		mr_run_at(event);
 		failure = mr_event_relation_decode(engine->program->event, event);
 		if (failure != NULL)
-			fail_event(event, failure);
+			mr_outcome_fail(&event->outcome, failure);
 		if (i % 256 == 0)
 			CHECK_FOR_INTERRUPTS();
 	}
@@ -135,7 +130,7 @@ check_failure_share(MrEngine *engine)
 
 		if (!mr_event_is_tried(event) || (event->past != NULL && !event->past->parked))
 			continue; /* to be counted when it is tried, was counted when it failed first */
-		engine->window_failed += event->failure != NULL ? 1 : 0;
+		engine->window_failed += event->outcome.failure != NULL ? 1 : 0;
 		engine->window_events++;
 	}
 	if (engine->window_events < definition->failure_window &&

@@ -44,7 +44,7 @@ updates_of(int32 partition)
 static int64 *
 counter(MrCounters *total, const MrEvent *event)
 {
-	switch ((MrOutcome) event->outcome)
+	switch ((MrOutcomeState) event->outcome.state)
 	{
 		case MR_WRITTEN:
 			return &total->written;
@@ -60,7 +60,8 @@ counter(MrCounters *total, const MrEvent *event)
 		case MR_PARKED:
 			return &total->retrying;
 		case MR_PENDING:
-		case MR_LET_GO:
+		case MR_FAILED:
+		case MR_DISCARDED:
 			break;
 	}
 	elog(ERROR, "event %d:%lld has no outcome", event->partition, (long long) event->offset);
@@ -73,9 +74,9 @@ count(MrPartition *partition, const MrEvent *event)
 	MrCounters *total = &partition->total;
 	bool replay = event->past != NULL && event->past->replay_of != 0;
 
-	if (event->outcome == MR_LET_GO)
+	if (event->outcome.state == MR_DISCARDED)
 		return; /* stays a dead letter */
-	if (replay && (event->outcome == MR_RETRYING || event->outcome == MR_PARKED))
+	if (replay && (event->outcome.state == MR_RETRYING || event->outcome.state == MR_PARKED))
 		return; /* stays one until it ends */
 	(*counter(total, event))++;
 	if (event->past != NULL)
@@ -92,22 +93,22 @@ static void
 settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead_letters,
 			 TimestampTz now)
 {
-	if (event->outcome == MR_LET_GO)
+	if (event->outcome.state == MR_DISCARDED)
 	{
 		mr_retry_remove(event);
 		return;
 	}
-	if (event->outcome == MR_RETRYING)
+	if (event->outcome.state == MR_RETRYING)
 	{
 		mr_retry_put(definition, event, mr_verdict_next_try(definition, event, now));
 		return;
 	}
-	if (event->outcome == MR_PARKED)
+	if (event->outcome.state == MR_PARKED)
 	{
 		mr_retry_park(definition, event);
 		return;
 	}
-	if (event->outcome == MR_DEAD)
+	if (event->outcome.state == MR_DEAD)
 	{
 		int64 id = mr_dead_letter_put(dead_letters, definition, event);
 
@@ -133,8 +134,8 @@ settle_events(const MrDefinition *definition, MrBatch *batch)
 	{
 		MrEvent *event = &batch->events[i];
 
-		if (event->outcome == MR_DEAD || event->outcome == MR_RETRYING ||
-			event->outcome == MR_PARKED || event->past != NULL)
+		if (event->outcome.state == MR_DEAD || event->outcome.state == MR_RETRYING ||
+			event->outcome.state == MR_PARKED || event->past != NULL)
 			settle_event(definition, event, dead_letters, now);
 	}
 	table_close(dead_letters, NoLock);

@@ -198,7 +198,7 @@ mr_crash_condemns(MrSuspicions *suspicions, MrBatch *batch)
 	MrEvent *event = batch->events;
 	const Suspicion *row = NULL;
 
-	if (likely(suspicions == NULL) || batch->nevents != 1 || event->outcome != MR_PENDING)
+	if (likely(suspicions == NULL) || batch->nevents != 1 || event->outcome.state != MR_PENDING)
 		return false;
 	for (int i = 0; i < suspicions->n && row == NULL; i++)
 		if (suspicions->list[i].crashes >= mr_max_crashes &&
@@ -206,8 +206,8 @@ mr_crash_condemns(MrSuspicions *suspicions, MrBatch *batch)
 			row = &suspicions->list[i];
 	if (row == NULL)
 		return false;
-	event->outcome = MR_DEAD;
 	event->crashes = row->crashes;
-	event->failure = make_failure(row);
+	mr_outcome_fail(&event->outcome, make_failure(row));
+	mr_outcome_bury(&event->outcome, MR_END_CRASHED);
 	return true;
 }

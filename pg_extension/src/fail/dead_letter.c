@@ -15,7 +15,6 @@
 
 #include "server/catalog.h"
 #include "fail/retry.h"
-#include "fail/verdict.h"
 
 static void
 set_text(Datum *values, bool *nulls, int column, const char *text)
@@ -30,7 +29,7 @@ static void
 set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const MrEvent *event)
 {
 	static const char *const ends[] = {"permanent", "exhausted", "too_old", "crashed"};
-	const MrFailure *failure = event->failure;
+	const MrFailure *failure = event->outcome.failure;
 
 	values[MR_DEAD_VERSION - 1] = Int32GetDatum(definition->version);
 	set_text(values, nulls, MR_DEAD_STAGE, mr_stage_name(failure->stage));
@@ -41,7 +40,7 @@ set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const Mr
 	set_text(values, nulls, MR_DEAD_CONSTRAINT_NAME, failure->constraint_name);
 	set_text(values, nulls, MR_DEAD_COLUMN_NAME, failure->column_name);
 	values[MR_DEAD_FAILED_AT - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	set_text(values, nulls, MR_DEAD_ENDED, ends[mr_verdict_end(definition, event)]);
+	set_text(values, nulls, MR_DEAD_ENDED, ends[event->outcome.end]);
 	values[MR_DEAD_ATTEMPTS - 1] =
 		Int32GetDatum((event->past ? event->past->attempts : 0) + Max(event->crashes, 1));
 	values[MR_DEAD_HISTORY - 1] = mr_retry_history(event);

@@ -110,7 +110,7 @@ mr_order_admit(MrOrder *order, MrEvent *event)
 	if (queue->length >= rules->max_parked_per_key)
 		return false;
 	(void) lengthen(order, event->partition, key);
-	event->outcome = MR_PARKED;
+	mr_outcome_park(&event->outcome);
 	event->queued = true;
 	return true;
 }
@@ -120,7 +120,7 @@ mr_order_holds(const MrDefinition *definition, const MrEvent *event)
 {
 	int64 key;
 
-	return definition->order.hold && event->outcome == MR_DEAD &&
+	return definition->order.hold && event->outcome.state == MR_DEAD &&
 		   mr_retry_order_key(definition, event, &key);
 }
 
@@ -128,7 +128,7 @@ mr_order_holds(const MrDefinition *definition, const MrEvent *event)
 static bool
 blocks(const MrDefinition *definition, const MrEvent *event)
 {
-	return event->outcome == MR_RETRYING || event->outcome == MR_PARKED ||
+	return event->outcome.state == MR_RETRYING || event->outcome.state == MR_PARKED ||
 		   mr_order_holds(definition, event);
 }
 
@@ -136,10 +136,10 @@ blocks(const MrDefinition *definition, const MrEvent *event)
 static bool
 park(MrEvent *event)
 {
-	bool had_rows = event->outcome == MR_WRITTEN || event->outcome == MR_SUPERSEDED;
+	bool had_rows = event->outcome.state == MR_WRITTEN || event->outcome.state == MR_SUPERSEDED;
 
-	event->outcome = MR_PARKED;
-	event->failure = NULL; /* it will fail again in its turn, or not */
+	if (event->outcome.state != MR_PARKED)
+		mr_outcome_park(&event->outcome);
 	return had_rows;
 }
 
@@ -156,8 +156,8 @@ mr_order_park_followers(const MrDefinition *definition, MrBatch *batch)
 		MrEvent *event = &batch->events[i];
 		int64 key;
 
-		if ((waiting == NULL && !blocks(definition, event)) || event->outcome == MR_LET_GO ||
-			!mr_retry_order_key(definition, event, &key))
+		if ((waiting == NULL && !blocks(definition, event)) ||
+			event->outcome.state == MR_DISCARDED || !mr_retry_order_key(definition, event, &key))
 			continue;
 		if (waiting == NULL)
 			waiting = create_queues();
@@ -207,7 +207,7 @@ mr_order_release(const MrDefinition *definition, const MrBatch *batch)
 		bool found;
 		int64 key;
 
-		if ((event->past == NULL && event->outcome != MR_PARKED) ||
+		if ((event->past == NULL && event->outcome.state != MR_PARKED) ||
 			!mr_retry_order_key(definition, event, &key))
 			continue;
 		if (seen == NULL)

@@ -83,6 +83,7 @@ push_text(JsonbParseState **state, const char *key, const char *text)
 Datum
 mr_retry_history(const MrEvent *event)
 {
+	const MrFailure *failure = event->outcome.failure;
 	JsonbParseState *state = NULL;
 	Datum latest;
 	char now[MAXDATELEN + 1];
@@ -93,11 +94,11 @@ mr_retry_history(const MrEvent *event)
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_text(&state, "at", now);
-	push_text(&state, "stage", mr_stage_name(event->failure->stage));
-	push_text(&state, "sqlstate", unpack_sql_state(event->failure->sqlstate));
-	push_text(&state, "message", event->failure->message);
-	push_text(&state, "detail", event->failure->detail);
-	push_text(&state, "constraint_name", event->failure->constraint_name);
+	push_text(&state, "stage", mr_stage_name(failure->stage));
+	push_text(&state, "sqlstate", unpack_sql_state(failure->sqlstate));
+	push_text(&state, "message", failure->message);
+	push_text(&state, "detail", failure->detail);
+	push_text(&state, "constraint_name", failure->constraint_name);
 	(void) pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	latest = JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL)));
 	if (event->past == NULL)

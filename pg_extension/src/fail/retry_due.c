@@ -54,7 +54,7 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 	past->in_queue = !heap_attisnull(tuple, MR_RETRY_ORDER_KEY, desc);
 	event->past = past;
 	if (mr_retry_is_held(tuple, desc))
-		event->outcome = MR_LET_GO; /* or it would not be due */
+		mr_outcome_discard(&event->outcome); /* or it would not be due */
 	if (event->payload != NULL)
 		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
 }

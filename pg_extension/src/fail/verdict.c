@@ -37,18 +37,19 @@ typedef struct Tally
 static bool
 got_past(const MrEvent *event, MrStage stage)
 {
-	switch ((MrOutcome) event->outcome)
+	switch ((MrOutcomeState) event->outcome.state)
 	{
 		case MR_WRITTEN:
 		case MR_SUPERSEDED:
 			return true;
 		case MR_FILTERED:
 			return stage == MR_STAGE_TRANSFORM;
-		case MR_DEAD:
-			return stage == MR_STAGE_TRANSFORM && event->failure->stage == MR_STAGE_WRITE;
+		case MR_FAILED:
+			return stage == MR_STAGE_TRANSFORM && event->outcome.failure->stage == MR_STAGE_WRITE;
 		case MR_RETRYING:
+		case MR_DEAD:
 		case MR_PARKED:
-		case MR_LET_GO:
+		case MR_DISCARDED:
 		case MR_SKIPPED:
 		case MR_PENDING:
 			break;
@@ -60,7 +61,7 @@ got_past(const MrEvent *event, MrStage stage)
 static bool
 failed_so_before(const MrEvent *event)
 {
-	const char *sqlstate = unpack_sql_state(event->failure->sqlstate);
+	const char *sqlstate = unpack_sql_state(event->outcome.failure->sqlstate);
 	JsonbContainer *history = event->past ? &event->past->history->root : NULL;
 	JsonbValue *last;
 	JsonbValue *value;
@@ -90,13 +91,16 @@ is_too_old(const MrDefinition *definition, const MrEvent *event, TimestampTz now
 		   now - event->past->first_failed_at > definition->retry.age_ms * 1000;
 }
 
-/* Decode failures are of the bytes, which do not change. A replay counts its tries anew. */
-static bool
-may_retry(const MrDefinition *definition, const MrEvent *event)
+/* A replay counts its tries from one again. */
+static void
+retry_or_bury(const MrDefinition *definition, MrEvent *event)
 {
-	return event->failure->stage != MR_STAGE_DECODE &&
-		   failures_of(event) <= definition->retry.max_retries &&
-		   !is_too_old(definition, event, GetCurrentTimestamp());
+	if (failures_of(event) > definition->retry.max_retries)
+		mr_outcome_bury(&event->outcome, MR_END_EXHAUSTED);
+	else if (is_too_old(definition, event, GetCurrentTimestamp()))
+		mr_outcome_bury(&event->outcome, MR_END_TOO_OLD);
+	else
+		mr_outcome_retry(&event->outcome);
 }
 
 static bool
@@ -121,12 +125,12 @@ classify(Tally *tally, int32 pipeline_id, const MrFailure *failure)
 static void
 judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *tally)
 {
-	MrAction action = classify(tally, definition->pipeline_id, event->failure);
-	bool nobody_past = !past[event->failure->stage];
-	bool scarce = !mr_error_is_of_the_data(event->failure->sqlstate);
-
-	event->retryable =
+	MrAction action = classify(tally, definition->pipeline_id, event->outcome.failure);
+	bool nobody_past = !past[event->outcome.failure->stage];
+	bool scarce = !mr_error_is_of_the_data(event->outcome.failure->sqlstate);
+	bool retryable =
 		action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && (nobody_past || scarce));
+
 	if (action == MR_ACTION_BREAK && nobody_past)
 	{
 		tally->news += failed_so_before(event) ? 0 : 1;
@@ -137,10 +141,12 @@ judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *t
 		tally->scarce++;
 		tally->starved = tally->starved ? tally->starved : event;
 	}
-	if (event->failure->waited && nobody_past)
+	if (event->outcome.failure->waited && nobody_past)
 		tally->waited = tally->waited ? tally->waited : event;
-	if (event->retryable && may_retry(definition, event))
-		event->outcome = MR_RETRYING;
+	if (!retryable)
+		mr_outcome_bury(&event->outcome, MR_END_PERMANENT);
+	else
+		retry_or_bury(definition, event);
 }
 
 void
@@ -152,25 +158,22 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *brea
 		for (MrStage stage = MR_STAGE_TRANSFORM; stage <= MR_STAGE_WRITE; stage++)
 			batch->past[stage] = batch->past[stage] || got_past(&batch->events[i], stage);
 	for (int i = 0; i < batch->nevents; i++)
-		if (batch->events[i].outcome == MR_DEAD &&
-			batch->events[i].failure->stage != MR_STAGE_DECODE)
-			judge(definition, &batch->events[i], batch->past, &tally);
-	if (tally.broken != NULL && (tally.news > 1 || mr_breaker_is_probing(breaker)))
-		mr_failure_raise(tally.broken->failure);
-	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !mr_breaker_blames_events(breaker))
-		mr_failure_raise(tally.starved->failure);
-	if (tally.waited != NULL && !mr_breaker_blames_events(breaker))
-		mr_failure_raise(tally.waited->failure);
-}
+	{
+		MrEvent *event = &batch->events[i];
 
-MrEnd
-mr_verdict_end(const MrDefinition *definition, const MrEvent *event)
-{
-	if (event->crashes > 0)
-		return MR_END_CRASHED;
-	if (!event->retryable)
-		return MR_END_PERMANENT;
-	return failures_of(event) > definition->retry.max_retries ? MR_END_EXHAUSTED : MR_END_TOO_OLD;
+		if (event->outcome.state != MR_FAILED)
+			continue;
+		if (event->outcome.failure->stage == MR_STAGE_DECODE)
+			mr_outcome_bury(&event->outcome, MR_END_PERMANENT); /* its bytes do not change */
+		else
+			judge(definition, event, batch->past, &tally);
+	}
+	if (tally.broken != NULL && (tally.news > 1 || mr_breaker_is_probing(breaker)))
+		mr_failure_raise(tally.broken->outcome.failure);
+	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !mr_breaker_blames_events(breaker))
+		mr_failure_raise(tally.starved->outcome.failure);
+	if (tally.waited != NULL && !mr_breaker_blames_events(breaker))
+		mr_failure_raise(tally.waited->outcome.failure);
 }
 
 TimestampTz

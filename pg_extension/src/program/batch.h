@@ -17,19 +17,7 @@
 #include "server/failure.h"
 #include "pipeline/partition.h"
 #include "staging/ring.h"
-
-typedef enum MrOutcome
-{
-	MR_PENDING,    /* not yet known */
-	MR_WRITTEN,    /* at least one row */
-	MR_FILTERED,   /* the transform gave no row */
-	MR_SUPERSEDED, /* its rows gave way to others of the same key */
-	MR_SKIPPED,    /* a tombstone the pipeline skips */
-	MR_DEAD,       /* failed: a dead letter; failure says why */
-	MR_RETRYING,   /* failed: will be tried again; failure says why */
-	MR_PARKED,     /* not tried: an event of its key that failed is before it */
-	MR_LET_GO      /* no event any more: a dead letter that held its key and was discarded */
-} MrOutcome;
+#include "program/outcome.h"
 
 /* What an event has behind it that was not read from a lane but comes from millrace.retry. */
 typedef struct MrPast
@@ -51,19 +39,17 @@ typedef struct MrEvent
 	int64 offset;
 	int64 kafka_ts; /* ms since 1970, -1 none */
 	int32 partition;
-	int16 kind; /* bits MR_KIND_* */
-	int16 outcome;
-	bytea *key; /* NULL: none; never toasted, maybe with a short header */
+	int16 kind;  /* bits MR_KIND_* */
+	bool queued; /* joined the queue of its key when it was admitted (order.c) */
+	bytea *key;  /* NULL: none; never toasted, maybe with a short header */
 	bytea *headers;
 	bytea *payload;
-	int rows; /* rows the transform gave, later those that count */
+	int rows;    /* rows the transform gave, later those that count */
+	int crashes; /* of the server, with this event alone: it is not run again (crash.h) */
 	Datum *values;
 	bool *isnull;
-	MrFailure *failure;
-	int crashes;    /* of the server, with this event alone: it is not run again (crash.h) */
-	bool retryable; /* its error class is to be tried again (verdict.c) */
-	bool queued;    /* joined the queue of its key when it was admitted (order.c) */
-	MrPast *past;   /* NULL: comes from a lane, this is its first try */
+	MrOutcome outcome;
+	MrPast *past; /* NULL: comes from a lane, this is its first try */
 } MrEvent;
 
 /* A row the transform gave. Its tuple has the columns of the target's insert list, then the row's number. */
@@ -71,7 +57,7 @@ typedef struct MrRow
 {
 	int event;         /* index into events */
 	int superseded_by; /* row of the same conflict key that takes its place, -1 none */
-	bool dropped;      /* gives way to another row, or its event is dead */
+	bool dropped;      /* gives way to another row, or its event failed */
 	bool written;
 	MinimalTuple tuple;
 } MrRow;
@@ -125,7 +111,7 @@ extern MrRow *mr_batch_add_row(MrBatch *batch);
 static inline bool
 mr_event_is_tried(const MrEvent *event)
 {
-	return event->outcome != MR_PARKED && event->outcome != MR_LET_GO;
+	return event->outcome.state != MR_PARKED && event->outcome.state != MR_DISCARDED;
 }
 
 /* The entry of a partition, NULL when the batch has none of it. */

@@ -264,8 +264,7 @@ add_row(Direct *direct, MrRow *row, int at)
 	MemoryContextSwitchTo(old);
 	if (failure != NULL)
 	{
-		event->outcome = MR_DEAD;
-		event->failure = failure;
+		mr_outcome_fail(&event->outcome, failure);
 		row->written = false;
 		ExecClearTuple(slot);
 		return;

@@ -39,8 +39,7 @@ fail_null(MrProgram *program, MrEvent *event, MrColumn *column)
 		get_rel_name(program->definition->target));
 
 	failure->column_name = column->name;
-	event->outcome = MR_DEAD;
-	event->failure = failure;
+	mr_outcome_fail(&event->outcome, failure);
 }
 
 static bool
@@ -58,7 +57,7 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	slot_getallattrs(slot);
 	index = DatumGetInt32(slot->tts_values[n]);
 	event = &batch->events[index];
-	if (event->outcome == MR_DEAD)
+	if (event->outcome.state == MR_FAILED)
 		return true;
 	old = MemoryContextSwitchTo(batch->context);
 	for (int i = 0; i < n; i++)
@@ -114,8 +113,7 @@ undo(Run *run, int nrows)
 		MrEvent *event = &run->batch->events[run->members[i]];
 
 		event->rows = 0;
-		event->outcome = MR_PENDING;
-		event->failure = NULL;
+		mr_outcome_undo(&event->outcome);
 	}
 }
 
@@ -152,16 +150,15 @@ bury(void *arg, int member, MrFailure *failure)
 	Run *run = arg;
 	MrEvent *event = &run->batch->events[run->members[member]];
 
-	event->outcome = MR_DEAD;
-	event->failure = failure;
+	mr_outcome_fail(&event->outcome, failure);
 }
 
 /* An event with a row that was refused softly must not keep its other rows. */
 static void
-drop_rows_of_dead(MrBatch *batch)
+drop_rows_of_failed(MrBatch *batch)
 {
 	for (int i = 0; i < batch->nrows; i++)
-		if (batch->events[batch->rows[i].event].outcome == MR_DEAD)
+		if (batch->events[batch->rows[i].event].outcome.state == MR_FAILED)
 			batch->rows[i].dropped = true;
 }
 
@@ -178,14 +175,14 @@ mr_transform_run(MrProgram *program, MrBatch *batch)
 	mr_receiver_init(&receiver, receive, program, batch);
 	run.members = palloc(Max(batch->nevents, 1) * sizeof(int));
 	for (int i = 0; i < batch->nevents; i++)
-		if (batch->events[i].outcome == MR_PENDING)
+		if (batch->events[i].outcome.state == MR_PENDING)
 			run.members[n++] = i;
 	if (n > 0)
 	{
 		run.store = tuplestore_begin_heap(false, false, work_mem);
 		mr_isolate(&isolation, n);
 		tuplestore_end(run.store);
-		drop_rows_of_dead(batch);
+		drop_rows_of_failed(batch);
 	}
 	MemoryContextSwitchTo(old);
 }

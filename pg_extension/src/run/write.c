@@ -116,8 +116,7 @@ take_back(Run *run)
 		MrRow *row = &run->batch->rows[run->rows.order[i]];
 
 		row->written = false;
-		run->batch->events[row->event].outcome = MR_PENDING;
-		run->batch->events[row->event].failure = NULL;
+		mr_outcome_undo(&run->batch->events[row->event].outcome);
 	}
 }
 
@@ -158,8 +157,7 @@ bury(void *arg, int member, MrFailure *failure)
 	MrEvent *event =
 		&run->batch->events[run->batch->rows[run->rows.order[run->rows.groups[member]]].event];
 
-	event->outcome = MR_DEAD;
-	event->failure = failure;
+	mr_outcome_fail(&event->outcome, failure);
 }
 
 static bool
@@ -177,12 +175,20 @@ mark_written(TupleTableSlot *slot, DestReceiver *self)
 static void
 decide_outcomes(MrBatch *batch)
 {
-	for (int i = 0; i < batch->nevents; i++)
-		if (batch->events[i].outcome == MR_PENDING)
-			batch->events[i].outcome = batch->events[i].rows == 0 ? MR_FILTERED : MR_SUPERSEDED;
 	for (int i = 0; i < batch->nrows; i++)
 		if (batch->rows[i].written)
-			batch->events[batch->rows[i].event].outcome = MR_WRITTEN;
+			mr_outcome_write(&batch->events[batch->rows[i].event].outcome);
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		MrEvent *event = &batch->events[i];
+
+		if (event->outcome.state != MR_PENDING)
+			continue;
+		if (event->rows == 0)
+			mr_outcome_filter(&event->outcome);
+		else
+			mr_outcome_supersede(&event->outcome);
+	}
 }
 
 void
@@ -224,9 +230,9 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 static bool
 is_left_out(const MrBatch *batch, int event)
 {
-	int outcome = batch->events[event].outcome;
+	int state = batch->events[event].outcome.state;
 
-	return outcome == MR_DEAD || outcome == MR_RETRYING || outcome == MR_PARKED;
+	return state == MR_DEAD || state == MR_RETRYING || state == MR_PARKED;
 }
 
 bool
@@ -248,13 +254,13 @@ mr_write_forget(MrBatch *batch)
 {
 	for (int i = 0; i < batch->nevents; i++)
 	{
-		MrEvent *event = &batch->events[i];
+		MrOutcome *outcome = &batch->events[i].outcome;
 
-		if (event->outcome == MR_WRITTEN || event->outcome == MR_FILTERED ||
-			event->outcome == MR_SUPERSEDED)
-			event->outcome = MR_PENDING;
-		else if (event->outcome == MR_RETRYING)
-			event->outcome = MR_DEAD; /* to be judged again, with the others */
+		if (outcome->state == MR_WRITTEN || outcome->state == MR_FILTERED ||
+			outcome->state == MR_SUPERSEDED)
+			mr_outcome_write_again(outcome);
+		else if (outcome->state == MR_RETRYING || outcome->state == MR_DEAD)
+			mr_outcome_judge_again(outcome);
 	}
 	for (int i = 0; i < batch->nrows; i++)
 	{
@@ -262,6 +268,6 @@ mr_write_forget(MrBatch *batch)
 
 		row->written = false;
 		row->superseded_by = -1;
-		row->dropped = batch->events[row->event].outcome != MR_PENDING;
+		row->dropped = batch->events[row->event].outcome.state != MR_PENDING;
 	}
 }
