@@ -38,33 +38,34 @@ COMMENT ON TABLE millrace.pipeline IS 'Internal: pipelines, see the view pipelin
 SELECT pg_catalog.pg_extension_config_dump('millrace.pipeline', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.pipeline_id_seq', '');
 
+-- Every definition a pipeline has had. Settings are explained, bounded and given their defaults in 41_setting.sql.
 CREATE TABLE millrace.pipeline_version (
   pipeline_id       integer     NOT NULL,
   version           integer     NOT NULL,
   fields            text,
   transform         text        NOT NULL,
   target            regclass    NOT NULL,
-  on_conflict       text        NOT NULL CHECK (on_conflict IN ('error', 'ignore', 'update')),
+  on_conflict       text        NOT NULL,
   conflict_key      text[],
   newer_by          text,
-  tombstone         text        NOT NULL CHECK (tombstone IN ('dead_letter', 'skip', 'delete')),
+  tombstone         text        NOT NULL,
   batch_rows        integer     NOT NULL,
   rows_per_event    integer     NOT NULL,
   statement_timeout integer     NOT NULL,  -- ms, 0 = none
   search_path       text        NOT NULL,
-  max_retries       integer     NOT NULL DEFAULT 3,
-  retry_delay       integer     NOT NULL DEFAULT 1000,      -- ms before the first retry
-  retry_factor      float8      NOT NULL DEFAULT 2,         -- each delay is so many times the one before
-  retry_max_delay   integer     NOT NULL DEFAULT 60000,     -- ms
-  retry_jitter      float8      NOT NULL DEFAULT 0.2,       -- share of the delay, added or taken at random
-  retry_age         integer     NOT NULL DEFAULT 86400000,  -- ms since the first failure, 0 = any
-  failure_share     float8,                                 -- the breaker opens above it
-  failure_window    integer     NOT NULL DEFAULT 1000,      -- of so many events
-  ordering          text        NOT NULL DEFAULT 'none' CHECK (ordering IN ('none', 'key')),
-  on_dead           text        NOT NULL DEFAULT 'release' CHECK (on_dead IN ('release', 'hold')),
-  max_parked        integer     NOT NULL DEFAULT 10000,     -- events in the queues of keys, of the pipeline
-  max_parked_per_key integer    NOT NULL DEFAULT 1000,      -- and of one key
-  created_at        timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  max_retries       integer     NOT NULL,
+  retry_delay       integer     NOT NULL,  -- ms
+  retry_factor      float8      NOT NULL,
+  retry_max_delay   integer     NOT NULL,  -- ms
+  retry_jitter      float8      NOT NULL,
+  retry_age         integer     NOT NULL,  -- ms, 0 = no limit
+  failure_share     float8,
+  failure_window    integer     NOT NULL,
+  ordering          text        NOT NULL,
+  on_dead           text        NOT NULL,
+  max_parked        integer     NOT NULL,
+  max_parked_per_key integer    NOT NULL,
+  created_at        timestamptz NOT NULL,
   created_by        regrole     NOT NULL,
   CONSTRAINT pipeline_version_pkey PRIMARY KEY (pipeline_id, version)
 );

@@ -8,7 +8,6 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   source text := (SELECT p.topic FROM millrace.pipeline AS p WHERE p.id = pipeline_id);
 BEGIN
-  PERFORM millrace._check_choice('dlq_delivery', delivery, ARRAY['exactly_once', 'at_least_once']);
   IF dlq <> 'off' THEN
     PERFORM millrace._check_topic(dlq);
   END IF;

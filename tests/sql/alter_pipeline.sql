@@ -7,7 +7,7 @@ SELECT pg_temp.pipeline('p');
 
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p') $$, '22023', 'nothing to change', 'batch_rows => 1000', 'nothing to change');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('nix', workers => 2) $$, '42704', 'pipeline "nix" does not exist', 'millrace.pipelines', 'unknown pipeline');
-SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline(NULL, workers => 2) $$, '22004', 'name', NULL, 'no name');
+SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline(NULL, workers => 2) $$, '22004', 'pipeline', NULL, 'no name');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', workers => 0) $$, '22023', 'workers is 0', NULL, 'too few workers');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', on_conflict => 'update') $$, '22023', 'needs a conflict_key', NULL, 'update needs its key');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', transform => 'SELEC') $$, '42601', 'syntax error', NULL, 'the new transform is checked');

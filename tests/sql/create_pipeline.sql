@@ -7,18 +7,18 @@ CREATE FUNCTION pg_temp.wrong(arguments text, state text, message text, hint tex
   SELECT pg_temp.refused(
     format('SELECT millrace.create_pipeline(%s)', string_agg(format('%s => %s', a.key, a.value), ', ')),
     state, message, hint, 'refused: ' || left(replace(arguments, E'\n', ' '), 100))
-  FROM jsonb_each_text('{"name": "''p''", "topic": "''events''", "target": "''mrt.reading''",
+  FROM jsonb_each_text('{"pipeline": "''p''", "topic": "''events''", "target": "''mrt.reading''",
                          "fields": "''id bigint NOT NULL, source text''",
                          "transform": "''SELECT event.id, event.source FROM event''"}' || arguments::jsonb) AS a;
 $$;
 SET ROLE mrt_owner;
 
-SELECT pg_temp.wrong('{"name": "NULL"}', '22004', 'argument must not be null: name', 'Give the argument a value');
+SELECT pg_temp.wrong('{"pipeline": "NULL"}', '22004', 'argument must not be null: pipeline', 'Give the argument a value');
 SELECT pg_temp.wrong('{"topic": "NULL", "transform": "NULL"}', '22004', 'topic, transform', NULL);
 SELECT pg_temp.wrong('{"target": "NULL"}', '22004', 'target', NULL);
-SELECT pg_temp.wrong('{"name": "''''"}', '42602', 'pipeline name "" is not valid', 'such as');
-SELECT pg_temp.wrong('{"name": "''two words''"}', '42602', '"two words"', NULL);
-SELECT pg_temp.wrong('{"name": "repeat(''x'', 64)"}', '42602', 'is not valid', NULL);
+SELECT pg_temp.wrong('{"pipeline": "''''"}', '42602', 'pipeline name "" is not valid', 'such as');
+SELECT pg_temp.wrong('{"pipeline": "''two words''"}', '42602', '"two words"', NULL);
+SELECT pg_temp.wrong('{"pipeline": "repeat(''x'', 64)"}', '42602', 'is not valid', NULL);
 SELECT pg_temp.wrong('{"topic": "''a,b''"}', '42602', 'topic "a,b" is not a valid', 'one topic');
 SELECT pg_temp.wrong('{"topic": "''..''"}', '42602', 'topic ".."', NULL);
 SELECT pg_temp.wrong('{"start_at": "''sometime''"}', '22023', 'start_at is "sometime", expected earliest, latest', 'latest');
@@ -70,7 +70,7 @@ SELECT pg_temp.wrong('{"target": "''mrt.closed''", "on_conflict": "''update''", 
 
 -- owners that no worker could run as
 RESET ROLE;
-SELECT pg_temp.wrong('{"name": "''p''"}', '42501', 'is a superuser', 'allow_superuser => true');
+SELECT pg_temp.wrong('{"pipeline": "''p''"}', '42501', 'is a superuser', 'allow_superuser => true');
 CREATE ROLE mrt_nobody IN ROLE mrt_owner;
 SET ROLE mrt_nobody;
 -- From 17 on a background worker may be a session of a role that cannot log in.
@@ -78,7 +78,7 @@ SELECT current_setting('server_version_num')::int >= 170000 AS without_login \gs
 \if :without_login
 SELECT lives_ok($$ SELECT pg_temp.pipeline('without_login') $$, 'an owner that cannot log in');
 \else
-SELECT pg_temp.wrong('{"name": "''p''"}', '42501', 'cannot log in', 'ALTER ROLE mrt_nobody LOGIN');
+SELECT pg_temp.wrong('{"pipeline": "''p''"}', '42501', 'cannot log in', 'ALTER ROLE mrt_nobody LOGIN');
 \endif
 RESET ROLE;
 

@@ -26,7 +26,10 @@ SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f WHERE f.proargn
 -- a verb and what stands behind it
 SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f WHERE f.prosrc = 'mr_verb' AND NOT EXISTS (
                    SELECT FROM func AS i WHERE i.proname = '_' || f.proname AND i.prorettype = f.prorettype
-                   AND i.proargtypes::text = btrim(concat_ws(' ', 'regrole'::regtype::oid::text, f.proargtypes::text))) $$,
+                   AND i.proargtypes::text = btrim(concat_ws(' ', 'regrole'::regtype::oid::text, f.proargtypes::text)))
+                 UNION ALL
+                 SELECT f.oid::regprocedure::text FROM func AS f WHERE f.prosrc = 'mr_verb_by_name' AND to_regprocedure(
+                   format('millrace._%I(regrole, jsonb)', f.proname)) IS NULL $$,
               ARRAY[]::text[], 'every verb has its internal function, with the caller first');
 SELECT set_eq($$ SELECT oid::regclass::text FROM rel WHERE relkind IN ('r', 'v') AND relname NOT LIKE 'segment\_%' AND obj_description(oid, 'pg_class') IS NULL $$,
               ARRAY[]::text[], 'every table and view has a comment');

@@ -1,7 +1,7 @@
 /*
  * verb.c: the bridge from a public verb to the function that does it.
  *
- * millrace.pause(name) is C: it finds millrace._pause(caller regrole, name), which nobody but the
+ * millrace.pause(pipeline) is C: it finds millrace._pause(caller regrole, pipeline), which nobody but the
  * extension's owner may call, becomes that owner and calls it with the calling role as first argument. A
  * SECURITY DEFINER function could not know its caller for certain, and the catalogue's tables stay closed.
  */
@@ -12,41 +12,138 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #include "server/catalog.h"
 
-/* OID of `_name(regrole, <the verb's arguments>)`. */
-static Oid
-inner_function(Oid verb)
+static HeapTuple proc_tuple(Oid function);
+static Oid inner_function(const char *verb, int ntypes, const Oid *types);
+static Datum call_as_owner(FunctionCallInfo fcinfo, Oid function, int nargs,
+						   const NullableDatum *args);
+static Datum call_plainly(FunctionCallInfo inner);
+static Datum arguments_by_name(FunctionCallInfo fcinfo, HeapTuple verb);
+
+PG_FUNCTION_INFO_V1(mr_verb);
+PG_FUNCTION_INFO_V1(mr_verb_by_name);
+
+/* Any verb: calls `_name(caller regrole, <the verb's arguments>)`, with the same result. */
+Datum
+mr_verb(PG_FUNCTION_ARGS)
 {
-	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(verb));
-	Form_pg_proc form;
+	HeapTuple tuple = proc_tuple(fcinfo->flinfo->fn_oid);
+	Form_pg_proc verb = (Form_pg_proc) GETSTRUCT(tuple);
 	Oid types[FUNC_MAX_ARGS];
+	NullableDatum args[FUNC_MAX_ARGS];
 	Oid inner;
-	char *name;
+
+	if (PG_NARGS() + 1 > FUNC_MAX_ARGS)
+		elog(ERROR, "a verb has too many arguments");
+	types[0] = REGROLEOID;
+	memcpy(&types[1], verb->proargtypes.values, PG_NARGS() * sizeof(Oid));
+	memcpy(&args[1], fcinfo->args, PG_NARGS() * sizeof(NullableDatum));
+	inner = inner_function(NameStr(verb->proname), PG_NARGS() + 1, types);
+	ReleaseSysCache(tuple);
+	return call_as_owner(fcinfo, inner, PG_NARGS() + 1, args);
+}
+
+/*
+ * A verb with many arguments: calls `_name(caller regrole, given jsonb)`, where given has a key for each
+ * argument. Declared with settings that make numbers and intervals text without a loss.
+ */
+Datum
+mr_verb_by_name(PG_FUNCTION_ARGS)
+{
+	static const Oid types[] = {REGROLEOID, JSONBOID};
+	HeapTuple tuple = proc_tuple(fcinfo->flinfo->fn_oid);
+	NullableDatum args[2] = {0};
+	Oid inner = inner_function(NameStr(((Form_pg_proc) GETSTRUCT(tuple))->proname), 2, types);
+
+	args[1].value = arguments_by_name(fcinfo, tuple);
+	ReleaseSysCache(tuple);
+	return call_as_owner(fcinfo, inner, 2, args);
+}
+
+static HeapTuple
+proc_tuple(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", verb);
-	form = (Form_pg_proc) GETSTRUCT(tuple);
-	name = psprintf("_%s", NameStr(form->proname));
-	types[0] = REGROLEOID;
-	memcpy(&types[1], form->proargtypes.values, form->pronargs * sizeof(Oid));
-	inner = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
-							PointerGetDatum(buildoidvector(types, form->pronargs + 1)),
-							ObjectIdGetDatum(get_namespace_oid(MR_SCHEMA, false)));
-	ReleaseSysCache(tuple);
+		elog(ERROR, "cache lookup failed for function %u", function);
+	return tuple;
+}
+
+/* OID of `_verb(types)`. */
+static Oid
+inner_function(const char *verb, int ntypes, const Oid *types)
+{
+	char *name = psprintf("_%s", verb);
+	Oid inner = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+								PointerGetDatum(buildoidvector(types, ntypes)),
+								ObjectIdGetDatum(get_namespace_oid(MR_SCHEMA, false)));
+
 	if (!OidIsValid(inner))
 		elog(ERROR, "function millrace.%s with the verb's arguments does not exist", name);
 	return inner;
 }
 
+/* The verb's arguments as an object; the names are those of its declaration. */
+static Datum
+arguments_by_name(FunctionCallInfo fcinfo, HeapTuple verb)
+{
+	Form_pg_proc form = (Form_pg_proc) GETSTRUCT(verb);
+	TupleDesc desc = CreateTemplateTupleDesc(PG_NARGS());
+	Datum values[FUNC_MAX_ARGS];
+	bool nulls[FUNC_MAX_ARGS];
+	char **names;
+	bool isnull;
+	Datum declared = SysCacheGetAttr(PROCOID, verb, Anum_pg_proc_proargnames, &isnull);
+	Datum row;
+
+	if (isnull || get_func_input_arg_names(declared, (Datum) 0, &names) != PG_NARGS())
+		elog(ERROR, "the arguments of verb %s have no names", NameStr(form->proname));
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		TupleDescInitEntry(desc, i + 1, names[i], form->proargtypes.values[i], -1, 0);
+		values[i] = fcinfo->args[i].value;
+		nulls[i] = fcinfo->args[i].isnull;
+	}
+	row = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(
+											 DirectFunctionCall1(row_to_json, row))));
+}
+
+/* Calls a function as the extension's owner, with the caller in args[0]. An error's abort gives the rights back. */
+static Datum
+call_as_owner(FunctionCallInfo fcinfo, Oid function, int nargs, const NullableDatum *args)
+{
+	LOCAL_FCINFO(inner, FUNC_MAX_ARGS);
+	FmgrInfo flinfo;
+	Oid caller;
+	int context;
+	Datum result;
+
+	GetUserIdAndSecContext(&caller, &context);
+	fmgr_info(function, &flinfo);
+	InitFunctionCallInfoData(*inner, &flinfo, nargs, PG_GET_COLLATION(), NULL, NULL);
+	memcpy(inner->args, args, nargs * sizeof(NullableDatum));
+	inner->args[0].value = ObjectIdGetDatum(caller);
+	inner->args[0].isnull = false;
+	SetUserIdAndSecContext(mr_extension_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
+	result = call_plainly(inner);
+	SetUserIdAndSecContext(caller, context);
+	fcinfo->isnull = inner->isnull;
+	return result;
+}
+
 /*
- * Calls it; an error comes out without the lines that tell which of our functions called which. The caller's
- * own are added again when it is thrown anew.
+ * Calls it; an error comes out without the lines that say which of our functions called which. The caller's
+ * own are added again when it is rethrown.
  */
 static Datum
 call_plainly(FunctionCallInfo inner)
@@ -69,33 +166,5 @@ call_plainly(FunctionCallInfo inner)
 		ThrowErrorData(error);
 	}
 	PG_END_TRY();
-	return result;
-}
-
-PG_FUNCTION_INFO_V1(mr_verb);
-
-/* Any verb: the same arguments, the same result. An error's abort gives the caller's rights back. */
-Datum
-mr_verb(PG_FUNCTION_ARGS)
-{
-	LOCAL_FCINFO(inner, FUNC_MAX_ARGS);
-	FmgrInfo function;
-	Oid caller;
-	int context;
-	Datum result;
-
-	if (PG_NARGS() + 1 > FUNC_MAX_ARGS)
-		elog(ERROR, "a verb has too many arguments");
-	GetUserIdAndSecContext(&caller, &context);
-	fmgr_info(inner_function(fcinfo->flinfo->fn_oid), &function);
-	InitFunctionCallInfoData(*inner, &function, PG_NARGS() + 1, PG_GET_COLLATION(), NULL, NULL);
-	inner->args[0].value = ObjectIdGetDatum(caller);
-	inner->args[0].isnull = false;
-	for (int i = 0; i < PG_NARGS(); i++)
-		inner->args[i + 1] = fcinfo->args[i];
-	SetUserIdAndSecContext(mr_extension_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
-	result = call_plainly(inner);
-	SetUserIdAndSecContext(caller, context);
-	fcinfo->isnull = inner->isnull;
 	return result;
 }

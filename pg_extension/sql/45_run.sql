@@ -1,9 +1,9 @@
 -- pause, resume, adopt: whether a pipeline runs here; stop_workers, start_workers: whether any of this database does.
 
-CREATE FUNCTION millrace._pause(caller regrole, name text) RETURNS void
+CREATE FUNCTION millrace._pause(caller regrole, pipeline text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  p millrace.pipeline := millrace._lock_owned(caller, name);
+  p millrace.pipeline := millrace._lock_owned(caller, pipeline);
 BEGIN
   UPDATE millrace.pipeline AS c SET state = 'paused' WHERE c.id = p.id AND c.state <> 'paused';
   PERFORM millrace._wake();
@@ -11,17 +11,17 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._pause(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._pause(regrole, text) IS 'Internal: pause for a role.';
 
-CREATE FUNCTION millrace.pause(name text) RETURNS void
+CREATE FUNCTION millrace.pause(pipeline text) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.pause(text) IS
 'Pauses a pipeline; returns when the batch in flight has ended. Staging fills up to its bound, then Kafka waits.
-In: name. Out: nothing; pausing a paused pipeline does nothing.
+In: pipeline. Out: nothing; pausing a paused pipeline does nothing.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
-CREATE FUNCTION millrace._resume(caller regrole, name text) RETURNS void
+CREATE FUNCTION millrace._resume(caller regrole, pipeline text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  p millrace.pipeline := millrace._lock_owned(caller, name);
+  p millrace.pipeline := millrace._lock_owned(caller, pipeline);
   t integer;
 BEGIN
   FOR t IN SELECT s.partition FROM millrace.partition AS s WHERE s.pipeline_id = p.id AND s.state = 'stopped'
@@ -38,24 +38,24 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._resume(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._resume(regrole, text) IS 'Internal: resume for a role.';
 
-CREATE FUNCTION millrace.resume(name text) RETURNS void
+CREATE FUNCTION millrace.resume(pipeline text) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.resume(text) IS
 'Lets a paused pipeline run again, and tries its stopped partitions again at their positions. Where a partition stopped because Kafka no longer has its position, it stops again: use skip_to() or rewind().
-In: name. Out: nothing; resuming a running pipeline does nothing.
+In: pipeline. Out: nothing; resuming a running pipeline does nothing.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
-CREATE FUNCTION millrace._adopt(caller regrole, name text) RETURNS void
+CREATE FUNCTION millrace._adopt(caller regrole, pipeline text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  p millrace.pipeline := millrace._lock_owned(caller, name, foreign_too => true);
+  p millrace.pipeline := millrace._lock_owned(caller, pipeline, foreign_too => true);
   d millrace.pipeline_version;
   t integer;
 BEGIN
   IF p.instance = millrace._instance() THEN
-    RAISE EXCEPTION 'pipeline "%" is this installation''s already', name
+    RAISE EXCEPTION 'pipeline "%" is this installation''s already', pipeline
       USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = format('To let it run: SELECT millrace.resume(%L);', name);
+            HINT = format('To let it run: SELECT millrace.resume(%L);', pipeline);
   END IF;
   -- owner and target may have changed on the way here
   SELECT * INTO STRICT d FROM millrace.pipeline_version AS v WHERE v.pipeline_id = p.id AND v.version = p.version;
@@ -73,11 +73,11 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._adopt(regrole, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._adopt(regrole, text) IS 'Internal: adopt for a role.';
 
-CREATE FUNCTION millrace.adopt(name text) RETURNS void
+CREATE FUNCTION millrace.adopt(pipeline text) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.adopt(text) IS
 'Takes over a pipeline that came here in a dump or a copy of another database: it then runs here, from the positions that came with it. Make sure that it no longer runs there.
-In: name. Out: nothing.
+In: pipeline. Out: nothing.
 Errors: object_not_in_prerequisite_state when it is not foreign; those of create_pipeline when owner or target are no longer fit; insufficient_privilege unless the caller is the owner or a member of it.';
 
 -- stop_workers, start_workers: for DROP DATABASE, ALTER DATABASE … RENAME, CREATE DATABASE … TEMPLATE, which need a database

@@ -72,11 +72,11 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._partitions(millrace.pipeline, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._partitions(millrace.pipeline, integer) IS 'Internal: the partitions meant by a verb, in lock order.';
 
-CREATE FUNCTION millrace._rewind(caller regrole, name text, "offset" bigint, to_time timestamptz, partition integer,
+CREATE FUNCTION millrace._rewind(caller regrole, pipeline text, "offset" bigint, to_time timestamptz, partition integer,
                                  allow_duplicates boolean) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  p       millrace.pipeline := millrace._lock_owned(caller, name);
+  p       millrace.pipeline := millrace._lock_owned(caller, pipeline);
   conflict text := (SELECT v.on_conflict FROM millrace.pipeline_version AS v
                     WHERE v.pipeline_id = p.id AND v.version = p.version);
   present millrace.progress;
@@ -89,11 +89,11 @@ BEGIN
     RAISE EXCEPTION 'rewind needs either an offset or a time, found %',
                     CASE WHEN "offset" IS NULL THEN 'neither' ELSE 'both' END
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('SELECT millrace.rewind(%1$L, "offset" => 0); or millrace.rewind(%1$L, to_time => ''2026-01-31 12:00+00'');', name);
+            HINT = format('SELECT millrace.rewind(%1$L, "offset" => 0); or millrace.rewind(%1$L, to_time => ''2026-01-31 12:00+00'');', pipeline);
   ELSIF "offset" < 0 THEN
     RAISE EXCEPTION 'offset is %, expected 0 or more', "offset"
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('For all that Kafka still has: SELECT millrace.rewind(%L, to_time => ''-infinity'');', name);
+            HINT = format('For all that Kafka still has: SELECT millrace.rewind(%L, to_time => ''-infinity'');', pipeline);
   ELSIF to_time > clock_timestamp() THEN
     RAISE EXCEPTION 'to_time is %, which has not come yet', to_time
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a time in the past.';
@@ -108,12 +108,12 @@ BEGIN
       RAISE EXCEPTION 'offset % lies ahead of partition %, which stands at %', "offset", t, present.next_offset
         USING ERRCODE = 'invalid_parameter_value',
               DETAIL = 'A rewind goes back; going ahead leaves events out.',
-              HINT = format('To leave them out: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s);', name, t, "offset");
+              HINT = format('To leave them out: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s);', pipeline, t, "offset");
     END IF;
     IF (to_time IS NOT NULL OR "offset" < present.next_offset) AND conflict = 'error'
        AND NOT coalesce(allow_duplicates, false)
     THEN
-      RAISE EXCEPTION 'rewinding pipeline "%" would write rows twice', name
+      RAISE EXCEPTION 'rewinding pipeline "%" would write rows twice', pipeline
         USING ERRCODE = 'object_not_in_prerequisite_state',
               DETAIL = format('Partition %s stands at %s, and on_conflict is "error": events from %s on would be processed again.',
                               t, present.next_offset, coalesce("offset"::text, to_time::text)),
@@ -137,7 +137,7 @@ REVOKE ALL ON FUNCTION millrace._rewind(regrole, text, bigint, timestamptz, inte
 COMMENT ON FUNCTION millrace._rewind(regrole, text, bigint, timestamptz, integer, boolean) IS 'Internal: rewind for a role.';
 
 CREATE FUNCTION millrace.rewind(
-  name             text,
+  pipeline         text,
   "offset"         bigint      DEFAULT NULL,
   to_time          timestamptz DEFAULT NULL,
   partition        integer     DEFAULT NULL,
@@ -146,14 +146,14 @@ RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.rewind(text, bigint, timestamptz, integer, boolean) IS
 'Sends a pipeline back, to process events again.
-In: name; either "offset", or to_time (first event with this Kafka timestamp or a later one; -infinity: all that Kafka still has); partition: only this one; allow_duplicates: true to rewind a pipeline whose on_conflict is error.
+In: pipeline; either "offset", or to_time (first event with this Kafka timestamp or a later one; -infinity: all that Kafka still has); partition: only this one; allow_duplicates: true to rewind a pipeline whose on_conflict is error.
 Out: number of partitions sent back. With partition left out, partitions that stand before the offset stay where they are. A time never moves a partition ahead.
 Errors: object_not_in_prerequisite_state when rows would be written twice, or before the first start; invalid_parameter_value for an offset ahead of the position; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
 
-CREATE FUNCTION millrace._skip_to(caller regrole, name text, partition integer, "offset" bigint) RETURNS bigint
+CREATE FUNCTION millrace._skip_to(caller regrole, pipeline text, partition integer, "offset" bigint) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-  p       millrace.pipeline := millrace._lock_owned(caller, name);
+  p       millrace.pipeline := millrace._lock_owned(caller, pipeline);
   present millrace.progress;
   mark    millrace.watermark;
 BEGIN
@@ -164,7 +164,7 @@ BEGIN
   IF "offset" < present.next_offset THEN
     RAISE EXCEPTION 'offset % lies behind partition %, which stands at %', "offset", partition, present.next_offset
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('To process events again: SELECT millrace.rewind(%L, "offset" => %s, partition => %s);', name, "offset", partition);
+            HINT = format('To process events again: SELECT millrace.rewind(%L, "offset" => %s, partition => %s);', pipeline, "offset", partition);
   END IF;
   -- the partition would stop there; an end that no ingestor has looked at for a while may be old, and counts for nothing
   SELECT * INTO mark FROM millrace.watermark AS w
@@ -174,8 +174,8 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value',
             DETAIL = format('The ingestor last asked Kafka at %s.', mark.reported_at),
             HINT = CASE WHEN mark.high >= present.next_offset
-              THEN format('To leave out all there is: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s); when the topic has grown since, try again.', name, partition, mark.high)
-              ELSE format('The topic is shorter than what was processed of it. When it was recreated: SELECT millrace.rewind(%L, "offset" => 0, partition => %s);', name, partition) END;
+              THEN format('To leave out all there is: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s); when the topic has grown since, try again.', pipeline, partition, mark.high)
+              ELSE format('The topic is shorter than what was processed of it. When it was recreated: SELECT millrace.rewind(%L, "offset" => 0, partition => %s);', pipeline, partition) END;
   END IF;
   PERFORM millrace._set_position(present, "offset", 'skip_to', caller::text);
   PERFORM millrace._restart_partition(p.id, partition, NULL);
@@ -185,10 +185,10 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._skip_to(regrole, text, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._skip_to(regrole, text, integer, bigint) IS 'Internal: skip_to for a role.';
 
-CREATE FUNCTION millrace.skip_to(name text, partition integer, "offset" bigint) RETURNS bigint
+CREATE FUNCTION millrace.skip_to(pipeline text, partition integer, "offset" bigint) RETURNS bigint
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.skip_to(text, integer, bigint) IS
 'Moves one partition of a pipeline ahead and leaves out the events between, on purpose: past retention, or past a stretch nobody wants. The range stays on record in millrace.position_changes. To the present position: goes on there without comparing the message before it.
-In: name; partition; "offset" to go on at.
+In: pipeline; partition; "offset" to go on at.
 Out: number of offsets left out.
 Errors: invalid_parameter_value for an offset behind the position, or beyond the end that an ingestor has reported in the last half minute; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
