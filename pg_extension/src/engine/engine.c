@@ -33,7 +33,7 @@
 #define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
 
 MrEngine *
-mr_engine_create(int32 pipeline_id)
+mr_engine_create(int32 pipeline_id, const char *name)
 {
 	MrEngine *engine = MemoryContextAllocZero(TopMemoryContext, sizeof(MrEngine));
 
@@ -41,6 +41,10 @@ mr_engine_create(int32 pipeline_id)
 	engine->context =
 		AllocSetContextCreate(TopMemoryContext, "millrace engine", ALLOCSET_DEFAULT_SIZES);
 	engine->batch = mr_batch_create(engine->context);
+	engine->activity =
+		MemoryContextStrdup(TopMemoryContext, psprintf("settling a batch of %s", name));
+	engine->retry_activity =
+		MemoryContextStrdup(TopMemoryContext, psprintf("trying failed events of %s again", name));
 	engine->event_limit = INT_MAX;
 	return engine;
 }
@@ -218,7 +222,7 @@ mr_engine_step(MrEngine *engine, MrLane *lane)
 {
 	uint64 staged = pg_atomic_read_u64(&lane->staged);
 	int nest;
-	MrStep step = begin_step(engine, "settling a batch", &nest);
+	MrStep step = begin_step(engine, engine->activity, &nest);
 
 	if (step != MR_STEP_SETTLED)
 		return step;
@@ -248,7 +252,7 @@ mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 	MrBatch *batch = engine->batch;
 	int nread;
 	int nest;
-	MrStep step = begin_step(engine, "trying failed events again", &nest);
+	MrStep step = begin_step(engine, engine->retry_activity, &nest);
 
 	if (step != MR_STEP_SETTLED)
 		return step;

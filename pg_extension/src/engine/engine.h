@@ -24,6 +24,8 @@ typedef struct MrEngine
 {
 	int32 pipeline_id;
 	MemoryContext context;
+	char *activity; /* as pg_stat_activity shows it: of a batch from a lane */
+	char *retry_activity;
 	MrBatch *batch;
 	MrProgram *program; /* of the version last seen, NULL at first */
 	MemoryContext program_context;
@@ -38,7 +40,8 @@ typedef struct MrEngine
 	int window_failed;
 } MrEngine;
 
-extern MrEngine *mr_engine_create(int32 pipeline_id);
+/* `name` of the pipeline: for pg_stat_activity. */
+extern MrEngine *mr_engine_create(int32 pipeline_id, const char *name);
 
 /*
  * Takes what is staged in the lane, up to a batch, and settles it. Raises whatever is no event's fault; then

@@ -48,33 +48,33 @@ has_state(HeapTuple tuple, TupleDesc desc, const char *state)
 				  state) == 0;
 }
 
-/* A change of state, with what the row says of the trouble. */
-static void
-set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, TimestampTz next_probe)
+static bool
+is_closed(HeapTuple tuple, TupleDesc desc)
 {
+	return !HeapTupleIsValid(tuple) || has_state(tuple, desc, "closed");
+}
+
+/*
+ * Writes the row: `state`, with what is said of the trouble. Open and half open take turns while it goes on, since when it
+ * does stays. Returns whether it was open or half open before.
+ */
+static bool
+put(Relation rel, int32 pipeline_id, const char *state, const char *reason, int sqlstate,
+	TimestampTz next_probe)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+	HeapTuple old = fetch(rel, pipeline_id);
+	bool was_closed = is_closed(old, desc);
+	bool closes = strcmp(state, "closed") == 0;
 	Datum values[MR_BREAKER_NATTS] = {0};
 	bool nulls[MR_BREAKER_NATTS] = {false};
 	bool replace[MR_BREAKER_NATTS];
-	bool same;
-	bool goes_on; /* the trouble: open and half open take turns */
-	Relation rel;
-	HeapTuple old;
 
-	if (!mr_xact_begin("changing the breaker"))
-		return;
-	mr_lock_partition(pipeline_id, LOCK_BREAKER);
-	PushActiveSnapshot(GetTransactionSnapshot()); /* a long reason lies out of line */
-	rel = mr_catalog_open("breaker", RowExclusiveLock);
-	old = fetch(rel, pipeline_id);
-	same = has_state(old, RelationGetDescr(rel), state);
-	goes_on = HeapTupleIsValid(old) && strcmp(state, "closed") != 0 &&
-			  !has_state(old, RelationGetDescr(rel), "closed");
 	values[MR_BREAKER_PIPELINE_ID - 1] = Int32GetDatum(pipeline_id);
 	values[MR_BREAKER_STATE - 1] = CStringGetTextDatum(state);
 	values[MR_BREAKER_SINCE - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[MR_BREAKER_OPENED - 1] = Int64GetDatum(times_opened(old, RelationGetDescr(rel)));
-	if (strcmp(state, "open") == 0 && !goes_on)
-		values[MR_BREAKER_OPENED - 1] = Int64GetDatum(times_opened(old, RelationGetDescr(rel)) + 1);
+	values[MR_BREAKER_OPENED - 1] =
+		Int64GetDatum(times_opened(old, desc) + (was_closed && !closes ? 1 : 0));
 	nulls[MR_BREAKER_REASON - 1] = nulls[MR_BREAKER_SQLSTATE - 1] = reason == NULL;
 	if (reason != NULL)
 	{
@@ -84,36 +84,59 @@ set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, Time
 	nulls[MR_BREAKER_NEXT_PROBE_AT - 1] = next_probe == 0;
 	values[MR_BREAKER_NEXT_PROBE_AT - 1] = TimestampTzGetDatum(next_probe);
 	memset(replace, true, sizeof(replace));
-	if (same || goes_on)
+	if (was_closed == closes)
 		replace[MR_BREAKER_SINCE - 1] = false;
-	if (strcmp(state, "half_open") == 0) /* still for the same reason */
+	if (strcmp(state, "half_open") == 0)
 		replace[MR_BREAKER_REASON - 1] = replace[MR_BREAKER_SQLSTATE - 1] = false;
 	if (HeapTupleIsValid(old))
-		CatalogTupleUpdate(rel, &old->t_self,
-						   heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
+		CatalogTupleUpdate(rel, &old->t_self, heap_modify_tuple(old, desc, values, nulls, replace));
 	else
-		CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+		CatalogTupleInsert(rel, heap_form_tuple(desc, values, nulls));
+	return !was_closed;
+}
+
+/* In a transaction of its own. `*was_open`: see put(); unchanged when the extension is gone. */
+static void
+set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, TimestampTz next_probe,
+	bool *was_open)
+{
+	Relation rel;
+
+	if (!mr_xact_begin("changing the breaker"))
+		return;
+	mr_lock_partition(pipeline_id, LOCK_BREAKER);
+	PushActiveSnapshot(GetTransactionSnapshot()); /* a long reason is out of line */
+	rel = mr_catalog_open("breaker", RowExclusiveLock);
+	*was_open = put(rel, pipeline_id, state, reason, sqlstate, next_probe);
 	table_close(rel, NoLock);
 	PopActiveSnapshot();
 	mr_xact_commit();
 }
 
-void
+bool
 mr_breaker_table_open(int32 pipeline_id, const char *reason, int sqlstate, TimestampTz next_probe)
 {
-	set(pipeline_id, "open", reason, sqlstate, next_probe);
+	bool was_open = true;
+
+	set(pipeline_id, "open", reason, sqlstate, next_probe, &was_open);
+	return !was_open;
 }
 
 void
 mr_breaker_table_probe(int32 pipeline_id)
 {
-	set(pipeline_id, "half_open", NULL, 0, 0);
+	bool was_open;
+
+	set(pipeline_id, "half_open", NULL, 0, 0, &was_open);
 }
 
-void
+bool
 mr_breaker_table_close(int32 pipeline_id)
 {
-	set(pipeline_id, "closed", NULL, 0, 0);
+	bool was_open = false;
+
+	set(pipeline_id, "closed", NULL, 0, 0, &was_open);
+	return was_open;
 }
 
 bool
@@ -127,7 +150,7 @@ mr_breaker_table_is_open(int32 pipeline_id)
 		return false;
 	rel = mr_catalog_open("breaker", AccessShareLock);
 	tuple = fetch(rel, pipeline_id);
-	open = HeapTupleIsValid(tuple) && !has_state(tuple, RelationGetDescr(rel), "closed");
+	open = !is_closed(tuple, RelationGetDescr(rel));
 	table_close(rel, NoLock);
 	mr_xact_commit();
 	return open;

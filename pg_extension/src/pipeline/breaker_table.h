@@ -11,12 +11,13 @@
 
 /*
  * Each writes in a transaction of its own, and does nothing when the extension was dropped. A probe keeps the reason it
- * probes for.
+ * probes for. open and close return whether the pipeline's breaker was closed, or not closed, before: another worker may
+ * have been first.
  */
-extern void mr_breaker_table_open(int32 pipeline_id, const char *reason, int sqlstate,
+extern bool mr_breaker_table_open(int32 pipeline_id, const char *reason, int sqlstate,
 								  TimestampTz next_probe);
 extern void mr_breaker_table_probe(int32 pipeline_id);
-extern void mr_breaker_table_close(int32 pipeline_id);
+extern bool mr_breaker_table_close(int32 pipeline_id);
 
 /* Whether it is shown as open or half open: an earlier worker left it so. */
 extern bool mr_breaker_table_is_open(int32 pipeline_id);

@@ -46,6 +46,16 @@ event_of_plan(void)
 															: NULL;
 }
 
+bool
+mr_run_place(int32 *partition, int64 *offset)
+{
+	const MrEvent *event = mr_run->at_offset == MR_RUN_UNKNOWN ? event_of_plan() : NULL;
+
+	*partition = event != NULL ? event->partition : mr_run->at_partition;
+	*offset = event != NULL ? event->offset : mr_run->at_offset;
+	return *offset != MR_RUN_UNKNOWN;
+}
+
 /* SA_RESETHAND: raised again, the signal ends the process once the handler has returned. */
 static void
 note_crash(int number)

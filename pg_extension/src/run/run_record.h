@@ -76,6 +76,9 @@ extern void mr_run_open(int32 pipeline_id, int32 worker);
 extern void mr_run_begin(MrRunKind kind, const MrBatch *batch, int32 version);
 extern void mr_run_end(void);
 
+/* The event at work, if that is known at this moment; for messages while a batch runs. */
+extern bool mr_run_place(int32 *partition, int64 *offset);
+
 static inline void
 mr_run_stage(MrStage stage)
 {

@@ -15,6 +15,7 @@
 #include "utils/datetime.h"
 #include "utils/guc.h"
 #include "utils/tuplesort.h"
+#include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -120,5 +121,16 @@ mr_heap_update(Relation rel, ItemPointer tid, HeapTuple tuple)
 #define MR_MAY_OWN_WITHOUT_LOGIN    false
 #define mr_worker_connect(db, role) BackgroundWorkerInitializeConnectionByOid(db, role, 0)
 #endif
+
+/* A wait event of our own, by which pg_stat_activity names what a process waits for. */
+static inline uint32
+mr_wait_event_new(const char *name)
+{
+#if PG_VERSION_NUM >= 170000
+	return WaitEventExtensionNew(name);
+#else
+	return PG_WAIT_EXTENSION;
+#endif
+}
 
 #endif /* MR_COMPAT_H */

@@ -75,6 +75,7 @@ typedef struct MrWorkerSlot
 {
 	Oid database;
 	int32 pipeline_id;
+	char pipeline[NAMEDATALEN]; /* its name */
 	int32 number;
 	Oid owner;
 	pid_t supervisor_pid;

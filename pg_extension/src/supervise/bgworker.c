@@ -4,15 +4,16 @@
 #include "supervise/bgworker.h"
 
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
-#include "utils/wait_event.h"
+
+#include "server/clock.h"
+#include "server/compat.h"
 
 bool
-mr_worker_start(const char *name, const char *function, Datum argument,
+mr_worker_start(const char *name, const char *type, const char *function, Datum argument,
 				BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker worker;
@@ -26,7 +27,7 @@ mr_worker_start(const char *name, const char *function, Datum argument,
 	strlcpy(worker.bgw_library_name, "millrace", sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, function, sizeof(worker.bgw_function_name));
 	strlcpy(worker.bgw_name, name, sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, name, sizeof(worker.bgw_type));
+	strlcpy(worker.bgw_type, type, sizeof(worker.bgw_type));
 	return RegisterDynamicBackgroundWorker(&worker, handle);
 }
 
@@ -56,6 +57,7 @@ mr_worker_pin_settings(void)
 	for (int i = 0; i < lengthof(pinned); i++)
 		if (GetConfigOption(pinned[i][0], true, false) != NULL)
 			SetConfigOption(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_OVERRIDE);
+	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 void
@@ -73,11 +75,28 @@ mr_worker_attend(void)
 	}
 }
 
-void
-mr_worker_sleep(long ms)
+static uint32
+wait_event(MrWait wait)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
-					 PG_WAIT_EXTENSION);
+	static const char *const names[] = {
+		[MR_WAIT_WORK] = "MillraceIdle",
+		[MR_WAIT_BACKOFF] = "MillraceBackoff",
+		[MR_WAIT_PARKED] = "MillraceParkedEvents",
+	};
+	static uint32 events[lengthof(names)];
+
+	if (events[wait] == 0)
+		events[wait] = mr_wait_event_new(names[wait]);
+	return events[wait];
+}
+
+void
+mr_worker_sleep_until(int64 at, MrWait wait)
+{
+	int64 us = Max(at - mr_clock_us(), 0);
+
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 (long) (us + 999) / 1000, wait_event(wait));
 	ResetLatch(MyLatch);
 	mr_worker_attend();
 }

@@ -9,18 +9,27 @@
 
 #include "postmaster/bgworker.h"
 
+/* What a process sleeps for: pg_stat_activity.wait_event from PostgreSQL 17 on, `Extension` before. */
+typedef enum MrWait
+{
+	MR_WAIT_WORK,    /* MillraceIdle */
+	MR_WAIT_BACKOFF, /* MillraceBackoff: trouble, until the next probe */
+	MR_WAIT_PARKED   /* MillraceParkedEvents: room among them */
+} MrWait;
+
 /*
- * Starts a background worker of the extension. False when no slot of max_worker_processes is free.
+ * Starts a background worker of the extension. `name` is for people (ps, the log, application_name), `type` is one of a few
+ * (pg_stat_activity.backend_type). False when no slot of max_worker_processes is free.
  */
-extern bool mr_worker_start(const char *name, const char *function, Datum argument,
-							BackgroundWorkerHandle **handle);
+extern bool mr_worker_start(const char *name, const char *type, const char *function,
+							Datum argument, BackgroundWorkerHandle **handle);
 
 /* Signals and interrupts every background worker of the extension begins with. */
 extern void mr_worker_prepare(void);
 
 /*
  * Settings of the server that must not be changed by ALTER ROLE or ALTER DATABASE ... SET, which anybody may
- * have said for a role or a database of theirs. Called once, when connected.
+ * have set for a role or a database of theirs; and the application_name. Called once, when connected.
  */
 extern void mr_worker_pin_settings(void);
 
@@ -30,7 +39,7 @@ extern void mr_worker_pin_settings(void);
  */
 extern void mr_worker_attend(void);
 
-/* Sleeps until the latch is set, or ms have passed; then attends. */
-extern void mr_worker_sleep(long ms);
+/* Sleeps until the latch is set, or it is `at` (mr_clock_us()); then attends. */
+extern void mr_worker_sleep_until(int64 at, MrWait wait);
 
 #endif /* MR_BGWORKER_H */

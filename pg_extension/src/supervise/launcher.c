@@ -15,24 +15,25 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
-#include "server/guc.h"
+#include "server/clock.h"
 #include "server/shmem.h"
 #include "supervise/bgworker.h"
-#include "supervise/restart_policy.h"
+#include "supervise/keep.h"
 
-#define LOOK_INTERVAL_MS 60000 /* between two looks for new databases */
+#define LOOK_INTERVAL_US INT64_C(60000000) /* between two looks for new databases */
+#define NO_SLOT_US       INT64_C(5000000)  /* until the next try to get a slot */
 
+/* A database, and its supervisor. */
 typedef struct Watch
 {
+	MrChild supervisor;
 	Oid database;
-	BackgroundWorkerHandle *handle;
-	MrRestart restart;
 	bool seen;
 } Watch;
 
@@ -121,7 +122,7 @@ look_at_databases(void)
 	{
 		Watch *watch = lfirst(cell);
 
-		if (!watch->seen && watch->handle == NULL)
+		if (!watch->seen && !watch->supervisor.running)
 		{
 			forget_database(watch->database);
 			watches = foreach_delete_current(watches, cell);
@@ -159,54 +160,59 @@ note_pings(void)
 		(void) watch_of(pinged[i]);
 }
 
-static void
-start_supervisor(Watch *watch, TimestampTz now)
+/* NULL: it was dropped. */
+static char *
+name_of_database(Oid database)
 {
-	if (mr_worker_start("millrace supervisor", "mr_supervisor_main",
-						ObjectIdGetDatum(watch->database), &watch->handle))
-	{
-		watch->restart.started_at = now;
-		return;
-	}
-	watch->handle = NULL;
-	watch->restart.next_start = TimestampTzPlusMilliseconds(now, 5000); /* no slot: try later */
+	MemoryContext caller = CurrentMemoryContext;
+	char *name;
+
+	StartTransactionCommand();
+	name = get_database_name(database);
+	if (name != NULL)
+		name = MemoryContextStrdup(caller, name);
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(caller);
+	return name;
 }
 
-/* Starts what should run and does not; returns ms until the next start that is due. */
-static long
-start_supervisors(void)
+static bool
+start_supervisor(MrChild *child)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	long sleep_ms = LOOK_INTERVAL_MS;
+	Watch *watch = (Watch *) child;
+	char *database = name_of_database(watch->database);
+	char name[BGW_MAXLEN];
+
+	snprintf(name, sizeof(name), "millrace supervisor of %s", database ? database : "?");
+	if (database != NULL)
+		pfree(database);
+	return mr_worker_start(name, "millrace supervisor", "mr_supervisor_main",
+						   ObjectIdGetDatum(watch->database), &child->handle);
+}
+
+static void
+note_end(MrChild *child)
+{
+	look_again = true;
+}
+
+/* Starts what should run and does not; returns when the next start is due. */
+static int64
+keep_supervisors(int64 now)
+{
+	static const MrKeeping keeping = {.start = start_supervisor,
+									  .ended = note_end,
+									  .no_slot_us = NO_SLOT_US};
+	int64 look_at = now + LOOK_INTERVAL_US;
 	ListCell *cell;
 
 	foreach (cell, watches)
 	{
 		Watch *watch = lfirst(cell);
-		pid_t pid;
 
-		if (watch->handle != NULL && GetBackgroundWorkerPid(watch->handle, &pid) == BGWH_STOPPED)
-		{
-			pfree(watch->handle);
-			watch->handle = NULL;
-			look_again = true;
-			mr_restart_note_end(&watch->restart, now, mr_restart_interval_s);
-		}
-		if (watch->handle != NULL)
-			continue;
-		if (!is_wanted(watch->database))
-		{
-			watch->restart.backoff_s = 0;
-			continue;
-		}
-		if (watch->restart.next_start <= now)
-			start_supervisor(watch, now);
-		if (watch->restart.next_start > now)
-			sleep_ms =
-				Min(sleep_ms,
-					Max(10, TimestampDifferenceMilliseconds(now, watch->restart.next_start)));
+		look_at = mr_keep(&keeping, &watch->supervisor, is_wanted(watch->database), now, look_at);
 	}
-	return sleep_ms;
+	return look_at;
 }
 
 static void
@@ -220,7 +226,7 @@ leave(int code, Datum arg)
 void
 mr_launcher_main(Datum arg)
 {
-	TimestampTz next_look = 0;
+	int64 next_look = 0;
 
 	mr_worker_prepare();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
@@ -233,15 +239,15 @@ mr_launcher_main(Datum arg)
 
 	for (;;)
 	{
-		TimestampTz now = GetCurrentTimestamp();
+		int64 now = mr_clock_us();
 
 		if (now >= next_look || look_again)
 		{
 			look_again = false;
 			look_at_databases();
-			next_look = TimestampTzPlusMilliseconds(now, LOOK_INTERVAL_MS);
+			next_look = now + LOOK_INTERVAL_US;
 		}
 		note_pings();
-		mr_worker_sleep(start_supervisors());
+		mr_worker_sleep_until(keep_supervisors(now), MR_WAIT_WORK);
 	}
 }

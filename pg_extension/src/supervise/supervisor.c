@@ -21,28 +21,28 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
-#include "server/guc.h"
+#include "server/clock.h"
 #include "server/shmem.h"
 #include "server/xact.h"
 #include "pipeline/history.h"
 #include "pipeline/pipeline.h"
 #include "supervise/crash_collect.h"
-#include "supervise/restart_policy.h"
+#include "supervise/keep.h"
 
-#define LOOK_INTERVAL_MS 5000
+#define LOOK_INTERVAL_US INT64_C(5000000)
+#define NO_SLOT_US       INT64_C(10000000) /* until the next try to get a slot */
 
 /* A worker that should run. */
 typedef struct Post
 {
+	MrChild worker;
 	int32 pipeline_id;
 	char *pipeline; /* its name */
 	int32 number;
 	Oid owner;
-	bool running;
-	BackgroundWorkerHandle *handle; /* NULL: not running, or adopted */
-	int slot;                       /* in shared memory, -1 none */
-	MrRestart restart;
+	int slot; /* in shared memory, -1 none */
 	bool wanted;
+	bool slot_missed; /* the log says so */
 } Post;
 
 static List *posts = NIL;
@@ -147,25 +147,28 @@ find_slot(const Post *post, int *index)
 	return unused;
 }
 
-/* Gives the post a slot if one is free. A worker of an earlier supervisor's is adopted. */
-static void
+/* Gives the post a slot if one is free. True: a worker of an earlier supervisor's sits in it and is adopted. */
+static bool
 claim_slot(Post *post)
 {
 	MrWorkerSlot *slot;
+	bool adopted = false;
 
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
 	slot = find_slot(post, &post->slot);
 	if (slot != NULL)
 	{
 		slot->supervisor_pid = MyProcPid;
-		post->running = slot->pid != 0;
-		if (post->running)
-			post->restart.started_at = slot->started_at;
+		adopted = slot->pid != 0;
+		if (adopted)
+			post->worker.restart.started_at -= GetCurrentTimestamp() - slot->started_at;
 		slot->database = my_database;
 		slot->pipeline_id = post->pipeline_id;
 		slot->number = post->number;
+		strlcpy(slot->pipeline, post->pipeline, sizeof(slot->pipeline));
 	}
 	LWLockRelease(mr_shared->lock);
+	return adopted;
 }
 
 /* Makes the slot ready for a worker's start; returns the ticket by which that one finds it. */
@@ -197,12 +200,11 @@ release_slot(Post *post)
 }
 
 static bool
-has_ended(const Post *post)
+adopted_has_ended(const MrChild *child)
 {
+	const Post *post = (const Post *) child;
 	pid_t pid;
 
-	if (post->handle != NULL)
-		return GetBackgroundWorkerPid(post->handle, &pid) == BGWH_STOPPED;
 	LWLockAcquire(mr_shared->lock, LW_SHARED);
 	pid = mr_worker_slot(post->slot)->pid;
 	LWLockRelease(mr_shared->lock);
@@ -210,67 +212,66 @@ has_ended(const Post *post)
 }
 
 static void
-note_end(Post *post, TimestampTz now)
+note_end(MrChild *child)
 {
-	mr_restart_note_end(&post->restart, now, mr_restart_interval_s);
-	if (post->handle != NULL)
-		pfree(post->handle);
-	post->handle = NULL;
-	post->running = false;
 	mr_crash_collect(); /* it may have ended badly without a crash of the server */
 }
 
+/* Once, until it has got one. */
 static void
-start_worker(Post *post, TimestampTz now)
+miss_slot(Post *post)
 {
-	if (post->slot < 0)
-		claim_slot(post);
-	if (post->running)
-		return;
-	if (post->slot >= 0 && mr_worker_start("millrace worker", "mr_worker_main",
-										   UInt32GetDatum(prepare_slot(post)), &post->handle))
-	{
-		post->restart.started_at = now;
-		post->running = true;
-		return;
-	}
-	post->handle = NULL;
 	release_slot(post);
-	ereport(LOG, (errmsg("millrace: no free worker slot for pipeline \"%s\"", post->pipeline),
-				  errhint("Raise max_worker_processes and restart the server.")));
-	post->restart.next_start = TimestampTzPlusMilliseconds(now, 10000);
+	if (!post->slot_missed)
+		ereport(LOG, (errmsg("millrace: no free worker slot for pipeline \"%s\"", post->pipeline),
+					  errhint("Raise max_worker_processes and restart the server.")));
+	post->slot_missed = true;
 }
 
-/* Starts workers that are due; returns ms until the next one is. */
-static long
-tend_posts(void)
+static bool
+start_worker(MrChild *child)
 {
-	TimestampTz now = GetCurrentTimestamp();
-	long sleep_ms = LOOK_INTERVAL_MS;
+	Post *post = (Post *) child;
+	char name[BGW_MAXLEN];
+
+	if (post->slot < 0 && claim_slot(post))
+		return true;
+	snprintf(name, sizeof(name), "millrace worker %d of %s", post->number, post->pipeline);
+	if (post->slot < 0 || !mr_worker_start(name, "millrace worker", "mr_worker_main",
+										   UInt32GetDatum(prepare_slot(post)), &child->handle))
+	{
+		miss_slot(post);
+		return false;
+	}
+	post->slot_missed = false;
+	return true;
+}
+
+/* Starts workers that are due; returns when the next one is. */
+static int64
+keep_workers(void)
+{
+	static const MrKeeping keeping = {.start = start_worker,
+									  .adopted_has_ended = adopted_has_ended,
+									  .ended = note_end,
+									  .no_slot_us = NO_SLOT_US};
+	int64 now = mr_clock_us();
+	int64 look_at = now + LOOK_INTERVAL_US;
 	ListCell *cell;
 
 	foreach (cell, posts)
 	{
 		Post *post = lfirst(cell);
 
-		if (post->running && has_ended(post))
-			note_end(post, now);
-		if (post->running)
+		look_at = mr_keep(&keeping, &post->worker, post->wanted, now, look_at);
+		if (post->wanted || post->worker.running)
 			continue;
-		if (!post->wanted)
-		{
-			release_slot(post);
-			posts = foreach_delete_current(posts, cell);
-			pfree(post);
-			continue;
-		}
-		if (post->restart.next_start <= now)
-			start_worker(post, now);
-		if (post->restart.next_start > now)
-			sleep_ms = Min(sleep_ms,
-						   Max(10, TimestampDifferenceMilliseconds(now, post->restart.next_start)));
+		release_slot(post);
+		posts = foreach_delete_current(posts, cell);
+		pfree(post->pipeline);
+		pfree(post);
 	}
-	return sleep_ms;
+	return look_at;
 }
 
 /* Takes the database's slot. False: another supervisor has it, or none is free. */
@@ -315,7 +316,7 @@ leave(int code, Datum arg)
 		if (worker->pid == 0)
 			memset(worker, 0, sizeof(*worker));
 	}
-	/* A launcher that did not start us is not told by the postmaster. */
+	/* The postmaster notifies the launcher that started us, not a later one. */
 	if (mr_shared->launcher_latch != NULL)
 		SetLatch(mr_shared->launcher_latch);
 	LWLockRelease(mr_shared->lock);
@@ -384,7 +385,7 @@ mr_supervisor_main(Datum arg)
 				break;
 			continue;
 		}
-		mr_worker_sleep(tend_posts());
+		mr_worker_sleep_until(keep_workers(), MR_WAIT_WORK);
 		mr_history_trim();
 		mr_crash_forget();
 	}

@@ -11,6 +11,28 @@
 
 /* What the table has of this worker's. The state itself may be ahead: writing the table can fail. */
 static MrBreakerState shown = MR_BREAKER_CLOSED;
+static int64 open_since = 0; /* mr_clock_us(); 0: since an earlier worker */
+
+static void
+log_opened(const char *reason, int sqlstate, int64 wait_us)
+{
+	ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" opened: %s",
+						 mr_seat->pipeline, reason),
+				  errdetail("The SQLSTATE is %s, and the next probe comes in %lld ms.",
+							unpack_sql_state(sqlstate), (long long) wait_us / 1000),
+				  errhint("SELECT * FROM millrace.breakers shows it until it closes.")));
+}
+
+static void
+log_closed(void)
+{
+	char after[32] = "";
+
+	if (open_since != 0)
+		snprintf(after, sizeof(after), " after %.1f s", (mr_clock_us() - open_since) / 1e6);
+	ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" closed%s", mr_seat->pipeline,
+						 after)));
+}
 
 void
 mr_trouble_begin(MrBreaker *breaker)
@@ -25,18 +47,21 @@ void
 mr_trouble_met(MrBreaker *breaker, const ErrorData *error)
 {
 	const char *reason = error->message != NULL ? error->message : "missing error text";
+	bool was_closed = breaker->state == MR_BREAKER_CLOSED;
 	bool lasting;
 	int64 now;
 
 	mr_seat_show_error(reason);
-	lasting = breaker->state != MR_BREAKER_CLOSED ||
-			  mr_breaker_table_lasts(mr_seat->pipeline_id, error->sqlerrcode);
+	lasting = was_closed && mr_breaker_table_lasts(mr_seat->pipeline_id, error->sqlerrcode);
 	now = mr_clock_us();
 	if (!mr_breaker_trouble(breaker, lasting, now))
 		return;
+	if (was_closed)
+		open_since = now;
 	shown = MR_BREAKER_OPEN;
-	mr_breaker_table_open(mr_seat->pipeline_id, reason, error->sqlerrcode,
-						  GetCurrentTimestamp() + mr_breaker_wait_us(breaker, now));
+	if (mr_breaker_table_open(mr_seat->pipeline_id, reason, error->sqlerrcode,
+							  GetCurrentTimestamp() + mr_breaker_wait_us(breaker, now)))
+		log_opened(reason, error->sqlerrcode, mr_breaker_wait_us(breaker, now));
 }
 
 void
@@ -55,6 +80,7 @@ mr_trouble_settled(MrBreaker *breaker)
 	(void) mr_breaker_settled(breaker);
 	if (shown == MR_BREAKER_CLOSED)
 		return;
-	mr_breaker_table_close(mr_seat->pipeline_id);
+	if (mr_breaker_table_close(mr_seat->pipeline_id))
+		log_closed();
 	shown = MR_BREAKER_CLOSED;
 }

@@ -1,6 +1,6 @@
 /*
  * trouble.h: what a worker does when its breaker changes: it moves the state (breaker.h) and makes it visible, in
- * millrace.breaker and in its slot.
+ * millrace.breaker, in its slot, and by a line of the server log when it opens and when it closes.
  */
 #ifndef MR_TROUBLE_H
 #define MR_TROUBLE_H

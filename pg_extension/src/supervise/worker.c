@@ -27,6 +27,7 @@
 #include "engine/engine.h"
 #include "supervise/seat.h"
 #include "supervise/trouble.h"
+#include "supervise/worker_log.h"
 
 #define IDLE_US    1000000 /* the longest sleep: nobody depends on a latch alone */
 #define WAITING_US 100000  /* for room among the parked events */
@@ -53,7 +54,6 @@ static void
 pin_settings(const char *synchronous_commit_of_server)
 {
 	mr_worker_pin_settings();
-	SetConfigOption("application_name", "millrace worker", PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("synchronous_commit", synchronous_commit_of_server, PGC_USERSET,
 					PGC_S_OVERRIDE);
 	SetConfigOption("DateStyle", "ISO, MDY", PGC_USERSET, PGC_S_OVERRIDE);
@@ -120,6 +120,7 @@ step(Worker *worker, MrLane *lane, bool *failed)
 	MrEngine *engine = worker->engine;
 	ErrorData *volatile error = NULL;
 	volatile MrStep result = MR_STEP_SETTLED;
+	int64 began_at = mr_clock_us();
 
 	PG_TRY();
 	{
@@ -147,6 +148,7 @@ step(Worker *worker, MrLane *lane, bool *failed)
 	if (engine->events > 0 && result == MR_STEP_SETTLED)
 	{
 		mr_seat->batches++;
+		mr_worker_log_batch(engine->batch, lane == NULL, mr_clock_us() - began_at);
 		mr_trouble_settled(&engine->breaker);
 	}
 	return result;
@@ -163,6 +165,8 @@ look_at_pipeline(void)
 		return false;
 	wanted = mr_pipeline_row_by_id(mr_seat->pipeline_id, &row) && row.running && !row.foreign &&
 			 row.owner == GetUserId() && mr_seat->number < row.workers;
+	if (wanted)
+		mr_worker_log_pipeline(&row);
 	my_workers = wanted ? row.workers : 1;
 	mr_xact_commit();
 	return wanted;
@@ -220,10 +224,11 @@ serve_retries(Worker *worker, int64 now)
 static void
 sleep_until(int64 at, MrWorkerState state)
 {
-	int64 us = at - mr_clock_us();
-
 	mr_seat_show(state);
-	mr_worker_sleep((long) (Min(Max(us, 1), IDLE_US) + 999) / 1000);
+	mr_worker_sleep_until(Min(at, mr_clock_us() + IDLE_US),
+						  state == MR_WORKER_BACKOFF   ? MR_WAIT_BACKOFF
+						  : state == MR_WORKER_WAITING ? MR_WAIT_PARKED
+													   : MR_WAIT_WORK);
 }
 
 /* One round of the main loop. False: end. */
@@ -301,6 +306,7 @@ mr_worker_main(Datum arg)
 
 	if (!mr_seat_take(DatumGetUInt32(arg)))
 		proc_exit(0);
+	mr_worker_log_begin();
 	mr_worker_prepare();
 	/* Connecting applies the settings of role and database: what postgresql.conf says is to be read before. */
 	synchronous_commit_of_server = pstrdup(GetConfigOption("synchronous_commit", false, false));
@@ -309,11 +315,12 @@ mr_worker_main(Datum arg)
 	pin_lock_timeout();
 	keep_memory();
 	mr_run_open(mr_seat->pipeline_id, mr_seat->number);
-	worker.engine = mr_engine_create(mr_seat->pipeline_id);
+	worker.engine = mr_engine_create(mr_seat->pipeline_id, mr_seat->pipeline);
 	worker.lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
 	mr_trouble_begin(&worker.engine->breaker);
 
 	while (!mr_database_is_held(MyDatabaseId) && work_or_back_off(&worker))
 		;
+	mr_worker_log_end();
 	proc_exit(0);
 }

@@ -1,0 +1,146 @@
+/*
+ * worker_log.c: see worker_log.h. Runs in workers.
+ *
+ * The lines about a pipeline come from its worker 0 alone, so that there is one of each.
+ */
+#include "supervise/worker_log.h"
+
+#include "miscadmin.h"
+
+#include "server/shmem.h"
+#include "server/xact.h"
+#include "run/run_record.h"
+#include "supervise/seat.h"
+
+static int32 logged_version = 0; /* 0: none yet */
+
+/* Called for each message that is written or raised; costs nothing otherwise. */
+static void
+add_context(void *arg)
+{
+	int32 partition;
+	int64 offset;
+
+	if (!mr_run->running)
+		errcontext("millrace worker %d of pipeline \"%s\"", mr_seat->number, mr_seat->pipeline);
+	else if (mr_run_place(&partition, &offset))
+		errcontext("millrace worker %d of pipeline \"%s\", stage %s, partition %d, offset %lld",
+				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_run->stage), partition,
+				   (long long) offset);
+	else if (mr_run->nranges == 1)
+		errcontext("millrace worker %d of pipeline \"%s\", stage %s, partition %d, offsets %lld to "
+				   "%lld",
+				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_run->stage),
+				   mr_run->ranges[0].partition, (long long) mr_run->ranges[0].first,
+				   (long long) mr_run->ranges[0].last);
+	else
+		errcontext("millrace worker %d of pipeline \"%s\", stage %s, %d events of %d partitions",
+				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_run->stage),
+				   mr_run->nevents, mr_run->nranges);
+}
+
+void
+mr_worker_log_begin(void)
+{
+	static ErrorContextCallback callback = {.callback = add_context};
+
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+}
+
+void
+mr_worker_log_pipeline(const MrPipelineRow *row)
+{
+	if (mr_seat->number != 0 || row->version == logged_version)
+		return;
+	if (logged_version == 0)
+		ereport(LOG, (errmsg("millrace: pipeline \"%s\" started with version %d", row->name,
+							 row->version),
+					  errhidecontext(true)));
+	else
+		ereport(LOG, (errmsg("millrace: pipeline \"%s\" changed from version %d to version %d",
+							 row->name, logged_version, row->version),
+					  errhidecontext(true)));
+	logged_version = row->version;
+}
+
+/* Why worker 0 is not wanted any more. */
+static const char *
+reason_to_end(void)
+{
+	const char *reason;
+	MrPipelineRow row;
+
+	if (mr_database_is_held(MyDatabaseId))
+		return "stop_workers() was called";
+	if (!mr_xact_begin("looking at the pipeline"))
+		return "the extension was dropped";
+	if (!mr_pipeline_row_by_id(mr_seat->pipeline_id, &row))
+		reason = "it was dropped";
+	else if (row.foreign)
+		reason = "it belongs to another instance";
+	else if (!row.running)
+		reason = "it was paused";
+	else if (row.owner != GetUserId())
+		reason = "it has a new owner";
+	else
+		reason = "it was changed";
+	mr_xact_commit();
+	return reason;
+}
+
+void
+mr_worker_log_end(void)
+{
+	if (logged_version == 0)
+		return;
+	ereport(LOG,
+			(errmsg("millrace: pipeline \"%s\" stopped: %s", mr_seat->pipeline, reason_to_end()),
+			 errhidecontext(true)));
+}
+
+/* Figures of a batch. */
+typedef struct Figures
+{
+	int written;
+	int filtered;
+	int failed; /* in this try: those that are tried again, and the dead */
+	int dead;
+	int64 bytes; /* of payload */
+} Figures;
+
+static Figures
+count_figures(const MrBatch *batch)
+{
+	Figures figures = {0};
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const MrEvent *event = &batch->events[i];
+
+		figures.written += event->outcome.state == MR_WRITTEN;
+		figures.filtered += event->outcome.state == MR_FILTERED;
+		figures.dead += event->outcome.state == MR_DEAD;
+		figures.failed += event->outcome.failure != NULL;
+		figures.bytes += event->payload != NULL ? VARSIZE_ANY_EXHDR(event->payload) : 0;
+	}
+	return figures;
+}
+
+void
+mr_worker_log_batch(const MrBatch *batch, bool again, int64 us)
+{
+	Figures figures;
+
+	if (!message_level_is_interesting(DEBUG1))
+		return;
+	figures = count_figures(batch);
+	ereport(DEBUG1, (errmsg_internal("millrace: worker %d of pipeline \"%s\" settled %d events%s: "
+									 "%d written, %d filtered, %d failed, %d of them dead; %lld "
+									 "bytes in %.1f ms",
+									 mr_seat->number, mr_seat->pipeline, batch->nevents,
+									 again ? " that had failed before" : "", figures.written,
+									 figures.filtered, figures.failed, figures.dead,
+									 (long long) figures.bytes, us / 1000.0),
+					 errhidecontext(true)));
+}
