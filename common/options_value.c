@@ -6,6 +6,8 @@
 
 #include "common/buffer.h"
 
+#define SECRET_MAX 16383 /* bytes of a file that holds one option's value */
+
 static bool parse_number(MrOptionLoad *load, const MrOption *option, const char *value,
 						 const char *where, int64_t *number);
 static bool unit_factor(MrOptionType type, const char *unit, int64_t *factor);
@@ -276,22 +278,35 @@ split_list(MrStrings *list, const char *value)
 	}
 }
 
-/* The file's content up to its last newline. */
+/* The file's content without the newlines at its end. NULL when it cannot be read whole: never empty or cut. */
 static char *
 read_secret(MrOptionLoad *load, const char *path, const char *where)
 {
+	int name = (int) strcspn(where, "=");
 	FILE *file = fopen(path, "r");
-	char text[16384];
+	char text[SECRET_MAX + 1];
 	size_t len;
+	bool whole = false;
 
 	if (file == NULL)
 	{
-		mr_option_fail(load, "could not open file \"%s\" (%.*s): %m", path,
-					   (int) strcspn(where, "="), where);
+		mr_option_fail(load, "could not open file \"%s\" (%.*s): %m", path, name, where);
 		return NULL;
 	}
-	len = fread(text, 1, sizeof(text) - 1, file);
+	len = fread(text, 1, sizeof(text), file);
+	if (ferror(file)) /* a directory, say: it can be opened */
+		mr_option_fail(load, "could not read file \"%s\" (%.*s): %m", path, name, where);
+	else if (len > SECRET_MAX)
+		mr_option_fail(load, "file \"%s\" (%.*s) is longer than %d bytes", path, name, where,
+					   SECRET_MAX);
+	else if (memchr(text, '\0', len) != NULL)
+		mr_option_fail(load, "file \"%s\" (%.*s) contains a NUL byte: expected text", path, name,
+					   where);
+	else
+		whole = true;
 	fclose(file);
+	if (!whole)
+		return NULL;
 	while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == '\r'))
 		len--;
 	text[len] = '\0';

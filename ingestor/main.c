@@ -4,6 +4,7 @@
 
 #include <libpq-fe.h>
 
+#include "common/dsn.h"
 #include "common/kafka_conf.h"
 #include "common/kafka_topics.h"
 #include "common/log.h"
@@ -24,7 +25,9 @@ main(int argc, char **argv)
 	int status = 0;
 
 	if (!mr_options_load(&mr_settings_table, argc, argv, &settings, error, sizeof(error)) ||
-		(!settings.help && !settings.version && !check_brokers(&settings, error, sizeof(error))))
+		(!settings.help && !settings.version &&
+		 !(mr_dsn_check(settings.dsn, error, sizeof(error)) &&
+		   check_brokers(&settings, error, sizeof(error)))))
 	{
 		fprintf(stderr, "millrace-ingestor: %s\n", error);
 		status = 2;

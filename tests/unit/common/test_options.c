@@ -152,6 +152,32 @@ secrets_from_files(void **state)
 	assert_null(strstr(message, "sesame"));
 }
 
+/* Never an empty or a shortened secret: it would only be refused elsewhere, for another reason. */
+static void
+secret_files_that_cannot_be_read(void **state)
+{
+	static char text[20001];
+	char *file;
+
+	(void) state;
+	setenv("MRTEST_SECRET_FILE", "/tmp", 1);
+	assert_false(LOAD());
+	assert_non_null(strstr(message, "could not read file \"/tmp\" (MRTEST_SECRET_FILE)"));
+	memset(text, 's', sizeof(text) - 1);
+	file = write_file(text);
+	setenv("MRTEST_SECRET_FILE", file, 1);
+	assert_false(LOAD());
+	assert_non_null(strstr(message, "is longer than 16383 bytes"));
+	assert_null(strstr(message, "sss"));
+	text[16383] = '\0';
+	unlink(file);
+	file = write_file(text);
+	setenv("MRTEST_SECRET_FILE", file, 1);
+	assert_true(LOAD());
+	assert_int_equal(strlen(settings.secret), 16383);
+	unlink(file);
+}
+
 static void
 wrong_values_are_told(void **state)
 {
@@ -246,6 +272,7 @@ main(void)
 		cmocka_unit_test_teardown(later_sources_win, clean),
 		cmocka_unit_test_teardown(lists_and_properties, clean),
 		cmocka_unit_test_teardown(secrets_from_files, clean),
+		cmocka_unit_test_teardown(secret_files_that_cannot_be_read, clean),
 		cmocka_unit_test_teardown(wrong_values_are_told, clean),
 		cmocka_unit_test_teardown(units, clean),
 		cmocka_unit_test_teardown(reload_takes_what_it_may, clean),
