@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "common/admin_http.h"
+#include "common/log.h"
 
 static struct event_base *base;
 static MrAdminHttp *admin;
@@ -34,17 +36,25 @@ is_ready(void *owner, MrBuffer *out)
 	return ready;
 }
 
-/* Sends the text and turns the loop until the server closes or has answered. */
-static const char *
-ask(const char *request)
+static int
+connect_to_admin(void)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET,
 								  .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 								  .sin_port = htons((uint16_t) mr_admin_http_port(admin))};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	size_t len = 0;
 
 	assert_int_equal(connect(fd, (struct sockaddr *) &address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Sends the text and turns the loop until the server closes or has answered. */
+static const char *
+ask(const char *request)
+{
+	int fd = connect_to_admin();
+	size_t len = 0;
+
 	assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t) strlen(request));
 	for (int i = 0; i < 500; i++)
 	{
@@ -72,6 +82,7 @@ setup(void **state)
 	char error[256];
 
 	(void) state;
+	mr_log_setup("test", MR_LOG_WARN, MR_LOG_LOGFMT);
 	base = event_base_new();
 	admin = mr_admin_http_new(base, "127.0.0.1:0", &callbacks, NULL, error, sizeof(error));
 	return admin == NULL;
@@ -164,6 +175,84 @@ addresses(void **state)
 	mr_admin_http_free(second);
 }
 
+/* Turns the loop until something comes from the socket, for two seconds at most. */
+static bool
+is_answered(int fd)
+{
+	char byte;
+
+	for (int i = 0; i < 2000; i++)
+	{
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		if (recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 1)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static void
+connections_are_capped(void **state)
+{
+	static const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+	enum
+	{
+		MANY = 100,
+		CAP = 32
+	};
+	int fds[MANY];
+	int answered = 0;
+
+	(void) state;
+	for (int i = 0; i < MANY; i++)
+	{
+		fds[i] = connect_to_admin();
+		assert_int_equal(send(fds[i], request, strlen(request), MSG_NOSIGNAL),
+						 (ssize_t) strlen(request));
+	}
+	assert_true(is_answered(fds[CAP - 1]));
+	for (int i = 0; i < MANY; i++)
+		answered += recv(fds[i], answer, sizeof(answer), MSG_DONTWAIT) > 0;
+	assert_int_equal(answered, CAP);
+	close(fds[0]);
+	assert_true(is_answered(fds[CAP])); /* the next in the queue takes the free place */
+	for (int i = 1; i < MANY; i++)
+		close(fds[i]);
+	assert_non_null(strstr(ask("GET /livez HTTP/1.1\r\nHost: x\r\n" CLOSE), "200 OK"));
+}
+
+static void
+too_many_open_files(void **state)
+{
+	static const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+	struct rlimit limit;
+	struct rlimit none;
+	int fd = connect_to_admin();
+	int keep = dup(STDERR_FILENO);
+	FILE *log = tmpfile();
+	int lines = 0;
+
+	(void) state;
+	assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t) strlen(request));
+	dup2(fileno(log), STDERR_FILENO);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 1000; i++)
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	dup2(keep, STDERR_FILENO);
+	rewind(log);
+	for (int c; (c = fgetc(log)) != EOF;)
+		lines += c == '\n';
+	assert_in_range(lines, 1, 2); /* says so, and does not spin */
+	assert_true(is_answered(fd));
+	fclose(log);
+	close(keep);
+	close(fd);
+}
+
 int
 main(void)
 {
@@ -174,6 +263,8 @@ main(void)
 		cmocka_unit_test(large_headers_are_refused),
 		cmocka_unit_test(garbage_does_no_harm),
 		cmocka_unit_test(addresses),
+		cmocka_unit_test(connections_are_capped),
+		cmocka_unit_test(too_many_open_files),
 	};
 
 	return cmocka_run_group_tests_name("common/admin_http", tests, setup, teardown);
