@@ -18,6 +18,7 @@
 #include "common/log.h"
 
 #define CONNECT_TIMEOUT_MS 10000
+#define ANSWER_TIMEOUT_MS  130000 /* the server's own statement_timeout (setup_sql) comes first */
 
 typedef enum PgconnState
 {
@@ -43,7 +44,9 @@ struct MrPgconn
 	PGconn *pg;
 	struct event *reading;
 	struct event *writing;
-	struct event *timeout; /* of connecting and setting up */
+	struct event *look;     /* libpq may hold an answer that the socket announced long ago */
+	struct event *deadline; /* of connecting and setting up, then of the query's next answer */
+	int64_t answer_timeout_ms;
 };
 
 /*
@@ -61,9 +64,12 @@ static void watch(MrPgconn *conn, bool read, bool write);
 static void unwatch(MrPgconn *conn);
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
-static void on_timeout(evutil_socket_t fd, short what, void *arg);
+static void on_look(evutil_socket_t fd, short what, void *arg);
+static void on_deadline(evutil_socket_t fd, short what, void *arg);
 static void connect_step(MrPgconn *conn);
 static void begin_setup(MrPgconn *conn);
+static void begin_query(MrPgconn *conn, bool sent);
+static void note_progress(MrPgconn *conn);
 static void read_results(MrPgconn *conn);
 static void setup_result(MrPgconn *conn, const PGresult *result);
 static void setup_done(MrPgconn *conn);
@@ -83,8 +89,16 @@ mr_pgconn_new(struct event_base *base, const char *dsn, const char *application,
 	conn->application = mr_strdup(application);
 	conn->events = events;
 	conn->owner = owner;
-	conn->timeout = evtimer_new(base, on_timeout, conn);
+	conn->answer_timeout_ms = ANSWER_TIMEOUT_MS;
+	conn->look = event_new(base, -1, 0, on_look, conn);
+	conn->deadline = evtimer_new(base, on_deadline, conn);
 	return conn;
+}
+
+void
+mr_pgconn_set_answer_timeout(MrPgconn *conn, int64_t ms)
+{
+	conn->answer_timeout_ms = ms;
 }
 
 /* What the user's DSN may override stands before it, what it may not stands behind. */
@@ -103,7 +117,7 @@ mr_pgconn_connect(MrPgconn *conn)
 	conn->state = PGCONN_CONNECTING;
 	conn->pooled = false;
 	conn->pg = PQconnectStartParams(keys, values, 1);
-	mr_timer_set(conn->timeout, CONNECT_TIMEOUT_MS);
+	mr_timer_set(conn->deadline, CONNECT_TIMEOUT_MS);
 	if (conn->pg == NULL || PQstatus(conn->pg) == CONNECTION_BAD)
 	{
 		fail_pg(conn);
@@ -129,22 +143,14 @@ void
 mr_pgconn_query(MrPgconn *conn, const char *sql)
 {
 	assert(mr_pgconn_is_idle(conn));
-	conn->busy = true;
-	if (!PQsendQuery(conn->pg, sql))
-		fail_pg(conn);
-	else
-		flush(conn);
+	begin_query(conn, PQsendQuery(conn->pg, sql));
 }
 
 void
 mr_pgconn_query_params(MrPgconn *conn, const char *sql, int count, const char *const *values)
 {
 	assert(mr_pgconn_is_idle(conn));
-	conn->busy = true;
-	if (!PQsendQueryParams(conn->pg, sql, count, NULL, values, NULL, NULL, 0))
-		fail_pg(conn);
-	else
-		flush(conn);
+	begin_query(conn, PQsendQueryParams(conn->pg, sql, count, NULL, values, NULL, NULL, 0));
 }
 
 bool
@@ -178,7 +184,8 @@ void
 mr_pgconn_close(MrPgconn *conn)
 {
 	unwatch(conn);
-	evtimer_del(conn->timeout);
+	event_del(conn->look);
+	evtimer_del(conn->deadline);
 	PQfinish(conn->pg);
 	conn->pg = NULL;
 	conn->state = PGCONN_CLOSED;
@@ -192,7 +199,8 @@ mr_pgconn_free(MrPgconn *conn)
 	if (conn == NULL)
 		return;
 	mr_pgconn_close(conn);
-	event_free(conn->timeout);
+	event_free(conn->look);
+	event_free(conn->deadline);
 	free(conn->dsn);
 	free(conn->application);
 	free(conn);
@@ -264,17 +272,37 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		connect_step(conn);
 		return;
 	}
+	note_progress(conn); /* the socket took something */
 	flush(conn);
 	if (life == conn->life && conn->copying && !event_pending(conn->writing, EV_WRITE, NULL))
 		conn->events->drained(conn->owner);
 }
 
 static void
-on_timeout(evutil_socket_t fd, short what, void *arg)
+on_look(evutil_socket_t fd, short what, void *arg)
 {
 	(void) fd;
 	(void) what;
-	fail(arg, "08001", "timed out while connecting", "");
+	read_results(arg);
+}
+
+static void
+on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+	MrPgconn *conn = arg;
+	char message[80];
+
+	(void) fd;
+	(void) what;
+	if (conn->state != PGCONN_OPEN)
+	{
+		fail(conn, "08001", "timed out while connecting", "");
+		return;
+	}
+	snprintf(message, sizeof(message), "the server has not answered for %lld s",
+			 (long long) conn->answer_timeout_ms / 1000);
+	fail(conn, "08006", message,
+		 "See whether the server's process is stopped, or its disk or the network hangs.");
 }
 
 static void
@@ -308,11 +336,32 @@ begin_setup(MrPgconn *conn)
 		fail_pg(conn);
 		return;
 	}
+	begin_query(conn, PQsendQuery(conn->pg, setup_sql));
+}
+
+/* The deadline of the session's setup is that of connecting. */
+static void
+begin_query(MrPgconn *conn, bool sent)
+{
 	conn->busy = true;
-	if (!PQsendQuery(conn->pg, setup_sql))
+	if (!sent)
+	{
 		fail_pg(conn);
+		return;
+	}
+	note_progress(conn);
+	flush(conn);
+}
+
+static void
+note_progress(MrPgconn *conn)
+{
+	if (conn->state != PGCONN_OPEN)
+		return;
+	if (conn->busy)
+		mr_timer_set(conn->deadline, conn->answer_timeout_ms);
 	else
-		flush(conn);
+		evtimer_del(conn->deadline);
 }
 
 static void
@@ -324,9 +373,10 @@ read_results(MrPgconn *conn)
 	{
 		PGresult *result = PQgetResult(conn->pg);
 
+		conn->busy = result != NULL;
+		note_progress(conn);
 		if (result == NULL)
 		{
-			conn->busy = false;
 			if (conn->state == PGCONN_SETUP)
 				setup_done(conn);
 			else
@@ -364,7 +414,7 @@ setup_result(MrPgconn *conn, const PGresult *result)
 static void
 setup_done(MrPgconn *conn)
 {
-	evtimer_del(conn->timeout);
+	evtimer_del(conn->deadline);
 	if (conn->pooled)
 	{
 		fail(conn, "0A000", "a connection pooler sits between this program and the server",
@@ -375,15 +425,24 @@ setup_done(MrPgconn *conn)
 	conn->events->ready(conn->owner);
 }
 
+/*
+ * libpq reads while it sends (PQputCopyData, PQflush of a full socket), and may hold the whole answer then: an
+ * error in the middle of a COPY, say. The socket does not become readable for it again, so we look by ourselves.
+ */
 static void
 flush(MrPgconn *conn)
 {
 	int left = PQflush(conn->pg);
 
 	if (left < 0)
+	{
 		fail_pg(conn);
-	else if (left > 0)
+		return;
+	}
+	if (left > 0)
 		event_add(conn->writing, NULL);
+	if (!conn->copying)
+		event_active(conn->look, 0, 0);
 }
 
 static void

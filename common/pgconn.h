@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <libpq-fe.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct MrPgconn MrPgconn;
 
@@ -41,6 +42,12 @@ typedef struct MrPgconnEvents
 
 extern MrPgconn *mr_pgconn_new(struct event_base *base, const char *dsn, const char *application,
 							   const MrPgconnEvents *events, void *owner);
+/*
+ * How long a query may run without any progress (a result, data that the socket takes) before the connection is given
+ * up, by `lost` with 08006. The default, 130 s, lets the server's statement_timeout of 120 s come first: ours is for
+ * a server that is stopped or hangs.
+ */
+extern void mr_pgconn_set_answer_timeout(MrPgconn *conn, int64_t ms);
 extern void mr_pgconn_connect(MrPgconn *conn);
 extern bool mr_pgconn_is_open(const MrPgconn *conn);
 /* Open, and no query is running. */

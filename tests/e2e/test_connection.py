@@ -93,3 +93,23 @@ def test_started_before_everything_else(world):
     events.send(world.broker, world.topic)
     world.wait_settled(60)
     world.check(events)
+
+
+def test_cancel_in_the_middle_of_a_copy(world):
+    """An error that comes while a batch is being sent (a cancel, a full disk): libpq has read it before the COPY ends.
+    The lane notices, and goes on with a new assignment."""
+    world.create_topic()
+    world.create_pipeline(workers=2)
+    ingestor = world.start_ingestor("--batch-rows", "20000", "--batch-bytes", "8MB").wait_ready()
+    events = Events(400000, seed=137, broken=0.1, filtered=1)
+    generator = world.start_generator(events, "--rate", "60000")
+    canceled = 0
+    while generator.alive():
+        canceled += world.db.value("""SELECT count(*) FILTER (WHERE pg_cancel_backend(pid)) FROM pg_stat_activity
+                                      WHERE datname = current_database() AND state = 'active' AND query LIKE '%COPY%'
+                                      AND usename = 'ingestor'""")
+    assert generator.popen.wait(60) == 0
+    assert canceled >= 10, f"only {canceled} cancels met a COPY"
+    world.wait_settled(60)
+    assert ingestor.alive()
+    world.check(events)

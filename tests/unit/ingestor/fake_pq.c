@@ -96,6 +96,8 @@ begin(PGconn *conn, const char *query)
 		if (strncmp(query, conn->step->query, strlen(conn->step->query)) != 0)
 			fail_msg("expected %s, got %s", conn->step->query, query);
 		fake_pq.copied_len = conn->step->answer >= FAKE_STAGE ? 0 : fake_pq.copied_len;
+		if (conn->step->answer == FAKE_SILENCE)
+			return 1;
 	}
 	make_readable(conn);
 	return 1;
@@ -251,8 +253,9 @@ PQgetResult(PGconn *conn)
 		}
 		assert_false(conn->copying);
 		if (n == 2)
-			return step->answer == FAKE_STAGE_ERROR ? result(PGRES_FATAL_ERROR, step->columns, "")
-													: result(PGRES_COMMAND_OK, "", "");
+			return step->answer == FAKE_STAGE_ERROR || step->answer == FAKE_STAGE_EARLY
+					   ? result(PGRES_FATAL_ERROR, step->columns, "")
+					   : result(PGRES_COMMAND_OK, "", "");
 	}
 	conn->running = false;
 	return NULL;
@@ -280,6 +283,8 @@ PQputCopyEnd(PGconn *conn, const char *error)
 	assert_true(conn->copying);
 	assert_null(error);
 	conn->copying = false;
+	if (conn->step->answer == FAKE_STAGE_EARLY)
+		return 1; /* its answer has been read while the data was sent */
 	conn->arrived = false;
 	make_readable(conn);
 	return 1;

@@ -17,7 +17,10 @@ typedef enum FakeAnswer
 	FAKE_STAGE,       /* a row, then COPY IN, then "COPY n" */
 	FAKE_STAGE_ERROR, /* a row, COPY IN, then an error when the copy ends */
 	FAKE_CUT,         /* the connection breaks instead of an answer */
-	FAKE_STAGE_CUT    /* a row, COPY IN; the connection breaks when the copy ends */
+	FAKE_STAGE_CUT,   /* a row, COPY IN; the connection breaks when the copy ends */
+	FAKE_STAGE_EARLY, /* a row, COPY IN, then an error while the data is still being sent: libpq reads it then, and the
+					   * socket is not readable again when the copy ends */
+	FAKE_SILENCE /* no answer */
 } FakeAnswer;
 
 typedef struct FakeStep
