@@ -139,7 +139,7 @@ put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 }
 
 static bool
-run(void *engine)
+process(void *engine)
 {
 	mr_engine_process(engine);
 	return false; /* everything is taken back */
@@ -196,7 +196,7 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	else
 		take_staged(engine.batch, pipeline.id, PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2));
 	if (engine.batch->nevents > 0)
-		(void) mr_subtransaction(run, &engine);
+		(void) mr_subtransaction(process, &engine);
 	AtEOXact_GUC(false, nest);
 	for (int i = 0; i < engine.batch->nevents; i++)
 		put_result(result, engine.program, engine.batch, i);

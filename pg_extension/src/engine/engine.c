@@ -112,7 +112,7 @@ take_event(void *arg, MrEvent *event, int taken)
 }
 
 static void
-suspect(MrEngine *engine, MrRunKind kind)
+read_suspicions(MrEngine *engine, MrRunKind kind)
 {
 	MemoryContext old = MemoryContextSwitchTo(engine->batch->context);
 
@@ -122,7 +122,7 @@ suspect(MrEngine *engine, MrRunKind kind)
 
 /* With a record of it for the case that the server crashes. */
 static void
-run(MrEngine *engine, MrRunKind kind)
+process(MrEngine *engine, MrRunKind kind)
 {
 	if (mr_crash_condemns(engine->batch->suspicions, engine->batch))
 		return;
@@ -135,10 +135,10 @@ settle_batch(MrEngine *engine)
 {
 	MrBatch *batch = engine->batch;
 
-	suspect(engine, MR_RUN_LANE);
+	read_suspicions(engine, MR_RUN_LANE);
 	mr_batch_admit(batch, engine->pipeline_id, take_event, engine);
 	if (batch->nevents > 0)
-		run(engine, MR_RUN_LANE);
+		process(engine, MR_RUN_LANE);
 	mr_settle(engine->program->definition, batch);
 }
 
@@ -262,12 +262,12 @@ mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 	nread = batch->nevents;
 	if (nread > 0)
 	{
-		suspect(engine, MR_RUN_RETRY);
+		read_suspicions(engine, MR_RUN_RETRY);
 		mr_crash_cut(batch->suspicions, batch);
 		if (batch->nevents < nread)
 			mr_retry_keep_horizon(&engine->horizon);
 		mr_batch_lock_partitions(batch, engine->pipeline_id);
-		run(engine, MR_RUN_RETRY);
+		process(engine, MR_RUN_RETRY);
 		mr_settle(engine->program->definition, batch);
 		CommandCounterIncrement();
 	}

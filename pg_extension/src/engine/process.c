@@ -128,7 +128,7 @@ check_failure_share(MrEngine *engine)
 	{
 		const MrEvent *event = &engine->batch->events[i];
 
-		if (!mr_event_is_tried(event) || (event->past != NULL && !event->past->parked))
+		if (!mr_event_is_tried(event) || (event->retry != NULL && !event->retry->parked))
 			continue; /* to be counted when it is tried, was counted when it failed first */
 		engine->window_failed += event->outcome.failure != NULL ? 1 : 0;
 		engine->window_events++;

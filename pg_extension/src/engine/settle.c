@@ -72,14 +72,14 @@ static void
 count(MrPartition *partition, const MrEvent *event)
 {
 	MrCounters *total = &partition->total;
-	bool replay = event->past != NULL && event->past->replay_of != 0;
+	bool replay = event->retry != NULL && event->retry->replay_of != 0;
 
 	if (event->outcome.state == MR_DISCARDED)
 		return; /* stays a dead letter */
 	if (replay && (event->outcome.state == MR_RETRYING || event->outcome.state == MR_PARKED))
 		return; /* stays one until it ends */
 	(*counter(total, event))++;
-	if (event->past != NULL)
+	if (event->retry != NULL)
 	{
 		(*(replay ? &total->dead : &total->retrying))--;
 		return;
@@ -118,9 +118,9 @@ settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead
 			return;
 		}
 	}
-	else if (event->past != NULL && event->past->replay_of != 0)
+	else if (event->retry != NULL && event->retry->replay_of != 0)
 		mr_dead_letter_replayed(dead_letters, event);
-	if (event->past != NULL)
+	if (event->retry != NULL)
 		mr_retry_remove(event);
 }
 
@@ -135,7 +135,7 @@ settle_events(const MrDefinition *definition, MrBatch *batch)
 		MrEvent *event = &batch->events[i];
 
 		if (event->outcome.state == MR_DEAD || event->outcome.state == MR_RETRYING ||
-			event->outcome.state == MR_PARKED || event->past != NULL)
+			event->outcome.state == MR_PARKED || event->retry != NULL)
 			settle_event(definition, event, dead_letters, now);
 	}
 	table_close(dead_letters, NoLock);

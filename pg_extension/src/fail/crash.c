@@ -31,9 +31,9 @@ typedef struct Suspicion
 	int32 partition;
 	int64 first_offset;
 	int64 last_offset;
-	int64 suspect; /* the event that was at work, MR_RUN_UNKNOWN */
-	int events;    /* in the batch */
-	int crashes;   /* with the event alone */
+	int64 suspect_offset; /* the event that was at work, MR_RUN_UNKNOWN */
+	int events;           /* in the batch */
+	int crashes;          /* with the event alone */
 	MrStage stage;
 	TimestampTz began_at;
 	TimestampTz crashed_at;
@@ -72,7 +72,7 @@ add(MrSuspicions *suspicions, HeapTuple tuple, TupleDesc desc)
 	row->partition = mr_catalog_int4(tuple, MR_CRASH_PARTITION, desc);
 	row->first_offset = mr_catalog_int8(tuple, MR_CRASH_FIRST_OFFSET, desc, 0);
 	row->last_offset = mr_catalog_int8(tuple, MR_CRASH_LAST_OFFSET, desc, 0);
-	row->suspect = mr_catalog_int8(tuple, MR_CRASH_SUSPECT_OFFSET, desc, MR_RUN_UNKNOWN);
+	row->suspect_offset = mr_catalog_int8(tuple, MR_CRASH_SUSPECT_OFFSET, desc, MR_RUN_UNKNOWN);
 	row->events = mr_catalog_int4(tuple, MR_CRASH_EVENTS, desc);
 	row->crashes = mr_catalog_int4(tuple, MR_CRASH_CRASHES, desc);
 	row->stage = stage_of(mr_catalog_text(tuple, MR_CRASH_STAGE, desc));
@@ -129,8 +129,8 @@ is_of(const MrSuspicions *suspicions, const Suspicion *row, const MrEvent *event
 {
 	return row->partition == event->partition && event->offset >= row->first_offset &&
 		   event->offset <= row->last_offset &&
-		   (suspicions->kind == MR_RUN_LANE || event->past->next_at <= row->began_at ||
-			TIMESTAMP_IS_NOEND(event->past->next_at));
+		   (suspicions->kind == MR_RUN_LANE || event->retry->next_at <= row->began_at ||
+			TIMESTAMP_IS_NOEND(event->retry->next_at));
 }
 
 /* How many events a batch with this one may have; INT_MAX: it is not suspicious. */
@@ -144,7 +144,8 @@ limit_of(const MrSuspicions *suspicions, const MrEvent *event)
 		const Suspicion *row = &suspicions->list[i];
 
 		if (is_of(suspicions, row, event))
-			limit = Min(limit, row->suspect == event->offset ? 1 : Max(row->events / SHRINK, 1));
+			limit =
+				Min(limit, row->suspect_offset == event->offset ? 1 : Max(row->events / SHRINK, 1));
 	}
 	return limit;
 }

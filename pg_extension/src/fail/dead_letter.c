@@ -31,48 +31,49 @@ set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const Mr
 	static const char *const ends[] = {"permanent", "exhausted", "too_old", "crashed"};
 	const MrFailure *failure = event->outcome.failure;
 
-	values[MR_DEAD_VERSION - 1] = Int32GetDatum(definition->version);
-	set_text(values, nulls, MR_DEAD_STAGE, mr_stage_name(failure->stage));
-	set_text(values, nulls, MR_DEAD_SQLSTATE, unpack_sql_state(failure->sqlstate));
-	set_text(values, nulls, MR_DEAD_MESSAGE, failure->message);
-	set_text(values, nulls, MR_DEAD_DETAIL, failure->detail);
-	set_text(values, nulls, MR_DEAD_HINT, failure->hint);
-	set_text(values, nulls, MR_DEAD_CONSTRAINT_NAME, failure->constraint_name);
-	set_text(values, nulls, MR_DEAD_COLUMN_NAME, failure->column_name);
-	values[MR_DEAD_FAILED_AT - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	set_text(values, nulls, MR_DEAD_ENDED, ends[event->outcome.end]);
-	values[MR_DEAD_ATTEMPTS - 1] =
-		Int32GetDatum((event->past ? event->past->attempts : 0) + Max(event->crashes, 1));
-	values[MR_DEAD_HISTORY - 1] = mr_retry_history(event);
-	set_text(values, nulls, MR_DEAD_STATE, "open");
+	values[MR_DEAD_LETTER_VERSION - 1] = Int32GetDatum(definition->version);
+	set_text(values, nulls, MR_DEAD_LETTER_STAGE, mr_stage_name(failure->stage));
+	set_text(values, nulls, MR_DEAD_LETTER_SQLSTATE, unpack_sql_state(failure->sqlstate));
+	set_text(values, nulls, MR_DEAD_LETTER_MESSAGE, failure->message);
+	set_text(values, nulls, MR_DEAD_LETTER_DETAIL, failure->detail);
+	set_text(values, nulls, MR_DEAD_LETTER_HINT, failure->hint);
+	set_text(values, nulls, MR_DEAD_LETTER_CONSTRAINT_NAME, failure->constraint_name);
+	set_text(values, nulls, MR_DEAD_LETTER_COLUMN_NAME, failure->column_name);
+	values[MR_DEAD_LETTER_FAILED_AT - 1] =
+		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	set_text(values, nulls, MR_DEAD_LETTER_ENDED, ends[event->outcome.end]);
+	values[MR_DEAD_LETTER_ATTEMPTS - 1] =
+		Int32GetDatum((event->retry ? event->retry->attempts : 0) + Max(event->crashes, 1));
+	values[MR_DEAD_LETTER_HISTORY - 1] = mr_retry_history(event);
+	set_text(values, nulls, MR_DEAD_LETTER_STATE, "open");
 }
 
 static int64
 insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 {
-	Datum values[MR_DEAD_NATTS] = {0};
-	bool nulls[MR_DEAD_NATTS] = {false};
+	Datum values[MR_DEAD_LETTER_NATTS] = {0};
+	bool nulls[MR_DEAD_LETTER_NATTS] = {false};
 	TimestampTz kafka_ts = 0;
 	int64 id = nextval_internal(mr_catalog_oid("dead_letter_id_seq"), false);
 	HeapTuple tuple;
 
-	values[MR_DEAD_ID - 1] = Int64GetDatum(id);
-	values[MR_DEAD_PIPELINE_ID - 1] = Int32GetDatum(definition->pipeline_id);
-	set_text(values, nulls, MR_DEAD_TOPIC, definition->topic);
-	values[MR_DEAD_PARTITION - 1] = Int32GetDatum(event->partition);
-	values[MR_DEAD_OFFSET - 1] = Int64GetDatum(event->offset);
-	nulls[MR_DEAD_KAFKA_TS - 1] = !mr_timestamp_from_unix_ms(event->kafka_ts, &kafka_ts);
-	values[MR_DEAD_KAFKA_TS - 1] = TimestampTzGetDatum(kafka_ts);
-	mr_catalog_set_bytes(values, nulls, MR_DEAD_KEY, event->key);
-	mr_catalog_set_bytes(values, nulls, MR_DEAD_HEADERS, event->headers);
-	mr_catalog_set_bytes(values, nulls, MR_DEAD_PAYLOAD,
+	values[MR_DEAD_LETTER_ID - 1] = Int64GetDatum(id);
+	values[MR_DEAD_LETTER_PIPELINE_ID - 1] = Int32GetDatum(definition->pipeline_id);
+	set_text(values, nulls, MR_DEAD_LETTER_TOPIC, definition->topic);
+	values[MR_DEAD_LETTER_PARTITION - 1] = Int32GetDatum(event->partition);
+	values[MR_DEAD_LETTER_OFFSET - 1] = Int64GetDatum(event->offset);
+	nulls[MR_DEAD_LETTER_KAFKA_TS - 1] = !mr_timestamp_from_unix_ms(event->kafka_ts, &kafka_ts);
+	values[MR_DEAD_LETTER_KAFKA_TS - 1] = TimestampTzGetDatum(kafka_ts);
+	mr_catalog_set_bytes(values, nulls, MR_DEAD_LETTER_KEY, event->key);
+	mr_catalog_set_bytes(values, nulls, MR_DEAD_LETTER_HEADERS, event->headers);
+	mr_catalog_set_bytes(values, nulls, MR_DEAD_LETTER_PAYLOAD,
 						 event->kind & MR_KIND_OVERSIZE ? NULL : event->payload);
 	set_failure(values, nulls, definition, event);
-	values[MR_DEAD_FIRST_FAILED_AT - 1] = event->past && !event->past->parked
-											  ? TimestampTzGetDatum(event->past->first_failed_at)
-											  : values[MR_DEAD_FAILED_AT - 1];
-	values[MR_DEAD_REPLAY_COUNT - 1] = Int32GetDatum(0);
-	for (int column = MR_DEAD_EDITED_PAYLOAD; column <= MR_DEAD_NATTS; column++)
+	values[MR_DEAD_LETTER_FIRST_FAILED_AT - 1] =
+		event->retry && !event->retry->parked ? TimestampTzGetDatum(event->retry->first_failed_at)
+											  : values[MR_DEAD_LETTER_FAILED_AT - 1];
+	values[MR_DEAD_LETTER_REPLAY_COUNT - 1] = Int32GetDatum(0);
+	for (int column = MR_DEAD_LETTER_EDITED_PAYLOAD; column <= MR_DEAD_LETTER_NATTS; column++)
 		nulls[column - 1] = true;
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	mr_catalog_insert(rel, tuple);
@@ -86,33 +87,38 @@ fetch(Relation rel, int64 id)
 {
 	ScanKeyData key;
 
-	ScanKeyInit(&key, MR_DEAD_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
+	ScanKeyInit(&key, MR_DEAD_LETTER_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(id));
 	return mr_catalog_fetch_for_update(rel, "dead_letter_pkey", 1, &key);
 }
 
 static bool
 reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 {
-	static const int changed[] = {
-		MR_DEAD_VERSION,    MR_DEAD_STAGE,        MR_DEAD_SQLSTATE,        MR_DEAD_MESSAGE,
-		MR_DEAD_DETAIL,     MR_DEAD_HINT,         MR_DEAD_CONSTRAINT_NAME, MR_DEAD_COLUMN_NAME,
-		MR_DEAD_FAILED_AT,  MR_DEAD_ENDED,        MR_DEAD_ATTEMPTS,        MR_DEAD_HISTORY,
-		MR_DEAD_STATE,      MR_DEAD_REPLAY_COUNT, MR_DEAD_PUBLISHED_AT,    MR_DEAD_DLQ_PARTITION,
-		MR_DEAD_DLQ_OFFSET, MR_DEAD_CHANGED_AT};
-	HeapTuple old = fetch(rel, event->past->replay_of);
-	Datum values[MR_DEAD_NATTS] = {0};
-	bool nulls[MR_DEAD_NATTS] = {false};
-	bool replace[MR_DEAD_NATTS] = {false};
+	static const int changed[] = {MR_DEAD_LETTER_VERSION,         MR_DEAD_LETTER_STAGE,
+								  MR_DEAD_LETTER_SQLSTATE,        MR_DEAD_LETTER_MESSAGE,
+								  MR_DEAD_LETTER_DETAIL,          MR_DEAD_LETTER_HINT,
+								  MR_DEAD_LETTER_CONSTRAINT_NAME, MR_DEAD_LETTER_COLUMN_NAME,
+								  MR_DEAD_LETTER_FAILED_AT,       MR_DEAD_LETTER_ENDED,
+								  MR_DEAD_LETTER_ATTEMPTS,        MR_DEAD_LETTER_HISTORY,
+								  MR_DEAD_LETTER_STATE,           MR_DEAD_LETTER_REPLAY_COUNT,
+								  MR_DEAD_LETTER_PUBLISHED_AT,    MR_DEAD_LETTER_DLQ_PARTITION,
+								  MR_DEAD_LETTER_DLQ_OFFSET,      MR_DEAD_LETTER_CHANGED_AT};
+	HeapTuple old = fetch(rel, event->retry->replay_of);
+	Datum values[MR_DEAD_LETTER_NATTS] = {0};
+	bool nulls[MR_DEAD_LETTER_NATTS] = {false};
+	bool replace[MR_DEAD_LETTER_NATTS] = {false};
 	bool isnull;
 
 	if (!HeapTupleIsValid(old))
 		return false;
 	set_failure(values, nulls, definition, event);
-	values[MR_DEAD_REPLAY_COUNT - 1] = Int32GetDatum(
-		DatumGetInt32(heap_getattr(old, MR_DEAD_REPLAY_COUNT, RelationGetDescr(rel), &isnull)) + 1);
+	values[MR_DEAD_LETTER_REPLAY_COUNT - 1] =
+		Int32GetDatum(DatumGetInt32(heap_getattr(old, MR_DEAD_LETTER_REPLAY_COUNT,
+												 RelationGetDescr(rel), &isnull)) +
+					  1);
 	/* It goes out again, as another replay. */
-	nulls[MR_DEAD_PUBLISHED_AT - 1] = nulls[MR_DEAD_DLQ_PARTITION - 1] =
-		nulls[MR_DEAD_DLQ_OFFSET - 1] = nulls[MR_DEAD_CHANGED_AT - 1] = true;
+	nulls[MR_DEAD_LETTER_PUBLISHED_AT - 1] = nulls[MR_DEAD_LETTER_DLQ_PARTITION - 1] =
+		nulls[MR_DEAD_LETTER_DLQ_OFFSET - 1] = nulls[MR_DEAD_LETTER_CHANGED_AT - 1] = true;
 	for (int i = 0; i < lengthof(changed); i++)
 		replace[changed[i] - 1] = true;
 	mr_catalog_update(rel, &old->t_self,
@@ -123,24 +129,25 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 int64
 mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event)
 {
-	if (event->past == NULL || event->past->replay_of == 0)
+	if (event->retry == NULL || event->retry->replay_of == 0)
 		return insert(rel, definition, event);
-	return reopen(rel, definition, event) ? event->past->replay_of : 0;
+	return reopen(rel, definition, event) ? event->retry->replay_of : 0;
 }
 
 void
 mr_dead_letter_replayed(Relation rel, const MrEvent *event)
 {
-	HeapTuple old = fetch(rel, event->past->replay_of);
-	Datum values[MR_DEAD_NATTS] = {0};
-	bool nulls[MR_DEAD_NATTS] = {false};
-	bool replace[MR_DEAD_NATTS] = {false};
+	HeapTuple old = fetch(rel, event->retry->replay_of);
+	Datum values[MR_DEAD_LETTER_NATTS] = {0};
+	bool nulls[MR_DEAD_LETTER_NATTS] = {false};
+	bool replace[MR_DEAD_LETTER_NATTS] = {false};
 
 	if (!HeapTupleIsValid(old))
 		return;
-	set_text(values, nulls, MR_DEAD_STATE, "replayed");
-	values[MR_DEAD_CHANGED_AT - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	replace[MR_DEAD_STATE - 1] = replace[MR_DEAD_CHANGED_AT - 1] = true;
+	set_text(values, nulls, MR_DEAD_LETTER_STATE, "replayed");
+	values[MR_DEAD_LETTER_CHANGED_AT - 1] =
+		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	replace[MR_DEAD_LETTER_STATE - 1] = replace[MR_DEAD_LETTER_CHANGED_AT - 1] = true;
 	mr_catalog_update(rel, &old->t_self,
 					  heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
 }

@@ -207,7 +207,7 @@ mr_order_release(const MrDefinition *definition, const MrBatch *batch)
 		bool found;
 		int64 key;
 
-		if ((event->past == NULL && event->outcome.state != MR_PARKED) ||
+		if ((event->retry == NULL && event->outcome.state != MR_PARKED) ||
 			!mr_retry_order_key(definition, event, &key))
 			continue;
 		if (seen == NULL)

@@ -52,10 +52,10 @@ mr_retry_order_key(const MrDefinition *definition, const MrEvent *event, int64 *
 {
 	if (!definition->order.by_key)
 		return false;
-	if (event->past != NULL)
+	if (event->retry != NULL)
 	{
-		*key = event->past->order_key;
-		return event->past->in_queue;
+		*key = event->retry->order_key;
+		return event->retry->in_queue;
 	}
 	if (event->key == NULL)
 		return false;
@@ -101,9 +101,9 @@ mr_retry_history(const MrEvent *event)
 	push_text(&state, "constraint_name", failure->constraint_name);
 	(void) pushJsonbValue(&state, WJB_END_OBJECT, NULL);
 	latest = JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL)));
-	if (event->past == NULL)
+	if (event->retry == NULL)
 		return latest;
-	return DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(event->past->history), latest);
+	return DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(event->retry->history), latest);
 }
 
 /* What a row says of the event's failures. */
@@ -120,13 +120,13 @@ typedef struct Standing
 static HeapTuple
 form(const MrDefinition *definition, const MrEvent *event, const Standing *standing, TupleDesc desc)
 {
-	const MrPast *past = event->past;
+	const MrRetryRow *row = event->retry;
 	Datum values[MR_RETRY_NATTS];
 	bool nulls[MR_RETRY_NATTS] = {false};
 	int64 order_key = 0;
 
 	values[MR_RETRY_ID - 1] = Int64GetDatum(
-		past ? past->retry_id : nextval_internal(mr_catalog_oid("retry_id_seq"), false));
+		row ? row->retry_id : nextval_internal(mr_catalog_oid("retry_id_seq"), false));
 	values[MR_RETRY_PIPELINE_ID - 1] = Int32GetDatum(definition->pipeline_id);
 	values[MR_RETRY_VERSION - 1] = Int32GetDatum(definition->version);
 	values[MR_RETRY_TOPIC - 1] = CStringGetTextDatum(definition->topic);
@@ -155,11 +155,11 @@ put(const MrDefinition *definition, const MrEvent *event, const Standing *standi
 	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
 	HeapTuple tuple = form(definition, event, standing, RelationGetDescr(rel));
 
-	if (event->past == NULL)
+	if (event->retry == NULL)
 		mr_catalog_insert(rel, tuple);
 	else
 	{
-		ItemPointerData tid = event->past->tid;
+		ItemPointerData tid = event->retry->tid;
 
 		mr_catalog_update(rel, &tid, tuple);
 	}
@@ -170,13 +170,13 @@ put(const MrDefinition *definition, const MrEvent *event, const Standing *standi
 void
 mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at)
 {
-	const MrPast *past = event->past;
-	Standing standing = {.state = past != NULL && past->replay_of != 0 ? "replaying" : "retrying",
+	const MrRetryRow *row = event->retry;
+	Standing standing = {.state = row != NULL && row->replay_of != 0 ? "replaying" : "retrying",
 						 .next_at = next_at,
-						 .since = past != NULL && !past->parked ? past->first_failed_at
-																: GetCurrentTimestamp(),
-						 .attempts = (past != NULL ? past->attempts : 0) + 1,
-						 .replay_of = past != NULL ? past->replay_of : 0,
+						 .since = row != NULL && !row->parked ? row->first_failed_at
+															  : GetCurrentTimestamp(),
+						 .attempts = (row != NULL ? row->attempts : 0) + 1,
+						 .replay_of = row != NULL ? row->replay_of : 0,
 						 .history = mr_retry_history(event)};
 
 	put(definition, event, &standing);
@@ -191,18 +191,18 @@ empty_history(void)
 void
 mr_retry_park(const MrDefinition *definition, const MrEvent *event)
 {
-	const MrPast *past = event->past;
+	const MrRetryRow *row = event->retry;
 	Standing standing = {.state = "parked", .next_at = DT_NOEND, .since = GetCurrentTimestamp()};
 
-	if (past != NULL && TIMESTAMP_IS_NOEND(past->next_at))
+	if (row != NULL && TIMESTAMP_IS_NOEND(row->next_at))
 		return; /* waits as before */
-	if (past != NULL)
+	if (row != NULL)
 	{
-		standing.since = past->first_failed_at;
-		standing.attempts = past->attempts;
-		standing.replay_of = past->replay_of;
+		standing.since = row->first_failed_at;
+		standing.attempts = row->attempts;
+		standing.replay_of = row->replay_of;
 	}
-	standing.history = past != NULL ? JsonbPGetDatum(past->history) : empty_history();
+	standing.history = row != NULL ? JsonbPGetDatum(row->history) : empty_history();
 	put(definition, event, &standing);
 }
 
@@ -248,7 +248,7 @@ void
 mr_retry_remove(const MrEvent *event)
 {
 	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
-	ItemPointerData tid = event->past->tid;
+	ItemPointerData tid = event->retry->tid;
 
 	CatalogTupleDelete(rel, &tid);
 	table_close(rel, NoLock);

@@ -32,7 +32,7 @@ static void
 take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 {
 	MrEvent *event = mr_batch_add_event(batch);
-	MrPast *past = palloc0(sizeof(MrPast));
+	MrRetryRow *row = palloc0(sizeof(MrRetryRow));
 	bool isnull;
 
 	event->partition = mr_catalog_int4(tuple, MR_RETRY_PARTITION, desc);
@@ -42,17 +42,17 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 	event->key = bytes_of(tuple, MR_RETRY_KEY, desc);
 	event->headers = bytes_of(tuple, MR_RETRY_HEADERS, desc);
 	event->payload = bytes_of(tuple, MR_RETRY_PAYLOAD, desc);
-	past->retry_id = mr_catalog_int8(tuple, MR_RETRY_ID, desc, 0);
-	past->tid = tuple->t_self;
-	past->replay_of = mr_catalog_int8(tuple, MR_RETRY_REPLAY_OF, desc, 0);
-	past->attempts = mr_catalog_int4(tuple, MR_RETRY_ATTEMPTS, desc);
-	past->first_failed_at = mr_catalog_int8(tuple, MR_RETRY_FIRST_FAILED_AT, desc, 0);
-	past->next_at = mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0);
-	past->history = DatumGetJsonbPCopy(heap_getattr(tuple, MR_RETRY_HISTORY, desc, &isnull));
-	past->parked = mr_retry_is_parked(tuple, desc);
-	past->order_key = mr_catalog_int8(tuple, MR_RETRY_ORDER_KEY, desc, 0);
-	past->in_queue = !heap_attisnull(tuple, MR_RETRY_ORDER_KEY, desc);
-	event->past = past;
+	row->retry_id = mr_catalog_int8(tuple, MR_RETRY_ID, desc, 0);
+	row->tid = tuple->t_self;
+	row->replay_of = mr_catalog_int8(tuple, MR_RETRY_REPLAY_OF, desc, 0);
+	row->attempts = mr_catalog_int4(tuple, MR_RETRY_ATTEMPTS, desc);
+	row->first_failed_at = mr_catalog_int8(tuple, MR_RETRY_FIRST_FAILED_AT, desc, 0);
+	row->next_at = mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0);
+	row->history = DatumGetJsonbPCopy(heap_getattr(tuple, MR_RETRY_HISTORY, desc, &isnull));
+	row->parked = mr_retry_is_parked(tuple, desc);
+	row->order_key = mr_catalog_int8(tuple, MR_RETRY_ORDER_KEY, desc, 0);
+	row->in_queue = !heap_attisnull(tuple, MR_RETRY_ORDER_KEY, desc);
+	event->retry = row;
 	if (mr_retry_is_held(tuple, desc))
 		mr_outcome_discard(&event->outcome); /* or it would not be due */
 	if (event->payload != NULL)
@@ -76,7 +76,8 @@ is_room(const Reading *reading)
 
 /* Rows an index finds, in its order, as long as there is room; behind an event, as long as they wait. */
 static void
-read_rows(Reading *reading, const char *index_name, int nkeys, ScanKey keys, const MrPast *ahead)
+read_rows(Reading *reading, const char *index_name, int nkeys, ScanKey keys,
+		  const MrRetryRow *ahead)
 {
 	Relation index = index_open(mr_catalog_oid(index_name), AccessShareLock);
 	TupleDesc desc = RelationGetDescr(reading->rel);
@@ -106,10 +107,10 @@ read_followers(Reading *reading, int32 pipeline_id, const MrEvent *event)
 	mr_key_int4(&keys[0], MR_RETRY_PIPELINE_ID, pipeline_id);
 	mr_key_int4(&keys[1], MR_RETRY_PARTITION, event->partition);
 	ScanKeyInit(&keys[2], MR_RETRY_ORDER_KEY, BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(event->past->order_key));
+				Int64GetDatum(event->retry->order_key));
 	ScanKeyInit(&keys[3], MR_RETRY_OFFSET, BTGreaterEqualStrategyNumber, F_INT8GE,
 				Int64GetDatum(event->offset));
-	read_rows(reading, "retry_queue_idx", lengthof(keys), keys, event->past);
+	read_rows(reading, "retry_queue_idx", lengthof(keys), keys, event->retry);
 }
 
 static int
@@ -117,13 +118,13 @@ compare_coordinates(const void *a, const void *b)
 {
 	const MrEvent *left = a;
 	const MrEvent *right = b;
-	int order = mr_event_compare(left, right);
+	int comparison = mr_event_compare(left, right);
 
-	if (order != 0)
-		return order;
-	return left->past->retry_id < right->past->retry_id
+	if (comparison != 0)
+		return comparison;
+	return left->retry->retry_id < right->retry->retry_id
 			   ? -1
-			   : left->past->retry_id > right->past->retry_id;
+			   : left->retry->retry_id > right->retry->retry_id;
 }
 
 /* The keys of what is due between two times. */
@@ -167,7 +168,7 @@ mr_retry_read_due(MrBatch *batch, int32 pipeline_id, MrRetryHorizon *horizon, in
 	ndue = batch->nevents;
 	plan_horizon(horizon, now, full, ndue < max && batch->bytes < max_bytes);
 	for (int i = 0; i < ndue; i++)
-		if (batch->events[i].past->in_queue)
+		if (batch->events[i].retry->in_queue)
 			read_followers(&reading, pipeline_id, &batch->events[i]);
 	PopActiveSnapshot();
 	table_close(reading.rel, NoLock);

@@ -3,13 +3,13 @@
  *
  * The breaker's hypothesis: an event can raise 42501 (row security), 42P01 (a table named by data), or anything
  * else (a user's RAISE). What fails without any event was raised as trouble before (isolate.c). An event that
- * fails where a neighbour gets past is at fault itself, whatever its SQLSTATE. Trouble is
+ * fails where a neighbour passes is at fault itself, whatever its SQLSTATE. Trouble is
  *
- * - several distinct events that fail with class `break` where nobody gets past, unless it is known of them: each
+ * - several distinct events that fail with class `break` where nobody passes, unless it is known of them: each
  *   has failed so before, while others passed;
  * - any of them, while the breaker is half open;
- * - most events of a batch out of space, memory or connections: some may get past by luck;
- * - waiting for a lock in vain where nobody gets past, until that has been tried several times.
+ * - most events of a batch out of space, memory or connections: some may pass by luck;
+ * - waiting for a lock in vain where nobody passes, until that has been tried several times.
  *
  * One event that fails alone with class `break` proves nothing yet and is tried again.
  */
@@ -27,15 +27,15 @@ typedef struct Tally
 {
 	int news;        /* class `break`, and it is new of that event */
 	int scarce;      /* the same, and no SQLSTATE of the data */
-	MrEvent *broken; /* the first with class `break` where nobody got past */
-	MrEvent *waited; /* the first that waited where nobody got past */
+	MrEvent *broken; /* the first with class `break` where nobody passed */
+	MrEvent *waited; /* the first that waited where nobody passed */
 	MrEvent *starved;
 	const MrFailure *classified; /* the last that was looked up, and its action */
 	MrAction action;
 } Tally;
 
 static bool
-got_past(const MrEvent *event, MrStage stage)
+has_passed(const MrEvent *event, MrStage stage)
 {
 	switch ((MrOutcomeState) event->outcome.state)
 	{
@@ -62,7 +62,7 @@ static bool
 failed_so_before(const MrEvent *event)
 {
 	const char *sqlstate = unpack_sql_state(event->outcome.failure->sqlstate);
-	JsonbContainer *history = event->past ? &event->past->history->root : NULL;
+	JsonbContainer *history = event->retry ? &event->retry->history->root : NULL;
 	JsonbValue *last;
 	JsonbValue *value;
 
@@ -81,14 +81,14 @@ failed_so_before(const MrEvent *event)
 static int
 failures_of(const MrEvent *event)
 {
-	return (event->past ? event->past->attempts : 0) + 1;
+	return (event->retry ? event->retry->attempts : 0) + 1;
 }
 
 static bool
 is_too_old(const MrDefinition *definition, const MrEvent *event, TimestampTz now)
 {
-	return definition->retry.age_ms > 0 && event->past != NULL && !event->past->parked &&
-		   now - event->past->first_failed_at > definition->retry.age_ms * 1000;
+	return definition->retry.age_ms > 0 && event->retry != NULL && !event->retry->parked &&
+		   now - event->retry->first_failed_at > definition->retry.age_ms * 1000;
 }
 
 /* A replay counts its tries from one again. */
@@ -123,15 +123,15 @@ classify(Tally *tally, int32 pipeline_id, const MrFailure *failure)
 }
 
 static void
-judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *tally)
+judge(const MrDefinition *definition, MrEvent *event, const bool *passed, Tally *tally)
 {
 	MrAction action = classify(tally, definition->pipeline_id, event->outcome.failure);
-	bool nobody_past = !past[event->outcome.failure->stage];
+	bool nobody_passed = !passed[event->outcome.failure->stage];
 	bool scarce = !mr_error_is_of_the_data(event->outcome.failure->sqlstate);
 	bool retryable =
-		action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && (nobody_past || scarce));
+		action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && (nobody_passed || scarce));
 
-	if (action == MR_ACTION_BREAK && nobody_past)
+	if (action == MR_ACTION_BREAK && nobody_passed)
 	{
 		tally->news += failed_so_before(event) ? 0 : 1;
 		tally->broken = tally->broken ? tally->broken : event;
@@ -141,7 +141,7 @@ judge(const MrDefinition *definition, MrEvent *event, const bool *past, Tally *t
 		tally->scarce++;
 		tally->starved = tally->starved ? tally->starved : event;
 	}
-	if (event->outcome.failure->waited && nobody_past)
+	if (event->outcome.failure->waited && nobody_passed)
 		tally->waited = tally->waited ? tally->waited : event;
 	if (!retryable)
 		mr_outcome_bury(&event->outcome, MR_END_PERMANENT);
@@ -156,7 +156,7 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *brea
 
 	for (int i = 0; i < batch->nevents; i++)
 		for (MrStage stage = MR_STAGE_TRANSFORM; stage <= MR_STAGE_WRITE; stage++)
-			batch->past[stage] = batch->past[stage] || got_past(&batch->events[i], stage);
+			batch->passed[stage] = batch->passed[stage] || has_passed(&batch->events[i], stage);
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		MrEvent *event = &batch->events[i];
@@ -166,7 +166,7 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *brea
 		if (event->outcome.failure->stage == MR_STAGE_DECODE)
 			mr_outcome_bury(&event->outcome, MR_END_PERMANENT); /* its bytes do not change */
 		else
-			judge(definition, event, batch->past, &tally);
+			judge(definition, event, batch->passed, &tally);
 	}
 	if (tally.broken != NULL && (tally.news > 1 || mr_breaker_is_probing(breaker)))
 		mr_failure_raise(tally.broken->outcome.failure);

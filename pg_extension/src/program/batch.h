@@ -19,11 +19,11 @@
 #include "staging/ring.h"
 #include "program/outcome.h"
 
-/* What an event has behind it that was not read from a lane but comes from millrace.retry. */
-typedef struct MrPast
+/* The row of millrace.retry that an event comes from when it was not read from a lane. */
+typedef struct MrRetryRow
 {
 	int64 retry_id;
-	ItemPointerData tid;         /* of its row there */
+	ItemPointerData tid;
 	int64 replay_of;             /* dead letter it is a replay of, 0 none */
 	int attempts;                /* tries that failed */
 	TimestampTz next_at;         /* when this try was due; infinity: when others were */
@@ -32,7 +32,7 @@ typedef struct MrPast
 	bool parked;                 /* was not tried yet */
 	bool in_queue;               /* of order_key */
 	int64 order_key;
-} MrPast;
+} MrRetryRow;
 
 typedef struct MrEvent
 {
@@ -49,7 +49,7 @@ typedef struct MrEvent
 	Datum *values;
 	bool *isnull;
 	MrOutcome outcome;
-	MrPast *past; /* NULL: comes from a lane, this is its first try */
+	MrRetryRow *retry; /* NULL: comes from a lane, this is its first try */
 } MrEvent;
 
 /* A row the transform gave. Its tuple has the columns of the target's insert list, then the row's number. */
@@ -96,7 +96,8 @@ typedef struct MrBatch
 	bool segment_done;
 	bool divisible; /* can be given back, to come again in smaller parts (MR_ERRCODE_SPLIT) */
 	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
-	bool past[MR_STAGE_WRITE + 1]; /* some event got past the stage, if only at first (verdict.c) */
+	/* By stage: some event passed it, if only at first (verdict.c). */
+	bool passed[MR_STAGE_WRITE + 1];
 } MrBatch;
 
 extern MrBatch *mr_batch_create(MemoryContext parent);

@@ -310,7 +310,7 @@ mr_plan_at_work(void)
 }
 
 int
-mr_plan_suspect(MrPlan *plan)
+mr_plan_failed_at(MrPlan *plan)
 {
 	int ordinal = mr_plan_current(plan);
 

@@ -34,15 +34,15 @@ extern Query *mr_plan_analyze(MrPlan *plan);
 
 /*
  * Runs the statement over `rows` (columns as in `full`), `nrows` of them; rows that come out go to `dest`.
- * Returns the rows processed. Raises whatever the statement raises; then mr_plan_suspect() may be asked.
+ * Returns the rows processed. Raises whatever the statement raises; then mr_plan_failed_at() may be asked.
  */
 extern uint64 mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest);
 
 /*
  * After an error, before the memory of the run is gone: the ordinal of the row read last, -1 if unknown.
- * A suspicion only: a plan that sorts or hashes its input reads all of it before it fails.
+ * It need not be the one at fault: a plan that sorts or hashes its input reads all of it before it fails.
  */
-extern int mr_plan_suspect(MrPlan *plan);
+extern int mr_plan_failed_at(MrPlan *plan);
 
 /*
  * While rows come out of a plan that reads its input one by one: the ordinal of the input row at work.

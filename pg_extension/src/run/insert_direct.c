@@ -47,7 +47,7 @@ typedef struct Direct
 	int nchecks;
 	ExprState **checks;
 	TupleTableSlot *source; /* for the rows' minimal tuples */
-	int *at_of;             /* index into order of each buffered row */
+	int *at_of;             /* index into the numbers of each buffered row */
 	int nslots;
 	Size bytes;
 } Direct;
@@ -274,7 +274,7 @@ add_row(Direct *direct, MrRow *row, int at)
 }
 
 void
-mr_insert_direct(MrProgram *program, MrBatch *batch, const int *order, int from, int to, int *at)
+mr_insert_direct(MrProgram *program, MrBatch *batch, const int *numbers, int from, int to, int *at)
 {
 	Direct direct = {.program = program, .batch = batch};
 
@@ -282,7 +282,7 @@ mr_insert_direct(MrProgram *program, MrBatch *batch, const int *order, int from,
 	for (int i = from; i < to; i++)
 	{
 		*at = i;
-		add_row(&direct, &batch->rows[order[i]], i);
+		add_row(&direct, &batch->rows[numbers[i]], i);
 		if (direct.nslots == BUFFERED_ROWS || direct.bytes >= BUFFERED_BYTES)
 		{
 			flush(&direct, at);

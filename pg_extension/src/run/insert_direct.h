@@ -16,11 +16,11 @@
 extern void mr_insert_direct_hold(const MrProgram *program);
 
 /*
- * Inserts rows order[from] .. order[to - 1] of the batch; each event has one row at most. A row that violates
+ * Inserts the rows of the batch with numbers[from] .. numbers[to - 1]; each event has one row at most. A row that violates
  * NOT NULL or CHECK is left out without an exception, its event is failed, to be judged (fail/verdict.h). Other refusals are
- * raised; *at is then the index into order of the row at work.
+ * raised; *at is then the index into numbers of the row at work.
  */
-extern void mr_insert_direct(MrProgram *program, MrBatch *batch, const int *order, int from, int to,
-							 int *at);
+extern void mr_insert_direct(MrProgram *program, MrBatch *batch, const int *numbers, int from,
+							 int to, int *at);
 
 #endif /* MR_INSERT_DIRECT_H */

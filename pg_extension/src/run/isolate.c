@@ -1,9 +1,9 @@
 /*
- * isolate.c: by suspicion, else by halves. Pure but for the callbacks.
+ * isolate.c: by what a run was at when it failed, else by halves. Pure but for the callbacks.
  *
  * A run that fails names the member it was at. Those before it are run again without it, then it alone, then
  * those behind it: always in order, so that of two members that exclude each other the first one passes.
- * Without a suspect the range is halved. The part behind is a loop, not a recursion, so the depth is that of
+ * When it is not known the range is halved. The part behind is a loop, not a recursion, so the depth is that of
  * the halving.
  *
  * Each member that waits for a lock in vain costs its time. After a few, all members wait, or the rest is left
@@ -41,8 +41,8 @@ isolate(const MrIsolation *isolation, int from, int to, State *state)
 {
 	while (from < to)
 	{
-		int suspect = -1;
-		MrFailure *failure = isolation->run(isolation->arg, from, to, &suspect);
+		int culprit = -1;
+		MrFailure *failure = isolation->attempt(isolation->arg, from, to, &culprit);
 		int middle;
 
 		CHECK_FOR_INTERRUPTS();
@@ -54,7 +54,7 @@ isolate(const MrIsolation *isolation, int from, int to, State *state)
 		if (!state->works)
 		{
 			int nobody;
-			MrFailure *trouble = isolation->run(isolation->arg, from, from, &nobody);
+			MrFailure *trouble = isolation->attempt(isolation->arg, from, from, &nobody);
 
 			if (trouble != NULL)
 				mr_failure_raise(trouble);
@@ -64,14 +64,14 @@ isolate(const MrIsolation *isolation, int from, int to, State *state)
 		{
 			if (failure->waited)
 				count_wait(state, failure);
-			isolation->bury(isolation->arg, from, failure);
+			isolation->fail(isolation->arg, from, failure);
 			return;
 		}
-		if (suspect >= from && suspect < to)
+		if (culprit >= from && culprit < to)
 		{
-			isolate(isolation, from, suspect, state);
-			isolate(isolation, suspect, suspect + 1, state);
-			from = suspect + 1;
+			isolate(isolation, from, culprit, state);
+			isolate(isolation, culprit, culprit + 1, state);
+			from = culprit + 1;
 			continue;
 		}
 		middle = from + (to - from) / 2;

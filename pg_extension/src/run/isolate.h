@@ -15,18 +15,18 @@ typedef struct MrIsolation
 {
 	/*
 	 * Does the work for members [from, to), or undoes all of it and returns why it failed, with the member
-	 * that is suspected (or -1). What is no member's fault is raised, not returned. An empty range is asked
+	 * it was at (or -1). What is no member's fault is raised, not returned. An empty range is asked
 	 * for as well: does the work fail even without members?
 	 */
-	MrFailure *(*run)(void *arg, int from, int to, int *suspect);
+	MrFailure *(*attempt)(void *arg, int from, int to, int *culprit);
 	/* That member fails alone. */
-	void (*bury)(void *arg, int member, MrFailure *failure);
+	void (*fail)(void *arg, int member, MrFailure *failure);
 	void *arg;
 } MrIsolation;
 
 /*
- * Runs all members [0, n): each is either part of exactly one successful run, or buried. Without a failure
- * that is one run; with k failing members whose suspicion is right, each member runs about twice. When the
+ * Runs all members [0, n): each is either part of exactly one successful run, or failed. Without a failure
+ * that is one run; with k failing members that are known when they fail, each member runs about twice. When the
  * work fails without any member, that failure is raised: nobody is to blame but the work.
  */
 extern void mr_isolate(const MrIsolation *isolation, int n);

@@ -17,7 +17,7 @@
 #include "run/receiver.h"
 #include "run/run_record.h"
 
-typedef struct Run
+typedef struct TransformState
 {
 	MrProgram *program;
 	MrBatch *batch;
@@ -26,8 +26,8 @@ typedef struct Run
 	int to;
 	Tuplestorestate *store;
 	MrReceiver *receiver;
-	int suspect; /* member, -1 unknown */
-} Run;
+	int failed_event; /* -1 unknown */
+} TransformState;
 
 /* A NULL the target would refuse: said here, for one event, without an exception. */
 static void
@@ -85,32 +85,32 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 static void
 execute(void *arg)
 {
-	Run *run = arg;
+	TransformState *state = arg;
 
-	tuplestore_clear(run->store);
-	for (int i = run->from; i < run->to; i++)
-		mr_event_relation_put(run->program->event, run->store, &run->batch->events[run->members[i]],
-							  run->members[i]);
-	(void) mr_plan_run(run->program->transform, run->store, run->to - run->from,
-					   (DestReceiver *) run->receiver);
+	tuplestore_clear(state->store);
+	for (int i = state->from; i < state->to; i++)
+		mr_event_relation_put(state->program->event, state->store,
+							  &state->batch->events[state->members[i]], state->members[i]);
+	(void) mr_plan_run(state->program->transform, state->store, state->to - state->from,
+					   (DestReceiver *) state->receiver);
 }
 
 static void
-note_suspect(void *arg)
+note_failed_event(void *arg)
 {
-	Run *run = arg;
+	TransformState *state = arg;
 
-	run->suspect = mr_plan_suspect(run->program->transform);
+	state->failed_event = mr_plan_failed_at(state->program->transform);
 }
 
 /* Rows and verdicts of events [from, to) are taken back. */
 static void
-undo(Run *run, int nrows)
+undo(TransformState *state, int nrows)
 {
-	run->batch->nrows = nrows;
-	for (int i = run->from; i < run->to; i++)
+	state->batch->nrows = nrows;
+	for (int i = state->from; i < state->to; i++)
 	{
-		MrEvent *event = &run->batch->events[run->members[i]];
+		MrEvent *event = &state->batch->events[state->members[i]];
 
 		event->rows = 0;
 		mr_outcome_undo(&event->outcome);
@@ -118,39 +118,39 @@ undo(Run *run, int nrows)
 }
 
 static int
-member_of(Run *run, int event)
+member_of(TransformState *state, int event)
 {
-	for (int i = run->from; i < run->to; i++)
-		if (run->members[i] == event)
+	for (int i = state->from; i < state->to; i++)
+		if (state->members[i] == event)
 			return i;
 	return -1;
 }
 
 static MrFailure *
-try_range(void *arg, int from, int to, int *suspect)
+try_range(void *arg, int from, int to, int *culprit)
 {
-	Run *run = arg;
-	int nrows = run->batch->nrows;
+	TransformState *state = arg;
+	int nrows = state->batch->nrows;
 	ErrorData *error;
 
-	run->from = from;
-	run->to = to;
-	run->suspect = -1;
-	error = mr_try(execute, run, note_suspect, run->program->definition->statement_timeout_ms);
+	state->from = from;
+	state->to = to;
+	state->failed_event = -1;
+	error =
+		mr_try(execute, state, note_failed_event, state->program->definition->statement_timeout_ms);
 	if (error == NULL)
 		return NULL;
-	undo(run, nrows);
-	*suspect = member_of(run, run->suspect);
+	undo(state, nrows);
+	*culprit = member_of(state, state->failed_event);
 	return mr_failure_from_error(MR_STAGE_TRANSFORM, error);
 }
 
 static void
-bury(void *arg, int member, MrFailure *failure)
+fail_member(void *arg, int member, MrFailure *failure)
 {
-	Run *run = arg;
-	MrEvent *event = &run->batch->events[run->members[member]];
+	TransformState *state = arg;
 
-	mr_outcome_fail(&event->outcome, failure);
+	mr_outcome_fail(&state->batch->events[state->members[member]].outcome, failure);
 }
 
 /* An event with a row that was refused softly must not keep its other rows. */
@@ -167,21 +167,21 @@ mr_transform_run(MrProgram *program, MrBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	MrReceiver receiver;
-	Run run = {.program = program, .batch = batch, .receiver = &receiver};
-	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
+	TransformState state = {.program = program, .batch = batch, .receiver = &receiver};
+	MrIsolation isolation = {.attempt = try_range, .fail = fail_member, .arg = &state};
 	int n = 0;
 
 	mr_run_stage(MR_STAGE_TRANSFORM);
 	mr_receiver_init(&receiver, receive, program, batch);
-	run.members = palloc(Max(batch->nevents, 1) * sizeof(int));
+	state.members = palloc(Max(batch->nevents, 1) * sizeof(int));
 	for (int i = 0; i < batch->nevents; i++)
 		if (batch->events[i].outcome.state == MR_PENDING)
-			run.members[n++] = i;
+			state.members[n++] = i;
 	if (n > 0)
 	{
-		run.store = tuplestore_begin_heap(false, false, work_mem);
+		state.store = tuplestore_begin_heap(false, false, work_mem);
 		mr_isolate(&isolation, n);
-		tuplestore_end(run.store);
+		tuplestore_end(state.store);
 		drop_rows_of_failed(batch);
 	}
 	MemoryContextSwitchTo(old);

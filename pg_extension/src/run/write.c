@@ -28,21 +28,27 @@
  */
 #define SUBTRANSACTIONS_MAX 50
 
-typedef struct Run
+typedef struct WriteState
 {
 	MrProgram *program;
 	MrBatch *batch;
-	MrArrangement rows;
-	int from;
-	int to;
+	MrArrangement arranged;
+	int first; /* of the rows that are tried: indexes into arranged.rows */
+	int end;
 	Tuplestorestate *store;
 	TupleTableSlot *slot;
 	MrReceiver *receiver;
 	bool direct;
-	int at;      /* of a direct insert: index into order */
-	int suspect; /* row number */
+	int at;         /* of a direct insert: index into arranged.rows, -1 unknown */
+	int failed_row; /* its number, -1 unknown */
 	int nsuccesses;
-} Run;
+} WriteState;
+
+static inline MrRow *
+row_at(WriteState *state, int i)
+{
+	return &state->batch->rows[state->arranged.rows[i]];
+}
 
 /* The row's number is the tuple's last column, four bytes at its end. */
 static void
@@ -52,112 +58,114 @@ set_number(MinimalTuple tuple, int32 number)
 }
 
 static void
-execute_plan(Run *run, int first, int end)
+execute_plan(WriteState *state)
 {
-	tuplestore_clear(run->store);
-	for (int i = first; i < end; i++)
+	tuplestore_clear(state->store);
+	for (int i = state->first; i < state->end; i++)
 	{
-		MrRow *row = &run->batch->rows[run->rows.order[i]];
+		MrRow *row = row_at(state, i);
 
-		set_number(row->tuple, run->rows.order[i]);
-		ExecStoreMinimalTuple(row->tuple, run->slot, false);
-		tuplestore_puttupleslot(run->store, run->slot);
+		set_number(row->tuple, state->arranged.rows[i]);
+		ExecStoreMinimalTuple(row->tuple, state->slot, false);
+		tuplestore_puttupleslot(state->store, state->slot);
 	}
-	(void) mr_plan_run(run->program->insert, run->store, end - first,
-					   run->receiver ? (DestReceiver *) run->receiver : None_Receiver);
+	(void) mr_plan_run(state->program->insert, state->store, state->end - state->first,
+					   state->receiver ? (DestReceiver *) state->receiver : None_Receiver);
 }
 
 static void
 execute(void *arg)
 {
-	Run *run = arg;
-	int first = run->rows.groups[run->from];
-	int end = run->rows.groups[run->to];
+	WriteState *state = arg;
 	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
 
-	if (run->direct && end > first)
+	if (state->direct && state->end > state->first)
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
-		mr_insert_direct(run->program, run->batch, run->rows.order, first, end, &run->at);
+		mr_insert_direct(state->program, state->batch, state->arranged.rows, state->first,
+						 state->end, &state->at);
 		PopActiveSnapshot();
 	}
 	else
-		execute_plan(run, first, end);
+		execute_plan(state);
 	/* Deferred constraints are checked here, where their errors are in our hands. */
 	immediate->deferred = false;
 	AfterTriggerSetState(immediate);
 }
 
 static void
-note_suspect(void *arg)
+note_failed_row(void *arg)
 {
-	Run *run = arg;
+	WriteState *state = arg;
 
-	run->suspect = run->direct ? (run->at >= 0 ? run->rows.order[run->at] : -1)
-							   : mr_plan_suspect(run->program->insert);
+	if (!state->direct)
+		state->failed_row = mr_plan_failed_at(state->program->insert);
+	else if (state->at >= 0)
+		state->failed_row = state->arranged.rows[state->at];
 }
 
+/* The group of groups [from, to) that has the row, -1 none. */
 static int
-group_of(Run *run, int row)
+group_of(const MrArrangement *arranged, int from, int to, int row)
 {
-	for (int g = run->from; g < run->to; g++)
-		for (int i = run->rows.groups[g]; i < run->rows.groups[g + 1]; i++)
-			if (run->rows.order[i] == row)
+	for (int g = from; g < to; g++)
+		for (int i = arranged->groups[g]; i < arranged->groups[g + 1]; i++)
+			if (arranged->rows[i] == row)
 				return g;
 	return -1;
 }
 
-/* A run that failed leaves no verdicts of its own behind. */
+/* What failed and was rolled back leaves no outcomes behind. */
 static void
-take_back(Run *run)
+take_back(WriteState *state)
 {
-	for (int i = run->rows.groups[run->from]; i < run->rows.groups[run->to]; i++)
+	for (int i = state->first; i < state->end; i++)
 	{
-		MrRow *row = &run->batch->rows[run->rows.order[i]];
+		MrRow *row = row_at(state, i);
 
 		row->written = false;
-		mr_outcome_undo(&run->batch->events[row->event].outcome);
+		mr_outcome_undo(&state->batch->events[row->event].outcome);
 	}
 }
 
 /* Of a planned INSERT a row counts when RETURNING says so (mark_written); of a direct one all do. */
 static void
-set_written(Run *run, bool written)
+set_written(WriteState *state, bool written)
 {
-	for (int i = run->rows.groups[run->from]; i < run->rows.groups[run->to]; i++)
-		run->batch->rows[run->rows.order[i]].written = written;
+	for (int i = state->first; i < state->end; i++)
+		row_at(state, i)->written = written;
 }
 
 static MrFailure *
-try_range(void *arg, int from, int to, int *suspect)
+try_range(void *arg, int from, int to, int *culprit)
 {
-	Run *run = arg;
+	WriteState *state = arg;
 	ErrorData *error;
 
-	run->from = from;
-	run->to = to;
-	run->suspect = run->at = -1;
-	set_written(run, run->receiver == NULL);
-	error = mr_try(execute, run, note_suspect, run->program->definition->statement_timeout_ms);
+	state->first = state->arranged.groups[from];
+	state->end = state->arranged.groups[to];
+	state->failed_row = state->at = -1;
+	set_written(state, state->receiver == NULL);
+	error =
+		mr_try(execute, state, note_failed_row, state->program->definition->statement_timeout_ms);
 	if (error == NULL)
 	{
-		if (++run->nsuccesses > SUBTRANSACTIONS_MAX && run->batch->divisible)
+		if (++state->nsuccesses > SUBTRANSACTIONS_MAX && state->batch->divisible)
 			ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg("too many events of a batch fail")));
 		return NULL;
 	}
-	take_back(run);
-	*suspect = group_of(run, run->suspect);
+	take_back(state);
+	*culprit = group_of(&state->arranged, from, to, state->failed_row);
 	return mr_failure_from_error(MR_STAGE_WRITE, error);
 }
 
 static void
-bury(void *arg, int member, MrFailure *failure)
+fail_member(void *arg, int member, MrFailure *failure)
 {
-	Run *run = arg;
-	MrEvent *event =
-		&run->batch->events[run->batch->rows[run->rows.order[run->rows.groups[member]]].event];
+	WriteState *state = arg;
+	const MrRow *row = row_at(state, state->arranged.groups[member]);
 
-	mr_outcome_fail(&event->outcome, failure);
+	mr_outcome_fail(&state->batch->events[row->event].outcome, failure);
 }
 
 static bool
@@ -199,27 +207,27 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 		AllocSetContextCreate(batch->context, "millrace write", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(round);
 	MrReceiver receiver;
-	Run run = {.program = program, .batch = batch};
-	MrIsolation isolation = {.run = try_range, .bury = bury, .arg = &run};
+	WriteState state = {.program = program, .batch = batch};
+	MrIsolation isolation = {.attempt = try_range, .fail = fail_member, .arg = &state};
 	int ngroups;
 
-	mr_write_arrange(program, batch, &run.rows);
+	mr_write_arrange(program, batch, &state.arranged);
 	MemoryContextSwitchTo(batch->context);
-	ngroups = run.rows.ngroups;
+	ngroups = state.arranged.ngroups;
 	mr_run_stage(MR_STAGE_WRITE);
-	run.direct = program->direct && ngroups == run.rows.groups[ngroups]; /* one row each */
-	if (run.direct && ngroups > 0)
+	state.direct = program->direct && ngroups == state.arranged.groups[ngroups]; /* one row each */
+	if (state.direct && ngroups > 0)
 		mr_insert_direct_hold(program);
 	mr_receiver_init(&receiver, mark_written, program, batch);
-	if (!run.direct)
-		run.receiver = &receiver;
+	if (!state.direct)
+		state.receiver = &receiver;
 	if (ngroups > 0)
 	{
-		run.store = tuplestore_begin_heap(false, false, work_mem);
-		run.slot = MakeSingleTupleTableSlot(program->row_full, &TTSOpsMinimalTuple);
+		state.store = tuplestore_begin_heap(false, false, work_mem);
+		state.slot = MakeSingleTupleTableSlot(program->row_full, &TTSOpsMinimalTuple);
 		mr_isolate(&isolation, ngroups);
-		ExecDropSingleTupleTableSlot(run.slot);
-		tuplestore_end(run.store);
+		ExecDropSingleTupleTableSlot(state.slot);
+		tuplestore_end(state.store);
 	}
 	decide_outcomes(batch);
 	MemoryContextSwitchTo(old);

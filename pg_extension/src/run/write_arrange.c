@@ -22,11 +22,11 @@ typedef struct Sorter
 static int
 compare_events(const MrBatch *batch, int a, int b)
 {
-	int order = mr_event_compare(&batch->events[batch->rows[a].event],
-								 &batch->events[batch->rows[b].event]);
+	int comparison = mr_event_compare(&batch->events[batch->rows[a].event],
+									  &batch->events[batch->rows[b].event]);
 
-	if (order != 0)
-		return order;
+	if (comparison != 0)
+		return comparison;
 	return a < b ? -1 : a > b;
 }
 
@@ -47,20 +47,20 @@ compare_keys(MrProgram *program, const Keyed *a, const Keyed *b, int nkeys)
 	for (int i = 0; i < nkeys; i++)
 	{
 		SortSupport support = &program->keys[i].support;
-		int order;
+		int comparison;
 
 		if (support->abbrev_converter != NULL)
 		{
-			order = compare_abbreviated(program, a, b);
-			if (order == 0)
-				order = ApplySortAbbrevFullComparator(a->values[i], a->isnull[i], b->values[i],
-													  b->isnull[i], support);
+			comparison = compare_abbreviated(program, a, b);
+			if (comparison == 0)
+				comparison = ApplySortAbbrevFullComparator(a->values[i], a->isnull[i], b->values[i],
+														   b->isnull[i], support);
 		}
 		else
-			order = ApplySortComparator(a->values[i], a->isnull[i], b->values[i], b->isnull[i],
-										support);
-		if (order != 0)
-			return order;
+			comparison = ApplySortComparator(a->values[i], a->isnull[i], b->values[i], b->isnull[i],
+											 support);
+		if (comparison != 0)
+			return comparison;
 	}
 	return 0;
 }
@@ -69,10 +69,10 @@ static int
 compare_rows(const void *a, const void *b, void *arg)
 {
 	Sorter *sorter = arg;
-	int order = compare_keys(sorter->program, a, b, sorter->program->nkeys);
+	int comparison = compare_keys(sorter->program, a, b, sorter->program->nkeys);
 
-	return order != 0
-			   ? order
+	return comparison != 0
+			   ? comparison
 			   : compare_events(sorter->batch, ((const Keyed *) a)->row, ((const Keyed *) b)->row);
 }
 
@@ -143,7 +143,7 @@ drop_superseded(MrProgram *program, MrBatch *batch, Keyed *keyed, int n)
 
 /* Rows of one event next to each other, events in the order of their first key. */
 static int
-gather_events(MrBatch *batch, const Keyed *keyed, int nkeyed, int *order)
+gather_events(MrBatch *batch, const Keyed *keyed, int nkeyed, int *rows)
 {
 	int *first = palloc(Max(batch->nevents, 1) * sizeof(int));
 	int *next = palloc(Max(batch->nrows, 1) * sizeof(int));
@@ -162,7 +162,7 @@ gather_events(MrBatch *batch, const Keyed *keyed, int nkeyed, int *order)
 		int *head = &first[batch->rows[keyed[i].row].event];
 
 		for (; *head >= 0; *head = next[*head])
-			order[n++] = *head;
+			rows[n++] = *head;
 	}
 	return n;
 }
@@ -180,19 +180,18 @@ mr_write_arrange(MrProgram *program, MrBatch *batch, MrArrangement *result)
 		qsort_arg(keyed, n, sizeof(Keyed), compare_rows, &sorter);
 	if (program->definition->on_conflict == MR_CONFLICT_UPDATE)
 		n = drop_superseded(program, batch, keyed, n);
-	result->order = palloc(Max(n, 1) * sizeof(int));
+	result->rows = palloc(Max(n, 1) * sizeof(int));
 	result->groups = palloc((n + 1) * sizeof(int));
 	result->ngroups = 0;
 	for (int i = 0; i < n; i++)
 		several = several || batch->events[batch->rows[keyed[i].row].event].rows > 1;
 	if (several)
-		n = gather_events(batch, keyed, n, result->order);
+		n = gather_events(batch, keyed, n, result->rows);
 	else
 		for (int i = 0; i < n; i++)
-			result->order[i] = keyed[i].row;
+			result->rows[i] = keyed[i].row;
 	for (int i = 0; i < n; i++)
-		if (i == 0 ||
-			batch->rows[result->order[i]].event != batch->rows[result->order[i - 1]].event)
+		if (i == 0 || batch->rows[result->rows[i]].event != batch->rows[result->rows[i - 1]].event)
 			result->groups[result->ngroups++] = i;
 	result->groups[result->ngroups] = n;
 }

@@ -12,8 +12,8 @@
 
 typedef struct MrArrangement
 {
-	int *order;  /* row numbers in the order they are written */
-	int *groups; /* group i, rows of one event: order[groups[i]] .. order[groups[i + 1] - 1] */
+	int *rows;   /* their numbers, in the order they are written */
+	int *groups; /* group i, rows of one event: rows[groups[i]] .. rows[groups[i + 1] - 1] */
 	int ngroups;
 } MrArrangement;
 

@@ -31,7 +31,7 @@ typedef struct MrSegment
 {
 	Oid relation;
 	MrSegmentState state;
-	uint64 order; /* of filling; the reader goes by it */
+	uint64 number; /* of its filling; the reader goes by it */
 } MrSegment;
 
 /* One staging lane. All but the atomics is protected by MrShared.lock. */
@@ -49,10 +49,10 @@ typedef struct MrLane
 	Latch *worker_latch;
 	pg_atomic_uint64 staged;   /* committed batches; goes up before the worker's latch is set */
 	pg_atomic_uint64 consumed; /* value of `staged` the worker has read up to */
-	uint64 next_order;         /* never begins anew while the server runs */
+	uint64 next_number;        /* of a filling; never starts again while the server runs */
 	int nsegments;
 	MrSegment segments[MR_SEGMENTS_MAX];
-	uint64 tail_order;      /* order of the segment the cursor stands in, 0 = none yet */
+	uint64 tail_number;     /* of the filling the cursor is in, 0 = none yet */
 	ItemPointerData cursor; /* last row read there */
 } MrLane;
 

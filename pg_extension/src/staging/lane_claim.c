@@ -164,7 +164,7 @@ attach(int32 lane_id, int32 pipeline_id, int32 number, bool *fresh)
 			uint64 staged = pg_atomic_read_u64(&lane->staged);
 
 			lane->nsegments = 0;
-			lane->tail_order = 0;
+			lane->tail_number = 0;
 			lane->worker_latch = NULL;
 			pg_atomic_write_u64(&lane->consumed, staged);
 		}

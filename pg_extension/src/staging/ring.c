@@ -21,7 +21,7 @@ find_filling(MrLane *lane, const MrFilling *filling)
 	MrSegment *segment =
 		lane->generation == filling->generation ? find(lane, filling->relation) : NULL;
 
-	return segment != NULL && segment->order == filling->order ? segment : NULL;
+	return segment != NULL && segment->number == filling->number ? segment : NULL;
 }
 
 static MrSegment *
@@ -39,7 +39,7 @@ holds_events(const MrSegment *segment)
 	return segment->state == MR_SEGMENT_FILLING || segment->state == MR_SEGMENT_SEALED;
 }
 
-/* The segment the reader is in: the one with the tail's order, or the oldest with events. */
+/* The segment the reader is in: the one with the tail's number, or the oldest with events. */
 static MrSegment *
 tail_segment(MrLane *lane)
 {
@@ -49,7 +49,7 @@ tail_segment(MrLane *lane)
 	{
 		MrSegment *segment = &lane->segments[i];
 
-		if (holds_events(segment) && (oldest == NULL || segment->order < oldest->order))
+		if (holds_events(segment) && (oldest == NULL || segment->number < oldest->number))
 			oldest = segment;
 	}
 	return oldest;
@@ -65,7 +65,7 @@ mr_ring_add(MrLane *lane, Oid relation)
 
 		segment->relation = relation;
 		segment->state = MR_SEGMENT_FREE;
-		segment->order = 0;
+		segment->number = 0;
 	}
 	LWLockRelease(mr_shared->lock);
 }
@@ -115,7 +115,7 @@ mr_ring_next(MrLane *lane, int limit, bool *limited)
 		if (head != NULL)
 			head->state = MR_SEGMENT_SEALED;
 		next->state = MR_SEGMENT_FILLING;
-		next->order = ++lane->next_order;
+		next->number = ++lane->next_number;
 		relation = next->relation;
 	}
 	LWLockRelease(mr_shared->lock);
@@ -138,9 +138,9 @@ mr_ring_tail(MrLane *lane, int32 pipeline_id, MrFilling *tail, ItemPointer curso
 	if (segment != NULL)
 	{
 		tail->relation = segment->relation;
-		tail->order = segment->order;
+		tail->number = segment->number;
 		*sealed = segment->state == MR_SEGMENT_SEALED;
-		if (segment->order == lane->tail_order)
+		if (segment->number == lane->tail_number)
 			*cursor = lane->cursor;
 		else
 			ItemPointerSet(cursor, 0, 0);
@@ -158,7 +158,7 @@ mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *curs
 	segment = find_filling(lane, tail);
 	if (segment != NULL && holds_events(segment) && ItemPointerIsValid(cursor))
 	{
-		lane->tail_order = segment->order;
+		lane->tail_number = segment->number;
 		lane->cursor = *cursor;
 	}
 	if (lane->generation == tail->generation)
@@ -199,7 +199,7 @@ mr_ring_consumed(MrLane *lane, uint64 generation, int *i, MrFilling *consumed)
 
 		found = segment->state == MR_SEGMENT_CONSUMED;
 		consumed->generation = generation;
-		consumed->order = segment->order;
+		consumed->number = segment->number;
 		consumed->relation = segment->relation;
 	}
 	LWLockRelease(mr_shared->lock);

@@ -5,7 +5,7 @@
  *   FREE ---------------> FILLING ---------------> SEALED ------------------> CONSUMED -----------> FREE
  *
  * The writer (one ingestor connection) only appends to the FILLING segment; the reader (one worker) goes
- * through FILLING and SEALED ones by their order. Each function takes MrShared.lock itself.
+ * through FILLING and SEALED ones by the numbers of their fillings. Each function takes MrShared.lock itself.
  *
  * Between two calls a writer may have gone and another come: it abandons what was staged, the segments are
  * emptied and filled anew, and the slot itself may be another lane's. So whoever comes back says which
@@ -20,7 +20,7 @@
 typedef struct MrFilling
 {
 	uint64 generation; /* of the lane */
-	uint64 order;
+	uint64 number;     /* of the filling, ascending in its lane */
 	Oid relation;
 } MrFilling;
 
