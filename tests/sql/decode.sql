@@ -370,7 +370,7 @@ SELECT is((decode_test.more('v int, "W w" int', '{"W w":"x"}'))[3], 'W w', 'the 
 SELECT is((decode_test.more('v int NOT NULL', '{}'))[3], 'v', 'so does a missing field');
 SELECT is((decode_test.more('v decode_test.positive', '{"v":-1}'))[4], 'is_positive', 'and the constraint of a domain');
 SELECT is((decode_test.more('v int[]', '{"v":[1,2,"x"]}'))[1], 'It is element 3 of the array.', 'the element of an array is named');
-SELECT is((decode_test.more('v int', '{"value":17,"v":nope}'))[1], 'It goes wrong after: {"value":17,"v":', 'the place of a syntax error is shown');
+SELECT is((decode_test.more('v int', '{"value":17,"v":nope}'))[1], 'The error is after: {"value":17,"v":', 'the place of a syntax error is shown');
 SELECT is((decode_test.more('v timestamptz', '{"v":17}'))[2],
   'Declare the field as bigint or double precision and convert it in the transform, as in to_timestamp(event.ts / 1000.0).',
   'an epoch number gets a hint');

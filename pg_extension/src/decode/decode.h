@@ -31,7 +31,7 @@ typedef struct MrDecoder MrDecoder;
 extern MrDecoder *mr_decoder_create(const MrFields *fields);
 
 /*
- * Decodes one payload into values[] and isnull[] (one per field). Returns NULL when all is well, else
+ * Decodes one payload into values[] and isnull[] (one per field). Returns NULL on success, else
  * why not; values[] is then undefined. Never throws for what is in the bytes; out of memory, cancel
  * and shutdown pass through. Needs an open transaction: input functions of less common types run in a
  * subtransaction (which takes no xid).

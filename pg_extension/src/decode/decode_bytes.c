@@ -2,7 +2,7 @@
  * decode_bytes.c - uuid and bytea
  *
  * bytea has no form of its own in JSON. Producers write base64 (Kafka Connect, Protobuf's JSON, most
- * libraries) or hexadecimal digits; \x tells them apart, as it does in PostgreSQL.
+ * libraries) or hexadecimal digits; \x distinguishes them, as it does in PostgreSQL.
  */
 #include "postgres.h"
 

@@ -3,7 +3,7 @@
  *
  * Such code may raise errors, and an error may only be swallowed by rolling back a subtransaction. One
  * that reads takes no xid and costs about 0.4 us. Errors that are not of the data (cancel, shutdown, out
- * of memory, deadlock) are thrown on, with the subtransaction gone, so that the caller finds the
+ * of memory, deadlock) are rethrown, with the subtransaction rolled back, so that the caller finds the
  * transaction as it left it.
  */
 #include "postgres.h"
@@ -85,7 +85,7 @@ mr_decode_guarded(MrDecodeField *field, const MrJsonSlot *slot, MrWork work, voi
 	CurrentResourceOwner = owner;
 	if (edata == NULL)
 		return NULL;
-	/* A domain's CHECK may raise what it likes, and mean the value. */
+	/* A domain's CHECK may raise any error, and it is about the value. */
 	if (mr_error_is_interrupt(edata) || edata->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
 		ReThrowError(edata);
 	return mr_decode_refused(field, slot, edata);

@@ -4,7 +4,7 @@
  * field "value" of type double precision: found string "n/a-3f", expected a number
  *
  * A message names the field, its type and what was found, shortened and with everything unprintable
- * escaped: it goes to tables, logs and terminals.
+ * escaped: it is shown in tables, logs and terminals.
  */
 #include "postgres.h"
 
@@ -92,7 +92,7 @@ mr_decode_syntax(const char *bytes, int length, const MrJsonError *error)
 	while (from < error->offset && (bytes[from] & 0xc0) == 0x80)
 		from++;
 	if (error->offset > 0)
-		failure->detail = psprintf("It goes wrong after: %s%s", from > 0 ? "..." : "",
+		failure->detail = psprintf("The error is after: %s%s", from > 0 ? "..." : "",
 								   print(bytes + from, error->offset - from, SHOWN_CONTEXT));
 	if (error->code == MR_JSON_BAD_TOKEN && error->offset == 0 && bytes[0] == '\0')
 		failure->hint = "A payload that begins with a zero byte is usually framed for a schema "

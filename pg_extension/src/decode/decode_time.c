@@ -3,7 +3,7 @@
  *
  * The ISO 8601 forms that programs write are read here:
  *     2026-03-01    2026-03-01T12:34[:56[.789...]][Z|+05|+05:30|+0530], also with a space for the T
- * Everything else, and every value that is wrong, goes to the type's input function, so that what is
+ * Everything else, and every value that is wrong, is passed to the type's input function, so that what is
  * accepted, and what is said of what is not, is PostgreSQL's. As there, a timestamp without time zone
  * ignores a zone, and a timestamptz without one is local to the session's TimeZone.
  */

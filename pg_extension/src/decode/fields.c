@@ -204,7 +204,7 @@ parse_path(Node *path, ParseState *pstate, MrField *field)
 						parser_errposition(pstate, exprLocation(path))));
 }
 
-/* Folded here and now: what stands in for a missing key must not depend on when it went missing. */
+/* Folded here: the value for a missing key must not depend on when it is missing. */
 static void
 parse_default(Node *expression, ParseState *pstate, MrField *field)
 {

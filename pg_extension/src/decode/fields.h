@@ -6,7 +6,7 @@
  *     name type [ NOT NULL ] [ PATH '$.a."b c"[0]' ] [ DEFAULT constant ] , ...
  *
  * and read by PostgreSQL's own grammar, so that every type name PostgreSQL knows is known here.
- * The path defaults to the key with the field's name. DEFAULT stands in for a missing key only: an
+ * The path defaults to the key with the field's name. DEFAULT is used for a missing key only: an
  * explicit JSON null is SQL NULL.
  */
 #ifndef MR_FIELDS_H
@@ -47,7 +47,7 @@ typedef struct MrFields
 } MrFields;
 
 /*
- * Parses a field list into the current memory context, resolving type names by the present
+ * Parses a field list into the current memory context, resolving type names by the current
  * search_path; NULL gives an empty list. Raises an error whose internal query is the list and whose
  * internal position points into it.
  */

@@ -64,7 +64,7 @@ key_step(const char **p, MrPathStep *step)
 	return **p == '\0' ? "a key is missing at its end" : "a key with this character must be quoted";
 }
 
-/* Escapes are those of a backslash before a quote or a backslash; other characters stand for themselves. */
+/* Escapes are those of a backslash before a quote or a backslash; other characters are themselves. */
 static const char *
 quoted_step(const char **p, MrPathStep *step)
 {

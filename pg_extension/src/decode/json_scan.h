@@ -37,7 +37,7 @@ typedef enum MrJsonKind
 	MR_JSON_OBJECT
 } MrJsonKind;
 
-/* Slot flags. For arrays and objects they tell of anything inside. */
+/* Slot flags. For arrays and objects they are set for anything inside. */
 #define MR_JSON_ESCAPED     0x01 /* a string has escapes */
 #define MR_JSON_NOT_ASCII   0x02 /* a string has bytes over 0x7f */
 #define MR_JSON_HAS_NUL     0x04 /* a string has \u0000 */
@@ -107,7 +107,7 @@ extern bool mr_json_scan(MrJsonPlan *plan, const char *bytes, int length, MrJson
 /* Scans a document and gives it as one slot. */
 extern bool mr_json_scan_whole(const char *bytes, int length, MrJsonSlot *slot, MrJsonError *error);
 
-/* Goes through the elements of an array slot, which has been validated by the scan that gave it. */
+/* Iterates over the elements of an array slot, which has been validated by the scan that gave it. */
 typedef struct MrJsonElements
 {
 	const char *next;

@@ -1,5 +1,5 @@
 /*
- * dry_run.c: millrace.dry_run(): what would become of these events, without anything becoming of them.
+ * dry_run.c: millrace.dry_run(): what the outcome of these events would be, without any effect.
  *
  * Runs in the caller's session, which must be the pipeline's owner: the transform is the owner's SQL and must
  * not run with anybody else's rights. Everything happens in a subtransaction that is always rolled back.
@@ -142,7 +142,7 @@ static bool
 process(void *engine)
 {
 	mr_engine_process(engine);
-	return false; /* everything is taken back */
+	return false; /* everything is rolled back */
 }
 
 static void

@@ -66,7 +66,7 @@ use_search_path(const MrDefinition *definition)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-/* Makes the program of the pipeline's present version unless it is at hand and still stands. */
+/* Makes the program of the pipeline's current version unless it exists and is still valid. */
 void
 mr_engine_prepare(MrEngine *engine, int32 version)
 {
@@ -174,8 +174,8 @@ finish_segment(MrEngine *engine, MrLane *lane)
 }
 
 /*
- * Begins the transaction of a step. MR_STEP_SETTLED: the program stands, go on, in a GUC nest level whose end
- * undoes what the user's SQL sets with SET. Otherwise the transaction is over.
+ * Begins the transaction of a step. MR_STEP_SETTLED: the program is ready, go on, in a GUC nest level whose end
+ * undoes what the user's SQL sets with SET. Otherwise the transaction has ended.
  *
  * A snapshot is held to the end: nothing the step reads is removed while it works with it, and values out of line
  * can be removed with their rows only under one.

@@ -16,7 +16,7 @@ typedef enum MrStep
 	MR_STEP_IDLE,    /* nothing was there */
 	MR_STEP_SETTLED, /* a batch was settled (maybe an empty one); look again */
 	MR_STEP_WAITING, /* too many events are parked (order.h): first some of them must go */
-	MR_STEP_PAUSED,  /* the pipeline is not to run just now */
+	MR_STEP_PAUSED,  /* the pipeline is paused, or another instance's */
 	MR_STEP_GONE     /* pipeline or extension is no more */
 } MrStep;
 
@@ -54,13 +54,13 @@ extern void mr_engine_prepare(MrEngine *engine, int32 version);
 
 /*
  * Tries events of millrace.retry again that are due, up to a batch, and settles them: the result and the
- * leaving of the retry table are one commit. Tells when the next is due.
+ * removal from the retry table are one commit. *next_due: when the next is due.
  */
 extern MrStep mr_engine_retry(MrEngine *engine, TimestampTz *next_due);
 
 /*
  * After the transaction of a step was aborted: the next batches are smaller. After real trouble everything
- * is looked up anew as well.
+ * is looked up again as well.
  */
 extern void mr_engine_after_error(MrEngine *engine, bool trouble);
 

@@ -143,7 +143,7 @@ check_failure_share(MrEngine *engine)
 		ereport(ERROR, (errcode(MR_ERRCODE_FAILURE_SHARE),
 						errmsg("%d of %d events failed, more than a share of %g", failed, events,
 							   definition->failure_share),
-						errhint("Mend the transform or the target, or raise failure_share with "
+						errhint("Fix the transform or the target, or raise failure_share with "
 								"millrace.alter_pipeline().")));
 }
 

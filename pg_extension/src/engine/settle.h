@@ -8,7 +8,7 @@
 #include "program/batch.h"
 
 /*
- * Writes dead letters and the positions and counters of the batch's partitions, in the present transaction,
+ * Writes dead letters and the positions and counters of the batch's partitions, in the current transaction,
  * whose commit carries the batch's whole outcome. Every event must have its outcome.
  */
 extern void mr_settle(const MrDefinition *definition, MrBatch *batch);

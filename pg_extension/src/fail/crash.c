@@ -1,14 +1,14 @@
 /*
  * crash.c: see crash.h. Runs in workers.
  *
- * A suspicion is about Kafka coordinates, not about a worker: after a restart partitions are served by whomever.
+ * A suspicion is about Kafka coordinates, not about a worker: after a restart any worker may serve a partition.
  * Workers only read the table, so nothing of it has to be kept in step with commits. A row is void by itself
  * once the position has passed its range, or, for events that are tried again, once they were tried after the crash:
  * they are due later then than when the batch began. Those parked behind one of their key are due at no time of
  * their own and stay suspicious until they come first.
  *
  * Batches shrink by SHRINK, not by halves: a crash restarts the whole server, and a small batch costs a commit. A
- * batch of 5,000 events is found guilty of one in three crashes instead of thirteen; in one, when the record names
+ * batch of 5,000 events is narrowed down to one in three crashes instead of thirteen; in one, when the record names
  * the event that was at work.
  */
 #include "fail/crash.h"
@@ -188,8 +188,8 @@ make_failure(const Suspicion *row)
 
 	failure->detail = psprintf("The last time was at %s.", timestamptz_to_str(row->crashed_at));
 	failure->hint =
-		"The server log of that time has the signal. Mend the function the event is too "
-		"much for, then replay it; millrace.max_crashes says how often it may crash.";
+		"The server log of that time has the signal. Fix the function that crashes on this "
+		"event, then replay it; millrace.max_crashes limits how often it may crash.";
 	return failure;
 }
 

@@ -1,8 +1,8 @@
 /*
  * crash.h: events that are under suspicion of having crashed the server: rows of millrace.crash_suspect.
  *
- * The supervisor makes these rows of what crashed workers have left, before it starts others, and removes them when they
- * have become void. Workers read them: batches with suspicious events are small, so that the next crash says
+ * The supervisor makes these rows of what crashed workers have left, before it starts others, and removes them when
+ * they have become void. Workers read them: batches with suspicious events are small, so that the next crash says
  * more, until the event is alone. One that was alone millrace.max_crashes times is not run again.
  */
 #ifndef MR_CRASH_H
@@ -25,7 +25,10 @@ extern bool mr_crash_admits(MrSuspicions *suspicions, const MrEvent *event, int 
 /* Shortens a batch that was not asked for event by event. */
 extern void mr_crash_cut(MrSuspicions *suspicions, MrBatch *batch);
 
-/* True: the batch is one event that has crashed the server often enough. It is dead, and is not to be run. */
+/*
+ * True: the batch is one event that has crashed the server max_crashes times. It is a dead letter, and is not to be
+ * run.
+ */
 extern bool mr_crash_condemns(MrSuspicions *suspicions, MrBatch *batch);
 
 #endif /* MR_CRASH_H */

@@ -81,7 +81,7 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	return id;
 }
 
-/* The dead letter an event is a replay of; NULL when it was removed meanwhile. */
+/* The dead letter an event is a replay of; NULL when it was removed since. */
 static HeapTuple
 fetch(Relation rel, int64 id)
 {
@@ -116,7 +116,7 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 		Int32GetDatum(DatumGetInt32(heap_getattr(old, MR_DEAD_LETTER_REPLAY_COUNT,
 												 RelationGetDescr(rel), &isnull)) +
 					  1);
-	/* It goes out again, as another replay. */
+	/* It is published again, as another replay. */
 	nulls[MR_DEAD_LETTER_PUBLISHED_AT - 1] = nulls[MR_DEAD_LETTER_DLQ_PARTITION - 1] =
 		nulls[MR_DEAD_LETTER_DLQ_OFFSET - 1] = nulls[MR_DEAD_LETTER_CHANGED_AT - 1] = true;
 	for (int i = 0; i < lengthof(changed); i++)

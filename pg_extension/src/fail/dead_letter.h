@@ -15,7 +15,7 @@
  */
 extern int64 mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event);
 
-/* The replay of a dead letter has come to a good end. */
+/* The replay of a dead letter succeeded. */
 extern void mr_dead_letter_replayed(Relation rel, const MrEvent *event);
 
 #endif /* MR_DEAD_LETTER_H */

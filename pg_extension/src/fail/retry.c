@@ -106,8 +106,8 @@ mr_retry_history(const MrEvent *event)
 	return DirectFunctionCall2(jsonb_concat, JsonbPGetDatum(event->retry->history), latest);
 }
 
-/* What a row says of the event's failures. */
-typedef struct Standing
+/* What a row records of the event's failures. */
+typedef struct RowContent
 {
 	const char *state;
 	TimestampTz next_at;
@@ -115,10 +115,11 @@ typedef struct Standing
 	int attempts;
 	int64 replay_of;
 	Datum history;
-} Standing;
+} RowContent;
 
 static HeapTuple
-form(const MrDefinition *definition, const MrEvent *event, const Standing *standing, TupleDesc desc)
+form(const MrDefinition *definition, const MrEvent *event, const RowContent *content,
+	 TupleDesc desc)
 {
 	const MrRetryRow *row = event->retry;
 	Datum values[MR_RETRY_NATTS];
@@ -134,26 +135,26 @@ form(const MrDefinition *definition, const MrEvent *event, const Standing *stand
 	values[MR_RETRY_OFFSET - 1] = Int64GetDatum(event->offset);
 	values[MR_RETRY_KAFKA_TS - 1] = Int64GetDatum(event->kafka_ts);
 	values[MR_RETRY_KIND - 1] = Int16GetDatum(event->kind);
-	values[MR_RETRY_ATTEMPTS - 1] = Int32GetDatum(standing->attempts);
-	values[MR_RETRY_NEXT_AT - 1] = TimestampTzGetDatum(standing->next_at);
-	values[MR_RETRY_FIRST_FAILED_AT - 1] = TimestampTzGetDatum(standing->since);
-	nulls[MR_RETRY_REPLAY_OF - 1] = standing->replay_of == 0;
-	values[MR_RETRY_REPLAY_OF - 1] = Int64GetDatum(standing->replay_of);
+	values[MR_RETRY_ATTEMPTS - 1] = Int32GetDatum(content->attempts);
+	values[MR_RETRY_NEXT_AT - 1] = TimestampTzGetDatum(content->next_at);
+	values[MR_RETRY_FIRST_FAILED_AT - 1] = TimestampTzGetDatum(content->since);
+	nulls[MR_RETRY_REPLAY_OF - 1] = content->replay_of == 0;
+	values[MR_RETRY_REPLAY_OF - 1] = Int64GetDatum(content->replay_of);
 	mr_catalog_set_bytes(values, nulls, MR_RETRY_KEY, event->key);
 	mr_catalog_set_bytes(values, nulls, MR_RETRY_HEADERS, event->headers);
 	mr_catalog_set_bytes(values, nulls, MR_RETRY_PAYLOAD, event->payload);
-	values[MR_RETRY_HISTORY - 1] = standing->history;
-	values[MR_RETRY_STATE - 1] = CStringGetTextDatum(standing->state);
+	values[MR_RETRY_HISTORY - 1] = content->history;
+	values[MR_RETRY_STATE - 1] = CStringGetTextDatum(content->state);
 	nulls[MR_RETRY_ORDER_KEY - 1] = !mr_retry_order_key(definition, event, &order_key);
 	values[MR_RETRY_ORDER_KEY - 1] = Int64GetDatum(order_key);
 	return heap_form_tuple(desc, values, nulls);
 }
 
 static void
-put(const MrDefinition *definition, const MrEvent *event, const Standing *standing)
+put(const MrDefinition *definition, const MrEvent *event, const RowContent *content)
 {
 	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
-	HeapTuple tuple = form(definition, event, standing, RelationGetDescr(rel));
+	HeapTuple tuple = form(definition, event, content, RelationGetDescr(rel));
 
 	if (event->retry == NULL)
 		mr_catalog_insert(rel, tuple);
@@ -171,15 +172,15 @@ void
 mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at)
 {
 	const MrRetryRow *row = event->retry;
-	Standing standing = {.state = row != NULL && row->replay_of != 0 ? "replaying" : "retrying",
-						 .next_at = next_at,
-						 .since = row != NULL && !row->parked ? row->first_failed_at
-															  : GetCurrentTimestamp(),
-						 .attempts = (row != NULL ? row->attempts : 0) + 1,
-						 .replay_of = row != NULL ? row->replay_of : 0,
-						 .history = mr_retry_history(event)};
+	RowContent content = {.state = row != NULL && row->replay_of != 0 ? "replaying" : "retrying",
+						  .next_at = next_at,
+						  .since = row != NULL && !row->parked ? row->first_failed_at
+															   : GetCurrentTimestamp(),
+						  .attempts = (row != NULL ? row->attempts : 0) + 1,
+						  .replay_of = row != NULL ? row->replay_of : 0,
+						  .history = mr_retry_history(event)};
 
-	put(definition, event, &standing);
+	put(definition, event, &content);
 }
 
 static Datum
@@ -192,30 +193,30 @@ void
 mr_retry_park(const MrDefinition *definition, const MrEvent *event)
 {
 	const MrRetryRow *row = event->retry;
-	Standing standing = {.state = "parked", .next_at = DT_NOEND, .since = GetCurrentTimestamp()};
+	RowContent content = {.state = "parked", .next_at = DT_NOEND, .since = GetCurrentTimestamp()};
 
 	if (row != NULL && TIMESTAMP_IS_NOEND(row->next_at))
 		return; /* waits as before */
 	if (row != NULL)
 	{
-		standing.since = row->first_failed_at;
-		standing.attempts = row->attempts;
-		standing.replay_of = row->replay_of;
+		content.since = row->first_failed_at;
+		content.attempts = row->attempts;
+		content.replay_of = row->replay_of;
 	}
-	standing.history = row != NULL ? JsonbPGetDatum(row->history) : empty_history();
-	put(definition, event, &standing);
+	content.history = row != NULL ? JsonbPGetDatum(row->history) : empty_history();
+	put(definition, event, &content);
 }
 
 void
 mr_retry_hold(const MrDefinition *definition, const MrEvent *event, int64 dead_letter_id)
 {
-	Standing standing = {.state = "held",
-						 .next_at = DT_NOEND,
-						 .since = GetCurrentTimestamp(),
-						 .replay_of = dead_letter_id,
-						 .history = empty_history()}; /* the letter has it */
+	RowContent content = {.state = "held",
+						  .next_at = DT_NOEND,
+						  .since = GetCurrentTimestamp(),
+						  .replay_of = dead_letter_id,
+						  .history = empty_history()}; /* the letter has it */
 
-	put(definition, event, &standing);
+	put(definition, event, &content);
 }
 
 void

@@ -9,7 +9,7 @@
 #include "pipeline/pipeline.h"
 #include "program/batch.h"
 
-/* Of a row: it is parked; it is parked, and was not let go. */
+/* Of a row: it is parked; it is parked, and was not released. */
 extern bool mr_retry_is_parked(HeapTuple tuple, TupleDesc desc);
 extern bool mr_retry_waits(HeapTuple tuple, TupleDesc desc);
 
@@ -17,8 +17,8 @@ extern bool mr_retry_waits(HeapTuple tuple, TupleDesc desc);
 extern bool mr_retry_is_held(HeapTuple tuple, TupleDesc desc);
 
 /*
- * The key an event is ordered by, a hash of Kafka's: column order_key of its row. False: it is in no queue (no ordering,
- * a null key, a replay that came later).
+ * The key an event is ordered by, a hash of Kafka's: column order_key of its row. False: it is in no queue (no
+ * ordering, a null key, a replay that came later).
  */
 extern bool mr_retry_order_key(const MrDefinition *definition, const MrEvent *event, int64 *key);
 
@@ -38,7 +38,7 @@ extern void mr_retry_release_first(int32 pipeline_id, int32 partition, int64 ord
 /* An event that came from millrace.retry is done with. */
 extern void mr_retry_remove(const MrEvent *event);
 
-/* Its failures so far, the present one included, as an array of {at, stage, sqlstate, message}. */
+/* Its failures so far, the current one included, as an array of {at, stage, sqlstate, message}. */
 extern Datum mr_retry_history(const MrEvent *event);
 
 #endif /* MR_RETRY_H */

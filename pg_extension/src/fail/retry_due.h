@@ -7,7 +7,7 @@
 #include "program/batch.h"
 
 /*
- * From where on the worker looks. Under an old snapshot rows that are gone stay in the index, and to step over all of
+ * Where the worker's look begins. Under an old snapshot deleted rows stay in the index, and stepping over all of
  * them at each look would slow the pipeline down more the longer the snapshot is held. So what was due some
  * seconds ago is looked at again now and then only: for rows whose transaction was long in committing. Zeroed at first.
  */
@@ -15,7 +15,7 @@ typedef struct MrRetryHorizon
 {
 	TimestampTz floor;     /* what was due before is done with */
 	TimestampTz next_full; /* when to look at all again */
-	/* the same once the look at hand has committed; 0: they stay */
+	/* the same once the current look has committed; 0: they stay */
 	TimestampTz floor_then;
 	TimestampTz next_full_then;
 } MrRetryHorizon;

@@ -1,5 +1,5 @@
 /*
- * verdict.h: which of a batch's failures are tried again, which are dead letters, and which are nobody's fault.
+ * verdict.h: which of a batch's failures are tried again, which are dead letters, and which are no event's fault.
  */
 #ifndef MR_VERDICT_H
 #define MR_VERDICT_H

@@ -1,5 +1,5 @@
 /*
- * error_class.h: what is to become of a failure, by the editable table millrace.error_class.
+ * error_class.h: which action a failure asks for, by the editable table millrace.error_class.
  */
 #ifndef MR_ERROR_CLASS_H
 #define MR_ERROR_CLASS_H

@@ -2,7 +2,7 @@
  * history.c: see history.h.
  *
  * Rows are removed from a remembered floor on: under an old snapshot the removed ones stay in the index, and
- * walking over them again each time would cost more and more.
+ * stepping over them again each time would cost more and more.
  */
 #include "postgres.h"
 

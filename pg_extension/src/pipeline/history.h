@@ -1,5 +1,5 @@
 /*
- * history.h: removing progress rows that nobody asks for any more.
+ * history.h: removing progress rows that are not needed any more.
  */
 #ifndef MR_HISTORY_H
 #define MR_HISTORY_H

@@ -1,7 +1,7 @@
 /*
- * partition.h: where a partition of a pipeline stands: epoch, position, identity, counters.
+ * partition.h: the state of a partition of a pipeline: epoch, position, identity, counters.
  *
- * Whoever changes any of it holds mr_lock_partition(); whoever holds that and reads here sees the truth.
+ * It is changed under mr_lock_partition() only; what is read here under that lock is current.
  */
 #ifndef MR_PARTITION_H
 #define MR_PARTITION_H
@@ -11,7 +11,7 @@
 #include "datatype/timestamp.h"
 #include "storage/itemptr.h"
 
-/* What settled events came to. Cumulative in millrace.progress. */
+/* The outcomes of settled events. Cumulative in millrace.progress. */
 typedef struct MrCounters
 {
 	int64 events; /* = written + filtered + superseded + skipped + dead + retrying */
@@ -20,7 +20,7 @@ typedef struct MrCounters
 	int64 superseded;
 	int64 skipped;
 	int64 dead;
-	int64 retrying; /* waiting just now */
+	int64 retrying; /* waiting now */
 	int64 rows;
 	int64 bytes;
 } MrCounters;
@@ -50,7 +50,7 @@ extern bool mr_partition_find(int32 pipeline_id, int32 partition, MrPartition *r
 /* The same, but an error (MR003). */
 extern void mr_partition_read(int32 pipeline_id, int32 partition, MrPartition *result);
 
-/* Whether that is the present epoch of an active partition. Takes no lock: an early warning, not a fence. */
+/* Whether that is the current epoch of an active partition. Takes no lock: an early warning, not a fence. */
 extern bool mr_partition_has_epoch(int32 pipeline_id, int32 partition, int64 epoch);
 
 /* Gives the partition a new random epoch (and a lane, unless 0). Lock held. Returns the epoch. */

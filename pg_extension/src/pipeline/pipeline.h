@@ -81,7 +81,7 @@ extern void mr_pipeline_row_by_name(const char *name, MrPipelineRow *row);
 /* False when there is no such pipeline (any more). */
 extern bool mr_pipeline_row_by_id(int32 id, MrPipelineRow *row);
 
-/* For messages, in a transaction: the name, or the number of a pipeline that is gone. */
+/* For messages, in a transaction: the name, or the number of a pipeline that was dropped. */
 extern const char *mr_pipeline_name(int32 id);
 
 /* Loads a version into the current memory context. */

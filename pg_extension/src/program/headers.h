@@ -6,7 +6,7 @@
 
 #include "postgres.h"
 
-/* Packed headers (staging/segment.h) as a jsonb object; of a repeated name the last counts. */
+/* Packed headers (common/staging_format.h) as a jsonb object; of a repeated name the last counts. */
 extern Datum mr_headers_to_jsonb(const bytea *packed);
 
 #endif /* MR_HEADERS_H */

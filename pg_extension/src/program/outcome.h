@@ -2,7 +2,7 @@
  * outcome.h: what becomes of an event: a state machine, the one owner of MrOutcome.
  *
  * A batch lives in one transaction and so does this: the state that an event has at settle is committed with the batch
- * (engine/settle.c), all others are gone with it.
+ * (engine/settle.c).
  *
  *                                     park (its key has a queue)
  *             +-------------------------------------------------------------------+
@@ -49,7 +49,7 @@ typedef enum MrOutcomeState
 	MR_RETRYING,   /* failed: will be tried again, as a row of millrace.retry */
 	MR_DEAD,       /* failed: is a dead letter */
 	MR_PARKED, /* waits in millrace.retry behind an event of its key; nothing of it is written */
-	MR_DISCARDED /* a dead letter that held its key until it was discarded: its row of millrace.retry goes */
+	MR_DISCARDED /* a dead letter that held its key until it was discarded: its row of millrace.retry is removed */
 } MrOutcomeState;
 
 #define MR_OUTCOME_STATES (MR_DISCARDED + 1)
@@ -65,7 +65,7 @@ typedef enum MrEnd
 
 struct MrFailure;
 
-/* Zeroed: PENDING. Others read it; it is changed by the functions below only (.ci/owners checks). */
+/* Zeroed: PENDING. Others read it; only the functions below change it (.ci/owners checks). */
 typedef struct MrOutcome
 {
 	int8_t state;              /* MrOutcomeState */

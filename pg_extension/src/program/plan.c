@@ -25,7 +25,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#define ROWS_SMALL 32 /* up to so many rows the plan for one row is taken */
+#define ROWS_SMALL 32 /* rows, up to which the plan for one row is taken */
 
 enum
 {
@@ -44,7 +44,7 @@ struct MrPlan
 	QueryEnvironment *environment;
 	EphemeralNamedRelationData relation;
 	MemoryContext context;      /* of the plan itself */
-	MemoryContext stmt_context; /* of the planned statements; reset to plan anew */
+	MemoryContext stmt_context; /* of the planned statements; reset to plan again */
 	PlannedStmt *stmt[NPLANS];
 	Oid target;
 	bool valid;                     /* the planned statements */
@@ -100,7 +100,7 @@ watch_invalidations(void)
 		CacheRegisterSyscacheCallback(caches[i], invalidate_all, (Datum) 0);
 }
 
-/* The plan goes with its memory. */
+/* The plan is freed with its memory context. */
 static void
 forget(void *arg)
 {
@@ -149,7 +149,7 @@ mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDe
 	return plan;
 }
 
-/* Errors in a user's statement point into that statement, not into whatever called us. */
+/* Errors in a user's statement point into that statement, not into the caller's. */
 static void
 point_into_statement(void *arg)
 {

@@ -29,7 +29,7 @@ typedef void (*MrPlanPatch)(Query *query, void *arg);
 extern MrPlan *mr_plan_create(const char *sql, const char *relation, TupleDesc visible,
 							  TupleDesc full, Oid target, MrPlanPatch patch, void *arg);
 
-/* Analyses the statement now, as the present user, so that its errors come now. */
+/* Analyses the statement now, as the current user, so that its errors are raised now. */
 extern Query *mr_plan_analyze(MrPlan *plan);
 
 /*
@@ -39,7 +39,7 @@ extern Query *mr_plan_analyze(MrPlan *plan);
 extern uint64 mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest);
 
 /*
- * After an error, before the memory of the run is gone: the ordinal of the row read last, -1 if unknown.
+ * After an error, before the memory of the statement's run is freed: the ordinal of the row read last, -1 if unknown.
  * It need not be the one at fault: a plan that sorts or hashes its input reads all of it before it fails.
  */
 extern int mr_plan_failed_at(MrPlan *plan);
@@ -49,12 +49,12 @@ extern int mr_plan_failed_at(MrPlan *plan);
  */
 extern int mr_plan_current(MrPlan *plan);
 
-/* The same of whichever plan runs, -1 if none does. For who looks at a process that has crashed. */
+/* The same of the plan that runs, -1 if none does. For the handler of a crash. */
 extern int mr_plan_at_work(void);
 
 /*
  * False for ever once something the statement depends on has changed: what was derived from its analysis must
- * be made anew. (Running plans the statement anew by itself.)
+ * be made again. (Running plans the statement again by itself.)
  */
 extern bool mr_plan_is_valid(MrPlan *plan);
 

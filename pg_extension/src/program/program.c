@@ -80,7 +80,10 @@ fed_column(MrProgram *program, const char *name, const char *option)
 			 errhint("Add it to the transform.")));
 }
 
-/* Whether a default of a column that is not given may tell in which order rows go in, as nextval() does. */
+/*
+ * Whether a default of a column that is not given may depend on the order in which rows are inserted, as nextval()
+ * does.
+ */
 static bool
 has_default(const MrProgram *program, Relation target)
 {
@@ -97,8 +100,8 @@ has_default(const MrProgram *program, Relation target)
 
 /*
  * Rows are inserted in the order of their key: two lanes that upsert the same keys in different orders
- * deadlock, and an index on a random key is faster filled in order. Not so in ordering => 'key' when triggers
- * or defaults could tell: then in the order of the events.
+ * deadlock, and an index on a random key is filled faster in order. Not so in ordering => 'key' when triggers
+ * or defaults could depend on the order: then in the order of the events.
  */
 static void
 choose_keys(MrProgram *program, Relation target)

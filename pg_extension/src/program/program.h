@@ -25,7 +25,7 @@ typedef struct MrColumn
 	const char *name;
 } MrColumn;
 
-/* What rows are ordered and told apart by. */
+/* What rows are sorted and distinguished by. */
 typedef struct MrSortKey
 {
 	int column; /* index into columns */
@@ -47,19 +47,19 @@ typedef struct MrProgram
 	TupleTableSlot **slots; /* of insert_direct.c */
 	TupleDesc slot_desc;
 	int nkeys;        /* rows go in ordered by these; 0 = as they come */
-	int nconflict;    /* the first so many are the conflict key */
+	int nconflict;    /* how many of them, from the first, are the conflict key */
 	MrSortKey *keys;  /* conflict key or primary key, then newer_by if there is one */
 	int newer_column; /* -1: none */
 } MrProgram;
 
 /*
- * Makes a program in a child of the current memory context, analysing everything as the present user. Every
+ * Makes a program in a child of the current memory context, analysing everything as the current user. Every
  * fault of the definition is an error with a position or a hint.
  */
 extern MrProgram *mr_program_create(MrDefinition *definition);
 extern void mr_program_free(MrProgram *program);
 
-/* Whether what it was made from still stands (no DDL on what it names). */
+/* Whether what it was made from is unchanged (no DDL on what it names). */
 extern bool mr_program_is_valid(MrProgram *program);
 
 /* Whether the transform gives a column of the target. */

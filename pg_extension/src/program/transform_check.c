@@ -214,7 +214,7 @@ join_names(List *names)
 	return text.data;
 }
 
-/* The target's column an output column goes to: the one of its name. */
+/* The target's column that an output column is inserted into: the one with its name. */
 static Form_pg_attribute
 target_column(Relation target, TargetEntry *entry, Bitmapset *taken)
 {

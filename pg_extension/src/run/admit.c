@@ -2,16 +2,16 @@
  * admit.c: the fence. Which of the events that were read are the next ones of their partitions?
  *
  * Runs in workers, in the transaction that settles the batch: the partition locks taken here are held until
- * its commit, so nobody assigns, moves or settles these partitions meanwhile.
+ * its commit, so nobody else assigns, moves or settles these partitions until then.
  *
- * A staged part continues a partition when it carries the present epoch and starts at the position:
- *   epoch differs        written by someone who has lost the partition: dropped
+ * A staged part continues a partition when it carries the current epoch and starts at the position:
+ *   epoch differs        written by a session that has lost the partition: dropped
  *   next <= position     settled before (a replay of the segment): dropped
  *   previous > position  something before it is missing: new epoch, dropped; the ingestor fetches again
  *   an event from the position on comes twice, or is not before next: the same
  *   otherwise            events from the position on are taken, by offset, and the position moves to next
  *
- * No event at or above the position may ever be passed over: once the position has moved it is lost.
+ * No event at or above the position may ever be left out: once the position has moved it is lost.
  */
 #include "run/admit.h"
 
@@ -99,8 +99,8 @@ continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPar
 		ereport(LOG,
 				(errmsg("millrace: a staged batch leaves a gap in partition %d of pipeline \"%s\"",
 						part->partition, mr_pipeline_name(pipeline_id)),
-				 errdetail("The partition stands at %lld, and the batch starts at %lld. It gets a "
-						   "new epoch, and is fetched again.",
+				 errdetail("The position is %lld, and the batch starts at %lld. The partition gets "
+						   "a new epoch and is fetched again.",
 						   (long long) partition->next_offset, (long long) part->previous)));
 		partition->epoch = mr_partition_new_epoch(pipeline_id, part->partition, 0);
 		return false;
@@ -108,7 +108,7 @@ continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPar
 	return part->next > partition->next_offset;
 }
 
-/* What becomes of one part of the staged batch at hand. */
+/* How one part of the current staged batch is admitted. */
 typedef struct Part
 {
 	MrPartition *partition;

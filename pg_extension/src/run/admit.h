@@ -13,7 +13,7 @@
 typedef bool (*MrTakeEvent)(void *arg, MrEvent *event, int taken);
 
 /*
- * Takes the locks of the partitions that were read (ascending), compares each staged part with the present
+ * Takes the locks of the partitions that were read (ascending), compares each staged part with the current
  * epoch and position, and keeps what continues exactly there: other events are removed from the batch.
  * `take` may end the batch early. A gap gives its partition a new epoch, so that the ingestor notices.
  */

@@ -16,9 +16,10 @@
 extern void mr_insert_direct_hold(const MrProgram *program);
 
 /*
- * Inserts the rows of the batch with numbers[from] .. numbers[to - 1]; each event has one row at most. A row that violates
- * NOT NULL or CHECK is left out without an exception, its event is failed, to be judged (fail/verdict.h). Other refusals are
- * raised; *at is then the index into numbers of the row at work.
+ * Inserts the rows of the batch with numbers[from] .. numbers[to - 1]; each event has one row at most. A row that
+ * violates NOT NULL or CHECK is left out without an exception and its event is MR_FAILED: the verdict
+ * (fail/verdict.h) makes a retry or a dead letter of it. Other refusals are raised; *at is then the index into
+ * numbers of the row at work.
  */
 extern void mr_insert_direct(MrProgram *program, MrBatch *batch, const int *numbers, int from,
 							 int to, int *at);

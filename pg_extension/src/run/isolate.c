@@ -1,13 +1,13 @@
 /*
- * isolate.c: by what a run was at when it failed, else by halves. Pure but for the callbacks.
+ * isolate.c: by the member an attempt was at when it failed, else by halves. Pure but for the callbacks.
  *
- * A run that fails names the member it was at. Those before it are run again without it, then it alone, then
- * those behind it: always in order, so that of two members that exclude each other the first one passes.
- * When it is not known the range is halved. The part behind is a loop, not a recursion, so the depth is that of
- * the halving.
+ * An attempt that fails names the member it was at. Those before it are tried again without it, then it alone, then
+ * those behind it: always in order, so that of two members that exclude each other the first one passes. When that
+ * member is not known the range is halved. The part behind is a loop, not a recursion, so the depth is that of the
+ * halving.
  *
- * Each member that waits for a lock in vain costs its time. After a few, all members wait, or the rest is left
- * for a smaller set.
+ * Each member that waits for a lock in vain costs its time. After a few, all members wait, or the rest is left for
+ * a smaller set.
  */
 #include "run/isolate.h"
 

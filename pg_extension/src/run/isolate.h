@@ -25,9 +25,9 @@ typedef struct MrIsolation
 } MrIsolation;
 
 /*
- * Runs all members [0, n): each is either part of exactly one successful run, or failed. Without a failure
- * that is one run; with k failing members that are known when they fail, each member runs about twice. When the
- * work fails without any member, that failure is raised: nobody is to blame but the work.
+ * Tries all members [0, n): each is either part of exactly one successful attempt, or failed. Without a failure
+ * that is one attempt; with k failing members that are known when they fail, each member is tried about twice. When the
+ * work fails without any member, that failure is raised: the work itself is at fault.
  */
 extern void mr_isolate(const MrIsolation *isolation, int n);
 

@@ -97,7 +97,7 @@ read_trailer(MrStagedBatch *staged, const bytea *trailer)
 }
 
 /*
- * The end of a batch. A trailer of another form is no error: the batch would be read again, and fail again,
+ * The end of a batch. A trailer of another form is not raised as an error: the batch would be read and fail again
  * for ever.
  */
 static void
@@ -144,7 +144,7 @@ is_complete(MrBatch *batch, MrStagedBatch *staged)
 	return expected == staged->count;
 }
 
-/* Rows of the batch lie elsewhere in the segment: collects them all, in the place of those at hand. */
+/* Rows of the batch lie elsewhere in the segment: collects them all, in place of those read so far. */
 static void
 read_again(Relation rel, MrBatch *batch, MrStagedBatch *staged)
 {
@@ -235,7 +235,7 @@ mr_lane_read(MrLane *lane, int32 pipeline_id, MrBatch *batch, int max_events, in
 	rel = found ? try_table_open(batch->tail.relation, AccessShareLock) : NULL;
 	if (rel == NULL)
 	{
-		batch->segment_done = sealed; /* its table is gone: it leaves the ring */
+		batch->segment_done = sealed; /* its table was dropped: it leaves the ring */
 		MemoryContextSwitchTo(old);
 		return false;
 	}

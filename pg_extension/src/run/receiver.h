@@ -1,5 +1,5 @@
 /*
- * receiver.h: a DestReceiver that hands each row of a plan to a function of ours, with the batch at hand.
+ * receiver.h: a DestReceiver that hands each row of a plan to a function of ours, with the batch.
  */
 #ifndef MR_RECEIVER_H
 #define MR_RECEIVER_H

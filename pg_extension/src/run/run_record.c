@@ -3,7 +3,7 @@
  *
  * Which event a plan is at is not stored for each (the scan is the executor's, a hook on it would cost something
  * for every event): the handlers of SIGSEGV, SIGBUS, SIGILL and SIGABRT look at the plan's scan, write it down, and
- * let the signal have its way, core file included. A SIGKILL leaves it unknown, and smaller batches find it.
+ * let the signal take its default action, core file included. A SIGKILL leaves it unknown, and smaller batches find it.
  */
 #include "run/run_record.h"
 
@@ -67,7 +67,7 @@ note_crash(int number)
 	(void) raise(number);
 }
 
-/* The postmaster ends everybody because another process crashed, or it was told to stop at once. */
+/* The postmaster ends all processes because another one crashed, or because of an immediate shutdown. */
 static void
 note_innocence(int number)
 {
@@ -76,7 +76,7 @@ note_innocence(int number)
 }
 
 /*
- * PANIC and FATAL end the process. When the disk is full, or somebody ends the session, no event is to blame for it.
+ * PANIC and FATAL end the process. When the disk is full, or the session is terminated, no event is to blame for it.
  */
 static void
 note_end(ErrorData *error)
@@ -99,7 +99,7 @@ handle_signals(void)
 	struct sigaction action = {.sa_handler = note_crash, .sa_flags = SA_ONSTACK | SA_RESETHAND};
 
 	(void) sigemptyset(&action.sa_mask);
-	(void) sigaltstack(&alternate, NULL); /* also for who has used up its own */
+	(void) sigaltstack(&alternate, NULL); /* also for a process that has used up its own */
 	for (int i = 0; i < lengthof(crashes); i++)
 		(void) sigaction(crashes[i], &action, NULL);
 	pqsignal(SIGQUIT, note_innocence);
@@ -107,7 +107,10 @@ handle_signals(void)
 	emit_log_hook = note_end;
 }
 
-/* The file with so many bytes, all of them zero and really there: a hole could end us when the disk is full. */
+/*
+ * The file with that many bytes, all zero and allocated: a write to a hole could end the process when the disk is
+ * full.
+ */
 static MrRunRecord *
 map_file(Size bytes)
 {
@@ -119,8 +122,8 @@ map_file(Size bytes)
 		address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (address == MAP_FAILED)
 		ereport(LOG, (errcode_for_file_access(),
-					  errmsg("millrace: could not make file \"%s\": %m", path),
-					  errhint("Should an event crash this worker, it will not be found.")));
+					  errmsg("millrace: could not create file \"%s\": %m", path),
+					  errdetail("If an event crashes this worker, it cannot be identified.")));
 	if (fd >= 0)
 		(void) close(fd);
 	pfree(zeros);
@@ -133,7 +136,7 @@ map(Size bytes)
 	MrRunRecord old = *mr_run;
 	MrRunRecord *record = mr_run;
 
-	mr_run = &nobodys; /* before it is gone: SIGQUIT's handler writes there */
+	mr_run = &nobodys; /* before it is unmapped: SIGQUIT's handler writes there */
 	if (record != &nobodys)
 		(void) munmap(record, mapped_bytes);
 	record = map_file(bytes);
@@ -149,8 +152,8 @@ map(Size bytes)
 }
 
 /*
- * An orderly end. Not when the process is ended by exit() in somebody's function (code -1), or by a FATAL error that
- * says something of the data: then the batch is suspicious as after a crash.
+ * An orderly end. Not when the process is ended by exit() in a user's function (code -1), or by a FATAL error that
+ * is about the data: then the batch is suspicious as after a crash.
  */
 static void
 remove_file(int code, Datum arg)

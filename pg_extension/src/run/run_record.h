@@ -1,5 +1,5 @@
 /*
- * run_record.h: what a worker runs just now, in a small mapped file, so that it is known after its process died.
+ * run_record.h: what a worker is running, in a small mapped file, so that it is known after a crash of its process.
  *
  * One file per worker in PG_STAT_TMP_DIR (left out of base backups), made when the worker has connected and removed
  * when it ends in order. It is written with plain stores: the page cache keeps them when the process is killed. Only a

@@ -29,7 +29,7 @@ typedef struct TransformState
 	int failed_event; /* -1 unknown */
 } TransformState;
 
-/* A NULL the target would refuse: said here, for one event, without an exception. */
+/* A NULL that the target would refuse fails its event here, without an exception. */
 static void
 fail_null(MrProgram *program, MrEvent *event, MrColumn *column)
 {
@@ -103,7 +103,7 @@ note_failed_event(void *arg)
 	state->failed_event = mr_plan_failed_at(state->program->transform);
 }
 
-/* Rows and verdicts of events [from, to) are taken back. */
+/* Rows and outcomes of events [from, to) are taken back. */
 static void
 undo(TransformState *state, int nrows)
 {
@@ -153,7 +153,7 @@ fail_member(void *arg, int member, MrFailure *failure)
 	mr_outcome_fail(&state->batch->events[state->members[member]].outcome, failure);
 }
 
-/* An event with a row that was refused softly must not keep its other rows. */
+/* An event with a row that was refused without an exception must not keep its other rows. */
 static void
 drop_rows_of_failed(MrBatch *batch)
 {

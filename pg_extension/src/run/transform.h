@@ -7,8 +7,8 @@
 #include "program/program.h"
 
 /*
- * Runs the transform over the pending events; rows go to batch->rows. Events it fails on
- * are failed, to be judged (fail/verdict.h); what is no event's fault is raised.
+ * Runs the transform over the pending events; rows are added to batch->rows. Events it fails on are MR_FAILED: the
+ * verdict (fail/verdict.h) makes a retry or a dead letter of them. What is no event's fault is raised.
  */
 extern void mr_transform_run(MrProgram *program, MrBatch *batch);
 

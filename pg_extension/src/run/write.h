@@ -7,15 +7,15 @@
 #include "program/program.h"
 
 /*
- * Orders the rows, lets the last of each conflict key win, inserts them; constraints, defaults, triggers,
- * partitions and generated columns are the server's own. An event with a row that is refused becomes a dead
- * letter with none of its rows written; what is no event's fault is raised. Afterwards every event has its
- * outcome.
+ * Sorts the rows, keeps the last of each conflict key, inserts them; constraints, defaults, triggers,
+ * partitions and generated columns are the server's own. An event with a row that is refused has none of its rows
+ * written and is MR_FAILED: the verdict (fail/verdict.h) makes a retry or a dead letter of it. What is no event's fault
+ * is raised. Afterwards no event is pending.
  */
 extern void mr_write_run(MrProgram *program, MrBatch *batch);
 
 /*
- * After mr_write_run(): whether a row gave way to one that was refused in the end, or is parked, so that neither is
+ * After mr_write_run() and the verdict: whether a row gave way to one that was refused or is parked, so that neither is
  * there. Then the whole write is to be rolled back, mr_write_forget() called, and the write run again: without those
  * that failed or are parked.
  */

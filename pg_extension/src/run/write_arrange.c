@@ -175,7 +175,7 @@ mr_write_arrange(MrProgram *program, MrBatch *batch, MrArrangement *result)
 	Keyed *keyed = extract_keys(program, batch, &n);
 	bool several = false;
 
-	/* without keys the plan's order stands, which need not be that of the events */
+	/* without keys the plan's order is kept, which need not be that of the events */
 	if (program->nkeys > 0 || program->definition->order.by_key)
 		qsort_arg(keyed, n, sizeof(Keyed), compare_rows, &sorter);
 	if (program->definition->on_conflict == MR_CONFLICT_UPDATE)

@@ -3,7 +3,8 @@
  *
  * By the conflict key, or else the primary key: two lanes that upsert the same rows do not deadlock, and a random
  * key costs less. As long as each event has one row, groups are in the order of the key; with several rows per
- * event, groups go by the key of their first. In ordering => 'key' an append goes by the events, unless nobody could tell.
+ * event, groups are in the order of the key of their first row. With ordering => 'key' an append is in the order of
+ * the events, unless nothing can depend on the order.
  */
 #ifndef MR_WRITE_ARRANGE_H
 #define MR_WRITE_ARRANGE_H

@@ -157,7 +157,7 @@ mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys, ScanKey 
 		ReleaseBuffer(buffer);
 		if (result == TM_Ok)
 			return tuple;
-		heap_freetuple(tuple); /* changed or deleted meanwhile: look again */
+		heap_freetuple(tuple); /* changed or deleted since: look again */
 	}
 }
 

@@ -227,18 +227,19 @@ extern void mr_catalog_set_bytes(Datum *values, bool *nulls, int column, const b
 
 /*
  * The first row an index scan finds (the last one with `backward`), copied into the current memory context,
- * or NULL. A snapshot taken now is used: whoever holds a lock that writers of the row take sees the truth.
+ * or NULL. A snapshot taken now is used: under a lock that writers of the row take, the row is current.
  */
 extern HeapTuple mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys,
 								  bool backward);
 
-/* The same, of a row others may be changing: waits for them, and locks the newest version until commit. */
+/* The same for a row that others may be changing: waits for them, and locks the newest version until commit. */
 extern HeapTuple mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys,
 											 ScanKey keys);
 
 /*
- * A row, or a new version of one, of a table that has a partial index. CatalogTupleInsert() and -Update() know none:
- * they would put rows into it that are not of it, and whoever scans it takes its condition for granted.
+ * A row, or a new version of one, of a table that has a partial index. CatalogTupleInsert() and
+ * CatalogTupleUpdate() ignore the predicate: they would add rows to the index that do not satisfy it, and a scan of
+ * the index does not check it again.
  */
 extern void mr_catalog_insert(Relation rel, HeapTuple tuple);
 extern void mr_catalog_update(Relation rel, ItemPointer tid, HeapTuple tuple);

@@ -40,7 +40,7 @@ mr_timestamp_for_typmod(Timestamp *time, int32 typmod)
 #endif
 }
 
-/* Raises insufficient_privilege unless the present user may run the query. */
+/* Raises insufficient_privilege unless the current user may run the query. */
 static inline void
 mr_check_query_permissions(Query *query)
 {

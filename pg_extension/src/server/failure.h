@@ -1,7 +1,7 @@
 /*
  * failure.h - why one event could not become rows: data, not an exception
  *
- * Decode, transform and write all describe a wrong event the same way, so that the dead letter, the
+ * Decode, transform and write all describe a failed event by this structure, so that the dead letter, the
  * retry rules and the statistics need to know one structure only.
  *
  * Lifetime: everything is palloc'ed in the context that is current when the failure is made.
@@ -42,13 +42,13 @@ extern MrFailure *mr_failure_make(MrStage stage, int sqlstate, const char *fmt, 
 	pg_attribute_printf(3, 4);
 
 /*
- * True when an SQLSTATE says something about the event, false when the same event may well succeed later or
+ * True when an SQLSTATE says something about the event, false when the same event may succeed later or
  * elsewhere: cancel, shutdown, out of memory, disk full, deadlock, serialization, lock not available. A user's
  * function can raise those too, for one event alone.
  */
 extern bool mr_error_is_of_the_data(int sqlstate);
 
-/* The server raised it, not somebody's SQL: a cancel, or a timeout. */
+/* Raised by the server, not by a user's SQL: a cancel, or a timeout. */
 extern bool mr_error_is_interrupt(const ErrorData *edata);
 
 /* Raises the failure as an ordinary error (SQL-callable functions only). */

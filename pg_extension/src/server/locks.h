@@ -12,14 +12,14 @@
 #include "storage/lock.h"
 
 /*
- * Shared by each batch; exclusive in alter, drop, pause, which so wait for batches in flight.
+ * Shared by each batch; exclusive in alter, drop, pause, which thereby wait for batches in flight.
  */
 extern void mr_lock_pipeline(int32 pipeline_id, LOCKMODE lockmode);
 
-/* Shared if that is possible at once; false when somebody changes or drops the pipeline just now. */
+/* Shared, if that is possible without waiting; false while somebody changes or drops the pipeline. */
 extern bool mr_try_share_pipeline(int32 pipeline_id);
 
-/* Exclusive for whoever reads-and-changes epoch or position of a partition: settling, assigning, rewinding. */
+/* Exclusive, for reading and changing the epoch or the position of a partition: settling, assigning, rewinding. */
 extern void mr_lock_partition(int32 pipeline_id, int32 partition);
 
 /* A lane belongs to one session until that ends; false when another has it. */

@@ -2,7 +2,7 @@
  * shmem.h: what the processes of one server share: lanes, workers, databases.
  *
  * Lost at every restart, and nothing in it is needed for correctness: positions and epochs live in tables.
- * A lane whose slot is gone is made anew, its staged batches carry dead epochs and are fetched again.
+ * A lane whose slot is lost is created again; its staged batches carry stale epochs and are fetched again.
  */
 #ifndef MR_SHMEM_H
 #define MR_SHMEM_H
@@ -31,23 +31,23 @@ typedef struct MrSegment
 {
 	Oid relation;
 	MrSegmentState state;
-	uint64 number; /* of its filling; the reader goes by it */
+	uint64 number; /* of its filling: the reader takes them in this order */
 } MrSegment;
 
 /* One staging lane. All but the atomics is protected by MrShared.lock. */
 typedef struct MrLane
 {
 	Oid database; /* InvalidOid: slot is free */
-	Oid extension; /* what made the lane: ids begin anew with CREATE EXTENSION; InvalidOid: ring is void */
+	Oid extension; /* that has the lane: ids start again with CREATE EXTENSION; InvalidOid: the ring is void */
 	uint64
-		generation; /* counts the sessions that attached: who asked in another one acts on nothing */
+		generation; /* counts the sessions that attached; a request made in an earlier one has no effect */
 	int32 lane_id;
 	int32 pipeline_id;
 	int32 number; /* within the pipeline; number % workers serves it */
 	pid_t writer_pid;
 	Latch *writer_latch;
 	Latch *worker_latch;
-	pg_atomic_uint64 staged;   /* committed batches; goes up before the worker's latch is set */
+	pg_atomic_uint64 staged;   /* committed batches; incremented before the worker's latch is set */
 	pg_atomic_uint64 consumed; /* value of `staged` the worker has read up to */
 	uint64 next_number;        /* of a filling; never starts again while the server runs */
 	int nsegments;
@@ -68,8 +68,8 @@ typedef enum MrWorkerState
 } MrWorkerState;
 
 /*
- * In use while a worker sits in it (pid) or a supervisor keeps it for one (supervisor_pid); else FREE. Whoever
- * goes last frees it, so that nothing of a dropped database, extension or pipeline stays.
+ * In use while a worker has it (pid) or a supervisor keeps it for one (supervisor_pid); else FREE. The last of
+ * them to end frees it, so that nothing of a dropped database, extension or pipeline stays.
  */
 typedef struct MrWorkerSlot
 {
@@ -94,7 +94,8 @@ typedef struct MrDatabase
 	Oid database; /* InvalidOid: slot is free */
 	bool absent;  /* looked: the extension is not there */
 	bool held;    /* stop_workers(): no workers until start_workers() */
-	uint32 wakes; /* counted, so that who found the extension absent knows whether it still is */
+	uint32
+		wakes; /* incremented by each wake-up: a launcher that found the extension absent looks again */
 	pid_t supervisor_pid;
 	Latch *supervisor_latch;
 } MrDatabase;
@@ -105,7 +106,7 @@ typedef struct MrShared
 	int64 incarnation; /* random, made when this memory was */
 	Latch *launcher_latch;
 	uint32 last_ticket;
-	pg_atomic_uint32 crashes; /* goes up when millrace.crash_suspect has new rows */
+	pg_atomic_uint32 crashes; /* incremented when millrace.crash_suspect has new rows */
 	int max_lanes;
 	int max_workers;
 	MrDatabase databases[MR_DATABASES_MAX];

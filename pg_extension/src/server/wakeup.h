@@ -1,8 +1,8 @@
 /*
- * wakeup.h: telling other processes at commit that there is something for them.
+ * wakeup.h: waking other processes at commit because there is work for them.
  *
  * No NOTIFY: it takes a cluster-wide lock at commit and writes. A flag in this backend, acted on by a
- * transaction callback, sets latches after the commit is visible. Nobody depends on it alone: workers look
+ * transaction callback, sets latches after the commit is visible. Nothing depends on it alone: workers look
  * at least once a second.
  */
 #ifndef MR_WAKEUP_H

@@ -1,8 +1,8 @@
 /*
- * assignment.c: millrace.assign(): a partition gets a new epoch, its new holder learns where to go on.
+ * assignment.c: millrace.assign(): a partition gets a new epoch, its new holder gets the position to go on from.
  *
- * Runs in an ingestor's backend. The partition's lock waits for the batch in flight, so the position told is
- * the one nothing will move but batches of the new epoch.
+ * Runs in an ingestor's backend. The partition's lock waits for the batch in flight, so the position
+ * returned is moved by nothing but batches of the new epoch.
  */
 #include "postgres.h"
 

@@ -49,7 +49,7 @@ next_segment_number(int32 lane_id)
 }
 
 /*
- * Makes a segment more for the lane unless it has as many as it may. Not while the pipeline is being
+ * Creates another segment for the lane unless it has as many as it may. Not while the pipeline is being
  * changed, and not waiting for that: drop_pipeline() may wait for a segment this transaction has emptied.
  */
 static bool
@@ -69,7 +69,7 @@ add_segment(MrLane *lane, Oid role)
 	return true;
 }
 
-/* Lets the role fill the segments the ring has. Those whose table was dropped leave it. */
+/* Grants the role to fill the segments of the ring. Those whose table was dropped leave the ring. */
 static void
 grant_all(MrLane *lane, Oid role)
 {
@@ -120,7 +120,7 @@ PG_FUNCTION_INFO_V1(mr_lane_open);
  *   RETURNS TABLE (lane integer, incarnation bigint, segment text, segment_bytes bigint)
  *
  * Gives this session a lane of the pipeline that worker `preferred` (modulo the pipeline's workers) serves.
- * Whatever an earlier session staged there is dropped: its partitions must be assigned anew anyway.
+ * Whatever an earlier session staged there is dropped: its partitions must be assigned again anyway.
  */
 Datum
 mr_lane_open(PG_FUNCTION_ARGS)
@@ -167,7 +167,7 @@ PG_FUNCTION_INFO_V1(mr_stage);
 /*
  * millrace.stage(lane integer, incarnation bigint, partitions integer[], epochs bigint[]) RETURNS bigint
  *
- * First statement of a staging transaction, the COPY follows. Says early (MR001, MR002) what settling would
+ * First statement of a staging transaction, the COPY follows. Reports early (MR001, MR002) what settling would
  * find out later; at commit the lane's worker is woken. Returns the bytes of the segment being filled.
  */
 Datum
@@ -195,7 +195,7 @@ mr_stage(PG_FUNCTION_ARGS)
 		if (!mr_partition_has_epoch(lane->pipeline_id, partition,
 									((int64 *) ARR_DATA_PTR(epochs))[i]))
 			ereport(ERROR, (errcode(MR_ERRCODE_STALE_EPOCH),
-							errmsg("the epoch of partition %d is not the present one", partition),
+							errmsg("stale epoch of partition %d", partition),
 							errdetail("It was assigned to someone else, moved, or stopped."),
 							errhint("Assign it again.")));
 	}

@@ -26,7 +26,7 @@
 static MrLane *my_lane = NULL;
 
 /*
- * What the present transaction has put into shared memory: an abort takes it out again. Subtransactions
+ * What the current transaction has put into shared memory: an abort takes it out again. Subtransactions
  * count upwards, so what an aborted one and its children did is what has its number or a larger one.
  */
 static SubTransactionId opened_in = InvalidSubTransactionId;
@@ -45,7 +45,7 @@ mr_lane_of_session(int32 lane_id, int64 incarnation)
 		ereport(ERROR,
 				(errcode(MR_ERRCODE_STALE_LANE), errmsg("the server was restarted"),
 				 errhint(
-					 "Staged events are gone: open a new lane and assign its partitions again.")));
+					 "Staged events are lost: open a new lane and assign its partitions again.")));
 	if (my_lane == NULL || my_lane->lane_id != lane_id)
 		ereport(ERROR,
 				(errcode(MR_ERRCODE_STALE_LANE), errmsg("lane %d is not this session's", lane_id),
@@ -66,7 +66,7 @@ give_back(bool forget)
 	my_lane = NULL;
 }
 
-/* Segments made since are not there any more; nor, maybe, is the lane itself. */
+/* Segments made since do not exist any more; nor, maybe, does the lane itself. */
 static void
 undo_since(SubTransactionId in)
 {
@@ -124,7 +124,7 @@ install_callbacks(void)
 	installed = true;
 }
 
-/* The slot of a lane, or one that nobody uses. Lock held exclusively. */
+/* The slot of a lane, or a free one. Lock held exclusively. */
 static MrLane *
 find_slot(int32 lane_id)
 {

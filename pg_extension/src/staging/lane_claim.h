@@ -15,7 +15,7 @@ extern MrLane *mr_lane_of_session(int32 lane_id, int64 incarnation);
  */
 extern MrLane *mr_lane_claim(const char *name, int32 preferred, bool *fresh);
 
-/* Whether the lane may have a segment more, and the segment just made for it: gone again with an abort. */
+/* Whether the lane may have another segment; and adds one that was created for it, which an abort takes out again. */
 extern bool mr_lane_may_grow(const MrLane *lane);
 extern void mr_lane_add_segment(MrLane *lane, Oid relation);
 

@@ -7,9 +7,9 @@
  * The writer (one ingestor connection) only appends to the FILLING segment; the reader (one worker) goes
  * through FILLING and SEALED ones by the numbers of their fillings. Each function takes MrShared.lock itself.
  *
- * Between two calls a writer may have gone and another come: it abandons what was staged, the segments are
- * emptied and filled anew, and the slot itself may be another lane's. So whoever comes back says which
- * filling of which segment it speaks of, and nothing happens when that one is over.
+ * Between two calls the writer may have been replaced by another one: that one abandons what was staged, the
+ * segments are emptied and filled again, and the slot itself may be another lane's. So a caller names the filling
+ * of the segment that it means, and nothing happens when that filling has ended.
  */
 #ifndef MR_RING_H
 #define MR_RING_H
@@ -40,7 +40,7 @@ extern Oid mr_ring_head(MrLane *lane);
 extern Oid mr_ring_next(MrLane *lane, int limit, bool *limited);
 
 /*
- * Where the reader stands, and the last TID read there; false when there is nothing to read, or the slot is
+ * The filling the reader is in, and the last TID read there; false when there is nothing to read, or the slot is
  * not a lane of the pipeline in this database (any more). `sealed` must be asked before the snapshot is
  * taken: then, and only then, an end that the snapshot shows is final.
  */
@@ -60,14 +60,14 @@ extern void mr_ring_finish_tail(MrLane *lane, const MrFilling *tail);
 /* A consumed segment, to be emptied; false when there is none. `i` starts at 0 and is advanced. */
 extern bool mr_ring_consumed(MrLane *lane, uint64 generation, int *i, MrFilling *consumed);
 
-/* Whether it still waits to be emptied. Who has its table locked exclusively may then empty it. */
+/* Whether it still waits to be emptied. A caller that has its table locked exclusively may then empty it. */
 extern bool mr_ring_is_consumed(MrLane *lane, const MrFilling *consumed);
 extern void mr_ring_emptied(MrLane *lane, const MrFilling *consumed);
 
-/* A segment whose table is not there (dropped, or its creation was rolled back) leaves the ring. */
+/* A segment whose table does not exist (dropped, or its creation was rolled back) leaves the ring. */
 extern void mr_ring_remove(MrLane *lane, uint64 generation, Oid relation);
 
-/* Everything staged is of no use any more (a new writer came): all but free segments become consumed. */
+/* Nothing staged counts any more (there is a new writer): all but free segments become consumed. */
 extern void mr_ring_abandon(MrLane *lane);
 
 #endif /* MR_RING_H */

@@ -24,7 +24,7 @@
 
 #include "server/catalog.h"
 
-/* Runs DDL whose objects become members of the extension, as if its script had made them. */
+/* Runs DDL whose objects become members of the extension, as if its script had created them. */
 static void
 execute_as_member(const char *sql)
 {
@@ -112,7 +112,7 @@ empty_locked(Oid relation)
 }
 
 /*
- * The lock is kept until the transaction's end. Before it was had, the other side may have emptied the
+ * The lock is kept until the transaction's end. While it was not held, the other side may have emptied the
  * segment, and the writer may have filled it: only what is still consumed under the lock is emptied.
  */
 static EmptyResult
@@ -142,7 +142,7 @@ mr_segment_load(MrLane *lane)
 		Oid segment = DatumGetObjectId(
 			heap_getattr(tuple, MR_SEGMENT_RELATION, RelationGetDescr(rel), &isnull));
 
-		/* What an earlier life of the server left is of dead epochs. One that is locked is left out. */
+		/* What is left from before a restart of the server has stale epochs. One that is locked is left out. */
 		if (ConditionalLockRelationOid(segment, AccessExclusiveLock) &&
 			empty_locked(segment) == EMPTIED)
 			mr_ring_add(lane, segment);

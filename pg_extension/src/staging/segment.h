@@ -8,10 +8,10 @@
 
 #include "staging/ring.h"
 
-/* Makes the next segment table of a lane and returns it. The caller is the extension's owner just now. */
+/* Creates the next segment table of a lane and returns it. The current user is the extension's owner. */
 extern Oid mr_segment_create(int32 lane_id, int32 number);
 
-/* Lets `role` COPY into a segment. */
+/* Grants `role` to COPY into a segment. */
 extern void mr_segment_grant(Oid relation, Oid role);
 
 /* Takes the lane's segments from the catalogue into its ring; each must be empty or is emptied first. */
@@ -19,7 +19,7 @@ extern void mr_segment_load(MrLane *lane);
 
 /*
  * Empties consumed segments nobody else has a lock on: in place, without a catalogue change or WAL. The
- * others stay consumed and are tried again later; spares take their turn meanwhile. Nothing happens when the
+ * others stay consumed and are tried again later; spares are used until then. Nothing happens when the
  * lane is of another generation.
  */
 extern void mr_segment_empty_consumed(MrLane *lane, uint64 generation);
