@@ -4,31 +4,22 @@
  * A batch lives in one transaction and so does this: the state that an event has at settle is committed with the batch
  * (engine/settle.c).
  *
- *                                     park (its key has a queue)
- *             +-------------------------------------------------------------------+
- *             |                                                                   |
- *             |             write    +------------+                               |
- *             |           +--------->| WRITTEN    |-----+                         |
- *         +---------+     | filter   +------------+     |                         v
- *    ---->| PENDING |-----+--------->| FILTERED   |-----+--------------------> PARKED
- *         +---------+     | supersede+------------+     |  park (behind a failed  ^
- *          |  ^  ^  |     +--------->| SUPERSEDED |-----+  event of its key)      |
- *          |  |  |  |                +------------+     |                         |
- *          |  |  |  |  skip          +------------+     |                         |
- *          |  |  |  +--------------->| SKIPPED    |-----+                         |
- *          |  |  |                   +------------+                               |
- *          |  |  +---- write_again ---- WRITTEN, FILTERED, SUPERSEDED             |
- *     fail |  | undo                                                              |
- *          v  |                                                                   |
- *         +---------+     retry      +------------+                               |
- *         | FAILED  |--------------->| RETRYING   |-------------------------------+
- *         |         |     bury       +------------+                               |
- *         |         |--------------->| DEAD       |-------------------------------+
- *         +---------+                +------------+
- *              ^                         |
- *              +------ judge_again ------+--- RETRYING, DEAD
+ *                    +--write------> WRITTEN -----+
+ *                    +--filter-----> FILTERED ----+
+ *                    +--supersede--> SUPERSEDED --+---park---> PARKED
+ *   ---> PENDING ----+--skip-------> SKIPPED -----+              ^ ^
+ *         |  ^       +--discard----> DISCARDED                   | |
+ *    fail |  | undo  +--park (its key has a queue)---------------+ |
+ *         v  |                                                     |
+ *        FAILED -----+--retry------> RETRYING ----+                |
+ *                    +--bury-------> DEAD --------+---park---------+
  *
- *    ---->  PENDING  ---- discard ---->  DISCARDED
+ * When the write is rolled back to be done again without the events that failed or were parked:
+ *
+ *   write_again: WRITTEN, FILTERED, SUPERSEDED ---> PENDING
+ *   judge_again: RETRYING, DEAD ---> FAILED
+ *
+ * Besides, undo may be asked of PENDING, and write of WRITTEN (it is asked for each row).
  *
  * Pure: it needs no header of the server, and its unit test needs no server.
  */
@@ -49,7 +40,7 @@ typedef enum MrOutcomeState
 	MR_RETRYING,   /* failed: will be tried again, as a row of millrace.retry */
 	MR_DEAD,       /* failed: is a dead letter */
 	MR_PARKED, /* waits in millrace.retry behind an event of its key; nothing of it is written */
-	MR_DISCARDED /* a dead letter that held its key until it was discarded: its row of millrace.retry is removed */
+	MR_DISCARDED /* a dead letter that held its key was discarded: its row of millrace.retry is removed */
 } MrOutcomeState;
 
 #define MR_OUTCOME_STATES (MR_DISCARDED + 1)
