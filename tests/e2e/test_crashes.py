@@ -345,8 +345,8 @@ def test_records_come_and_go_with_their_workers(world):
 
     # what cannot be read is removed, and harms nobody
     oid = mine[0].split("_")[1]
-    for name, content in ((f"millrace_{oid}_1_0.run", b""), (f"millrace_{oid}_1_1.run", b"\xff" * 4096),
-                          (f"millrace_{oid}_4000000_0.run", b"\0" * 100)):
+    for name, content in ((f"millrace_{oid}_1_0.work", b""), (f"millrace_{oid}_1_1.work", b"\xff" * 4096),
+                          (f"millrace_{oid}_4000000_0.work", b"\0" * 100)):
         with open(os.path.join(world.cluster.data, "pg_stat_tmp", name), "wb") as f:
             f.write(content)
     world.cluster.restart()

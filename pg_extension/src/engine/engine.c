@@ -24,7 +24,7 @@
 #include "run/admit.h"
 #include "run/isolate.h"
 #include "run/lane_reader.h"
-#include "run/run_record.h"
+#include "run/work_record.h"
 #include "fail/crash.h"
 #include "engine/process.h"
 #include "engine/settle.h"
@@ -112,7 +112,7 @@ take_event(void *arg, MrEvent *event, int taken)
 }
 
 static void
-read_suspicions(MrEngine *engine, MrRunKind kind)
+read_suspicions(MrEngine *engine, MrWorkKind kind)
 {
 	MemoryContext old = MemoryContextSwitchTo(engine->batch->context);
 
@@ -122,11 +122,11 @@ read_suspicions(MrEngine *engine, MrRunKind kind)
 
 /* With a record of it for the case that the server crashes. */
 static void
-process(MrEngine *engine, MrRunKind kind)
+process(MrEngine *engine, MrWorkKind kind)
 {
 	if (mr_crash_condemns(engine->batch->suspicions, engine->batch))
 		return;
-	mr_run_begin(kind, engine->batch, engine->program_version);
+	mr_work_begin(kind, engine->batch, engine->program_version);
 	mr_engine_process(engine);
 }
 
@@ -135,10 +135,10 @@ settle_batch(MrEngine *engine)
 {
 	MrBatch *batch = engine->batch;
 
-	read_suspicions(engine, MR_RUN_LANE);
+	read_suspicions(engine, MR_WORK_LANE);
 	mr_batch_admit(batch, engine->pipeline_id, take_event, engine);
 	if (batch->nevents > 0)
-		process(engine, MR_RUN_LANE);
+		process(engine, MR_WORK_LANE);
 	mr_settle(engine->program->definition, batch);
 }
 
@@ -214,7 +214,7 @@ end_step(int nest)
 	PopActiveSnapshot();
 	AtEOXact_GUC(false, nest);
 	mr_xact_commit();
-	mr_run_end();
+	mr_work_end();
 }
 
 MrStep
@@ -262,12 +262,12 @@ mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 	nread = batch->nevents;
 	if (nread > 0)
 	{
-		read_suspicions(engine, MR_RUN_RETRY);
+		read_suspicions(engine, MR_WORK_RETRY);
 		mr_crash_cut(batch->suspicions, batch);
 		if (batch->nevents < nread)
 			mr_retry_keep_horizon(&engine->horizon);
 		mr_batch_lock_partitions(batch, engine->pipeline_id);
-		process(engine, MR_RUN_RETRY);
+		process(engine, MR_WORK_RETRY);
 		mr_settle(engine->program->definition, batch);
 		CommandCounterIncrement();
 	}
@@ -283,7 +283,7 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 {
 	int events = Min(engine->event_limit, engine->batch->nevents);
 
-	mr_run_end();
+	mr_work_end();
 	if (trouble)
 		forget_program(engine);
 	if (engine->batch->nevents == 0)

@@ -13,8 +13,8 @@
 
 #include "server/errcode.h"
 #include "server/xact.h"
-#include "run/run_record.h"
 #include "run/transform.h"
+#include "run/work_record.h"
 #include "run/write.h"
 #include "fail/verdict.h"
 
@@ -56,7 +56,7 @@ decode_events(MrEngine *engine)
 			settle_missing_payload(event, engine->program->definition);
 			continue;
 		}
-		mr_run_at(event);
+		mr_work_at(event);
 		failure = mr_event_relation_decode(engine->program->event, event);
 		if (failure != NULL)
 			mr_outcome_fail(&event->outcome, failure);

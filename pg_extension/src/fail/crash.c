@@ -31,7 +31,7 @@ typedef struct Suspicion
 	int32 partition;
 	int64 first_offset;
 	int64 last_offset;
-	int64 suspect_offset; /* the event that was at work, MR_RUN_UNKNOWN */
+	int64 suspect_offset; /* the event that was at work, MR_WORK_UNKNOWN */
 	int events;           /* in the batch */
 	int crashes;          /* with the event alone */
 	MrStage stage;
@@ -41,7 +41,7 @@ typedef struct Suspicion
 
 struct MrSuspicions
 {
-	MrRunKind kind;
+	MrWorkKind kind;
 	bool batch_is_suspicious; /* the one that is being made */
 	int limit;                /* of it */
 	int n;
@@ -72,7 +72,7 @@ add(MrSuspicions *suspicions, HeapTuple tuple, TupleDesc desc)
 	row->partition = mr_catalog_int4(tuple, MR_CRASH_PARTITION, desc);
 	row->first_offset = mr_catalog_int8(tuple, MR_CRASH_FIRST_OFFSET, desc, 0);
 	row->last_offset = mr_catalog_int8(tuple, MR_CRASH_LAST_OFFSET, desc, 0);
-	row->suspect_offset = mr_catalog_int8(tuple, MR_CRASH_SUSPECT_OFFSET, desc, MR_RUN_UNKNOWN);
+	row->suspect_offset = mr_catalog_int8(tuple, MR_CRASH_SUSPECT_OFFSET, desc, MR_WORK_UNKNOWN);
 	row->events = mr_catalog_int4(tuple, MR_CRASH_EVENTS, desc);
 	row->crashes = mr_catalog_int4(tuple, MR_CRASH_CRASHES, desc);
 	row->stage = stage_of(mr_catalog_text(tuple, MR_CRASH_STAGE, desc));
@@ -87,7 +87,7 @@ read_table(MrSuspicions *suspicions, int32 pipeline_id)
 	Relation rel = mr_catalog_open("crash_suspect", AccessShareLock);
 	TupleDesc desc = RelationGetDescr(rel);
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	const char *kind = mr_run_kind_name(suspicions->kind);
+	const char *kind = mr_work_kind_name(suspicions->kind);
 	bool any = false;
 	HeapTuple tuple;
 
@@ -105,7 +105,7 @@ read_table(MrSuspicions *suspicions, int32 pipeline_id)
 }
 
 MrSuspicions *
-mr_crash_suspicions(int32 pipeline_id, MrRunKind kind)
+mr_crash_suspicions(int32 pipeline_id, MrWorkKind kind)
 {
 	static bool none = false;
 	static uint32 crashes_known = 0;
@@ -129,7 +129,7 @@ is_of(const MrSuspicions *suspicions, const Suspicion *row, const MrEvent *event
 {
 	return row->partition == event->partition && event->offset >= row->first_offset &&
 		   event->offset <= row->last_offset &&
-		   (suspicions->kind == MR_RUN_LANE || event->retry->next_at <= row->began_at ||
+		   (suspicions->kind == MR_WORK_LANE || event->retry->next_at <= row->began_at ||
 			TIMESTAMP_IS_NOEND(event->retry->next_at));
 }
 

@@ -9,7 +9,7 @@
 #define MR_CRASH_H
 
 #include "program/batch.h"
-#include "run/run_record.h"
+#include "run/work_record.h"
 
 typedef struct MrSuspicions MrSuspicions;
 
@@ -17,7 +17,7 @@ typedef struct MrSuspicions MrSuspicions;
  * What is under suspicion in the pipeline, in the current memory context; NULL, at the cost of a comparison, as long
  * as nothing is.
  */
-extern MrSuspicions *mr_crash_suspicions(int32 pipeline_id, MrRunKind kind);
+extern MrSuspicions *mr_crash_suspicions(int32 pipeline_id, MrWorkKind kind);
 
 /* Whether the event may be in a batch that has `taken` events; asked in their order. */
 extern bool mr_crash_admits(MrSuspicions *suspicions, const MrEvent *event, int taken);

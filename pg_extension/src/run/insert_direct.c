@@ -8,7 +8,7 @@
 #include "run/insert_direct.h"
 
 #include "server/compat.h"
-#include "run/run_record.h"
+#include "run/work_record.h"
 
 #include "access/heapam.h"
 #include "access/table.h"
@@ -233,7 +233,7 @@ flush(Direct *direct, int *at)
 	if (direct->nslots == 0)
 		return;
 	*at = -1; /* a row too large is one of these */
-	mr_run_stage(MR_STAGE_WRITE);
+	mr_work_stage(MR_STAGE_WRITE);
 	table_multi_insert(direct->target, direct->program->slots, direct->nslots, direct->command, 0,
 					   direct->bulk);
 	for (int i = 0; i < direct->nslots; i++)
@@ -257,7 +257,7 @@ add_row(Direct *direct, MrRow *row, int at)
 	MrFailure *failure;
 	MemoryContext old;
 
-	mr_run_at(event);
+	mr_work_at(event);
 	slot = fill_slot(direct, row);
 	old = MemoryContextSwitchTo(direct->batch->context); /* failures outlive the run */
 	failure = check_row(direct, slot);

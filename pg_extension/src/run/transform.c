@@ -15,7 +15,7 @@
 #include "server/xact.h"
 #include "run/isolate.h"
 #include "run/receiver.h"
-#include "run/run_record.h"
+#include "run/work_record.h"
 
 typedef struct TransformState
 {
@@ -171,7 +171,7 @@ mr_transform_run(MrProgram *program, MrBatch *batch)
 	MrIsolation isolation = {.attempt = try_range, .fail = fail_member, .arg = &state};
 	int n = 0;
 
-	mr_run_stage(MR_STAGE_TRANSFORM);
+	mr_work_stage(MR_STAGE_TRANSFORM);
 	mr_receiver_init(&receiver, receive, program, batch);
 	state.members = palloc(Max(batch->nevents, 1) * sizeof(int));
 	for (int i = 0; i < batch->nevents; i++)

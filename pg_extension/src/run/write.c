@@ -19,7 +19,7 @@
 #include "run/insert_direct.h"
 #include "run/isolate.h"
 #include "run/receiver.h"
-#include "run/run_record.h"
+#include "run/work_record.h"
 #include "run/write_arrange.h"
 
 /*
@@ -214,7 +214,7 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	mr_write_arrange(program, batch, &state.arranged);
 	MemoryContextSwitchTo(batch->context);
 	ngroups = state.arranged.ngroups;
-	mr_run_stage(MR_STAGE_WRITE);
+	mr_work_stage(MR_STAGE_WRITE);
 	state.direct = program->direct && ngroups == state.arranged.groups[ngroups]; /* one row each */
 	if (state.direct && ngroups > 0)
 		mr_insert_direct_hold(program);

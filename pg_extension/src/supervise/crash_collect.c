@@ -3,7 +3,7 @@
  *
  * After a crash the postmaster starts everything anew, and no worker of a database runs before its supervisor has
  * been here. Rows are committed before the file is removed: killed in between, the file is read again, and the
- * number of its run tells that it was counted.
+ * number of its batch shows that it was counted.
  */
 #include "postgres.h"
 
@@ -52,23 +52,23 @@ is_at_work(int32 pipeline_id, int32 number)
 }
 
 /* NULL: it cannot be read, or was not written by this build. */
-static pg_noinline MrRunRecord *
+static pg_noinline MrWorkRecord *
 read_file(const char *path)
 {
 	int fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
-	MrRunRecord *record = NULL;
+	MrWorkRecord *record = NULL;
 	struct stat status;
 
 	if (fd < 0)
 		return NULL;
-	if (fstat(fd, &status) == 0 && status.st_size >= (off_t) sizeof(MrRunRecord) &&
+	if (fstat(fd, &status) == 0 && status.st_size >= (off_t) sizeof(MrWorkRecord) &&
 		status.st_size < (off_t) MaxAllocSize)
 	{
 		record = palloc(status.st_size);
-		if (read(fd, record, status.st_size) != status.st_size || record->magic != MR_RUN_MAGIC ||
-			record->size != sizeof(MrRunRecord) || record->nranges < 0 ||
+		if (read(fd, record, status.st_size) != status.st_size || record->magic != MR_WORK_MAGIC ||
+			record->size != sizeof(MrWorkRecord) || record->nranges < 0 ||
 			record->nranges >
-				(int64) ((status.st_size - offsetof(MrRunRecord, ranges)) / sizeof(MrRunRange)))
+				(int64) ((status.st_size - offsetof(MrWorkRecord, ranges)) / sizeof(MrWorkRange)))
 		{
 			pfree(record);
 			record = NULL;
@@ -79,11 +79,11 @@ read_file(const char *path)
 }
 
 static void
-tell(const MrRunRecord *record, const char *stage)
+tell(const MrWorkRecord *record, const char *stage)
 {
 	char at[64] = "";
 
-	if (record->at_offset != MR_RUN_UNKNOWN)
+	if (record->at_offset != MR_WORK_UNKNOWN)
 		snprintf(at, sizeof(at), ", at offset %lld of partition %d", (long long) record->at_offset,
 				 record->at_partition);
 	ereport(
@@ -99,17 +99,17 @@ tell(const MrRunRecord *record, const char *stage)
 }
 
 static void
-note_range(const MrRunRecord *record, const MrRunRange *range, const char *stage)
+note_range(const MrWorkRecord *record, const MrWorkRange *range, const char *stage)
 {
 	static const char *const sql =
 		"SELECT millrace._note_crash($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 	static Oid types[] = {INT4OID, INT4OID, TEXTOID, INT4OID,        INT8OID, INT8OID,
 						  INT8OID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID};
 	bool has_suspect =
-		record->at_offset != MR_RUN_UNKNOWN && record->at_partition == range->partition;
+		record->at_offset != MR_WORK_UNKNOWN && record->at_partition == range->partition;
 	Datum values[] = {Int32GetDatum(record->pipeline_id),
 					  Int32GetDatum(record->version),
-					  CStringGetTextDatum(mr_run_kind_name(record->kind)),
+					  CStringGetTextDatum(mr_work_kind_name(record->kind)),
 					  Int32GetDatum(range->partition),
 					  Int64GetDatum(range->first),
 					  Int64GetDatum(range->last),
@@ -117,7 +117,7 @@ note_range(const MrRunRecord *record, const MrRunRange *range, const char *stage
 					  Int32GetDatum(record->nevents),
 					  CStringGetTextDatum(stage),
 					  TimestampTzGetDatum(record->began_at),
-					  Int64GetDatum(record->run)};
+					  Int64GetDatum(record->number)};
 	char nulls[lengthof(types)];
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -129,11 +129,11 @@ note_range(const MrRunRecord *record, const MrRunRange *range, const char *stage
 
 /* Mending is for people; until they say resume() the server is left alone. */
 static void
-count_crash(const MrRunRecord *record)
+count_crash(const MrWorkRecord *record)
 {
 	static Oid types[] = {INT4OID, INT8OID, INT4OID};
 	int allowed = mr_max_crashes * STOP_FACTOR;
-	Datum values[] = {Int32GetDatum(record->pipeline_id), Int64GetDatum(record->run),
+	Datum values[] = {Int32GetDatum(record->pipeline_id), Int64GetDatum(record->number),
 					  Int32GetDatum(allowed)};
 	bool isnull;
 
@@ -152,7 +152,7 @@ count_crash(const MrRunRecord *record)
 
 /* Does nothing when the extension is gone. */
 static void
-note(const MrRunRecord *record)
+note(const MrWorkRecord *record)
 {
 	const char *stage = record->stage == MR_STAGE_DECODE || record->stage == MR_STAGE_TRANSFORM
 							? mr_stage_name(record->stage)
@@ -176,17 +176,17 @@ note(const MrRunRecord *record)
 static void
 collect(const char *name)
 {
-	MrRunRecord *record;
+	MrWorkRecord *record;
 	char path[MAXPGPATH];
 	Oid database;
 	int32 pipeline_id;
 	int32 worker;
 	int length = 0;
 
-	if (sscanf(name, MR_RUN_FILE_FORMAT "%n", &database, &pipeline_id, &worker, &length) != 3 ||
+	if (sscanf(name, MR_WORK_FILE_FORMAT "%n", &database, &pipeline_id, &worker, &length) != 3 ||
 		length != (int) strlen(name) || database != MyDatabaseId || is_at_work(pipeline_id, worker))
 		return;
-	snprintf(path, sizeof(path), "%s/%s", MR_RUN_DIRECTORY, name);
+	snprintf(path, sizeof(path), "%s/%s", MR_WORK_DIRECTORY, name);
 	record = read_file(path);
 	PG_TRY();
 	{
@@ -207,11 +207,11 @@ mr_crash_collect(void)
 		AllocSetContextCreate(CurrentMemoryContext, "millrace crashes", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	List *names = NIL;
-	DIR *directory = AllocateDir(MR_RUN_DIRECTORY);
+	DIR *directory = AllocateDir(MR_WORK_DIRECTORY);
 	struct dirent *entry;
 	ListCell *cell;
 
-	while ((entry = ReadDirExtended(directory, MR_RUN_DIRECTORY, LOG)) != NULL)
+	while ((entry = ReadDirExtended(directory, MR_WORK_DIRECTORY, LOG)) != NULL)
 		if (strncmp(entry->d_name, "millrace_", 9) == 0)
 			names = lappend(names, pstrdup(entry->d_name));
 	(void) FreeDir(directory);

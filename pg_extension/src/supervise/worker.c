@@ -23,7 +23,7 @@
 #include "server/guc.h"
 #include "server/shmem.h"
 #include "server/xact.h"
-#include "run/run_record.h"
+#include "run/work_record.h"
 #include "engine/engine.h"
 #include "supervise/seat.h"
 #include "supervise/trouble.h"
@@ -314,7 +314,7 @@ mr_worker_main(Datum arg)
 	pin_settings(synchronous_commit_of_server);
 	pin_lock_timeout();
 	keep_memory();
-	mr_run_open(mr_seat->pipeline_id, mr_seat->number);
+	mr_work_open(mr_seat->pipeline_id, mr_seat->number);
 	worker.engine = mr_engine_create(mr_seat->pipeline_id, mr_seat->pipeline);
 	worker.lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
 	mr_trouble_begin(&worker.engine->breaker);

@@ -9,7 +9,7 @@
 
 #include "server/shmem.h"
 #include "server/xact.h"
-#include "run/run_record.h"
+#include "run/work_record.h"
 #include "supervise/seat.h"
 
 static int32 logged_version = 0; /* 0: none yet */
@@ -21,22 +21,22 @@ add_context(void *arg)
 	int32 partition;
 	int64 offset;
 
-	if (!mr_run->running)
+	if (!mr_work->running)
 		errcontext("millrace worker %d of pipeline \"%s\"", mr_seat->number, mr_seat->pipeline);
-	else if (mr_run_place(&partition, &offset))
+	else if (mr_work_place(&partition, &offset))
 		errcontext("millrace worker %d of pipeline \"%s\", stage %s, partition %d, offset %lld",
-				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_run->stage), partition,
+				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_work->stage), partition,
 				   (long long) offset);
-	else if (mr_run->nranges == 1)
+	else if (mr_work->nranges == 1)
 		errcontext("millrace worker %d of pipeline \"%s\", stage %s, partition %d, offsets %lld to "
 				   "%lld",
-				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_run->stage),
-				   mr_run->ranges[0].partition, (long long) mr_run->ranges[0].first,
-				   (long long) mr_run->ranges[0].last);
+				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_work->stage),
+				   mr_work->ranges[0].partition, (long long) mr_work->ranges[0].first,
+				   (long long) mr_work->ranges[0].last);
 	else
 		errcontext("millrace worker %d of pipeline \"%s\", stage %s, %d events of %d partitions",
-				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_run->stage),
-				   mr_run->nevents, mr_run->nranges);
+				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_work->stage),
+				   mr_work->nevents, mr_work->nranges);
 }
 
 void

@@ -1,11 +1,11 @@
 /*
- * run_record.c: see run_record.h. Runs in workers.
+ * work_record.c: see work_record.h. Runs in workers.
  *
  * Which event a plan is at is not stored for each (the scan is the executor's, a hook on it would cost something
  * for every event): the handlers of SIGSEGV, SIGBUS, SIGILL and SIGABRT look at the plan's scan, write it down, and
  * let the signal take its default action, core file included. A SIGKILL leaves it unknown, and smaller batches find it.
  */
-#include "run/run_record.h"
+#include "run/work_record.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -26,8 +26,8 @@
 #define FILE_BYTES  4096 /* at first; enough for some 150 partitions */
 #define STACK_BYTES (64 * 1024)
 
-static MrRunRecord nobodys;
-MrRunRecord *mr_run = &nobodys;
+static MrWorkRecord nobodys;
+MrWorkRecord *mr_work = &nobodys;
 
 static Size mapped_bytes = 0;
 static char path[MAXPGPATH];
@@ -40,30 +40,30 @@ event_of_plan(void)
 {
 	int ordinal = batch_at_work != NULL ? mr_plan_at_work() : -1;
 
-	if (ordinal >= 0 && mr_run->stage == MR_STAGE_WRITE)
+	if (ordinal >= 0 && mr_work->stage == MR_STAGE_WRITE)
 		ordinal = ordinal < batch_at_work->nrows ? batch_at_work->rows[ordinal].event : -1;
 	return ordinal >= 0 && ordinal < batch_at_work->nevents ? &batch_at_work->events[ordinal]
 															: NULL;
 }
 
 bool
-mr_run_place(int32 *partition, int64 *offset)
+mr_work_place(int32 *partition, int64 *offset)
 {
-	const MrEvent *event = mr_run->at_offset == MR_RUN_UNKNOWN ? event_of_plan() : NULL;
+	const MrEvent *event = mr_work->at_offset == MR_WORK_UNKNOWN ? event_of_plan() : NULL;
 
-	*partition = event != NULL ? event->partition : mr_run->at_partition;
-	*offset = event != NULL ? event->offset : mr_run->at_offset;
-	return *offset != MR_RUN_UNKNOWN;
+	*partition = event != NULL ? event->partition : mr_work->at_partition;
+	*offset = event != NULL ? event->offset : mr_work->at_offset;
+	return *offset != MR_WORK_UNKNOWN;
 }
 
 /* SA_RESETHAND: raised again, the signal ends the process once the handler has returned. */
 static void
 note_crash(int number)
 {
-	const MrEvent *event = mr_run->running ? event_of_plan() : NULL;
+	const MrEvent *event = mr_work->running ? event_of_plan() : NULL;
 
 	if (event != NULL)
-		mr_run_at(event);
+		mr_work_at(event);
 	(void) raise(number);
 }
 
@@ -71,7 +71,7 @@ note_crash(int number)
 static void
 note_innocence(int number)
 {
-	mr_run->innocent = true;
+	mr_work->innocent = true;
 	_exit(2); /* as SignalHandlerForCrashExit() does, and for its reasons */
 }
 
@@ -83,8 +83,8 @@ note_end(ErrorData *error)
 {
 	if (error->elevel >= FATAL)
 	{
-		mr_run->fatal = mr_error_is_of_the_data(error->sqlerrcode);
-		mr_run->innocent = !mr_run->fatal;
+		mr_work->fatal = mr_error_is_of_the_data(error->sqlerrcode);
+		mr_work->innocent = !mr_work->fatal;
 	}
 	if (next_log_hook != NULL)
 		next_log_hook(error);
@@ -111,7 +111,7 @@ handle_signals(void)
  * The file with that many bytes, all zero and allocated: a write to a hole could end the process when the disk is
  * full.
  */
-static MrRunRecord *
+static MrWorkRecord *
 map_file(Size bytes)
 {
 	int fd = BasicOpenFile(path, O_RDWR | O_CREAT | O_TRUNC | PG_BINARY);
@@ -133,21 +133,21 @@ map_file(Size bytes)
 static bool
 map(Size bytes)
 {
-	MrRunRecord old = *mr_run;
-	MrRunRecord *record = mr_run;
+	MrWorkRecord old = *mr_work;
+	MrWorkRecord *record = mr_work;
 
-	mr_run = &nobodys; /* before it is unmapped: SIGQUIT's handler writes there */
+	mr_work = &nobodys; /* before it is unmapped: SIGQUIT's handler writes there */
 	if (record != &nobodys)
 		(void) munmap(record, mapped_bytes);
 	record = map_file(bytes);
 	if (record == NULL)
 		return false;
 	*record = old;
-	record->size = sizeof(MrRunRecord);
-	record->max_ranges = (bytes - offsetof(MrRunRecord, ranges)) / sizeof(MrRunRange);
-	record->magic = MR_RUN_MAGIC;
+	record->size = sizeof(MrWorkRecord);
+	record->max_ranges = (bytes - offsetof(MrWorkRecord, ranges)) / sizeof(MrWorkRange);
+	record->magic = MR_WORK_MAGIC;
 	mapped_bytes = bytes;
-	mr_run = record;
+	mr_work = record;
 	return true;
 }
 
@@ -158,48 +158,48 @@ map(Size bytes)
 static void
 remove_file(int code, Datum arg)
 {
-	if (mr_run->running && (code < 0 || code > 1 || (code == 1 && mr_run->fatal)))
+	if (mr_work->running && (code < 0 || code > 1 || (code == 1 && mr_work->fatal)))
 		return;
-	mr_run->running = false;
+	mr_work->running = false;
 	(void) unlink(path);
 }
 
 void
-mr_run_open(int32 pipeline_id, int32 worker)
+mr_work_open(int32 pipeline_id, int32 worker)
 {
-	snprintf(path, sizeof(path), MR_RUN_DIRECTORY "/" MR_RUN_FILE_FORMAT, MyDatabaseId, pipeline_id,
-			 worker);
+	snprintf(path, sizeof(path), MR_WORK_DIRECTORY "/" MR_WORK_FILE_FORMAT, MyDatabaseId,
+			 pipeline_id, worker);
 	if (!map(FILE_BYTES))
 		return;
-	mr_run->pipeline_id = pipeline_id;
-	mr_run->worker = worker;
-	mr_run->run = mr_random_epoch() / 2; /* far from the end */
+	mr_work->pipeline_id = pipeline_id;
+	mr_work->worker = worker;
+	mr_work->number = mr_random_epoch() / 2; /* far from the end */
 	handle_signals();
 	before_shmem_exit(remove_file, 0);
 }
 
-static MrRunRange *
+static MrWorkRange *
 range_of(int32 partition)
 {
-	MrRunRange *range;
+	MrWorkRange *range;
 
-	for (int i = mr_run->nranges - 1; i >= 0; i--)
-		if (mr_run->ranges[i].partition == partition)
-			return &mr_run->ranges[i];
-	range = &mr_run->ranges[mr_run->nranges++];
-	*range = (MrRunRange){partition, PG_INT64_MAX, PG_INT64_MIN};
+	for (int i = mr_work->nranges - 1; i >= 0; i--)
+		if (mr_work->ranges[i].partition == partition)
+			return &mr_work->ranges[i];
+	range = &mr_work->ranges[mr_work->nranges++];
+	*range = (MrWorkRange){partition, PG_INT64_MAX, PG_INT64_MIN};
 	return range;
 }
 
 void
-mr_run_begin(MrRunKind kind, const MrBatch *batch, int32 version)
+mr_work_begin(MrWorkKind kind, const MrBatch *batch, int32 version)
 {
-	Size needed = offsetof(MrRunRecord, ranges) + batch->npartitions * sizeof(MrRunRange);
-	MrRunRange *range = NULL;
+	Size needed = offsetof(MrWorkRecord, ranges) + batch->npartitions * sizeof(MrWorkRange);
+	MrWorkRange *range = NULL;
 
-	if (mr_run == &nobodys || (needed > mapped_bytes && !map(Max(needed, 2 * mapped_bytes))))
+	if (mr_work == &nobodys || (needed > mapped_bytes && !map(Max(needed, 2 * mapped_bytes))))
 		return;
-	mr_run->nranges = 0;
+	mr_work->nranges = 0;
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		const MrEvent *event = &batch->events[i];
@@ -210,18 +210,18 @@ mr_run_begin(MrRunKind kind, const MrBatch *batch, int32 version)
 		range->last = Max(range->last, event->offset);
 	}
 	batch_at_work = batch;
-	mr_run->kind = kind;
-	mr_run->version = version;
-	mr_run->nevents = batch->nevents;
-	mr_run->run++;
-	mr_run->began_at = GetCurrentTimestamp();
-	mr_run_stage(MR_STAGE_DECODE);
-	mr_run->running = true;
+	mr_work->kind = kind;
+	mr_work->version = version;
+	mr_work->nevents = batch->nevents;
+	mr_work->number++;
+	mr_work->began_at = GetCurrentTimestamp();
+	mr_work_stage(MR_STAGE_DECODE);
+	mr_work->running = true;
 }
 
 void
-mr_run_end(void)
+mr_work_end(void)
 {
-	mr_run->running = false;
+	mr_work->running = false;
 	batch_at_work = NULL;
 }
