@@ -5,11 +5,11 @@
  * else (a user's RAISE). What fails without any event was raised as trouble before (isolate.c). An event that
  * fails where a neighbour passes is at fault itself, whatever its SQLSTATE. Trouble is
  *
- * - several distinct events that fail with class `break` where nobody passes, unless it is known of them: each
+ * - several distinct events that fail with class `break` where no event passes, unless it is known of them: each
  *   has failed so before, while others passed;
  * - any of them, while the breaker is half open;
  * - most events of a batch out of space, memory or connections: some may pass by luck;
- * - waiting for a lock in vain where nobody passes, until that has been tried several times.
+ * - waiting for a lock in vain where no event passes, until that has been tried several times.
  *
  * One event that fails alone with class `break` proves nothing yet and is tried again.
  */
@@ -27,8 +27,8 @@ typedef struct Tally
 {
 	int news;        /* class `break`, and it is new of that event */
 	int scarce;      /* the same, and no SQLSTATE of the data */
-	MrEvent *broken; /* the first with class `break` where nobody passed */
-	MrEvent *waited; /* the first that waited where nobody passed */
+	MrEvent *broken; /* the first with class `break` where no event passed */
+	MrEvent *waited; /* the first that waited where no event passed */
 	MrEvent *starved;
 	const MrFailure *classified; /* the last that was looked up, and its action */
 	MrAction action;
@@ -126,12 +126,12 @@ static void
 judge(const MrDefinition *definition, MrEvent *event, const bool *passed, Tally *tally)
 {
 	MrAction action = classify(tally, definition->pipeline_id, event->outcome.failure);
-	bool nobody_passed = !passed[event->outcome.failure->stage];
+	bool none_passed = !passed[event->outcome.failure->stage];
 	bool scarce = !mr_error_is_of_the_data(event->outcome.failure->sqlstate);
 	bool retryable =
-		action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && (nobody_passed || scarce));
+		action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && (none_passed || scarce));
 
-	if (action == MR_ACTION_BREAK && nobody_passed)
+	if (action == MR_ACTION_BREAK && none_passed)
 	{
 		tally->news += failed_so_before(event) ? 0 : 1;
 		tally->broken = tally->broken ? tally->broken : event;
@@ -141,7 +141,7 @@ judge(const MrDefinition *definition, MrEvent *event, const bool *passed, Tally 
 		tally->scarce++;
 		tally->starved = tally->starved ? tally->starved : event;
 	}
-	if (event->outcome.failure->waited && nobody_passed)
+	if (event->outcome.failure->waited && none_passed)
 		tally->waited = tally->waited ? tally->waited : event;
 	if (!retryable)
 		mr_outcome_bury(&event->outcome, MR_END_PERMANENT);
