@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "ingestor/ingestor_metrics.h"
 
 #define EVERY_MS         250
 #define EVERY_LEAVING_MS 20
@@ -18,9 +19,10 @@ static void on_connected(void *owner);
 static void on_poll(evutil_socket_t fd, short what, void *arg);
 static void on_every(evutil_socket_t fd, short what, void *arg);
 static bool open_admin(MrIngestor *ingestor);
+static void ask_list(MrIngestor *ingestor);
 static void on_list(void *owner, const PGresult *result, uint64_t tag);
-static void take_in(MrIngestor *ingestor, const MrPipelineRow *row);
-static void read_row(const PGresult *result, int number, MrPipelineRow *row);
+static void take_in(MrIngestor *ingestor, const MrServedRow *row);
+static int64_t fetch_buffer(const MrIngestor *ingestor);
 static bool is_wanted(const MrIngestor *ingestor, const char *name);
 static void free_removed(MrIngestor *ingestor);
 static void begin_drain(MrIngestor *ingestor);
@@ -91,25 +93,6 @@ mr_ingestor_free(MrIngestor *ingestor)
 	return true;
 }
 
-void
-mr_ingestor_list(MrIngestor *ingestor)
-{
-	if (ingestor->listing_pending || ingestor->phase != MR_PHASE_RUNNING)
-		return;
-	ingestor->listing_pending = true;
-	mr_control_call(ingestor->control, "SELECT * FROM millrace.ingestor_pipelines()", 0, NULL,
-					on_list, ingestor, 0);
-}
-
-/* One budget for all pipelines there are; each keeps the share it began with. */
-int64_t
-mr_ingestor_fetch_buffer(const MrIngestor *ingestor)
-{
-	int64_t share = ingestor->settings.fetch_buffer_bytes / (ingestor->pipeline_count + 1);
-
-	return share < (4 << 20) ? (4 << 20) : share;
-}
-
 /* The first drains, the second stops at once. */
 static void
 on_terminate(void *owner)
@@ -140,12 +123,9 @@ on_reload(void *owner)
 		mr_log_setup(mr_settings_table.program, (MrLogLevel) ingestor->settings.log_level,
 					 (MrLogFormat) ingestor->settings.log_format);
 		mr_log(MR_LOG_INFO, "options reloaded");
-		mr_ingestor_list(ingestor);
+		ask_list(ingestor);
 		for (int i = 0; i < ingestor->pipeline_count; i++)
-		{
-			mr_report_refresh(&ingestor->pipelines[i]->report);
-			mr_pipeline_report(ingestor->pipelines[i]);
-		}
+			mr_pipeline_reload(ingestor->pipelines[i]);
 	}
 	else
 		mr_log(MR_LOG_ERROR, "options not reloaded", MR_STR("error", error));
@@ -175,7 +155,7 @@ on_poll(evutil_socket_t fd, short what, void *arg)
 
 	(void) fd;
 	(void) what;
-	mr_ingestor_list(ingestor);
+	ask_list(ingestor);
 	mr_relay_set_poll(ingestor->relays);
 	if (ingestor->phase == MR_PHASE_RUNNING)
 		for (int i = 0; i < ingestor->pipeline_count; i++)
@@ -222,6 +202,16 @@ open_admin(MrIngestor *ingestor)
 	return true;
 }
 
+/* Which pipelines are there? */
+static void
+ask_list(MrIngestor *ingestor)
+{
+	if (ingestor->listing_pending || ingestor->phase != MR_PHASE_RUNNING)
+		return;
+	ingestor->listing_pending = true;
+	mr_catalogue_pipelines(ingestor->control, (MrReply){.answer = on_list, .owner = ingestor});
+}
+
 static void
 on_list(void *owner, const PGresult *result, uint64_t tag)
 {
@@ -233,53 +223,53 @@ on_list(void *owner, const PGresult *result, uint64_t tag)
 		return;
 	ingestor->listed = true;
 	for (int i = 0; i < ingestor->pipeline_count; i++)
-		ingestor->pipelines[i]->seen = false;
+		ingestor->pipelines[i]->listed = false;
 	for (int i = 0; i < PQntuples(result); i++)
 	{
-		MrPipelineRow row;
+		MrServedRow row;
 
-		read_row(result, i, &row);
-		if (is_wanted(ingestor, row.name))
+		mr_served_row_read(result, i, &row);
+		if (is_wanted(ingestor, row.pipeline))
 			take_in(ingestor, &row);
 	}
 	for (int i = 0; i < ingestor->pipeline_count; i++)
-		if (!ingestor->pipelines[i]->seen)
+		if (!ingestor->pipelines[i]->listed)
 			mr_pipeline_remove(ingestor->pipelines[i]);
 }
 
 static void
-take_in(MrIngestor *ingestor, const MrPipelineRow *row)
+take_in(MrIngestor *ingestor, const MrServedRow *row)
 {
+	const MrPipelineSetup setup = {.base = mr_loop_base(ingestor->loop),
+								   .settings = &ingestor->settings,
+								   .control = ingestor->control,
+								   .resolver = ingestor->resolver};
 	MrPipeline *pl;
 
 	for (int i = 0; i < ingestor->pipeline_count; i++)
 	{
 		pl = ingestor->pipelines[i];
-		if (strcmp(pl->name, row->name) != 0)
+		if (strcmp(pl->name, row->pipeline) != 0)
 			continue;
-		/* One that has to be made anew goes first; its successor begins at the next listing. */
-		pl->seen = !pl->removed && mr_pipeline_update(pl, row);
+		/* One that has to be replaced goes first; its successor begins at the next listing. */
+		pl->listed = !pl->removed && mr_pipeline_update(pl, row, fetch_buffer(ingestor));
 		return;
 	}
-	pl = mr_pipeline_new(ingestor, row);
-	pl->seen = true;
+	pl = mr_pipeline_new(&setup, row, fetch_buffer(ingestor));
+	pl->listed = true;
 	ingestor->pipelines =
 		mr_realloc(ingestor->pipelines,
 				   sizeof(MrPipeline *) * (size_t) (ingestor->pipeline_count + 1));
 	ingestor->pipelines[ingestor->pipeline_count++] = pl;
 }
 
-static void
-read_row(const PGresult *result, int number, MrPipelineRow *row)
+/* One budget for all pipelines there are; each keeps the share it began with. */
+static int64_t
+fetch_buffer(const MrIngestor *ingestor)
 {
-	row->name = PQgetvalue(result, number, PQfnumber(result, "pipeline"));
-	row->topic = PQgetvalue(result, number, PQfnumber(result, "topic"));
-	row->group_id = PQgetvalue(result, number, PQfnumber(result, "group_id"));
-	row->lanes = atoi(PQgetvalue(result, number, PQfnumber(result, "lanes")));
-	row->partitions = atoi(PQgetvalue(result, number, PQfnumber(result, "partitions")));
-	row->start_at = PQgetvalue(result, number, PQfnumber(result, "start_at"));
-	row->incarnation =
-		strtoll(PQgetvalue(result, number, PQfnumber(result, "incarnation")), NULL, 10);
+	int64_t share = ingestor->settings.fetch_buffer_bytes / (ingestor->pipeline_count + 1);
+
+	return share < (4 << 20) ? (4 << 20) : share;
 }
 
 static bool

@@ -50,12 +50,4 @@ extern bool mr_ingestor_run(MrIngestor *ingestor);
 /* False: a relay or the resolver hangs in a blocking call; the process can only _exit. */
 extern bool mr_ingestor_free(MrIngestor *ingestor);
 
-/* Ask for the list of pipelines now. */
-extern void mr_ingestor_list(MrIngestor *ingestor);
-extern int64_t mr_ingestor_fetch_buffer(const MrIngestor *ingestor);
-
-/* ingestor_metrics.c */
-extern void mr_ingestor_metrics(void *owner, MrBuffer *out);
-extern bool mr_ingestor_ready(void *owner, MrBuffer *out);
-
 #endif

@@ -1,10 +1,12 @@
 /* /metrics and /readyz: walks the pipelines and prints what they counted. */
+#include "ingestor/ingestor_metrics.h"
+
 #include <stdio.h>
 
-#include "common/log.h"
+#include "common/metrics.h"
 #include "common/version.h"
-#include "ingestor/consumer.h"
 #include "ingestor/ingestor.h"
+#include "ingestor/pipeline_step.h"
 
 typedef double (*PipelineValue)(const MrPipeline *pl);
 
@@ -36,7 +38,7 @@ static const struct
 	{"millrace_ingestor_events_total", "counter", "Events staged.", events},
 	{"millrace_ingestor_staged_bytes_total", "counter", "Bytes sent by COPY.", bytes},
 	{"millrace_ingestor_batches_total", "counter", "Batches staged.", batches},
-	{"millrace_ingestor_lane_losses_total", "counter", "Lanes lost, and opened anew.", losses},
+	{"millrace_ingestor_lane_losses_total", "counter", "Lanes lost, and opened again.", losses},
 	{"millrace_ingestor_blocked_seconds_total", "counter",
 	 "Time during which a full batch could not be sent, all lanes together.", blocked_seconds},
 	{"millrace_ingestor_blocked_lanes", "gauge", "Lanes that cannot take more now.", blocked_lanes},
@@ -61,7 +63,7 @@ mr_ingestor_metrics(void *owner, MrBuffer *out)
 	mr_metrics_value(out, "millrace_ingestor_info", 1, "version", MR_VERSION, "librdkafka",
 					 rd_kafka_version_str(), NULL);
 	mr_metrics_family(out, "millrace_ingestor_connected", "gauge",
-					  "Whether the control connection to PostgreSQL stands.");
+					  "Whether the control connection to PostgreSQL is open.");
 	mr_metrics_value(out, "millrace_ingestor_connected", mr_control_is_open(ingestor->control),
 					 NULL);
 	for (size_t i = 0; i < sizeof(pipeline_metrics) / sizeof(pipeline_metrics[0]); i++)
@@ -102,7 +104,7 @@ mr_ingestor_ready(void *owner, MrBuffer *out)
 		}
 		for (int j = 0; j < pl->partition_cap; j++)
 			if (pl->partitions[j] != NULL && pl->partitions[j]->state != MR_PARTITION_REVOKED &&
-				!mr_lane_is_open(pl->partitions[j]->lane))
+				!mr_lane_is_open(mr_pipeline_lane_of(pl, pl->partitions[j])))
 			{
 				mr_buffer_printf(out, "pipeline %s: the lane of partition %d is not open\n",
 								 pl->name, j);
@@ -138,7 +140,7 @@ partition_states(const MrIngestor *ingestor, MrBuffer *out)
 				counts[pl->partitions[j]->state]++;
 		for (int s = MR_PARTITION_WAITING; s < MR_PARTITION_STATES; s++)
 			mr_metrics_value(out, name, counts[s], "pipeline", pl->name, "state",
-							 mr_partition_state_name((MrPartitionState) s), NULL);
+							 mr_partition_state_name((MrFetchState) s), NULL);
 	}
 }
 
@@ -161,23 +163,19 @@ per_partition(const MrIngestor *ingestor, MrBuffer *out)
 
 			for (int j = 0; j < pl->partition_cap; j++)
 			{
-				const MrPartition *part = pl->partitions[j];
+				const MrFetchPartition *part = pl->partitions[j];
 				char number[16];
-				int64_t low = 0, high = -1;
+				int64_t value;
 
 				if (part == NULL || !mr_partition_is_assigned(part))
 					continue;
 				snprintf(number, sizeof(number), "%d", j);
-				if (k == 2)
-					rd_kafka_get_watermark_offsets(mr_consumer_handle(pl->consumer), pl->topic, j,
-												   &low, &high);
-				if (k == 2 && high < 0)
-					continue;
-				mr_metrics_value(out, names[k],
-								 (double) (k == 0   ? part->staged
-										   : k == 1 ? part->settled
-													: high),
-								 "pipeline", pl->name, "partition", number, NULL);
+				value = k == 0   ? part->staged
+						: k == 1 ? part->settled
+								 : mr_consumer_end(pl->consumer, j);
+				if (k < 2 || value >= 0)
+					mr_metrics_value(out, names[k], (double) value, "pipeline", pl->name,
+									 "partition", number, NULL);
 			}
 		}
 	}
@@ -196,10 +194,12 @@ stage_times(const MrIngestor *ingestor, MrBuffer *out)
 
 		for (int j = 0; j < pl->lane_count; j++)
 		{
+			const MrHistogram *times = &pl->lanes[j].stage->counts.stage_time;
+
 			for (int b = 0; b < MR_HISTOGRAM_BUCKETS; b++)
-				sum.buckets[b] += pl->lanes[j]->stage_time.buckets[b];
-			sum.count += pl->lanes[j]->stage_time.count;
-			sum.sum += pl->lanes[j]->stage_time.sum;
+				sum.buckets[b] += times->buckets[b];
+			sum.count += times->count;
+			sum.sum += times->sum;
 		}
 		mr_metrics_histogram(out, name, &sum, "pipeline", pl->name);
 	}
@@ -212,22 +212,20 @@ stage_times(const MrIngestor *ingestor, MrBuffer *out)
                                                                                                    \
 		for (int i = 0; i < pl->lane_count; i++)                                                   \
 		{                                                                                          \
-			const MrLane *lane = pl->lanes[i];                                                     \
+			const MrStageLane *lane = pl->lanes[i].stage;                                          \
                                                                                                    \
 			sum += (double) (expression);                                                          \
 		}                                                                                          \
 		return sum;                                                                                \
 	}
 
-SUM_OVER_LANES(events, lane->events_staged)
-SUM_OVER_LANES(bytes, lane->bytes_staged)
-SUM_OVER_LANES(batches, lane->batches_staged)
-SUM_OVER_LANES(losses, lane->losses)
+SUM_OVER_LANES(events, lane->counts.events)
+SUM_OVER_LANES(bytes, lane->counts.bytes)
+SUM_OVER_LANES(batches, lane->counts.batches)
+SUM_OVER_LANES(losses, lane->counts.losses)
 SUM_OVER_LANES(blocked_lanes, lane->blocked)
 SUM_OVER_LANES(open_lanes, mr_lane_is_open(lane))
-SUM_OVER_LANES(blocked_seconds,
-			   lane->blocked_seconds +
-				   (lane->blocked ? (double) (mr_now_ms() - lane->blocked_since_ms) / 1000 : 0))
+SUM_OVER_LANES(blocked_seconds, mr_lane_blocked_seconds(lane, mr_now_ms()))
 
 static double
 oversize(const MrPipeline *pl)
@@ -244,13 +242,13 @@ fenced(const MrPipeline *pl)
 static double
 rebalances(const MrPipeline *pl)
 {
-	return (double) pl->rebalances;
+	return (double) pl->consumer_counts.rebalances;
 }
 
 static double
 kafka_errors(const MrPipeline *pl)
 {
-	return (double) pl->kafka_errors;
+	return (double) pl->consumer_counts.errors;
 }
 
 static double

@@ -1,4 +1,4 @@
-/* When to tell of ourselves, and in which words. */
+/* When to report, and in which words. */
 #include "ingestor/control/report.h"
 
 #include <inttypes.h>
@@ -32,23 +32,23 @@ mr_report_answered(MrReport *report, bool ok, int64_t retention_ms)
 bool
 mr_report_is_due(const MrReport *report, int64_t now_ms, uint64_t losses)
 {
-	return !report->telling &&
-		   (report->changed || report->losses != losses || now_ms >= report->tell_at_ms);
+	return !report->reporting &&
+		   (report->changed || report->losses != losses || now_ms >= report->report_at_ms);
 }
 
 void
-mr_report_told(MrReport *report, int64_t now_ms, uint64_t losses)
+mr_report_sent(MrReport *report, int64_t now_ms, uint64_t losses)
 {
-	report->telling = true;
+	report->reporting = true;
 	report->changed = false;
 	report->losses = losses;
-	report->tell_at_ms = now_ms + MR_REPORT_EVERY_MS;
+	report->report_at_ms = now_ms + MR_REPORT_EVERY_MS;
 }
 
 void
 mr_report_refresh(MrReport *report)
 {
-	report->ask_at_ms = report->tell_at_ms = 0;
+	report->ask_at_ms = report->report_at_ms = 0;
 }
 
 /* The libraries' versions are digits, dots and words: nothing that JSON wants escaped. */

@@ -20,18 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ingestor/control/rows.h"
 #include "ingestor/control/settings.h"
-
-/* A row of millrace.relay_pipelines(). */
-typedef struct MrRelayRow
-{
-	const char *pipeline;
-	const char *topic;
-	const char *delivery;
-	const char *transactional_id;
-	const char *source_topic;
-	int partitions;
-} MrRelayRow;
 
 typedef struct MrRelayCounters
 {

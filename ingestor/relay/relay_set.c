@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/metrics.h"
+#include "ingestor/control/catalogue.h"
 #include "ingestor/relay/relay.h"
 
 struct MrRelaySet
@@ -18,7 +19,6 @@ struct MrRelaySet
 };
 
 static void on_list(void *owner, const PGresult *result, uint64_t tag);
-static void read_row(const PGresult *result, int number, MrRelayRow *row);
 static bool is_wanted(const MrRelaySet *set, const char *pipeline);
 static MrRelay *find(const MrRelaySet *set, const char *pipeline);
 static void free_ended(MrRelaySet *set);
@@ -40,8 +40,7 @@ mr_relay_set_poll(MrRelaySet *set)
 	if (set->pending || set->stopping)
 		return;
 	set->pending = true;
-	mr_control_call(set->control, "SELECT * FROM millrace.relay_pipelines()", 0, NULL, on_list, set,
-					0);
+	mr_catalogue_relays(set->control, (MrReply){.answer = on_list, .owner = set});
 }
 
 void
@@ -131,7 +130,7 @@ on_list(void *owner, const PGresult *result, uint64_t tag)
 		{
 			MrRelayRow row;
 
-			read_row(result, j, &row);
+			mr_relay_row_read(result, j, &row);
 			fits = strcmp(row.pipeline, mr_relay_pipeline(set->relays[i])) == 0 &&
 				   is_wanted(set, row.pipeline) && mr_relay_fits(set->relays[i], &row);
 		}
@@ -143,24 +142,13 @@ on_list(void *owner, const PGresult *result, uint64_t tag)
 		MrRelayRow row;
 		MrRelay *relay;
 
-		read_row(result, j, &row);
+		mr_relay_row_read(result, j, &row);
 		if (!is_wanted(set, row.pipeline) || find(set, row.pipeline) != NULL ||
 			(relay = mr_relay_new(set->settings, &row)) == NULL)
 			continue;
 		set->relays = mr_realloc(set->relays, sizeof(MrRelay *) * (size_t) (set->count + 1));
 		set->relays[set->count++] = relay;
 	}
-}
-
-static void
-read_row(const PGresult *result, int number, MrRelayRow *row)
-{
-	row->pipeline = PQgetvalue(result, number, PQfnumber(result, "pipeline"));
-	row->topic = PQgetvalue(result, number, PQfnumber(result, "topic"));
-	row->delivery = PQgetvalue(result, number, PQfnumber(result, "delivery"));
-	row->transactional_id = PQgetvalue(result, number, PQfnumber(result, "transactional_id"));
-	row->source_topic = PQgetvalue(result, number, PQfnumber(result, "source_topic"));
-	row->partitions = atoi(PQgetvalue(result, number, PQfnumber(result, "partitions")));
 }
 
 /* The same pipelines that this ingestor reads. */

@@ -8,11 +8,11 @@
 #define KEEP_BYTES ((size_t) 4 << 20)
 
 static int by_partition(const void *a, const void *b);
-static void put_trailer(MrBatch *batch, int64_t wall_ms);
-static char *put_trailer_entry(char *out, const MrBatchEntry *entry);
+static void put_trailer(MrStageBatch *batch, int64_t wall_ms);
+static char *put_trailer_entry(char *out, const MrStageEntry *entry);
 
 void
-mr_batch_begin(MrBatch *batch, int64_t id)
+mr_batch_begin(MrStageBatch *batch, int64_t id)
 {
 	if (batch->data.cap > KEEP_BYTES)
 		mr_buffer_free(&batch->data);
@@ -24,10 +24,10 @@ mr_batch_begin(MrBatch *batch, int64_t id)
 	batch->data.len = MR_COPY_HEADER_BYTES;
 }
 
-MrBatchEntry *
-mr_batch_entry(MrBatch *batch, int *slot, int32_t partition, int64_t epoch, int64_t position)
+MrStageEntry *
+mr_batch_entry(MrStageBatch *batch, int *slot, int32_t partition, int64_t epoch, int64_t position)
 {
-	MrBatchEntry *entry;
+	MrStageEntry *entry;
 
 	if (*slot >= 0 && *slot < batch->entry_count && batch->entries[*slot].partition == partition)
 		return &batch->entries[*slot];
@@ -35,11 +35,11 @@ mr_batch_entry(MrBatch *batch, int *slot, int32_t partition, int64_t epoch, int6
 	{
 		batch->entry_cap = batch->entry_cap ? batch->entry_cap * 2 : 8;
 		batch->entries =
-			mr_realloc(batch->entries, sizeof(MrBatchEntry) * (size_t) batch->entry_cap);
+			mr_realloc(batch->entries, sizeof(MrStageEntry) * (size_t) batch->entry_cap);
 	}
 	*slot = batch->entry_count++;
 	entry = &batch->entries[*slot];
-	*entry = (MrBatchEntry){.partition = partition,
+	*entry = (MrStageEntry){.partition = partition,
 							.epoch = epoch,
 							.previous = position,
 							.next = position,
@@ -50,7 +50,8 @@ mr_batch_entry(MrBatch *batch, int *slot, int32_t partition, int64_t epoch, int6
 }
 
 void
-mr_batch_add(MrBatch *batch, MrBatchEntry *entry, const MrRow *row, const uint32_t *full_crc)
+mr_batch_add(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row,
+			 const uint32_t *full_crc)
 {
 	size_t start = batch->data.len;
 	size_t size = MR_COPY_ROW_BYTES + row->key_len + row->headers_len + row->payload_len;
@@ -72,11 +73,11 @@ mr_batch_add(MrBatch *batch, MrBatchEntry *entry, const MrRow *row, const uint32
 }
 
 void
-mr_batch_close(MrBatch *batch, int64_t wall_ms)
+mr_batch_close(MrStageBatch *batch, int64_t wall_ms)
 {
 	for (int i = 0; i < batch->entry_count; i++)
 	{
-		MrBatchEntry *entry = &batch->entries[i];
+		MrStageEntry *entry = &batch->entries[i];
 
 		/* Only the last message's CRC is wanted: made here once, not for each event. */
 		if (!entry->crc_known)
@@ -84,7 +85,7 @@ mr_batch_close(MrBatch *batch, int64_t wall_ms)
 				mr_message_crc(batch->data.data + entry->key_at, entry->key_len,
 							   batch->data.data + entry->payload_at, entry->payload_len);
 	}
-	qsort(batch->entries, (size_t) batch->entry_count, sizeof(MrBatchEntry), by_partition);
+	qsort(batch->entries, (size_t) batch->entry_count, sizeof(MrStageEntry), by_partition);
 	put_trailer(batch, wall_ms);
 	mr_buffer_reserve(&batch->data, MR_COPY_END_BYTES);
 	mr_copy_end(batch->data.data + batch->data.len);
@@ -92,7 +93,7 @@ mr_batch_close(MrBatch *batch, int64_t wall_ms)
 }
 
 void
-mr_batch_sql(const MrBatch *batch, int32_t lane, int64_t incarnation, const char *segment,
+mr_batch_sql(const MrStageBatch *batch, int32_t lane, int64_t incarnation, const char *segment,
 			 MrBuffer *sql)
 {
 	sql->len = 0;
@@ -106,17 +107,26 @@ mr_batch_sql(const MrBatch *batch, int32_t lane, int64_t incarnation, const char
 }
 
 bool
-mr_batch_is_empty(const MrBatch *batch)
+mr_batch_is_empty(const MrStageBatch *batch)
 {
 	return batch->entry_count == 0;
 }
 
+bool
+mr_batch_has(const MrStageBatch *batch, int32_t partition)
+{
+	for (int i = 0; i < batch->entry_count; i++)
+		if (batch->entries[i].partition == partition)
+			return true;
+	return false;
+}
+
 void
-mr_batch_free(MrBatch *batch)
+mr_batch_free(MrStageBatch *batch)
 {
 	mr_buffer_free(&batch->data);
 	free(batch->entries);
-	*batch = (MrBatch){0};
+	*batch = (MrStageBatch){0};
 }
 
 uint32_t
@@ -134,22 +144,22 @@ mr_message_crc(const void *key, size_t key_len, const void *payload, size_t payl
 static int
 by_partition(const void *a, const void *b)
 {
-	int32_t left = ((const MrBatchEntry *) a)->partition;
-	int32_t right = ((const MrBatchEntry *) b)->partition;
+	int32_t left = ((const MrStageEntry *) a)->partition;
+	int32_t right = ((const MrStageEntry *) b)->partition;
 
 	return (left > right) - (left < right);
 }
 
 static void
-put_trailer(MrBatch *batch, int64_t wall_ms)
+put_trailer(MrStageBatch *batch, int64_t wall_ms)
 {
 	size_t record = mr_trailer_bytes((size_t) batch->entry_count);
-	MrRow row = {.batch = batch->id,
-				 .kafka_ts = wall_ms,
-				 .partition = -1,
-				 .kind = MR_KIND_TRAILER,
-				 .payload = "",
-				 .payload_len = 0};
+	MrCopyRow row = {.batch = batch->id,
+					 .kafka_ts = wall_ms,
+					 .partition = -1,
+					 .kind = MR_KIND_TRAILER,
+					 .payload = "",
+					 .payload_len = 0};
 	char *out;
 
 	mr_buffer_reserve(&batch->data, MR_COPY_ROW_BYTES + record);
@@ -163,7 +173,7 @@ put_trailer(MrBatch *batch, int64_t wall_ms)
 }
 
 static char *
-put_trailer_entry(char *out, const MrBatchEntry *entry)
+put_trailer_entry(char *out, const MrStageEntry *entry)
 {
 	MrStagedPart part = {.partition = entry->partition,
 						 .rows = entry->rows,

@@ -12,7 +12,7 @@
 #include "ingestor/stage/copy_row.h"
 
 /* One partition's part of a batch. */
-typedef struct MrBatchEntry
+typedef struct MrStageEntry
 {
 	int32_t partition;
 	int32_t rows; /* 0: the position moves past markers or compaction gaps only */
@@ -25,33 +25,50 @@ typedef struct MrBatchEntry
 	bool crc_known;    /* made earlier, as the payload is not in the batch */
 	size_t key_at, key_len;
 	size_t payload_at, payload_len;
-} MrBatchEntry;
+} MrStageEntry;
 
-typedef struct MrBatch
+typedef struct MrStageBatch
 {
 	int64_t id;
 	int rows;
 	MrBuffer data; /* the COPY stream */
-	MrBatchEntry *entries;
+	MrStageEntry *entries;
 	int entry_count;
 	int entry_cap;
-} MrBatch;
+} MrStageBatch;
+
+/* When a batch is full. */
+typedef struct MrBatchLimits
+{
+	int64_t rows;
+	int64_t bytes;
+} MrBatchLimits;
 
 /* Empties the batch and gives it an id that is unique within the lane's connection. */
-extern void mr_batch_begin(MrBatch *batch, int64_t id);
+extern void mr_batch_begin(MrStageBatch *batch, int64_t id);
 /* The entry of a partition, made when there is none; *slot remembers where (any int to begin with). */
-extern MrBatchEntry *mr_batch_entry(MrBatch *batch, int *slot, int32_t partition, int64_t epoch,
-									int64_t position);
+extern MrStageEntry *mr_batch_entry(MrStageBatch *batch, int *slot, int32_t partition,
+									int64_t epoch, int64_t position);
 /* Adds an event. full_crc: the CRC of key and payload when the row does not hold the payload. */
-extern void mr_batch_add(MrBatch *batch, MrBatchEntry *entry, const MrRow *row,
+extern void mr_batch_add(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row,
 						 const uint32_t *full_crc);
 /* Puts the trailer and the end of the COPY stream; sorts the entries by partition. */
-extern void mr_batch_close(MrBatch *batch, int64_t wall_ms);
+extern void mr_batch_close(MrStageBatch *batch, int64_t wall_ms);
 /* The query that stages it: SELECT millrace.stage(…); COPY … */
-extern void mr_batch_sql(const MrBatch *batch, int32_t lane, int64_t incarnation,
+extern void mr_batch_sql(const MrStageBatch *batch, int32_t lane, int64_t incarnation,
 						 const char *segment, MrBuffer *sql);
-extern bool mr_batch_is_empty(const MrBatch *batch);
-extern void mr_batch_free(MrBatch *batch);
+extern bool mr_batch_is_empty(const MrStageBatch *batch);
+/* It has an entry of the partition. */
+extern bool mr_batch_has(const MrStageBatch *batch, int32_t partition);
+extern void mr_batch_free(MrStageBatch *batch);
+
+/* A batch without rows is never full. */
+static inline bool
+mr_batch_is_full(const MrStageBatch *batch, const MrBatchLimits *limits)
+{
+	return batch->rows >= limits->rows ||
+		   (batch->rows > 0 && (int64_t) batch->data.len >= limits->bytes);
+}
 
 extern uint32_t mr_message_crc(const void *key, size_t key_len, const void *payload,
 							   size_t payload_len);

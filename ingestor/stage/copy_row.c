@@ -15,7 +15,7 @@ mr_copy_header(char *out)
 }
 
 char *
-mr_copy_row(char *out, const MrRow *row)
+mr_copy_row(char *out, const MrCopyRow *row)
 {
 	out = mr_put16(out, MR_SEG_NATTS);
 	out = mr_put32(out, 8);

@@ -15,7 +15,7 @@
 /* Everything of a row but the bytes of key, headers and payload. */
 #define MR_COPY_ROW_BYTES 64
 
-typedef struct MrRow
+typedef struct MrCopyRow
 {
 	int64_t batch;
 	int64_t offset;
@@ -28,10 +28,10 @@ typedef struct MrRow
 	size_t headers_len;
 	const void *payload; /* NULL = null: a tombstone */
 	size_t payload_len;
-} MrRow;
+} MrCopyRow;
 
 extern char *mr_copy_header(char *out);
-extern char *mr_copy_row(char *out, const MrRow *row);
+extern char *mr_copy_row(char *out, const MrCopyRow *row);
 extern char *mr_copy_end(char *out);
 
 #endif

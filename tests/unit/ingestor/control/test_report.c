@@ -1,4 +1,4 @@
-/* What is told of an ingestor and when; how a topic's retention is read. */
+/* What is reported of an ingestor and when; how a topic's retention is read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,22 +10,22 @@
 #include "ingestor/fetch/retention.h"
 
 static void
-told_when_new_changed_lost_or_old(void **state)
+reported_when_new_changed_lost_or_old(void **state)
 {
 	MrReport report = {0};
 
 	(void) state;
 	assert_true(mr_report_is_due(&report, 1000, 0));
-	mr_report_told(&report, 1000, 0);
+	mr_report_sent(&report, 1000, 0);
 	assert_false(mr_report_is_due(&report, 500000, 0)); /* the call is under way */
-	report.telling = false;
+	report.reporting = false;
 	assert_false(mr_report_is_due(&report, 1000 + MR_REPORT_EVERY_MS - 1, 0));
 	assert_true(mr_report_is_due(&report, 1000 + MR_REPORT_EVERY_MS, 0));
 	assert_true(mr_report_is_due(&report, 1001, 1)); /* the connection was lost */
 	mr_report_answered(&report, true, 5);
 	assert_true(mr_report_is_due(&report, 1001, 0));
-	mr_report_told(&report, 1001, 0);
-	report.telling = false;
+	mr_report_sent(&report, 1001, 0);
+	report.reporting = false;
 	mr_report_answered(&report, true, 5); /* no news */
 	assert_false(mr_report_is_due(&report, 1002, 0));
 	mr_report_answered(&report, true, 6);
@@ -105,7 +105,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(told_when_new_changed_lost_or_old),
+		cmocka_unit_test(reported_when_new_changed_lost_or_old),
 		cmocka_unit_test(retention_is_asked_again_and_again),
 		cmocka_unit_test(retention_that_is_not_known_is_left_out),
 		cmocka_unit_test(retention_is_read),

@@ -105,11 +105,11 @@ static void
 watermarks(void **state)
 {
 	(void) state;
-	ask((MrQuestion){.kind = MR_ASK_WATERMARKS, .topic = (char[]){"t"}, .first = 2, .ticket = 8});
+	ask((MrQuestion){.kind = MR_ASK_WATERMARKS, .topic = (char[]){"t"}, .first = 2, .tag = 8});
 	assert_true(got.ok);
 	assert_int_equal(got.low, 0);
 	assert_int_equal(got.high, 10);
-	assert_int_equal(got.ticket, 8);
+	assert_int_equal(got.tag, 8);
 }
 
 static void

@@ -10,7 +10,7 @@
 
 #include "ingestor/stage/batch.h"
 
-static MrBatch batch;
+static MrStageBatch batch;
 
 static int
 setup(void **state)
@@ -41,15 +41,15 @@ get(const char *at, int bytes)
 static void
 add(int *slot, int32_t partition, int64_t offset, const char *key, const char *payload)
 {
-	MrRow row = {.batch = batch.id,
-				 .offset = offset,
-				 .kafka_ts = offset * 10,
-				 .partition = partition,
-				 .key = key,
-				 .key_len = key ? strlen(key) : 0,
-				 .payload = payload,
-				 .payload_len = payload ? strlen(payload) : 0};
-	MrBatchEntry *entry = mr_batch_entry(&batch, slot, partition, partition * 1000, offset);
+	MrCopyRow row = {.batch = batch.id,
+					 .offset = offset,
+					 .kafka_ts = offset * 10,
+					 .partition = partition,
+					 .key = key,
+					 .key_len = key ? strlen(key) : 0,
+					 .payload = payload,
+					 .payload_len = payload ? strlen(payload) : 0};
+	MrStageEntry *entry = mr_batch_entry(&batch, slot, partition, partition * 1000, offset);
 
 	mr_batch_add(&batch, entry, &row, NULL);
 }
@@ -138,11 +138,11 @@ oversize_keeps_the_full_crc(void **state)
 {
 	int slot = -1;
 	uint32_t crc = 0xdeadbeef;
-	MrRow row = {.offset = 4,
-				 .partition = 1,
-				 .kind = MR_KIND_OVERSIZE,
-				 .payload = "\0\0\0\0\0\0\1\0",
-				 .payload_len = 8};
+	MrCopyRow row = {.offset = 4,
+					 .partition = 1,
+					 .kind = MR_KIND_OVERSIZE,
+					 .payload = "\0\0\0\0\0\0\1\0",
+					 .payload_len = 8};
 
 	(void) state;
 	mr_batch_add(&batch, mr_batch_entry(&batch, &slot, 1, 1, 4), &row, &crc);
@@ -172,7 +172,7 @@ giant_memory_is_given_back(void **state)
 {
 	static char big[6 << 20];
 	int slot = -1;
-	MrRow row = {.offset = 1, .payload = big, .payload_len = sizeof(big)};
+	MrCopyRow row = {.offset = 1, .payload = big, .payload_len = sizeof(big)};
 
 	(void) state;
 	mr_batch_add(&batch, mr_batch_entry(&batch, &slot, 0, 1, 1), &row, NULL);

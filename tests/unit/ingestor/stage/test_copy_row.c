@@ -33,17 +33,17 @@ full_row(void **state)
 								   "\0\0\0\1k"
 								   "\0\0\0\2hh"
 								   "\0\0\0\3{0}";
-	const MrRow row = {.batch = 0x0102030405060708,
-					   .offset = 42,
-					   .kafka_ts = 1700000000123,
-					   .partition = 3,
-					   .kind = MR_KIND_LOG_APPEND_TIME,
-					   .key = "k",
-					   .key_len = 1,
-					   .headers = "hh",
-					   .headers_len = 2,
-					   .payload = "{0}",
-					   .payload_len = 3};
+	const MrCopyRow row = {.batch = 0x0102030405060708,
+						   .offset = 42,
+						   .kafka_ts = 1700000000123,
+						   .partition = 3,
+						   .kind = MR_KIND_LOG_APPEND_TIME,
+						   .key = "k",
+						   .key_len = 1,
+						   .headers = "hh",
+						   .headers_len = 2,
+						   .payload = "{0}",
+						   .payload_len = 3};
 	char out[128];
 	size_t len = (size_t) (mr_copy_row(out, &row) - out);
 
@@ -56,7 +56,7 @@ full_row(void **state)
 static void
 nulls_are_not_empty(void **state)
 {
-	MrRow row = {.kafka_ts = -1, .key = "", .payload = ""};
+	MrCopyRow row = {.kafka_ts = -1, .key = "", .payload = ""};
 	char out[128];
 	char *end = mr_copy_row(out, &row);
 

@@ -1,21 +1,25 @@
 /* From a Kafka message to a row: timestamp type, headers, over-size. */
-#include "ingestor/message.h"
+#include "ingestor/stage/message.h"
 
-#include "ingestor/ingestor.h"
+#include <string.h>
+
+#include "ingestor/stage/batch.h"
 
 /* Of an over-size message key and headers are kept when they are together no larger than this. */
 #define OVERSIZE_KEEP_BYTES 16384
+/* Memory for headers that one giant message made larger than this is given back. */
+#define KEEP_BYTES ((size_t) 1 << 20)
 
-static void stage_oversize(MrPipeline *pl, MrPartition *part, const rd_kafka_message_t *message,
-						   MrRow *row);
+static void pack_headers_of(const rd_kafka_message_t *message, MrCopyRow *row);
+static void leave_payload_out(const rd_kafka_message_t *message, MrCopyRow *row);
 
-void
-mr_message_stage(MrPipeline *pl, MrPartition *part, const rd_kafka_message_t *message)
+bool
+mr_message_row(const rd_kafka_message_t *message, int64_t max_bytes, MrCopyRow *row,
+			   uint32_t *full_crc)
 {
-	static MrBuffer headers; /* kept from message to message; the main thread only */
-	rd_kafka_headers_t *list;
 	rd_kafka_timestamp_type_t type;
-	MrRow row = {
+
+	*row = (MrCopyRow){
 		.offset = message->offset,
 		.kafka_ts = rd_kafka_message_timestamp(message, &type),
 		.partition = message->partition,
@@ -24,23 +28,14 @@ mr_message_stage(MrPipeline *pl, MrPartition *part, const rd_kafka_message_t *me
 		.payload = message->payload,
 		.payload_len = message->len,
 	};
-
 	if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME)
-		row.kind |= MR_KIND_LOG_APPEND_TIME;
-	if (rd_kafka_message_headers(message, &list) == RD_KAFKA_RESP_ERR_NO_ERROR)
-	{
-		headers.len = 0;
-		mr_headers_pack(list, &headers);
-		row.headers = headers.data;
-		row.headers_len = headers.len;
-	}
-	if ((int64_t) (row.key_len + row.headers_len + row.payload_len) >
-		pl->ingestor->settings.max_message_bytes)
-		stage_oversize(pl, part, message, &row);
-	else
-		mr_lane_add(part->lane, part, &row, NULL);
-	if (headers.cap > (1 << 20))
-		mr_buffer_free(&headers);
+		row->kind |= MR_KIND_LOG_APPEND_TIME;
+	pack_headers_of(message, row);
+	if ((int64_t) (row->key_len + row->headers_len + row->payload_len) <= max_bytes)
+		return false;
+	*full_crc = mr_message_crc(message->key, message->key_len, message->payload, message->len);
+	leave_payload_out(message, row);
+	return true;
 }
 
 void
@@ -69,12 +64,27 @@ mr_headers_pack(const rd_kafka_headers_t *headers, MrBuffer *out)
 	}
 }
 
+static void
+pack_headers_of(const rd_kafka_message_t *message, MrCopyRow *row)
+{
+	static MrBuffer headers; /* kept from message to message */
+	rd_kafka_headers_t *list;
+
+	if (headers.cap > KEEP_BYTES)
+		mr_buffer_free(&headers);
+	if (rd_kafka_message_headers(message, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+		return;
+	headers.len = 0;
+	mr_headers_pack(list, &headers);
+	row->headers = headers.data;
+	row->headers_len = headers.len;
+}
+
 /* It takes part in the chain all the same: a hole would be a lost event. */
 static void
-stage_oversize(MrPipeline *pl, MrPartition *part, const rd_kafka_message_t *message, MrRow *row)
+leave_payload_out(const rd_kafka_message_t *message, MrCopyRow *row)
 {
-	char size[MR_OVERSIZE_BYTES];
-	uint32_t crc = mr_message_crc(message->key, message->key_len, message->payload, message->len);
+	static char size[MR_OVERSIZE_BYTES];
 
 	mr_put64(size, message->len);
 	row->kind |= MR_KIND_OVERSIZE;
@@ -85,6 +95,4 @@ stage_oversize(MrPipeline *pl, MrPartition *part, const rd_kafka_message_t *mess
 		row->key = row->headers = NULL;
 		row->key_len = row->headers_len = 0;
 	}
-	pl->oversize++;
-	mr_lane_add(part->lane, part, row, &crc);
 }

@@ -16,9 +16,8 @@
 
 #include "common/eventloop.h"
 #include "common/log.h"
-#include "ingestor/consumer.h"
+#include "ingestor/fetch/consumer.h"
 #include "ingestor/fetch/consumer_conf.h"
-#include "ingestor/pipeline.h"
 
 #define TOPIC      "t"
 #define PARTITIONS 2
@@ -28,49 +27,36 @@ static struct event_base *base;
 static rd_kafka_t *producer;
 static rd_kafka_mock_cluster_t *cluster;
 static char brokers[256];
-static char topic[] = TOPIC;
-static char group[] = "g";
 static MrSettings settings;
 
-static MrPipeline pl;
-static MrPartition parts[PARTITIONS];
-static MrPartition *part_list[PARTITIONS] = {&parts[0], &parts[1]};
-static int granted, revoked, unfetchable;
-static bool may_take = true;
+static MrConsumer *consumer;
+static MrConsumerCounts counts;
+static int granted, revoked, failed;
 static int64_t first[PARTITIONS], last[PARTITIONS], ends[PARTITIONS];
 static int taken, out_of_order;
 
-MrPartition *
-mr_pipeline_partition(const MrPipeline *pl_, int32_t number)
+static void
+on_granted(void *owner, int32_t partition)
 {
-	(void) pl_;
-	return number >= 0 && number < PARTITIONS ? &parts[number] : NULL;
-}
-
-void
-mr_pipeline_granted(MrPipeline *pl_, int32_t number)
-{
-	(void) pl_;
-	(void) number;
+	(void) owner;
+	(void) partition;
 	granted++;
 }
 
-void
-mr_pipeline_revoked(MrPipeline *pl_, int32_t number)
+static void
+on_revoked(void *owner, int32_t partition)
 {
-	(void) pl_;
-	(void) number;
+	(void) owner;
+	(void) partition;
 	revoked++;
 }
 
-void
-mr_pipeline_message(MrPipeline *pl_, rd_kafka_message_t *message)
+static void
+on_message(void *owner, const rd_kafka_message_t *message)
 {
 	int p = message->partition;
 
-	(void) pl_;
-	if (!parts[p].fetching || parts[p].replan)
-		return;
+	(void) owner;
 	if (first[p] < 0)
 		first[p] = message->offset;
 	else if (message->offset != last[p] + 1)
@@ -79,35 +65,32 @@ mr_pipeline_message(MrPipeline *pl_, rd_kafka_message_t *message)
 	taken++;
 }
 
-void
-mr_pipeline_kafka_error(MrPipeline *pl_, const rd_kafka_message_t *message)
+static void
+on_end(void *owner, int32_t partition, int64_t offset)
 {
-	(void) pl_;
-	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-		ends[message->partition] = message->offset;
+	(void) owner;
+	ends[partition] = offset;
 }
 
-bool
-mr_pipeline_may_take(const MrPipeline *pl_)
+static void
+on_failed(void *owner, int32_t partition, MrFetchFailure failure, const char *text)
 {
-	(void) pl_;
-	return may_take;
+	(void) owner;
+	(void) partition;
+	(void) failure;
+	(void) text;
+	failed++;
 }
 
-void
-mr_pipeline_taken(MrPipeline *pl_, bool more)
+static void
+on_taken(void *owner, bool more)
 {
-	(void) pl_;
+	(void) owner;
 	(void) more;
 }
 
-void
-mr_pipeline_unfetchable(MrPipeline *pl_, int32_t number)
-{
-	(void) pl_;
-	(void) number;
-	unfetchable++;
-}
+static const MrConsumerEvents events = {on_granted, on_revoked, on_message,
+										on_end,     on_failed,  on_taken};
 
 static void
 forget(void)
@@ -157,23 +140,24 @@ setup(void **state)
 	snprintf(brokers, sizeof(brokers), "%s", rd_kafka_mock_cluster_bootstraps(cluster));
 	produce();
 	settings.brokers = brokers;
-	pl = (MrPipeline){.name = topic,
-					  .topic = topic,
-					  .group_id = group,
-					  .partitions = part_list,
-					  .partition_cap = PARTITIONS};
-	for (int i = 0; i < PARTITIONS; i++)
-		parts[i] = (MrPartition){.number = i};
-	pl.consumer = mr_consumer_new(&pl, base, &settings, 8 << 20, error, sizeof(error));
+	consumer = mr_consumer_new(&(MrConsumerSetup){.base = base,
+												  .settings = &settings,
+												  .pipeline = "p",
+												  .topic = TOPIC,
+												  .group_id = "g",
+												  .buffer_bytes = 8 << 20,
+												  .counts = &counts,
+												  .events = &events},
+							   error, sizeof(error));
 	forget();
-	return pl.consumer == NULL;
+	return consumer == NULL;
 }
 
 static int
 teardown(void **state)
 {
 	(void) state;
-	mr_consumer_free(pl.consumer);
+	mr_consumer_free(consumer);
 	rd_kafka_destroy(producer);
 	event_base_free(base);
 	return 0;
@@ -187,17 +171,17 @@ joins_and_fetches_nothing_by_itself(void **state)
 
 	(void) state;
 	TURN_UNTIL(granted == PARTITIONS);
-	assert_true(mr_consumer_has_joined(pl.consumer));
+	assert_true(mr_consumer_has_joined(consumer));
 	for (until = mr_now_ms() + 300; mr_now_ms() < until; usleep(1000))
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	assert_int_equal(taken, 0);
 }
 
 static void
-fetches_from_the_offset_it_is_told(void **state)
+fetches_from_the_given_offset(void **state)
 {
 	(void) state;
-	mr_consumer_fetch(pl.consumer, &parts[0], true, 100);
+	mr_consumer_fetch(consumer, 0, 100);
 	TURN_UNTIL(ends[0] == MESSAGES);
 	assert_int_equal(first[0], 100);
 	assert_int_equal(last[0], MESSAGES - 1);
@@ -210,19 +194,18 @@ static void
 a_seek_shows_no_stale_message(void **state)
 {
 	(void) state;
-	mr_consumer_fetch(pl.consumer, &parts[1], true, 0);
+	mr_consumer_fetch(consumer, 1, 0);
 	for (int i = 0; i < 20; i++)
 	{
 		int64_t from = i * 17 % 400;
 
 		forget();
-		may_take = false;
-		mr_consumer_fetch(pl.consumer, &parts[0], true, from);
-		mr_consumer_wake(pl.consumer);
+		mr_consumer_block(consumer, true);
+		mr_consumer_fetch(consumer, 0, from);
 		event_base_loop(base, EVLOOP_NONBLOCK);
 		usleep(20000); /* let something be fetched that is then void */
-		may_take = true;
-		mr_consumer_fetch(pl.consumer, &parts[0], true, from + 7);
+		mr_consumer_block(consumer, false);
+		mr_consumer_fetch(consumer, 0, from + 7);
 		TURN_UNTIL(ends[0] == MESSAGES);
 		assert_int_equal(first[0], from + 7);
 		assert_int_equal(last[0], MESSAGES - 1);
@@ -236,14 +219,14 @@ a_stopped_partition_stays_silent(void **state)
 	int64_t until;
 
 	(void) state;
-	mr_consumer_fetch(pl.consumer, &parts[0], false, 0);
+	mr_consumer_stop(consumer, 0);
 	forget();
 	produce();
 	TURN_UNTIL(ends[1] == 2 * MESSAGES);
 	for (until = mr_now_ms() + 300; mr_now_ms() < until; usleep(1000))
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	assert_int_equal(first[0], -1);
-	assert_int_equal(unfetchable, 0);
+	assert_int_equal(failed, 0);
 }
 
 static void
@@ -252,14 +235,14 @@ leaves_the_group(void **state)
 	int64_t begin = mr_now_ms();
 
 	(void) state;
-	mr_consumer_close(pl.consumer);
-	TURN_UNTIL(mr_consumer_is_closed(pl.consumer));
+	mr_consumer_close(consumer);
+	TURN_UNTIL(mr_consumer_is_closed(consumer));
 	assert_int_equal(revoked, PARTITIONS);
 	assert_true(mr_now_ms() - begin < 1500);
 }
 
 static void
-wrong_properties_are_told(void **state)
+wrong_properties_are_reported(void **state)
 {
 	char *wrong[] = {(char[]){"no.such=1"}, (char[]){"enable.auto.commit=true"}};
 	char error[512];
@@ -283,12 +266,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(joins_and_fetches_nothing_by_itself),
-		cmocka_unit_test(fetches_from_the_offset_it_is_told),
+		cmocka_unit_test(fetches_from_the_given_offset),
 		cmocka_unit_test(a_seek_shows_no_stale_message),
 		cmocka_unit_test(a_stopped_partition_stays_silent),
 		cmocka_unit_test(leaves_the_group),
-		cmocka_unit_test(wrong_properties_are_told),
+		cmocka_unit_test(wrong_properties_are_reported),
 	};
 
-	return cmocka_run_group_tests_name("ingestor/consumer", tests, setup, teardown);
+	return cmocka_run_group_tests_name("ingestor/fetch/consumer", tests, setup, teardown);
 }

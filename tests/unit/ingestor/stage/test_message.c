@@ -7,28 +7,17 @@
 
 #include <cmocka.h>
 
-#include "ingestor/ingestor.h"
-#include "ingestor/message.h"
+#include "ingestor/stage/batch.h"
+#include "ingestor/stage/message.h"
 
-static MrIngestor ingestor;
-static MrPipeline pl = {.ingestor = &ingestor};
-static MrPartition part;
-
-/* What mr_lane_add was given. */
-static MrRow row;
-static char payload[64];
-static bool has_crc;
+static MrCopyRow row;
+static bool oversize;
 static uint32_t crc;
 
-void
-mr_lane_add(MrLane *lane, MrPartition *part_, MrRow *row_, const uint32_t *full_crc)
+static void
+make_row(const rd_kafka_message_t *message)
 {
-	(void) lane;
-	(void) part_;
-	row = *row_;
-	has_crc = full_crc != NULL;
-	crc = full_crc ? *full_crc : 0;
-	memcpy(payload, row.payload ? row.payload : "", row.payload_len < 64 ? row.payload_len : 64);
+	oversize = mr_message_row(message, 100, &row, &crc);
 }
 
 static rd_kafka_headers_t *headers;
@@ -55,10 +44,8 @@ static int
 setup(void **state)
 {
 	(void) state;
-	ingestor.settings.max_message_bytes = 100;
 	timestamp_type = RD_KAFKA_TIMESTAMP_CREATE_TIME;
 	headers = NULL;
-	pl.oversize = 0;
 	return 0;
 }
 
@@ -69,13 +56,13 @@ plain(void **state)
 		.partition = 2, .offset = 9, .key = "k", .key_len = 1, .payload = "value", .len = 5};
 
 	(void) state;
-	mr_message_stage(&pl, &part, &message);
+	make_row(&message);
 	assert_int_equal(row.offset, 9);
 	assert_int_equal(row.partition, 2);
 	assert_int_equal(row.kafka_ts, 1234);
 	assert_int_equal(row.kind, 0);
 	assert_null(row.headers);
-	assert_false(has_crc);
+	assert_false(oversize);
 }
 
 static void
@@ -85,7 +72,7 @@ tombstone_and_log_append_time(void **state)
 
 	(void) state;
 	timestamp_type = RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME;
-	mr_message_stage(&pl, &part, &message);
+	make_row(&message);
 	assert_null(row.payload);
 	assert_non_null(row.key);
 	assert_int_equal(row.kind, MR_KIND_LOG_APPEND_TIME);
@@ -105,7 +92,7 @@ headers_are_packed(void **state)
 	rd_kafka_header_add(headers, "a", -1, "\0\377", 2);
 	rd_kafka_header_add(headers, "a", -1, "", 0);
 	rd_kafka_header_add(headers, "null", -1, NULL, 0);
-	mr_message_stage(&pl, &part, &message);
+	make_row(&message);
 	assert_int_equal(row.headers_len, sizeof(expected) - 1);
 	assert_memory_equal(row.headers, expected, sizeof(expected) - 1);
 	rd_kafka_headers_destroy(headers);
@@ -119,14 +106,13 @@ oversize_keeps_size_key_and_crc(void **state)
 
 	(void) state;
 	memset(big, 'b', sizeof(big));
-	mr_message_stage(&pl, &part, &message);
+	make_row(&message);
 	assert_int_equal(row.kind, MR_KIND_OVERSIZE);
 	assert_int_equal(row.payload_len, 8);
-	assert_memory_equal(payload, "\0\0\0\0\0\0\0\145", 8);
+	assert_memory_equal(row.payload, "\0\0\0\0\0\0\0\145", 8);
 	assert_int_equal(row.key_len, 1);
-	assert_true(has_crc);
+	assert_true(oversize);
 	assert_int_equal(crc, mr_message_crc("k", 1, big, sizeof(big)));
-	assert_int_equal(pl.oversize, 1);
 }
 
 static void
@@ -136,7 +122,7 @@ oversize_key_goes_too(void **state)
 	rd_kafka_message_t message = {.key = key, .key_len = sizeof(key), .payload = "v", .len = 1};
 
 	(void) state;
-	mr_message_stage(&pl, &part, &message);
+	make_row(&message);
 	assert_int_equal(row.kind, MR_KIND_OVERSIZE);
 	assert_null(row.key);
 	assert_int_equal(row.key_len, 0);
@@ -153,5 +139,5 @@ main(void)
 		cmocka_unit_test_setup(oversize_key_goes_too, setup),
 	};
 
-	return cmocka_run_group_tests_name("ingestor/message", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("ingestor/stage/message", tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* The Kafka consumer of one pipeline. */
-#include "ingestor/consumer.h"
+#include "ingestor/fetch/consumer.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,101 +11,105 @@
 #include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/fetch/consumer_conf.h"
-#include "ingestor/pipeline.h"
+#include "ingestor/fetch/fetch_table.h"
 
 #define TAKE_BUDGET 2000 /* messages before the loop looks at its sockets again */
 
 struct MrConsumer
 {
-	MrPipeline *pl;
+	MrConsumerSetup setup;
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
 	rd_kafka_queue_t *closing; /* takes the last rebalance events while we leave */
 	int wake_fd;
 	struct event *readable; /* librdkafka put something into the empty queue */
 	struct event *again;    /* we want to go on taking */
-	bool plan_changed;
+	MrFetchTable fetches;
+	bool blocked;
 	bool joined;
 	bool closed;
 };
 
+static bool open_handle(MrConsumer *consumer, char *error, size_t error_size);
 static bool subscribe(MrConsumer *consumer, char *error, size_t error_size);
-static void on_readable(evutil_socket_t fd, short what, void *arg);
-static void on_again(evutil_socket_t fd, short what, void *arg);
+static void wake(MrConsumer *consumer);
+static void on_wake(evutil_socket_t fd, short what, void *arg);
 static void take(MrConsumer *consumer);
+static void take_error(MrConsumer *consumer, const rd_kafka_message_t *message);
 static void serve_closing(MrConsumer *consumer);
-static void apply_plan(MrConsumer *consumer);
+static void apply_changes(MrConsumer *consumer);
 static void start_fetching(MrConsumer *consumer, rd_kafka_topic_partition_list_t *start);
 static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 						 rd_kafka_topic_partition_list_t *list, void *opaque);
+static void accept_granted(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
 static void give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque);
-static void doubt_all(MrConsumer *consumer);
+static void report_failed(MrConsumer *consumer, int32_t partition, MrFetchFailure failure,
+						  const char *text);
 static void log_error(MrConsumer *consumer, const char *what, rd_kafka_error_t *error);
 
 MrConsumer *
-mr_consumer_new(struct MrPipeline *pl, struct event_base *base, const MrSettings *settings,
-				int64_t buffer_bytes, char *error, size_t error_size)
+mr_consumer_new(const MrConsumerSetup *setup, char *error, size_t error_size)
 {
 	static const uint64_t one = 1;
 	MrConsumer *consumer = mr_calloc(1, sizeof(*consumer));
-	rd_kafka_conf_t *conf;
 
-	consumer->pl = pl;
+	consumer->setup = *setup;
 	consumer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	consumer->readable =
-		event_new(base, consumer->wake_fd, EV_READ | EV_PERSIST, on_readable, consumer);
-	consumer->again = evtimer_new(base, on_again, consumer);
+		event_new(setup->base, consumer->wake_fd, EV_READ | EV_PERSIST, on_wake, consumer);
+	consumer->again = evtimer_new(setup->base, on_wake, consumer);
 	event_add(consumer->readable, NULL);
-	conf = mr_consumer_conf_new(pl->group_id, settings, buffer_bytes, error, error_size);
-	if (conf != NULL)
-	{
-		rd_kafka_conf_set_opaque(conf, consumer);
-		rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-		rd_kafka_conf_set_error_cb(conf, on_error);
-		consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, error_size);
-	}
-	if (conf != NULL && consumer->rk == NULL)
-		rd_kafka_conf_destroy(conf);
-	if (consumer->rk == NULL || !subscribe(consumer, error, error_size))
+	if (!open_handle(consumer, error, error_size) || !subscribe(consumer, error, error_size))
 	{
 		mr_consumer_free(consumer);
 		return NULL;
 	}
 	consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
 	rd_kafka_queue_io_event_enable(consumer->queue, consumer->wake_fd, &one, sizeof(one));
-	mr_consumer_wake(consumer);
+	wake(consumer);
 	return consumer;
 }
 
 void
-mr_consumer_fetch(MrConsumer *consumer, MrPartition *part, bool fetch, int64_t from)
+mr_consumer_fetch(MrConsumer *consumer, int32_t partition, int64_t from)
 {
-	if (!fetch && !part->fetching)
-	{
-		part->want_fetch = false;
-		part->replan = false;
-		return;
-	}
-	part->want_fetch = fetch;
-	part->fetch_from = from;
-	part->replan = true;
-	consumer->plan_changed = true;
-	mr_consumer_wake(consumer);
+	mr_fetch_table_start(&consumer->fetches, partition, from);
+	wake(consumer);
 }
 
 void
-mr_consumer_wake(MrConsumer *consumer)
+mr_consumer_stop(MrConsumer *consumer, int32_t partition)
 {
-	/* As a timer, not as an active event: libevent runs those before it looks at its sockets. */
-	mr_timer_set(consumer->again, 0);
+	mr_fetch_table_stop(&consumer->fetches, partition);
+	if (consumer->fetches.changed)
+		wake(consumer);
 }
 
 void
-mr_consumer_commit(MrConsumer *consumer, rd_kafka_topic_partition_list_t *offsets)
+mr_consumer_block(MrConsumer *consumer, bool blocked)
 {
+	consumer->blocked = blocked;
+	if (!blocked)
+		wake(consumer);
+}
+
+void
+mr_consumer_settled(MrConsumer *consumer, int32_t partition, int64_t offset)
+{
+	mr_fetch_table_settled(&consumer->fetches, partition, offset);
+}
+
+/* So that lag tools see something; never read by us. */
+void
+mr_consumer_commit(MrConsumer *consumer)
+{
+	rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
+
+	mr_fetch_table_commit(&consumer->fetches, consumer->setup.topic, offsets);
 	if (offsets->cnt > 0 && consumer->closing == NULL)
 		rd_kafka_commit(consumer->rk, offsets, 1 /* async */);
+	rd_kafka_topic_partition_list_destroy(offsets);
 }
 
 void
@@ -124,7 +128,7 @@ mr_consumer_close(MrConsumer *consumer)
 		log_error(consumer, "could not leave the group", error);
 		consumer->closed = true;
 	}
-	mr_consumer_wake(consumer);
+	wake(consumer);
 }
 
 bool
@@ -142,7 +146,7 @@ mr_consumer_has_joined(const MrConsumer *consumer)
 bool
 mr_consumer_is_fatal(const MrConsumer *consumer)
 {
-	/* Told by a message or by the error callback, as it happens; asked of the handle it is always known. */
+	/* It may be reported by a message or by the error callback; the handle always knows. */
 	return rd_kafka_fatal_error(consumer->rk, NULL, 0) != 0;
 }
 
@@ -150,6 +154,16 @@ rd_kafka_t *
 mr_consumer_handle(const MrConsumer *consumer)
 {
 	return consumer->rk;
+}
+
+int64_t
+mr_consumer_end(const MrConsumer *consumer, int32_t partition)
+{
+	int64_t low;
+	int64_t high = -1;
+
+	rd_kafka_get_watermark_offsets(consumer->rk, consumer->setup.topic, partition, &low, &high);
+	return high >= 0 ? high : -1;
 }
 
 size_t
@@ -182,7 +196,25 @@ mr_consumer_free(MrConsumer *consumer)
 	event_free(consumer->readable);
 	event_free(consumer->again);
 	close(consumer->wake_fd);
+	mr_fetch_table_free(&consumer->fetches);
 	free(consumer);
+}
+
+static bool
+open_handle(MrConsumer *consumer, char *error, size_t error_size)
+{
+	const MrConsumerSetup *setup = &consumer->setup;
+	rd_kafka_conf_t *conf = mr_consumer_conf_new(setup->group_id, setup->settings,
+												 setup->buffer_bytes, error, error_size);
+	if (conf == NULL)
+		return false;
+	rd_kafka_conf_set_opaque(conf, consumer);
+	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+	rd_kafka_conf_set_error_cb(conf, on_error);
+	consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, error_size);
+	if (consumer->rk == NULL)
+		rd_kafka_conf_destroy(conf);
+	return consumer->rk != NULL;
 }
 
 static bool
@@ -192,7 +224,7 @@ subscribe(MrConsumer *consumer, char *error, size_t error_size)
 	rd_kafka_resp_err_t err;
 
 	rd_kafka_poll_set_consumer(consumer->rk);
-	rd_kafka_topic_partition_list_add(topics, consumer->pl->topic, RD_KAFKA_PARTITION_UA);
+	rd_kafka_topic_partition_list_add(topics, consumer->setup.topic, RD_KAFKA_PARTITION_UA);
 	err = rd_kafka_subscribe(consumer->rk, topics);
 	rd_kafka_topic_partition_list_destroy(topics);
 	if (err)
@@ -201,31 +233,31 @@ subscribe(MrConsumer *consumer, char *error, size_t error_size)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+wake(MrConsumer *consumer)
+{
+	/* As a timer, not as an active event: libevent runs those before it looks at its sockets. */
+	mr_timer_set(consumer->again, 0);
+}
+
+/* librdkafka has something for us (the descriptor), or we want to go on (the timer). */
+static void
+on_wake(evutil_socket_t fd, short what, void *arg)
 {
 	uint64_t count;
 
-	(void) what;
-	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+	if ((what & EV_READ) && read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		mr_log(MR_LOG_WARN, "could not read the wake-up descriptor");
 	take(arg);
 }
 
-static void
-on_again(evutil_socket_t fd, short what, void *arg)
-{
-	(void) fd;
-	(void) what;
-	take(arg);
-}
-
 /*
- * Takes messages until the queue is empty, a lane is blocked, or the budget is spent. One by one:
+ * Takes messages until the queue is empty, we are blocked, or the budget is spent. One by one:
  * in librdkafka 2.0.2 the batch call can lose messages around rebalances.
  */
 static void
 take(MrConsumer *consumer)
 {
+	const MrConsumerEvents *events = consumer->setup.events;
 	bool more = true;
 	int left = TAKE_BUDGET;
 
@@ -238,9 +270,9 @@ take(MrConsumer *consumer)
 	{
 		rd_kafka_message_t *message;
 
-		if (consumer->plan_changed)
-			apply_plan(consumer);
-		if (!mr_pipeline_may_take(consumer->pl))
+		if (consumer->fetches.changed)
+			apply_changes(consumer);
+		if (consumer->blocked)
 			break;
 		message = rd_kafka_consume_queue(consumer->queue, 0);
 		if (message == NULL)
@@ -248,16 +280,38 @@ take(MrConsumer *consumer)
 			more = false;
 			break;
 		}
-		if (!message->err)
-			mr_pipeline_message(consumer->pl, message);
-		else
-			mr_pipeline_kafka_error(consumer->pl, message);
+		if (message->err)
+			take_error(consumer, message);
+		else if (!mr_fetch_table_is_void(&consumer->fetches, message->partition))
+			events->message(consumer->setup.owner, message);
 		rd_kafka_message_destroy(message);
 	}
-	/* A blocked lane wakes us when it has room. */
+	/* When blocked, the owner unblocks us. */
 	if (left == 0)
-		mr_consumer_wake(consumer);
-	mr_pipeline_taken(consumer->pl, more && left == 0);
+		wake(consumer);
+	events->taken(consumer->setup.owner, more && left == 0);
+}
+
+static void
+take_error(MrConsumer *consumer, const rd_kafka_message_t *message)
+{
+	int32_t partition = message->rkt != NULL ? message->partition : -1;
+	const char *text = rd_kafka_message_errstr(message);
+
+	if (partition >= 0 && mr_fetch_table_is_void(&consumer->fetches, partition))
+		return;
+	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+	{
+		if (partition >= 0)
+			consumer->setup.events->end(consumer->setup.owner, partition, message->offset);
+		return;
+	}
+	consumer->setup.counts->errors++;
+	mr_log(MR_LOG_WARN, "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
+		   MR_INT("partition", partition), MR_STR("code", rd_kafka_err2name(message->err)),
+		   MR_STR("error", text));
+	if (partition >= 0)
+		report_failed(consumer, partition, mr_fetch_failure(message->err), text);
 }
 
 static void
@@ -272,26 +326,12 @@ serve_closing(MrConsumer *consumer)
 }
 
 static void
-apply_plan(MrConsumer *consumer)
+apply_changes(MrConsumer *consumer)
 {
 	rd_kafka_topic_partition_list_t *stop = rd_kafka_topic_partition_list_new(8);
 	rd_kafka_topic_partition_list_t *start = rd_kafka_topic_partition_list_new(8);
 
-	consumer->plan_changed = false;
-	for (int i = 0; i < consumer->pl->partition_cap; i++)
-	{
-		MrPartition *part = consumer->pl->partitions[i];
-
-		if (part == NULL || !part->replan)
-			continue;
-		if (part->fetching)
-			rd_kafka_topic_partition_list_add(stop, consumer->pl->topic, part->number);
-		if (part->want_fetch)
-			rd_kafka_topic_partition_list_add(start, consumer->pl->topic, part->number)->offset =
-				part->fetch_from;
-		part->fetching = part->want_fetch;
-		part->replan = false;
-	}
+	mr_fetch_table_apply(&consumer->fetches, consumer->setup.topic, stop, start);
 	if (stop->cnt > 0)
 		log_error(consumer, "could not stop fetching",
 				  rd_kafka_incremental_unassign(consumer->rk, stop));
@@ -310,12 +350,9 @@ start_fetching(MrConsumer *consumer, rd_kafka_topic_partition_list_t *start)
 		return;
 	log_error(consumer, "could not start fetching", error);
 	for (int i = 0; i < start->cnt; i++)
-	{
-		MrPartition *part = mr_pipeline_partition(consumer->pl, start->elems[i].partition);
-
-		part->fetching = part->want_fetch = false;
-		mr_pipeline_unfetchable(consumer->pl, part->number);
-	}
+		mr_fetch_table_failed(&consumer->fetches, start->elems[i].partition);
+	for (int i = 0; i < start->cnt; i++)
+		report_failed(consumer, start->elems[i].partition, MR_FAILURE_NOT_STARTED, "");
 }
 
 /*
@@ -327,24 +364,32 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
 			 void *opaque)
 {
 	MrConsumer *consumer = opaque;
+	bool granted = err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
 
+	(void) rk;
 	consumer->joined = true;
-	if (err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS)
-	{
-		rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
-
-		log_error(consumer, "could not accept the group's assignment",
-				  rd_kafka_incremental_assign(rk, none));
-		rd_kafka_topic_partition_list_destroy(none);
-		for (int i = 0; i < list->cnt; i++)
-			mr_pipeline_granted(consumer->pl, list->elems[i].partition);
-	}
+	if (granted)
+		accept_granted(consumer, list);
 	else
 		give_back(consumer, list);
-	consumer->pl->rebalances++;
-	mr_log(MR_LOG_INFO, "rebalance", MR_STR("pipeline", consumer->pl->name),
-		   MR_STR("what", err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS ? "granted" : "revoked"),
-		   MR_INT("partitions", list->cnt));
+	consumer->setup.counts->rebalances++;
+	mr_log(MR_LOG_INFO, "rebalance", MR_STR("pipeline", consumer->setup.pipeline),
+		   MR_STR("what", granted ? "granted" : "revoked"), MR_INT("partitions", list->cnt));
+}
+
+static void
+accept_granted(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list)
+{
+	rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+
+	log_error(consumer, "could not accept the group's assignment",
+			  rd_kafka_incremental_assign(consumer->rk, none));
+	rd_kafka_topic_partition_list_destroy(none);
+	for (int i = 0; i < list->cnt; i++)
+	{
+		mr_fetch_table_grant(&consumer->fetches, list->elems[i].partition);
+		consumer->setup.events->granted(consumer->setup.owner, list->elems[i].partition);
+	}
 }
 
 static void
@@ -354,13 +399,11 @@ give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list)
 
 	for (int i = 0; i < list->cnt; i++)
 	{
-		MrPartition *part = mr_pipeline_partition(consumer->pl, list->elems[i].partition);
+		int32_t partition = list->elems[i].partition;
 
-		if (part != NULL && part->fetching)
-			rd_kafka_topic_partition_list_add(stop, consumer->pl->topic, part->number);
-		if (part != NULL)
-			part->fetching = part->want_fetch = part->replan = false;
-		mr_pipeline_revoked(consumer->pl, list->elems[i].partition);
+		if (mr_fetch_table_revoke(&consumer->fetches, partition))
+			rd_kafka_topic_partition_list_add(stop, consumer->setup.topic, partition);
+		consumer->setup.events->revoked(consumer->setup.owner, partition);
 	}
 	log_error(consumer, "could not give partitions back",
 			  rd_kafka_incremental_unassign(consumer->rk, stop));
@@ -373,27 +416,27 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	MrConsumer *consumer = opaque;
 	char text[512];
 
-	consumer->pl->kafka_errors++;
+	consumer->setup.counts->errors++;
 	if (err == RD_KAFKA_RESP_ERR__FATAL)
 	{
 		rd_kafka_fatal_error(rk, text, sizeof(text));
 		reason = text;
 	}
-	mr_log(MR_LOG_WARN, "kafka error", MR_STR("pipeline", consumer->pl->name),
+	mr_log(MR_LOG_WARN, "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
 		   MR_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t) err)), MR_STR("error", reason));
-	/* Told here, not with a message; librdkafka goes on by itself when there is such a topic again. */
-	if (err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-		err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-		doubt_all(consumer);
+	/* A missing topic is reported here, without a message; librdkafka goes on when it exists again. */
+	if (mr_fetch_failure((rd_kafka_resp_err_t) err) != MR_FAILURE_NO_TOPIC)
+		return;
+	for (int i = 0; i < consumer->fetches.count; i++)
+		if (consumer->fetches.items[i].granted)
+			report_failed(consumer, i, MR_FAILURE_NO_TOPIC, reason);
 }
 
-/* The topic is gone: when it is back, is it the same? */
 static void
-doubt_all(MrConsumer *consumer)
+report_failed(MrConsumer *consumer, int32_t partition, MrFetchFailure failure, const char *text)
 {
-	for (int i = 0; i < consumer->pl->partition_cap; i++)
-		if (consumer->pl->partitions[i] != NULL)
-			mr_pipeline_unfetchable(consumer->pl, i);
+	if (failure != MR_FAILURE_PASSING)
+		consumer->setup.events->failed(consumer->setup.owner, partition, failure, text);
 }
 
 static void
@@ -401,7 +444,7 @@ log_error(MrConsumer *consumer, const char *what, rd_kafka_error_t *error)
 {
 	if (error == NULL)
 		return;
-	mr_log(MR_LOG_WARN, what, MR_STR("pipeline", consumer->pl->name),
+	mr_log(MR_LOG_WARN, what, MR_STR("pipeline", consumer->setup.pipeline),
 		   MR_STR("error", rd_kafka_error_string(error)));
 	rd_kafka_error_destroy(error);
 }

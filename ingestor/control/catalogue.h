@@ -1,0 +1,44 @@
+/*
+ * The calls that go over the control connection: functions of schema millrace with typed arguments. What an
+ * answer holds: rows.h. `answer`, `owner` and `tag` as in control.h; answer may be NULL.
+ */
+#ifndef MR_INGESTOR_CATALOGUE_H
+#define MR_INGESTOR_CATALOGUE_H
+
+#include "ingestor/control/control.h"
+#include "ingestor/control/rows.h"
+
+typedef struct MrReply
+{
+	MrControlAnswer answer;
+	void *owner;
+	uint64_t tag;
+} MrReply;
+
+/* MrServedRow, of all pipelines. */
+extern void mr_catalogue_pipelines(MrControl *control, MrReply reply);
+/* MrRelayRow, of all pipelines whose dead letters go to Kafka. */
+extern void mr_catalogue_relays(MrControl *control, MrReply reply);
+/* Where partitions `first`, first + 1, ... begin. The answer: how many partitions are known then. */
+extern void mr_catalogue_add_partitions(MrControl *control, const char *pipeline, int first,
+										const int64_t *starts, int count, MrReply reply);
+/* MrPositionRow, of all partitions of the pipeline. */
+extern void mr_catalogue_positions(MrControl *control, const char *pipeline, MrReply reply);
+/* A rewind to a time was resolved to an offset. The answer: the position that holds now. */
+extern void mr_catalogue_set_position(MrControl *control, const char *pipeline, int32_t partition,
+									  int64_t epoch, int64_t offset, MrReply reply);
+extern void mr_catalogue_stop_partition(MrControl *control, const char *pipeline, int32_t partition,
+										int64_t epoch, const char *error, const char *hint,
+										MrReply reply);
+/* The ends of partitions in Kafka; both arrays have `count` items. */
+extern void mr_catalogue_report_ends(MrControl *control, const char *pipeline,
+									 const int64_t *partitions, const int64_t *ends, int count,
+									 MrReply reply);
+/* What runs here, as a JSON object. */
+extern void mr_catalogue_report(MrControl *control, const char *pipeline, const char *about,
+								MrReply reply);
+
+/* The answer of add_partitions or set_position; `when_none` when there is none. */
+extern int64_t mr_catalogue_number(const PGresult *result, int64_t when_none);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * What is asked of a broker: where partitions begin, offsets by time, watermarks, retention. librdkafka has only
+ * blocking calls for these (up to 5 s each), so they are made in the resolver's thread (resolver.h).
+ */
+#ifndef MR_INGESTOR_BROKER_H
+#define MR_INGESTOR_BROKER_H
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum MrQuestionKind
+{
+	MR_ASK_STARTS, /* where partitions from `first` on begin; `time` for partition 0 on if first = 0 */
+	MR_ASK_WATERMARKS, /* first and end offset of partition `first` */
+	MR_ASK_TIME,       /* first offset of partition `first` at or after `time` */
+	MR_ASK_RETENTION   /* of the topic, in `low` */
+} MrQuestionKind;
+
+typedef struct MrQuestion
+{
+	MrQuestionKind kind;
+	rd_kafka_t *rk;
+	char *topic;
+	int32_t first;
+	int64_t time; /* ms since 1970, or MR_START_EARLIEST/LATEST */
+	uint32_t tag; /* the asker's; comes back with the answer */
+	void *owner;
+	void (*answer)(struct MrQuestion *question); /* on the main thread */
+
+	/* the answer */
+	bool ok;
+	char error[256];
+	int count; /* partitions answered for, from `first` on */
+	int64_t *offsets;
+	int64_t low, high;
+
+	struct MrQuestion *next;
+} MrQuestion;
+
+/* Fills in the answer. Blocks. */
+extern void mr_broker_answer(MrQuestion *question);
+
+#endif

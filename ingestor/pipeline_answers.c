@@ -1,0 +1,120 @@
+/* Answers to the calls. */
+#include "ingestor/pipeline_answers.h"
+
+#include <stdlib.h>
+
+#include "common/eventloop.h"
+#include "ingestor/pipeline_step.h"
+
+static void on_known(void *owner, int known);
+static void on_watermarks(void *owner, int32_t number, uint32_t question, bool ok, int64_t low,
+						  int64_t high);
+static void on_located(void *owner, int32_t number, uint32_t question, bool ok, int64_t offset);
+static void on_position_set(void *owner, int32_t number, uint32_t question, bool ok,
+							int64_t offset);
+static void on_position(void *owner, uint64_t call, const MrPositionRow *row);
+static void on_positions_ended(void *owner);
+
+const MrPipelineAnswers mr_pipeline_answers = {
+	.known = on_known,
+	.watermarks = on_watermarks,
+	.located = on_located,
+	.position_set = on_position_set,
+	.position = on_position,
+	.positions_ended = on_positions_ended,
+};
+
+void
+mr_pipeline_set_known(MrPipeline *pl, int known)
+{
+	int before = pl->known;
+
+	pl->known = known;
+	for (int i = before; i < known && i < pl->partition_cap && !pl->draining; i++)
+		if (pl->partitions[i] != NULL && pl->partitions[i]->state == MR_PARTITION_WAITING)
+			mr_lane_assign(mr_pipeline_lane_of(pl, pl->partitions[i]), i, mr_now_ms());
+}
+
+static void
+on_known(void *owner, int known)
+{
+	mr_pipeline_set_known(owner, known);
+}
+
+static void
+on_watermarks(void *owner, int32_t number, uint32_t question, bool ok, int64_t low, int64_t high)
+{
+	MrPipeline *pl = owner;
+	MrFetchPartition *part = mr_pipeline_partition(pl, number);
+	MrPipelineStep step;
+
+	if (part == NULL)
+		return;
+	mr_pipeline_step_begin(pl, part, &step);
+	mr_partition_watermarks(part, &step.at, question, ok, low, high, &step.effects);
+	mr_pipeline_step_end(pl, part, &step);
+}
+
+static void
+on_located(void *owner, int32_t number, uint32_t question, bool ok, int64_t offset)
+{
+	MrPipeline *pl = owner;
+	MrFetchPartition *part = mr_pipeline_partition(pl, number);
+
+	if (!ok)
+		on_position_set(owner, number, question, false, 0);
+	else if (part != NULL && part->question == question)
+		mr_pipeline_calls_set_position(&pl->calls, number, part->epoch, question, offset);
+}
+
+static void
+on_position_set(void *owner, int32_t number, uint32_t question, bool ok, int64_t offset)
+{
+	MrPipeline *pl = owner;
+	MrFetchPartition *part = mr_pipeline_partition(pl, number);
+	MrPipelineStep step;
+
+	if (part == NULL)
+		return;
+	mr_pipeline_step_begin(pl, part, &step);
+	mr_partition_located(part, &step.at, question, ok, offset, &step.effects);
+	mr_pipeline_step_end(pl, part, &step);
+}
+
+static void
+on_position(void *owner, uint64_t call, const MrPositionRow *row)
+{
+	MrPipeline *pl = owner;
+	MrFetchPartition *part = mr_pipeline_partition(pl, row->partition);
+	MrPipelineStep step;
+
+	if (part == NULL)
+		return;
+	mr_pipeline_step_begin(pl, part, &step);
+	mr_partition_seen(part, &step.at, call, row, &step.effects);
+	mr_pipeline_step_end(pl, part, &step);
+}
+
+static void
+on_positions_ended(void *owner)
+{
+	MrPipeline *pl = owner;
+	int64_t *partitions = mr_calloc((size_t) pl->partition_cap + 1, sizeof(int64_t));
+	int64_t *ends = mr_calloc((size_t) pl->partition_cap + 1, sizeof(int64_t));
+	int count = 0;
+
+	for (int i = 0; i < pl->partition_cap && pl->consumer != NULL; i++)
+	{
+		if (pl->partitions[i] == NULL || !mr_partition_is_assigned(pl->partitions[i]))
+			continue;
+		mr_consumer_settled(pl->consumer, i, pl->partitions[i]->settled);
+		partitions[count] = i;
+		ends[count] = mr_consumer_end(pl->consumer, i);
+		count += ends[count] >= 0;
+	}
+	if (pl->consumer != NULL)
+		mr_consumer_commit(pl->consumer);
+	mr_pipeline_calls_report_ends(&pl->calls, partitions, ends, count);
+	free(partitions);
+	free(ends);
+}

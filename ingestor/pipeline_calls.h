@@ -1,0 +1,71 @@
+/*
+ * What a pipeline asks the catalogue (over the control connection) and the broker (by the resolver), and what it
+ * reports. Answers come by callbacks, never from inside the function that asks, unless the control connection breaks
+ * at that moment. The main thread only; part of its pipeline, which may be freed when `jobs` is 0.
+ */
+#ifndef MR_INGESTOR_PIPELINE_CALLS_H
+#define MR_INGESTOR_PIPELINE_CALLS_H
+
+#include "ingestor/control/catalogue.h"
+#include "ingestor/control/report.h"
+#include "ingestor/fetch/resolver.h"
+
+typedef struct MrPipelineAnswers
+{
+	/* So many partitions have a row in the catalogue now. */
+	void (*known)(void *owner, int partitions);
+	/* Answers to a question, by its number; not ok: none came. */
+	void (*watermarks)(void *owner, int32_t partition, uint32_t question, bool ok, int64_t low,
+					   int64_t high);
+	/* The offset of a time, as the broker says; and the position that the catalogue has made of it. */
+	void (*located)(void *owner, int32_t partition, uint32_t question, bool ok, int64_t offset);
+	void (*position_set)(void *owner, int32_t partition, uint32_t question, bool ok,
+						 int64_t offset);
+	/* A row of positions(), as of the call with this number; then all of them were reported. */
+	void (*position)(void *owner, uint64_t call, const MrPositionRow *row);
+	void (*positions_ended)(void *owner);
+} MrPipelineAnswers;
+
+typedef struct MrPipelineCalls
+{
+	const char *pipeline; /* texts are the owner's */
+	const char *topic;
+	MrControl *control;
+	MrResolver *resolver;
+	const MrPipelineAnswers *answers;
+	void *owner;
+	MrReport report;
+	int jobs;                /* answers that will come */
+	int questions;           /* those of them that use a consumer's handle */
+	uint64_t positions_call; /* number of the last call of positions() */
+	bool positions_pending;  /* it is queued or under way */
+	bool positions_again;    /* asked for while it was */
+	bool starts_pending;
+	bool draining; /* no partition is added, nothing is reported */
+	bool ended;    /* nothing is asked any more */
+} MrPipelineCalls;
+
+/*
+ * Where do partitions from `known` on begin? Asks the broker (through rk), adds them to the catalogue, answers `known`.
+ * start_at is the pipeline's. Several ingestors may ask; the first one counts.
+ */
+extern void mr_pipeline_calls_starts(MrPipelineCalls *calls, rd_kafka_t *rk, int known,
+									 const char *start_at);
+extern void mr_pipeline_calls_watermarks(MrPipelineCalls *calls, rd_kafka_t *rk, int32_t partition,
+										 uint32_t question);
+/* time: ms since 1970. */
+extern void mr_pipeline_calls_locate(MrPipelineCalls *calls, rd_kafka_t *rk, int32_t partition,
+									 uint32_t question, int64_t time);
+extern void mr_pipeline_calls_set_position(MrPipelineCalls *calls, int32_t partition, int64_t epoch,
+										   uint32_t question, int64_t offset);
+extern void mr_pipeline_calls_stop(MrPipelineCalls *calls, int32_t partition, int64_t epoch,
+								   const char *error, const char *hint);
+/* Again when the present call ends, if there is one. */
+extern void mr_pipeline_calls_positions(MrPipelineCalls *calls);
+/* The ends of partitions as the last fetches saw them, for the views that show the lag. */
+extern void mr_pipeline_calls_report_ends(MrPipelineCalls *calls, const int64_t *partitions,
+										  const int64_t *ends, int count);
+/* Asks for the topic's retention (rk NULL: not now) and reports, both when it is due. */
+extern void mr_pipeline_calls_report(MrPipelineCalls *calls, rd_kafka_t *rk);
+
+#endif

@@ -1,0 +1,266 @@
+/* A lane alone: when it asks for partitions, and what it reports. Its way through the pipeline: test_pipeline.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/eventloop.h"
+#include "common/log.h"
+#include "fake_pq.h"
+#include "ingestor/stage/lane.h"
+
+#define OPEN                                                                                       \
+	{                                                                                              \
+		"SELECT * FROM millrace.lane_open", FAKE_ROW, "lane incarnation segment segment_bytes",    \
+			"7 99 millrace.segment_7_1 1000"                                                       \
+	}
+#define ASSIGN(values_)                                                                            \
+	{                                                                                              \
+		"SELECT * FROM millrace.assign", FAKE_ROW,                                                 \
+			"partition epoch next_offset last_offset last_ts last_crc state seek_ts", values_      \
+	}
+#define STAGE(answer_, state_)                                                                     \
+	{                                                                                              \
+		"SELECT millrace.stage(7, 99, '{", answer_, state_, "10"                                   \
+	}
+#define SCRIPT(...)                                                                                \
+	fake_pq_script((const FakeStep[]){__VA_ARGS__},                                                \
+				   (int) (sizeof((const FakeStep[]){__VA_ARGS__}) / sizeof(FakeStep)))
+
+static struct event_base *base;
+static MrStageLane *lane;
+static char heard[512]; /* what it reported, a word each */
+static MrAssignedRow answer;
+static int slot;
+
+static void
+note(const char *what, int64_t number)
+{
+	size_t len = strlen(heard);
+
+	snprintf(heard + len, sizeof(heard) - len, "%s%s:%lld", len ? " " : "", what,
+			 (long long) number);
+}
+
+static void
+on_assigning(void *owner, MrStageLane *from, int32_t partition)
+{
+	(void) owner;
+	(void) from;
+	note("assigning", partition);
+}
+
+static void
+on_assigned(void *owner, MrStageLane *from, const MrAssignedRow *row)
+{
+	(void) owner;
+	(void) from;
+	answer = *row;
+	note("assigned", row->partition);
+}
+
+static void
+on_unassigned(void *owner, MrStageLane *from, int32_t partition)
+{
+	(void) owner;
+	note("unassigned", partition);
+	mr_lane_assign(from, partition, mr_now_ms() + 60000);
+}
+
+static void
+on_staged(void *owner, MrStageLane *from, int32_t partition, int64_t epoch, int64_t next)
+{
+	(void) owner;
+	(void) from;
+	assert_int_equal(partition, 1);
+	assert_int_equal(epoch, 5);
+	note("staged", next);
+}
+
+static void
+on_fenced(void *owner, MrStageLane *from)
+{
+	(void) owner;
+	assert_true(mr_lane_is_drained(from));
+	note("fenced", from->number);
+}
+
+static void
+on_lost(void *owner, MrStageLane *from)
+{
+	(void) owner;
+	assert_true(mr_lane_is_drained(from));
+	note("lost", from->number);
+}
+
+static void
+on_blocked(void *owner, MrStageLane *from)
+{
+	(void) owner;
+	note("blocked", from->number);
+}
+
+static void
+on_room(void *owner, MrStageLane *from)
+{
+	(void) owner;
+	note("room", from->number);
+}
+
+static const MrStageLaneEvents events = {on_assigning, on_assigned, on_unassigned, on_staged,
+										 on_fenced,    on_lost,     on_blocked,    on_room};
+
+static int
+setup(void **state)
+{
+	const MrBatchLimits limits = {.rows = 2, .bytes = 1 << 20};
+
+	(void) state;
+	mr_log_setup("test", MR_LOG_ERROR, MR_LOG_LOGFMT);
+	base = event_base_new();
+	lane = mr_lane_new(base, "", "p", 1, &limits, &events, NULL);
+	lane->backoff = (MrBackoff){.min_ms = 2, .max_ms = 4};
+	heard[0] = '\0';
+	slot = -1;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void) state;
+	mr_lane_free(lane);
+	event_base_free(base);
+	return 0;
+}
+
+static void
+turn_until(MrLaneState state, int step)
+{
+	for (int i = 0; i < 2000; i++)
+	{
+		if (lane->writer.state == state && fake_pq.at == step)
+			return;
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+		usleep(500);
+	}
+	fail_msg("state %s, step %d", mr_lane_state_name(lane->writer.state), fake_pq.at);
+}
+
+static void
+open_lane(void)
+{
+	mr_lane_assign(lane, 1, mr_now_ms());
+	turn_until(MR_LANE_IDLE, 2);
+	assert_string_equal(heard, "assigning:1 assigned:1");
+	assert_int_equal(answer.epoch, 5);
+	assert_int_equal(answer.next_offset, 40);
+	assert_int_equal(answer.last_offset, -1);
+	assert_int_equal(answer.seek_ts, INT64_MIN);
+	heard[0] = '\0';
+}
+
+static void
+add(int64_t offset)
+{
+	MrCopyRow row = {.offset = offset, .partition = 1, .payload = "p", .payload_len = 1};
+
+	mr_lane_add(lane, mr_lane_entry(lane, &slot, 1, 5, offset), &row, NULL);
+}
+
+static void
+asks_for_what_is_due_in_one_call(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, ASSIGN("5 5 40 - - - active -"));
+	mr_lane_assign(lane, 9, mr_now_ms() + 60000);
+	mr_lane_assign(lane, 7, mr_now_ms());
+	mr_lane_assign(lane, 5, mr_now_ms());
+	mr_lane_assign(lane, 3, mr_now_ms());
+	mr_lane_drop_assign(lane, 3);
+	turn_until(MR_LANE_IDLE, 2);
+	assert_string_equal(fake_pq.parameters, "p|7|{5,7}");
+	assert_string_equal(heard, "assigning:5 assigning:7 assigned:5 unassigned:7");
+	assert_int_equal(lane->request_count, 2);
+}
+
+/* Dropped and asked for again while the answer to the first request is on its way: the second is sent too. */
+static void
+a_repeated_request_is_sent_again(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, ASSIGN("1 5 40 - - - active -"), ASSIGN("1 6 40 - - - active -"));
+	mr_lane_assign(lane, 1, mr_now_ms());
+	turn_until(MR_LANE_ASSIGNING, 2);
+	mr_lane_drop_assign(lane, 1);
+	mr_lane_assign(lane, 1, mr_now_ms());
+	turn_until(MR_LANE_IDLE, 3);
+	assert_string_equal(heard, "assigning:1 assigned:1 assigning:1 assigned:1");
+	assert_int_equal(answer.epoch, 6);
+	assert_int_equal(lane->request_count, 0);
+}
+
+static void
+reports_staged_after_the_commit(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, ASSIGN("1 5 40 - - - active -"), STAGE(FAKE_STAGE, ""), STAGE(FAKE_STAGE, ""));
+	open_lane();
+	mr_lane_taken(lane, true);
+	for (int i = 0; i < 4; i++)
+		add(40 + i);
+	assert_string_equal(heard, "blocked:1");
+	turn_until(MR_LANE_IDLE, 4);
+	assert_string_equal(heard, "blocked:1 staged:42 room:1 staged:44");
+	assert_int_equal(lane->counts.batches, 2);
+}
+
+static void
+moves_without_an_event(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, ASSIGN("1 5 40 - - - active -"), STAGE(FAKE_STAGE, ""));
+	open_lane();
+	mr_lane_move(lane, mr_lane_entry(lane, &slot, 1, 5, 40), 48);
+	mr_lane_taken(lane, false);
+	turn_until(MR_LANE_IDLE, 3);
+	assert_string_equal(heard, "staged:48");
+	assert_int_equal(lane->counts.events, 0);
+}
+
+/* The owner hears it before there is room: nothing of the old epoch may be added meanwhile. */
+static void
+fenced_and_lost_come_before_room(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, ASSIGN("1 5 40 - - - active -"), STAGE(FAKE_STAGE_ERROR, "MR001"));
+	open_lane();
+	mr_lane_taken(lane, true);
+	for (int i = 0; i < 4; i++)
+		add(40 + i);
+	turn_until(MR_LANE_IDLE, 3);
+	assert_string_equal(heard, "blocked:1 fenced:1 room:1");
+	heard[0] = '\0';
+	mr_lane_reset(lane, "test");
+	assert_string_equal(heard, "lost:1");
+	assert_int_equal(lane->writer.state, MR_LANE_CLOSED);
+}
+
+#define T(test_) cmocka_unit_test_setup_teardown(test_, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(asks_for_what_is_due_in_one_call), T(a_repeated_request_is_sent_again),
+		T(reports_staged_after_the_commit),  T(moves_without_an_event),
+		T(fenced_and_lost_come_before_room),
+	};
+
+	return cmocka_run_group_tests_name("ingestor/stage/lane", tests, NULL, NULL);
+}
