@@ -16,7 +16,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-13s %s\n", $$1 == "all" ? "" : $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install the Debian packages that are missing (sudo when not root)
-	@.ci/deps build demo check
+	@.ci/deps build demo test check
 
 pg_extension: ## build the PostgreSQL extension
 	@$(MAKE) -s -C pg_extension -j$(JOBS)
@@ -36,22 +36,26 @@ demo-stop: ## end exactly what `make demo` started
 	@loadtest/demo/stop.sh
 
 check: ## run every test; installs and starts what they need, leaves nothing running
-	@.ci/deps build demo check
+	@.ci/deps build demo test check
 	@tests/check.sh
 
+check-matrix: ## build and test on PostgreSQL 15 to 18 (MAJORS="17 18"), each in a Debian system of its own
+	@.ci/deps matrix || true # what is missing is said for each version
+	@tests/matrix/check.sh
+
 bench: ## measure speed and memory on this machine, write build/bench.json (SCENARIOS="end_to_end latency", EVENTS=200000)
-	@.ci/deps build check
+	@.ci/deps build test check
 	@$(MAKE) all
 	@loadtest/bench/bench.py $(EVENTS:%=--events %) $(SCENARIOS:%=--only %)
 
 bench-compare: ## speed against another revision, both built and run in turn: REV=HEAD~3 (SCENARIOS, REPEAT, EVENTS)
 	@[ -n '$(REV)' ] || { echo 'bench-compare: say what to compare with, such as make bench-compare REV=HEAD~3' >&2; exit 2; }
-	@.ci/deps build check
+	@.ci/deps build test check
 	@$(MAKE) all
 	@loadtest/bench/compare.py '$(REV)' $(EVENTS:%=--events %) $(REPEAT:%=--repeat %) $(SCENARIOS:%=--scenario %)
 
 bench-peers: ## the same, and the Flink job of the peers' kit in $PEERS_DIR
-	@.ci/deps build check
+	@.ci/deps build test check
 	@$(MAKE) all
 	@loadtest/bench/bench.py --peers
 
@@ -70,4 +74,4 @@ clean: ## remove what was built (a running demo is left alone)
 	@rm -rf build
 	@if [ -e .git ]; then git worktree prune; fi
 
-.PHONY: all help deps demo demo-stop check bench bench-compare bench-peers install format lint clean $(PROGRAMS)
+.PHONY: all help deps demo demo-stop check check-matrix bench bench-compare bench-peers install format lint clean $(PROGRAMS)

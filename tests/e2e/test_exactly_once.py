@@ -118,6 +118,7 @@ def test_twenty_rebalances(world):
         if n % 3 == 2:
             ingestor.kill()
         else:
+            ingestor.wait_live()  # before its first line a program cannot catch the signal
             assert ingestor.stop() == 0, ingestor.process.tail()
         time.sleep(draw.uniform(0.1, 0.6))  # the group changes again before it has come to rest
         ingestor.start(wait=False)
