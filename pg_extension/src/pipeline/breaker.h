@@ -1,8 +1,8 @@
 /*
  * breaker.h: the circuit breaker: its state, when it changes, how long it waits, and what follows from it. Pure: time is
- * a parameter, and whoever calls it makes the state visible (breaker_table.h).
+ * a parameter, and the caller makes the state visible (breaker_table.h).
  *
- *             trouble that lasts           the wait is over              a batch is settled
+ *             trouble that lasts           the wait has passed           a batch is settled
  *   CLOSED -----------------------> OPEN --------------------> HALF_OPEN --------------------> CLOSED
  *     |  ^                           ^ ^                           |
  *     |  '-- trouble that may pass   | '---------- trouble --------'
@@ -62,7 +62,7 @@ extern bool mr_breaker_settled(MrBreaker *breaker);
  */
 extern void mr_breaker_rolled_back(MrBreaker *breaker, bool small);
 
-/* The batch at hand is a probe: it decides, and any doubt keeps the breaker open. */
+/* The current batch is a probe: it decides, and one failure of class `break` is enough to keep the breaker open. */
 extern bool mr_breaker_is_probing(const MrBreaker *breaker);
 
 /* Small batches met trouble several times in a row: now the events may be blamed where that is open. */

@@ -55,7 +55,7 @@ is_closed(HeapTuple tuple, TupleDesc desc)
 }
 
 /*
- * Writes the row: `state`, with what is said of the trouble. Open and half open take turns while it goes on, since when it
+ * Writes the row: `state`, with the reason of the trouble. Open and half open take turns while it goes on, since when it
  * does stays. Returns whether it was open or half open before.
  */
 static bool
@@ -95,7 +95,7 @@ put(Relation rel, int32 pipeline_id, const char *state, const char *reason, int 
 	return !was_closed;
 }
 
-/* In a transaction of its own. `*was_open`: see put(); unchanged when the extension is gone. */
+/* In a transaction of its own. `*was_open`: see put(); unchanged when the extension was dropped. */
 static void
 set(int32 pipeline_id, const char *state, const char *reason, int sqlstate, TimestampTz next_probe,
 	bool *was_open)

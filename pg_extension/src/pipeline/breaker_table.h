@@ -23,7 +23,7 @@ extern bool mr_breaker_table_close(int32 pipeline_id);
 extern bool mr_breaker_table_is_open(int32 pipeline_id);
 
 /*
- * Whether trouble of this SQLSTATE lasts until somebody does something about it: true for what its error class calls
+ * Whether trouble of this SQLSTATE lasts until somebody fixes it: true for what its error class calls
  * `break`; false for deadlocks, lock timeouts and the like, which pass by themselves.
  */
 extern bool mr_breaker_table_lasts(int32 pipeline_id, int sqlstate);

@@ -16,8 +16,8 @@
 #include "server/locks.h"
 
 /*
- * Somebody cancelled this process: not a user's RAISE with that SQLSTATE, and not the timeout, which has come when
- * the time is over.
+ * This process was cancelled: not by a user's RAISE with that SQLSTATE, and not by the timeout, which is known by the
+ * time that has passed.
  */
 static bool
 is_cancel(const ErrorData *error, int64 began_at, int timeout_ms)

@@ -9,7 +9,7 @@
 /*
  * Runs fn(arg) in a subtransaction. NULL: it is released. Otherwise it is rolled back and the error is
  * returned, copied into the memory context of the call; on_error(arg), if given, is called before the
- * rollback, while the memory of what failed is still there. Whatever its SQLSTATE: a user's function can raise any
+ * rollback, while the memory of what failed is still allocated. Whatever its SQLSTATE: a user's function can raise any
  * of them. Only an administrator's cancel is raised again. fn runs in a memory context of its own, which is deleted.
  *
  * timeout_ms: how long fn may run, 0 for any time. Running longer is returned as an error of the data, so that the slow
@@ -25,7 +25,7 @@ extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void
 extern bool mr_subtransaction(bool (*fn)(void *arg), void *arg);
 
 /*
- * Begins a transaction of a worker: holds the extension (false: it is gone, nothing was begun), reports
+ * Begins a transaction of a worker: holds the extension (false: it was dropped, nothing was begun), reports
  * activity. mr_xact_commit() ends it and reports statistics, which background workers do not by themselves.
  * However a worker's transaction ends, it leaves no advisory lock of the session behind.
  */

@@ -1,7 +1,7 @@
 /*
  * crash_collect.c: what crashed workers have left, see crash.h. Runs in the supervisor.
  *
- * After a crash the postmaster starts everything anew, and no worker of a database runs before its supervisor has
+ * After a crash the postmaster restarts everything, and no worker of a database runs before its supervisor has
  * been here. Rows are committed before the file is removed: killed in between, the file is read again, and the
  * number of its batch shows that it was counted.
  */
@@ -29,7 +29,7 @@
 #include "fail/crash.h"
 
 #define FORGET_INTERVAL_MS 10000
-#define STOP_FACTOR        10 /* so many times max_crashes in an hour, and the pipeline is stopped */
+#define STOP_FACTOR        10 /* times max_crashes in an hour, and the pipeline is stopped */
 
 static bool any = true; /* rows, as far as is known */
 
@@ -79,7 +79,7 @@ read_file(const char *path)
 }
 
 static void
-tell(const MrWorkRecord *record, const char *stage)
+log_crash(const MrWorkRecord *record, const char *stage)
 {
 	char at[64] = "";
 
@@ -127,7 +127,7 @@ note_range(const MrWorkRecord *record, const MrWorkRange *range, const char *sta
 		elog(ERROR, "could not note a crash");
 }
 
-/* Mending is for people; until they say resume() the server is left alone. */
+/* A person has to fix that; until resume() is called the pipeline is not run. */
 static void
 count_crash(const MrWorkRecord *record)
 {
@@ -147,10 +147,10 @@ count_crash(const MrWorkRecord *record)
 			(errmsg("millrace: pipeline \"%s\" is stopped, it crashed the server %d times within "
 					"an hour",
 					mr_pipeline_name(record->pipeline_id), allowed),
-			 errhint("Mend the function that crashes, then call millrace.resume().")));
+			 errhint("Fix the function that crashes, then call millrace.resume().")));
 }
 
-/* Does nothing when the extension is gone. */
+/* Does nothing when the extension was dropped. */
 static void
 note(const MrWorkRecord *record)
 {
@@ -160,7 +160,7 @@ note(const MrWorkRecord *record)
 
 	if (!mr_xact_begin("noting a crash"))
 		return;
-	tell(record, stage);
+	log_crash(record, stage);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	for (int i = 0; i < record->nranges; i++)

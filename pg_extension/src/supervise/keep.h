@@ -10,10 +10,10 @@
 
 #include "supervise/restart_policy.h"
 
-/* A process to keep. Whoever keeps it has more to say of it: this is the first member of his struct. Zeroed at first. */
+/* A process to keep running, the first member of the keeper's own struct of it. Zeroed at first. */
 typedef struct MrChild
 {
-	bool running;                   /* as far as is known: the next look tells */
+	bool running;                   /* as of the last look */
 	BackgroundWorkerHandle *handle; /* NULL: it is not running, or was adopted */
 	MrRestart restart;              /* times of mr_clock_us() */
 } MrChild;

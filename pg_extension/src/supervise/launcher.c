@@ -2,7 +2,7 @@
  * launcher.c: one process per server, connected to no database, that starts a supervisor in each database
  * which may have the extension.
  *
- * A supervisor that does not find the extension says so in shared memory and ends; it is started again only
+ * A supervisor that does not find the extension notes that in shared memory and ends; it is started again only
  * when CREATE EXTENSION (or any verb) in that database pings. Databases that are new are looked into once.
  * The launcher starts when recovery has ended: on a standby that is promotion.
  */
@@ -131,7 +131,7 @@ look_at_databases(void)
 	}
 }
 
-/* Whether a supervisor is wanted in the database; one of an earlier launcher's is as good as another. */
+/* Whether a supervisor is wanted in the database; one that an earlier launcher started is kept. */
 static bool
 is_wanted(Oid database)
 {

@@ -6,11 +6,11 @@
 
 #include "server/shmem.h"
 
-/* NULL until it is taken. Whoever reads `pipeline_id`, `number`, `database` or `owner` needs no lock: they stay. */
+/* NULL until it is taken. `pipeline_id`, `number`, `database` and `owner` are read without a lock: they do not change. */
 extern MrWorkerSlot *mr_seat;
 
 /*
- * Takes the slot that the supervisor prepared for this start. False: the supervisor has ended meanwhile, and the slot may be
+ * Takes the slot that the supervisor prepared for this start. False: the supervisor has ended since, and the slot may be
  * another worker's. It is given back when the process ends.
  */
 extern bool mr_seat_take(uint32 ticket);

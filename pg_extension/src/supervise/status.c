@@ -36,7 +36,7 @@ mr_sql_preloaded(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(mr_sql_incarnation);
 
-/* millrace._incarnation() RETURNS bigint: of the shared memory; another one means staging is gone. */
+/* millrace._incarnation() RETURNS bigint: of the shared memory; another one means that what was staged is lost. */
 Datum
 mr_sql_incarnation(PG_FUNCTION_ARGS)
 {
@@ -164,7 +164,7 @@ PG_FUNCTION_INFO_V1(mr_sql_hold);
 
 /*
  * millrace._hold(hold boolean) RETURNS void: workers of this database end and stay away, or may come back.
- * At once, not at commit: DROP DATABASE and CREATE DATABASE ... TEMPLATE follow in the same breath.
+ * At once, not at commit: DROP DATABASE and CREATE DATABASE ... TEMPLATE follow immediately.
  */
 Datum
 mr_sql_hold(PG_FUNCTION_ARGS)

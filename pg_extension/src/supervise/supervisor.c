@@ -3,7 +3,7 @@
  * pipelines at a pace, and removes progress rows that are history.
  *
  * Runs as the bootstrap superuser and executes nothing of a user's: settings that could make it are pinned.
- * Ends when the extension is gone. Its workers outlive it; the next supervisor adopts them.
+ * Ends when the extension was dropped. Its workers outlive it; the next supervisor adopts them.
  */
 #include "supervise/bgworker.h"
 
@@ -42,7 +42,7 @@ typedef struct Post
 	Oid owner;
 	int slot; /* in shared memory, -1 none */
 	bool wanted;
-	bool slot_missed; /* the log says so */
+	bool slot_missed; /* it was logged */
 } Post;
 
 static List *posts = NIL;
@@ -80,7 +80,7 @@ role_exists(Oid role)
 	return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role));
 }
 
-/* Reads which workers there should be. False: the extension is gone. */
+/* Reads which workers there should be. False: the extension was dropped. */
 static bool
 read_pipelines(void)
 {
@@ -353,7 +353,7 @@ say_absent(uint32 wakes_before)
 	return absent;
 }
 
-/* The path as autovacuum's: whoever owns the database may have set another one for it. */
+/* The path as autovacuum's: the database's owner may have set another one for it. */
 static void
 pin_settings(void)
 {

@@ -29,7 +29,7 @@
 #include "supervise/trouble.h"
 #include "supervise/worker_log.h"
 
-#define IDLE_US    1000000 /* the longest sleep: nobody depends on a latch alone */
+#define IDLE_US    1000000 /* the longest sleep: nothing depends on a latch alone */
 #define WAITING_US 100000  /* for room among the parked events */
 
 PGDLLEXPORT void mr_worker_main(Datum arg);
