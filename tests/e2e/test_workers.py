@@ -26,7 +26,7 @@ def prepare(db):
 
 
 def create_pipeline(db, user="app", name="p", transform="SELECT event.n FROM event", **more):
-    arguments = dict(name=name, topic="none", fields="n int", transform=transform, target="number", **more)
+    arguments = dict(pipeline=name, topic="none", fields="n int", transform=transform, target="number", **more)
     call = ", ".join(f"{key} => %({key})s" for key in arguments)
     with db.session(user) as s:
         s.run(f"SELECT millrace.create_pipeline({call})", arguments)

@@ -63,11 +63,11 @@ class World:
     def create_topic(self, partitions=6, **config):
         self.broker.create_topic(self.topic, partitions, **config)
 
-    def create_pipeline(self, db=None, user="app", **arguments):
+    def create_pipeline(self, db=None, user="app", name=None, **arguments):
         """Made by its owner; the standard pipeline unless told otherwise."""
-        defaults = dict(name=self.pipeline_name, topic=self.topic, fields=FIELDS, transform=TRANSFORM, target="reading")
+        defaults = dict(pipeline=name or self.pipeline_name, topic=self.topic, fields=FIELDS, transform=TRANSFORM, target="reading")
         arguments = {k: v for k, v in dict(defaults, **arguments).items() if v is not None}
-        call = ", ".join(f"{name} => %({name})s" for name in arguments)
+        call = ", ".join(f"{key} => %({key})s" for key in arguments)
         with (db or self.db).session(user) as s:
             return s.value(f"SELECT millrace.create_pipeline({call})", arguments)
 
