@@ -9,7 +9,7 @@ CREATE SCHEMA millrace;
 REVOKE ALL ON SCHEMA millrace FROM PUBLIC;
 GRANT USAGE ON SCHEMA millrace TO PUBLIC;
 
--- Who this installation is: made here, not dumped, so that a restored catalogue is seen to be a stranger's.
+-- Who this installation is: made here, not dumped, so that pipelines of a restored catalogue are recognized as foreign.
 CREATE TABLE millrace.instance (
   id         uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
@@ -80,7 +80,7 @@ CREATE TABLE millrace.partition (
   lane        integer,               -- lane of the present assignment
   state       text        NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'stopped')),
   error       text,                  -- why it is stopped
-  hint        text,                  -- how to mend it
+  hint        text,                  -- how to fix it
   seek_ts     bigint,                -- ms since 1970: rewind to this time; the ingestor resolves it at assignment
   changed_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
   CONSTRAINT partition_pkey PRIMARY KEY (pipeline_id, partition)
@@ -88,7 +88,7 @@ CREATE TABLE millrace.partition (
 COMMENT ON TABLE millrace.partition IS 'Internal: partitions of the pipelines'' topics, see the view partitions.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.partition', '');
 
--- Where each partition stands: the newest row (highest seq) is the truth; counters are cumulative.
+-- The position of each partition: the newest row (highest seq) is the valid one; counters are cumulative.
 -- Appended about once a second and updated in place between, so that no old snapshot can make it slow.
 CREATE TABLE millrace.progress (
   pipeline_id integer     NOT NULL,
@@ -107,13 +107,13 @@ CREATE TABLE millrace.progress (
   rows        bigint      NOT NULL,  -- rows written
   bytes       bigint      NOT NULL,  -- payload bytes
   settled_at  timestamptz NOT NULL,
-  retrying    bigint      NOT NULL DEFAULT 0,  -- waiting in millrace.retry just now
+  retrying    bigint      NOT NULL DEFAULT 0,  -- currently waiting in millrace.retry
   CONSTRAINT progress_pkey PRIMARY KEY (pipeline_id, partition, seq)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE millrace.progress IS 'Internal: position and counters of each partition, the newest row counts; see the views partitions and stats.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.progress', '');
 
--- Every time a position was moved by hand (or set at first): what was skipped, what will come again.
+-- Every time a position was moved by hand (or set at first): what was skipped, what will be processed again.
 CREATE TABLE millrace.position_change (
   pipeline_id integer     NOT NULL,
   partition   integer     NOT NULL,

@@ -1,6 +1,6 @@
 -- The catalogue of failures: what an SQLSTATE means, which events wait to be tried again, which were given up, who did what about it.
 
--- What becomes of a failure. The most specific row wins: of the pipeline, with the constraint, five characters.
+-- What happens to an event that failed. The most specific row wins: of the pipeline, with the constraint, five characters.
 CREATE SEQUENCE millrace.error_class_id_seq AS integer;
 CREATE TABLE millrace.error_class (
   id              integer NOT NULL DEFAULT pg_catalog.nextval('millrace.error_class_id_seq'),
@@ -134,7 +134,7 @@ CREATE TABLE millrace.crash_suspect (
   partition      integer     NOT NULL,
   first_offset   bigint      NOT NULL,
   last_offset    bigint      NOT NULL,
-  suspect_offset bigint,                -- the event that was at work, if that is known
+  suspect_offset bigint,                -- the event that was being processed, if that is known
   events         integer     NOT NULL,  -- in the batch, of all its partitions
   stage          text        NOT NULL,
   crashes        integer     NOT NULL,  -- with the event alone

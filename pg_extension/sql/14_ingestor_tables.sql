@@ -19,7 +19,7 @@ CREATE TABLE millrace.segment (
 COMMENT ON TABLE millrace.lane IS 'Internal: staging lanes, see the view lanes.';
 COMMENT ON TABLE millrace.segment IS 'Internal: segments of staging lanes, tables of their own.';
 
--- Kafka's end of each partition, told by the ingestor every few seconds. An ordinary table: a standby can show it.
+-- Kafka's end of each partition, reported by the ingestor every few seconds. An ordinary table: a standby can show it.
 CREATE TABLE millrace.watermark (
   pipeline_id integer     NOT NULL,
   partition   integer     NOT NULL,
@@ -29,7 +29,7 @@ CREATE TABLE millrace.watermark (
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE millrace.watermark IS 'Internal: ends of partitions in Kafka as ingestors report them, see the view lag.';
 
--- What the ingestor knows besides, told now and then; for doctor().
+-- What else the ingestor knows, reported about once a minute; for doctor().
 CREATE TABLE millrace.ingestor_report (
   pipeline_id integer     NOT NULL,
   about       jsonb       NOT NULL,

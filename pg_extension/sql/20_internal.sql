@@ -1,14 +1,14 @@
--- Functions in C that verbs and views stand on. Internal: granted to nobody.
+-- Functions in C that verbs and views use. Internal: granted to nobody.
 
 CREATE FUNCTION millrace._lock_pipeline(pipeline_id integer) RETURNS void
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_pipeline';
 REVOKE ALL ON FUNCTION millrace._lock_pipeline(integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._lock_pipeline(integer) IS 'Internal: waits for batches in flight, holds off new ones until commit.';
+COMMENT ON FUNCTION millrace._lock_pipeline(integer) IS 'Internal: waits for batches in flight, blocks new ones until commit.';
 
 CREATE FUNCTION millrace._lock_partition(pipeline_id integer, partition integer) RETURNS void
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_partition';
 REVOKE ALL ON FUNCTION millrace._lock_partition(integer, integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._lock_partition(integer, integer) IS 'Internal: nobody else moves the partition until commit. Ascending order.';
+COMMENT ON FUNCTION millrace._lock_partition(integer, integer) IS 'Internal: locks a partition''s position until commit. Take several in ascending order.';
 
 CREATE FUNCTION millrace._random_epoch() RETURNS bigint
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_random_epoch';
@@ -18,12 +18,12 @@ COMMENT ON FUNCTION millrace._random_epoch() IS 'Internal: a cryptographically r
 CREATE FUNCTION millrace._wake() RETURNS void
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_wake';
 REVOKE ALL ON FUNCTION millrace._wake() FROM PUBLIC;
-COMMENT ON FUNCTION millrace._wake() IS 'Internal: at commit, launcher, supervisor and workers look at the catalogue.';
+COMMENT ON FUNCTION millrace._wake() IS 'Internal: at commit, launcher, supervisor and workers read the catalogue.';
 
 CREATE FUNCTION millrace._hold(hold boolean) RETURNS void
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_hold';
 REVOKE ALL ON FUNCTION millrace._hold(boolean) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._hold(boolean) IS 'Internal: sends the workers of this database away, or lets them come back.';
+COMMENT ON FUNCTION millrace._hold(boolean) IS 'Internal: stops the workers of this database, or lets them start again.';
 
 CREATE FUNCTION millrace._preloaded() RETURNS boolean
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_preloaded';
@@ -33,7 +33,7 @@ COMMENT ON FUNCTION millrace._preloaded() IS 'Internal: whether the server has l
 CREATE FUNCTION millrace._incarnation() RETURNS bigint
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_incarnation';
 REVOKE ALL ON FUNCTION millrace._incarnation() FROM PUBLIC;
-COMMENT ON FUNCTION millrace._incarnation() IS 'Internal: random number of this life of the server; another one means staged events are gone.';
+COMMENT ON FUNCTION millrace._incarnation() IS 'Internal: random number of this life of the server; a different one means that staged events are gone.';
 
 CREATE FUNCTION millrace._lanes()
 RETURNS TABLE (lane_id integer, pipeline_id integer, writer_pid integer, worker_pid integer, segments_used integer,
@@ -56,11 +56,11 @@ RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_check_definition';
 REVOKE ALL ON FUNCTION millrace._check_definition(regrole, text, text, regclass, text, text[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_definition(regrole, text, text, regclass, text, text[], text, text) IS
-'Internal: analyses a definition as its owner and raises what is wrong, with the position in the user''s text.';
+'Internal: analyses a definition as its owner and raises the error found, with the position in the user''s text.';
 
 CREATE FUNCTION millrace._instance() RETURNS uuid
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT i.id FROM millrace.instance AS i;
 $$;
 REVOKE ALL ON FUNCTION millrace._instance() FROM PUBLIC;
-COMMENT ON FUNCTION millrace._instance() IS 'Internal: who this installation is.';
+COMMENT ON FUNCTION millrace._instance() IS 'Internal: identity of this installation.';

@@ -31,9 +31,9 @@ CREATE FUNCTION millrace.lane_next(lane integer, incarnation bigint, wait_ms int
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_lane_next';
 REVOKE ALL ON FUNCTION millrace.lane_next(integer, bigint, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.lane_next(integer, bigint, integer) IS
-'For the ingestor: the segment is full, which one is next?
+'For the ingestor: the segment to continue with when one is full.
 In: lane; incarnation; wait_ms: how long to wait for one, 60000 at most.
-Out: the table to COPY into, or NULL when none became free: the worker is behind, call again.
+Out: the table to COPY into, or null when none became free: the worker is behind, call again.
 Errors: MR002 as in stage().';
 
 CREATE FUNCTION millrace.assign(pipeline text, lane integer, partitions integer[])
@@ -42,9 +42,9 @@ RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, last_offset 
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_assign';
 REVOKE ALL ON FUNCTION millrace.assign(text, integer, integer[]) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.assign(text, integer, integer[]) IS
-'For the ingestor: takes partitions over. Waits for the batch in flight of each; whoever held them before can settle nothing more.
+'For the ingestor: takes partitions over. Waits for the batch in flight of each; their previous holder can settle nothing any more.
 In: pipeline; lane of this session; partitions.
-Out: a row per partition: epoch to stage with (null: stopped, do not consume), next_offset to go on at, identity of the last message settled (offset, timestamp in ms, CRC-32 of key and payload), state, seek_ts: time in ms to rewind to first, by set_position().
+Out: a row per partition: epoch to stage with (null: stopped, do not consume), next_offset to continue at, identity of the last message settled (offset, timestamp in ms, CRC-32 of key and payload), state, seek_ts: time in ms to rewind to first, by set_position().
 Errors: MR002 when the lane is not this session''s; MR003 for a partition without a position.';
 
 -- Segments are members of the extension made at run time, so they leave it before they can be dropped.

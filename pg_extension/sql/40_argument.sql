@@ -1,6 +1,5 @@
--- What the verbs ask of their arguments. Everything here runs as the extension's owner on behalf of `caller`,
--- reads catalogues only and evaluates nothing of the caller's: a wrong argument is told by what was found,
--- what is expected, and a hint that mends it.
+-- Checks of the verbs' arguments. They run as the extension's owner on behalf of `caller`, read catalogues only and
+-- evaluate nothing of the caller's. An error says what was found and what was expected; its hint says how to fix it.
 
 CREATE FUNCTION millrace._check_name(name text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -101,7 +100,7 @@ BEGIN
   RETURN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 END $$;
 REVOKE ALL ON FUNCTION millrace._start_at(text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._start_at(text) IS 'Internal: checks start_at and gives a time its one spelling.';
+COMMENT ON FUNCTION millrace._start_at(text) IS 'Internal: checks start_at and normalizes a time.';
 
 CREATE FUNCTION millrace._timeout_ms(statement_timeout interval) RETURNS integer
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -3,7 +3,7 @@
 -- stored in the column of its name of millrace.pipeline_version and shown in that of the view pipelines.
 
 -- name, type; "default": an expression, NULL = must be given; verbs: create, alter or both; rule and bounds: what
--- _checked() asks of a value; removes: the value that takes the setting away; about: for the comments of the verbs.
+-- _checked() checks a value by; removes: the value that removes the setting; about: for the comments of the verbs.
 CREATE FUNCTION millrace._settings()
 RETURNS TABLE (name text, type text, "default" text, verbs text, rule text, bounds text[], removes text, about text)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $list$
@@ -45,7 +45,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $list$
    'key makes later events of a failing key (of its partition) wait behind it, none lets them pass'),
   ('on_dead', 'text', '''release''', 'both', 'choice', '{release,hold}', NULL,
    'with ordering key, events behind one that becomes a dead letter continue at once (release), or when it is replayed or discarded (hold)'),
-  ('max_parked', 'integer', '10000', 'both', 'integer', '{1,1000000}', NULL, 'events that may wait so before the pipeline does'),
+  ('max_parked', 'integer', '10000', 'both', 'integer', '{1,1000000}', NULL, 'events that may wait behind a failing key before the pipeline itself waits'),
   ('max_parked_per_key', 'integer', '1000', 'both', 'integer', '{1,1000000}', NULL, 'the same, of one key'),
   ('dlq', 'text', 'NULL', 'both', NULL, NULL, NULL,
    'Kafka topic that gets the dead letters, by default the topic''s name and .dlq, off for none'),
@@ -55,7 +55,7 @@ $list$;
 REVOKE ALL ON FUNCTION millrace._settings FROM PUBLIC;
 COMMENT ON FUNCTION millrace._settings IS 'Internal: the arguments of create_pipeline and alter_pipeline.';
 
--- Values the rules allow, in the form they are stored in: intervals in milliseconds, null for what is taken away. What is
+-- Values the rules allow, in the form they are stored in: intervals in milliseconds, null for what is removed. What is
 -- not given is left out.
 CREATE FUNCTION millrace._checked(given jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -1,6 +1,6 @@
 -- What a pipeline's definition as a whole must satisfy: its owner, its target, and how a conflict is decided.
 
--- A worker is a session of the owner's: the owner must be able to have one.
+-- A worker runs in a session of the owner: the owner must be able to have one.
 CREATE FUNCTION millrace._check_owner(owner regrole, allow_superuser boolean) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -83,12 +83,12 @@ BEGIN
   END LOOP;
   IF c.relpersistence = 'u' THEN
     RAISE WARNING 'target "%" is unlogged', target
-      USING DETAIL = 'A crash of the server empties it, but not the pipeline''s positions: the rows do not come again.',
+      USING DETAIL = 'A crash of the server empties it, but not the pipeline''s positions: the rows are not written again.',
             HINT = format('Run: ALTER TABLE %s SET LOGGED; or rewind the pipeline after a crash.', target);
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_target(regrole, millrace.pipeline_version) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_target(regrole, millrace.pipeline_version) IS 'Internal: refuses a target no pipeline can write exactly once, or its owner not at all.';
+COMMENT ON FUNCTION millrace._check_target(regrole, millrace.pipeline_version) IS 'Internal: refuses a target that no pipeline can write exactly once, or that its owner cannot write.';
 
 CREATE FUNCTION millrace._target_columns(target regclass) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -131,7 +131,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
                           AND c.castmethod = 'b' AND c.castcontext = 'i')));
 $$;
 REVOKE ALL ON FUNCTION millrace._has_order(oid) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._has_order(oid) IS 'Internal: whether values of a type can be told older from newer.';
+COMMENT ON FUNCTION millrace._has_order(oid) IS 'Internal: whether values of a type can be ordered.';
 
 CREATE FUNCTION millrace._check_conflict(d millrace.pipeline_version) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -190,7 +190,7 @@ BEGIN
     ELSIF d.newer_by = ANY (d.conflict_key) THEN
       RAISE EXCEPTION 'newer_by column "%" is part of conflict_key', d.newer_by
         USING ERRCODE = 'invalid_parameter_value',
-              DETAIL = 'Within one key it is always equal and cannot tell the newer row.',
+              DETAIL = 'Within one key it is always equal and cannot identify the newer row.',
               HINT = 'Name a column that grows with each change of a row, such as its event time or version.';
     ELSIF NOT millrace._has_order(newer.atttypid) THEN
       RAISE EXCEPTION 'newer_by column "%" is of type %, which has no ordering',

@@ -1,9 +1,9 @@
 -- create_pipeline, alter_pipeline, drop_pipeline. Each verb is two functions: the public one is C (mr_verb), takes
 -- the calling role and hands it, with the arguments, to the one of the same name behind an underscore, which runs
--- as the extension's owner. So nobody needs rights on the catalogue, and the caller's rights are what is checked.
+-- as the extension's owner. So nobody needs privileges on the catalogue, and the caller's privileges are checked.
 -- Verbs with many arguments (mr_verb_by_name) hand them over as one object.
 
--- `foreign_too` is for the verbs that work on a restored stranger.
+-- `foreign_too` is for the verbs that work on a pipeline of another installation.
 CREATE FUNCTION millrace._owned(caller regrole, pipeline text, foreign_too boolean DEFAULT false) RETURNS millrace.pipeline
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -19,21 +19,21 @@ BEGIN
     RAISE EXCEPTION 'must be owner of pipeline "%"', pipeline
       USING ERRCODE = 'insufficient_privilege',
             DETAIL = format('It belongs to "%s", and "%s" is not a member of that role.', p.owner, caller),
-            HINT = format('Run it as the owner (SET ROLE %s), or ask to become a member.', p.owner);
+            HINT = format('Run it as the owner (SET ROLE %s), or become a member of that role.', p.owner);
   END IF;
   IF p.instance <> millrace._instance() AND NOT foreign_too THEN
     RAISE EXCEPTION 'pipeline "%" belongs to another installation', pipeline
       USING ERRCODE = 'object_not_in_prerequisite_state',
-            DETAIL = 'It came here in a dump or a copy of another database, where it may still be running.',
-            HINT = format('To run it here, and no longer there: SELECT millrace.adopt(%L);', pipeline);
+            DETAIL = 'It was restored from a dump or copied with a database, and may still be running there.',
+            HINT = format('To run it here and no longer there: SELECT millrace.adopt(%L);', pipeline);
   END IF;
   RETURN p;
 END $$;
 REVOKE ALL ON FUNCTION millrace._owned(regrole, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._owned(regrole, text, boolean) IS 'Internal: finds a pipeline the caller may change.';
 
--- The same, locked against its workers and other verbs until the end of the transaction: whoever has this row
--- knows that no batch is in flight.
+-- The same, locked against its workers and other verbs until the end of the transaction: a caller that
+-- holds this row knows that no batch is in flight.
 CREATE FUNCTION millrace._lock_owned(caller regrole, pipeline text, foreign_too boolean DEFAULT false)
 RETURNS millrace.pipeline
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -51,7 +51,7 @@ BEGIN
   PERFORM millrace._lock_pipeline(p.id);
   SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'pipeline "%" was dropped meanwhile', pipeline USING ERRCODE = 'undefined_object';
+    RAISE EXCEPTION 'pipeline "%" was dropped concurrently', pipeline USING ERRCODE = 'undefined_object';
   END IF;
   RETURN p;
 END $$;
@@ -80,7 +80,7 @@ BEGIN
   IF EXISTS (SELECT FROM millrace.pipeline AS p WHERE p.name = pipeline) THEN
     RAISE EXCEPTION 'pipeline "%" already exists', pipeline
       USING ERRCODE = 'duplicate_object',
-            HINT = format('Change it by millrace.alter_pipeline(%1$L, …), or drop it by millrace.drop_pipeline(%1$L).', pipeline);
+            HINT = format('Change it with millrace.alter_pipeline(%1$L, …), or drop it: SELECT millrace.drop_pipeline(%1$L);', pipeline);
   END IF;
   PERFORM millrace._check_topic(topic);
   stored := jsonb_build_object('tombstone', CASE given ->> 'on_conflict' WHEN 'update' THEN 'skip' ELSE 'dead_letter' END)
@@ -142,7 +142,7 @@ BEGIN
       USING ERRCODE = 'insufficient_privilege',
             HINT = format('Ask a superuser, or: GRANT %s TO %s;', new_owner, caller);
   END IF;
-  -- what the new on_conflict has no use for goes with the old one, unless asked for by name (an error then)
+  -- what the new on_conflict does not use is removed with the old one, unless it is given, too (an error then)
   changes := CASE given ->> 'on_conflict' WHEN 'error' THEN '{"conflict_key": null, "newer_by": null}'
                                           WHEN 'ignore' THEN '{"newer_by": null}' ELSE '{}' END::jsonb
              || millrace._checked(given);

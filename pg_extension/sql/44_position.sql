@@ -1,5 +1,5 @@
--- rewind, skip_to: where a pipeline goes on. A position moves only here and in the workers' settling: under the locks, with
--- a new epoch, so that whatever is staged of the old one counts for nothing.
+-- rewind, skip_to: where a pipeline continues. A position moves only here and in the workers' settling: under the locks, with
+-- a new epoch, so that events staged under the old one are ignored.
 
 -- Caller holds the partition's lock.
 CREATE FUNCTION millrace._progress(pipeline_id integer, partition integer) RETURNS millrace.progress
@@ -18,7 +18,7 @@ BEGIN
   RETURN g;
 END $$;
 REVOKE ALL ON FUNCTION millrace._progress(integer, integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._progress(integer, integer) IS 'Internal: where a partition stands, with its counters.';
+COMMENT ON FUNCTION millrace._progress(integer, integer) IS 'Internal: the position of a partition, with its counters.';
 
 -- Appends the new position with the same counters. The identity of the message before it is not known.
 CREATE FUNCTION millrace._set_position(present millrace.progress, next_offset bigint, verb text, by text) RETURNS void
@@ -30,7 +30,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     (present.pipeline_id, present.partition, present.seq + 1, next_offset, NULL, NULL, NULL,
      present.events, present.written, present.filtered, present.superseded, present.skipped, present.dead,
      present.retrying, present.rows, present.bytes, clock_timestamp());
-  -- what comes again after a rewind begins anew
+  -- events processed again after a rewind are not under suspicion
   DELETE FROM millrace.crash_suspect AS s
   WHERE s.pipeline_id = present.pipeline_id AND s.partition = present.partition AND s.kind = 'lane';
   INSERT INTO millrace.position_change (pipeline_id, partition, verb, from_offset, to_offset, by)
@@ -39,7 +39,7 @@ $$;
 REVOKE ALL ON FUNCTION millrace._set_position(millrace.progress, bigint, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._set_position(millrace.progress, bigint, text, text) IS 'Internal: moves a position and records it.';
 
--- Whatever is staged of the partition is void from here on; the ingestor notices and asks for a new assignment.
+-- Staged events of the partition are void from here on; the ingestor notices and requests a new assignment.
 CREATE FUNCTION millrace._restart_partition(pipeline_id integer, partition integer, seek_ts bigint) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   UPDATE millrace.partition AS t
@@ -50,7 +50,7 @@ $$;
 REVOKE ALL ON FUNCTION millrace._restart_partition(integer, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._restart_partition(integer, integer, bigint) IS 'Internal: a new epoch for an active partition.';
 
--- The partitions a verb means, ascending (the order of their locks).
+-- The partitions a verb works on, ascending (the order of their locks).
 CREATE FUNCTION millrace._partitions(p millrace.pipeline, partition integer) RETURNS integer[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -63,14 +63,14 @@ BEGIN
   ELSIF p.partitions = 0 THEN
     RAISE EXCEPTION 'pipeline "%" has no partitions yet', p.name
       USING ERRCODE = 'object_not_in_prerequisite_state',
-            DETAIL = format('No ingestor has seen topic "%s" so far.', p.topic),
+            DETAIL = format('No ingestor has reported topic "%s" so far.', p.topic),
             HINT = 'To choose where it begins, create the pipeline with start_at; or start an ingestor first.';
   END IF;
   RAISE EXCEPTION 'pipeline "%" has no partition %', p.name, partition
     USING ERRCODE = 'undefined_object', HINT = format('Its partitions are 0 to %s.', p.partitions - 1);
 END $$;
 REVOKE ALL ON FUNCTION millrace._partitions(millrace.pipeline, integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._partitions(millrace.pipeline, integer) IS 'Internal: the partitions meant by a verb, in lock order.';
+COMMENT ON FUNCTION millrace._partitions(millrace.pipeline, integer) IS 'Internal: the partitions a verb works on, in lock order.';
 
 CREATE FUNCTION millrace._rewind(caller regrole, pipeline text, "offset" bigint, to_time timestamptz, partition integer,
                                  allow_duplicates boolean) RETURNS integer
@@ -89,13 +89,13 @@ BEGIN
     RAISE EXCEPTION 'rewind needs either an offset or a time, found %',
                     CASE WHEN "offset" IS NULL THEN 'neither' ELSE 'both' END
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('SELECT millrace.rewind(%1$L, "offset" => 0); or millrace.rewind(%1$L, to_time => ''2026-01-31 12:00+00'');', pipeline);
+            HINT = format('SELECT millrace.rewind(%1$L, "offset" => 0); or SELECT millrace.rewind(%1$L, to_time => ''2026-01-31 12:00+00'');', pipeline);
   ELSIF "offset" < 0 THEN
     RAISE EXCEPTION 'offset is %, expected 0 or more', "offset"
       USING ERRCODE = 'invalid_parameter_value',
             HINT = format('For all that Kafka still has: SELECT millrace.rewind(%L, to_time => ''-infinity'');', pipeline);
   ELSIF to_time > clock_timestamp() THEN
-    RAISE EXCEPTION 'to_time is %, which has not come yet', to_time
+    RAISE EXCEPTION 'to_time is %, which is in the future', to_time
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a time in the past.';
   END IF;
 
@@ -105,9 +105,9 @@ BEGIN
     present := millrace._progress(p.id, t);
     IF "offset" > present.next_offset THEN
       CONTINUE WHEN partition IS NULL;
-      RAISE EXCEPTION 'offset % lies ahead of partition %, which stands at %', "offset", t, present.next_offset
+      RAISE EXCEPTION 'offset % is ahead of partition %, whose position is %', "offset", t, present.next_offset
         USING ERRCODE = 'invalid_parameter_value',
-              DETAIL = 'A rewind goes back; going ahead leaves events out.',
+              DETAIL = 'A rewind moves back; moving ahead leaves events out.',
               HINT = format('To leave them out: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s);', pipeline, t, "offset");
     END IF;
     IF (to_time IS NOT NULL OR "offset" < present.next_offset) AND conflict = 'error'
@@ -115,20 +115,20 @@ BEGIN
     THEN
       RAISE EXCEPTION 'rewinding pipeline "%" would write rows twice', pipeline
         USING ERRCODE = 'object_not_in_prerequisite_state',
-              DETAIL = format('Partition %s stands at %s, and on_conflict is "error": events from %s on would be processed again.',
+              DETAIL = format('The position of partition %s is %s, and on_conflict is "error": events from %s on would be processed again.',
                               t, present.next_offset, coalesce("offset"::text, to_time::text)),
               HINT = 'Empty the target of these rows first, or use on_conflict => ''update'' or ''ignore''; then pass allow_duplicates => true.';
     END IF;
     IF to_time IS NULL THEN
       PERFORM millrace._set_position(present, "offset", 'rewind', caller::text);
     END IF;
-    -- offsets by time are Kafka's to know: the ingestor asks at its next assignment, see set_position()
+    -- only Kafka knows offsets by time: the ingestor asks it at its next assignment, see set_position()
     PERFORM millrace._restart_partition(p.id, t, seek_ts);
     moved := moved + 1;
   END LOOP;
   IF conflict <> 'error' AND moved > 0 THEN
     RAISE NOTICE 'events of % will be processed again', CASE moved WHEN 1 THEN '1 partition' ELSE moved || ' partitions' END
-      USING DETAIL = format('on_conflict "%s" takes care of rows that are there already; triggers run again.', conflict);
+      USING DETAIL = format('on_conflict "%s" handles rows that exist already; triggers run again.', conflict);
   END IF;
   PERFORM millrace._wake();
   RETURN moved;
@@ -145,9 +145,9 @@ CREATE FUNCTION millrace.rewind(
 RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.rewind(text, bigint, timestamptz, integer, boolean) IS
-'Sends a pipeline back, to process events again.
+'Moves a pipeline back, to process events again.
 In: pipeline; either "offset", or to_time (first event with this Kafka timestamp or a later one; -infinity: all that Kafka still has); partition: only this one; allow_duplicates: true to rewind a pipeline whose on_conflict is error.
-Out: number of partitions sent back. With partition left out, partitions that stand before the offset stay where they are. A time never moves a partition ahead.
+Out: number of partitions moved back. Without partition, partitions whose position is before the offset are not moved. A time never moves a partition ahead.
 Errors: object_not_in_prerequisite_state when rows would be written twice, or before the first start; invalid_parameter_value for an offset ahead of the position; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._skip_to(caller regrole, pipeline text, partition integer, "offset" bigint) RETURNS bigint
@@ -162,20 +162,20 @@ BEGIN
   PERFORM millrace._lock_partition(p.id, partition);
   present := millrace._progress(p.id, partition);
   IF "offset" < present.next_offset THEN
-    RAISE EXCEPTION 'offset % lies behind partition %, which stands at %', "offset", partition, present.next_offset
+    RAISE EXCEPTION 'offset % is behind partition %, whose position is %', "offset", partition, present.next_offset
       USING ERRCODE = 'invalid_parameter_value',
             HINT = format('To process events again: SELECT millrace.rewind(%L, "offset" => %s, partition => %s);', pipeline, "offset", partition);
   END IF;
-  -- the partition would stop there; an end that no ingestor has looked at for a while may be old, and counts for nothing
+  -- the partition would stop there; an end that no ingestor has reported for a while may be outdated, and is ignored
   SELECT * INTO mark FROM millrace.watermark AS w
   WHERE w.pipeline_id = p.id AND w.partition = _skip_to.partition AND w.reported_at > clock_timestamp() - interval '30 s';
   IF "offset" > mark.high THEN
-    RAISE EXCEPTION 'offset % lies beyond the end of partition %, which is %', "offset", partition, mark.high
+    RAISE EXCEPTION 'offset % is beyond the end of partition %, which is %', "offset", partition, mark.high
       USING ERRCODE = 'invalid_parameter_value',
             DETAIL = format('The ingestor last asked Kafka at %s.', mark.reported_at),
             HINT = CASE WHEN mark.high >= present.next_offset
-              THEN format('To leave out all there is: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s); when the topic has grown since, try again.', pipeline, partition, mark.high)
-              ELSE format('The topic is shorter than what was processed of it. When it was recreated: SELECT millrace.rewind(%L, "offset" => 0, partition => %s);', pipeline, partition) END;
+              THEN format('To leave out all there is: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s); if the topic has grown since, try again.', pipeline, partition, mark.high)
+              ELSE format('The topic is shorter than what was processed of it. If it was recreated: SELECT millrace.rewind(%L, "offset" => 0, partition => %s);', pipeline, partition) END;
   END IF;
   PERFORM millrace._set_position(present, "offset", 'skip_to', caller::text);
   PERFORM millrace._restart_partition(p.id, partition, NULL);
@@ -188,7 +188,7 @@ COMMENT ON FUNCTION millrace._skip_to(regrole, text, integer, bigint) IS 'Intern
 CREATE FUNCTION millrace.skip_to(pipeline text, partition integer, "offset" bigint) RETURNS bigint
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.skip_to(text, integer, bigint) IS
-'Moves one partition of a pipeline ahead and leaves out the events between, on purpose: past retention, or past a stretch nobody wants. The range stays on record in millrace.position_changes. To the present position: goes on there without comparing the message before it.
-In: pipeline; partition; "offset" to go on at.
+'Moves one partition of a pipeline ahead and leaves out the events between, on purpose: past retention, or past events that are not wanted. The range is recorded in millrace.position_changes. To the current position: continues there without comparing the message before it.
+In: pipeline; partition; "offset" to continue at.
 Out: number of offsets left out.
 Errors: invalid_parameter_value for an offset behind the position, or beyond the end that an ingestor has reported in the last half minute; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';

@@ -1,4 +1,4 @@
--- pause, resume, adopt: whether a pipeline runs here; stop_workers, start_workers: whether any of this database does.
+-- pause, resume, adopt: whether a pipeline runs here; stop_workers, start_workers: whether any pipeline of this database does.
 
 CREATE FUNCTION millrace._pause(caller regrole, pipeline text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -14,7 +14,7 @@ COMMENT ON FUNCTION millrace._pause(regrole, text) IS 'Internal: pause for a rol
 CREATE FUNCTION millrace.pause(pipeline text) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.pause(text) IS
-'Pauses a pipeline; returns when the batch in flight has ended. Staging fills up to its bound, then Kafka waits.
+'Pauses a pipeline; returns when the batch in flight has ended. Staging fills up to its bound, then events wait in Kafka.
 In: pipeline. Out: nothing; pausing a paused pipeline does nothing.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
@@ -41,7 +41,7 @@ COMMENT ON FUNCTION millrace._resume(regrole, text) IS 'Internal: resume for a r
 CREATE FUNCTION millrace.resume(pipeline text) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.resume(text) IS
-'Lets a paused pipeline run again, and tries its stopped partitions again at their positions. Where a partition stopped because Kafka no longer has its position, it stops again: use skip_to() or rewind().
+'Runs a paused pipeline again, and restarts its stopped partitions at their positions. Where a partition stopped because Kafka no longer has its position, it stops again: use skip_to() or rewind().
 In: pipeline. Out: nothing; resuming a running pipeline does nothing.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
@@ -53,11 +53,11 @@ DECLARE
   t integer;
 BEGIN
   IF p.instance = millrace._instance() THEN
-    RAISE EXCEPTION 'pipeline "%" is this installation''s already', pipeline
+    RAISE EXCEPTION 'pipeline "%" already belongs to this installation', pipeline
       USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = format('To let it run: SELECT millrace.resume(%L);', pipeline);
+            HINT = format('To run it: SELECT millrace.resume(%L);', pipeline);
   END IF;
-  -- owner and target may have changed on the way here
+  -- owner and target may differ here
   SELECT * INTO STRICT d FROM millrace.pipeline_version AS v WHERE v.pipeline_id = p.id AND v.version = p.version;
   PERFORM millrace._check_owner(p.owner, true);
   PERFORM millrace._check_version(p.owner, d);
@@ -76,9 +76,9 @@ COMMENT ON FUNCTION millrace._adopt(regrole, text) IS 'Internal: adopt for a rol
 CREATE FUNCTION millrace.adopt(pipeline text) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.adopt(text) IS
-'Takes over a pipeline that came here in a dump or a copy of another database: it then runs here, from the positions that came with it. Make sure that it no longer runs there.
+'Takes over a pipeline that was restored from a dump or copied with a database: it then runs here, from the positions restored with it. Make sure that it no longer runs there.
 In: pipeline. Out: nothing.
-Errors: object_not_in_prerequisite_state when it is not foreign; those of create_pipeline when owner or target are no longer fit; insufficient_privilege unless the caller is the owner or a member of it.';
+Errors: object_not_in_prerequisite_state when it is not foreign; those of create_pipeline when owner or target are no longer valid; insufficient_privilege unless the caller is the owner or a member of it.';
 
 -- stop_workers, start_workers: for DROP DATABASE, ALTER DATABASE … RENAME, CREATE DATABASE … TEMPLATE, which need a database
 -- nobody is connected to.
@@ -88,11 +88,11 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
   IF NOT pg_has_role(caller, (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database()), 'USAGE') THEN
     RAISE EXCEPTION 'must be owner of database "%"', current_database()
-      USING ERRCODE = 'insufficient_privilege', HINT = 'To hold a pipeline of your own: SELECT millrace.pause(…);';
+      USING ERRCODE = 'insufficient_privilege', HINT = 'To pause a pipeline of your own: SELECT millrace.pause(…);';
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_database_owner(regrole) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_database_owner(regrole) IS 'Internal: refuses whoever does not own this database.';
+COMMENT ON FUNCTION millrace._check_database_owner(regrole) IS 'Internal: refuses a role that does not own this database.';
 
 CREATE FUNCTION millrace._stop_workers(caller regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -116,7 +116,7 @@ COMMENT ON FUNCTION millrace._stop_workers(regrole) IS 'Internal: stop_workers f
 CREATE FUNCTION millrace.stop_workers() RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.stop_workers() IS
-'Sends all workers of this database away, at once and whether or not the transaction commits, until start_workers() or a restart of the server. Returns when they have ended.
+'Stops all workers of this database, immediately and whether or not the transaction commits, until start_workers() or a restart of the server. Returns when they have ended.
 In: nothing. Out: nothing.
 Errors: insufficient_privilege unless the caller owns the database; those of a server without millrace preloaded.';
 
@@ -132,6 +132,6 @@ COMMENT ON FUNCTION millrace._start_workers(regrole) IS 'Internal: start_workers
 CREATE FUNCTION millrace.start_workers() RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.start_workers() IS
-'Lets the workers of this database come back after stop_workers().
+'Starts the workers of this database again after stop_workers().
 In: nothing. Out: nothing.
 Errors: insufficient_privilege unless the caller owns the database; those of a server without millrace preloaded.';

@@ -1,4 +1,4 @@
--- What runs, where it stands, how fast it is. Readers see the pipelines whose owner they are a member of; members of
+-- What runs, at which position, how fast. Readers see the pipelines whose owner they are a member of; members of
 -- pg_monitor see all pipelines here, but never an event (52_dead_letter.sql). Each view is a security barrier.
 
 CREATE VIEW millrace._visible WITH (security_barrier) AS
@@ -12,7 +12,7 @@ SELECT t.pipeline_id, t.partition, g.*
 FROM millrace.partition AS t
 CROSS JOIN LATERAL (
   SELECT r.seq, r.next_offset, r.last_offset,
-         -- any number a producer made up; as timestamptz where it can be one, that is up to the last second of its range
+         -- a producer may send any number; shown as timestamptz up to the last second of that type's range
          CASE WHEN r.last_ts BETWEEN 0 AND 9224318015999000 THEN r.last_ts END AS last_ts, r.events, r.written, r.filtered, r.superseded, r.skipped,
          r.dead, r.retrying, r.rows, r.bytes, r.settled_at
   FROM millrace.progress AS r
@@ -20,7 +20,7 @@ CROSS JOIN LATERAL (
   ORDER BY r.seq DESC LIMIT 1) AS g;
 COMMENT ON VIEW millrace._position IS 'Internal: the newest progress of each partition.';
 
--- What shared memory knows. One document, so that it passes through mr_verb like any verb's answer.
+-- What is in shared memory. One document, so that mr_verb can return it like any verb's result.
 CREATE FUNCTION millrace._engine_status(caller regrole) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   WITH visible AS (
@@ -51,7 +51,7 @@ CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'workers')
         last_error_at timestamptz)
 ORDER BY w.pipeline, w.number;
 COMMENT ON VIEW millrace.workers IS 'Worker processes: what each does, and the last error it met.';
-COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, backoff (waits after an error), waiting (as many events are parked as may be) or stopped';
+COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, backoff (waits after an error), waiting (as many events are parked as are allowed) or stopped';
 
 CREATE VIEW millrace.lanes WITH (security_barrier) AS
 SELECT l.pipeline, l.lane_id, nullif(l.writer_pid, 0) AS writer_pid, nullif(l.worker_pid, 0) AS worker_pid, l.segments_used, l.segments, l.bytes, l.staged
@@ -102,15 +102,15 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
   SELECT v.status, v.reason, v.hint
   FROM (VALUES
-    (1, p.is_foreign, 'foreign', 'it came here from another installation',
+    (1, p.is_foreign, 'foreign', 'it belongs to another installation',
      pg_catalog.format('SELECT millrace.adopt(%L);', p.name)),
     (2, NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = p.owner), 'owner missing',
      'the role that owned it was dropped', pg_catalog.format('SELECT millrace.alter_pipeline(%L, owner => …);', p.name)),
     (3, NOT EXISTS (SELECT FROM pg_catalog.pg_class AS k WHERE k.oid = d.target), 'target missing',
      'its target was dropped', pg_catalog.format('SELECT millrace.alter_pipeline(%L, target => …);', p.name)),
     (4, p.state = 'paused', 'paused', NULL, pg_catalog.format('SELECT millrace.resume(%L);', p.name)),
-    (4, p.state = 'crashing', 'crashing', 'the server crashed again and again while it processed its events',
-     pg_catalog.format('Mend the function that crashes, see millrace.dead_letters and the server log; then SELECT millrace.resume(%L);', p.name)),
+    (4, p.state = 'crashing', 'crashing', 'the server crashed repeatedly while it processed its events',
+     pg_catalog.format('Fix the function that crashes, see millrace.dead_letters and the server log; then SELECT millrace.resume(%L);', p.name)),
     (5, pg_catalog.pg_is_in_recovery(), 'standby', 'this server is a standby', 'It runs on the primary.'),
     (6, NOT (engine.doc ->> 'preloaded')::boolean, 'not preloaded', 'nothing runs it: millrace is not preloaded',
      'Add millrace to shared_preload_libraries and restart the server.'),
@@ -118,17 +118,17 @@ CROSS JOIN LATERAL (
      pg_catalog.format('partition %s: %s', t.partition, t.error)
      || CASE WHEN t.stopped > 1 THEN pg_catalog.format(' (and %s more)', t.stopped - 1) ELSE '' END, t.hint),
     (8, b.state IS NOT NULL, 'breaker open', b.reason,
-     'Mend the cause: events wait in Kafka, and a batch is tried now and then (next_probe_at in millrace.breakers).'),
-    (9, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has all of it.'),
+     'Fix the cause: events wait in Kafka, and a batch is tried from time to time (next_probe_at in millrace.breakers).'),
+    (9, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has the details.'),
     (10, w.running > 0, 'running', CASE WHEN w.waiting > 0 THEN 'it waits: its queues of failed keys are full' END,
-     CASE WHEN w.waiting > 0 THEN 'SELECT * FROM millrace.doctor(); says which, and what to do.' END),
+     CASE WHEN w.waiting > 0 THEN 'SELECT * FROM millrace.doctor(); shows which, and what to do.' END),
     (11, c.is_young, 'starting', NULL, NULL),
     (12, true, 'no worker slot', 'no worker runs',
-     pg_catalog.format('After a crash of the server it starts in a moment. Else raise max_worker_processes (now %s) and restart the server; or SELECT millrace.start_workers(); after stop_workers().', c.slots))
+     pg_catalog.format('After a crash of the server it starts within seconds. Otherwise raise max_worker_processes (now %s) and restart the server; or SELECT millrace.start_workers(); after stop_workers().', c.slots))
   ) AS v (rank, applies, status, reason, hint)
   WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
 ORDER BY p.name;
-COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to mend it; with the definition in force.';
+COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to fix it; with the definition in force.';
 COMMENT ON COLUMN millrace.pipelines.status IS
 'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, foreign, owner missing, target missing, standby, not preloaded or no worker slot';
 
@@ -141,9 +141,9 @@ FROM millrace._visible AS p
 JOIN millrace.partition AS t ON t.pipeline_id = p.id
 LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
 ORDER BY p.name, t.partition;
-COMMENT ON VIEW millrace.partitions IS 'Partitions: position, and what became of the events before it.';
+COMMENT ON VIEW millrace.partitions IS 'Partitions: position, and outcome of the events before it.';
 COMMENT ON COLUMN millrace.partitions.next_offset IS 'the position: offset of the next event to process';
-COMMENT ON COLUMN millrace.partitions.rewinding_to IS 'a rewind to this time waits for the ingestor to find its offset';
+COMMENT ON COLUMN millrace.partitions.rewinding_to IS 'a rewind to this time waits for the ingestor to look up its offset';
 COMMENT ON COLUMN millrace.partitions.events IS '= written + filtered + superseded + skipped + dead + retrying';
 
 CREATE VIEW millrace.lag WITH (security_barrier) AS
@@ -159,9 +159,9 @@ LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partiti
 LEFT JOIN millrace.watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
 ORDER BY p.name, t.partition;
 COMMENT ON VIEW millrace.lag IS 'How far each partition is behind the end of its topic, as an ingestor last reported it.';
-COMMENT ON COLUMN millrace.lag.lag IS 'offsets still to process; NULL while no ingestor has reported the end';
+COMMENT ON COLUMN millrace.lag.lag IS 'offsets still to process; null while no ingestor has reported the end';
 COMMENT ON COLUMN millrace.lag.behind IS 'age of the last event processed, zero when there is none to process';
-COMMENT ON COLUMN millrace.lag.reported_at IS 'when an ingestor reported the end; older than half a minute: none is looking';
+COMMENT ON COLUMN millrace.lag.reported_at IS 'when an ingestor reported the end; older than half a minute: no ingestor is running';
 
 CREATE VIEW millrace.stats WITH (security_barrier) AS
 SELECT p.name AS pipeline,
@@ -180,8 +180,8 @@ SELECT p.name AS pipeline,
 FROM millrace._visible AS p
 LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id
 LEFT JOIN millrace.watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
--- Where the counters stood then. The history of progress reaches further back than a minute, to a row of zeros
--- for a young partition.
+-- The counters at that time. The history of progress reaches further back than a minute, to a row of zeros for a new
+-- partition.
 LEFT JOIN LATERAL (
   SELECT r.events, r.rows FROM millrace.progress AS r
   WHERE r.pipeline_id = g.pipeline_id AND r.partition = g.partition
@@ -194,10 +194,10 @@ LEFT JOIN LATERAL (
   ORDER BY r.seq DESC LIMIT 1) AS m ON true
 GROUP BY p.id, p.name
 ORDER BY p.name;
-COMMENT ON VIEW millrace.stats IS 'What each pipeline has done since it was created, and how fast it is now.';
+COMMENT ON VIEW millrace.stats IS 'Totals of each pipeline since it was created, and its current rates.';
 COMMENT ON COLUMN millrace.stats.events IS '= written + filtered + superseded + skipped + dead + retrying';
 COMMENT ON COLUMN millrace.stats.dead IS 'open, discarded, or being replayed';
-COMMENT ON COLUMN millrace.stats.retrying IS 'wait to be tried again';
+COMMENT ON COLUMN millrace.stats.retrying IS 'waiting to be tried again';
 COMMENT ON COLUMN millrace.stats.events_per_s IS 'over the last 10 seconds';
 COMMENT ON COLUMN millrace.stats.events_per_s_minute IS 'over the last 60 seconds';
 COMMENT ON COLUMN millrace.stats.lag IS 'offsets still to process, in partitions whose end an ingestor has reported';

@@ -7,7 +7,7 @@ CREATE FUNCTION millrace.decode(fields text, payload bytea) RETURNS jsonb
   SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'mr_decode_sql';
 COMMENT ON FUNCTION millrace.decode(text, bytea) IS
-'What a field list makes of a payload.
+'The result of applying a field list to a payload.
 In: fields, as in create_pipeline; payload, e.g. ''{"a": 1}''.
 Out: an object with the value of each field.
 Errors: the one that would make the event a dead letter; those of a field list that is wrong.';
@@ -17,12 +17,12 @@ RETURNS TABLE (sample integer, partition integer, "offset" bigint, outcome text,
                message text, detail text, hint text)
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_dry_run';
 COMMENT ON FUNCTION millrace.dry_run(text, text[], integer) IS
-'What would become of events: each is decoded, transformed and written, and everything is rolled back.
-In: pipeline; samples: payloads to try; or, without samples, staged: so many events that wait in staging.
+'The outcome events would have: each is decoded, transformed and written, and everything is rolled back.
+In: pipeline; samples: payloads to try; or, without samples, staged: number of events to take from staging.
 Out: per event its number, coordinate (of staged events), outcome (written, filtered, superseded, skipped, dead, retrying), the rows it gives, and why it fails.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; those of the definition.';
 
--- Names and types of the columns of a field list: its syntax is XMLTABLE's, so XMLTABLE tells; LIMIT 0 keeps it from running.
+-- Names and types of the columns of a field list: its syntax is XMLTABLE's, so XMLTABLE is asked; LIMIT 0 keeps it from running.
 CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -45,7 +45,7 @@ COMMENT ON FUNCTION millrace.field_columns(text) IS
 In: fields, as in create_pipeline, with types outside pg_catalog named with their schema. Out: text. Errors: those of a field list that is wrong.';
 
 -- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
--- owner: nobody's SQL runs with another's rights. A CTE named event stands for the batch.
+-- owner: nobody's SQL runs with another role's privileges. A CTE named event represents the batch.
 CREATE FUNCTION millrace.explain(pipeline text, "analyze" boolean DEFAULT false, samples text[] DEFAULT NULL) RETURNS SETOF text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -64,7 +64,7 @@ BEGIN
   ELSIF d.owner <> quote_ident(current_user)::regrole THEN
     RAISE EXCEPTION 'must be owner of pipeline "%" to explain it', pipeline
       USING ERRCODE = 'insufficient_privilege',
-            DETAIL = 'Planning and running its transform runs functions of the owner''s with the rights of whoever does it.',
+            DETAIL = 'Planning and running its transform runs functions of the owner with the privileges of the current role.',
             HINT = format('Run: SET ROLE %s;', d.owner);
   END IF;
   IF "analyze" AND cardinality(payloads) = 0 THEN
@@ -96,13 +96,13 @@ BEGIN
     END LOOP;
     RAISE EXCEPTION USING ERRCODE = 'MR000', MESSAGE = 'undo';
   EXCEPTION WHEN SQLSTATE 'MR000' THEN
-    NULL;  -- whatever the transform's functions have written is gone
+    NULL;  -- everything the transform's functions have written is rolled back
   END;
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   RETURN QUERY SELECT * FROM unnest(lines);
 END $$;
 COMMENT ON FUNCTION millrace.explain(text, boolean, text[]) IS
-'The plan of a pipeline''s transform for a whole batch (batch_rows events); "CTE event" stands for the batch.
+'The plan of a pipeline''s transform for a whole batch (batch_rows events); "CTE event" represents the batch.
 In: pipeline; analyze: true to run it, in a subtransaction that is rolled back; samples: JSON payloads to run it on, repeated to make up a batch, by default of dead letters that could be decoded.
 Out: lines of EXPLAIN.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the current role is its owner; invalid_parameter_value when there is nothing to run it on; those of the transform.';

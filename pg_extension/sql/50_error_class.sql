@@ -1,5 +1,5 @@
--- set_error_class, drop_error_class: what becomes of a failure, by its SQLSTATE. The workers read millrace.error_class at
--- each failure (src/pipeline/error_class.c): an edit counts from the next one on.
+-- set_error_class, drop_error_class: what happens to an event that failed, by SQLSTATE. The workers read millrace.error_class at
+-- each failure (src/pipeline/error_class.c): a change is used from the next one on.
 
 CREATE FUNCTION millrace._error_class_pipeline(caller regrole, pipeline text) RETURNS integer
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -47,8 +47,8 @@ CREATE FUNCTION millrace.set_error_class(
 RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.set_error_class(text, text, text, text) IS
-'Says what becomes of events that fail with an SQLSTATE in transform or write. The most specific class decides: of the pipeline before of all, with the constraint before without, an SQLSTATE before its class, set before built in. What none matches is a dead letter at once.
-In: sqlstate: five characters, or two for a class of them; action: retry, dead_letter, or break (maybe no event''s fault: opens the circuit breaker when that proves true); pipeline: only there, by default everywhere; constraint_name: only where this constraint was violated.
+'Sets what happens to events that fail with an SQLSTATE in transform or write. The most specific class decides: of the pipeline before of all, with the constraint before without, an SQLSTATE before its class, set before built in. An event that no class matches becomes a dead letter immediately.
+In: sqlstate: five characters, or two for a class of them; action: retry, dead_letter, or break (possibly not the event''s fault: opens the circuit breaker if that proves true); pipeline: only there, by default everywhere; constraint_name: only where this constraint was violated.
 Out: nothing.
 Errors: invalid_parameter_value for a wrong sqlstate or action; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, of the extension''s owner when no pipeline is named.';
 
@@ -65,8 +65,8 @@ BEGIN
     RAISE EXCEPTION 'no error class for SQLSTATE "%" was set %', left(sqlstate, 100),
                     CASE WHEN pipeline IS NULL THEN 'for every pipeline' ELSE format('for pipeline "%s"', pipeline) END
       USING ERRCODE = 'undefined_object',
-            DETAIL = 'Those that are built in stay, and count where none is set.',
-            HINT = format('millrace.error_classes lists them; to go against one: SELECT millrace.set_error_class(%L, …);', left(sqlstate, 100));
+            DETAIL = 'Built-in classes cannot be dropped; they apply where none is set.',
+            HINT = format('millrace.error_classes lists them; to override one: SELECT millrace.set_error_class(%L, …);', left(sqlstate, 100));
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._drop_error_class(regrole, text, text, text) FROM PUBLIC;
@@ -76,7 +76,7 @@ CREATE FUNCTION millrace.drop_error_class(sqlstate text, pipeline text DEFAULT N
 RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.drop_error_class(text, text, text) IS
-'Takes back what set_error_class said.
+'Removes what set_error_class set.
 In: sqlstate, pipeline, constraint_name: as they were set. Out: nothing.
 Errors: undefined_object for a class that was not set (built-in ones cannot be dropped) or an unknown pipeline; insufficient_privilege as set_error_class.';
 
@@ -86,7 +86,7 @@ SELECT p.name AS pipeline, e.sqlstate, millrace.condition_name(e.sqlstate || pg_
 FROM millrace.error_class AS e LEFT JOIN millrace._visible AS p ON p.id = e.pipeline_id
 WHERE e.pipeline_id IS NULL OR p.id IS NOT NULL
 ORDER BY p.name NULLS LAST, e.constraint_name IS NULL, pg_catalog.length(e.sqlstate) DESC, e.builtin, e.sqlstate, e.constraint_name;
-COMMENT ON VIEW millrace.error_classes IS 'What becomes of failures: the first row that matches decides, of no match comes a dead letter.';
-COMMENT ON COLUMN millrace.error_classes.pipeline IS 'NULL: every pipeline';
+COMMENT ON VIEW millrace.error_classes IS 'What happens to events that fail: the first row that matches decides; without a match the event becomes a dead letter.';
+COMMENT ON COLUMN millrace.error_classes.pipeline IS 'null: every pipeline';
 COMMENT ON COLUMN millrace.error_classes.sqlstate IS 'five characters, or the two of a class';
 GRANT SELECT ON millrace.error_classes TO PUBLIC;

@@ -12,20 +12,20 @@ SELECT l.id, p.name AS pipeline, l.version, l.topic, l.partition, l."offset", l.
        coalesce(l.changed_at, l.failed_at) AS changed_at
 FROM millrace.dead_letter AS l JOIN millrace.pipeline AS p ON p.id = l.pipeline_id
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
-COMMENT ON VIEW millrace.dead_letters IS 'Events that failed: where each came from, why it failed, what it was, and what became of it.';
+COMMENT ON VIEW millrace.dead_letters IS 'Events that failed: where each came from, why it failed, its data, and its state.';
 COMMENT ON COLUMN millrace.dead_letters.stage IS 'decode (the payload does not fit fields), transform or write';
-COMMENT ON COLUMN millrace.dead_letters.payload IS 'as text; bytes that are no UTF-8 in the escape format of bytea';
+COMMENT ON COLUMN millrace.dead_letters.payload IS 'as text; bytes that are not UTF-8 in the escape format of bytea';
 COMMENT ON COLUMN millrace.dead_letters.raw IS 'the payload as it came';
 COMMENT ON COLUMN millrace.dead_letters.failed_at IS 'the last time';
 COMMENT ON COLUMN millrace.dead_letters.condition IS 'name of the SQLSTATE';
 COMMENT ON COLUMN millrace.dead_letters.state IS 'open, replaying, replayed (processed after all) or discarded';
 COMMENT ON COLUMN millrace.dead_letters.ended IS
-'why it is not tried again: permanent (of no use), exhausted (max_retries), too_old (retry_age) or crashed (it brought the server down)';
-COMMENT ON COLUMN millrace.dead_letters.attempts IS 'tries in all, replays too';
+'why it is not tried again: permanent (trying again would not help), exhausted (max_retries), too_old (retry_age) or crashed (it crashed the server)';
+COMMENT ON COLUMN millrace.dead_letters.attempts IS 'number of tries, replays included';
 COMMENT ON COLUMN millrace.dead_letters.history IS 'of each try: at, stage, sqlstate, message, detail, constraint_name';
-COMMENT ON COLUMN millrace.dead_letters.edited_payload IS 'what the last replay processed in the place of payload';
+COMMENT ON COLUMN millrace.dead_letters.edited_payload IS 'what the last replay processed instead of payload';
 COMMENT ON COLUMN millrace.dead_letters.published_at IS 'when it was seen in the DLQ topic, at dlq_partition and dlq_offset';
-COMMENT ON COLUMN millrace.dead_letters.changed_at IS 'since when state is what it is';
+COMMENT ON COLUMN millrace.dead_letters.changed_at IS 'when state last changed';
 
 CREATE VIEW millrace.dead_letter_groups WITH (security_barrier) AS
 SELECT p.name AS pipeline, g.fingerprint, g.count, g.first_at, g.last_at, l.stage, l.sqlstate, l.message, l.constraint_name,
@@ -56,8 +56,8 @@ COMMENT ON VIEW millrace.dead_letter_actions IS 'Who replayed or discarded dead 
 
 GRANT SELECT ON millrace.dead_letters, millrace.dead_letter_groups, millrace.dead_letter_actions TO PUBLIC;
 
--- replay, discard: dead letters back into their pipeline, or out of the way. The condition is the caller's SQL: it runs
--- in dead_letter_ids(), with the caller's rights, over a view. What runs as the extension's owner gets numbers only.
+-- replay, discard: dead letters back into their pipeline, or closed. The condition is the caller's SQL: it runs
+-- in dead_letter_ids(), with the caller's privileges, over a view. What runs as the extension's owner gets numbers only.
 
 CREATE FUNCTION millrace.dead_letter_ids(pipeline text, "where" text, ids bigint[] DEFAULT NULL) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -80,12 +80,12 @@ BEGIN
   RETURN coalesce(found, '{}');
 END $$;
 COMMENT ON FUNCTION millrace.dead_letter_ids(text, text, bigint[]) IS
-'The open dead letters of a pipeline that a condition means: what replay() and discard() would take.
-In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s rights and an empty search_path (name functions and tables with their schema); ids: only among these.
+'The open dead letters of a pipeline that a condition selects: what replay() and discard() would take.
+In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path (name functions and tables with their schema); ids: only among these.
 Out: ids, {} for none.
 Errors: those of the condition; invalid_parameter_value for an empty one.';
 
--- The ids a verb may work on, locked. Asked for by number, each must be fit; found by a condition, the others stay.
+-- The ids a verb may work on, locked. Given by number, each must qualify; selected by a condition, the others are left out.
 CREATE FUNCTION millrace._take_dead_letters(p millrace.pipeline, ids bigint[], named boolean, max_replays integer, edited boolean)
 RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -96,10 +96,10 @@ DECLARE
   reason text;
   remedy text;
 BEGIN
-  -- the pipeline is not dropped meanwhile, and goes on working
+  -- the pipeline cannot be dropped concurrently, but continues to run
   PERFORM FROM millrace.pipeline AS c WHERE c.id = p.id FOR KEY SHARE;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'pipeline "%" was dropped meanwhile', p.name USING ERRCODE = 'undefined_object';
+    RAISE EXCEPTION 'pipeline "%" was dropped concurrently', p.name USING ERRCODE = 'undefined_object';
   END IF;
   PERFORM FROM millrace.dead_letter AS l
   WHERE l.pipeline_id = p.id AND l.state IN ('open', 'discarded') AND (ids IS NULL OR l.id = ANY (ids))
@@ -111,13 +111,13 @@ BEGIN
   LOOP
     SELECT v.reason, v.remedy INTO reason, remedy
     FROM (VALUES
-      (letter.state IS NULL, 'there is none', 'SELECT id FROM millrace.dead_letters; lists them.'),
+      (letter.state IS NULL, 'it does not exist', 'SELECT id FROM millrace.dead_letters; lists them.'),
       (letter.state NOT IN ('open', 'discarded') OR (letter.state = 'discarded' AND max_replays IS NULL),
        format('it is %s', letter.state), 'Only open dead letters are replayed or discarded; discarded ones are replayed by id.'),
       (letter.replay_count >= max_replays, format('it was replayed %s times', letter.replay_count),
-       format('Mend the cause first; then pass max_replays => %s.', letter.replay_count + 1)),
+       format('Fix the cause first; then pass max_replays => %s.', letter.replay_count + 1)),
       (letter.is_too_large AND NOT edited AND max_replays IS NOT NULL,
-       'the message was too large to be staged, there is no payload', 'Pass payload => …, the bytes to process in its place.')
+       'the message was too large to be staged, there is no payload', 'Pass payload => …, the bytes to process instead.')
     ) AS v (applies, reason, remedy) WHERE v.applies LIMIT 1;
     IF FOUND THEN
       RAISE EXCEPTION 'dead letter % of pipeline "%" cannot be %', letter.id, p.name,
@@ -135,7 +135,7 @@ BEGIN
   WHERE l.pipeline_id = p.id AND (l.state = 'open' OR (named AND max_replays IS NOT NULL AND l.state = 'discarded'))
         AND (ids IS NULL OR l.id = ANY (ids));
   IF left_out > 0 THEN
-    RAISE NOTICE '%', CASE left_out WHEN 1 THEN '1 dead letter stays as it is' ELSE left_out || ' dead letters stay as they are' END
+    RAISE NOTICE '%', CASE left_out WHEN 1 THEN '1 dead letter is left out' ELSE left_out || ' dead letters are left out' END
       USING DETAIL = format('They were replayed %s times or more, or have no payload because the message was too large.', max_replays),
             HINT = 'Look at replay_count in millrace.dead_letters; replay them by id, with max_replays or a payload.';
   END IF;
@@ -145,7 +145,7 @@ REVOKE ALL ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], 
 COMMENT ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], boolean, integer, boolean) IS
 'Internal: locks and checks the dead letters of a replay (max_replays given) or discard.';
 
--- On record: who, when, what was asked for.
+-- The record of who did it, when, and what was requested.
 CREATE FUNCTION millrace._record_action(caller regrole, p millrace.pipeline, verb text, count bigint, condition text,
                                         ids bigint[], reason text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -172,16 +172,16 @@ BEGIN
   IF payload IS NOT NULL AND cardinality(ids) IS DISTINCT FROM 1 THEN
     RAISE EXCEPTION 'a payload is given for % dead letters', coalesce(cardinality(ids)::text, 'all')
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'An edited payload takes the place of one: name it by ids => ARRAY[…].';
+            HINT = 'An edited payload replaces that of one dead letter: select it with ids => ARRAY[…].';
   END IF;
   taken := millrace._take_dead_letters(p, ids, ids IS NOT NULL AND condition IS NULL, max_replays, payload IS NOT NULL);
-  -- behind the replays that have not begun, so that several calls together keep the rate
+  -- after the replays that have not begun, so that several calls together keep the rate
   start := greatest(clock_timestamp(),
                     (SELECT max(r.next_at) FROM millrace.retry AS r
                      WHERE r.pipeline_id = p.id AND r.state = 'replaying' AND r.attempts = 0) + interval '1 s' / rate);
   UPDATE millrace.dead_letter AS l SET state = 'replaying', changed_at = clock_timestamp(), edited_payload = _replay_ids.payload
   WHERE l.id = ANY (taken);
-  -- a letter that holds its key keeps its place in the queue
+  -- a dead letter that holds its key keeps its place in the queue
   WITH held AS (
     DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken)
     RETURNING r.replay_of, r.order_key
@@ -210,7 +210,7 @@ CREATE FUNCTION millrace.replay_ids(pipeline text, ids bigint[], payload bytea, 
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.replay_ids(text, bigint[], bytea, integer, integer, text) IS
 'What replay() calls once it knows the ids. Use replay().
-In: as replay(); ids: null for all that are open; condition: goes on record, and is not evaluated. Out: as replay(). Errors: as replay().';
+In: as replay(); ids: null for all that are open; condition: is recorded, and not evaluated. Out: as replay(). Errors: as replay().';
 
 CREATE FUNCTION millrace.replay(
   pipeline    text,
@@ -226,8 +226,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 COMMENT ON FUNCTION millrace.replay(text, text, bigint[], bytea, integer, integer) IS
 'Sends dead letters through their pipeline again, under their original Kafka coordinate. Takes effect at commit: in BEGIN … ROLLBACK it shows how many there are.
-In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s rights and an empty search_path; ids: these (with where: of these); neither: all that are open; payload: bytes to process in the place of the original, for exactly one id, both are kept; rate: at most so many a second; max_replays: those replayed as often stay (a guard against going in circles).
-Out: number of dead letters on their way; each becomes replayed, or open again with its new failure.
+In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path; ids: these (with where: of these); neither: all that are open; payload: bytes to process instead of the original, for exactly one id, both are kept; rate: maximum per second; max_replays: dead letters replayed this often are left out (a guard against endless loops).
+Out: number of dead letters being replayed; each becomes replayed, or open again with its new failure.
 Errors: those of the condition; object_not_in_prerequisite_state for an id that is not open (a discarded one may be named); undefined_object for an unknown pipeline or id; invalid_parameter_value for a payload for more than one; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._discard_ids(caller regrole, pipeline text, ids bigint[], reason text, condition text) RETURNS bigint
@@ -243,7 +243,7 @@ BEGIN
   END IF;
   taken := millrace._take_dead_letters(p, ids, condition IS NULL, NULL, false);
   UPDATE millrace.dead_letter AS l SET state = 'discarded', changed_at = clock_timestamp() WHERE l.id = ANY (taken);
-  -- a worker finds what waits behind them: here an older snapshot might not
+  -- a worker finds what waits behind them: an older snapshot here might not
   UPDATE millrace.retry AS r SET next_at = clock_timestamp() WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken);
   IF FOUND THEN
     PERFORM millrace._wake();
@@ -258,7 +258,7 @@ CREATE FUNCTION millrace.discard_ids(pipeline text, ids bigint[], reason text, c
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.discard_ids(text, bigint[], text, text) IS
 'What discard() calls once it knows the ids. Use discard().
-In: as discard(); condition: goes on record, and is not evaluated. Out: as discard(). Errors: as discard().';
+In: as discard(); condition: is recorded, and not evaluated. Out: as discard(). Errors: as discard().';
 
 CREATE FUNCTION millrace.discard(pipeline text, "where" text DEFAULT NULL, ids bigint[] DEFAULT NULL, reason text DEFAULT NULL)
 RETURNS bigint
@@ -267,7 +267,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
                               reason, "where");
 $$;
 COMMENT ON FUNCTION millrace.discard(text, text, bigint[], text) IS
-'Says of dead letters that nobody will replay them. They stay in the table, are still published, and can be replayed by id. Takes effect at commit: in BEGIN … ROLLBACK it shows how many there are.
-In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s rights and an empty search_path; ids: these (with where: of these); reason: for the record (millrace.dead_letter_actions).
+'Marks dead letters that will not be replayed. They stay in the table, are still published, and can be replayed by id. Takes effect at commit: in BEGIN … ROLLBACK it shows how many there are.
+In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path; ids: these (with where: of these); reason: recorded in millrace.dead_letter_actions.
 Out: number of dead letters discarded.
 Errors: null_value_not_allowed without where and ids; those of the condition; object_not_in_prerequisite_state for an id that is not open; undefined_object for an unknown pipeline or id; insufficient_privilege unless the caller is the owner or a member of it.';

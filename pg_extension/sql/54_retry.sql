@@ -1,7 +1,7 @@
 -- What is tried again: the queues of ordering => 'key' as alter_pipeline() changes them (the rules are in src/fail/order.h),
 -- what fails, and the circuit breakers. Events and their errors are for the pipeline's owner and its members.
 
--- The first of a queue that waits behind nobody is due.
+-- The first event of a queue waits for nothing: it is due.
 CREATE FUNCTION millrace._release_parked(p millrace.pipeline) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   UPDATE millrace.retry AS r SET next_at = clock_timestamp()
@@ -12,7 +12,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
                 AND (b."offset", b.id) < (r."offset", r.id));
 $$;
 REVOKE ALL ON FUNCTION millrace._release_parked(millrace.pipeline) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._release_parked(millrace.pipeline) IS 'Internal: lets the queues go on whose first event waits behind nobody.';
+COMMENT ON FUNCTION millrace._release_parked(millrace.pipeline) IS 'Internal: releases the queues whose first event waits for nothing.';
 
 -- After a change of ordering or on_dead; the pipeline is locked, no batch is in flight.
 CREATE FUNCTION millrace._reorder(p millrace.pipeline, ordering text, on_dead text) RETURNS void
@@ -32,7 +32,7 @@ BEGIN
   PERFORM millrace._release_parked(p);
 END $$;
 REVOKE ALL ON FUNCTION millrace._reorder(millrace.pipeline, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._reorder(millrace.pipeline, text, text) IS 'Internal: lets go what a new ordering or on_dead no longer keeps waiting.';
+COMMENT ON FUNCTION millrace._reorder(millrace.pipeline, text, text) IS 'Internal: releases what a new ordering or on_dead no longer holds.';
 
 CREATE VIEW millrace.retries WITH (security_barrier) AS
 SELECT r.id, p.name AS pipeline, r.topic, r.partition, r."offset",
@@ -52,11 +52,11 @@ LEFT JOIN LATERAL (
   WHERE c.pipeline_id = r.pipeline_id AND c.partition = r.partition AND c.order_key = r.order_key AND c."offset" < r."offset"
   ORDER BY c."offset" LIMIT 1) AS f ON true
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
-COMMENT ON VIEW millrace.retries IS 'Events that failed and are tried again, those of their keys that wait behind them (ordering => key), and dead letters on their way through a replay.';
+COMMENT ON VIEW millrace.retries IS 'Events that failed and are tried again, those of their keys that wait behind them (ordering => key), and dead letters being replayed.';
 COMMENT ON COLUMN millrace.retries.state IS 'retrying, parked (waits behind another event of its key), held (a dead letter its key waits for) or replaying';
-COMMENT ON COLUMN millrace.retries.next_at IS 'infinity: when what it waits for has happened';
+COMMENT ON COLUMN millrace.retries.next_at IS 'infinity: when the event it waits for is done';
 COMMENT ON COLUMN millrace.retries.in_queue IS 'events of its key wait for it, or it for them (ordering => key)';
-COMMENT ON COLUMN millrace.retries.behind IS 'of a parked event: offset of the first one of its queue, NULL: its turn has come';
+COMMENT ON COLUMN millrace.retries.behind IS 'of a parked event: offset of the first event of its queue, null: it is due';
 COMMENT ON COLUMN millrace.retries.attempts IS 'tries that failed, of a replay since it began';
 COMMENT ON COLUMN millrace.retries.message IS 'of the last failure, with its stage, sqlstate, condition, detail and constraint_name';
 COMMENT ON COLUMN millrace.retries.replay_of IS 'id of the dead letter';
@@ -89,8 +89,8 @@ LEFT JOIN LATERAL (
   ORDER BY e.pipeline_id IS NULL, e.constraint_name IS NULL, pg_catalog.length(e.sqlstate) DESC, e.builtin LIMIT 1) AS c ON true
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE')
 ORDER BY p.name, k.last_at DESC;
-COMMENT ON VIEW millrace.errors IS 'What fails just now, by SQLSTATE: how many events are tried again, how many are open dead letters.';
-COMMENT ON COLUMN millrace.errors.action IS 'what error_classes say of it; what the payload itself is wrong with is never tried again';
+COMMENT ON VIEW millrace.errors IS 'What is currently failing, by SQLSTATE: number of events being tried again and of open dead letters.';
+COMMENT ON COLUMN millrace.errors.action IS 'what error_classes say about it; an error of the payload itself is never tried again';
 COMMENT ON COLUMN millrace.errors.message IS 'of one of them';
 
 CREATE VIEW millrace.breakers WITH (security_barrier) AS
@@ -99,8 +99,8 @@ SELECT p.name AS pipeline, coalesce(b.state, 'closed') AS state, b.since, b.reas
 FROM millrace._visible AS p LEFT JOIN millrace.breaker AS b ON b.pipeline_id = p.id
 ORDER BY p.name;
 COMMENT ON VIEW millrace.breakers IS 'The circuit breaker of each pipeline.';
-COMMENT ON COLUMN millrace.breakers.state IS 'closed (all is well), open (staging fills, Kafka waits) or half_open (one batch is tried)';
-COMMENT ON COLUMN millrace.breakers.since IS 'when it opened, however often it was half open since, or when it closed; NULL: it never opened';
-COMMENT ON COLUMN millrace.breakers.opened IS 'how often, in all';
+COMMENT ON COLUMN millrace.breakers.state IS 'closed (normal), open (staging fills, Kafka waits) or half_open (one batch is tried)';
+COMMENT ON COLUMN millrace.breakers.since IS 'when it opened (half_open does not change it) or closed; null: it never opened';
+COMMENT ON COLUMN millrace.breakers.opened IS 'how many times in total';
 
 GRANT SELECT ON millrace.retries, millrace.errors, millrace.breakers TO PUBLIC;

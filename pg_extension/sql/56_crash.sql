@@ -1,5 +1,5 @@
--- Events that are under suspicion of having crashed the server: what the supervisor does with what workers have left, and
--- what users see of it.
+-- Events that are suspected of having crashed the server: how the supervisor records what workers have left behind, and what
+-- users see.
 
 CREATE FUNCTION millrace._note_crash(pipeline_id integer, version integer, kind text, partition integer, first_offset bigint,
                                      last_offset bigint, suspect_offset bigint, events integer, stage text,
@@ -13,7 +13,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
          _note_crash.began_at, clock_timestamp(), _note_crash.run
   FROM millrace.pipeline AS p
   WHERE p.id = _note_crash.pipeline_id
-        -- it crashed behind its commit
+        -- it crashed after its commit
         AND NOT (_note_crash.kind = 'lane' AND _note_crash.last_offset < (
           SELECT g.next_offset FROM millrace.progress AS g
           WHERE g.pipeline_id = p.id AND g.partition = _note_crash.partition ORDER BY g.seq DESC LIMIT 1))
@@ -27,7 +27,7 @@ REVOKE ALL ON FUNCTION millrace._note_crash(integer, integer, text, integer, big
 COMMENT ON FUNCTION millrace._note_crash(integer, integer, text, integer, bigint, bigint, bigint, integer, text, timestamptz, bigint) IS
 'Internal: one partition''s part of a batch during which the server crashed.';
 
--- The supervisor asks after each crash. Whatever crashes with every event would take the server down twice for each.
+-- Called by the supervisor after each crash. A function that crashes with every event would crash the server twice for each.
 CREATE FUNCTION millrace._count_crash(pipeline_id integer, run bigint, allowed integer) RETURNS boolean
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   DELETE FROM millrace.crash AS k WHERE k.at < now() - interval '1 hour';
@@ -41,7 +41,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION millrace._count_crash(integer, bigint, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._count_crash(integer, bigint, integer) IS
-'Internal: counts a crash; with `allowed` of them in an hour the pipeline is stopped. Whether it is.';
+'Internal: counts a crash; with `allowed` of them in an hour the pipeline is stopped. Returns whether it is.';
 
 CREATE FUNCTION millrace._forget_crashes() RETURNS integer
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -57,7 +57,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   SELECT count(*)::integer FROM millrace.crash_suspect;
 $$;
 REVOKE ALL ON FUNCTION millrace._forget_crashes() FROM PUBLIC;
-COMMENT ON FUNCTION millrace._forget_crashes() IS 'Internal: removes suspicions whose events were processed since; how many are left.';
+COMMENT ON FUNCTION millrace._forget_crashes() IS 'Internal: removes suspicions whose events were processed since; returns how many are left.';
 
 CREATE VIEW millrace.crashes WITH (security_barrier) AS
 SELECT p.name AS pipeline, s.version, s.kind, s.partition, s.first_offset, s.last_offset, s.suspect_offset, s.events, s.stage,
@@ -66,7 +66,7 @@ FROM millrace.crash_suspect AS s JOIN millrace._visible AS p ON p.id = s.pipelin
 ORDER BY p.name, s.kind, s.partition, s.first_offset, s.last_offset;
 COMMENT ON VIEW millrace.crashes IS 'Events among which one may have crashed the server: they are processed in smaller and smaller batches, until it is alone.';
 COMMENT ON COLUMN millrace.crashes.kind IS 'lane (events as they came) or retry (they were tried again)';
-COMMENT ON COLUMN millrace.crashes.suspect_offset IS 'of the event that was at work, NULL: not known, or of another partition';
+COMMENT ON COLUMN millrace.crashes.suspect_offset IS 'of the event that was being processed, null: not known, or of another partition';
 COMMENT ON COLUMN millrace.crashes.events IS 'in the batch, of all its partitions';
 COMMENT ON COLUMN millrace.crashes.crashes IS 'how often the server crashed with the event alone; at millrace.max_crashes it is a dead letter';
 GRANT SELECT ON millrace.crashes TO PUBLIC;

@@ -1,12 +1,12 @@
--- event_status: what became of one event. Failures are on record; of the others the counters of the seconds around the
--- event tell, as long as progress keeps them (about five minutes) and all events of that stretch had one end.
+-- event_status: the outcome of one event. Failures are recorded; the outcome of other events follows from the counters of the
+-- seconds around them, as long as progress keeps these (about five minutes) and all events of that range had the same outcome.
 
--- The stretch of progress that settled an offset last; NULLs when it is no longer kept, or was never settled.
+-- The rows of progress between which an offset was settled last; nulls when they are no longer kept, or it never was.
 CREATE FUNCTION millrace._settling(pipeline_id integer, partition integer, "offset" bigint, OUT outcome text,
                                    OUT after timestamptz, OUT settled_at timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT CASE
-           -- an event tried again would blur the difference
+           -- the difference is not exact while an event is tried again
            WHEN b.events = a.events THEN 'left_out'
            WHEN a.retrying <> 0 OR b.retrying <> 0 THEN NULL
            WHEN b.events - a.events = b.written - a.written + b.dead - a.dead THEN 'processed'
@@ -23,9 +23,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         ORDER BY g.seq LIMIT 1) AS b;
 $$;
 REVOKE ALL ON FUNCTION millrace._settling(integer, integer, bigint) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._settling(integer, integer, bigint) IS 'Internal: what the counters around an offset tell of it.';
+COMMENT ON FUNCTION millrace._settling(integer, integer, bigint) IS 'Internal: outcome of an offset by the counters around it.';
 
--- What is on record of an event, oldest first.
+-- What is recorded about an event, oldest first.
 CREATE FUNCTION millrace._timeline(pipeline_id integer, partition integer, "offset" bigint) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   WITH letter AS (
@@ -56,7 +56,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT l.changed_at, 2000001, jsonb_build_object('at', l.changed_at, 'what', l.state, 'id', l.id)
     FROM letter AS l WHERE l.state IN ('replayed', 'discarded') AND l.changed_at IS NOT NULL
     UNION ALL
-    -- of a replay, the failures before it are with the dead letter
+    -- of a replay, earlier failures are listed with the dead letter
     SELECT r.first_failed_at, 2000000 + h.nth, jsonb_build_object('what', 'failed', 'try', h.nth) || h.failure
     FROM waiting AS r CROSS JOIN LATERAL jsonb_array_elements(r.history) WITH ORDINALITY AS h (failure, nth)
     WHERE r.replay_of IS NULL OR h.nth > jsonb_array_length(r.history) - r.attempts
@@ -70,7 +70,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT coalesce(jsonb_agg(e.entry ORDER BY e.at, e.step), '[]') FROM entry AS e;
 $$;
 REVOKE ALL ON FUNCTION millrace._timeline(integer, integer, bigint) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._timeline(integer, integer, bigint) IS 'Internal: what is on record of an event.';
+COMMENT ON FUNCTION millrace._timeline(integer, integer, bigint) IS 'Internal: what is recorded about an event.';
 
 CREATE FUNCTION millrace._event_trace(caller regrole, topic text, partition integer, "offset" bigint) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -106,7 +106,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT v.status, v.attempt, v.since, v.reason
     FROM (VALUES
       (0, r.state = 'parked', 'parked', NULL, r.first_failed_at,
-       coalesce(format('waits behind offset %s of its key', front."offset"), 'its turn has come')),
+       coalesce(format('waits behind offset %s of its key', front."offset"), 'it is due')),
       (1, r.id IS NOT NULL AND r.replay_of IS NULL, 'retrying', r.attempts, r.first_failed_at, r.history -> -1 ->> 'message'),
       (2, r.id IS NOT NULL, 'replaying', r.attempts, r.first_failed_at, l.message),
       (3, g.seq IS NULL, 'unknown', NULL, NULL, 'the pipeline has no such partition'),
@@ -118,7 +118,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
       (8, began.first > _event_trace."offset", 'unknown', NULL, NULL, format('the pipeline began at %s', began.first)),
       (9, t.outcome IS NOT NULL, t.outcome, NULL, t.settled_at,
        CASE WHEN t.outcome = 'left_out' THEN 'skip_to, or no event of the topic' END),
-      (10, true, 'settled', NULL, t.settled_at, 'written, filtered, superseded or skipped: no longer decidable')
+      (10, true, 'settled', NULL, t.settled_at, 'written, filtered, superseded or skipped: no longer known which')
     ) AS v (rank, applies, status, attempt, since, reason)
     WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
   WHERE p.topic = _event_trace.topic AND pg_has_role(caller, p.owner::oid, 'USAGE');
@@ -139,7 +139,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     AS s (pipeline text, status text, attempt integer, next_try timestamptz, since timestamptz, detail jsonb);
 $$;
 COMMENT ON FUNCTION millrace.event_status(text, integer, bigint) IS
-'What became of one event, in each pipeline on its topic that is the caller''s.
+'The outcome of one event, in each of the caller''s pipelines on its topic.
 In: topic, partition, "offset".
-Out: pipeline; status: pending, processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, parked (waits behind another event of its key), dead, replaying, replayed, discarded, settled (done with, but which of processed, filtered, superseded, skipped is no longer decidable) or unknown; attempt: tries that failed; next_try, infinity for parked; since, when it got there; detail: reason, position of the partition, and timeline of what is on record. No row: no pipeline of the caller''s reads the topic.
+Out: pipeline; status: pending, processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, parked (waits behind another event of its key), dead, replaying, replayed, discarded, settled (processed, filtered, superseded or skipped; which one is no longer known) or unknown; attempt: tries that failed; next_try, infinity for parked; since: when it reached this status; detail: reason, position of the partition, and timeline of what is recorded. No row: no pipeline of the caller''s reads the topic.
 Errors: none.';

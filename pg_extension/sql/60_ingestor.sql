@@ -1,5 +1,5 @@
 -- What an ingestor calls, besides the functions of its lanes (30_lane.sql): which pipelines to serve, positions,
--- news from Kafka. They run as the extension's owner and are granted to nobody but by grant_ingestor().
+-- reports from Kafka. They run as the extension's owner and are granted to nobody but by grant_ingestor().
 
 CREATE FUNCTION millrace._grant_ingestor(caller regrole, role regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -10,7 +10,7 @@ BEGIN
   IF NOT pg_has_role(caller, (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'millrace'), 'USAGE') THEN
     RAISE EXCEPTION 'must be owner of extension millrace to make a role an ingestor'
       USING ERRCODE = 'insufficient_privilege',
-            DETAIL = 'An ingestor says what stands in Kafka; pipelines of all owners believe it.',
+            DETAIL = 'An ingestor reports the content of Kafka for pipelines of all owners.',
             HINT = 'Ask a superuser.';
   END IF;
   FOR f IN
@@ -29,7 +29,7 @@ COMMENT ON FUNCTION millrace._grant_ingestor(regrole, regrole) IS 'Internal: gra
 CREATE FUNCTION millrace.grant_ingestor(role regrole) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.grant_ingestor(regrole) IS
-'Lets a role work as an ingestor: EXECUTE on the functions it calls, for all pipelines of this database. DROP OWNED BY the role takes it back.
+'Allows a role to work as an ingestor: EXECUTE on the functions it calls, for all pipelines of this database. DROP OWNED BY the role revokes it.
 In: role. Out: nothing.
 Errors: insufficient_privilege unless the caller is a superuser or a member of the extension''s owner.';
 
@@ -49,7 +49,7 @@ COMMENT ON FUNCTION millrace.ingestor_pipelines() IS
 Out: pipeline; topic; group_id, the Kafka consumer group; lanes to open for it; partitions known; start_at: earliest, latest or milliseconds since 1970; incarnation of the server''s shared memory.
 Errors: those of a server without millrace preloaded.';
 
--- A pipeline that an ingestor may speak of.
+-- A pipeline that ingestors serve.
 CREATE FUNCTION millrace._served(pipeline text) RETURNS millrace.pipeline
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -59,7 +59,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'this installation runs no pipeline "%"', pipeline
       USING ERRCODE = 'undefined_object',
-            HINT = 'It may have been dropped meanwhile: ask millrace.ingestor_pipelines() again.';
+            HINT = 'It may have been dropped concurrently: call millrace.ingestor_pipelines() again.';
   END IF;
   RETURN p;
 END $$;
@@ -72,11 +72,11 @@ DECLARE
   p millrace.pipeline := millrace._served(pipeline);
 BEGIN
   PERFORM millrace._check_given(ARRAY['known', 'starts'], ARRAY[known IS NULL, starts IS NULL]);
-  -- ingestors race here: the second finds the rows of the first
+  -- ingestors may race here: the second finds the rows of the first
   SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
   IF known < 0 OR known > p.partitions THEN
     RAISE EXCEPTION 'known is %, but pipeline "%" has % partitions', known, pipeline, p.partitions
-      USING ERRCODE = 'MR003', HINT = 'Ask millrace.ingestor_pipelines() for the number of partitions.';
+      USING ERRCODE = 'MR003', HINT = 'Call millrace.ingestor_pipelines() for the number of partitions.';
   ELSIF EXISTS (SELECT FROM unnest(starts) AS s WHERE s IS NULL OR s < 0) THEN
     RAISE EXCEPTION 'a start offset is negative or null: %', starts
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Resolve each start to an offset first.';
@@ -96,9 +96,9 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace.add_partitions(text, integer, bigint[]) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.add_partitions(text, integer, bigint[]) IS
-'For the ingestor: writes down where partitions begin, before anything is fetched from them. Those that are there already stay as they are, so that several ingestors may say it at once.
-In: pipeline; known: how many partitions the ingestor was told of; starts: start offsets of partitions known, known + 1, ….
-Out: how many partitions there are now.
+'For the ingestor: records the start offsets of new partitions, before anything is fetched from them. Existing ones are not changed, so that several ingestors may call it at once.
+In: pipeline; known: number of partitions in the ingestor''s last ingestor_pipelines(); starts: start offsets of partitions known, known + 1, ….
+Out: number of partitions now.
 Errors: undefined_object for an unknown pipeline; MR003 when known is more than there are.';
 
 CREATE FUNCTION millrace.positions(pipeline text)
@@ -114,7 +114,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION millrace.positions(text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.positions(text) IS
-'For the ingestor: epoch, position and state of each partition. An epoch that is not the ingestor''s own means that the partition has another owner or another position now.
+'For the ingestor: epoch, position and state of each partition. An epoch that is not the ingestor''s own means that the partition was assigned to another ingestor or moved.
 In: pipeline. Out: partition; epoch; next_offset; state: active or stopped.
 Errors: undefined_object for an unknown pipeline.';
 
@@ -136,9 +136,9 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace.stop_partition(text, integer, bigint, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.stop_partition(text, integer, bigint, text, text) IS
-'For the ingestor: a partition cannot go on (retention has passed its position, the topic was recreated, …). The others do.
-In: pipeline; partition; epoch of the ingestor''s assignment; error: why; hint: how to mend it.
-Out: false, and nothing done, when the epoch is no longer the present one.
+'For the ingestor: stops a partition that cannot continue (retention has passed its position, the topic was recreated, …). The others continue.
+In: pipeline; partition; epoch of the ingestor''s assignment; error: why; hint: how to fix it.
+Out: false, and nothing done, when the epoch is no longer the current one.
 Errors: undefined_object for an unknown pipeline.';
 
 CREATE FUNCTION millrace.set_position(pipeline text, partition integer, epoch bigint, "offset" bigint) RETURNS bigint
@@ -156,10 +156,10 @@ BEGIN
     RAISE EXCEPTION 'pipeline "%" has no partition %', pipeline, partition
       USING ERRCODE = 'MR003', HINT = format('Its partitions are 0 to %s.', p.partitions - 1);
   ELSIF t.epoch <> epoch THEN
-    RAISE EXCEPTION 'epoch of partition % of pipeline "%" is not the present one', partition, pipeline
-      USING ERRCODE = 'MR001', HINT = 'Ask for a new assignment.';
+    RAISE EXCEPTION 'stale epoch of partition % of pipeline "%"', partition, pipeline
+      USING ERRCODE = 'MR001', HINT = 'Request a new assignment.';
   ELSIF t.seek_ts IS NULL THEN
-    RAISE EXCEPTION 'partition % of pipeline "%" is not to be moved', partition, pipeline
+    RAISE EXCEPTION 'no rewind to a time is pending for partition % of pipeline "%"', partition, pipeline
       USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'Positions are moved by millrace.rewind() and millrace.skip_to().';
   END IF;
@@ -175,8 +175,8 @@ REVOKE ALL ON FUNCTION millrace.set_position(text, integer, bigint, bigint) FROM
 COMMENT ON FUNCTION millrace.set_position(text, integer, bigint, bigint) IS
 'For the ingestor: answers a rewind to a time, which assign() gives as seek_ts.
 In: pipeline; partition; epoch of the assignment; "offset" of the first message at or after that time, the end of the partition if there is none.
-Out: the position to fetch from: "offset", or the present position if that is less.
-Errors: MR001 when the epoch is no longer the present one; MR003 for an unknown partition; object_not_in_prerequisite_state when no rewind to a time waits.';
+Out: the position to fetch from: "offset", or the current position if that is less.
+Errors: MR001 for a stale epoch; MR003 for an unknown partition; object_not_in_prerequisite_state when no rewind to a time is pending.';
 
 CREATE FUNCTION millrace.report_watermarks(pipeline text, partitions integer[], highs bigint[]) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -186,7 +186,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
   WHERE r.partition < p.partitions AND r.high >= 0
   ORDER BY r.partition
   ON CONFLICT ON CONSTRAINT watermark_pkey DO UPDATE SET high = excluded.high, reported_at = excluded.reported_at
-  -- an idle topic is written once in a while only, to show that somebody looks
+  -- for an idle topic written only every 20 s, to show that an ingestor is running
   WHERE w.high <> excluded.high OR w.reported_at < excluded.reported_at - interval '20 s';
 $$;
 REVOKE ALL ON FUNCTION millrace.report_watermarks(text, integer[], bigint[]) FROM PUBLIC;
@@ -204,8 +204,8 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION millrace.report(text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.report(text, jsonb) IS
-'For the ingestor, once a minute or when something changed: what doctor() is to know.
-In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error (null: no more). A key left out stays as it was told before.
+'For the ingestor, once a minute or when something changed: facts for doctor().
+In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error (null: none any more). A key that is left out keeps its last value.
 Out: nothing.
 Errors: undefined_object for an unknown pipeline.';
 

@@ -1,8 +1,8 @@
--- Dead letters on their way to Kafka: what the relay in the ingestor calls. The table says what must be in the DLQ
--- topic, the topic says what is: the relay reads it from the scan position to its end, marks what it finds, and only
--- then produces the rest. So neither a crash between the two nor a database that went back in time sends one twice.
+-- Publishing dead letters to Kafka: what the relay in the ingestor calls. The table defines what must be in the DLQ
+-- topic, the topic shows what is: the relay reads it from the scan position to its end, marks what it finds, and only
+-- then produces the rest. So neither a crash between the two nor a database restored to an earlier time publishes one twice.
 
--- NULL leaves a thing as it is.
+-- NULL leaves a setting as it is.
 CREATE FUNCTION millrace._set_dlq(pipeline_id integer, dlq text, delivery text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -14,7 +14,7 @@ BEGIN
   IF dlq = source THEN
     RAISE EXCEPTION 'dlq is "%", the topic the pipeline reads', dlq
       USING ERRCODE = 'invalid_parameter_value',
-            DETAIL = 'Its dead letters would come back as events, for ever.',
+            DETAIL = 'Its dead letters would be read as events again, in an endless loop.',
             HINT = format('Pass dlq => ''%s.dlq'', another topic, or ''off''.', source);
   END IF;
   INSERT INTO millrace.dlq AS q (pipeline_id, enabled, topic, delivery, origin)
@@ -29,7 +29,7 @@ BEGIN
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._set_dlq(integer, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._set_dlq(integer, text, text) IS 'Internal: where a pipeline''s dead letters go.';
+COMMENT ON FUNCTION millrace._set_dlq(integer, text, text) IS 'Internal: sets the DLQ topic of a pipeline.';
 
 CREATE FUNCTION millrace.relay_pipelines()
 RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer)
@@ -42,7 +42,7 @@ REVOKE ALL ON FUNCTION millrace.relay_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_pipelines() IS
 'For the ingestor: the pipelines whose dead letters go to Kafka, paused ones too.
 In: nothing.
-Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences a relay that lives on; source_topic and the number of its partitions known.
+Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic and the number of its partitions known.
 Errors: none.';
 
 CREATE FUNCTION millrace.relay_scan_positions(pipeline text) RETURNS TABLE (partition integer, next_offset bigint)
@@ -52,12 +52,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION millrace.relay_scan_positions(text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_scan_positions(text) IS
-'For the ingestor, after init_transactions and before anything is produced: where to go on reading the DLQ topic (read_committed), to its end.
+'For the ingestor, after init_transactions and before anything is produced: positions to read the DLQ topic from (read_committed), to its end.
 In: pipeline.
 Out: next_offset for each partition of the DLQ topic that was read so far; the others from their low watermark. A position below the low watermark or above the end (the topic was recreated): from the low watermark.
 Errors: undefined_object for an unknown pipeline.';
 
--- The millrace-id header: the same whenever the same dead letter is published, whoever does it.
+-- The millrace-id header: the same whenever the same dead letter is published, by any relay.
 CREATE FUNCTION millrace._dead_letter_id_prefix(p millrace.pipeline) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
   SELECT format('%s/%s/%s/', q.origin, p.name, p.topic) FROM millrace.dlq AS q WHERE q.pipeline_id = p.id;
@@ -65,7 +65,7 @@ $$;
 REVOKE ALL ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) IS 'Internal: what the ids of a pipeline''s dead letters begin with.';
 
--- The topic is shared with whoever likes to write to it: ids that are not this pipeline's are passed over.
+-- Others may write to the topic, too: ids that are not of this pipeline are ignored.
 CREATE FUNCTION millrace.relay_mark(pipeline text, partition integer, next_offset bigint, ids text[],
                                     dlq_partitions integer[], dlq_offsets bigint[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -77,9 +77,9 @@ BEGIN
   PERFORM millrace._check_given(ARRAY['ids', 'dlq_partitions', 'dlq_offsets', 'next_offset'],
     ARRAY[ids IS NULL, dlq_partitions IS NULL, dlq_offsets IS NULL, partition IS NOT NULL AND next_offset IS NULL]);
   IF cardinality(ids) <> cardinality(dlq_partitions) OR cardinality(ids) <> cardinality(dlq_offsets) THEN
-    RAISE EXCEPTION '% ids, % partitions and % offsets are given, expected as many of each', cardinality(ids),
+    RAISE EXCEPTION '% ids, % partitions and % offsets are given, expected the same number of each', cardinality(ids),
                     cardinality(dlq_partitions), cardinality(dlq_offsets)
-      USING ERRCODE = 'array_subscript_error', HINT = 'Give the coordinate of each id, in the order of the ids.';
+      USING ERRCODE = 'array_subscript_error', HINT = 'Pass the coordinate of each id, in the order of the ids.';
   END IF;
   WITH found AS (
     SELECT DISTINCT ON (f.id) regexp_split_to_array(substr(f.id, length(prefix) + 1), '/') AS part, f.at_partition, f.at_offset
@@ -91,7 +91,7 @@ BEGIN
     FROM found AS f JOIN millrace.dead_letter AS l
       ON l.pipeline_id = p.id AND l.topic = p.topic AND l.partition = f.part[1]::integer
          AND l."offset" = f.part[2]::bigint AND l.replay_count = f.part[3]::integer
-    -- published_at IS NULL, in words that keep the planner from reading all that are not published for each id
+    -- published_at IS NULL, written so that the planner does not read all unpublished ones for each id
     WHERE coalesce(l.published_at, 'infinity') = 'infinity'
     ORDER BY l.id FOR UPDATE OF l
   )
@@ -129,7 +129,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     WHERE l.pipeline_id = (SELECT p.id FROM p) AND l.published_at IS NULL AND l.id > coalesce(after, 0)
     ORDER BY l.id LIMIT greatest("limit", 1)
   ), fitting AS (
-    -- the first always fits; of one event that died twice (before and after a rewind) one goes out, both are marked
+    -- the first always fits; of one event that died twice (before and after a rewind) one is published, both are marked
     SELECT d.id, row_number() OVER same AS nth, sum(d.bytes) OVER (ORDER BY d.id) - d.bytes AS before
     FROM due AS d WINDOW same AS (PARTITION BY d.partition, d."offset", d.replay_count ORDER BY d.id)
   )
@@ -147,7 +147,7 @@ $$;
 REVOKE ALL ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint) IS
 'For the ingestor, when the DLQ topic was read to its end: dead letters that are not in it.
-In: pipeline; limit: at most so many; after: only those with a greater dead_letter (the last one produced: until the next scan they are not marked), 0 again after a scan, since ids can commit out of order; max_bytes: no more of keys, headers and payloads, but one in any case.
+In: pipeline; limit: maximum number; after: only those with a greater dead_letter (the last one produced: until the next scan they are not marked), 0 again after a scan, since ids can commit out of order; max_bytes: maximum size of keys, headers and payloads, but at least one dead letter.
 Out: dead_letter: its number; id: the millrace-id header; topic, partition, "offset" and kafka_ts (ms, -1 none) of the event; key; headers (packed, as staged) and payload as they came; and what failed: version of the pipeline, stage, sqlstate, condition, message, detail, hint, constraint_name, column_name, ended, attempts, replay_count, fingerprint, first_failed_at and failed_at in ms since 1970. No row: nothing to do.
 Errors: undefined_object for an unknown pipeline.';
 
@@ -161,6 +161,6 @@ LEFT JOIN LATERAL (
   WHERE l.pipeline_id = p.id AND l.published_at IS NULL ORDER BY l.id LIMIT 1) AS w ON q.enabled
 ORDER BY p.name;
 COMMENT ON VIEW millrace.dlqs IS 'Where the dead letters of each pipeline are published, and whether the relay keeps up.';
-COMMENT ON COLUMN millrace.dlqs.waiting_since IS 'of the oldest dead letter that was not seen in the topic yet, NULL: all were';
-COMMENT ON COLUMN millrace.dlqs.error IS 'what the relay last reported, NULL: it works';
+COMMENT ON COLUMN millrace.dlqs.waiting_since IS 'failure time of the oldest dead letter that is not in the topic yet, null: all are';
+COMMENT ON COLUMN millrace.dlqs.error IS 'what the relay last reported, null: it works';
 GRANT SELECT ON millrace.dlqs TO PUBLIC;

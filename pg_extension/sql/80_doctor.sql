@@ -1,4 +1,4 @@
--- doctor: what is wrong, and how to mend it. It asks the public views, so it finds what its caller may see.
+-- doctor: what is wrong, and how to fix it. It reads the public views, so it finds what its caller may see.
 
 CREATE FUNCTION millrace.doctor() RETURNS TABLE (severity text, what text, detail text, command text)
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -8,7 +8,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT l.pipeline, sum(l.lag) AS events, max(l.behind) AS behind, max(l.reported_at) AS reported_at
     FROM millrace.lag AS l GROUP BY l.pipeline
   ), heard AS MATERIALIZED (
-    -- an ingestor tells of itself once a minute, and of the ends of the partitions that it reads every few seconds
+    -- an ingestor reports on itself once a minute, and the ends of the partitions that it reads every few seconds
     SELECT p.name AS pipeline, l.reported_at AS read_at, greatest(l.reported_at, i.reported_at) AS heard_at
     FROM pipeline AS p LEFT JOIN lag AS l ON l.pipeline = p.name LEFT JOIN millrace.ingestor_reports AS i ON i.pipeline = p.name
   ), finding (rank, severity, what, detail, command) AS (
@@ -19,7 +19,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WHERE NOT (millrace.engine_status() ->> 'preloaded')::boolean
     UNION ALL
     SELECT 2, 'warning', 'too few worker slots',
-           format('Pipelines of this database ask for %s workers, and the server has max_worker_processes = %s for all its background processes.',
+           format('Pipelines of this database need %s workers, and the server has max_worker_processes = %s for all its background processes.',
                   w.wanted, w.slots),
            format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server', w.wanted + 8)
     FROM (SELECT sum(p.workers) AS wanted, current_setting('max_worker_processes')::integer AS slots
@@ -88,15 +88,15 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
                 = (SELECT array_agg(c::name ORDER BY c::name) FROM unnest(p.conflict_key) AS c))
     UNION ALL
     SELECT 16, 'warning', format('pipeline "%s": its target is unlogged', p.name),
-           'A crash of the server empties it, but not the pipeline''s positions: the rows do not come again.',
+           'A crash of the server empties it, but not the pipeline''s positions: the rows are not written again.',
            format('ALTER TABLE %s SET LOGGED;', p.target)
     FROM pipeline AS p JOIN pg_class AS c ON c.oid = p.target WHERE c.relpersistence = 'u'
     -- failures
     UNION ALL
     SELECT 20, 'warning', format('pipeline "%s" has %s open dead letter%s', p.name, CASE WHEN n.open < 1000 THEN n.open::text ELSE '1000 or more' END,
                   CASE WHEN n.open > 1 THEN 's' END),
-           'Events that were given up; they are kept until somebody replays or discards them.',
-           format('SELECT * FROM millrace.dead_letter_groups WHERE pipeline = %L; then millrace.replay() or millrace.discard()', p.name)
+           'Events that are not tried again; they are kept until they are replayed or discarded.',
+           format('SELECT * FROM millrace.dead_letter_groups WHERE pipeline = %1$L; then SELECT millrace.replay(%1$L); or SELECT millrace.discard(%1$L, ''true'');', p.name)
     FROM pipeline AS p
     CROSS JOIN LATERAL (SELECT count(*) AS open FROM (SELECT FROM millrace.dead_letters AS l
                                                       WHERE l.pipeline = p.name AND l.state = 'open' LIMIT 1000) AS l) AS n
@@ -117,7 +117,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     WHERE q.enabled AND p.status NOT IN ('foreign', 'standby')
           AND (q.waiting_since < now() - interval '1 min' OR (q.error IS NOT NULL AND q.waiting_since IS NOT NULL))
     UNION ALL
-    SELECT 23, 'warning', format('pipeline "%s": a worker crashed and took the server with it', c.pipeline),
+    SELECT 23, 'warning', format('pipeline "%s": a worker crashed and restarted the server', c.pipeline),
            format('Last at %s, in stage %s. Its events are processed in smaller and smaller batches; one that crashes alone %s times becomes a dead letter.',
                   date_trunc('second', c.crashed_at), c.stage, current_setting('millrace.max_crashes', true)),
            format('SELECT * FROM millrace.crashes WHERE pipeline = %L; the server log has the signal', c.pipeline)
@@ -126,7 +126,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT 24, 'warning', format('pipeline "%s": keys wait for %s dead letters', p.name, h.held),
            format('on_dead is hold: %s events wait until they are replayed or discarded; the first at offset %s of partition %s.',
                   h.parked, h.first[2], h.first[1]),
-           format('SELECT millrace.replay(%1$L); or millrace.discard(%1$L, ''true''); or millrace.alter_pipeline(%1$L, on_dead => ''release'')', p.name)
+           format('SELECT millrace.replay(%1$L); or SELECT millrace.discard(%1$L, ''true''); or SELECT millrace.alter_pipeline(%1$L, on_dead => ''release'');', p.name)
     FROM pipeline AS p
     CROSS JOIN LATERAL (
       SELECT count(*) FILTER (WHERE r.state = 'held' AND r.next_at = 'infinity') AS held, count(*) FILTER (WHERE r.state = 'parked') AS parked,
@@ -137,7 +137,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT 25, 'error', format('pipeline "%s" waits: its queues are full', p.name),
            format('ordering is key, and of max_parked = %s, max_parked_per_key = %s events wait: %s in all, %s of key %L.',
                   p.max_parked, p.max_parked_per_key, q.total, btrim(q.longest[1]), q.longest[2]),
-           format('mend what fails (SELECT * FROM millrace.errors WHERE pipeline = %1$L); or SELECT millrace.alter_pipeline(%1$L, max_parked => %2$s, max_parked_per_key => %3$s);',
+           format('fix what fails (SELECT * FROM millrace.errors WHERE pipeline = %1$L); or SELECT millrace.alter_pipeline(%1$L, max_parked => %2$s, max_parked_per_key => %3$s);',
                   p.name, p.max_parked * 2::bigint, p.max_parked_per_key * 2::bigint)
     FROM pipeline AS p
     CROSS JOIN LATERAL (
@@ -152,8 +152,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     FROM (SELECT DISTINCT r.about - 'retention_ms' - 'relay_error' AS about FROM millrace.ingestor_reports AS r
           WHERE r.reported_at > now() - interval '10 min') AS i
     CROSS JOIN (VALUES
-      ('librdkafka', '2.0.2', 'Earlier releases lose messages around rebalances, and were never tested.'),
-      ('libevent', '2.1.12', 'Earlier releases were never tested.')) AS v (library, least, problem)
+      ('librdkafka', '2.0.2', 'Earlier releases lose messages around rebalances, and are not tested.'),
+      ('libevent', '2.1.12', 'Earlier releases are not tested.')) AS v (library, least, problem)
     WHERE i.about ->> v.library ~ '^\d{1,9}(\.\d{1,9})*'
           AND string_to_array(substring(i.about ->> v.library FROM '^[\d.]*\d'), '.')::integer[] < string_to_array(v.least, '.')::integer[]
   )
@@ -161,7 +161,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
   ORDER BY array_position(ARRAY['error', 'warning', 'info'], f.severity), f.rank, f.what;
 $$;
 COMMENT ON FUNCTION millrace.doctor() IS
-'What is wrong, with this server and with the pipelines the caller may see, and how to mend it; the worst first.
+'What is wrong, with this server and with the pipelines the caller may see, and how to fix it; the worst first.
 In: nothing.
-Out: severity: error (events wait or are lost), warning or info; what; detail; command that mends it. No row: all is well.
+Out: severity: error (events wait or are lost), warning or info; what; detail; command that fixes it. No row: nothing is wrong.
 Errors: none.';

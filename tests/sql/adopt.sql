@@ -4,7 +4,7 @@ SELECT plan(18);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
-SELECT pg_temp.refused($$ SELECT millrace.adopt('p') $$, '55000', 'this installation''s already', 'resume', 'our own needs no adoption');
+SELECT pg_temp.refused($$ SELECT millrace.adopt('p') $$, '55000', 'already belongs to this installation', 'resume', 'our own needs no adoption');
 SET ROLE mrt_ingestor;
 SELECT millrace.add_partitions('p', 0, '{1,2}');
 SELECT epoch AS epoch0 FROM millrace.positions('p') WHERE partition = 0 \gset

@@ -67,7 +67,7 @@ RESET ROLE;
 UPDATE millrace.partition SET state = 'active', error = NULL, hint = NULL;
 INSERT INTO millrace.breaker VALUES (:id, 'open', now(), 'disk full', '53100', now(), 1);
 SET ROLE mrt_owner;
-SELECT pg_temp.finds('error', 'pipeline "p": breaker open', 'disk full', 'Mend the cause', 'an open breaker')
+SELECT pg_temp.finds('error', 'pipeline "p": breaker open', 'disk full', 'Fix the cause', 'an open breaker')
 WHERE (millrace.engine_status() ->> 'preloaded')::boolean
 UNION ALL SELECT skip('not preloaded', 1) WHERE NOT (millrace.engine_status() ->> 'preloaded')::boolean;
 RESET ROLE;
@@ -103,7 +103,7 @@ RESET ROLE;
 INSERT INTO millrace.dead_letter (pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, failed_at)
 SELECT :id, 1, 'events', 0, n, 'write', '23505', 'no', now() - interval '1 h' FROM generate_series(1, 3) AS n;
 SET ROLE mrt_owner;
-SELECT pg_temp.finds('warning', 'pipeline "p" has 3 open dead letters', 'given up', 'dead_letter_groups', 'dead letters');
+SELECT pg_temp.finds('warning', 'pipeline "p" has 3 open dead letters', 'not tried again', 'dead_letter_groups', 'dead letters');
 SELECT pg_temp.finds('warning', 'pipeline "p": dead letters do not reach Kafka', 'topic "events.dlq"', 'dlq => ''off''', 'the relay is stuck');
 SET ROLE mrt_ingestor;
 SELECT millrace.report('p', '{"relay_error": "transactions are not supported"}');
@@ -128,7 +128,7 @@ SELECT is(pg_temp.count('the ingestor runs with'), 0::bigint, 'ten is more than 
 -- the server
 SELECT is(pg_temp.count('too few worker slots'), 0::bigint, 'worker slots enough');
 SELECT millrace.alter_pipeline('p', workers => 64);
-SELECT pg_temp.finds('warning', 'too few worker slots', 'ask for 64 workers', 'max_worker_processes = 72', 'worker slots');
+SELECT pg_temp.finds('warning', 'too few worker slots', 'need 64 workers', 'max_worker_processes = 72', 'worker slots');
 SELECT results_eq('SELECT severity FROM millrace.doctor()',
   $$ SELECT severity FROM millrace.doctor() ORDER BY array_position(ARRAY['error', 'warning', 'info'], severity) $$, 'the worst first');
 

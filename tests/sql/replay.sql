@@ -49,11 +49,11 @@ SELECT pg_temp.refused($$ SELECT millrace.replay('p', rate => NULL) $$, '22004',
 SELECT pg_temp.refused($$ SELECT millrace.replay('p', max_replays => 0) $$, '22023', 'max_replays is 0', NULL, 'never');
 SELECT pg_temp.refused($$ SELECT millrace.replay('p', payload => '{}') $$, '22023', 'a payload is given for all dead letters', 'ids =>', 'one payload for all');
 SELECT pg_temp.refused($$ SELECT millrace.replay('p', ids => '{1,2}', payload => '{}') $$, '22023', 'for 2 dead letters', NULL, 'or for two');
-SELECT pg_temp.refused($$ SELECT millrace.replay('p', ids => '{1,99}') $$, '42704', 'dead letter 99 of pipeline "p" cannot be replayed: there is none', 'millrace.dead_letters', 'unknown id');
-SELECT pg_temp.refused($$ SELECT millrace.replay('p', ids => '{7}') $$, '42704', 'there is none', NULL, 'of another pipeline');
+SELECT pg_temp.refused($$ SELECT millrace.replay('p', ids => '{1,99}') $$, '42704', 'dead letter 99 of pipeline "p" cannot be replayed: it does not exist', 'millrace.dead_letters', 'unknown id');
+SELECT pg_temp.refused($$ SELECT millrace.replay('p', ids => '{7}') $$, '42704', 'it does not exist', NULL, 'of another pipeline');
 SELECT pg_temp.refused($$ SELECT millrace.replay('p', ids => '{6}') $$, '55000', 'too large to be staged', 'payload =>', 'without a payload');
 SELECT pg_temp.refused($$ SELECT millrace.discard('p') $$, '22004', 'needs a condition or ids', 'discard(''p'', ''true'')', 'discard all only when told so');
-SELECT pg_temp.refused($$ SELECT millrace.discard('p', ids => '{99}') $$, '42704', 'cannot be discarded: there is none', NULL, 'unknown id');
+SELECT pg_temp.refused($$ SELECT millrace.discard('p', ids => '{99}') $$, '42704', 'cannot be discarded: it does not exist', NULL, 'unknown id');
 SELECT is(millrace.replay('p', 'false'), 0::bigint, 'a condition that nothing meets is not all');
 RESET ROLE;
 SELECT is((SELECT count(*) FROM millrace.retry), 0::bigint, 'nothing happened so far');

@@ -16,10 +16,10 @@ SET ROLE mrt_owner;
 SELECT pg_temp.refused($$ SELECT millrace.rewind('p') $$, '22023', 'either an offset or a time, found neither', 'to_time', 'neither offset nor time');
 SELECT pg_temp.refused($$ SELECT millrace.rewind('p', 1, to_time => now()) $$, '22023', 'found both', NULL, 'both');
 SELECT pg_temp.refused($$ SELECT millrace.rewind('p', -2) $$, '22023', 'offset is -2', '-infinity', 'a negative offset');
-SELECT pg_temp.refused($$ SELECT millrace.rewind('p', to_time => 'infinity') $$, '22023', 'has not come yet', NULL, 'the future');
+SELECT pg_temp.refused($$ SELECT millrace.rewind('p', to_time => 'infinity') $$, '22023', 'is in the future', NULL, 'the future');
 SELECT pg_temp.refused($$ SELECT millrace.rewind('nix', 0) $$, '42704', 'does not exist', NULL, 'unknown pipeline');
 SELECT pg_temp.refused($$ SELECT millrace.rewind('p', 0, partition => 3) $$, '42704', 'no partition 3', '0 to 2', 'unknown partition');
-SELECT pg_temp.refused($$ SELECT millrace.rewind('p', 101, partition => 0) $$, '22023', 'offset 101 lies ahead of partition 0, which stands at 100', 'skip_to(''p'', partition => 0, "offset" => 101)', 'ahead');
+SELECT pg_temp.refused($$ SELECT millrace.rewind('p', 101, partition => 0) $$, '22023', 'offset 101 is ahead of partition 0, whose position is 100', 'skip_to(''p'', partition => 0, "offset" => 101)', 'ahead');
 SELECT pg_temp.refused($$ SELECT millrace.rewind('p', 50) $$, '55000', 'would write rows twice', 'allow_duplicates => true', 'rows twice');
 SELECT pg_temp.refused($$ SELECT millrace.rewind('p', to_time => '2026-01-01') $$, '55000', 'would write rows twice', 'allow_duplicates', 'rows twice by a time');
 SET ROLE mrt_stranger;
@@ -58,11 +58,11 @@ SET ROLE mrt_ingestor;
 SELECT epoch AS epoch0 FROM millrace.positions('u') WHERE partition = 0 \gset
 SELECT epoch AS epoch1 FROM millrace.positions('u') WHERE partition = 1 \gset
 SELECT pg_temp.refused(format('SELECT millrace.set_position(''u'', 1, %s, 30)', :epoch1 # 1), 'MR001', 'partition 1 of pipeline "u"', 'new assignment', 'a stale epoch moves nothing');
-SELECT pg_temp.refused(format('SELECT millrace.set_position(''u'', 0, %s, 30)', :epoch0), '55000', 'is not to be moved', 'rewind', 'a partition that is not to be moved');
+SELECT pg_temp.refused(format('SELECT millrace.set_position(''u'', 0, %s, 30)', :epoch0), '55000', 'no rewind to a time is pending', 'rewind', 'a partition that is not to be moved');
 SELECT pg_temp.refused('SELECT millrace.set_position(''u'', 9, 1, 30)', 'MR003', 'no partition 9', NULL, 'a partition that is not there');
 SELECT is(millrace.set_position('u', 1, :epoch1, 30), 30::bigint, 'the position is set');
 SELECT results_eq($$ SELECT epoch, next_offset FROM millrace.positions('u') WHERE partition = 1 $$, format('SELECT %s::bigint, 30::bigint', :epoch1), 'the assignment stays');
-SELECT pg_temp.refused(format('SELECT millrace.set_position(''u'', 1, %s, 20)', :epoch1), '55000', 'is not to be moved', NULL, 'once');
+SELECT pg_temp.refused(format('SELECT millrace.set_position(''u'', 1, %s, 20)', :epoch1), '55000', 'no rewind to a time is pending', NULL, 'once');
 SET ROLE mrt_owner;
 SELECT is((SELECT rewinding_to FROM millrace.partitions WHERE pipeline = 'u' AND partition = 1), NULL, 'the rewind is done');
 SELECT millrace.rewind('u', to_time => '-infinity', partition => 1);

@@ -13,7 +13,7 @@ SET ROLE mrt_owner;
 SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', NULL, 5) $$, '22004', 'partition', NULL, 'which partition');
 SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, NULL) $$, '22004', 'offset', NULL, 'which offset');
 SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 2, 5) $$, '42704', 'no partition 2', '0 to 1', 'unknown partition');
-SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, 199) $$, '22023', 'offset 199 lies behind partition 1, which stands at 200', 'rewind(''p'', "offset" => 199, partition => 1)', 'behind');
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, 199) $$, '22023', 'offset 199 is behind partition 1, whose position is 200', 'rewind(''p'', "offset" => 199, partition => 1)', 'behind');
 SELECT pg_temp.refused($$ SELECT millrace.skip_to('nix', 1, 199) $$, '42704', 'does not exist', NULL, 'unknown pipeline');
 SET ROLE mrt_stranger;
 SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, 1000) $$, '42501', 'must be owner', NULL, 'not by a stranger');
@@ -33,7 +33,7 @@ SELECT is((SELECT last_offset FROM millrace.partitions WHERE pipeline = 'p' AND 
 SET ROLE mrt_ingestor;
 SELECT millrace.report_watermarks('p', '{0,1}', '{150,900}');
 SET ROLE mrt_owner;
-SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 0, 151) $$, '22023', 'offset 151 lies beyond the end of partition 0, which is 150', 'skip_to(''p'', partition => 0, "offset" => 150)', 'beyond the end');
+SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 0, 151) $$, '22023', 'offset 151 is beyond the end of partition 0, which is 150', 'skip_to(''p'', partition => 0, "offset" => 150)', 'beyond the end');
 SELECT is(millrace.skip_to('p', 0, 150), 50::bigint, 'to the end');
 SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, 1001) $$, '22023', 'which is 900', 'rewind(''p'', "offset" => 0, partition => 1)', 'the topic is shorter than the position');
 RESET ROLE;
