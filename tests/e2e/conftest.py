@@ -8,7 +8,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from lib import paths  # noqa: E402
 from lib.broker import Broker, NoBroker  # noqa: E402
-from lib.cluster import Cluster  # noqa: E402
+from lib.cluster import Cluster, bin_dir  # noqa: E402
 from lib.world import World, ensure_roles  # noqa: E402
 
 
@@ -27,7 +27,7 @@ def cluster():
     cluster = Cluster().init().start()
     ensure_roles(cluster)
     yield cluster
-    cluster.stop("immediate")
+    cluster.stop("fast" if paths.KEEP else "immediate")
 
 
 @pytest.fixture
@@ -47,6 +47,15 @@ def pytest_runtest_makereport(item, call):
             report.sections.append(("logs", item.world.report()))
         except Exception as e:
             report.sections.append(("logs", str(e)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    if paths.KEEP:
+        directory = paths.run_dir()
+        server = f"{bin_dir()}/postgres -D {directory}/pg/data"
+        terminalreporter.write_line(f"logs and data: {directory}")
+        terminalreporter.write_line("start the server again: " + ("runuser -u postgres -- " if paths.AS_ROOT else "") + server)
+        terminalreporter.write_line(f"and look: psql -h {directory}/pg -U postgres -l")
 
 
 @pytest.hookimpl(trylast=True)

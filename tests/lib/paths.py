@@ -10,6 +10,7 @@ import tempfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build")
 AS_ROOT = os.geteuid() == 0
+KEEP = bool(os.environ.get("KEEP"))  # logs, clusters and databases outlive the run
 
 _run_dir = None
 
@@ -24,7 +25,7 @@ def run_dir():
     if _run_dir is None:
         _run_dir = tempfile.mkdtemp(prefix="millrace-", dir="/var/tmp")
         os.chmod(_run_dir, 0o755)
-        if os.environ.get("KEEP"):
+        if KEEP:
             print(f"logs and data: {_run_dir}")
         else:
             atexit.register(_remove, os.getpid())
@@ -34,7 +35,7 @@ def run_dir():
 def _remove(owner):
     if os.getpid() == owner:
         from .process import stop_all
-        stop_all()  # who still runs would write it anew
+        stop_all()  # what still runs would create it again
         shutil.rmtree(_run_dir, ignore_errors=True)
 
 

@@ -4,6 +4,7 @@ import re
 import signal
 
 from . import events as ev
+from . import paths
 from .cluster import ConnectionLost, Database
 from .ingestor import Ingestor
 from .process import Process
@@ -64,7 +65,7 @@ class World:
         self.broker.create_topic(self.topic, partitions, **config)
 
     def create_pipeline(self, db=None, user="app", name=None, **arguments):
-        """Made by its owner; the standard pipeline unless told otherwise."""
+        """Made by its owner; the standard pipeline unless an argument differs."""
         defaults = dict(pipeline=name or self.pipeline_name, topic=self.topic, fields=FIELDS, transform=TRANSFORM, target="reading")
         arguments = {k: v for k, v in dict(defaults, **arguments).items() if v is not None}
         call = ", ".join(f"{key} => %({key})s" for key in arguments)
@@ -169,7 +170,10 @@ class World:
         if not self.broker.process.alive():
             self.broker.start()
         for db in self.databases:
-            db.drop()
+            if paths.KEEP:
+                db.close()
+            else:
+                db.drop()
 
     def report(self):
         """The ends of the logs, for a test that failed."""
