@@ -16,7 +16,7 @@
 typedef enum MrLogLevel
 {
 	MR_LOG_ERROR, /* somebody has to do something */
-	MR_LOG_WARN,  /* it mends itself, but not for nothing */
+	MR_LOG_WARN,  /* recovers by itself, but had a cost */
 	MR_LOG_INFO,  /* the life of the process */
 	MR_LOG_DEBUG
 } MrLogLevel;

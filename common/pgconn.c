@@ -220,7 +220,7 @@ mr_pg_error_from_result(MrPgError *error, const PGresult *result)
 	snprintf(error->hint, sizeof(error->hint), "%s", hint ? hint : "");
 }
 
-/* libpq may change the socket while it connects (several hosts), so the events are made anew. */
+/* libpq may change the socket while it connects (several hosts), so the events are made again. */
 static void
 watch(MrPgconn *conn, bool read, bool write)
 {

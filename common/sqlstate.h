@@ -12,7 +12,7 @@ typedef enum MrSqlClass
 	MR_SQL_NO_ROW,    /* MR003: a partition is not in the catalogue */
 	MR_SQL_GONE,      /* the connection or the server is gone, or going */
 	MR_SQL_BUSY,      /* out of a resource, timed out, deadlocked: the same may work later */
-	MR_SQL_SETUP,     /* login, privilege or missing object: somebody has to mend it */
+	MR_SQL_SETUP,     /* login, privilege or missing object: somebody has to fix it */
 	MR_SQL_OTHER
 } MrSqlClass;
 

@@ -9,8 +9,8 @@ CLASSES = ("broker", "ingestor", "staging", "workers", "other")
 
 
 class Sampler(threading.Thread):
-    """Follows a broker, an ingestor (or a peer) and all processes of a cluster. Backends are told apart by what
-    pg_stat_activity says of them; who is gone keeps what was last seen of it."""
+    """Follows a broker, an ingestor (or a peer) and all processes of a cluster. Backends are distinguished by what
+    pg_stat_activity says of them; one that is gone keeps what was last seen of it."""
 
     def __init__(self, cluster, database, broker_pid, client_pid, every=0.05):
         super().__init__(daemon=True)
@@ -69,6 +69,6 @@ class Sampler(threading.Thread):
         """{class: µs} between two moments (seconds since 1970)."""
         total = dict.fromkeys(CLASSES, 0.0)
         begin = self._at(start)
-        for pid, cpu in self._at(end).items():  # told apart only now, when all are known
+        for pid, cpu in self._at(end).items():  # classified only now, when all are known
             total[self._class.get(pid, "other")] += cpu - begin.get(pid, 0)
         return {name: seconds / events * 1e6 for name, seconds in total.items()}

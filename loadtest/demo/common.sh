@@ -2,7 +2,7 @@
 # Shared by start.sh and stop.sh: where the demo is, and what it has started.
 #
 # .run/processes has a line "name pid start-time" for each process: the time a process was started (field 22 of
-# /proc/PID/stat) tells it from a stranger that was given the same pid later.
+# /proc/PID/stat) distinguishes it from another process that got the same pid later.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 run=$root/.run

@@ -61,7 +61,7 @@ def test_an_event_that_would_be_lost(world, lane, offsets):
 
 @pytest.mark.parametrize("junk", [b"", b"\x00\x00\x00\x09" + bytes(60), b"\x00\x00\x00\x01\x7f\xff\xff\xff"])
 def test_trailer_of_unknown_form(world, lane, junk):
-    """The batch is dropped and told to be fetched again; what is staged behind it is not held up."""
+    """The batch is dropped and will be fetched again; what is staged behind it is not held up."""
     batch = batch_of(0, [0, 1])
     data = batch.copy_data(trailer=False)[:-2]
     data += _row(int8(batch.id), int8(0), int8(0), int4(-1), int2(1), None, None, junk) + int2(-1)

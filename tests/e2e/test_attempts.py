@@ -9,7 +9,7 @@ from test_exactly_once import dice
 from test_failures import retrying
 from test_target_changes import Feed
 
-# What an event can do, and which of its failures the classes let it repeat. `where` tells which of the user's code fails.
+# What an event can do, and which of its failures the classes let it repeat. `where` says which of the user's code fails.
 KINDS = {
     "transform_retry": True,  # a class that set_error_class() made one to be tried again
     "custom": True,
@@ -33,18 +33,18 @@ DDL = """
     CREATE TABLE parent (n int PRIMARY KEY);
     INSERT INTO parent VALUES (0);
     CREATE TABLE t (n int, kind text CHECK (kind <> 'check'), a int REFERENCES parent, b int REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
-    CREATE TABLE mended (yes boolean);
+    CREATE TABLE repaired (yes boolean);
     CREATE FUNCTION state_of(kind text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '{states}'::jsonb ->> kind $$;
     CREATE FUNCTION f(kind text) RETURNS int LANGUAGE plpgsql AS $$
     BEGIN
-        IF EXISTS (SELECT FROM mended) THEN RETURN 0; END IF;
+        IF EXISTS (SELECT FROM repaired) THEN RETURN 0; END IF;
         IF kind = 'timeout' THEN PERFORM pg_sleep(10); END IF;
         IF kind NOT LIKE '%%trigger%%' AND state_of(kind) IS NOT NULL THEN RAISE 'f fails' USING ERRCODE = state_of(kind); END IF;
         RETURN 0;
     END $$;
     CREATE FUNCTION tf() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF EXISTS (SELECT FROM mended) OR NOT new.kind = ANY (tg_argv) THEN RETURN new; END IF;
+        IF EXISTS (SELECT FROM repaired) OR NOT new.kind = ANY (tg_argv) THEN RETURN new; END IF;
         RAISE 'tf fails' USING ERRCODE = state_of(new.kind);
     END $$;
     CREATE TRIGGER a BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION tf('trigger', 'trigger_retry');
@@ -111,7 +111,7 @@ def test_attempts_never_exceed_the_limit_on_any_path(world, nth):
     wait_for(lambda: retrying(world) == 0, "replayed in vain", 60)
     assert {replays for *_, replays, state in letters(world)} <= {1}
     check(world, kinds, limits, 2)
-    feed.ddl("INSERT INTO mended VALUES (true); INSERT INTO parent VALUES (1); ALTER TABLE t DROP CONSTRAINT t_kind_check")
+    feed.ddl("INSERT INTO repaired VALUES (true); INSERT INTO parent VALUES (1); ALTER TABLE t DROP CONSTRAINT t_kind_check")
     with world.db.session("app") as s:
         s.run("SELECT millrace.replay(%s, 'sqlstate <> ''22032''')", (world.pipeline_name,))
     wait_for(lambda: retrying(world) == 0, "replayed", 60)

@@ -187,7 +187,7 @@ def test_crash_in_a_retry(world):
 
 
 def test_replay_of_what_crashed(world):
-    """It crashes again as often, and no more; once the function is mended, it passes."""
+    """It crashes again as often, and no more; once the function is fixed, it passes."""
     feed = Feed(world).add(10, n3="segv").settle()
     feed.check(3)
     before = feed.restarts()
@@ -271,7 +271,7 @@ def test_kills_blame_nobody(world):
     wait_for(lambda: query(world, at_work, (world.db.name,)), "a worker at work", 20)
     world.cluster.restart("immediate")
     feed.settle().check()
-    assert feed.log().count("crashed in stage") == noted, "who is told to stop is innocent"
+    assert feed.log().count("crashed in stage") == noted, "a worker that is asked to stop is not blamed"
 
 
 def test_pipeline_that_crashes_with_every_event_is_stopped(world):

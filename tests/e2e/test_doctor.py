@@ -38,27 +38,27 @@ def set_retention(world, ms):
     admin.alter_configs([resource])[resource].result(10)
 
 
-def test_ingestor_tells_of_itself(world):
+def test_ingestor_reports_on_itself(world):
     world.create_topic()
     world.create_pipeline()
     ingestor = world.start_ingestor().wait_ready()
     Events(1000, seed=401).send(world.broker, world.topic)
     world.wait_settled()
-    wait_for(lambda: "retention_ms" in about(world), "all is told", 20)
-    told = about(world)
+    wait_for(lambda: "retention_ms" in about(world), "all is reported", 20)
+    reported = about(world)
     version = run_once("--version")[1]
-    assert set(told) == {"version", "librdkafka", "libevent", "retention_ms"}
-    assert f"millrace-ingestor {told['version']} (librdkafka {told['librdkafka']}," in version
-    assert told["libevent"].startswith("2.1.") and told["retention_ms"] == WEEK_MS
+    assert set(reported) == {"version", "librdkafka", "libevent", "retention_ms"}
+    assert f"millrace-ingestor {reported['version']} (librdkafka {reported['librdkafka']}," in version
+    assert reported["libevent"].startswith("2.1.") and reported["retention_ms"] == WEEK_MS
     assert findings(world) == [], "all is well"
     # what the topic keeps is looked at again
     set_retention(world, -1)
     os.kill(ingestor.pid, signal.SIGHUP)
     wait_for(lambda: about(world)["retention_ms"] == -1, "for ever", 20)
-    # and told again on a new connection, to a database that knows nothing of it
+    # and reported again on a new connection, to a database that knows nothing of it
     world.db.run("DELETE FROM millrace.ingestor_report")
     world.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace-ingestor' AND datname = current_database()")
-    wait_for(lambda: about(world) == dict(told, retention_ms=-1), "told again", 20)
+    wait_for(lambda: about(world) == dict(reported, retention_ms=-1), "reported again", 20)
     # one that is not asked of anybody any more
     world.db.run("SELECT millrace.report(%s, '{\"librdkafka\": \"1.9.2\"}')", (world.pipeline_name,))
     assert finding(world, "the ingestor runs with librdkafka 1.9.2")
@@ -91,14 +91,14 @@ def test_retention_shorter_than_the_lag(world):
     assert severity == "error" and "keeps messages for 00:12:00" in detail and f'retention.ms of topic "{world.topic}"' in command
     set_retention(world, WEEK_MS)
     os.kill(ingestor.pid, signal.SIGHUP)
-    wait_for(lambda: not finding(world, "is about to lose events"), "it is mended", 20)
+    wait_for(lambda: not finding(world, "is about to lose events"), "it is repaired", 20)
     with world.db.session("app") as s:
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
     world.wait_settled()
     assert findings(world) == []
 
 
-def test_cluster_that_does_not_tell_retention(world):
+def test_cluster_that_does_not_say_its_retention(world):
     """Its events come all the same, and what is not known is not guessed."""
     broker = Broker("strict", properties={"authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
                                           "allow.everyone.if.no.acl.found": "true"}).start()
@@ -113,7 +113,7 @@ def test_cluster_that_does_not_tell_retention(world):
         world.wait_settled()
         world.check(events)
         wait_for(lambda: "could not ask for the topic's retention" in ingestor.log_text(), "it was refused", 20)
-        wait_for(lambda: set(about(world)) == {"version", "librdkafka", "libevent"}, "the rest is told", 20)
+        wait_for(lambda: set(about(world)) == {"version", "librdkafka", "libevent"}, "the rest is reported", 20)
         assert findings(world) == []
     finally:
         world.broker = shared
@@ -127,12 +127,12 @@ def test_no_ingestor_any_more(world):
     world.create_pipeline()
     ingestor = world.start_ingestor().wait_ready()
     wait_for(lambda: "retention_ms" in about(world) and world.db.value("SELECT count(*) FROM millrace.lag WHERE end_offset IS NOT NULL") == 6,
-             "it has told everything", 20)
+             "it has reported everything", 20)
     ingestor.stop()
     assert findings(world) == []
     # three minutes later
     world.db.run("UPDATE millrace.watermark SET reported_at = reported_at - interval '3 min'")
-    assert not finding(world, "has no ingestor"), "it reads nothing, but has told of itself"
+    assert not finding(world, "has no ingestor"), "it reads nothing, but has reported on itself"
     world.db.run("UPDATE millrace.ingestor_report SET reported_at = reported_at - interval '3 min'")
     severity, what, detail, command = finding(world, "has no ingestor")
     assert severity == "error" and f'No ingestor has reported on topic "{world.topic}" since' in detail and "start millrace-ingestor" in command

@@ -193,7 +193,7 @@ def test_failing_events_end_once_whatever_is_killed(world):
     check_counters(world, written=len(events.of("row", "late")), dead=len(events.dead()), **counts)
     check_topic(world, events, len(events.dead()))
 
-    # mended: all that the database refused is sent back, and is written once; the rest dies again
+    # repaired: all that the database refused is sent back, and is written once; the rest dies again
     asked(world, f"ALTER TABLE t DROP CONSTRAINT small; INSERT INTO parent VALUES ({NEVER})")
     asked(world, f"SELECT millrace.replay('{world.pipeline_name}', rate => 100)")
     broken = events.of("cut", "wrong", "missing")

@@ -36,7 +36,7 @@ def test_a_retry_succeeds_when_its_cause_goes(world):
 
 
 def test_a_large_event_is_tried_again(world):
-    """Its row in millrace.retry has its bytes out of line: they are removed with it, and when it is put anew."""
+    """Its row in millrace.retry has its bytes out of line: they are removed with it, and when it is written again."""
     text = "".join(random.Random(1).choices(string.ascii_letters, k=20000))
     feed = Feed(world, PARENT, max_retries=1000, **QUICK).send(f'{{"n":1,"v":"{text}"}}')
     wait_for(lambda: (world.db.value("SELECT max(attempts) FROM millrace.retry") or 0) > 1, "tried again", 20)
@@ -78,7 +78,7 @@ def test_too_old(world):
     assert dead(world, "ended") == [("too_old",)]
 
 
-def test_replay_after_mending(world):
+def test_replay_after_a_repair(world):
     feed = Feed(world, "CREATE TABLE t (n int CHECK (n > 0), v text)").send('{"n":-1}', '{"n":-2}', '{"n":3}')
     feed.settled()
     feed.ddl("ALTER TABLE t DROP CONSTRAINT t_n_check; ALTER TABLE t ADD CHECK (n > -2)")

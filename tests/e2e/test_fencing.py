@@ -63,7 +63,7 @@ def test_stale_epoch_is_refused_by_stage(world, lane):
 
 
 def test_staged_before_the_partition_moved_is_ignored(world, lane):
-    """The batch is in the segment when the partition is assigned anew: compare-and-set drops it."""
+    """The batch is in the segment when the partition is assigned again: compare-and-set drops it."""
     locker = world.db.session(autocommit=False)
     locker.run("LOCK TABLE number IN ACCESS EXCLUSIVE MODE")  # the worker waits here with the first batch
     lane.send(1, events(1, 500))

@@ -17,7 +17,7 @@ def test_help_lists_every_option(broker):
         assert option in text, option
 
 
-def test_wrong_options_are_told(broker):
+def test_wrong_options_are_reported(broker):
     for arguments, words in ((["--nonsense"], ["nonsense"]), (["--batch-rows", "many"], ["batch-rows", "many"]),
                              (["-X", "no.such.property=1", "--brokers", "127.0.0.1:1"], ["no.such.property"]),
                              (["-X", "group.id=mine", "--brokers", "127.0.0.1:1"], ['"group.id" is "mine"', "the program chooses it", "leave it out"]),

@@ -7,8 +7,8 @@ from lib.events import Events
 from lib.wait import wait_for
 
 
-def test_consumer_that_gave_up_is_made_anew(world):
-    """Somebody took its place in the group (group.instance.id): the handle is of no use any more."""
+def test_consumer_that_gave_up_is_replaced(world):
+    """Somebody took its place in the group (group.instance.id): the handle is useless from then on."""
     world.create_topic()
     world.create_pipeline()
     first = world.start_ingestor(group_instance_id="one").wait_ready()

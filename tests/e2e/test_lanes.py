@@ -144,8 +144,8 @@ def test_aborted_lane_next(world):
     lane.close()
 
 
-def test_extension_made_anew(world):
-    """Ids of lanes begin anew: the slot of an old one has a ring of dropped tables."""
+def test_extension_created_again(world):
+    """Ids of lanes begin at 1 again: the slot of an old one has a ring of dropped tables."""
     for first in (0, 100):
         make_pipeline(world)
         lane = Lane(world.db, world.pipeline_name).assign([0])

@@ -128,7 +128,7 @@ def test_new_definition_at_the_next_batch(world):
 
 
 def test_rewind(world):
-    """Refused while rows would come twice; allowed when told so, and then exactly those come again."""
+    """Refused while rows would come twice; allowed by an argument, and then exactly those come again."""
     world.create_topic(partitions=1)
     world.create_pipeline()
     world.start_ingestor()

@@ -6,7 +6,7 @@ from lib.wait import wait_for
 from test_failures import QUICK
 from test_target_changes import Feed
 
-# seq tells the order rows were written in
+# seq shows the order rows were written in
 LOG = """
     CREATE TABLE parent (n int PRIMARY KEY);
     INSERT INTO parent SELECT generate_series(100, 200);

@@ -30,7 +30,7 @@ def test_what_a_rewind_brings_again_goes_before_its_successors(world):
 
 
 def test_rows_of_a_key_go_in_by_offset(world):
-    """Not in the order of the target's key, where triggers and defaults could tell."""
+    """Not in the order of the target's key, where triggers and defaults could see the difference."""
     feed = KeyFeed(world, """
         CREATE TABLE parent (n int PRIMARY KEY);
         CREATE TABLE t (n int PRIMARY KEY, v text, seq bigserial)""")

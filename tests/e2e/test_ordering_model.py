@@ -69,7 +69,7 @@ def hash_of(name):
 
 
 def discard_some(world):
-    """What holds a key is let go, now and then."""
+    """What holds a key is released, now and then."""
     return query(world, f"SELECT millrace.discard('{world.pipeline_name}', 'true')") is not None
 
 

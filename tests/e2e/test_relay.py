@@ -287,13 +287,13 @@ def test_relay_waits_for_a_broker_that_is_down(world):
 
 
 def test_topic_that_takes_nothing(world):
-    """The pipeline goes on; when the topic is mended all letters come."""
+    """The pipeline goes on; when the topic is repaired all letters come."""
     world.create_topic()
     world.broker.create_topic(dlq(world), 2, cleanup_policy="compact")
     world.create_pipeline()
     ingestor = world.start_ingestor()
     produce(world, *[dict(value=b"no key: a compacted topic refuses it", key=None)] * 20)
-    wait_for(lambda: world.db.value("SELECT error FROM millrace.dlqs"), "the error is told", 40)
+    wait_for(lambda: world.db.value("SELECT error FROM millrace.dlqs"), "the error is reported", 40)
     events = Events(5000, seed=310)
     events.send(world.broker, world.topic)
     world.wait_settled()
@@ -389,7 +389,7 @@ def test_sigterm_while_relaying(world):
     assert check_each_once(world) == 8000
 
 
-def test_topic_made_anew_under_the_relay(world):
+def test_topic_recreated_under_the_relay(world):
     """Deleted and made again while the relay holds it open: positions of the old one say nothing of the new one."""
     world.create_topic(partitions=2)
     world.create_pipeline()

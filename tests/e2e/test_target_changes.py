@@ -144,7 +144,7 @@ def test_an_event_that_always_meets_a_serialization_failure_is_to_blame(world):
 
 
 def test_many_failing_transforms_keep_memory_bounded(world):
-    """Each failing run of the transform hashes the lookup table anew; none of it may stay."""
+    """Each failing run of the transform hashes the lookup table again; none of it may stay."""
     feed = Feed(world, """
         CREATE TABLE lookup AS SELECT i AS id, repeat('x', 100) AS filler FROM generate_series(1, 40000) AS i;
         ANALYZE lookup;

@@ -39,7 +39,7 @@ def test_topic_recreated_under_a_running_ingestor(world):
     ingestor = world.start_ingestor(topic_metadata_refresh_interval_ms="1000")
     world.wait_settled()
     world.broker.delete_topic(world.topic)
-    # Deleted, made again and filled between two fetches, it could not be told from the old one: the client
+    # Deleted, made again and filled between two fetches, it could not be distinguished from the old one: the client
     # library of Debian 12 knows no topic ids.
     wait_for(lambda: ingestor.metric("millrace_ingestor_kafka_errors_total") > 0, "its absence is noticed", 30)
     world.create_topic(partitions=1)

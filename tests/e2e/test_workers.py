@@ -96,7 +96,7 @@ def test_new_owner(db):
 
 
 def test_new_supervisor_keeps_the_workers(db):
-    """One that is started anew takes over what runs, and watches it."""
+    """One that is started again takes over what runs, and watches it."""
     create_pipeline(db, workers=2)
     workers = wait_for(lambda: len(pids(db)) == 2 and pids(db), "two workers", 15)
     supervisor = wait_pids(db, "supervisor")

@@ -30,7 +30,7 @@ PROPERTIES = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "group.initial.rebalance.delay.ms": "0",
-    # a broker killed and started again is let in when its old session has timed out (default 9 s)
+    # a broker killed and started again is accepted when its old session has timed out (default 9 s)
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "300",
     "message.max.bytes": "8000000",
@@ -88,7 +88,7 @@ class Broker:
                 return self
             if attempt == 2:
                 raise AssertionError("the broker died at its start; " + self.process.tail())
-            time.sleep(0.5)  # a port was taken in between, or still held by a broker killed just now
+            time.sleep(0.5)  # a port was taken in between, or still held by a broker that was just killed
 
     def _spawn(self):
         config = dict(PROPERTIES, **self.extra)
@@ -148,7 +148,7 @@ class Broker:
                 future[name].result(10)
                 return True
             except KafkaException as e:
-                # a topic deleted just now may take a moment to go
+                # a topic that was just deleted may take a moment to go
                 if e.args[0].name() == "TOPIC_ALREADY_EXISTS":
                     return False
                 raise

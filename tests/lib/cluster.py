@@ -34,7 +34,7 @@ def bin_dir(tree=paths.ROOT):
 
 
 def _as_server(args):
-    """As root, servers run as user postgres; they die with us."""
+    """As root, servers run as user postgres; they end with us."""
     if not paths.AS_ROOT:
         return ["setpriv", "--pdeathsig", "QUIT", "--", *args]
     return ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups",

@@ -1,4 +1,4 @@
-"""A function in C that crashes the server when it is told to."""
+"""A function in C that crashes the server when its argument says so."""
 import os
 import subprocess
 

@@ -28,7 +28,7 @@ def int8(n):
 
 
 class Batch:
-    """Event rows and a trailer. Each partition's entry can be told anything, true or not."""
+    """Event rows and a trailer. Each partition's entry can say anything, true or not."""
 
     def __init__(self):
         self.id = random.getrandbits(62)
@@ -39,7 +39,7 @@ class Batch:
         return self
 
     def entry(self, partition, epoch, previous, next_offset, rows=None):
-        """rows: how many it claims; as many as there are unless told."""
+        """rows: how many it claims; by default as many as there are."""
         mine = [r for r in self.rows if r[0] == partition]
         last = mine[-1] if mine else None
         crc = zlib.crc32((last[3] or b"") + (last[2] or b"")) if last else 0

@@ -1,4 +1,4 @@
-"""Processes the tests start, and only those: each dies with the test run, whatever happens to that."""
+"""Processes the tests start, and only those: each ends with the test run, however that ends."""
 import atexit
 import ctypes
 import os
