@@ -66,7 +66,7 @@ install: ## install extension and programs (honours PG_CONFIG, DESTDIR, prefix)
 format: ## reformat the C sources
 	@.ci/sources c | xargs -r clang-format-14 -i
 
-lint: ## clang-format, clang-tidy, shellcheck, codespell, include directions, owners of state
+lint: ## everything that reads the sources without running them (.ci/lint)
 	@.ci/lint
 
 clean: ## remove what was built (a running demo is left alone)
