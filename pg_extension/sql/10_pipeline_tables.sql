@@ -12,7 +12,8 @@ GRANT USAGE ON SCHEMA millrace TO PUBLIC;
 -- Who this installation is: made here, not dumped, so that pipelines of a restored catalogue are recognized as foreign.
 CREATE TABLE millrace.instance (
   id         uuid        NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
-  created_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+  created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  CONSTRAINT instance_pkey PRIMARY KEY (id)
 );
 INSERT INTO millrace.instance DEFAULT VALUES;
 COMMENT ON TABLE millrace.instance IS 'Internal: who this installation is; pipelines of another one are foreign.';
@@ -123,6 +124,8 @@ CREATE TABLE millrace.position_change (
   to_offset   bigint      NOT NULL,
   by          text        NOT NULL DEFAULT session_user
 );
+-- no key: without it a publication FOR ALL TABLES would refuse drop_pipeline()
+ALTER TABLE millrace.position_change REPLICA IDENTITY FULL;
 CREATE INDEX position_change_idx ON millrace.position_change (pipeline_id, partition, at);
 COMMENT ON TABLE millrace.position_change IS 'Internal: see the view position_changes.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.position_change', '');

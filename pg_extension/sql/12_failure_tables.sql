@@ -122,6 +122,8 @@ CREATE TABLE millrace.dead_letter_action (
   condition   text,
   reason      text
 );
+-- no key: see position_change
+ALTER TABLE millrace.dead_letter_action REPLICA IDENTITY FULL;
 COMMENT ON TABLE millrace.dead_letter_action IS 'Internal: see the view dead_letter_actions.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter_action', '');
 

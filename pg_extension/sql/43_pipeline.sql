@@ -49,7 +49,8 @@ BEGIN
   END IF;
   p := millrace._owned(caller, pipeline, foreign_too);
   PERFORM millrace._lock_pipeline(p.id);
-  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
+  -- a replay that is not committed yet (a preview) only keeps the pipeline from being dropped
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR NO KEY UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'pipeline "%" was dropped concurrently', pipeline USING ERRCODE = 'undefined_object';
   END IF;
@@ -209,6 +210,8 @@ BEGIN
             DETAIL = 'They are the only copy of these events once Kafka''s retention has passed them.',
             HINT = format('Look at millrace.dead_letters and millrace.retries; then: SELECT millrace.drop_pipeline(%L, discard_dead_letters => true);', pipeline);
   END IF;
+  -- before anything is deleted: a replay holds this row first, too
+  PERFORM FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
   PERFORM millrace._drop_lanes(p.id);
   DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id;
   DELETE FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id;

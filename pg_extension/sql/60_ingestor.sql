@@ -73,7 +73,7 @@ DECLARE
 BEGIN
   PERFORM millrace._check_given(ARRAY['known', 'starts'], ARRAY[known IS NULL, starts IS NULL]);
   -- ingestors may race here: the second finds the rows of the first
-  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR NO KEY UPDATE;
   IF known < 0 OR known > p.partitions THEN
     RAISE EXCEPTION 'known is %, but pipeline "%" has % partitions', known, pipeline, p.partitions
       USING ERRCODE = 'MR003', HINT = 'Call millrace.ingestor_pipelines() for the number of partitions.';

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(12);
+SELECT plan(13);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -28,6 +28,9 @@ SELECT millrace.discard('p', 'true'), millrace.discard('q', 'true');
 SELECT pg_temp.refused($$ SELECT millrace.drop_pipeline('p') $$, '2BP01', 'or events to try again', 'millrace.retries', 'nor with events to try again');
 RESET ROLE;
 SAVEPOINT tried;
+CREATE PUBLICATION everything FOR ALL TABLES;
+SELECT lives_ok($$ SELECT millrace.drop_pipeline('p', discard_dead_letters => true) $$, 'with a publication FOR ALL TABLES');
+ROLLBACK TO tried;
 DELETE FROM millrace.retry;
 SET ROLE mrt_owner;
 SELECT lives_ok($$ SELECT millrace.drop_pipeline('p') $$, 'discarded ones do not count');

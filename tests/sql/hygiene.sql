@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(14);
+SELECT plan(15);
 
 CREATE TEMP VIEW member AS
 SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -45,6 +45,9 @@ SELECT set_eq($$ SELECT c.relname::text FROM rel AS c WHERE c.relkind = 'r' AND 
   ARRAY['instance', 'lane', 'segment', 'watermark', 'ingestor_report', 'crash_suspect', 'crash'], 'and leaves out what belongs to this server');
 SELECT set_eq($$ SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = 'millrace'::regnamespace AND c.relkind IN ('r', 'v', 'S')
                  AND c.oid NOT IN (SELECT oid FROM rel) $$, ARRAY[]::text[], 'all that is in the schema belongs to the extension');
+SELECT set_eq($$ SELECT c.oid::regclass::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%' AND c.relreplident <> 'f'
+                 AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND i.indisprimary) $$,
+  ARRAY[]::text[], 'a publication FOR ALL TABLES lets the verbs update and delete');
 SELECT is((SELECT extrelocatable FROM pg_extension WHERE extname = 'millrace'), false, 'the extension stays in its schema');
 
 SELECT * FROM finish();
