@@ -55,7 +55,8 @@ struct MrPgconn
  * sender was stopped in the middle.
  */
 static const char setup_sql[] =
-	"SET search_path = pg_catalog, pg_temp; SET idle_in_transaction_session_timeout = '10s'; "
+	"SET search_path = pg_catalog, pg_temp; SET standard_conforming_strings = on; "
+	"SET idle_in_transaction_session_timeout = '10s'; "
 	"SET statement_timeout = '120s'; SET lock_timeout = 0; SET tcp_keepalives_idle = 10; "
 	"SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000; "
 	"SET DateStyle = 'ISO'; SET bytea_output = 'hex'; SELECT pg_catalog.pg_backend_pid()";

@@ -181,7 +181,7 @@ work(MrRelay *relay, char *error)
 		return false;
 	if (!relay->locked)
 	{
-		if (!mr_relay_db_lock(relay->db, relay->transactional_id, &relay->locked, error))
+		if (!mr_relay_db_lock(relay->db, &relay->locked, error))
 			return false;
 		atomic_store(&relay->counters.active, relay->locked);
 		if (!relay->locked)

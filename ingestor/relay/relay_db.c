@@ -23,7 +23,8 @@ struct MrRelayDb
  * with it the lock, and another one takes over.
  */
 static const char setup_sql[] =
-	"SET search_path = pg_catalog, pg_temp; SET idle_session_timeout = '90s'; "
+	"SET search_path = pg_catalog, pg_temp; SET standard_conforming_strings = on; "
+	"SET idle_session_timeout = '90s'; "
 	"SET idle_in_transaction_session_timeout = '10s'; SET statement_timeout = '60s'; "
 	"SET lock_timeout = '10s'; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; "
 	"SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000";
@@ -73,10 +74,10 @@ mr_relay_db_close(MrRelayDb *db)
 }
 
 bool
-mr_relay_db_lock(MrRelayDb *db, const char *name, bool *locked, char *error)
+mr_relay_db_lock(MrRelayDb *db, bool *locked, char *error)
 {
-	PGresult *result =
-		run(db, "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", 1, &name, false, error);
+	const char *const values[] = {db->pipeline};
+	PGresult *result = run(db, "SELECT millrace.relay_lock($1)", 1, values, false, error);
 
 	*locked = result != NULL && *PQgetvalue(result, 0, 0) == 't';
 	PQclear(result);

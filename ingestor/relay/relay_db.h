@@ -47,7 +47,7 @@ extern void mr_relay_db_close(MrRelayDb *db);
  * Of several ingestors one relays, as long as its session lives. A convenience: two at once would be
  * as correct, but keep fencing each other.
  */
-extern bool mr_relay_db_lock(MrRelayDb *db, const char *name, bool *locked, char *error)
+extern bool mr_relay_db_lock(MrRelayDb *db, bool *locked, char *error)
 	__attribute__((warn_unused_result));
 /* Positions and letters of one snapshot; positions may be NULL. Both are freed by the caller. */
 extern bool mr_relay_db_read(MrRelayDb *db, int limit, MrPositions *positions, MrLetters *letters,

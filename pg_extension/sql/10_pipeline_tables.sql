@@ -2,7 +2,8 @@
 -- ingestors use and report (14_ingestor_tables.sql). Written by the verbs, from 40_ on, and by the workers in C:
 -- src/server/catalog.h knows the column numbers, change both together. What is not dumped belongs to this server alone.
 
--- every object below is named with its schema; operators are the system's own
+-- Every object below is named with its schema; operators are the system's own. So it is in each function, and a backslash
+-- there is a backslash whatever the session's standard_conforming_strings; outside of functions no literal has one.
 SET LOCAL search_path TO pg_catalog, pg_temp;
 
 CREATE SCHEMA millrace;

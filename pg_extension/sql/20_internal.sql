@@ -10,6 +10,11 @@ LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'm
 REVOKE ALL ON FUNCTION millrace._lock_partition(integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._lock_partition(integer, integer) IS 'Internal: locks a partition''s position until commit. Take several in ascending order.';
 
+CREATE FUNCTION millrace._try_lock_relay(pipeline_id integer) RETURNS boolean
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_try_lock_relay';
+REVOKE ALL ON FUNCTION millrace._try_lock_relay(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._try_lock_relay(integer) IS 'Internal: makes this session the relay of a pipeline until it ends; false when another session is.';
+
 CREATE FUNCTION millrace._random_epoch() RETURNS bigint
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_random_epoch';
 REVOKE ALL ON FUNCTION millrace._random_epoch() FROM PUBLIC;
@@ -59,7 +64,7 @@ COMMENT ON FUNCTION millrace._check_definition(regrole, text, text, regclass, te
 'Internal: analyses a definition as its owner and raises the error found, with the position in the user''s text.';
 
 CREATE FUNCTION millrace._instance() RETURNS uuid
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT i.id FROM millrace.instance AS i;
 $$;
 REVOKE ALL ON FUNCTION millrace._instance() FROM PUBLIC;

@@ -2,7 +2,7 @@
 
 -- Catching an error takes a subtransaction, which parallel workers cannot start.
 CREATE FUNCTION millrace.readable(bytes bytea) RETURNS text
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   RETURN convert_from(bytes, 'UTF8');
 EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
@@ -20,7 +20,7 @@ In: packed. Out: object, of bytes that are no packed headers whatever could be r
 
 CREATE FUNCTION millrace.fingerprint(stage text, sqlstate text, constraint_name text, column_name text, message text)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT left(md5(concat_ws(E'\x1f', stage, sqlstate, coalesce(constraint_name, ''), coalesce(column_name, ''),
                             regexp_replace(message, '"[^"]*"|[0-9]+', '?', 'g'))), 12);
 $$;
@@ -30,7 +30,7 @@ In: stage; sqlstate; constraint_name; column_name; message. Out: 12 hexadecimal 
 
 -- Names of SQLSTATEs, as the server's manual has them (appendix "PostgreSQL Error Codes") and PL/pgSQL takes them.
 CREATE FUNCTION millrace.condition_name(sqlstate text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT '{
     "03000":"sql_statement_not_yet_complete", "08000":"connection_exception",
     "08001":"sqlclient_unable_to_establish_sqlconnection", "08003":"connection_does_not_exist",

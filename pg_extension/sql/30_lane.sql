@@ -49,7 +49,7 @@ Errors: MR002 when the lane is not this session''s; MR003 for a partition withou
 
 -- Segments are members of the extension made at run time, so they leave it before they can be dropped.
 CREATE FUNCTION millrace._drop_lanes(pipeline_id integer) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   segment regclass;
 BEGIN

@@ -2,7 +2,7 @@
 -- evaluate nothing of the caller's. An error says what was found and what was expected; its hint says how to fix it.
 
 CREATE FUNCTION millrace._check_name(name text) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF name !~ '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$' THEN
     RAISE EXCEPTION 'pipeline name "%" is not valid', left(name, 100)
@@ -15,7 +15,7 @@ REVOKE ALL ON FUNCTION millrace._check_name(text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_name(text) IS 'Internal: refuses a pipeline name that Kafka or metrics could not carry.';
 
 CREATE FUNCTION millrace._check_topic(topic text) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF topic !~ '^[A-Za-z0-9._-]{1,249}$' OR topic IN ('.', '..') THEN
     RAISE EXCEPTION 'topic "%" is not a valid Kafka topic name', left(topic, 300)
@@ -28,7 +28,7 @@ REVOKE ALL ON FUNCTION millrace._check_topic(text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_topic(text) IS 'Internal: refuses what is not a Kafka topic name.';
 
 CREATE FUNCTION millrace._check_range(argument text, given bigint, low bigint, high bigint) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF given NOT BETWEEN low AND high THEN
     RAISE EXCEPTION '% is %, expected % to %', argument, given, low, high
@@ -40,7 +40,7 @@ REVOKE ALL ON FUNCTION millrace._check_range(text, bigint, bigint, bigint) FROM 
 COMMENT ON FUNCTION millrace._check_range(text, bigint, bigint, bigint) IS 'Internal: refuses a number outside its bounds.';
 
 CREATE FUNCTION millrace._check_number(argument text, given float8, low float8, high float8) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF given NOT BETWEEN low AND high THEN
     RAISE EXCEPTION '% is %, expected % to %', argument, given, low, high
@@ -52,7 +52,7 @@ REVOKE ALL ON FUNCTION millrace._check_number(text, float8, float8, float8) FROM
 COMMENT ON FUNCTION millrace._check_number(text, float8, float8, float8) IS 'Internal: refuses a fraction outside its bounds.';
 
 CREATE FUNCTION millrace._check_choice(argument text, given text, choices text[]) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF given <> ALL (choices) THEN
     RAISE EXCEPTION '% is "%", expected one of: %', argument, left(given, 100), array_to_string(choices, ', ')
@@ -64,7 +64,7 @@ REVOKE ALL ON FUNCTION millrace._check_choice(text, text, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_choice(text, text, text[]) IS 'Internal: refuses a word that is not among the choices.';
 
 CREATE FUNCTION millrace._check_given(arguments text[], missing boolean[]) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   absent text := (SELECT string_agg(a.name, ', ')
                   FROM unnest(arguments, missing) AS a (name, is_missing) WHERE a.is_missing);
@@ -80,7 +80,7 @@ COMMENT ON FUNCTION millrace._check_given(text[], boolean[]) IS 'Internal: refus
 
 -- 'earliest', 'latest', or a time as ISO 8601 in UTC.
 CREATE FUNCTION millrace._start_at(start_at text) RETURNS text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   at timestamptz;
 BEGIN
@@ -103,7 +103,7 @@ REVOKE ALL ON FUNCTION millrace._start_at(text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._start_at(text) IS 'Internal: checks start_at and normalizes a time.';
 
 CREATE FUNCTION millrace._timeout_ms(statement_timeout interval) RETURNS integer
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   ms numeric := extract(epoch FROM statement_timeout) * 1000;
 BEGIN
@@ -118,7 +118,7 @@ REVOKE ALL ON FUNCTION millrace._timeout_ms(interval) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._timeout_ms(interval) IS 'Internal: a statement timeout in milliseconds.';
 
 CREATE FUNCTION millrace._interval_ms(argument text, given interval, low interval, high interval) RETURNS integer
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF given NOT BETWEEN low AND high THEN
     RAISE EXCEPTION '% is %, expected % to %', argument, given, low, high

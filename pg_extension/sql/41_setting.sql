@@ -6,7 +6,7 @@
 -- _checked() checks a value by; removes: the value that removes the setting; about: for the comments of the verbs.
 CREATE FUNCTION millrace._settings()
 RETURNS TABLE (name text, type text, "default" text, verbs text, rule text, bounds text[], removes text, about text)
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $list$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $list$
   VALUES
   ('pipeline', 'text', NULL, 'both', NULL, NULL::text[], NULL, 'its name'),
   ('topic', 'text', NULL, 'create', NULL, NULL, NULL, 'Kafka topic to read'),
@@ -58,7 +58,7 @@ COMMENT ON FUNCTION millrace._settings IS 'Internal: the arguments of create_pip
 -- Values the rules allow, in the form they are stored in: intervals in milliseconds, null for what is removed. What is
 -- not given is left out.
 CREATE FUNCTION millrace._checked(given jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   stored jsonb := jsonb_strip_nulls(given);
   s      record;
@@ -92,7 +92,7 @@ COMMENT ON FUNCTION millrace._checked IS 'Internal: settings within their bounds
 
 -- The arguments of a verb as CREATE FUNCTION takes them, and as its comment explains them.
 CREATE FUNCTION millrace._setting_arguments(verb text, OUT declared text, OUT explained text)
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT string_agg(format('%I %s%s', s.name, s.type,
                            CASE WHEN s.name = 'pipeline' THEN NULL
                                 WHEN verb = 'alter' AND s.name <> 'allow_superuser' THEN ' DEFAULT NULL'

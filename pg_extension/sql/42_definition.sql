@@ -2,7 +2,7 @@
 
 -- A worker runs in a session of the owner: the owner must be able to have one.
 CREATE FUNCTION millrace._check_owner(owner regrole, allow_superuser boolean) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   r pg_roles;
 BEGIN
@@ -35,7 +35,7 @@ REVOKE ALL ON FUNCTION millrace._check_owner(regrole, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_owner(regrole, boolean) IS 'Internal: refuses a role that no worker could run as.';
 
 CREATE FUNCTION millrace._check_target(owner regrole, d millrace.pipeline_version) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   target  regclass := d.target;
   c       pg_class;
@@ -91,7 +91,7 @@ REVOKE ALL ON FUNCTION millrace._check_target(regrole, millrace.pipeline_version
 COMMENT ON FUNCTION millrace._check_target(regrole, millrace.pipeline_version) IS 'Internal: refuses a target that no pipeline can write exactly once, or that its owner cannot write.';
 
 CREATE FUNCTION millrace._target_columns(target regclass) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
   FROM pg_attribute AS a WHERE a.attrelid = target AND a.attnum > 0 AND NOT a.attisdropped;
 $$;
@@ -100,7 +100,7 @@ COMMENT ON FUNCTION millrace._target_columns(regclass) IS 'Internal: a table''s 
 
 -- Column lists (sorted, as an array each) that a conflict can be judged by.
 CREATE FUNCTION millrace._unique_keys(target regclass) RETURNS SETOF text[]
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT DISTINCT (SELECT array_agg(a.attname::text ORDER BY a.attname)
                    FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS k (attnum)
                    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum)
@@ -112,7 +112,7 @@ REVOKE ALL ON FUNCTION millrace._unique_keys(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._unique_keys(regclass) IS 'Internal: the keys ON CONFLICT can use on a table.';
 
 CREATE FUNCTION millrace._has_order(type oid) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH RECURSIVE base AS (
     SELECT t.oid, t.typtype, t.typcategory, t.typbasetype FROM pg_type AS t WHERE t.oid = type
     UNION ALL
@@ -134,7 +134,7 @@ REVOKE ALL ON FUNCTION millrace._has_order(oid) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._has_order(oid) IS 'Internal: whether values of a type can be ordered.';
 
 CREATE FUNCTION millrace._check_conflict(d millrace.pipeline_version) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   wrong  text;
   newer  pg_attribute;
@@ -205,7 +205,7 @@ COMMENT ON FUNCTION millrace._check_conflict(millrace.pipeline_version) IS 'Inte
 
 -- A whole definition, as `owner` would run it.
 CREATE FUNCTION millrace._check_version(owner regrole, d millrace.pipeline_version) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   PERFORM millrace._check_target(owner, d);
   PERFORM millrace._check_conflict(d);

@@ -5,7 +5,7 @@
 
 -- `foreign_too` is for the verbs that work on a pipeline of another installation.
 CREATE FUNCTION millrace._owned(caller regrole, pipeline text, foreign_too boolean DEFAULT false) RETURNS millrace.pipeline
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p millrace.pipeline;
 BEGIN
@@ -36,7 +36,7 @@ COMMENT ON FUNCTION millrace._owned(regrole, text, boolean) IS 'Internal: finds 
 -- holds this row knows that no batch is in flight.
 CREATE FUNCTION millrace._lock_owned(caller regrole, pipeline text, foreign_too boolean DEFAULT false)
 RETURNS millrace.pipeline
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p millrace.pipeline;
 BEGIN
@@ -61,7 +61,7 @@ COMMENT ON FUNCTION millrace._lock_owned(regrole, text, boolean) IS 'Internal: f
 
 -- given: the arguments by name; null: not given.
 CREATE FUNCTION millrace._create_pipeline(caller regrole, given jsonb) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   pipeline text := given ->> 'pipeline';
   topic    text := given ->> 'topic';
@@ -108,7 +108,7 @@ COMMENT ON FUNCTION millrace._create_pipeline IS 'Internal: create_pipeline for 
 
 CREATE FUNCTION millrace._add_version(pipeline_id integer, version integer, caller regrole, d millrace.pipeline_version)
 RETURNS millrace.pipeline_version
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   d.pipeline_id := pipeline_id;
   d.version := version;
@@ -122,7 +122,7 @@ REVOKE ALL ON FUNCTION millrace._add_version FROM PUBLIC;
 COMMENT ON FUNCTION millrace._add_version IS 'Internal: stores a version of a definition.';
 
 CREATE FUNCTION millrace._alter_pipeline(caller regrole, given jsonb) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   pipeline  text := given ->> 'pipeline';
   p         millrace.pipeline := millrace._lock_owned(caller, pipeline);
@@ -196,7 +196,7 @@ Errors: as create_pipeline; undefined_object for an unknown pipeline; insufficie
 END $do$;
 
 CREATE FUNCTION millrace._drop_pipeline(caller regrole, pipeline text, discard_dead_letters boolean) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p millrace.pipeline := millrace._lock_owned(caller, pipeline, foreign_too => true);
 BEGIN

@@ -3,7 +3,7 @@
 
 -- Caller holds the partition's lock.
 CREATE FUNCTION millrace._progress(pipeline_id integer, partition integer) RETURNS millrace.progress
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   g millrace.progress;
 BEGIN
@@ -22,7 +22,7 @@ COMMENT ON FUNCTION millrace._progress(integer, integer) IS 'Internal: the posit
 
 -- Appends the new position with the same counters. The identity of the message before it is not known.
 CREATE FUNCTION millrace._set_position(present millrace.progress, next_offset bigint, verb text, by text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   INSERT INTO millrace.progress
     (pipeline_id, partition, seq, next_offset, last_offset, last_ts, last_crc,
      events, written, filtered, superseded, skipped, dead, retrying, rows, bytes, settled_at)
@@ -41,7 +41,7 @@ COMMENT ON FUNCTION millrace._set_position(millrace.progress, bigint, text, text
 
 -- Staged events of the partition are void from here on; the ingestor notices and requests a new assignment.
 CREATE FUNCTION millrace._restart_partition(pipeline_id integer, partition integer, seek_ts bigint) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   UPDATE millrace.partition AS t
   SET epoch = millrace._random_epoch(), lane = NULL, state = 'active', error = NULL, hint = NULL,
       seek_ts = _restart_partition.seek_ts, changed_at = clock_timestamp()
@@ -52,7 +52,7 @@ COMMENT ON FUNCTION millrace._restart_partition(integer, integer, bigint) IS 'In
 
 -- The partitions a verb works on, ascending (the order of their locks).
 CREATE FUNCTION millrace._partitions(p millrace.pipeline, partition integer) RETURNS integer[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   numbers integer[] := (SELECT array_agg(t.partition ORDER BY t.partition) FROM millrace.partition AS t
                       WHERE t.pipeline_id = p.id
@@ -74,7 +74,7 @@ COMMENT ON FUNCTION millrace._partitions(millrace.pipeline, integer) IS 'Interna
 
 CREATE FUNCTION millrace._rewind(caller regrole, pipeline text, "offset" bigint, to_time timestamptz, partition integer,
                                  allow_duplicates boolean) RETURNS integer
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p       millrace.pipeline := millrace._lock_owned(caller, pipeline);
   conflict text := (SELECT v.on_conflict FROM millrace.pipeline_version AS v
@@ -151,7 +151,7 @@ Out: number of partitions moved back. Without partition, partitions whose positi
 Errors: object_not_in_prerequisite_state when rows would be written twice, or before the first start; invalid_parameter_value for an offset ahead of the position; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._skip_to(caller regrole, pipeline text, partition integer, "offset" bigint) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p       millrace.pipeline := millrace._lock_owned(caller, pipeline);
   present millrace.progress;

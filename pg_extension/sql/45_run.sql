@@ -1,7 +1,7 @@
 -- pause, resume, adopt: whether a pipeline runs here; stop_workers, start_workers: whether any pipeline of this database does.
 
 CREATE FUNCTION millrace._pause(caller regrole, pipeline text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p millrace.pipeline := millrace._lock_owned(caller, pipeline);
 BEGIN
@@ -19,7 +19,7 @@ In: pipeline. Out: nothing; pausing a paused pipeline does nothing.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._resume(caller regrole, pipeline text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p millrace.pipeline := millrace._lock_owned(caller, pipeline);
   t integer;
@@ -46,7 +46,7 @@ In: pipeline. Out: nothing; resuming a running pipeline does nothing.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._adopt(caller regrole, pipeline text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p millrace.pipeline := millrace._lock_owned(caller, pipeline, foreign_too => true);
   d millrace.pipeline_version;
@@ -84,7 +84,7 @@ Errors: object_not_in_prerequisite_state when it is not foreign; those of create
 -- nobody is connected to.
 
 CREATE FUNCTION millrace._check_database_owner(caller regrole) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF NOT pg_has_role(caller, (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database()), 'USAGE') THEN
     RAISE EXCEPTION 'must be owner of database "%"', current_database()
@@ -95,7 +95,7 @@ REVOKE ALL ON FUNCTION millrace._check_database_owner(regrole) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_database_owner(regrole) IS 'Internal: refuses a role that does not own this database.';
 
 CREATE FUNCTION millrace._stop_workers(caller regrole) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   PERFORM millrace._check_database_owner(caller);
   PERFORM millrace._hold(true);
@@ -121,7 +121,7 @@ In: nothing. Out: nothing.
 Errors: insufficient_privilege unless the caller owns the database; those of a server without millrace preloaded.';
 
 CREATE FUNCTION millrace._start_workers(caller regrole) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   PERFORM millrace._check_database_owner(caller);
   PERFORM millrace._hold(false);

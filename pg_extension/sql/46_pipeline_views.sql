@@ -22,7 +22,7 @@ COMMENT ON VIEW millrace._position IS 'Internal: the newest progress of each par
 
 -- What is in shared memory. One document, so that mr_verb can return it like any verb's result.
 CREATE FUNCTION millrace._engine_status(caller regrole) RETURNS jsonb
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH visible AS (
     SELECT p.id, p.name FROM millrace.pipeline AS p
     WHERE pg_has_role(caller, p.owner::oid, 'USAGE') OR pg_has_role(caller, 'pg_monitor', 'USAGE')

@@ -24,7 +24,7 @@ Errors: undefined_object for an unknown pipeline; insufficient_privilege unless 
 
 -- Names and types of the columns of a field list: its syntax is XMLTABLE's, so XMLTABLE is asked; LIMIT 0 keeps it from running.
 CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   source text := 'XMLTABLE(''/x'' PASSING (NULL::xml) COLUMNS ' || fields || E'\n)';
   empty  record;
@@ -47,7 +47,7 @@ In: fields, as in create_pipeline, with types outside pg_catalog named with thei
 -- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
 -- owner: nobody's SQL runs with another role's privileges. A CTE named event represents the batch.
 CREATE FUNCTION millrace.explain(pipeline text, "analyze" boolean DEFAULT false, samples text[] DEFAULT NULL) RETURNS SETOF text
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   d        record;
   payloads bytea[] := ARRAY(SELECT convert_to(s, 'UTF8') FROM unnest(samples) AS s);

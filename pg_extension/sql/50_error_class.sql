@@ -2,7 +2,7 @@
 -- each failure (src/pipeline/error_class.c): a change is used from the next one on.
 
 CREATE FUNCTION millrace._error_class_pipeline(caller regrole, pipeline text) RETURNS integer
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF pipeline IS NOT NULL THEN
     RETURN (millrace._owned(caller, pipeline)).id;
@@ -19,7 +19,7 @@ COMMENT ON FUNCTION millrace._error_class_pipeline(regrole, text) IS 'Internal: 
 
 CREATE FUNCTION millrace._set_error_class(caller regrole, sqlstate text, action text, pipeline text, constraint_name text)
 RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
 DECLARE
   of_pipeline integer := millrace._error_class_pipeline(caller, pipeline);
@@ -53,7 +53,7 @@ Out: nothing.
 Errors: invalid_parameter_value for a wrong sqlstate or action; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, of the extension''s owner when no pipeline is named.';
 
 CREATE FUNCTION millrace._drop_error_class(caller regrole, sqlstate text, pipeline text, constraint_name text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   of_pipeline integer := millrace._error_class_pipeline(caller, pipeline);
 BEGIN

@@ -60,7 +60,7 @@ GRANT SELECT ON millrace.dead_letters, millrace.dead_letter_groups, millrace.dea
 -- in dead_letter_ids(), with the caller's privileges, over a view. What runs as the extension's owner gets numbers only.
 
 CREATE FUNCTION millrace.dead_letter_ids(pipeline text, "where" text, ids bigint[] DEFAULT NULL) RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   found bigint[];
   query refcursor;
@@ -88,7 +88,7 @@ Errors: those of the condition; invalid_parameter_value for an empty one.';
 -- The ids a verb may work on, locked. Given by number, each must qualify; selected by a condition, the others are left out.
 CREATE FUNCTION millrace._take_dead_letters(p millrace.pipeline, ids bigint[], named boolean, max_replays integer, edited boolean)
 RETURNS bigint[]
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   taken  bigint[];
   letter record;
@@ -148,7 +148,7 @@ COMMENT ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], boo
 -- The record of who did it, when, and what was requested.
 CREATE FUNCTION millrace._record_action(caller regrole, p millrace.pipeline, verb text, count bigint, condition text,
                                         ids bigint[], reason text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   INSERT INTO millrace.dead_letter_action (pipeline_id, verb, by, count, condition, reason)
   VALUES (p.id, verb, caller::text, count,
           coalesce(condition, CASE WHEN cardinality(ids) > 100 THEN format('%s ids from %s to %s', cardinality(ids), ids[1], ids[cardinality(ids)])
@@ -159,7 +159,7 @@ COMMENT ON FUNCTION millrace._record_action(regrole, millrace.pipeline, text, bi
 
 CREATE FUNCTION millrace._replay_ids(caller regrole, pipeline text, ids bigint[], payload bytea, rate integer,
                                      max_replays integer, condition text) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p     millrace.pipeline := millrace._owned(caller, pipeline);
   taken bigint[];
@@ -220,7 +220,7 @@ CREATE FUNCTION millrace.replay(
   rate        integer  DEFAULT 1000,
   max_replays integer  DEFAULT 5)
 RETURNS bigint
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT millrace.replay_ids(pipeline, CASE WHEN "where" IS NULL THEN ids ELSE millrace.dead_letter_ids(pipeline, "where", ids) END,
                              payload, rate, max_replays, "where");
 $$;
@@ -231,7 +231,7 @@ Out: number of dead letters being replayed; each becomes replayed, or open again
 Errors: those of the condition; object_not_in_prerequisite_state for an id that is not open (a discarded one may be named); undefined_object for an unknown pipeline or id; invalid_parameter_value for a payload for more than one; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._discard_ids(caller regrole, pipeline text, ids bigint[], reason text, condition text) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p     millrace.pipeline := millrace._owned(caller, pipeline);
   taken bigint[];
@@ -262,7 +262,7 @@ In: as discard(); condition: is recorded, and not evaluated. Out: as discard(). 
 
 CREATE FUNCTION millrace.discard(pipeline text, "where" text DEFAULT NULL, ids bigint[] DEFAULT NULL, reason text DEFAULT NULL)
 RETURNS bigint
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT millrace.discard_ids(pipeline, CASE WHEN "where" IS NULL THEN ids ELSE millrace.dead_letter_ids(pipeline, "where", ids) END,
                               reason, "where");
 $$;

@@ -3,7 +3,7 @@
 
 -- The first event of a queue waits for nothing: it is due.
 CREATE FUNCTION millrace._release_parked(p millrace.pipeline) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   UPDATE millrace.retry AS r SET next_at = clock_timestamp()
   WHERE r.pipeline_id = p.id AND r.state = 'parked' AND r.next_at = 'infinity'
         AND NOT EXISTS (
@@ -16,7 +16,7 @@ COMMENT ON FUNCTION millrace._release_parked(millrace.pipeline) IS 'Internal: re
 
 -- After a change of ordering or on_dead; the pipeline is locked, no batch is in flight.
 CREATE FUNCTION millrace._reorder(p millrace.pipeline, ordering text, on_dead text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF ordering = 'none' OR on_dead = 'release' THEN
     DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held';

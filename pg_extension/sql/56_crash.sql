@@ -4,7 +4,7 @@
 CREATE FUNCTION millrace._note_crash(pipeline_id integer, version integer, kind text, partition integer, first_offset bigint,
                                      last_offset bigint, suspect_offset bigint, events integer, stage text,
                                      began_at timestamptz, run bigint) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   INSERT INTO millrace.crash_suspect AS s
     (pipeline_id, version, kind, partition, first_offset, last_offset, suspect_offset, events, stage, crashes, began_at,
      crashed_at, run)
@@ -29,7 +29,7 @@ COMMENT ON FUNCTION millrace._note_crash(integer, integer, text, integer, bigint
 
 -- Called by the supervisor after each crash. A function that crashes with every event would crash the server twice for each.
 CREATE FUNCTION millrace._count_crash(pipeline_id integer, run bigint, allowed integer) RETURNS boolean
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   DELETE FROM millrace.crash AS k WHERE k.at < now() - interval '1 hour';
   INSERT INTO millrace.crash (pipeline_id, run)
   SELECT p.id, _count_crash.run FROM millrace.pipeline AS p WHERE p.id = _count_crash.pipeline_id
@@ -44,7 +44,7 @@ COMMENT ON FUNCTION millrace._count_crash(integer, bigint, integer) IS
 'Internal: counts a crash; with `allowed` of them in an hour the pipeline is stopped. Returns whether it is.';
 
 CREATE FUNCTION millrace._forget_crashes() RETURNS integer
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   DELETE FROM millrace.crash_suspect AS s
   WHERE CASE s.kind
         WHEN 'lane' THEN s.last_offset < (

@@ -4,7 +4,7 @@
 -- The rows of progress between which an offset was settled last; nulls when they are no longer kept, or it never was.
 CREATE FUNCTION millrace._settling(pipeline_id integer, partition integer, "offset" bigint, OUT outcome text,
                                    OUT after timestamptz, OUT settled_at timestamptz)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE
            -- the difference is not exact while an event is tried again
            WHEN b.events = a.events THEN 'left_out'
@@ -27,7 +27,7 @@ COMMENT ON FUNCTION millrace._settling(integer, integer, bigint) IS 'Internal: o
 
 -- What is recorded about an event, oldest first.
 CREATE FUNCTION millrace._timeline(pipeline_id integer, partition integer, "offset" bigint) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH letter AS (
     SELECT * FROM millrace.dead_letter AS l
     WHERE l.pipeline_id = _timeline.pipeline_id AND l.partition = _timeline.partition AND l."offset" = _timeline."offset"
@@ -73,7 +73,7 @@ REVOKE ALL ON FUNCTION millrace._timeline(integer, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._timeline(integer, integer, bigint) IS 'Internal: what is recorded about an event.';
 
 CREATE FUNCTION millrace._event_trace(caller regrole, topic text, partition integer, "offset" bigint) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object(
            'pipeline', p.name, 'status', s.status, 'attempt', s.attempt, 'next_try', r.next_at, 'since', s.since,
            'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', g.next_offset))
@@ -134,7 +134,7 @@ In: as event_status(). Out: array of objects with the columns of event_status().
 
 CREATE FUNCTION millrace.event_status(topic text, partition integer, "offset" bigint)
 RETURNS TABLE (pipeline text, status text, attempt integer, next_try timestamptz, since timestamptz, detail jsonb)
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT s.* FROM jsonb_to_recordset(millrace.event_trace(topic, partition, "offset"))
     AS s (pipeline text, status text, attempt integer, next_try timestamptz, since timestamptz, detail jsonb);
 $$;

@@ -2,7 +2,7 @@
 -- reports from Kafka. They run as the extension's owner and are granted to nobody but by grant_ingestor().
 
 CREATE FUNCTION millrace._grant_ingestor(caller regrole, role regrole) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   f regprocedure;
 BEGIN
@@ -18,7 +18,7 @@ BEGIN
     WHERE p.pronamespace = 'millrace'::regnamespace
           AND p.proname IN ('ingestor_pipelines', 'add_partitions', 'positions', 'stop_partition', 'set_position',
                             'report_watermarks', 'report', 'lane_open', 'lane_next', 'assign', 'stage',
-                            'relay_pipelines', 'relay_scan_positions', 'relay_mark', 'relay_batch')
+                            'relay_pipelines', 'relay_lock', 'relay_scan_positions', 'relay_mark', 'relay_batch')
   LOOP
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, role);
   END LOOP;
@@ -36,7 +36,7 @@ Errors: insufficient_privilege unless the caller is a superuser or a member of t
 CREATE FUNCTION millrace.ingestor_pipelines()
 RETURNS TABLE (pipeline text, topic text, group_id text, lanes integer, partitions integer, start_at text,
                incarnation bigint)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT p.name, p.topic, format('millrace.%s.%s', p.instance, p.name), p.workers, p.partitions,
          CASE WHEN p.start_at IN ('earliest', 'latest') THEN p.start_at
               ELSE trunc(extract(epoch FROM p.start_at::timestamptz) * 1000)::bigint::text END,
@@ -51,7 +51,7 @@ Errors: those of a server without millrace preloaded.';
 
 -- A pipeline that ingestors serve.
 CREATE FUNCTION millrace._served(pipeline text) RETURNS millrace.pipeline
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p millrace.pipeline;
 BEGIN
@@ -67,7 +67,7 @@ REVOKE ALL ON FUNCTION millrace._served(text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._served(text) IS 'Internal: a pipeline of this installation by name.';
 
 CREATE FUNCTION millrace.add_partitions(pipeline text, known integer, starts bigint[]) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p millrace.pipeline := millrace._served(pipeline);
 BEGIN
@@ -103,7 +103,7 @@ Errors: undefined_object for an unknown pipeline; MR003 when known is more than 
 
 CREATE FUNCTION millrace.positions(pipeline text)
 RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, state text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT t.partition, t.epoch, g.next_offset, t.state
   FROM millrace._served(pipeline) AS p
   JOIN millrace.partition AS t ON t.pipeline_id = p.id
@@ -120,7 +120,7 @@ Errors: undefined_object for an unknown pipeline.';
 
 CREATE FUNCTION millrace.stop_partition(pipeline text, partition integer, epoch bigint, error text, hint text)
 RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p millrace.pipeline := millrace._served(pipeline);
 BEGIN
@@ -142,7 +142,7 @@ Out: false, and nothing done, when the epoch is no longer the current one.
 Errors: undefined_object for an unknown pipeline.';
 
 CREATE FUNCTION millrace.set_position(pipeline text, partition integer, epoch bigint, "offset" bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p       millrace.pipeline := millrace._served(pipeline);
   t       millrace.partition;
@@ -179,7 +179,7 @@ Out: the position to fetch from: "offset", or the current position if that is le
 Errors: MR001 for a stale epoch; MR003 for an unknown partition; object_not_in_prerequisite_state when no rewind to a time is pending.';
 
 CREATE FUNCTION millrace.report_watermarks(pipeline text, partitions integer[], highs bigint[]) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   INSERT INTO millrace.watermark AS w (pipeline_id, partition, high, reported_at)
   SELECT p.id, r.partition, r.high, clock_timestamp()
   FROM millrace._served(pipeline) AS p, unnest(report_watermarks.partitions, highs) AS r (partition, high)
@@ -196,7 +196,7 @@ In: pipeline; partitions; highs, in the same order. Out: nothing.
 Errors: undefined_object for an unknown pipeline.';
 
 CREATE FUNCTION millrace.report(pipeline text, about jsonb) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   INSERT INTO millrace.ingestor_report AS r (pipeline_id, about, reported_at)
   SELECT p.id, coalesce(report.about, '{}'), clock_timestamp() FROM millrace._served(pipeline) AS p
   ON CONFLICT ON CONSTRAINT ingestor_report_pkey DO UPDATE

@@ -4,7 +4,7 @@
 
 -- NULL leaves a setting as it is.
 CREATE FUNCTION millrace._set_dlq(pipeline_id integer, dlq text, delivery text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   source text := (SELECT p.topic FROM millrace.pipeline AS p WHERE p.id = pipeline_id);
 BEGIN
@@ -33,7 +33,7 @@ COMMENT ON FUNCTION millrace._set_dlq(integer, text, text) IS 'Internal: sets th
 
 CREATE FUNCTION millrace.relay_pipelines()
 RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT p.name, q.topic, q.delivery, format('millrace.%s.%s.dlq', p.instance, p.name), p.topic, p.partitions
   FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
   WHERE p.instance = millrace._instance() AND q.enabled ORDER BY p.name;
@@ -45,8 +45,18 @@ In: nothing.
 Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic and the number of its partitions known.
 Errors: none.';
 
+CREATE FUNCTION millrace.relay_lock(pipeline text) RETURNS boolean
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT millrace._try_lock_relay(p.id) FROM millrace._served(pipeline) AS p;
+$$;
+REVOKE ALL ON FUNCTION millrace.relay_lock(text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_lock(text) IS
+'For the ingestor: makes this session the relay of a pipeline until the session ends. It only keeps two relays from fencing each other in turn.
+In: pipeline. Out: false when another session is its relay.
+Errors: undefined_object for an unknown pipeline.';
+
 CREATE FUNCTION millrace.relay_scan_positions(pipeline text) RETURNS TABLE (partition integer, next_offset bigint)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT s.partition, s.next_offset
   FROM millrace._served(pipeline) AS p JOIN millrace.dlq_scan AS s ON s.pipeline_id = p.id ORDER BY s.partition;
 $$;
@@ -59,7 +69,7 @@ Errors: undefined_object for an unknown pipeline.';
 
 -- The millrace-id header: the same whenever the same dead letter is published, by any relay.
 CREATE FUNCTION millrace._dead_letter_id_prefix(p millrace.pipeline) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT format('%s/%s/%s/', q.origin, p.name, p.topic) FROM millrace.dlq AS q WHERE q.pipeline_id = p.id;
 $$;
 REVOKE ALL ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) FROM PUBLIC;
@@ -68,7 +78,7 @@ COMMENT ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) IS 'Inter
 -- Others may write to the topic, too: ids that are not of this pipeline are ignored.
 CREATE FUNCTION millrace.relay_mark(pipeline text, partition integer, next_offset bigint, ids text[],
                                     dlq_partitions integer[], dlq_offsets bigint[]) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p      millrace.pipeline := millrace._served(pipeline);
   prefix text := millrace._dead_letter_id_prefix(p);
@@ -119,7 +129,7 @@ RETURNS TABLE (dead_letter bigint, id text, topic text, partition integer, "offs
                headers bytea, payload bytea, version integer, stage text, sqlstate text, condition text, message text,
                detail text, hint text, constraint_name text, column_name text, ended text, attempts integer,
                replay_count integer, fingerprint text, first_failed_at bigint, failed_at bigint)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH p AS MATERIALIZED (
     SELECT s.id, s.topic, millrace._dead_letter_id_prefix(s) AS prefix FROM millrace._served(pipeline) AS s
   ), due AS MATERIALIZED (

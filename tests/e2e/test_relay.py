@@ -286,6 +286,21 @@ def test_relay_waits_for_a_broker_that_is_down(world):
     assert check_each_once(world) == 2500
 
 
+def test_no_role_can_keep_a_relay_from_its_work(world):
+    """Whoever may connect can take any advisory lock of SQL's; none of them is the relay's."""
+    world.create_topic()
+    world.create_pipeline()
+    key = world.db.value("SELECT hashtextextended(transactional_id, 0) FROM millrace.relay_pipelines()")
+    pipeline = world.db.value("SELECT id FROM millrace.pipeline")
+    with world.db.session("app") as s:
+        s.run("SELECT pg_advisory_lock(%s), pg_advisory_lock(%s), pg_advisory_lock(%s, 0)", (key, pipeline, pipeline))
+        world.start_ingestor()
+        produce(world, dict(value=b"no json"))
+        world.wait_settled()
+        wait_published(world)
+    assert check_each_once(world) == 1
+
+
 def test_topic_that_takes_nothing(world):
     """The pipeline goes on; when the topic is repaired all letters come."""
     world.create_topic()

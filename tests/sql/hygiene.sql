@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(15);
+SELECT plan(16);
 
 CREATE TEMP VIEW member AS
 SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -17,6 +17,9 @@ SELECT set_eq($$ SELECT oid::regprocedure::text FROM func WHERE proname NOT LIKE
 SELECT set_eq($$ SELECT oid::regprocedure::text FROM func WHERE prorettype <> 'table_am_handler'::regtype
                  AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false) $$,
               ARRAY[]::text[], 'every function pins its search_path');
+SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f JOIN pg_language AS l ON l.oid = f.prolang
+                 WHERE l.lanname IN ('sql', 'plpgsql') AND NOT coalesce(f.proconfig @> ARRAY['standard_conforming_strings=on'], false) $$,
+              ARRAY[]::text[], 'and what a backslash in it means');
 SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS a
                  WHERE a.grantee = 0 AND f.proname LIKE '\_%' $$, ARRAY[]::text[], 'internal functions are not PUBLIC''s');
 SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS a

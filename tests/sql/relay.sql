@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(42);
+SELECT plan(45);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -12,6 +12,9 @@ SELECT millrace.add_partitions('p', 0, '{0,0,0}');
 SELECT results_eq($$ SELECT pipeline, topic, delivery, source_topic, partitions FROM millrace.relay_pipelines() WHERE pipeline IN ('p', 'q') $$,
   $$ VALUES ('p', 'events.dlq', 'exactly_once', 'events', 3) $$, 'pipelines with an enabled DLQ');
 SELECT matches((SELECT transactional_id FROM millrace.relay_pipelines() WHERE pipeline = 'p'), '^millrace\.[0-9a-f-]{36}\.p\.dlq$', 'the transactional id holds the instance');
+SELECT is(millrace.relay_lock('p'), true, 'this session relays');
+SELECT is((SELECT bool_and(objsubid NOT IN (1, 2)) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'), true, 'by a lock that no SQL function can take');
+SELECT pg_temp.refused($$ SELECT millrace.relay_lock('nix') $$, '42704', 'runs no pipeline "nix"', NULL, 'unknown pipeline');
 SELECT is((SELECT count(*) FROM millrace.relay_scan_positions('p')), 0::bigint, 'nothing was read yet');
 SELECT is((SELECT count(*) FROM millrace.relay_batch('p', 10)), 0::bigint, 'nothing to do');
 SELECT pg_temp.refused($$ SELECT * FROM millrace.relay_batch('nix', 10) $$, '42704', 'runs no pipeline "nix"', NULL, 'unknown pipeline');
@@ -45,7 +48,10 @@ SELECT is((SELECT array_agg(dead_letter) FROM millrace.relay_batch('p', 0)), '{1
 SELECT pg_temp.refused($$ SELECT millrace.relay_mark('p', 0, 5, '{a}', '{}', '{}') $$, '2202E', '1 ids, 0 partitions and 0 offsets', NULL, 'arrays of different lengths');
 SELECT pg_temp.refused($$ SELECT millrace.relay_mark('p', 0, NULL, '{}', '{}', '{}') $$, '22004', 'next_offset', NULL, 'no position');
 SELECT pg_temp.refused($$ SELECT millrace.relay_mark('p', 0, 5, NULL, '{}', '{}') $$, '22004', 'ids', NULL, 'no ids');
+-- the statements of the function are parsed here, whatever the session makes of a backslash
+SET LOCAL standard_conforming_strings = off;
 SELECT is(millrace.relay_mark('p', 0, 5, '{}', '{}', '{}'), 0::bigint, 'a position alone');
+SET LOCAL standard_conforming_strings = on;
 SELECT is(millrace.relay_mark('p', 1, 20, ARRAY[:'prefix' || '1/11/2', 'garbage', :'prefix' || '1/11/1', :'prefix' || '9/9/9', :'prefix' || '99999999999/1/0',
   :'prefix' || '0/99999999999999999999/0', :'prefix' || '0/10', replace(:'prefix', '/p/', '/q/') || '0/10/0', '00000000-0000-0000-0000-000000000000/p/events/1/12/0', NULL],
   array_fill(1, ARRAY[10]), ARRAY[3,4,5,6,7,8,9,10,11,12]), 1::bigint, 'strangers'' ids, wrong ids, another replay''s do not count');

@@ -58,10 +58,12 @@ forget_program(MrEngine *engine)
 	engine->program_context = NULL;
 }
 
-/* Until the end of the GUC nest level. */
+/* What the SQL was checked with, until the end of the GUC nest level. */
 static void
-use_search_path(const MrDefinition *definition)
+use_settings(const MrDefinition *definition)
 {
+	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("search_path", definition->search_path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 }
@@ -76,7 +78,7 @@ mr_engine_prepare(MrEngine *engine, int32 version)
 	if (engine->program != NULL && engine->program_version == version &&
 		mr_program_is_valid(engine->program))
 	{
-		use_search_path(engine->program->definition);
+		use_settings(engine->program->definition);
 		return;
 	}
 	if (engine->program != NULL && engine->program_version != version)
@@ -87,7 +89,7 @@ mr_engine_prepare(MrEngine *engine, int32 version)
 	old = MemoryContextSwitchTo(engine->program_context);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	definition = mr_definition_load(engine->pipeline_id, version);
-	use_search_path(definition);
+	use_settings(definition);
 	engine->program = mr_program_create(definition);
 	PopActiveSnapshot();
 	engine->program_version = version;

@@ -14,6 +14,7 @@
 #define CLASS_PIPELINE  0x4d50
 #define CLASS_PARTITION 0x4d51
 #define CLASS_LANE      0x4d52
+#define CLASS_RELAY     0x4d53
 
 void
 mr_lock_pipeline(int32 pipeline_id, LOCKMODE lockmode)
@@ -61,6 +62,15 @@ mr_unlock_lane(int32 lane_id)
 }
 
 bool
+mr_try_lock_relay(int32 pipeline_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_RELAY);
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
 mr_lock_extension(void)
 {
 	Oid extension = mr_extension_oid();
@@ -73,6 +83,7 @@ mr_lock_extension(void)
 
 PG_FUNCTION_INFO_V1(mr_sql_lock_pipeline);
 PG_FUNCTION_INFO_V1(mr_sql_lock_partition);
+PG_FUNCTION_INFO_V1(mr_sql_try_lock_relay);
 
 /* millrace._lock_pipeline(pipeline_id integer): exclusive until the end of the transaction. */
 Datum
@@ -88,4 +99,11 @@ mr_sql_lock_partition(PG_FUNCTION_ARGS)
 {
 	mr_lock_partition(PG_GETARG_INT32(0), PG_GETARG_INT32(1));
 	PG_RETURN_VOID();
+}
+
+/* millrace._try_lock_relay(pipeline_id integer) RETURNS boolean: until the session ends. */
+Datum
+mr_sql_try_lock_relay(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(mr_try_lock_relay(PG_GETARG_INT32(0)));
 }

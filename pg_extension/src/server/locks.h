@@ -26,6 +26,9 @@ extern void mr_lock_partition(int32 pipeline_id, int32 partition);
 extern bool mr_try_lock_lane(int32 lane_id);
 extern void mr_unlock_lane(int32 lane_id);
 
+/* The relay of a pipeline's dead letters is one session until that ends; false when another one is. */
+extern bool mr_try_lock_relay(int32 pipeline_id);
+
 /* Holds off DROP EXTENSION until the end of the transaction; false when the extension is not there. */
 extern bool mr_lock_extension(void);
 
