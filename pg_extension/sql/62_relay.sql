@@ -17,6 +17,8 @@ BEGIN
             DETAIL = 'Its dead letters would be read as events again, in an endless loop.',
             HINT = format('Pass dlq => ''%s.dlq'', another topic, or ''off''.', source);
   END IF;
+  -- of two verbs at once, the second sees the topics of the first
+  LOCK TABLE millrace.dlq IN SHARE ROW EXCLUSIVE MODE;
   INSERT INTO millrace.dlq AS q (pipeline_id, enabled, topic, delivery, origin)
   VALUES (_set_dlq.pipeline_id, dlq IS DISTINCT FROM 'off', coalesce(nullif(dlq, 'off'), source || '.dlq'),
           coalesce(_set_dlq.delivery, 'exactly_once'), gen_random_uuid())
@@ -25,11 +27,38 @@ BEGIN
       delivery = coalesce(_set_dlq.delivery, q.delivery);
   -- another topic is read from its beginning
   IF dlq <> 'off' THEN
+    PERFORM millrace._check_dlq_loop(pipeline_id, dlq);
     DELETE FROM millrace.dlq_scan AS s WHERE s.pipeline_id = _set_dlq.pipeline_id;
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._set_dlq(integer, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._set_dlq(integer, text, text) IS 'Internal: sets the DLQ topic of a pipeline.';
+
+-- Dead letters of this pipeline that are dead letters again in the next one, and so on, must not come back.
+CREATE FUNCTION millrace._check_dlq_loop(pipeline_id integer, dlq text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  source text := (SELECT p.topic FROM millrace.pipeline AS p WHERE p.id = _check_dlq_loop.pipeline_id);
+  others text;
+BEGIN
+  WITH RECURSIVE reached (topic) AS (
+    SELECT _check_dlq_loop.dlq
+    UNION
+    SELECT q.topic FROM reached AS r JOIN millrace.pipeline AS p ON p.topic = r.topic
+    JOIN millrace.dlq AS q ON q.pipeline_id = p.id AND q.enabled
+  )
+  SELECT string_agg(format('"%s" (%s to %s)', p.name, p.topic, q.topic), ', ' ORDER BY p.name) INTO others
+  FROM reached AS r JOIN millrace.pipeline AS p ON p.topic = r.topic JOIN millrace.dlq AS q ON q.pipeline_id = p.id AND q.enabled
+  WHERE q.topic = source;
+  IF others IS NOT NULL THEN
+    RAISE EXCEPTION 'dead letters in topic "%" would return to topic "%"', dlq, source
+      USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = format('They are published there again by: %s.', others),
+            HINT = format('Pass dlq => ''%s.dlq'', another topic that no pipeline reads, or ''off''.', source);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_dlq_loop(integer, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_dlq_loop(integer, text) IS 'Internal: refuses pipelines whose DLQ topics lead back to their source.';
 
 CREATE FUNCTION millrace.relay_pipelines()
 RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer)
