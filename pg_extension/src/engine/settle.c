@@ -4,6 +4,7 @@
 #include "engine/settle.h"
 
 #include "access/table.h"
+#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -134,6 +135,8 @@ settle_events(const MrDefinition *definition, MrBatch *batch)
 	{
 		MrEvent *event = &batch->events[i];
 
+		if (i % 256 == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (event->outcome.state == MR_DEAD || event->outcome.state == MR_RETRYING ||
 			event->outcome.state == MR_PARKED || event->retry != NULL)
 			settle_event(definition, event, dead_letters, now);

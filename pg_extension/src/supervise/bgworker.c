@@ -5,7 +5,9 @@
 
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
@@ -31,11 +33,41 @@ mr_worker_start(const char *name, const char *type, const char *function, Datum 
 	return RegisterDynamicBackgroundWorker(&worker, handle);
 }
 
+#if defined(USE_POSTMASTER_DEATH_SIGNAL) && defined(PR_GET_PDEATHSIG)
+/*
+ * The kernel's signal that the postmaster is gone. PostgreSQL's handler sets a flag for those who ask or wait; ours ends the
+ * process at its next interrupt too, in the middle of a batch: a postmaster cannot start while one of the old one's
+ * processes is attached to its shared memory.
+ */
+static void
+end_without_postmaster(int number)
+{
+	postmaster_possibly_dead = true;
+	die(number);
+}
+
+static void
+watch_postmaster(void)
+{
+	int number = 0;
+
+	if (prctl(PR_GET_PDEATHSIG, &number) == 0 && number > 0)
+		pqsignal(number, end_without_postmaster);
+}
+#else
+static void
+watch_postmaster(void)
+{
+	/* mr_worker_attend() asks */
+}
+#endif
+
 void
 mr_worker_prepare(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
+	watch_postmaster();
 	BackgroundWorkerUnblockSignals();
 }
 
@@ -63,6 +95,8 @@ mr_worker_pin_settings(void)
 void
 mr_worker_attend(void)
 {
+	if (!PostmasterIsAlive()) /* a flag's test, as long as there was no signal */
+		proc_exit(1);
 	/* Held off, not cleared before: it may come in between. */
 	HOLD_CANCEL_INTERRUPTS();
 	CHECK_FOR_INTERRUPTS();

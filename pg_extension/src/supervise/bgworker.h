@@ -24,7 +24,7 @@ typedef enum MrWait
 extern bool mr_worker_start(const char *name, const char *type, const char *function,
 							Datum argument, BackgroundWorkerHandle **handle);
 
-/* Signals and interrupts every background worker of the extension begins with. */
+/* The signals every background worker of the extension begins with; it ends when the postmaster does. */
 extern void mr_worker_prepare(void);
 
 /*
@@ -34,8 +34,8 @@ extern void mr_worker_prepare(void);
 extern void mr_worker_pin_settings(void);
 
 /*
- * Between two transactions: serves interrupts and configuration reloads. A cancel is for what runs; here
- * nothing does, and it is forgotten.
+ * Between two transactions, at least once a batch: serves interrupts and configuration reloads, and ends the process when the
+ * postmaster is gone. A cancel is for what runs; here nothing does, and it is forgotten.
  */
 extern void mr_worker_attend(void);
 
