@@ -6,9 +6,10 @@ import signal
 
 import pytest
 
-from lib.cluster import Cluster, Session
+from lib.cluster import Cluster, Database, Session
 from lib.lane import Lane
 from lib.wait import holds_for, wait_for
+from lib.world import ensure_roles
 
 
 @pytest.fixture
@@ -220,3 +221,40 @@ def test_lock_timeout_is_renewed_and_locks_end_with_the_batch(db, cluster):
     finally:
         setting(cluster, "millrace.lock_timeout", None)
         lane.close()
+
+
+def test_many_databases():
+    """Each is looked into once, and not again because there are others; the extension is found in any of them."""
+    cluster = Cluster("many", settings={"max_worker_processes": "20", "log_min_messages": "debug1"}).init().start()
+    try:
+        names = [f"many{i}" for i in range(70)]
+        with Session(cluster.connect("postgres")) as s:
+            for name in names:
+                s.run(f"CREATE DATABASE {name} STRATEGY file_copy")
+
+        def starts():
+            return re.findall(r'starting background worker process "millrace supervisor of (many\d+)"', cluster.log_text())
+
+        looked_at = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'millrace launcher'"
+        ensure_roles(cluster)
+        db = Database(cluster, names[-1])
+        with Session(cluster.connect("postgres")) as s:  # a launcher that finds all of them at once
+            old = s.run(looked_at)
+            begin = cluster.log_position()
+            s.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'millrace launcher'")
+            wait_for(lambda: s.run(looked_at) not in (old, []), "another launcher", 20)
+            wait_for(lambda: set(starts()) == set(names), "every database was looked into", 60)
+            wait_for(lambda: not s.run("SELECT FROM pg_stat_activity WHERE backend_type = 'millrace supervisor'"), "all have ended", 20)
+            found = len(starts())
+            holds_for(lambda: len(starts()) == found, "nobody is started again", 5)
+            again = re.findall(r'process "millrace supervisor of (many\d+)"', cluster.log_text(begin))
+            assert len(again) == len(set(again)), "once each"
+        prepare(db)
+        create_pipeline(db)
+        wait_pids(db, "supervisor", timeout=20)
+        lane = Lane(db, "p").assign([0])
+        settle(db, lane)
+        lane.close()
+        db.close()
+    finally:
+        cluster.stop("immediate")

@@ -13,10 +13,18 @@
 
 #include "server/guc.h"
 
+#define DATABASES_MIN 16 /* some may be held, and have no worker */
+
 MrShared *mr_shared = NULL;
 
 static shmem_request_hook_type prev_request_hook = NULL;
 static shmem_startup_hook_type prev_startup_hook = NULL;
+
+static int
+max_databases(void)
+{
+	return Max(max_worker_processes, DATABASES_MIN);
+}
 
 static Size
 shared_bytes(void)
@@ -24,7 +32,8 @@ shared_bytes(void)
 	Size size = MAXALIGN(sizeof(MrShared));
 
 	size = add_size(size, mul_size(mr_max_lanes, MAXALIGN(sizeof(MrLane))));
-	return add_size(size, mul_size(max_worker_processes, MAXALIGN(sizeof(MrWorkerSlot))));
+	size = add_size(size, mul_size(max_worker_processes, MAXALIGN(sizeof(MrWorkerSlot))));
+	return add_size(size, mul_size(max_databases(), sizeof(MrDatabase)));
 }
 
 static void
@@ -52,6 +61,7 @@ startup_shmem(void)
 		mr_shared->lock = &GetNamedLWLockTranche("millrace")->lock;
 		mr_shared->max_lanes = mr_max_lanes;
 		mr_shared->max_workers = max_worker_processes;
+		mr_shared->max_databases = max_databases();
 		if (!pg_strong_random(&mr_shared->incarnation, sizeof(mr_shared->incarnation)))
 			ereport(FATAL, (errmsg("could not make a random number for the incarnation")));
 		pg_atomic_init_u32(&mr_shared->crashes, 0);
@@ -103,18 +113,28 @@ mr_require_preload(void)
 }
 
 MrDatabase *
+mr_database_slot_at(int i)
+{
+	char *workers = (char *) mr_shared + MAXALIGN(sizeof(MrShared)) +
+					mr_shared->max_lanes * MAXALIGN(sizeof(MrLane));
+	char *databases = workers + mr_shared->max_workers * MAXALIGN(sizeof(MrWorkerSlot));
+
+	Assert(i >= 0 && i < mr_shared->max_databases);
+	return (MrDatabase *) databases + i;
+}
+
+MrDatabase *
 mr_database_slot(Oid database, bool create)
 {
 	MrDatabase *unused = NULL;
 
-	for (int i = 0; i < MR_DATABASES_MAX; i++)
+	for (int i = 0; i < mr_shared->max_databases; i++)
 	{
-		MrDatabase *slot = &mr_shared->databases[i];
+		MrDatabase *slot = mr_database_slot_at(i);
 
 		if (slot->database == database)
 			return slot;
-		if (unused == NULL &&
-			(slot->database == InvalidOid || (slot->absent && slot->supervisor_pid == 0)))
+		if (unused == NULL && slot->database == InvalidOid)
 			unused = slot;
 	}
 	if (!create || unused == NULL)

@@ -15,9 +15,8 @@
 #include "storage/lwlock.h"
 #include "datatype/timestamp.h"
 
-#define MR_SEGMENTS_MAX  64 /* hard limit of millrace.max_segments */
-#define MR_DATABASES_MAX 64 /* databases with the extension on one server */
-#define MR_ERROR_BYTES   256
+#define MR_SEGMENTS_MAX 64 /* hard limit of millrace.max_segments */
+#define MR_ERROR_BYTES  256
 
 typedef enum MrSegmentState
 {
@@ -89,13 +88,17 @@ typedef struct MrWorkerSlot
 	TimestampTz last_error_at;
 } MrWorkerSlot;
 
+/*
+ * A database with the extension, or in which a supervisor looks for it. There are as many slots as there can be background
+ * workers: a supervisor without one could not be started anyhow.
+ */
 typedef struct MrDatabase
 {
 	Oid database; /* InvalidOid: slot is free */
-	bool absent;  /* looked: the extension is not there */
+	bool
+		absent; /* its supervisor did not find the extension; the launcher takes note and frees the slot */
 	bool held;    /* stop_workers(): no workers until start_workers() */
-	uint32
-		wakes; /* incremented by each wake-up: a launcher that found the extension absent looks again */
+	uint32 wakes; /* counted, so that who found the extension absent knows whether it still is */
 	pid_t supervisor_pid;
 	Latch *supervisor_latch;
 } MrDatabase;
@@ -109,8 +112,10 @@ typedef struct MrShared
 	pg_atomic_uint32 crashes; /* incremented when millrace.crash_suspect has new rows */
 	int max_lanes;
 	int max_workers;
-	MrDatabase databases[MR_DATABASES_MAX];
-	/* followed by MrLane[max_lanes], MrWorkerSlot[max_workers] */
+	int max_databases;
+	uint32
+		lost_wakes; /* of databases for which no slot was free: the launcher looks at all of them */
+	/* followed by MrLane[max_lanes], MrWorkerSlot[max_workers], MrDatabase[max_databases] */
 } MrShared;
 
 extern MrShared *mr_shared; /* NULL when the library is not preloaded */
@@ -122,8 +127,14 @@ extern MrWorkerSlot *mr_worker_slot(int i);
 /* Raises a clear error unless the library was preloaded. */
 extern void mr_require_preload(void);
 
-/* The slot of a database, made if there is none and `create`; caller holds the lock exclusively. */
+/*
+ * The slot of a database; if it has none and `create`, one that is free. NULL: there is none. The caller holds the lock,
+ * exclusively if `create`.
+ */
 extern MrDatabase *mr_database_slot(Oid database, bool create);
+
+/* The i-th of max_databases; the caller holds the lock. */
+extern MrDatabase *mr_database_slot_at(int i);
 
 /* stop_workers() was called: supervisor and workers of the database are to end. */
 extern bool mr_database_is_held(Oid database);

@@ -24,6 +24,8 @@ mr_wake_database(Oid database)
 		slot->wakes++;
 		latches[0] = slot->supervisor_latch;
 	}
+	else
+		mr_shared->lost_wakes++;
 	latches[1] = mr_shared->launcher_latch;
 	for (int i = 0; i < mr_shared->max_workers; i++)
 	{

@@ -2,8 +2,9 @@
  * launcher.c: one process per server, connected to no database, that starts a supervisor in each database
  * which may have the extension.
  *
- * A supervisor that does not find the extension notes that in shared memory and ends; it is started again only
- * when CREATE EXTENSION (or any verb) in that database pings. Databases that are new are looked into once.
+ * A supervisor that does not find the extension notes that in shared memory and ends. The launcher keeps the note, having
+ * room for any number of databases, and starts it again only when CREATE EXTENSION (or any verb) in that database
+ * pings. Databases that are new are looked into once.
  * The launcher starts when recovery has ended: on a standby that is promotion.
  */
 #include "postgres.h"
@@ -34,7 +35,9 @@ typedef struct Watch
 {
 	MrChild supervisor;
 	Oid database;
+	bool absent; /* the extension is not there, as far as is known */
 	bool seen;
+	int64 no_slot_since; /* 0: it has one; -1: has none, and the log says so */
 } Watch;
 
 static List *watches = NIL;
@@ -110,9 +113,6 @@ look_at_databases(void)
 
 		if (!database->datallowconn || database->datistemplate)
 			continue;
-		LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-		(void) mr_database_slot(database->oid, true);
-		LWLockRelease(mr_shared->lock);
 		watch_of(database->oid)->seen = true;
 	}
 	table_endscan(scan);
@@ -131,33 +131,75 @@ look_at_databases(void)
 	}
 }
 
-/* Whether a supervisor is wanted in the database; one that an earlier launcher started is kept. */
+/*
+ * Takes note of what the slots in shared memory say, and frees those of databases without the extension: it has just been
+ * noted, and a ping takes a slot again.
+ */
+static void
+look_at_slots(void)
+{
+	static uint32 lost_wakes_noted = 0;
+	Watch *known = palloc0(mr_shared->max_databases * sizeof(Watch));
+	bool lost_wakes;
+	ListCell *cell;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < mr_shared->max_databases; i++)
+	{
+		MrDatabase *slot = mr_database_slot_at(i);
+
+		known[i].database = slot->database;
+		known[i].absent = slot->absent;
+		if (slot->absent && !slot->held && slot->supervisor_pid == 0)
+			slot->database = InvalidOid;
+	}
+	lost_wakes = lost_wakes_noted != mr_shared->lost_wakes;
+	lost_wakes_noted = mr_shared->lost_wakes;
+	LWLockRelease(mr_shared->lock);
+	if (lost_wakes)
+		foreach (cell, watches)
+			((Watch *) lfirst(cell))->absent = false;
+	for (int i = 0; i < mr_shared->max_databases; i++)
+		if (OidIsValid(known[i].database))
+			watch_of(known[i].database)->absent = known[i].absent;
+	pfree(known);
+}
+
+/* It waits for others to be looked into, at first; later the log says so, once. */
+static void
+miss_slot(Watch *watch, int64 now)
+{
+	if (watch->no_slot_since == 0)
+		watch->no_slot_since = now;
+	if (watch->no_slot_since < 0 || now - watch->no_slot_since < LOOK_INTERVAL_US)
+		return;
+	ereport(LOG, (errmsg("millrace: no room for the database with OID %u", watch->database),
+				  errdetail("Shared memory has room for %d databases with the extension.",
+							mr_shared->max_databases),
+				  errhint("Raise max_worker_processes and restart the server.")));
+	watch->no_slot_since = -1;
+}
+
+/*
+ * Whether a supervisor is wanted in the database, which has a slot then; one that an earlier launcher started is kept.
+ */
 static bool
-is_wanted(Oid database)
+is_wanted(Watch *watch, int64 now)
 {
 	MrDatabase *slot;
 	bool wanted;
 
-	LWLockAcquire(mr_shared->lock, LW_SHARED);
-	slot = mr_database_slot(database, false);
+	if (watch->absent)
+		return false;
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	slot = mr_database_slot(watch->database, true);
 	wanted = slot != NULL && !slot->absent && !slot->held && slot->supervisor_pid == 0;
 	LWLockRelease(mr_shared->lock);
+	if (slot == NULL)
+		miss_slot(watch, now);
+	else
+		watch->no_slot_since = 0;
 	return wanted;
-}
-
-static void
-note_pings(void)
-{
-	Oid pinged[MR_DATABASES_MAX];
-	int n = 0;
-
-	LWLockAcquire(mr_shared->lock, LW_SHARED);
-	for (int i = 0; i < MR_DATABASES_MAX; i++)
-		if (OidIsValid(mr_shared->databases[i].database) && !mr_shared->databases[i].absent)
-			pinged[n++] = mr_shared->databases[i].database;
-	LWLockRelease(mr_shared->lock);
-	for (int i = 0; i < n; i++)
-		(void) watch_of(pinged[i]);
 }
 
 /* NULL: it was dropped. */
@@ -210,7 +252,7 @@ keep_supervisors(int64 now)
 	{
 		Watch *watch = lfirst(cell);
 
-		look_at = mr_keep(&keeping, &watch->supervisor, is_wanted(watch->database), now, look_at);
+		look_at = mr_keep(&keeping, &watch->supervisor, is_wanted(watch, now), now, look_at);
 	}
 	return look_at;
 }
@@ -247,7 +289,7 @@ mr_launcher_main(Datum arg)
 			look_at_databases();
 			next_look = now + LOOK_INTERVAL_US;
 		}
-		note_pings();
+		look_at_slots();
 		mr_worker_sleep_until(keep_supervisors(now), MR_WAIT_WORK);
 	}
 }

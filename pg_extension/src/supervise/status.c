@@ -177,6 +177,12 @@ mr_sql_hold(PG_FUNCTION_ARGS)
 	if (slot != NULL)
 		slot->held = PG_GETARG_BOOL(0);
 	LWLockRelease(mr_shared->lock);
+	if (slot == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many databases with the extension millrace"),
+				 errdetail("There is room for %d in shared memory.", mr_shared->max_databases),
+				 errhint("Raise max_worker_processes and restart the server.")));
 	mr_wake_database(MyDatabaseId);
 	PG_RETURN_VOID();
 }
