@@ -109,6 +109,7 @@ mr_pipeline_free(MrPipeline *pl)
 	for (int i = 0; i < pl->partition_cap; i++)
 		free(pl->partitions[i]);
 	free(pl->partitions);
+	free(pl->routes);
 	free(pl->lanes);
 	free(pl->name);
 	free(pl->topic);

@@ -29,6 +29,13 @@ typedef struct MrPipelineLane
 	bool held; /* blocked for long: its partitions are not fetched */
 } MrPipelineLane;
 
+/* Where the events of a partition go. */
+typedef struct MrPipelineRoute
+{
+	MrStageLane *lane;
+	int slot; /* of its entry in the lane's filling batch; kept here for the lane */
+} MrPipelineRoute;
+
 typedef struct MrPipeline
 {
 	MrPipelineSetup setup;
@@ -43,6 +50,7 @@ typedef struct MrPipeline
 	MrPipelineLane *lanes;
 	int lane_count;
 	MrFetchPartition **partitions; /* by number; NULL where the group never gave us that one */
+	MrPipelineRoute *routes;       /* of the same */
 	int partition_cap;
 	MrPipelineCalls calls;
 

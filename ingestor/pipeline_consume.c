@@ -1,8 +1,6 @@
 /* Events of the consumer. */
 #include "ingestor/pipeline_consume.h"
 
-#include <string.h>
-
 #include "ingestor/pipeline_step.h"
 #include "ingestor/stage/message.h"
 
@@ -149,12 +147,13 @@ add_partition(MrPipeline *pl, int32_t number)
 		while (cap <= number)
 			cap *= 2;
 		pl->partitions = mr_realloc(pl->partitions, sizeof(MrFetchPartition *) * (size_t) cap);
-		memset(pl->partitions + pl->partition_cap, 0,
-			   sizeof(MrFetchPartition *) * (size_t) (cap - pl->partition_cap));
-		pl->partition_cap = cap;
+		pl->routes = mr_realloc(pl->routes, sizeof(MrPipelineRoute) * (size_t) cap);
+		for (; pl->partition_cap < cap; pl->partition_cap++)
+			pl->partitions[pl->partition_cap] = NULL;
 	}
 	mr_partition_init(part, pl->name, number);
 	pl->partitions[number] = part;
+	pl->routes[number] = (MrPipelineRoute){pl->lanes[number % pl->lane_count].stage, -1};
 	return part;
 }
 
@@ -162,9 +161,8 @@ add_partition(MrPipeline *pl, int32_t number)
 static void
 stage(MrPipeline *pl, MrFetchPartition *part, const rd_kafka_message_t *message)
 {
-	MrStageLane *lane = mr_pipeline_lane_of(pl, part);
-	MrStageEntry *entry =
-		mr_lane_entry(lane, &part->slot, part->number, part->epoch, part->position);
+	MrStageLane *lane = pl->routes[part->number].lane;
+	MrStageEntry *entry = mr_pipeline_entry_of(pl, part, part->position);
 	MrCopyRow row;
 	uint32_t crc;
 	bool oversize = mr_message_row(message, pl->setup.settings->max_message_bytes, &row, &crc);

@@ -16,7 +16,8 @@ mr_pipeline_step_begin(const MrPipeline *pl, const MrFetchPartition *part, MrPip
 							 .at = {.now_ms = mr_now_ms(),
 									.random = mr_random32(),
 									.positions_call = pl->calls.positions_call,
-									.lane_held = pl->lanes[part->number % pl->lane_count].held}};
+									.lane_held =
+										pl->lanes[pl->routes[part->number].lane->number].held}};
 }
 
 /*
@@ -35,14 +36,8 @@ mr_pipeline_step_end(MrPipeline *pl, MrFetchPartition *part, const MrPipelineSte
 	else if (pl->consumer != NULL && effects->fetch != MR_FETCH_KEEP)
 		mr_consumer_stop(pl->consumer, part->number);
 	if (effects->move)
-	{
-		MrStageLane *lane = mr_pipeline_lane_of(pl, part);
-
-		mr_lane_move(lane,
-					 mr_lane_entry(lane, &part->slot, part->number, part->epoch,
-								   effects->move_from),
-					 effects->move_to);
-	}
+		mr_lane_move(pl->routes[part->number].lane,
+					 mr_pipeline_entry_of(pl, part, effects->move_from), effects->move_to);
 	apply_assign(pl, part, effects);
 	apply_question(pl, part, effects);
 	if (effects->stop)
@@ -59,7 +54,7 @@ mr_pipeline_partition(const MrPipeline *pl, int32_t number)
 MrStageLane *
 mr_pipeline_lane_of(const MrPipeline *pl, const MrFetchPartition *part)
 {
-	return pl->lanes[part->number % pl->lane_count].stage;
+	return pl->routes[part->number].lane;
 }
 
 void

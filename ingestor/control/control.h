@@ -1,7 +1,7 @@
 /*
  * The control connection: calls of millrace's functions that belong to no lane, one after the
  * other. Calls wait while the connection is down; those that were under way when it broke, and
- * those behind them, fail. It reconnects for ever, with backoff.
+ * those behind them, fail. It reconnects without end, with backoff.
  */
 #ifndef MR_INGESTOR_CONTROL_H
 #define MR_INGESTOR_CONTROL_H

@@ -38,7 +38,6 @@ mr_partition_init(MrFetchPartition *part, const char *pipeline, int32_t number)
 	*part = (MrFetchPartition){.pipeline = pipeline,
 							   .number = number,
 							   .state = MR_PARTITION_REVOKED,
-							   .slot = -1,
 							   .backoff = {.min_ms = 200, .max_ms = 2000}};
 }
 
@@ -101,7 +100,6 @@ mr_partition_assigned(MrFetchPartition *part, const MrMoment *at, const MrAssign
 	part->last_offset = row->last_offset;
 	part->last_ts = row->last_ts;
 	part->last_crc = row->last_crc;
-	part->slot = -1;
 	if (row->seek_ts != INT64_MIN)
 	{
 		enter_resolving(part, MR_PARTITION_ASKS_TIME, effects);

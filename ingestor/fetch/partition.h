@@ -49,8 +49,6 @@ typedef struct MrFetchPartition
 	int corrupt;         /* fetches in a row that met a corrupt message */
 	uint64_t known_call; /* positions() called at or before this one does not know our last step */
 	uint32_t question;   /* the last one put to the broker; what answers an older one is late */
-
-	int slot; /* of its entry in the lane's filling batch; kept here for the lane */
 } MrFetchPartition;
 
 /* What a partition does not know by itself. */

@@ -39,7 +39,7 @@ struct MrRelay
 	bool locked;
 	MrRelaySession *session;
 	MrBackoff backoff;
-	bool told; /* of a failure: nothing else is told until it works again */
+	bool reported; /* a failure; others are not reported until it works again */
 };
 
 static MrRelaySession *make_session(MrRelay *relay, const MrRelayRow *row);
@@ -208,8 +208,8 @@ connect_db(MrRelay *relay, char *error)
 }
 
 /*
- * The lock goes too: another ingestor may reach what this one does not. Whoever waits at the table or at
- * the topic is not concerned.
+ * The lock is released too: another ingestor may reach what this one does not. A relay that waits for the
+ * table or the topic holds nothing up.
  */
 static void
 fail(MrRelay *relay, const char *error)
@@ -219,10 +219,10 @@ fail(MrRelay *relay, const char *error)
 
 	atomic_fetch_add(&relay->counters.errors, 1);
 	atomic_store(&relay->counters.failing, true);
-	mr_log(relay->told ? MR_LOG_DEBUG : MR_LOG_WARN, "dead letters wait",
+	mr_log(relay->reported ? MR_LOG_DEBUG : MR_LOG_WARN, "dead letters wait",
 		   MR_STR("pipeline", relay->pipeline), MR_STR("topic", relay->topic),
 		   MR_STR("error", error), MR_INT("again_in_ms", delay));
-	relay->told = true;
+	relay->reported = true;
 	if (relay->locked && !mr_relay_db_report(relay->db, error, ignored))
 		mr_log(MR_LOG_DEBUG, "could not report", MR_STR("error", ignored));
 	close_all(relay);
@@ -238,7 +238,7 @@ works_again(MrRelay *relay)
 	if (!atomic_load(&relay->counters.failing) || !mr_relay_db_report(relay->db, NULL, ignored))
 		return;
 	atomic_store(&relay->counters.failing, false);
-	relay->told = false;
+	relay->reported = false;
 	mr_log(MR_LOG_INFO, "dead letters go out again", MR_STR("pipeline", relay->pipeline));
 }
 

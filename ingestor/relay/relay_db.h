@@ -1,7 +1,7 @@
 /*
  * A relay's connection to PostgreSQL: the calls of millrace.relay_*(), blocking, in the relay's
- * thread. Each returns false when it failed, with the reason in `error`; the connection is of no use
- * then and is to be closed.
+ * thread. Each returns false when it failed, with the reason in `error`; the connection has
+ * to be closed then.
  */
 #ifndef MR_INGESTOR_RELAY_DB_H
 #define MR_INGESTOR_RELAY_DB_H

@@ -210,17 +210,17 @@ override(rd_kafka_conf_t *conf, const MrKafkaProperty *forced, char *error)
 	return true;
 }
 
-/* One list of properties for producer and reader: that half of them are of no use to either is no news. */
+/* One list of properties for producer and reader: librdkafka warns about those that one of the two does not have. */
 static void
 on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
-	/* What fails is told by the relay, once. */
+	/* The relay reports what fails, once. */
 	(void) level;
 	mr_log(MR_LOG_DEBUG, "kafka client", MR_STR("client", rk ? rd_kafka_name(rk) : ""),
 		   MR_STR("facility", facility), MR_STR("text", text));
 }
 
-/* Kept for whoever times out and has no better reason. */
+/* Kept for calls that time out without a reason of their own. */
 static void
 on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
@@ -333,9 +333,9 @@ wait_delivered(MrRelayKafka *kafka, char *error)
 }
 
 /*
- * Before the commit: a letter that stands where the topic was read already is in another topic of that name,
+ * Before the commit: a letter at an offset that was read already is in another topic of that name,
  * and would never be seen and marked. Nothing of this transaction is visible then, and the new topic is read
- * from its beginning or from where we stood: nothing of ours is in it.
+ * from its beginning or from where we were: nothing of ours is in it.
  */
 static bool
 is_behind_what_was_read(const MrRelayKafka *kafka, const int64_t *positions, const MrPlace *places,

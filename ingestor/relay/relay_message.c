@@ -41,7 +41,7 @@ mr_letter_headers(const MrLetter *letter, MrLetterForm form)
 	return headers;
 }
 
-/* What stands in the topic may be anybody's: only what is text can be looked up. */
+/* What is in the topic may come from anybody: only what is text can be looked up. */
 const char *
 mr_letter_id(const rd_kafka_headers_t *headers, char *buffer, size_t size)
 {

@@ -10,7 +10,7 @@
 #include "ingestor/relay/relay_scan.h"
 
 #define BATCH_ROWS 1000
-#define IDLE_MS    300000 /* then Kafka is let go */
+#define IDLE_MS    300000 /* then the connections to Kafka are closed */
 
 struct MrRelaySession
 {
@@ -139,7 +139,7 @@ is_up_to_date(const MrRelaySession *session, const MrPositions *positions)
 	return true;
 }
 
-/* Everything from where the database stands to the end; what is there gets marked. */
+/* Everything from the database's positions to the end; what is there gets marked. */
 static bool
 read_again(MrRelaySession *session, const MrPositions *positions, char *error)
 {

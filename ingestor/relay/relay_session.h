@@ -26,7 +26,7 @@ extern MrRelaySession *mr_relay_session_new(const MrRelayTarget *target, const c
 /* One step, by the letters there are in the database; opens the session when one waits. */
 extern MrRelayStep mr_relay_session_step(MrRelaySession *session, MrRelayDb *db, char *error)
 	__attribute__((warn_unused_result));
-/* Lets Kafka go; the next step may open it again. */
+/* Closes the connections to Kafka; the next step may open them again. */
 extern void mr_relay_session_close(MrRelaySession *session);
 extern void mr_relay_session_free(MrRelaySession *session);
 
