@@ -63,11 +63,13 @@ mr_lane_row_read(const PGresult *result, int number, MrLaneRow *row)
 	row->segment_bytes = int64_of(result, number, "segment_bytes", INT64_MAX);
 }
 
-/* "" when null. */
+/* "" when null, and when there is no such column. */
 static const char *
 text_of(const PGresult *result, int number, const char *column)
 {
-	return PQgetvalue(result, number, PQfnumber(result, column));
+	int field = PQfnumber(result, column);
+
+	return field < 0 ? "" : PQgetvalue(result, number, field);
 }
 
 static int64_t

@@ -9,7 +9,6 @@
 
 static int by_partition(const void *a, const void *b);
 static void put_trailer(MrStageBatch *batch, int64_t wall_ms);
-static char *put_trailer_entry(char *out, const MrStageEntry *entry);
 
 void
 mr_batch_begin(MrStageBatch *batch, int64_t id)
@@ -29,7 +28,8 @@ mr_batch_entry(MrStageBatch *batch, int *slot, int32_t partition, int64_t epoch,
 {
 	MrStageEntry *entry;
 
-	if (*slot >= 0 && *slot < batch->entry_count && batch->entries[*slot].partition == partition)
+	if (*slot >= 0 && *slot < batch->entry_count &&
+		batch->entries[*slot].part.partition == partition)
 		return &batch->entries[*slot];
 	if (batch->entry_count == batch->entry_cap)
 	{
@@ -39,12 +39,12 @@ mr_batch_entry(MrStageBatch *batch, int *slot, int32_t partition, int64_t epoch,
 	}
 	*slot = batch->entry_count++;
 	entry = &batch->entries[*slot];
-	*entry = (MrStageEntry){.partition = partition,
-							.epoch = epoch,
-							.previous = position,
-							.next = position,
-							.last_offset = -1,
-							.last_ts = -1,
+	*entry = (MrStageEntry){.part = {.partition = partition,
+									 .epoch = epoch,
+									 .previous = position,
+									 .next = position,
+									 .last_offset = -1,
+									 .last_ts = -1},
 							.crc_known = true};
 	return entry;
 }
@@ -59,13 +59,13 @@ mr_batch_add(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row,
 	mr_buffer_reserve(&batch->data, size);
 	batch->data.len = (size_t) (mr_copy_row(batch->data.data + start, row) - batch->data.data);
 	batch->rows++;
-	entry->rows++;
-	entry->next = row->offset + 1;
-	entry->last_offset = row->offset;
-	entry->last_ts = row->kafka_ts;
+	entry->part.rows++;
+	entry->part.next = row->offset + 1;
+	entry->part.last_offset = row->offset;
+	entry->part.last_ts = row->kafka_ts;
 	entry->crc_known = full_crc != NULL;
 	if (full_crc != NULL)
-		entry->last_crc = *full_crc;
+		entry->part.last_crc = *full_crc;
 	entry->key_at = start + MR_COPY_ROW_BYTES - 8;
 	entry->key_len = row->key_len;
 	entry->payload_at = batch->data.len - row->payload_len;
@@ -81,7 +81,7 @@ mr_batch_close(MrStageBatch *batch, int64_t wall_ms)
 
 		/* Only the last message's CRC is wanted: made here once, not for each event. */
 		if (!entry->crc_known)
-			entry->last_crc =
+			entry->part.last_crc =
 				mr_message_crc(batch->data.data + entry->key_at, entry->key_len,
 							   batch->data.data + entry->payload_at, entry->payload_len);
 	}
@@ -99,10 +99,10 @@ mr_batch_sql(const MrStageBatch *batch, int32_t lane, int64_t incarnation, const
 	sql->len = 0;
 	mr_buffer_printf(sql, "SELECT millrace.stage(%d, %lld, '{", lane, (long long) incarnation);
 	for (int i = 0; i < batch->entry_count; i++)
-		mr_buffer_printf(sql, "%s%d", i ? "," : "", batch->entries[i].partition);
+		mr_buffer_printf(sql, "%s%d", i ? "," : "", batch->entries[i].part.partition);
 	mr_buffer_printf(sql, "}', '{");
 	for (int i = 0; i < batch->entry_count; i++)
-		mr_buffer_printf(sql, "%s%lld", i ? "," : "", (long long) batch->entries[i].epoch);
+		mr_buffer_printf(sql, "%s%lld", i ? "," : "", (long long) batch->entries[i].part.epoch);
 	mr_buffer_printf(sql, "}'); COPY %s FROM STDIN (FORMAT binary)", segment);
 }
 
@@ -116,7 +116,7 @@ bool
 mr_batch_has(const MrStageBatch *batch, int32_t partition)
 {
 	for (int i = 0; i < batch->entry_count; i++)
-		if (batch->entries[i].partition == partition)
+		if (batch->entries[i].part.partition == partition)
 			return true;
 	return false;
 }
@@ -144,8 +144,8 @@ mr_message_crc(const void *key, size_t key_len, const void *payload, size_t payl
 static int
 by_partition(const void *a, const void *b)
 {
-	int32_t left = ((const MrStageEntry *) a)->partition;
-	int32_t right = ((const MrStageEntry *) b)->partition;
+	int32_t left = ((const MrStageEntry *) a)->part.partition;
+	int32_t right = ((const MrStageEntry *) b)->part.partition;
 
 	return (left > right) - (left < right);
 }
@@ -168,21 +168,6 @@ put_trailer(MrStageBatch *batch, int64_t wall_ms)
 	mr_put32(out - 4, (uint32_t) record);
 	out = mr_trailer_put_head(out, (uint32_t) batch->entry_count);
 	for (int i = 0; i < batch->entry_count; i++)
-		out = put_trailer_entry(out, &batch->entries[i]);
+		out = mr_trailer_put_part(out, &batch->entries[i].part);
 	batch->data.len = (size_t) (out - batch->data.data);
-}
-
-static char *
-put_trailer_entry(char *out, const MrStageEntry *entry)
-{
-	MrStagedPart part = {.partition = entry->partition,
-						 .rows = entry->rows,
-						 .epoch = entry->epoch,
-						 .previous = entry->previous,
-						 .next = entry->next,
-						 .last_offset = entry->last_offset,
-						 .last_ts = entry->last_ts,
-						 .last_crc = entry->last_crc};
-
-	return mr_trailer_put_part(out, &part);
 }

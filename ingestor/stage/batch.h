@@ -11,18 +11,11 @@
 #include "common/buffer.h"
 #include "ingestor/stage/copy_row.h"
 
-/* One partition's part of a batch. */
+/* One partition's part of a batch: as the trailer will have it, and what its CRC is made of at close. */
 typedef struct MrStageEntry
 {
-	int32_t partition;
-	int32_t rows; /* 0: the position moves past markers or compaction gaps only */
-	int64_t epoch;
-	int64_t previous;    /* position before the batch */
-	int64_t next;        /* position after it */
-	int64_t last_offset; /* of the last message, -1 = none */
-	int64_t last_ts;
-	uint32_t last_crc; /* of the last message's key and payload; made at close */
-	bool crc_known;    /* made earlier, as the payload is not in the batch */
+	MrStagedPart part;
+	bool crc_known; /* made earlier, as the payload is not in the batch */
 	size_t key_at, key_len;
 	size_t payload_at, payload_len;
 } MrStageEntry;

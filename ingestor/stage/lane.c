@@ -124,7 +124,7 @@ void
 mr_lane_move(MrStageLane *lane, MrStageEntry *entry, int64_t next)
 {
 	(void) lane;
-	entry->next = next;
+	entry->part.next = next;
 }
 
 void
@@ -215,8 +215,11 @@ on_staged(void *owner)
 					 (double) (mr_now_ms() - lane->sending_since_ms) / 1000);
 	mr_backoff_reset(&lane->backoff);
 	for (int i = 0; i < batch->entry_count; i++)
-		lane->events->staged(lane->owner, lane, batch->entries[i].partition,
-							 batch->entries[i].epoch, batch->entries[i].next);
+	{
+		const MrStagedPart *part = &batch->entries[i].part;
+
+		lane->events->staged(lane->owner, lane, part->partition, part->epoch, part->next);
+	}
 	unblock(lane);
 }
 

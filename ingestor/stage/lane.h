@@ -3,10 +3,11 @@
  * other is on its way. It serves the partitions p with p mod lanes = its number, and keeps the list of those that
  * want to be assigned.
  *
- * The lane decides what to do next; lane_writer.c carries it out. Lost connection, or any doubt about a commit: both
+ * The lane decides what to do next; lane_writer.c carries it out. Lost connection, or a commit whose answer is lost: both
  * batches are dropped, and it connects again once a partition wants to be assigned. Nothing is ever sent twice.
  *
- * The main thread only. Callbacks may call any function below but mr_lane_free and mr_lane_add.
+ * The main thread only. Callbacks may call mr_lane_assign, mr_lane_drop_assign, mr_lane_entry and mr_lane_move; the others
+ * may send, which the lane does itself after the callback.
  */
 #ifndef MR_INGESTOR_LANE_H
 #define MR_INGESTOR_LANE_H

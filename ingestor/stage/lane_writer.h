@@ -7,7 +7,7 @@
  *   any state -> CLOSED when the connection or a commit's answer is lost
  *
  * It does one thing at a time, when it is idle, and reports by callbacks; what to do next is the lane's decision.
- * The main thread only; part of its lane. Callbacks may call any function below but mr_lane_writer_free.
+ * The main thread only; part of its lane. Only `idle` may ask for the next thing.
  */
 #ifndef MR_INGESTOR_LANE_WRITER_H
 #define MR_INGESTOR_LANE_WRITER_H

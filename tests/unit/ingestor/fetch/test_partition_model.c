@@ -198,6 +198,16 @@ resolve(World *w, Event event, MrEffects *effects)
 }
 
 static void
+send_assign(World *w)
+{
+	if (!w->wants_assign || w->assign_sent)
+		return;
+	assert_int_equal(w->part.state, MR_PARTITION_WAITING);
+	mr_partition_assign_sent(&w->part);
+	w->assign_sent = true;
+}
+
+static void
 happen(World *w, Event event, MrEffects *effects)
 {
 	MrFetchPartition *part = &w->part;
@@ -212,11 +222,7 @@ happen(World *w, Event event, MrEffects *effects)
 			assert_int_equal(part->state, MR_PARTITION_REVOKED);
 			break;
 		case SEND_ASSIGN:
-			if (!w->wants_assign || w->assign_sent)
-				break;
-			assert_int_equal(part->state, MR_PARTITION_WAITING);
-			mr_partition_assign_sent(part);
-			w->assign_sent = true;
+			send_assign(w);
 			break;
 		case ANSWER_ASSIGN:
 			answer_assign(w, effects);

@@ -104,7 +104,7 @@ a_move_has_no_rows(void **state)
 	const char *at;
 
 	(void) state;
-	mr_batch_entry(&batch, &slot, 1, 9, 50)->next = 58;
+	mr_batch_entry(&batch, &slot, 1, 9, 50)->part.next = 58;
 	assert_false(mr_batch_is_empty(&batch));
 	mr_batch_close(&batch, 0);
 	at = trailer(0);
@@ -129,8 +129,8 @@ a_stale_slot_is_not_believed(void **state)
 	add(&slot_a, 1, 11, NULL, "a");
 	add(&slot_b, 2, 22, NULL, "b");
 	assert_int_equal(batch.entry_count, 2);
-	assert_int_equal(batch.entries[slot_a].partition, 1);
-	assert_int_equal(batch.entries[slot_b].rows, 2);
+	assert_int_equal(batch.entries[slot_a].part.partition, 1);
+	assert_int_equal(batch.entries[slot_b].part.rows, 2);
 }
 
 static void
