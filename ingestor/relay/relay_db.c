@@ -97,7 +97,7 @@ mr_relay_db_read(MrRelayDb *db, int limit, MrPositions *positions, MrLetters *le
 	if (positions != NULL)
 	{
 		*positions = (MrPositions){0};
-		if (!run_command(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", error))
+		if (!run_command(db, "BEGIN ISOLATION LEVEL REPEATABLE READ", error))
 			return false;
 		result = run(db, "SELECT partition, next_offset FROM millrace.relay_scan_positions($1)", 1,
 					 values, false, error);

@@ -53,7 +53,20 @@ CREATE TABLE millrace.dlq_scan (
   next_offset bigint  NOT NULL,  -- everything before it is marked
   CONSTRAINT dlq_scan_pkey PRIMARY KEY (pipeline_id, partition)
 ) WITH (fillfactor = 10);
+-- Letters that were read in the DLQ topic and that this database does not have (yet): it went back in time, and their
+-- events will probably die again. Nothing is published that is here. Empty otherwise.
+CREATE TABLE millrace.dlq_sighting (
+  pipeline_id   integer NOT NULL,
+  partition     integer NOT NULL,  -- the event's coordinate
+  "offset"      bigint  NOT NULL,
+  replay_count  integer NOT NULL,
+  dlq_partition integer NOT NULL,  -- where its letter is
+  dlq_offset    bigint  NOT NULL,
+  CONSTRAINT dlq_sighting_pkey PRIMARY KEY (pipeline_id, partition, "offset", replay_count)
+);
 COMMENT ON TABLE millrace.dlq IS 'Internal: see the view dlqs.';
+COMMENT ON TABLE millrace.dlq_sighting IS 'Internal: letters seen in each DLQ topic whose events have not died here yet.';
 COMMENT ON TABLE millrace.dlq_scan IS 'Internal: how far the relay has read each DLQ topic.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.dlq', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.dlq_scan', '');
+SELECT pg_catalog.pg_extension_config_dump('millrace.dlq_sighting', '');

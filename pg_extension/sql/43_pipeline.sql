@@ -221,6 +221,7 @@ BEGIN
   DELETE FROM millrace.crash_suspect AS s WHERE s.pipeline_id = p.id;
   DELETE FROM millrace.crash AS k WHERE k.pipeline_id = p.id;
   DELETE FROM millrace.dlq_scan AS s WHERE s.pipeline_id = p.id;
+  DELETE FROM millrace.dlq_sighting AS s WHERE s.pipeline_id = p.id;
   DELETE FROM millrace.dlq AS q WHERE q.pipeline_id = p.id;
   DELETE FROM millrace.ingestor_report AS i WHERE i.pipeline_id = p.id;
   DELETE FROM millrace.watermark AS w WHERE w.pipeline_id = p.id;

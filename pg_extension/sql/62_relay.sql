@@ -29,6 +29,7 @@ BEGIN
   IF dlq <> 'off' THEN
     PERFORM millrace._check_dlq_loop(pipeline_id, dlq);
     DELETE FROM millrace.dlq_scan AS s WHERE s.pipeline_id = _set_dlq.pipeline_id;
+    DELETE FROM millrace.dlq_sighting AS s WHERE s.pipeline_id = _set_dlq.pipeline_id;
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._set_dlq(integer, text, text) FROM PUBLIC;
@@ -104,6 +105,41 @@ $$;
 REVOKE ALL ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) IS 'Internal: what the ids of a pipeline''s dead letters begin with.';
 
+-- Whether an event that is no dead letter may yet become one: it is not settled, or waits to be tried again.
+CREATE FUNCTION millrace._may_die(pipeline_id integer, partition integer, "offset" bigint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT "offset" >= coalesce((SELECT g.next_offset FROM millrace.progress AS g
+                               WHERE g.pipeline_id = _may_die.pipeline_id AND g.partition = _may_die.partition
+                               ORDER BY g.seq DESC LIMIT 1), 0)
+         OR EXISTS (SELECT FROM millrace.retry AS r
+                    WHERE r.pipeline_id = _may_die.pipeline_id AND r.partition = _may_die.partition AND r."offset" = _may_die."offset");
+$$;
+REVOKE ALL ON FUNCTION millrace._may_die(integer, integer, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._may_die(integer, integer, bigint) IS 'Internal: whether an event may become a dead letter.';
+
+-- Letters that have died since they were seen in the topic are marked; those that cannot die any more are forgotten.
+CREATE FUNCTION millrace._claim_sightings(pipeline_id integer) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  WITH claimed AS (
+    DELETE FROM millrace.dlq_sighting AS s USING millrace.dead_letter AS l
+    WHERE s.pipeline_id = _claim_sightings.pipeline_id AND l.pipeline_id = s.pipeline_id AND l.partition = s.partition
+          AND l."offset" = s."offset" AND l.replay_count = s.replay_count
+    RETURNING l.id, s.dlq_partition, s.dlq_offset
+  )
+  UPDATE millrace.dead_letter AS l
+  SET published_at = clock_timestamp(), dlq_partition = c.dlq_partition, dlq_offset = c.dlq_offset
+  FROM claimed AS c WHERE l.id = c.id AND l.published_at IS NULL;
+  -- a dead letter of the same number of replays is one that died after the statement before: it is claimed next time
+  DELETE FROM millrace.dlq_sighting AS s
+  WHERE s.pipeline_id = _claim_sightings.pipeline_id
+        AND NOT EXISTS (SELECT FROM millrace.dead_letter AS l
+                        WHERE l.pipeline_id = s.pipeline_id AND l.partition = s.partition AND l."offset" = s."offset"
+                              AND l.replay_count <= s.replay_count)
+        AND NOT millrace._may_die(s.pipeline_id, s.partition, s."offset");
+$$;
+REVOKE ALL ON FUNCTION millrace._claim_sightings(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._claim_sightings(integer) IS 'Internal: letters that were in the DLQ topic before they died here are published.';
+
 -- Others may write to the topic, too: ids that are not of this pipeline are ignored.
 CREATE FUNCTION millrace.relay_mark(pipeline text, partition integer, next_offset bigint, ids text[],
                                     dlq_partitions integer[], dlq_offsets bigint[]) RETURNS bigint
@@ -120,19 +156,38 @@ BEGIN
                     cardinality(dlq_partitions), cardinality(dlq_offsets)
       USING ERRCODE = 'array_subscript_error', HINT = 'Pass the coordinate of each id, in the order of the ids.';
   END IF;
-  WITH found AS (
+  -- The topic was re-created: what was seen in the old one is gone.
+  DELETE FROM millrace.dlq_sighting AS s USING millrace.dlq_scan AS c
+  WHERE s.pipeline_id = p.id AND s.dlq_partition = relay_mark.partition
+        AND c.pipeline_id = p.id AND c.partition = relay_mark.partition AND c.next_offset > relay_mark.next_offset;
+  -- One statement, so one snapshot: a letter that dies meanwhile is either marked or noted as seen.
+  WITH found AS MATERIALIZED (
     SELECT DISTINCT ON (f.id) regexp_split_to_array(substr(f.id, length(prefix) + 1), '/') AS part, f.at_partition, f.at_offset
     FROM unnest(ids, dlq_partitions, dlq_offsets) AS f (id, at_partition, at_offset)
     WHERE starts_with(f.id, prefix) AND substr(f.id, length(prefix) + 1) ~ '^\d{1,9}/\d{1,18}/\d{1,9}$'
     ORDER BY f.id, f.at_offset
+  ), seen AS MATERIALIZED (
+    SELECT f.part[1]::integer AS partition, f.part[2]::bigint AS "offset", f.part[3]::integer AS replay_count,
+           f.at_partition, f.at_offset
+    FROM found AS f
   ), letter AS MATERIALIZED (
     SELECT l.id, f.at_partition, f.at_offset
-    FROM found AS f JOIN millrace.dead_letter AS l
-      ON l.pipeline_id = p.id AND l.topic = p.topic AND l.partition = f.part[1]::integer
-         AND l."offset" = f.part[2]::bigint AND l.replay_count = f.part[3]::integer
+    FROM seen AS f JOIN millrace.dead_letter AS l
+      ON l.pipeline_id = p.id AND l.topic = p.topic AND l.partition = f.partition
+         AND l."offset" = f."offset" AND l.replay_count = f.replay_count
     -- published_at IS NULL, written so that the planner does not read all unpublished ones for each id
     WHERE coalesce(l.published_at, 'infinity') = 'infinity'
     ORDER BY l.id FOR UPDATE OF l
+  ), early AS (
+    INSERT INTO millrace.dlq_sighting AS s (pipeline_id, partition, "offset", replay_count, dlq_partition, dlq_offset)
+    SELECT p.id, f.partition, f."offset", f.replay_count, f.at_partition, f.at_offset
+    FROM seen AS f
+    CROSS JOIN LATERAL (
+      SELECT max(l.replay_count) AS replay_count FROM millrace.dead_letter AS l
+      WHERE l.pipeline_id = p.id AND l.partition = f.partition AND l."offset" = f."offset") AS known
+    WHERE known.replay_count < f.replay_count
+          OR known.replay_count IS NULL AND millrace._may_die(p.id, f.partition, f."offset")
+    ON CONFLICT ON CONSTRAINT dlq_sighting_pkey DO NOTHING
   )
   UPDATE millrace.dead_letter AS l
   SET published_at = clock_timestamp(), dlq_partition = t.at_partition, dlq_offset = t.at_offset
@@ -158,34 +213,44 @@ RETURNS TABLE (dead_letter bigint, id text, topic text, partition integer, "offs
                headers bytea, payload bytea, version integer, stage text, sqlstate text, condition text, message text,
                detail text, hint text, constraint_name text, column_name text, ended text, attempts integer,
                replay_count integer, fingerprint text, first_failed_at bigint, failed_at bigint)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  WITH p AS MATERIALIZED (
-    SELECT s.id, s.topic, millrace._dead_letter_id_prefix(s) AS prefix FROM millrace._served(pipeline) AS s
-  ), due AS MATERIALIZED (
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+DECLARE
+  p millrace.pipeline := millrace._served(pipeline);
+BEGIN
+  IF current_setting('transaction_read_only') = 'off'
+     AND EXISTS (SELECT FROM millrace.dlq_sighting AS s WHERE s.pipeline_id = p.id) THEN
+    PERFORM millrace._claim_sightings(p.id);
+  END IF;
+  RETURN QUERY
+  WITH due AS MATERIALIZED (
     SELECT l.id, l.partition, l."offset", l.replay_count,
            coalesce(octet_length(l.payload), 0) + coalesce(octet_length(l.headers), 0) + coalesce(octet_length(l.key), 0) AS bytes
     FROM millrace.dead_letter AS l
-    WHERE l.pipeline_id = (SELECT p.id FROM p) AND l.published_at IS NULL AND l.id > coalesce(after, 0)
+    WHERE l.pipeline_id = p.id AND l.published_at IS NULL AND l.id > coalesce(after, 0)
+          AND NOT EXISTS (SELECT FROM millrace.dlq_sighting AS s
+                          WHERE s.pipeline_id = p.id AND s.partition = l.partition AND s."offset" = l."offset"
+                                AND s.replay_count = l.replay_count)
     ORDER BY l.id LIMIT greatest("limit", 1)
   ), fitting AS (
     -- the first always fits; of one event that died twice (before and after a rewind) one is published, both are marked
     SELECT d.id, row_number() OVER same AS nth, sum(d.bytes) OVER (ORDER BY d.id) - d.bytes AS before
     FROM due AS d WINDOW same AS (PARTITION BY d.partition, d."offset", d.replay_count ORDER BY d.id)
   )
-  SELECT l.id, format('%s%s/%s/%s', p.prefix, l.partition, l."offset", l.replay_count), l.topic, l.partition, l."offset",
+  SELECT l.id, format('%s%s/%s/%s', millrace._dead_letter_id_prefix(p), l.partition, l."offset", l.replay_count), l.topic, l.partition, l."offset",
          coalesce(round(extract(epoch FROM l.kafka_ts) * 1000)::bigint, -1), l.key, l.headers, l.payload, l.version,
          l.stage, l.sqlstate, millrace.condition_name(l.sqlstate), l.message, l.detail, l.hint, l.constraint_name,
          l.column_name, l.ended, greatest(l.attempts, jsonb_array_length(l.history)), l.replay_count,
          millrace.fingerprint(l.stage, l.sqlstate, l.constraint_name, l.column_name, l.message),
          round(extract(epoch FROM coalesce(l.first_failed_at, l.failed_at)) * 1000)::bigint,
          round(extract(epoch FROM l.failed_at) * 1000)::bigint
-  FROM p CROSS JOIN fitting AS f JOIN millrace.dead_letter AS l ON l.id = f.id
+  FROM fitting AS f JOIN millrace.dead_letter AS l ON l.id = f.id
   WHERE f.nth = 1 AND f.before < coalesce(max_bytes, 16777216)
   ORDER BY l.id;
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint) IS
-'For the ingestor, when the DLQ topic was read to its end: dead letters that are not in it.
+'For the ingestor, when the DLQ topic was read to its end: dead letters that are not in it. Outside of a read-only transaction it first marks those that were seen there before they died here.
 In: pipeline; limit: maximum number; after: only those with a greater dead_letter (the last one produced: until the next scan they are not marked), 0 again after a scan, since ids can commit out of order; max_bytes: maximum size of keys, headers and payloads, but at least one dead letter.
 Out: dead_letter: its number; id: the millrace-id header; topic, partition, "offset" and kafka_ts (ms, -1 none) of the event; key; headers (packed, as staged) and payload as they came; and what failed: version of the pipeline, stage, sqlstate, condition, message, detail, hint, constraint_name, column_name, ended, attempts, replay_count, fingerprint, first_failed_at and failed_at in ms since 1970. No row: nothing to do.
 Errors: undefined_object for an unknown pipeline.';

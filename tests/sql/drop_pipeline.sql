@@ -19,6 +19,7 @@ INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", ka
 VALUES (:id, 1, 'events', 0, 2, -1, 0, 1, now(), now()), (:other, 1, 'events', 0, 2, -1, 0, 1, now(), now());
 INSERT INTO millrace.breaker VALUES (:id, 'open', now()), (:other, 'open', now());
 INSERT INTO millrace.dlq_scan VALUES (:id, 0, 1), (:other, 0, 1);
+INSERT INTO millrace.dlq_sighting VALUES (:id, 0, 1, 0, 0, 1), (:other, 0, 1, 0, 0, 1);
 SELECT millrace.report('p', '{}'), millrace.report('q', '{}');
 SELECT millrace.set_error_class('23505', 'retry', 'p'), millrace.set_error_class('23505', 'retry', 'q');
 
@@ -45,12 +46,14 @@ SELECT is((SELECT count(*) FROM millrace.partition WHERE pipeline_id = :id) + (S
           0::bigint, 'and all that was its');
 SELECT is((SELECT count(*) FROM millrace.retry WHERE pipeline_id = :id) + (SELECT count(*) FROM millrace.breaker WHERE pipeline_id = :id)
           + (SELECT count(*) FROM millrace.dlq WHERE pipeline_id = :id) + (SELECT count(*) FROM millrace.dlq_scan WHERE pipeline_id = :id)
+          + (SELECT count(*) FROM millrace.dlq_sighting WHERE pipeline_id = :id)
           + (SELECT count(*) FROM millrace.ingestor_report WHERE pipeline_id = :id) + (SELECT count(*) FROM millrace.error_class WHERE pipeline_id = :id)
           + (SELECT count(*) FROM millrace.dead_letter_action WHERE pipeline_id = :id), 0::bigint, 'of failures too');
 SELECT is((SELECT count(*) FROM millrace.retry WHERE pipeline_id = :other) + (SELECT count(*) FROM millrace.breaker WHERE pipeline_id = :other)
           + (SELECT count(*) FROM millrace.dlq WHERE pipeline_id = :other) + (SELECT count(*) FROM millrace.dlq_scan WHERE pipeline_id = :other)
+          + (SELECT count(*) FROM millrace.dlq_sighting WHERE pipeline_id = :other)
           + (SELECT count(*) FROM millrace.ingestor_report WHERE pipeline_id = :other) + (SELECT count(*) FROM millrace.error_class WHERE pipeline_id = :other)
-          + (SELECT count(*) FROM millrace.dead_letter_action WHERE pipeline_id = :other), 7::bigint, 'another''s stay');
+          + (SELECT count(*) FROM millrace.dead_letter_action WHERE pipeline_id = :other), 8::bigint, 'another''s stay');
 SELECT is((SELECT count(*) FROM millrace.dead_letter WHERE pipeline_id = :other), 1::bigint, 'and nothing that was another''s');
 SET ROLE mrt_owner;
 SELECT lives_ok($$ SELECT pg_temp.pipeline('p') $$, 'the name is free again');

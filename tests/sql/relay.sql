@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(45);
+SELECT plan(54);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -70,6 +70,42 @@ UPDATE millrace.dead_letter SET replay_count = 1, published_at = NULL WHERE id =
 SET ROLE mrt_ingestor;
 SELECT results_eq($$ SELECT dead_letter, id FROM millrace.relay_batch('p', 10) $$,
   format($$ VALUES (1::bigint, '%1$s0/10/1'), (3, '%1$s1/12/0') $$, :'prefix'), 'a replay that failed is another message');
+
+-- a database that went back in time reads letters whose events have not died here yet
+RESET ROLE;
+INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, history)
+SELECT :id, 2, 'events', 1, 5, -1, 0, 1, 'infinity', now(), '[]';
+SELECT millrace._claim_sightings(:id);
+SELECT is((SELECT count(*) FROM millrace.dlq_sighting WHERE pipeline_id = :id), 1::bigint, 'of a partition that is not known yet: kept');
+DELETE FROM millrace.dlq_sighting;
+UPDATE millrace.progress SET next_offset = 20 WHERE pipeline_id = :id AND partition = 1;
+SET ROLE mrt_ingestor;
+SELECT is(millrace.relay_mark('p', 1, 30, ARRAY[:'prefix' || '1/20/0', :'prefix' || '1/21/0', :'prefix' || '1/5/0', :'prefix' || '1/6/0', :'prefix' || '1/11/3'],
+          array_fill(1, ARRAY[5]), ARRAY[21,22,23,24,25]), 0::bigint, 'none of them is a dead letter');
+RESET ROLE;
+SELECT results_eq($$ SELECT "offset", replay_count, dlq_offset FROM millrace.dlq_sighting ORDER BY dlq_offset $$,
+  $$ VALUES (20::bigint, 0, 21::bigint), (21, 0, 22), (5, 0, 23), (11, 3, 25) $$,
+  'noted: what is not settled, is tried again, or may be replayed; not what was settled otherwise');
+INSERT INTO millrace.dead_letter (id, pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, failed_at)
+VALUES (7, :id, 2, 'events', 1, 20, 'write', '23514', 'no', now()), (8, :id, 2, 'events', 1, 5, 'write', '23503', 'no', now());
+DELETE FROM millrace.retry WHERE pipeline_id = :id;
+UPDATE millrace.progress SET next_offset = 22 WHERE pipeline_id = :id AND partition = 1;
+SET ROLE mrt_ingestor;
+CREATE FUNCTION pg_temp.batch() RETURNS bigint[] LANGUAGE sql SET transaction_read_only = on AS
+$$ SELECT array_agg(dead_letter) FROM millrace.relay_batch('p', 10) $$;
+SELECT is(pg_temp.batch(), '{1,3}', 'not published a second time when they die');
+RESET ROLE;
+SELECT is((SELECT count(*) FROM millrace.dead_letter WHERE id IN (7, 8) AND published_at IS NULL), 2::bigint, 'a read-only transaction marks nothing');
+SET ROLE mrt_ingestor;
+SELECT is((SELECT array_agg(dead_letter) FROM millrace.relay_batch('p', 10)), '{1,3}', 'nor in one that may write');
+RESET ROLE;
+SELECT results_eq($$ SELECT id, dlq_partition, dlq_offset FROM millrace.dead_letter WHERE id IN (7, 8) AND published_at IS NOT NULL ORDER BY id $$,
+  $$ VALUES (7::bigint, 1, 21::bigint), (8, 1, 23) $$, 'which marks them, with where they are');
+SELECT results_eq($$ SELECT "offset" FROM millrace.dlq_sighting $$, $$ VALUES (11::bigint) $$, 'what was settled otherwise is forgotten');
+SET ROLE mrt_ingestor;
+SELECT millrace.relay_mark('p', 1, 3, '{}', '{}', '{}');
+RESET ROLE;
+SELECT is((SELECT count(*) FROM millrace.dlq_sighting), 0::bigint, 'the topic was re-created: what was seen in it is gone');
 
 -- what a restored database says: the ids stay
 RESET ROLE;
