@@ -12,15 +12,13 @@
 
 /* A domain may refuse the NULL of a column that is not given; a planned INSERT asks it. */
 static bool
-misses_domain(const MrProgram *program, Relation target)
+misses_domain(TupleDesc desc, const Bitmapset *given)
 {
-	TupleDesc desc = RelationGetDescr(target);
-
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(desc, i);
 
-		if (!attribute->attisdropped && !mr_program_gives(program, i + 1) &&
+		if (!attribute->attisdropped && !bms_is_member(i + 1, given) &&
 			get_typtype(attribute->atttypid) == TYPTYPE_DOMAIN)
 			return true;
 	}
@@ -28,12 +26,12 @@ misses_domain(const MrProgram *program, Relation target)
 }
 
 bool
-mr_target_is_plain(const MrProgram *program, Relation target)
+mr_target_is_plain(Relation target, const Bitmapset *given)
 {
 	return target->rd_rel->relkind == RELKIND_RELATION && target->trigdesc == NULL &&
 		   target->rd_rules == NULL && !target->rd_rel->relispartition &&
 		   !mr_has_generated_columns(RelationGetDescr(target)) &&
 		   check_enable_rls(RelationGetRelid(target), InvalidOid, true) != RLS_ENABLED &&
 		   target->rd_tableam == GetHeapamTableAmRoutine() &&
-		   program->definition->on_conflict == MR_CONFLICT_ERROR && !misses_domain(program, target);
+		   !misses_domain(RelationGetDescr(target), given);
 }

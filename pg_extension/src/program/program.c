@@ -244,7 +244,10 @@ compile(MrProgram *program)
 	mr_check_query_permissions(query);
 
 	check_unfilled(program, target);
-	program->direct = mr_target_is_plain(program, target);
+	for (int i = 0; i < program->ncolumns; i++)
+		program->given = bms_add_member(program->given, program->columns[i].attnum);
+	program->direct =
+		definition->on_conflict == MR_CONFLICT_ERROR && mr_target_is_plain(target, program->given);
 	choose_keys(program, target);
 	table_close(target, NoLock);
 
@@ -269,15 +272,6 @@ mr_program_create(MrDefinition *definition)
 	compile(program);
 	MemoryContextSwitchTo(old);
 	return program;
-}
-
-bool
-mr_program_gives(const MrProgram *program, AttrNumber attnum)
-{
-	for (int i = 0; i < program->ncolumns; i++)
-		if (program->columns[i].attnum == attnum)
-			return true;
-	return false;
 }
 
 void

@@ -40,6 +40,7 @@ typedef struct MrProgram
 	MrPlan *transform;
 	int ncolumns;
 	MrColumn *columns;
+	Bitmapset *given;      /* attribute numbers of the columns, in the target */
 	TupleDesc row_visible; /* the columns */
 	TupleDesc row_full;    /* and the row's number in its batch */
 	MrPlan *insert;
@@ -61,8 +62,5 @@ extern void mr_program_free(MrProgram *program);
 
 /* Whether what it was made from is unchanged (no DDL on what it names). */
 extern bool mr_program_is_valid(MrProgram *program);
-
-/* Whether the transform gives a column of the target. */
-extern bool mr_program_gives(const MrProgram *program, AttrNumber attnum);
 
 #endif /* MR_PROGRAM_H */

@@ -64,7 +64,7 @@ prepare_expressions(Direct *direct)
 		Default *entry = &direct->defaults[direct->ndefaults];
 		Expr *expression;
 
-		if (mr_program_gives(direct->program, i + 1))
+		if (bms_is_member(i + 1, direct->program->given))
 			continue;
 		entry->attnum = i + 1;
 		expression = TupleDescAttr(desc, i)->attisdropped
