@@ -23,6 +23,7 @@ BEGIN
 END $$;
 
 SELECT millrace.grant_ingestor('millrace_ingestor');
+SELECT millrace.grant_topics('weather_owner', read => '{weather}', dlq => '{weather.dlq}');
 GRANT USAGE ON SCHEMA public TO weather_owner, weather_reader;
 
 COMMIT;

@@ -3,6 +3,7 @@
 
 BEGIN;
 
+SELECT millrace.revoke_topics('weather_owner');
 DROP OWNED BY millrace_ingestor, weather_owner, weather_reader;
 
 DO $$

@@ -8,4 +8,6 @@ FROM pg_roles WHERE rolname IN ('millrace_ingestor', 'weather_owner', 'weather_r
 
 SELECT 1 / (has_function_privilege('millrace_ingestor', 'millrace.ingestor_pipelines()', 'EXECUTE'))::integer;
 
+SELECT 1 / (count(*) = 2)::integer FROM millrace.topic_grants WHERE role = 'weather_owner'::regrole;
+
 ROLLBACK;

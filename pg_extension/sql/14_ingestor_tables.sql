@@ -1,4 +1,17 @@
--- The catalogue of what ingestors use and report: staging lanes, ends of partitions, the DLQ topics of their relay.
+-- The catalogue of what ingestors use and report: which topics for whom, staging lanes, ends of partitions, the DLQ topics of
+-- their relay.
+
+CREATE TABLE millrace.topic_grant (
+  role       regrole     NOT NULL,
+  use        text        NOT NULL CHECK (use IN ('read', 'dlq')),
+  pattern    text        NOT NULL,  -- name of a topic, * stands for any characters
+  granted_by text        NOT NULL,
+  granted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  CONSTRAINT topic_grant_pkey PRIMARY KEY (role, use, pattern)
+);
+COMMENT ON TABLE millrace.topic_grant IS 'Internal: see the view topic_grants.';
+-- not that of a role that was dropped: its number may be another role's where the dump is restored
+SELECT pg_catalog.pg_extension_config_dump('millrace.topic_grant', 'WHERE role IN (SELECT r.oid FROM pg_catalog.pg_roles AS r)');
 
 -- Staging lanes are made at run time and belong to this server alone: not dumped.
 CREATE SEQUENCE millrace.lane_id_seq AS integer;

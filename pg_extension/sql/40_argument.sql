@@ -78,6 +78,19 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_given(text[], boolean[]) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_given(text[], boolean[]) IS 'Internal: refuses NULL where a value is needed.';
 
+-- what: 'to …' in the message.
+CREATE FUNCTION millrace._check_extension_owner(caller regrole, what text, detail text, hint text DEFAULT 'Ask a superuser.')
+RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF NOT pg_has_role(caller, (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'millrace'), 'USAGE') THEN
+    RAISE EXCEPTION 'must be owner of extension millrace to %', what
+      USING ERRCODE = 'insufficient_privilege', DETAIL = detail, HINT = hint;
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_extension_owner(regrole, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_extension_owner(regrole, text, text, text) IS 'Internal: refuses a role that does not own the extension.';
+
 -- 'earliest', 'latest', or a time as ISO 8601 in UTC.
 CREATE FUNCTION millrace._start_at(start_at text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$

@@ -95,6 +95,7 @@ BEGIN
   d := millrace._add_version(id, 1, caller, jsonb_populate_record(NULL::millrace.pipeline_version, stored));
   PERFORM millrace._check_version(caller, d);
   PERFORM millrace._set_dlq(id, coalesce(given ->> 'dlq', topic || '.dlq'), given ->> 'dlq_delivery');
+  PERFORM millrace._check_grants(id);
 
   IF NOT millrace._preloaded() THEN
     RAISE WARNING 'pipeline "%" is created, but nothing runs it: millrace is not preloaded', pipeline
@@ -162,6 +163,7 @@ BEGIN
   UPDATE millrace.pipeline AS c
   SET owner = new_owner, workers = coalesce((given ->> 'workers')::integer, c.workers), version = d.version
   WHERE c.id = p.id;
+  PERFORM millrace._check_grants(p.id);
   PERFORM millrace._wake();
   RETURN d.version;
 END $$;

@@ -68,6 +68,7 @@ BEGIN
     WHERE s.pipeline_id = p.id AND s.partition = t;
   END LOOP;
   UPDATE millrace.pipeline AS c SET instance = millrace._instance() WHERE c.id = p.id;
+  PERFORM millrace._check_grants(p.id);
   PERFORM millrace._wake();
 END $$;
 REVOKE ALL ON FUNCTION millrace._adopt(regrole, text) FROM PUBLIC;

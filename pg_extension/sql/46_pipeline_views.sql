@@ -86,6 +86,7 @@ SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partiti
        CASE WHEN q.enabled THEN q.topic ELSE 'off' END AS dlq, q.delivery AS dlq_delivery
 FROM millrace._visible AS p
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
+JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read'
 CROSS JOIN engine
 LEFT JOIN millrace.dlq AS q ON q.pipeline_id = p.id
 LEFT JOIN millrace.breaker AS b ON b.pipeline_id = p.id AND b.state <> 'closed'
@@ -114,23 +115,25 @@ CROSS JOIN LATERAL (
     (5, pg_catalog.pg_is_in_recovery(), 'standby', 'this server is a standby', 'It runs on the primary.'),
     (6, NOT (engine.doc ->> 'preloaded')::boolean, 'not preloaded', 'nothing runs it: millrace is not preloaded',
      'Add millrace to shared_preload_libraries and restart the server.'),
-    (7, t.stopped > 0, 'stopped',
+    (7, NOT u.is_granted, 'topic not granted', pg_catalog.format('role "%s" is not allowed to read topic "%s"', p.owner, p.topic),
+     pg_catalog.format('As a superuser: SELECT millrace.grant_topics(%L, read => %L);', p.owner, ARRAY[p.topic])),
+    (8, t.stopped > 0, 'stopped',
      pg_catalog.format('partition %s: %s', t.partition, t.error)
      || CASE WHEN t.stopped > 1 THEN pg_catalog.format(' (and %s more)', t.stopped - 1) ELSE '' END, t.hint),
-    (8, b.state IS NOT NULL, 'breaker open', b.reason,
+    (9, b.state IS NOT NULL, 'breaker open', b.reason,
      'Fix the cause: events wait in Kafka, and a batch is tried from time to time (next_probe_at in millrace.breakers).'),
-    (9, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has the details.'),
-    (10, w.running > 0, 'running', CASE WHEN w.waiting > 0 THEN 'it waits: its queues of failed keys are full' END,
+    (10, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has the details.'),
+    (11, w.running > 0, 'running', CASE WHEN w.waiting > 0 THEN 'it waits: its queues of failed keys are full' END,
      CASE WHEN w.waiting > 0 THEN 'SELECT * FROM millrace.doctor(); shows which, and what to do.' END),
-    (11, c.is_young, 'starting', NULL, NULL),
-    (12, true, 'no worker slot', 'no worker runs',
+    (12, c.is_young, 'starting', NULL, NULL),
+    (13, true, 'no worker slot', 'no worker runs',
      pg_catalog.format('After a crash of the server it starts within seconds. Otherwise raise max_worker_processes (now %s) and restart the server; or SELECT millrace.start_workers(); after stop_workers().', c.slots))
   ) AS v (rank, applies, status, reason, hint)
   WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
 ORDER BY p.name;
 COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to fix it; with the definition in force.';
 COMMENT ON COLUMN millrace.pipelines.status IS
-'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, foreign, owner missing, target missing, standby, not preloaded or no worker slot';
+'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, foreign, owner missing, target missing, standby, not preloaded, topic not granted or no worker slot';
 
 CREATE VIEW millrace.partitions WITH (security_barrier) AS
 SELECT p.name AS pipeline, p.topic, t.partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,

@@ -7,11 +7,8 @@ BEGIN
   IF pipeline IS NOT NULL THEN
     RETURN (millrace._owned(caller, pipeline)).id;
   END IF;
-  IF NOT pg_has_role(caller, (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'millrace'), 'USAGE') THEN
-    RAISE EXCEPTION 'must be owner of extension millrace to change an error class of every pipeline'
-      USING ERRCODE = 'insufficient_privilege',
-            HINT = 'Name one of your pipelines: pipeline => ''…''; or ask a superuser.';
-  END IF;
+  PERFORM millrace._check_extension_owner(caller, 'change an error class of every pipeline', 'It applies to pipelines of all owners.',
+                                          'Name one of your pipelines: pipeline => ''…''; or ask a superuser.');
   RETURN NULL;
 END $$;
 REVOKE ALL ON FUNCTION millrace._error_class_pipeline(regrole, text) FROM PUBLIC;

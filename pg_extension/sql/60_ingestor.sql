@@ -7,12 +7,7 @@ DECLARE
   f regprocedure;
 BEGIN
   PERFORM millrace._check_given(ARRAY['role'], ARRAY[role IS NULL]);
-  IF NOT pg_has_role(caller, (SELECT n.nspowner FROM pg_namespace AS n WHERE n.nspname = 'millrace'), 'USAGE') THEN
-    RAISE EXCEPTION 'must be owner of extension millrace to make a role an ingestor'
-      USING ERRCODE = 'insufficient_privilege',
-            DETAIL = 'An ingestor reports the content of Kafka for pipelines of all owners.',
-            HINT = 'Ask a superuser.';
-  END IF;
+  PERFORM millrace._check_extension_owner(caller, 'make a role an ingestor', 'An ingestor reports the content of Kafka for pipelines of all owners.');
   FOR f IN
     SELECT p.oid FROM pg_proc AS p
     WHERE p.pronamespace = 'millrace'::regnamespace
@@ -41,11 +36,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET s
          CASE WHEN p.start_at IN ('earliest', 'latest') THEN p.start_at
               ELSE trunc(extract(epoch FROM p.start_at::timestamptz) * 1000)::bigint::text END,
          millrace._incarnation()
-  FROM millrace.pipeline AS p WHERE p.instance = millrace._instance() ORDER BY p.name;
+  FROM millrace.pipeline AS p JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read' AND u.is_granted
+  WHERE p.instance = millrace._instance() ORDER BY p.name;
 $$;
 REVOKE ALL ON FUNCTION millrace.ingestor_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.ingestor_pipelines() IS
-'For the ingestor: the pipelines this installation runs, paused ones too.
+'For the ingestor: the pipelines this installation runs, paused ones too; not those whose topic is not granted to their owner.
 Out: pipeline; topic; group_id, the Kafka consumer group; lanes to open for it; partitions known; start_at: earliest, latest or milliseconds since 1970; incarnation of the server''s shared memory.
 Errors: those of a server without millrace preloaded.';
 

@@ -66,11 +66,12 @@ RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, 
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT p.name, q.topic, q.delivery, format('millrace.%s.%s.dlq', p.instance, p.name), p.topic, p.partitions
   FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
+  JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'dlq' AND u.is_granted
   WHERE p.instance = millrace._instance() AND q.enabled ORDER BY p.name;
 $$;
 REVOKE ALL ON FUNCTION millrace.relay_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_pipelines() IS
-'For the ingestor: the pipelines whose dead letters go to Kafka, paused ones too.
+'For the ingestor: the pipelines whose dead letters go to Kafka, paused ones too; not those whose DLQ topic is not granted to their owner.
 In: nothing.
 Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic and the number of its partitions known.
 Errors: none.';
@@ -256,9 +257,12 @@ Out: dead_letter: its number; id: the millrace-id header; topic, partition, "off
 Errors: undefined_object for an unknown pipeline.';
 
 CREATE VIEW millrace.dlqs WITH (security_barrier) AS
-SELECT p.name AS pipeline, q.enabled, q.topic, q.delivery, w.failed_at AS waiting_since, i.about ->> 'relay_error' AS error, i.reported_at
+SELECT p.name AS pipeline, q.enabled, q.topic, q.delivery, w.failed_at AS waiting_since, 
+       CASE WHEN NOT u.is_granted THEN pg_catalog.format('role "%s" is not allowed to publish to it', u.owner)
+            ELSE i.about ->> 'relay_error' END AS error, i.reported_at, coalesce(u.is_granted, true) AS is_granted
 FROM millrace._visible AS p
 JOIN millrace.dlq AS q ON q.pipeline_id = p.id
+LEFT JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'dlq'
 LEFT JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id
 LEFT JOIN LATERAL (
   SELECT l.failed_at FROM millrace.dead_letter AS l
@@ -266,5 +270,6 @@ LEFT JOIN LATERAL (
 ORDER BY p.name;
 COMMENT ON VIEW millrace.dlqs IS 'Where the dead letters of each pipeline are published, and whether the relay keeps up.';
 COMMENT ON COLUMN millrace.dlqs.waiting_since IS 'failure time of the oldest dead letter that is not in the topic yet, null: all are';
+COMMENT ON COLUMN millrace.dlqs.is_granted IS 'whether the owner may publish to the topic, see topic_grants';
 COMMENT ON COLUMN millrace.dlqs.error IS 'what the relay last reported, null: it works';
 GRANT SELECT ON millrace.dlqs TO PUBLIC;

@@ -50,14 +50,14 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
            format('start millrace-ingestor for database "%s", in a role that SELECT millrace.grant_ingestor(''…'') was run for',
                   current_database())
     FROM pipeline AS p JOIN heard AS h ON h.pipeline = p.name
-    WHERE p.status NOT IN ('foreign', 'owner missing', 'standby')
+    WHERE p.status NOT IN ('foreign', 'owner missing', 'topic not granted', 'standby')
           AND coalesce(h.heard_at, p.created_at) < now() - interval '2 min'
     UNION ALL
     SELECT 12, 'error', format('pipeline "%s": its ingestor cannot read topic "%s"', p.name, p.topic),
            'It runs, and has read no partition of the topic for more than two minutes.',
            format('check that topic "%s" exists and may be read; the log of millrace-ingestor has its errors', p.topic)
     FROM pipeline AS p JOIN heard AS h ON h.pipeline = p.name
-    WHERE p.status NOT IN ('foreign', 'owner missing', 'standby', 'stopped')
+    WHERE p.status NOT IN ('foreign', 'owner missing', 'topic not granted', 'standby', 'stopped')
           AND h.heard_at >= now() - interval '2 min' AND coalesce(h.read_at, p.created_at) < now() - interval '2 min'
     UNION ALL
     SELECT 13, 'error', format('pipeline "%s" is about to lose events', p.name),
@@ -110,7 +110,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     UNION ALL
     SELECT 22, 'warning', format('pipeline "%s": dead letters do not reach Kafka', q.pipeline),
            format('The oldest has waited for topic "%s" since %s%s.', q.topic, date_trunc('second', q.waiting_since), ': ' || q.error),
-           CASE WHEN q.delivery = 'exactly_once' AND q.error ILIKE '%transaction%'
+           CASE WHEN NOT q.is_granted THEN format('as a superuser: SELECT millrace.grant_topics(%L, dlq => %L);', p.owner, ARRAY[q.topic])
+                WHEN q.delivery = 'exactly_once' AND q.error ILIKE '%transaction%'
                 THEN format('SELECT millrace.alter_pipeline(%L, dlq_delivery => ''at_least_once'');', q.pipeline)
                 ELSE format('make topic "%s" writable for the ingestor; or SELECT millrace.alter_pipeline(%L, dlq => ''off'');', q.topic, q.pipeline) END
     FROM millrace.dlqs AS q JOIN pipeline AS p ON p.name = q.pipeline

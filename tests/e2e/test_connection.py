@@ -85,7 +85,7 @@ def test_started_before_everything_else(world):
     ingestor = world.start_ingestor()
     holds_for(lambda: ingestor.alive() and ingestor.get("/readyz")[0] != 200, "alive, not ready", 2)
     world.db.run("CREATE EXTENSION millrace")
-    world.db.run("SELECT millrace.grant_ingestor('ingestor')")
+    world.grant(world.db)
     world.create_pipeline()
     holds_for(lambda: ingestor.alive() and ingestor.get("/readyz")[0] != 200, "alive, not ready without a topic", 1)
     world.create_topic()

@@ -155,7 +155,7 @@ def test_extension_created_again(world):
         leave(world, lane)
         if first == 0:
             world.db.run("DROP EXTENSION millrace CASCADE; DROP TABLE number; CREATE EXTENSION millrace")
-            world.db.run("SELECT millrace.grant_ingestor('ingestor')")
+            world.grant(world.db)
 
 
 def test_lane_open_against_drop_pipeline(world):

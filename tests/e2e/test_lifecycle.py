@@ -33,7 +33,7 @@ def test_drop_extension_while_it_runs(world):
     assert rows > 5000  # the target is the user's
     # and again: a new instance that begins at the beginning
     world.db.run("CREATE EXTENSION millrace")
-    world.db.run("SELECT millrace.grant_ingestor('ingestor')")
+    world.grant(world.db)
     world.db.run("TRUNCATE reading")
     world.create_pipeline()
     world.wait_settled(60)
@@ -168,6 +168,7 @@ def test_owner_renamed_dropped(world):
     world.create_topic()
     world.db.run("CREATE ROLE leaver LOGIN")
     world.db.run("GRANT SELECT ON site TO leaver; GRANT INSERT, SELECT ON reading TO leaver")
+    world.db.run("SELECT millrace.grant_topics('leaver', read => ARRAY[%s], dlq => '{*}')", (world.topic,))
     world.create_pipeline(user="leaver")
     world.start_ingestor()
     first = Events(1000, seed=152)

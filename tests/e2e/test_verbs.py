@@ -2,6 +2,9 @@
 import psycopg2
 import pytest
 
+from lib.events import Events
+from lib.wait import holds_for, wait_for
+
 
 def test_replay_preview_blocks_nobody(world):
     """BEGIN; replay() shows how many there are: until it is rolled back the ingestor and the other verbs go on."""
@@ -21,3 +24,33 @@ def test_replay_preview_blocks_nobody(world):
         preview.run("ROLLBACK")
         owner.run("SET lock_timeout = '5s'")
         owner.run("SELECT millrace.drop_pipeline(%s)", (world.pipeline_name,))
+
+
+def test_a_revoked_topic_is_not_served(world):
+    """Neither its events are read nor its dead letters published, until it is granted again."""
+    world.create_topic(2)
+    world.create_pipeline()
+    world.start_ingestor()
+    first, second = Events(2000, seed=171, broken=1), Events(2000, seed=172, broken=1)
+    unpublished = "SELECT count(*) FROM millrace.dead_letter WHERE published_at IS NULL"
+    first.send(world.broker, world.topic)
+    world.wait_settled()
+    wait_for(lambda: world.db.value(unpublished) == 0, "published", 30)
+
+    served = "SELECT count(*) FROM millrace.lanes WHERE writer_pid IS NOT NULL"
+    world.db.run("SELECT millrace.revoke_topics('app')")
+    wait_for(lambda: world.db.value(served) == 0, "no ingestor has a lane", 30)
+    assert world.db.run("SELECT status, hint FROM millrace.pipelines") == [
+        ("topic not granted", f"As a superuser: SELECT millrace.grant_topics('app', read => '{{{world.topic}}}');")]
+    second.send(world.broker, world.topic)
+    holds_for(lambda: world.counters()["events"] == 2000, "nothing is read", 2)
+
+    world.db.run("SELECT millrace.grant_topics('app', read => ARRAY[%s])", (world.topic,))
+    world.wait_settled()
+    world.check(first, second)
+    left = world.db.value(unpublished)
+    assert left > 0
+    holds_for(lambda: world.db.value(unpublished) == left, "nothing is published", 2)
+
+    world.db.run("SELECT millrace.grant_topics('app', dlq => ARRAY[%s])", (world.topic + ".dlq",))
+    wait_for(lambda: world.db.value(unpublished) == 0, "published", 30)

@@ -9,7 +9,7 @@ import pytest
 from lib.cluster import Cluster, Database, Session
 from lib.lane import Lane
 from lib.wait import holds_for, wait_for
-from lib.world import ensure_roles
+from lib.world import World, ensure_roles
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def db(request, cluster):
 
 def prepare(db):
     db.run("CREATE EXTENSION millrace")
-    db.run("SELECT millrace.grant_ingestor('ingestor')")
+    World.grant(db)
     db.run("CREATE TABLE number (n int, note text); ALTER TABLE number OWNER TO app")
 
 

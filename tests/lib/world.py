@@ -57,7 +57,11 @@ class World:
         db.run("CREATE EXTENSION millrace")
         db.run("GRANT CREATE ON SCHEMA public TO app")
         db.run(SCHEMA)
-        db.run("SELECT millrace.grant_ingestor('ingestor')")
+        World.grant(db)
+
+    @staticmethod
+    def grant(db):
+        db.run("SELECT millrace.grant_ingestor('ingestor'), millrace.grant_topics('app', read => '{*}', dlq => '{*}')")
 
     # -- making things
 

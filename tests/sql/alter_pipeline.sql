@@ -38,6 +38,7 @@ RESET ROLE;
 SELECT lives_ok($$ SELECT millrace.alter_pipeline('p', batch_rows => 8) $$, 'by a superuser');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', owner => 'mrt_stranger') $$, '42501', '"mrt_stranger" has no INSERT privilege', 'GRANT INSERT ON mrt.reading TO mrt_stranger', 'the new owner must be able to write');
 GRANT INSERT ON mrt.reading TO mrt_stranger;
+SELECT millrace.grant_topics('mrt_stranger', read => '{events}', dlq => '{events.dlq}');
 SELECT lives_ok($$ SELECT millrace.alter_pipeline('p', owner => 'mrt_stranger') $$, 'a new owner');
 SELECT is((SELECT owner FROM millrace.pipeline WHERE name = 'p'), 'mrt_stranger'::regrole, 'is stored');
 

@@ -17,6 +17,7 @@ int mr_restart_interval_s = 1;
 int mr_lock_timeout_ms = 5000;
 int mr_batch_bytes_kb = 8192;
 int mr_max_crashes = 2;
+static int max_workers_per_role = 16; /* read by SQL: _check_grants() */
 
 void
 mr_guc_define(bool preloading)
@@ -56,5 +57,9 @@ mr_guc_define(bool preloading)
 							"Crashes of the server after which an event is a dead letter.",
 							"Only those count in which the event was processed alone.",
 							&mr_max_crashes, 2, 1, 100, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("millrace.max_workers_per_role",
+							"Workers that the pipelines of a role may have in all, in a database.",
+							"Checked when a pipeline is created or changed; superusers are exempt.",
+							&max_workers_per_role, 16, 1, 10000, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("millrace");
 }
