@@ -16,6 +16,7 @@ mr_consumer_conf_new(const char *group_id, const MrSettings *settings, int64_t b
 {
 	char kbytes[24];
 	const bool has_queue_backoff = rd_kafka_version() >= 0x02020000;
+	const bool has_protocol = rd_kafka_version() >= 0x02040000;
 	const MrKafkaProperty defaults[] = {
 		{"bootstrap.servers", settings->brokers[0] ? settings->brokers : NULL},
 		{"client.id", "millrace-ingestor"},
@@ -42,6 +43,8 @@ mr_consumer_conf_new(const char *group_id, const MrSettings *settings, int64_t b
 		{"auto.offset.reset", "error"},
 		{"enable.partition.eof", "true"},
 		{"partition.assignment.strategy", "cooperative-sticky"},
+		/* The other one, of KIP-848, assigns in the broker and refuses the timeouts above. */
+		{"group.protocol", has_protocol ? "classic" : NULL},
 		{NULL, NULL},
 	};
 

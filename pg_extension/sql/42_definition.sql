@@ -105,7 +105,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
                    FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) AS k (attnum)
                    JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum)
   FROM pg_index AS i
-  WHERE i.indrelid = target AND i.indisunique AND i.indisvalid AND i.indimmediate
+  WHERE i.indrelid = target AND i.indisunique AND NOT i.indisexclusion AND i.indisvalid AND i.indimmediate
         AND i.indpred IS NULL AND i.indexprs IS NULL;
 $$;
 REVOKE ALL ON FUNCTION millrace._unique_keys(regclass) FROM PUBLIC;

@@ -139,7 +139,9 @@ BEGIN
             HINT = format('Name what to change: SELECT millrace.alter_pipeline(%L, batch_rows => 1000);', pipeline);
   END IF;
   SELECT * INTO STRICT old FROM millrace.pipeline_version AS v WHERE v.pipeline_id = p.id AND v.version = p.version;
-  IF given ->> 'owner' IS NOT NULL AND NOT pg_has_role(caller, new_owner::oid, 'USAGE') THEN
+  -- as ALTER … OWNER TO asks: who may SET ROLE to it, which is every member before PostgreSQL 16
+  IF given ->> 'owner' IS NOT NULL AND NOT pg_has_role(caller, new_owner::oid, CASE
+       WHEN current_setting('server_version_num')::integer < 160000 THEN 'MEMBER' ELSE 'SET' END) THEN
     RAISE EXCEPTION 'must be member of role "%" to make it the owner', new_owner
       USING ERRCODE = 'insufficient_privilege',
             HINT = format('Ask a superuser, or: GRANT %s TO %s;', new_owner, caller);

@@ -222,7 +222,20 @@ def test_full_disk_is_no_event_s_fault(world):
     feed.settle().check()
 
 
-def test_partitions_workers_and_neighbours(world):
+@pytest.fixture(params=["SIGQUIT", "SIGABRT"])
+def ended_by(request, world):
+    """How the postmaster ends everybody when a process has crashed."""
+    if request.param == "SIGABRT":
+        if world.db.value("SELECT current_setting('send_abort_for_crash', true)") is None:
+            pytest.skip("send_abort_for_crash is PostgreSQL 16's")
+        world.db.run("ALTER SYSTEM SET send_abort_for_crash = on")
+        world.db.run("SELECT pg_reload_conf()")
+    yield request.param
+    query(world, "ALTER SYSTEM RESET send_abort_for_crash" if request.param == "SIGABRT" else "SELECT 1")
+    query(world, "SELECT pg_reload_conf()")
+
+
+def test_partitions_workers_and_neighbours(world, ended_by):
     """Two workers, four partitions, a real ingestor; the workers of another pipeline are innocent."""
     create_crash_on(world.db)
     world.create_topic(4)

@@ -22,7 +22,9 @@ def test_wrong_options_are_reported(broker):
                              (["-X", "no.such.property=1", "--brokers", "127.0.0.1:1"], ["no.such.property"]),
                              (["-X", "group.id=mine", "--brokers", "127.0.0.1:1"], ['"group.id" is "mine"', "the program chooses it", "leave it out"]),
                              (["-X", "enable.auto.commit=true", "--brokers", "127.0.0.1:1"],
-                              ['"enable.auto.commit" is "true", expected "false"', "leave it out"])):
+                              ['"enable.auto.commit" is "true", expected "false"', "leave it out"]),
+                             (["-X", "group.protocol=consumer", "--brokers", "127.0.0.1:1"],
+                              ['"group.protocol" is "consumer"', "leave it out"])):
         status, text = run_once(*arguments)
         assert status != 0, arguments
         for word in words:

@@ -56,13 +56,18 @@ mr_work_place(int32 *partition, int64 *offset)
 	return *offset != MR_WORK_UNKNOWN;
 }
 
-/* SA_RESETHAND: raised again, the signal ends the process once the handler has returned. */
+/*
+ * SA_RESETHAND: raised again, the signal ends the process once the handler has returned. A SIGABRT of the postmaster is
+ * its SIGQUIT under send_abort_for_crash (from PostgreSQL 16 on), and says nothing of this process.
+ */
 static void
-note_crash(int number)
+note_crash(int number, siginfo_t *info, void *context)
 {
 	const MrEvent *event = mr_work->running ? event_of_plan() : NULL;
 
-	if (event != NULL)
+	if (number == SIGABRT && info->si_code == SI_USER && info->si_pid == PostmasterPid)
+		mr_work->innocent = true;
+	else if (event != NULL)
 		mr_work_at(event);
 	(void) raise(number);
 }
@@ -96,7 +101,8 @@ handle_signals(void)
 	static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGABRT};
 	static char stack[STACK_BYTES];
 	stack_t alternate = {.ss_sp = stack, .ss_size = sizeof(stack)};
-	struct sigaction action = {.sa_handler = note_crash, .sa_flags = SA_ONSTACK | SA_RESETHAND};
+	struct sigaction action = {.sa_sigaction = note_crash,
+							   .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESETHAND};
 
 	(void) sigemptyset(&action.sa_mask);
 	(void) sigaltstack(&alternate, NULL); /* also for a process that has used up its own */

@@ -114,11 +114,9 @@ mr_heap_update(Relation rel, ItemPointer tid, HeapTuple tuple)
 #endif
 
 #if PG_VERSION_NUM >= 170000
-#define MR_MAY_OWN_WITHOUT_LOGIN true
 #define mr_worker_connect(db, role)                                                                \
 	BackgroundWorkerInitializeConnectionByOid(db, role, BGWORKER_BYPASS_ROLELOGINCHECK)
 #else
-#define MR_MAY_OWN_WITHOUT_LOGIN    false
 #define mr_worker_connect(db, role) BackgroundWorkerInitializeConnectionByOid(db, role, 0)
 #endif
 
