@@ -10,8 +10,9 @@ begin=$SECONDS
 results=()
 failed=0
 
-# What the end-to-end tests need from outside is looked for before the first test of any kind.
+# What comes from outside is looked for before the first test of any kind.
 case " $steps " in *" e2e "*) tests/kafka/fetch.sh >/dev/null || exit 1 ;; esac
+case " $steps : ${LINT_SKIP:-} " in *" pgspot "*) ;; *" lint "*) .ci/pgspot install || exit 1 ;; esac
 
 rm -rf "$logs"
 mkdir -p "$logs"

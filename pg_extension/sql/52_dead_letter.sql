@@ -63,20 +63,20 @@ CREATE FUNCTION millrace.dead_letter_ids(pipeline text, "where" text, ids bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   found bigint[];
-  query refcursor;
 BEGIN
   IF btrim("where", E' \t\n\r') = '' THEN
     RAISE EXCEPTION 'the condition is empty'
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = 'Pass a condition over the columns of millrace.dead_letters, such as ''sqlstate = ''''23503''''''; or true.';
+            HINT = 'Pass a condition over the columns of millrace.dead_letters, such as ''sqlstate = 23503''; or true.';
   END IF;
-  -- a cursor takes one query; the line break ends a comment in the condition
-  OPEN query FOR EXECUTE format(
+  -- a loop takes one query, where EXECUTE would take several; the line break ends a comment in the condition
+  FOR found IN EXECUTE format(
     E'SELECT array_agg(d.id ORDER BY d.id) FROM (SELECT * FROM millrace.dead_letters AS v '
     'WHERE v.pipeline = $1 AND v.state = ''open'' AND ($2 IS NULL OR v.id = ANY ($2))) AS d WHERE (%s\n)',
-    coalesce("where", 'true')) USING pipeline, ids;
-  FETCH query INTO found;
-  CLOSE query;
+    coalesce("where", 'true')) USING pipeline, ids
+  LOOP
+    NULL;
+  END LOOP;
   RETURN coalesce(found, '{}');
 END $$;
 COMMENT ON FUNCTION millrace.dead_letter_ids(text, text, bigint[]) IS
