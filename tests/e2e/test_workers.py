@@ -87,6 +87,7 @@ def test_new_owner(db):
     create_pipeline(db)
     old = wait_pids(db)
     db.run("GRANT ALL ON number TO ingestor")
+    db.run("SELECT millrace.grant_topics('ingestor', read => '{none}', dlq => '{none.dlq}')")
     db.run("SELECT millrace.alter_pipeline('p', owner => 'ingestor')")
     wait_pids(db, not_these=old)
     wait_for(lambda: db.run("SELECT usename FROM pg_stat_activity WHERE backend_type = 'millrace worker'"

@@ -158,6 +158,11 @@ class Cluster:
             s.run(f'CREATE DATABASE "{name}"')
         return Database(self, name)
 
+    def pg_config(self, name):
+        """Where the server finds its files."""
+        with Session(self.connect("postgres")) as s:
+            return s.value("SELECT setting FROM pg_config WHERE name = %s", (name,))
+
     def psql(self, database, *args):
         return run_as_server("psql", "-X", "-v", "ON_ERROR_STOP=1", "-h", self.dir, "-p", self.port, "-U", "postgres",
                              "-d", database, *args)

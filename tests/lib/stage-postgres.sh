@@ -38,7 +38,8 @@ link_all "$lib" "$dest$lib"
 # Not installed again when nothing has changed: another run may be using it.
 make -s -C "$root/pg_extension" >&2
 changed=0
-for file in "$root"/pg_extension/millrace.so "$root"/pg_extension/millrace.control "$root"/pg_extension/millrace--*.sql; do
+for file in "$root"/pg_extension/millrace.so "$root"/pg_extension/millrace.control "$root"/pg_extension/{,released/}millrace--*.sql; do
+	[ -e "$file" ] || continue # nothing is released yet
 	case $file in *.so) copy=$dest$lib/${file##*/} ;; *) copy=$dest$share/extension/${file##*/} ;; esac
 	cmp -s "$file" "$copy" || changed=1
 done
