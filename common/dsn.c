@@ -38,7 +38,7 @@ mr_dsn_check(const char *dsn, char *error, size_t error_size)
 	return ok;
 }
 
-/* As libpq tells a string from the name of a database. */
+/* As libpq distinguishes a string from the name of a database. */
 static bool
 is_string(const char *dsn)
 {

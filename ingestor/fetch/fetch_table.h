@@ -47,7 +47,7 @@ extern void mr_fetch_table_commit(MrFetchTable *table, const char *topic,
 								  rd_kafka_topic_partition_list_t *offsets);
 extern void mr_fetch_table_free(MrFetchTable *table);
 
-/* Messages that librdkafka still hands out of a partition that is not to be fetched, or from elsewhere. */
+/* Messages that librdkafka still hands out of a partition that must not be fetched, or from elsewhere. */
 static inline bool
 mr_fetch_table_is_void(const MrFetchTable *table, int32_t partition)
 {

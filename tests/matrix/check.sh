@@ -10,7 +10,7 @@ export CHECK=${CHECK:-unit sql e2e}
 export E2E=${E2E:-tests/e2e}
 passed=0 failed=0 skipped=0
 
-# A copy, so that the roots' objects and ours do not meet; made anew each time.
+# A copy, so that the roots' objects and ours do not meet; made again each time.
 copy_tree() {
 	rm -rf "$1"
 	mkdir -p "$1"

@@ -36,7 +36,7 @@ SELECT is((SELECT count(*) FROM millrace.crash_suspect WHERE pipeline_id = 40000
 SET ROLE mrt_owner;
 SELECT is((SELECT count(*) FROM millrace.crashes), 5::bigint, 'the owner');
 SELECT results_eq($$ SELECT severity, command FROM millrace.doctor() WHERE what LIKE '%crashed%' $$,
-  $$ VALUES ('warning', 'SELECT * FROM millrace.crashes WHERE pipeline = ''p''; the server log has the signal') $$, 'doctor tells');
+  $$ VALUES ('warning', 'SELECT * FROM millrace.crashes WHERE pipeline = ''p''; the server log has the signal') $$, 'doctor reports it');
 SET ROLE mrt_monitor;
 SELECT is((SELECT count(*) FROM millrace.crashes), 5::bigint, 'a monitor');
 SET ROLE mrt_stranger;
@@ -61,7 +61,7 @@ UPDATE millrace.crash_suspect SET crashed_at = now() - interval '2 hours' WHERE 
 SELECT is(millrace._forget_crashes(), 3, 'not for ever');
 SET ROLE mrt_owner;
 SELECT millrace.rewind('p', 110, partition => 0, allow_duplicates => true);
-SELECT is((SELECT array_agg(partition) FROM millrace.crashes), '{1}', 'what comes again after a rewind begins anew');
+SELECT is((SELECT array_agg(partition) FROM millrace.crashes), '{1}', 'what a rewind brings again is not suspected');
 SELECT is(millrace.condition_name('MR011'), 'millrace_crashed', 'its condition');
 
 -- too many in an hour

@@ -119,6 +119,6 @@ SELECT lives_ok($$
 SELECT pg_temp.refused($$
   SELECT millrace.create_pipeline('typo', topic => 'events', target => 'mrt.reading', fields => 'id bigint',
                                   transform => 'SELEC event.id FROM event') $$,
-  '42601', 'syntax error', NULL, 'a mistake in the transform is told when the pipeline is created');
+  '42601', 'syntax error', NULL, 'a mistake in the transform is reported when the pipeline is created');
 SELECT * FROM finish();
 ROLLBACK;

@@ -37,7 +37,7 @@ SET ROLE mrt_owner;
 SELECT lives_ok($$ SELECT millrace.drop_pipeline('p') $$, 'discarded ones do not count');
 ROLLBACK TO tried;
 SET ROLE mrt_owner;
-SELECT lives_ok($$ SELECT millrace.drop_pipeline('p', discard_dead_letters => true) $$, 'with them, when told so');
+SELECT lives_ok($$ SELECT millrace.drop_pipeline('p', discard_dead_letters => true) $$, 'with them, when the argument says so');
 RESET ROLE;
 SELECT is((SELECT count(*) FROM millrace.pipeline WHERE id = :id), 0::bigint, 'the pipeline is gone');
 SELECT is((SELECT count(*) FROM millrace.partition WHERE pipeline_id = :id) + (SELECT count(*) FROM millrace.progress WHERE pipeline_id = :id)

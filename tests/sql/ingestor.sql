@@ -25,7 +25,7 @@ SELECT is(millrace.add_partitions('p', 0, '{11,21,31}'), 3, 'but adds what the f
 SELECT is(millrace.add_partitions('p', 2, '{32,42}'), 4, 'nor does one that is behind');
 SELECT is(millrace.add_partitions('p', 4, '{}'), 4, 'nothing to add');
 SELECT results_eq($$ SELECT partition, next_offset, state FROM millrace.positions('p') $$,
-  $$ VALUES (0, 10::bigint, 'active'), (1, 20, 'active'), (2, 31, 'active'), (3, 42, 'active') $$, 'every partition where it was first told to begin');
+  $$ VALUES (0, 10::bigint, 'active'), (1, 20, 'active'), (2, 31, 'active'), (3, 42, 'active') $$, 'every partition at the start that was set first');
 SELECT is((SELECT count(DISTINCT epoch) FROM millrace.positions('p')), 4::bigint, 'each with its own epoch');
 SELECT pg_temp.refused($$ SELECT millrace.add_partitions('p', 5, '{1}') $$, 'MR003', 'known is 5, but pipeline "p" has 4', 'ingestor_pipelines()', 'no gap');
 SELECT pg_temp.refused($$ SELECT millrace.add_partitions('p', 4, '{-1}') $$, '22023', 'negative or null', NULL, 'no logical offset');
@@ -40,7 +40,7 @@ SELECT lives_ok($$ SELECT millrace.report_watermarks('p', '{0,1,7}', '{15,20,99}
 SELECT lives_ok($$ SELECT millrace.report_watermarks('p', '{0}', '{16}') $$, 'again');
 SET ROLE mrt_owner;
 SELECT results_eq($$ SELECT partition, end_offset, lag FROM millrace.lag WHERE pipeline = 'p' $$,
-  $$ VALUES (0, 16::bigint, 6::bigint), (1, 20, 0), (2, NULL, NULL), (3, NULL, NULL) $$, 'give the lag; where nobody told the end there is none');
+  $$ VALUES (0, 16::bigint, 6::bigint), (1, 20, 0), (2, NULL, NULL), (3, NULL, NULL) $$, 'give the lag; where nobody reported the end there is none');
 SELECT is((SELECT behind FROM millrace.lag WHERE pipeline = 'p' AND partition = 1), interval '0', 'nothing to process: nothing behind');
 RESET ROLE;
 SELECT is((SELECT count(*) FROM millrace.watermark WHERE pipeline_id = :id), 2::bigint, 'a partition that is not there is left out');

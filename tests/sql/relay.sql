@@ -120,7 +120,7 @@ SET ROLE mrt_ingestor;
 SELECT is((SELECT min(id) FROM millrace.relay_batch('p', 10)), :'prefix' || '0/10/1', 'adopted: ids as before');
 SELECT isnt((SELECT transactional_id FROM millrace.relay_pipelines() WHERE pipeline = 'p'), :'transactional_id', 'another transactional id');
 
--- what the ingestor tells
+-- what the ingestor reports
 SELECT lives_ok($$ SELECT millrace.report('p', '{"librdkafka": "2.0.2", "relay_error": "broker down"}') $$, 'a report');
 SELECT lives_ok($$ SELECT millrace.report('p', '{"retention_ms": 1000}') $$, 'another');
 SELECT pg_temp.refused($$ SELECT millrace.report('nix', '{}') $$, '42704', 'runs no pipeline "nix"', NULL, 'of none');

@@ -58,7 +58,7 @@ SET ROLE mrt_ingestor;
 SELECT epoch AS epoch0 FROM millrace.positions('u') WHERE partition = 0 \gset
 SELECT epoch AS epoch1 FROM millrace.positions('u') WHERE partition = 1 \gset
 SELECT pg_temp.refused(format('SELECT millrace.set_position(''u'', 1, %s, 30)', :epoch1 # 1), 'MR001', 'partition 1 of pipeline "u"', 'new assignment', 'a stale epoch moves nothing');
-SELECT pg_temp.refused(format('SELECT millrace.set_position(''u'', 0, %s, 30)', :epoch0), '55000', 'no rewind to a time is pending', 'rewind', 'a partition that is not to be moved');
+SELECT pg_temp.refused(format('SELECT millrace.set_position(''u'', 0, %s, 30)', :epoch0), '55000', 'no rewind to a time is pending', 'rewind', 'a partition without a rewind');
 SELECT pg_temp.refused('SELECT millrace.set_position(''u'', 9, 1, 30)', 'MR003', 'no partition 9', NULL, 'a partition that is not there');
 SELECT is(millrace.set_position('u', 1, :epoch1, 30), 30::bigint, 'the position is set');
 SELECT results_eq($$ SELECT epoch, next_offset FROM millrace.positions('u') WHERE partition = 1 $$, format('SELECT %s::bigint, 30::bigint', :epoch1), 'the assignment stays');

@@ -18,7 +18,7 @@ SELECT pg_temp.refused($$ SELECT millrace.skip_to('nix', 1, 199) $$, '42704', 'd
 SET ROLE mrt_stranger;
 SELECT pg_temp.refused($$ SELECT millrace.skip_to('p', 1, 1000) $$, '42501', 'must be owner', NULL, 'not by a stranger');
 SET ROLE mrt_owner;
-SELECT is(millrace.skip_to('p', 1, 1000), 800::bigint, 'tells how many offsets are left out');
+SELECT is(millrace.skip_to('p', 1, 1000), 800::bigint, 'returns how many offsets are left out');
 SELECT results_eq($$ SELECT state, error, next_offset FROM millrace.partitions WHERE pipeline = 'p' AND partition = 1 $$,
                   $$ VALUES ('active', NULL::text, 1000::bigint) $$, 'the partition is active again, at the new position');
 SELECT results_eq($$ SELECT from_offset, to_offset, left_out, by FROM millrace.position_changes WHERE pipeline = 'p' AND verb = 'skip_to' $$,

@@ -8,7 +8,7 @@ SET ROLE mrt_ingestor;
 SELECT millrace.add_partitions('p', 0, '{0,0}');
 SELECT millrace.report_watermarks('p', '{0,1}', '{1500,700}');
 RESET ROLE;
--- 1,000 events two minutes ago, 200 half a minute ago, 100 just now, all in partition 0
+-- 1,000 events two minutes ago, 200 half a minute ago, 100 at this moment, all in partition 0
 UPDATE millrace.progress SET settled_at = now() - interval '1 hour' WHERE pipeline_id = :id;
 INSERT INTO millrace.progress
 SELECT :id, 0, v.seq, v.next_offset, v.next_offset - 1, extract(epoch FROM now() - v.ago) * 1000, 0, v.next_offset, v.next_offset - 10, 10, 0, 0, 0,

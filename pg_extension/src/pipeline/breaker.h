@@ -57,7 +57,7 @@ extern bool mr_breaker_try(MrBreaker *breaker);
 extern bool mr_breaker_settled(MrBreaker *breaker);
 
 /*
- * A batch that had events was rolled back: `small`, when trouble met a batch that is not to be divided further; not, when
+ * A batch that had events was rolled back: `small`, when trouble met a batch that is not divided further; not, when
  * the next one is to be smaller.
  */
 extern void mr_breaker_rolled_back(MrBreaker *breaker, bool small);

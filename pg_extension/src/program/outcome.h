@@ -48,7 +48,7 @@ typedef enum MrOutcomeState
 /* Why a dead letter is one, as in millrace.dead_letter.ended. */
 typedef enum MrEnd
 {
-	MR_END_PERMANENT, /* its error class is not to be tried again */
+	MR_END_PERMANENT, /* its error class is not tried again */
 	MR_END_EXHAUSTED, /* max_retries */
 	MR_END_TOO_OLD,   /* retry_age */
 	MR_END_CRASHED    /* it crashed the server, more than once */

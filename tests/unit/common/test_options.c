@@ -179,7 +179,7 @@ secret_files_that_cannot_be_read(void **state)
 }
 
 static void
-wrong_values_are_told(void **state)
+wrong_values_are_reported(void **state)
 {
 	char *file;
 
@@ -273,7 +273,7 @@ main(void)
 		cmocka_unit_test_teardown(lists_and_properties, clean),
 		cmocka_unit_test_teardown(secrets_from_files, clean),
 		cmocka_unit_test_teardown(secret_files_that_cannot_be_read, clean),
-		cmocka_unit_test_teardown(wrong_values_are_told, clean),
+		cmocka_unit_test_teardown(wrong_values_are_reported, clean),
 		cmocka_unit_test_teardown(units, clean),
 		cmocka_unit_test_teardown(reload_takes_what_it_may, clean),
 		cmocka_unit_test_teardown(help_lists_every_option, clean),

@@ -213,7 +213,7 @@ paths_lead_inside(void **state)
 }
 
 static void
-flags_tell_of_what_is_inside(void **state)
+flags_say_what_is_inside(void **state)
 {
 	static const char *const keys[] = {"a", "b", "c"};
 	MrJsonPlan *plan = plan_of_keys(keys, 3);
@@ -280,7 +280,7 @@ main(void)
 		cmocka_unit_test_teardown(keys_may_be_escaped, free_blocks),
 		cmocka_unit_test_teardown(the_last_of_equal_keys_counts, free_blocks),
 		cmocka_unit_test_teardown(paths_lead_inside, free_blocks),
-		cmocka_unit_test_teardown(flags_tell_of_what_is_inside, free_blocks),
+		cmocka_unit_test_teardown(flags_say_what_is_inside, free_blocks),
 		cmocka_unit_test_teardown(hostile_shapes_take_linear_time, free_blocks),
 	};
 

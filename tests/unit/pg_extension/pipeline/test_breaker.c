@@ -1,5 +1,5 @@
 /*
- * test_breaker.c: the edges of the breaker's drawing, its waits, and what the verdict is told.
+ * test_breaker.c: the edges of the breaker's drawing, its waits, and what it answers to the verdict.
  */
 #include <stdarg.h>
 #include <stddef.h>
