@@ -1,6 +1,7 @@
 /* /metrics and /readyz: walks the pipelines and prints what they counted. */
 #include "ingestor/ingestor_metrics.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "common/metrics.h"
@@ -10,6 +11,8 @@
 
 typedef double (*PipelineValue)(const MrPipeline *pl);
 
+static bool not_ready(MrBuffer *out, const char *why, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 static void per_pipeline(const MrIngestor *ingestor, MrBuffer *out, const char *name,
 						 const char *type, const char *help, PipelineValue value);
 static void per_partition(const MrIngestor *ingestor, MrBuffer *out);
@@ -85,34 +88,39 @@ mr_ingestor_ready(void *owner, MrBuffer *out)
 	bool ready = true;
 
 	if (!mr_control_is_open(ingestor->control) || !ingestor->listed)
-	{
-		mr_buffer_printf(out, "no connection to PostgreSQL\n");
-		ready = false;
-	}
+		ready = not_ready(out, mr_control_trouble(ingestor->control), "%s",
+						  mr_control_is_open(ingestor->control) ? "the pipelines are not known yet"
+																: "no connection to PostgreSQL");
 	if (ingestor->phase != MR_PHASE_RUNNING)
-	{
-		mr_buffer_printf(out, "draining\n");
-		ready = false;
-	}
+		ready = not_ready(out, "", "draining");
 	for (int i = 0; i < ingestor->pipeline_count; i++)
 	{
 		const MrPipeline *pl = ingestor->pipelines[i];
 
 		if (pl->consumer == NULL || !mr_consumer_has_joined(pl->consumer))
-		{
-			mr_buffer_printf(out, "pipeline %s: not in its consumer group yet\n", pl->name);
-			ready = false;
-		}
+			ready = not_ready(out, pl->consumer_counts.trouble.text,
+							  "pipeline %s: not in its consumer group yet", pl->name);
 		for (int j = 0; j < pl->partition_cap; j++)
 			if (pl->partitions[j] != NULL && pl->partitions[j]->state != MR_PARTITION_REVOKED &&
 				!mr_lane_is_open(mr_pipeline_lane_of(pl, pl->partitions[j])))
-			{
-				mr_buffer_printf(out, "pipeline %s: the lane of partition %d is not open\n",
-								 pl->name, j);
-				ready = false;
-			}
+				ready = not_ready(out, mr_pipeline_lane_of(pl, pl->partitions[j])->trouble.text,
+								  "pipeline %s: the lane of partition %d is not open", pl->name, j);
 	}
 	return ready;
+}
+
+/* A line: what is not ready, and why ("": not known). Returns false. */
+static bool
+not_ready(MrBuffer *out, const char *why, const char *format, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	mr_buffer_printf(out, "%s%s%s\n", what, *why ? ": " : "", why);
+	return false;
 }
 
 static void

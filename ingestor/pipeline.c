@@ -207,7 +207,9 @@ make_consumer(MrPipeline *pl, int64_t buffer_bytes)
 
 	pl->consumer = mr_consumer_new(&setup, error, sizeof(error));
 	if (pl->consumer == NULL)
-		mr_log(MR_LOG_ERROR, "could not set up the Kafka consumer", MR_STR("pipeline", pl->name),
+		mr_log(mr_trouble_set(&pl->consumer_counts.trouble, error) == MR_LOG_WARN ? MR_LOG_ERROR
+																				  : MR_LOG_DEBUG,
+			   "could not set up the Kafka consumer", MR_STR("pipeline", pl->name),
 			   MR_STR("error", error));
 	mr_pipeline_block_consumer(pl);
 }

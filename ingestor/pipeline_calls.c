@@ -158,10 +158,12 @@ on_starts(MrQuestion *question)
 {
 	MrPipelineCalls *calls = answered(question);
 
-	if (!question->ok)
-		mr_log(MR_LOG_WARN, "could not ask for the start of the topic",
-			   MR_STR("pipeline", calls->pipeline), MR_STR("topic", calls->topic),
-			   MR_STR("error", question->error));
+	if (question->ok)
+		mr_trouble_clear(&calls->starts);
+	else
+		mr_log(mr_trouble_set(&calls->starts, question->error),
+			   "could not ask for the start of the topic", MR_STR("pipeline", calls->pipeline),
+			   MR_STR("topic", calls->topic), MR_STR("error", question->error));
 	if (!question->ok || question->count == 0 || calls->draining)
 	{
 		calls->starts_pending = false;

@@ -6,6 +6,7 @@
 #ifndef MR_INGESTOR_PIPELINE_CALLS_H
 #define MR_INGESTOR_PIPELINE_CALLS_H
 
+#include "common/trouble.h"
 #include "ingestor/control/catalogue.h"
 #include "ingestor/control/report.h"
 #include "ingestor/fetch/resolver.h"
@@ -41,8 +42,9 @@ typedef struct MrPipelineCalls
 	bool positions_pending;  /* it is queued or under way */
 	bool positions_again;    /* asked for while it was */
 	bool starts_pending;
-	bool draining; /* no partition is added, nothing is reported */
-	bool ended;    /* nothing is asked any more */
+	MrTrouble starts; /* why the start of the topic could not be asked for */
+	bool draining;    /* no partition is added, nothing is reported */
+	bool ended;       /* nothing is asked any more */
 } MrPipelineCalls;
 
 /*

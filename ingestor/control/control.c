@@ -9,6 +9,7 @@
 #include "common/eventloop.h"
 #include "common/log.h"
 #include "common/pgconn.h"
+#include "common/trouble.h"
 
 typedef struct Call
 {
@@ -21,6 +22,16 @@ typedef struct Call
 	struct Call *next;
 } Call;
 
+/* Of the calls with this text. */
+typedef struct CallTrouble
+{
+	const char *sql; /* a literal; NULL: this and all that follow are free */
+	MrTrouble trouble;
+} CallTrouble;
+
+#define MAX_CALL_TROUBLES                                                                          \
+	16 /* more than there are texts; one that finds no room is logged each time */
+
 struct MrControl
 {
 	MrPgconn *conn;
@@ -32,7 +43,8 @@ struct MrControl
 	void (*connected)(void *owner);
 	void *owner;
 	uint64_t losses;
-	bool quiet; /* the failure was logged; the same again is not */
+	MrTrouble connecting;
+	CallTrouble calling[MAX_CALL_TROUBLES];
 };
 
 static void on_ready(void *owner);
@@ -42,6 +54,8 @@ static void on_done(void *owner);
 static void on_lost(void *owner, const MrPgError *error);
 static void on_retry(evutil_socket_t fd, short what, void *arg);
 static void send_next(MrControl *control);
+static void call_failed(MrControl *control, const PGresult *result);
+static MrTrouble *trouble_of(MrControl *control, const char *sql);
 static void finish(MrControl *control, const PGresult *result);
 static void free_call(Call *call);
 
@@ -104,6 +118,17 @@ mr_control_losses(const MrControl *control)
 	return control->losses;
 }
 
+const char *
+mr_control_trouble(const MrControl *control)
+{
+	if (mr_trouble_is_set(&control->connecting))
+		return control->connecting.text;
+	for (int i = 0; i < MAX_CALL_TROUBLES && control->calling[i].sql != NULL; i++)
+		if (mr_trouble_is_set(&control->calling[i].trouble))
+			return control->calling[i].trouble.text;
+	return "";
+}
+
 void
 mr_control_free(MrControl *control)
 {
@@ -129,7 +154,7 @@ on_ready(void *owner)
 
 	mr_log(MR_LOG_INFO, "connected to PostgreSQL");
 	mr_backoff_reset(&control->backoff);
-	control->quiet = false;
+	mr_trouble_clear(&control->connecting);
 	control->connected(control->owner);
 	if (mr_pgconn_is_idle(control->conn))
 		send_next(control);
@@ -145,15 +170,12 @@ on_result(void *owner, PGresult *result)
 	control->result = PQcopyResult(result, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
 	if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
 	{
-		MrPgError error;
-
-		mr_pg_error_from_result(&error, result);
-		mr_log(MR_LOG_ERROR, "call failed", MR_STR("sql", control->first->sql),
-			   MR_STR("sqlstate", error.sqlstate), MR_STR("error", error.message),
-			   MR_STR("hint", error.hint));
+		call_failed(control, result);
 		PQclear(control->result);
 		control->result = NULL;
 	}
+	else if (trouble_of(control, control->first->sql) != NULL)
+		mr_trouble_clear(trouble_of(control, control->first->sql));
 }
 
 static void
@@ -182,10 +204,9 @@ on_lost(void *owner, const MrPgError *error)
 	int delay = mr_backoff_next(&control->backoff, mr_random32());
 	Call *calls = control->first;
 
-	mr_log(control->quiet ? MR_LOG_DEBUG : MR_LOG_WARN, "no connection to PostgreSQL",
+	mr_log(mr_trouble_set(&control->connecting, error->message), "no connection to PostgreSQL",
 		   MR_STR("sqlstate", error->sqlstate), MR_STR("error", error->message),
 		   MR_STR("hint", error->hint), MR_INT("again_in_ms", delay));
-	control->quiet = true;
 	control->losses++;
 	mr_timer_set(control->retry, delay);
 	control->first = control->last = NULL;
@@ -218,6 +239,34 @@ send_next(MrControl *control)
 	if (control->first != NULL)
 		mr_pgconn_query_params(control->conn, control->first->sql, control->first->count,
 							   (const char *const *) control->first->values);
+}
+
+static void
+call_failed(MrControl *control, const PGresult *result)
+{
+	const char *sql = control->first->sql;
+	MrTrouble *trouble = trouble_of(control, sql);
+	MrPgError error;
+	bool same;
+
+	mr_pg_error_from_result(&error, result);
+	same = trouble != NULL && mr_trouble_set(trouble, error.message) == MR_LOG_DEBUG;
+	mr_log(same ? MR_LOG_DEBUG : MR_LOG_ERROR, "call failed", MR_STR("sql", sql),
+		   MR_STR("sqlstate", error.sqlstate), MR_STR("error", error.message),
+		   MR_STR("hint", error.hint));
+}
+
+static MrTrouble *
+trouble_of(MrControl *control, const char *sql)
+{
+	for (int i = 0; i < MAX_CALL_TROUBLES; i++)
+	{
+		if (control->calling[i].sql == NULL)
+			control->calling[i].sql = sql;
+		if (control->calling[i].sql == sql)
+			return &control->calling[i].trouble;
+	}
+	return NULL;
 }
 
 static void

@@ -26,6 +26,8 @@ extern void mr_control_call(MrControl *control, const char *sql, int count,
 							const char *const *values, MrControlAnswer answer, void *owner,
 							uint64_t tag);
 extern uint64_t mr_control_losses(const MrControl *control);
+/* Why there is no connection, or what a call of ours last failed with; "" when neither is the case. */
+extern const char *mr_control_trouble(const MrControl *control);
 /* No answers after this. */
 extern void mr_control_free(MrControl *control);
 

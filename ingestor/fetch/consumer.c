@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 static void accept_granted(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
 static void give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque);
+static MrLogLevel note_trouble(MrConsumer *consumer, rd_kafka_resp_err_t err, const char *text);
 static void report_failed(MrConsumer *consumer, int32_t partition, MrFetchFailure failure,
 						  const char *text);
 static void log_error(MrConsumer *consumer, const char *what, rd_kafka_error_t *error);
@@ -283,7 +285,10 @@ take(MrConsumer *consumer)
 		if (message->err)
 			take_error(consumer, message);
 		else if (!mr_fetch_table_is_void(&consumer->fetches, message->partition))
+		{
+			mr_trouble_clear(&consumer->setup.counts->trouble);
 			events->message(consumer->setup.owner, message);
+		}
 		rd_kafka_message_destroy(message);
 	}
 	/* When blocked, the owner unblocks us. */
@@ -302,14 +307,15 @@ take_error(MrConsumer *consumer, const rd_kafka_message_t *message)
 		return;
 	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
 	{
+		mr_trouble_clear(&consumer->setup.counts->trouble);
 		if (partition >= 0)
 			consumer->setup.events->end(consumer->setup.owner, partition, message->offset);
 		return;
 	}
 	consumer->setup.counts->errors++;
-	mr_log(MR_LOG_WARN, "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
-		   MR_INT("partition", partition), MR_STR("code", rd_kafka_err2name(message->err)),
-		   MR_STR("error", text));
+	mr_log(note_trouble(consumer, message->err, text), "kafka error",
+		   MR_STR("pipeline", consumer->setup.pipeline), MR_INT("partition", partition),
+		   MR_STR("code", rd_kafka_err2name(message->err)), MR_STR("error", text));
 	if (partition >= 0)
 		report_failed(consumer, partition, mr_fetch_failure(message->err), text);
 }
@@ -368,6 +374,7 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
 
 	(void) rk;
 	consumer->joined = true;
+	mr_trouble_clear(&consumer->setup.counts->trouble);
 	if (granted)
 		accept_granted(consumer, list);
 	else
@@ -422,7 +429,8 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 		rd_kafka_fatal_error(rk, text, sizeof(text));
 		reason = text;
 	}
-	mr_log(MR_LOG_WARN, "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
+	mr_log(note_trouble(consumer, (rd_kafka_resp_err_t) err, reason), "kafka error",
+		   MR_STR("pipeline", consumer->setup.pipeline),
 		   MR_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t) err)), MR_STR("error", reason));
 	/* A missing topic is reported here, without a message; librdkafka goes on when it exists again. */
 	if (mr_fetch_failure((rd_kafka_resp_err_t) err) != MR_FAILURE_NO_TOPIC)
@@ -430,6 +438,24 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 	for (int i = 0; i < consumer->fetches.count; i++)
 		if (consumer->fetches.items[i].granted)
 			report_failed(consumer, i, MR_FAILURE_NO_TOPIC, reason);
+}
+
+/* The text without "(after 0ms in state CONNECT, 3 identical error(s) suppressed)", which differs each time. */
+static MrLogLevel
+note_trouble(MrConsumer *consumer, rd_kafka_resp_err_t err, const char *text)
+{
+	MrTrouble *trouble = &consumer->setup.counts->trouble;
+	char cause[sizeof(trouble->text)];
+	char *tail;
+
+	/* It comes on top of why each of them is. */
+	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && mr_trouble_is_set(trouble))
+		return MR_LOG_DEBUG;
+	snprintf(cause, sizeof(cause), "%s", text != NULL ? text : "");
+	tail = strstr(cause, " (after ");
+	if (tail != NULL)
+		*tail = '\0';
+	return mr_trouble_set(trouble, cause);
 }
 
 static void

@@ -16,6 +16,7 @@
 #include <event2/event.h>
 #include <librdkafka/rdkafka.h>
 
+#include "common/trouble.h"
 #include "ingestor/control/settings.h"
 #include "ingestor/fetch/failure.h"
 
@@ -40,6 +41,7 @@ typedef struct MrConsumerCounts
 {
 	uint64_t rebalances;
 	uint64_t errors;
+	MrTrouble trouble; /* the last of them, until the group or a partition answers */
 } MrConsumerCounts;
 
 /* Texts, counts and events must outlive the consumer. */

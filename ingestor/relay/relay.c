@@ -13,6 +13,7 @@
 #include "common/buffer.h"
 #include "common/eventloop.h"
 #include "common/log.h"
+#include "common/trouble.h"
 #include "ingestor/relay/relay_db.h"
 #include "ingestor/relay/relay_session.h"
 
@@ -39,7 +40,7 @@ struct MrRelay
 	bool locked;
 	MrRelaySession *session;
 	MrBackoff backoff;
-	bool reported; /* a failure; others are not reported until it works again */
+	MrTrouble trouble;
 };
 
 static MrRelaySession *make_session(MrRelay *relay, const MrRelayRow *row);
@@ -219,10 +220,9 @@ fail(MrRelay *relay, const char *error)
 
 	atomic_fetch_add(&relay->counters.errors, 1);
 	atomic_store(&relay->counters.failing, true);
-	mr_log(relay->reported ? MR_LOG_DEBUG : MR_LOG_WARN, "dead letters wait",
+	mr_log(mr_trouble_set(&relay->trouble, error), "dead letters wait",
 		   MR_STR("pipeline", relay->pipeline), MR_STR("topic", relay->topic),
 		   MR_STR("error", error), MR_INT("again_in_ms", delay));
-	relay->reported = true;
 	if (relay->locked && !mr_relay_db_report(relay->db, error, ignored))
 		mr_log(MR_LOG_DEBUG, "could not report", MR_STR("error", ignored));
 	close_all(relay);
@@ -238,7 +238,7 @@ works_again(MrRelay *relay)
 	if (!atomic_load(&relay->counters.failing) || !mr_relay_db_report(relay->db, NULL, ignored))
 		return;
 	atomic_store(&relay->counters.failing, false);
-	relay->reported = false;
+	mr_trouble_clear(&relay->trouble);
 	mr_log(MR_LOG_INFO, "dead letters go out again", MR_STR("pipeline", relay->pipeline));
 }
 

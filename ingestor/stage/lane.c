@@ -214,6 +214,7 @@ on_staged(void *owner)
 	mr_histogram_add(&lane->counts.stage_time,
 					 (double) (mr_now_ms() - lane->sending_since_ms) / 1000);
 	mr_backoff_reset(&lane->backoff);
+	mr_trouble_clear(&lane->trouble);
 	for (int i = 0; i < batch->entry_count; i++)
 	{
 		const MrStagedPart *part = &batch->entries[i].part;
@@ -245,10 +246,13 @@ on_lost(void *owner, MrLaneState was, const MrPgError *error)
 	MrStageLane *lane = owner;
 	int delay = mr_backoff_next(&lane->backoff, mr_random32());
 
-	mr_log(MR_LOG_WARN, "lane lost", MR_STR("pipeline", lane->pipeline),
-		   MR_INT("lane", lane->writer.id), MR_STR("state", mr_lane_state_name(was)),
-		   MR_STR("sqlstate", error->sqlstate), MR_STR("error", error->message),
-		   MR_STR("hint", error->hint), MR_INT("again_in_ms", delay));
+	if (was == MR_LANE_IDLE)
+		mr_trouble_clear(&lane->trouble); /* it worked in between */
+	mr_log(mr_trouble_set(&lane->trouble, error->message), "lane lost",
+		   MR_STR("pipeline", lane->pipeline), MR_INT("lane", lane->writer.id),
+		   MR_STR("state", mr_lane_state_name(was)), MR_STR("sqlstate", error->sqlstate),
+		   MR_STR("error", error->message), MR_STR("hint", error->hint),
+		   MR_INT("again_in_ms", delay));
 	lane->counts.losses++;
 	lane->retry_at_ms = mr_now_ms() + delay;
 	lane->request_count = 0; /* those that still want it ask again, below */

@@ -16,6 +16,7 @@
 
 #include "common/backoff.h"
 #include "common/metrics.h"
+#include "common/trouble.h"
 #include "ingestor/control/rows.h"
 #include "ingestor/stage/batch.h"
 #include "ingestor/stage/lane_writer.h"
@@ -66,6 +67,7 @@ struct MrStageLane
 	struct event *timer; /* pumps: at once, or when a connection or an assignment is due */
 	MrBackoff backoff;
 	int64_t retry_at_ms; /* CLOSED: do not connect before */
+	MrTrouble trouble;   /* why it was lost; until a batch is staged */
 
 	MrAssignRequest *requests;
 	int request_count;

@@ -57,6 +57,8 @@ def test_database_down_for_a_while(world):
     events = Events(10000, seed=133)
     events.send(world.broker, world.topic)
     wait_for(lambda: ingestor.get("/readyz")[0] != 200, "not ready", 15)
+    wait_for(lambda: "no connection to PostgreSQL: " in ingestor.get("/readyz")[1], "and why", 15)
+    wait_for(lambda: "of partition 0 is not open: " in ingestor.get("/readyz")[1], "and why of the lane", 15)
     holds_for(lambda: ingestor.get("/livez")[0] == 200, "alive without a database", 2)
     world.cluster.start()
     world.wait_settled(60)
@@ -84,6 +86,8 @@ def test_started_before_everything_else(world):
     world.db.run("DROP EXTENSION millrace")
     ingestor = world.start_ingestor()
     holds_for(lambda: ingestor.alive() and ingestor.get("/readyz")[0] != 200, "alive, not ready", 2)
+    assert "schema \"millrace\" does not exist" in ingestor.get("/readyz")[1]
+    assert ingestor.log_text().count("call failed") <= 2, "the same failure is logged once"
     world.db.run("CREATE EXTENSION millrace")
     world.grant(world.db)
     world.create_pipeline()

@@ -11,6 +11,7 @@
 #include "common/buffer.h"
 #include "common/metrics.h"
 #include "common/sqlstate.h"
+#include "common/trouble.h"
 
 static void
 backoff_grows_and_stays_in_bounds(void **state)
@@ -32,6 +33,24 @@ backoff_grows_and_stays_in_bounds(void **state)
 	mr_backoff_reset(&backoff);
 	first = mr_backoff_next(&backoff, 12345);
 	assert_true(first >= 50 && first <= 100);
+}
+
+static void
+a_trouble_is_news_when_its_text_changes(void **state)
+{
+	MrTrouble trouble = {0};
+
+	(void) state;
+	assert_false(mr_trouble_is_set(&trouble));
+	assert_int_equal(mr_trouble_set(&trouble, "no socket\n\tIs it running?\n"), MR_LOG_WARN);
+	assert_string_equal(trouble.text, "no socket  Is it running?");
+	assert_int_equal(mr_trouble_set(&trouble, "no socket\n\tIs it running?\n"), MR_LOG_DEBUG);
+	assert_int_equal(mr_trouble_set(&trouble, "wrong password"), MR_LOG_WARN);
+	mr_trouble_clear(&trouble);
+	assert_false(mr_trouble_is_set(&trouble));
+	assert_int_equal(mr_trouble_set(&trouble, "wrong password"), MR_LOG_WARN);
+	assert_int_equal(mr_trouble_set(&trouble, ""), MR_LOG_WARN);
+	assert_true(mr_trouble_is_set(&trouble));
 }
 
 static void
@@ -117,6 +136,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(backoff_grows_and_stays_in_bounds),
+		cmocka_unit_test(a_trouble_is_news_when_its_text_changes),
 		cmocka_unit_test(sqlstates_by_class),
 		cmocka_unit_test(buffer_grows),
 		cmocka_unit_test(metrics_text),

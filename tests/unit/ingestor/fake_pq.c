@@ -164,7 +164,7 @@ char *
 PQerrorMessage(const PGconn *conn)
 {
 	(void) conn;
-	return (char *) "the connection broke";
+	return (char *) (fake_pq.error ? fake_pq.error : "the connection broke");
 }
 
 void
@@ -352,4 +352,14 @@ void
 PQclear(PGresult *res)
 {
 	free(res);
+}
+
+PGresult *
+PQcopyResult(const PGresult *src, int flags)
+{
+	PGresult *copy = malloc(sizeof(*copy));
+
+	(void) flags;
+	*copy = *src;
+	return copy;
 }

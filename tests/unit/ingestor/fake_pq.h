@@ -39,6 +39,7 @@ typedef struct FakePq
 	int connections;      /* made */
 	bool pooled;          /* pg_backend_pid() differs */
 	bool refuse;          /* connections fail */
+	const char *error;    /* what a lost or refused connection says; NULL: "the connection broke" */
 	bool slow;            /* PQflush says "full" once after each put */
 	bool no_memory;       /* the next put is not taken over */
 	char parameters[512]; /* of the last query with parameters, separated by "|" */

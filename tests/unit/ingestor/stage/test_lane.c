@@ -251,6 +251,35 @@ fenced_and_lost_come_before_room(void **state)
 	assert_int_equal(lane->writer.state, MR_LANE_CLOSED);
 }
 
+/* Why it was lost is kept while it is tried again, and logged again only when it changes. */
+static void
+keeps_the_reason_until_it_works(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, ASSIGN("1 5 40 - - - active -"), STAGE(FAKE_STAGE_CUT, ""), OPEN,
+		   ASSIGN("1 5 40 - - - active -"), STAGE(FAKE_STAGE, ""));
+	open_lane();
+	add(40);
+	fake_pq.error = "first";
+	mr_lane_taken(lane, false);
+	turn_until(MR_LANE_CLOSED, 3);
+	assert_non_null(strstr(lane->trouble.text, "first"));
+	fake_pq.refuse = true;
+	fake_pq.error = "second";
+	mr_lane_assign(lane, 1, mr_now_ms());
+	while (strstr(lane->trouble.text, "second") == NULL)
+		event_base_loop(base, EVLOOP_ONCE);
+	fake_pq.refuse = false;
+	mr_lane_assign(lane, 1, mr_now_ms());
+	turn_until(MR_LANE_IDLE, 5);
+	assert_true(mr_trouble_is_set(&lane->trouble));
+	slot = -1;
+	add(40);
+	mr_lane_taken(lane, false);
+	turn_until(MR_LANE_IDLE, 6);
+	assert_false(mr_trouble_is_set(&lane->trouble));
+}
+
 #define T(test_) cmocka_unit_test_setup_teardown(test_, setup, teardown)
 
 int
@@ -259,7 +288,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(asks_for_what_is_due_in_one_call), T(a_repeated_request_is_sent_again),
 		T(reports_staged_after_the_commit),  T(moves_without_an_event),
-		T(fenced_and_lost_come_before_room),
+		T(keeps_the_reason_until_it_works),  T(fenced_and_lost_come_before_room),
 	};
 
 	return cmocka_run_group_tests_name("ingestor/stage/lane", tests, NULL, NULL);
