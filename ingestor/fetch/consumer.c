@@ -15,6 +15,11 @@
 #include "ingestor/fetch/fetch_table.h"
 
 #define TAKE_BUDGET 2000 /* messages before the loop looks at its sockets again */
+/*
+ * Look into the queue at least this often: librdkafka leaves the group of a consumer that does not, for
+ * max.poll.interval.ms, though nothing has come and the descriptor announces nothing.
+ */
+#define LOOK_MS 500
 
 struct MrConsumer
 {
@@ -24,7 +29,7 @@ struct MrConsumer
 	rd_kafka_queue_t *closing; /* takes the last rebalance events while we leave */
 	int wake_fd;
 	struct event *readable; /* librdkafka put something into the empty queue */
-	struct event *again;    /* we want to go on taking */
+	struct event *again;    /* we want to go on taking, or to look */
 	MrFetchTable fetches;
 	bool blocked;
 	bool joined;
@@ -241,7 +246,7 @@ wake(MrConsumer *consumer)
 	mr_timer_set(consumer->again, 0);
 }
 
-/* librdkafka has something for us (the descriptor), or we want to go on (the timer). */
+/* librdkafka has something for us (the descriptor), or we want to go on or to look (the timer). */
 static void
 on_wake(evutil_socket_t fd, short what, void *arg)
 {
@@ -295,6 +300,8 @@ take(MrConsumer *consumer)
 	if (left == 0)
 		wake(consumer);
 	events->taken(consumer->setup.owner, more && left == 0);
+	if (!evtimer_pending(consumer->again, NULL))
+		mr_timer_set(consumer->again, LOOK_MS);
 }
 
 static void

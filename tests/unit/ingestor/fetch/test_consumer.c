@@ -123,6 +123,10 @@ produce(void)
 	assert_int_equal(rd_kafka_flush(producer, 10000), 0);
 }
 
+/* So that a consumer that does not poll is put out of its group within the test. */
+static char *quick[] = {(char[]){"session.timeout.ms=4000"}, (char[]){"heartbeat.interval.ms=200"},
+						(char[]){"max.poll.interval.ms=4000"}};
+
 static int
 setup(void **state)
 {
@@ -140,6 +144,7 @@ setup(void **state)
 	snprintf(brokers, sizeof(brokers), "%s", rd_kafka_mock_cluster_bootstraps(cluster));
 	produce();
 	settings.brokers = brokers;
+	settings.properties = (MrStrings){quick, sizeof(quick) / sizeof(quick[0])};
 	consumer = mr_consumer_new(&(MrConsumerSetup){.base = base,
 												  .settings = &settings,
 												  .pipeline = "p",
@@ -229,6 +234,20 @@ a_stopped_partition_stays_silent(void **state)
 	assert_int_equal(failed, 0);
 }
 
+/* librdkafka leaves the group of a consumer that does not poll for max.poll.interval.ms, though nothing has come. */
+static void
+an_idle_topic_keeps_the_membership(void **state)
+{
+	int64_t until;
+
+	(void) state;
+	TURN_UNTIL(ends[1] == 2 * MESSAGES);
+	for (until = mr_now_ms() + 5500; mr_now_ms() < until && revoked == 0; usleep(1000))
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(revoked, 0);
+	assert_int_equal(counts.errors, 0);
+}
+
 static void
 leaves_the_group(void **state)
 {
@@ -269,6 +288,7 @@ main(void)
 		cmocka_unit_test(fetches_from_the_given_offset),
 		cmocka_unit_test(a_seek_shows_no_stale_message),
 		cmocka_unit_test(a_stopped_partition_stays_silent),
+		cmocka_unit_test(an_idle_topic_keeps_the_membership),
 		cmocka_unit_test(leaves_the_group),
 		cmocka_unit_test(wrong_properties_are_reported),
 	};
