@@ -15,12 +15,12 @@ static void on_idle(void *owner);
 static void on_lost(void *owner, MrLaneState was, const MrPgError *error);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 static void pump(MrStageLane *lane);
-static void set_timer(MrStageLane *lane);
+static void set_timer(MrStageLane *lane, int64_t now);
 static MrAssignRequest *request_of(MrStageLane *lane, int32_t partition);
 static void remove_request(MrStageLane *lane, MrAssignRequest *request);
 static bool is_due(const MrAssignRequest *request, int64_t now_ms);
-static bool wants_assign(const MrStageLane *lane, bool in_batch);
-static void send_assign(MrStageLane *lane);
+static bool wants_assign(const MrStageLane *lane, int64_t now, bool in_batch);
+static void send_assign(MrStageLane *lane, int64_t now);
 static int by_number(const void *a, const void *b);
 static bool should_send(const MrStageLane *lane);
 static void send_filling(MrStageLane *lane);
@@ -259,7 +259,7 @@ on_lost(void *owner, MrLaneState was, const MrPgError *error)
 	drop_batches(lane);
 	lane->events->lost(lane->owner, lane);
 	unblock(lane);
-	set_timer(lane);
+	set_timer(lane, mr_now_ms());
 }
 
 static void
@@ -270,36 +270,39 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 	pump(arg);
 }
 
-/* Does what is due, when nothing is under way. */
+/*
+ * Does what is due, when nothing is under way. One look at the clock for all of it: what becomes due between two would
+ * be neither done nor waited for, or assigned before its part of the filling batch is sent.
+ */
 static void
 pump(MrStageLane *lane)
 {
 	MrLaneWriter *writer = &lane->writer;
+	int64_t now = mr_now_ms();
 
 	if (writer->state == MR_LANE_CLOSED)
 	{
-		if (wants_assign(lane, false) && lane->retry_at_ms <= mr_now_ms())
+		if (wants_assign(lane, now, false) && lane->retry_at_ms <= now)
 			mr_lane_writer_connect(writer);
 	}
 	else if (writer->state == MR_LANE_IDLE)
 	{
 		if (writer->segment_full)
 			mr_lane_writer_advance(writer);
-		else if (wants_assign(lane, true))
+		else if (wants_assign(lane, now, true))
 			send_filling(lane); /* what was taken under the epoch before goes first */
-		else if (wants_assign(lane, false))
-			send_assign(lane);
+		else if (wants_assign(lane, now, false))
+			send_assign(lane, now);
 		else if (should_send(lane))
 			send_filling(lane);
 	}
-	set_timer(lane);
+	set_timer(lane, now);
 }
 
 /* To the next moment at which time alone makes something due. */
 static void
-set_timer(MrStageLane *lane)
+set_timer(MrStageLane *lane, int64_t now)
 {
-	int64_t now = mr_now_ms();
 	int64_t due = INT64_MAX;
 
 	for (int i = 0; i < lane->request_count; i++)
@@ -335,10 +338,8 @@ is_due(const MrAssignRequest *request, int64_t now_ms)
 
 /* in_batch: only partitions that have an entry in the filling batch count. */
 static bool
-wants_assign(const MrStageLane *lane, bool in_batch)
+wants_assign(const MrStageLane *lane, int64_t now, bool in_batch)
 {
-	int64_t now = mr_now_ms();
-
 	for (int i = 0; i < lane->request_count; i++)
 		if (is_due(&lane->requests[i], now) &&
 			(!in_batch || mr_batch_has(lane->filling, lane->requests[i].partition)))
@@ -347,10 +348,9 @@ wants_assign(const MrStageLane *lane, bool in_batch)
 }
 
 static void
-send_assign(MrStageLane *lane)
+send_assign(MrStageLane *lane, int64_t now)
 {
 	int32_t *partitions = mr_calloc((size_t) lane->request_count, sizeof(int32_t));
-	int64_t now = mr_now_ms();
 	int count = 0;
 
 	for (int i = 0; i < lane->request_count; i++)

@@ -33,10 +33,22 @@
 				   (int) (sizeof((const FakeStep[]){__VA_ARGS__}) / sizeof(FakeStep)))
 
 static struct event_base *base;
+/* The lane's clock, 0: the real one. For so many looks it shows a millisecond less. */
+static int64_t tick;
+static int looks;
 static MrStageLane *lane;
 static char heard[512]; /* what it reported, a word each */
 static MrAssignedRow answer;
 static int slot;
+
+extern int64_t __real_mr_now_ms(void);
+extern int64_t __wrap_mr_now_ms(void);
+
+int64_t
+__wrap_mr_now_ms(void)
+{
+	return tick == 0 ? __real_mr_now_ms() : looks-- > 0 ? tick - 1 : tick;
+}
 
 static void
 note(const char *what, int64_t number)
@@ -127,6 +139,7 @@ setup(void **state)
 	lane->backoff = (MrBackoff){.min_ms = 2, .max_ms = 4};
 	heard[0] = '\0';
 	slot = -1;
+	tick = looks = 0;
 	return 0;
 }
 
@@ -203,6 +216,41 @@ a_repeated_request_is_sent_again(void **state)
 	assert_string_equal(heard, "assigning:1 assigned:1 assigning:1 assigned:1");
 	assert_int_equal(answer.epoch, 6);
 	assert_int_equal(lane->request_count, 0);
+}
+
+/* The clock ticks in the middle of pump(). */
+static void
+what_becomes_due_while_it_looks_is_not_forgotten(void **state)
+{
+	int64_t due = mr_now_ms() + 60000;
+
+	(void) state;
+	SCRIPT(OPEN, ASSIGN("1 5 40 - - - active -"), ASSIGN("2 6 10 - - - active -"));
+	open_lane();
+	tick = due;
+	looks = 2;
+	mr_lane_assign(lane, 2, due);
+	turn_until(MR_LANE_IDLE, 3);
+	assert_string_equal(heard, "assigning:2 assigned:2");
+}
+
+static void
+what_becomes_due_while_it_looks_is_assigned_after_its_batch(void **state)
+{
+	int64_t due = mr_now_ms() + 60000;
+
+	(void) state;
+	SCRIPT(OPEN, ASSIGN("1 5 40 - - - active -"), ASSIGN("2 6 10 - - - active -"),
+		   STAGE(FAKE_STAGE, ""), ASSIGN("1 7 41 - - - active -"));
+	open_lane();
+	mr_lane_taken(lane, true);
+	add(40);
+	tick = due;
+	looks = 1;
+	mr_lane_assign(lane, 1, due);
+	mr_lane_assign(lane, 2, due - 1);
+	turn_until(MR_LANE_IDLE, 5);
+	assert_string_equal(heard, "assigning:2 assigned:2 staged:41 assigning:1 assigned:1");
 }
 
 static void
@@ -286,9 +334,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(asks_for_what_is_due_in_one_call), T(a_repeated_request_is_sent_again),
-		T(reports_staged_after_the_commit),  T(moves_without_an_event),
-		T(keeps_the_reason_until_it_works),  T(fenced_and_lost_come_before_room),
+		T(asks_for_what_is_due_in_one_call),
+		T(a_repeated_request_is_sent_again),
+		T(what_becomes_due_while_it_looks_is_not_forgotten),
+		T(what_becomes_due_while_it_looks_is_assigned_after_its_batch),
+		T(reports_staged_after_the_commit),
+		T(moves_without_an_event),
+		T(keeps_the_reason_until_it_works),
+		T(fenced_and_lost_come_before_room),
 	};
 
 	return cmocka_run_group_tests_name("ingestor/stage/lane", tests, NULL, NULL);
