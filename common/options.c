@@ -23,7 +23,7 @@ bool
 mr_options_load(const MrOptionTable *table, int argc, char **argv, void *settings, char *error,
 				size_t error_size)
 {
-	MrOptionLoad load = {table, settings, error, error_size};
+	MrOptionLoad load = {table, settings, error, error_size, 0};
 	const char *config = NULL;
 
 	for (int i = 0; i < table->count; i++)

@@ -13,6 +13,7 @@ static bool parse_number(MrOptionLoad *load, const MrOption *option, const char 
 static bool unit_factor(MrOptionType type, const char *unit, int64_t *factor);
 static bool parse_choice(MrOptionLoad *load, const MrOption *option, const char *value,
 						 const char *where, int64_t *number);
+static bool is_first_flag(MrOptionLoad *load, const MrOption *option);
 static void split_list(MrStrings *list, const char *value);
 static char *read_secret(MrOptionLoad *load, const char *path, const char *where);
 static bool same_value(const MrOption *option, const void *a, const void *b);
@@ -40,7 +41,7 @@ mr_option_set(MrOptionLoad *load, const MrOption *option, const char *value, con
 		case MR_OPTION_CHOICE:
 			return parse_choice(load, option, value, where, field);
 		case MR_OPTION_LIST:
-			if (where != NULL)
+			if (where != NULL || is_first_flag(load, option))
 				mr_strings_clear(field);
 			split_list(field, value);
 			return true;
@@ -260,6 +261,16 @@ parse_choice(MrOptionLoad *load, const MrOption *option, const char *value, cons
 								  where ? where : "flag", value, option->choices);
 		choice += len + 1;
 	}
+}
+
+static bool
+is_first_flag(MrOptionLoad *load, const MrOption *option)
+{
+	uint64_t bit = (uint64_t) 1 << (option - load->table->options);
+	bool first = (load->flagged & bit) == 0;
+
+	load->flagged |= bit;
+	return first;
 }
 
 static void

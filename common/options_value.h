@@ -13,9 +13,10 @@ typedef struct MrOptionLoad
 	void *settings;
 	char *error;
 	size_t error_size;
+	uint64_t flagged; /* lists that a flag was given for: a bit each, by their place in the table */
 } MrOptionLoad;
 
-/* where = NULL: a flag, whose list values add up instead of replacing what was there. */
+/* where = NULL: a flag. A list's first flag replaces what other sources gave; the flags add up. */
 extern bool mr_option_set(MrOptionLoad *load, const MrOption *option, const char *value,
 						  const char *where);
 extern bool mr_option_set_from_file(MrOptionLoad *load, const MrOption *option, const char *path,

@@ -81,6 +81,7 @@ clean(void **state)
 	mr_options_free(&table, &settings);
 	settings = (Settings){0};
 	unsetenv("MRTEST_NAME");
+	unsetenv("MRTEST_NAMES");
 	unsetenv("MRTEST_SECRET_FILE");
 	unsetenv("MRTEST_KAFKA_SASL_PASSWORD_FILE");
 	unsetenv("MRTEST_KAFKA_SASL_USERNAME");
@@ -118,6 +119,11 @@ later_sources_win(void **state)
 	assert_int_equal(settings.rows, 9);
 	assert_int_equal(settings.level, 2);
 	assert_true(settings.help);
+	setenv("MRTEST_NAMES", "from environment", 1);
+	assert_true(LOAD("-p", "from", "-p", "flags"));
+	assert_int_equal(settings.names.count, 2);
+	assert_string_equal(settings.names.items[0], "from");
+	assert_string_equal(settings.names.items[1], "flags");
 	unlink(file);
 }
 
