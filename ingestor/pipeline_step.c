@@ -60,7 +60,8 @@ mr_pipeline_lane_of(const MrPipeline *pl, const MrFetchPartition *part)
 void
 mr_pipeline_find_starts(MrPipeline *pl)
 {
-	if (pl->consumer != NULL)
+	/* A consumer to be replaced is replaced when no question uses its handle. */
+	if (pl->consumer != NULL && !mr_consumer_is_fatal(pl->consumer))
 		mr_pipeline_calls_starts(&pl->calls, mr_consumer_handle(pl->consumer), pl->known,
 								 pl->start_at);
 }

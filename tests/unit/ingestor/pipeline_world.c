@@ -100,7 +100,7 @@ bool
 mr_consumer_is_fatal(const MrConsumer *consumer)
 {
 	(void) consumer;
-	return false;
+	return asked.fatal;
 }
 
 void

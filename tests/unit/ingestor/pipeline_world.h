@@ -41,6 +41,7 @@ typedef struct Asked
 	bool fetch[PARTITIONS];
 	int64_t fetch_from[PARTITIONS];
 	bool blocked;
+	bool fatal; /* what the consumer says */
 	int woken, positions, starts;
 	MrQuestion question; /* for the offset of a time */
 	MrReply position_set;

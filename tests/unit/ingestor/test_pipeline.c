@@ -46,6 +46,21 @@ partitions_without_a_row_wait(void **state)
 	assert_int_equal(asked.starts, 1);
 }
 
+/* A poll asks for the start of the topic and for the pipelines, and the first answer may be late. */
+static void
+questions_do_not_keep_a_fatal_consumer(void **state)
+{
+	(void) state;
+	pl->known = 1;
+	asked.fatal = true;
+	grant();
+	mr_pipeline_poll(pl);
+	assert_int_equal(asked.starts, 0);
+	asked.fatal = false;
+	mr_pipeline_poll(pl);
+	assert_int_equal(asked.starts, 1);
+}
+
 static void
 unknown_partitions_are_not_assigned(void **state)
 {
@@ -146,6 +161,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(blocked_for_long_holds_the_partitions),
 		T(partitions_without_a_row_wait),
+		T(questions_do_not_keep_a_fatal_consumer),
 		T(unknown_partitions_are_not_assigned),
 		T(a_blocked_lane_blocks_the_consumer_until_it_is_held),
 		T(draining_assigns_and_fetches_nothing),
