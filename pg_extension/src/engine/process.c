@@ -11,11 +11,13 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "server/clock.h"
 #include "server/errcode.h"
 #include "server/xact.h"
 #include "run/transform.h"
 #include "run/work_record.h"
 #include "run/write.h"
+#include "fail/retry.h"
 #include "fail/verdict.h"
 
 #define WRITE_ROUNDS_MAX 50 /* of one batch, before it is settled in smaller parts */
@@ -97,8 +99,8 @@ write_rows(MrEngine *engine)
 	}
 	for (; !mr_subtransaction(write_and_judge, engine); rounds++)
 	{
-		if (rounds >= WRITE_ROUNDS_MAX && engine->batch->divisible)
-			ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg("too many events of a batch fail")));
+		if (rounds >= WRITE_ROUNDS_MAX)
+			mr_batch_give_back(engine->batch, "too many events of a batch fail");
 		mr_write_forget(engine->batch);
 	}
 }
@@ -147,6 +149,17 @@ check_failure_share(MrEngine *engine)
 								"millrace.alter_pipeline().")));
 }
 
+/* An event of it, when it was tried last. A replay begins with all of statement_timeout again. */
+static bool
+has_timed_out(const MrBatch *batch)
+{
+	for (int i = 0; i < batch->nevents; i++)
+		if (batch->events[i].retry != NULL && batch->events[i].retry->attempts > 0 &&
+			mr_retry_failed_last_with(&batch->events[i], ERRCODE_QUERY_CANCELED))
+			return true;
+	return false;
+}
+
 /* Decode, transform, write, and what is to become of those that failed. */
 void
 mr_engine_process(MrEngine *engine)
@@ -154,6 +167,8 @@ mr_engine_process(MrEngine *engine)
 	/* Held throughout: rows may refer to values out of line in tables the transform read. */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	decode_events(engine);
+	mr_limits_begin(&engine->batch->limits, engine->program->definition->statement_timeout_ms,
+					has_timed_out(engine->batch), mr_clock_us());
 	run_program(engine);
 	PopActiveSnapshot();
 	check_failure_share(engine);

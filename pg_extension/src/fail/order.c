@@ -11,7 +11,6 @@
 #include "utils/snapmgr.h"
 
 #include "server/catalog.h"
-#include "server/errcode.h"
 #include "fail/retry.h"
 
 typedef struct QueueKey
@@ -170,7 +169,7 @@ mr_order_park_followers(const MrDefinition *definition, MrBatch *batch)
 }
 
 void
-mr_order_check_room(MrOrder *order, const MrBatch *batch)
+mr_order_check_room(MrOrder *order, MrBatch *batch)
 {
 	const MrDefinition *definition = order->definition;
 	int longest = 0;
@@ -190,8 +189,7 @@ mr_order_check_room(MrOrder *order, const MrBatch *batch)
 	}
 	if (longest > definition->order.max_parked_per_key ||
 		order->length > definition->order.max_parked)
-		ereport(ERROR, (errcode(MR_ERRCODE_SPLIT),
-						errmsg("too many events wait behind others of their keys")));
+		mr_batch_give_back(batch, "too many events wait behind others of their keys");
 }
 
 void

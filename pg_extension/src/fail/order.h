@@ -40,10 +40,10 @@ extern bool mr_order_admit(MrOrder *order, MrEvent *event);
 extern bool mr_order_park_followers(const MrDefinition *definition, MrBatch *batch);
 
 /*
- * Whether what failed in a batch from a lane fits the queues; otherwise an error (MR_ERRCODE_SPLIT): the batch is
- * to be settled in smaller parts, until they are full or it fits.
+ * Whether what failed in a batch from a lane fits the queues; otherwise the batch is given back, to be settled in smaller
+ * parts, until they are full or it fits.
  */
-extern void mr_order_check_room(MrOrder *order, const MrBatch *batch);
+extern void mr_order_check_room(MrOrder *order, MrBatch *batch);
 
 /* Whether a dead letter keeps its key waiting. */
 extern bool mr_order_holds(const MrDefinition *definition, const MrEvent *event);

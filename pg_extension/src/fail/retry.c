@@ -64,6 +64,26 @@ mr_retry_order_key(const MrDefinition *definition, const MrEvent *event, int64 *
 	return true;
 }
 
+bool
+mr_retry_failed_last_with(const MrEvent *event, int sqlstate)
+{
+	const char *code = unpack_sql_state(sqlstate);
+	JsonbContainer *history = event->retry ? &event->retry->history->root : NULL;
+	JsonbValue *last;
+	JsonbValue *value;
+
+	if (history == NULL || JsonContainerSize(history) == 0)
+		return false;
+	last = getIthJsonbValueFromContainer(history, JsonContainerSize(history) - 1);
+	if (last == NULL || last->type != jbvBinary)
+		return false;
+	value =
+		getKeyJsonValueFromContainer(last->val.binary.data, "sqlstate", strlen("sqlstate"), NULL);
+	return value != NULL && value->type == jbvString &&
+		   value->val.string.len == (int) strlen(code) &&
+		   memcmp(value->val.string.val, code, strlen(code)) == 0;
+}
+
 /* NULL: left out */
 static void
 push_text(JsonbParseState **state, const char *key, const char *text)

@@ -22,6 +22,9 @@ extern bool mr_retry_is_held(HeapTuple tuple, TupleDesc desc);
  */
 extern bool mr_retry_order_key(const MrDefinition *definition, const MrEvent *event, int64 *key);
 
+/* Its last failure, of an earlier try, had that SQLSTATE. False for an event that comes from a lane. */
+extern bool mr_retry_failed_last_with(const MrEvent *event, int sqlstate);
+
 /* An event is to be tried (again) at next_at: its row is inserted, or changed when it has one. */
 extern void mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at);
 

@@ -16,10 +16,10 @@
 #include "fail/verdict.h"
 
 #include "common/pg_prng.h"
-#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "pipeline/error_class.h"
+#include "fail/retry.h"
 #include "fail/retry_policy.h"
 
 /* What the failures of a batch are, all in all. */
@@ -61,21 +61,7 @@ has_passed(const MrEvent *event, MrStage stage)
 static bool
 failed_so_before(const MrEvent *event)
 {
-	const char *sqlstate = unpack_sql_state(event->outcome.failure->sqlstate);
-	JsonbContainer *history = event->retry ? &event->retry->history->root : NULL;
-	JsonbValue *last;
-	JsonbValue *value;
-
-	if (history == NULL || JsonContainerSize(history) == 0)
-		return false;
-	last = getIthJsonbValueFromContainer(history, JsonContainerSize(history) - 1);
-	if (last == NULL || last->type != jbvBinary)
-		return false;
-	value =
-		getKeyJsonValueFromContainer(last->val.binary.data, "sqlstate", strlen("sqlstate"), NULL);
-	return value != NULL && value->type == jbvString &&
-		   value->val.string.len == (int) strlen(sqlstate) &&
-		   memcmp(value->val.string.val, sqlstate, strlen(sqlstate)) == 0;
+	return mr_retry_failed_last_with(event, event->outcome.failure->sqlstate);
 }
 
 static int

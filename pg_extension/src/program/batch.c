@@ -6,6 +6,8 @@
 #include "datatype/timestamp.h"
 #include "utils/memutils.h"
 
+#include "server/errcode.h"
+
 MrBatch *
 mr_batch_create(MemoryContext parent)
 {
@@ -72,6 +74,15 @@ mr_batch_add_row(MrBatch *batch)
 	memset(row, 0, sizeof(*row));
 	row->superseded_by = -1;
 	return row;
+}
+
+void
+mr_batch_give_back(MrBatch *batch, const char *reason)
+{
+	if (!batch->divisible)
+		return;
+	batch->given_back = true;
+	ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg_internal("%s", reason)));
 }
 
 MrPartition *

@@ -17,6 +17,7 @@
 #include "server/failure.h"
 #include "pipeline/partition.h"
 #include "staging/ring.h"
+#include "program/limits.h"
 #include "program/outcome.h"
 
 /* The row of millrace.retry that an event comes from when it was not read from a lane. */
@@ -94,7 +95,9 @@ typedef struct MrBatch
 	MrFilling tail;      /* what was read from */
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;
-	bool divisible; /* can be given back, to come again in smaller parts (MR_ERRCODE_SPLIT) */
+	bool divisible;  /* can be given back, to come again in smaller parts */
+	bool given_back; /* by mr_batch_give_back(): the error that is under way is nobody's fault */
+	MrLimits limits; /* of the attempts to transform and to write it */
 	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
 	/* By stage: some event passed it, if only at first (verdict.c). */
 	bool passed[MR_STAGE_WRITE + 1];
@@ -107,6 +110,12 @@ extern void mr_batch_reset(MrBatch *batch);
 extern MrEvent *mr_batch_add_event(MrBatch *batch);
 extern MrStagedBatch *mr_batch_add_staged(MrBatch *batch);
 extern MrRow *mr_batch_add_row(MrBatch *batch);
+
+/*
+ * Raises an error by which the batch is rolled back, to come again in smaller parts; returns when that cannot be. The
+ * flag is what counts, not the SQLSTATE: a user's function can raise any.
+ */
+extern void mr_batch_give_back(MrBatch *batch, const char *reason);
 
 /* Whether it runs in this batch. */
 static inline bool

@@ -6,14 +6,14 @@
  * member is not known the range is halved. The part behind is a loop, not a recursion, so the depth is that of the
  * halving.
  *
- * Each member that waits for a lock in vain costs its time. After a few, all members wait, or the rest is left for
- * a smaller set.
+ * How long an attempt may run, and wait for a lock, is in limits.h. A set that cannot be isolated within its limits is
+ * given back; when members wait for locks and none passes, all do.
  */
 #include "run/isolate.h"
 
 #include "miscadmin.h"
 
-#include "server/errcode.h"
+#include "server/clock.h"
 
 #define WAITS_MAX 3
 
@@ -25,57 +25,77 @@ typedef struct State
 	int n;
 } State;
 
-static void
-count_wait(State *state, const MrFailure *failure)
+static MrFailure *
+attempt(const MrIsolation *isolation, int from, int to, bool halved, int *culprit)
 {
-	if (++state->nwaits <= WAITS_MAX)
-		return;
-	if (!state->passed)
-		mr_failure_raise(failure);
-	if (state->n > MR_ISOLATE_SMALL)
-		ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg("too many events wait for locks")));
+	MrLimits *limits = isolation->limits;
+	int timeout_ms = mr_limits_statement(limits, to - from, halved, mr_clock_us());
+	MrFailure *failure = isolation->attempt(isolation->arg, from, to, timeout_ms, culprit);
+
+	CHECK_FOR_INTERRUPTS();
+	if (failure != NULL && failure->timed_out)
+		mr_limits_timed_out(limits, mr_clock_us());
+	if (failure != NULL && failure->waited)
+		limits->waited = true;
+	return failure;
 }
 
 static void
-isolate(const MrIsolation *isolation, int from, int to, State *state)
+check_works(const MrIsolation *isolation, int from, State *state)
+{
+	int nobody;
+	MrFailure *trouble;
+
+	if (state->works)
+		return;
+	trouble = attempt(isolation, from, from, false, &nobody);
+	if (trouble != NULL)
+		mr_failure_raise(trouble);
+	state->works = true;
+}
+
+static void
+fail_alone(const MrIsolation *isolation, int member, MrFailure *failure, State *state)
+{
+	if (failure->waited && ++state->nwaits > WAITS_MAX && !state->passed)
+		mr_failure_raise(failure);
+	isolation->fail(isolation->arg, member, failure);
+}
+
+static void
+isolate(const MrIsolation *isolation, int from, int to, bool halved, State *state)
 {
 	while (from < to)
 	{
 		int culprit = -1;
-		MrFailure *failure = isolation->attempt(isolation->arg, from, to, &culprit);
+		MrFailure *failure = attempt(isolation, from, to, halved, &culprit);
 		int middle;
 
-		CHECK_FOR_INTERRUPTS();
 		if (failure == NULL)
 		{
 			state->passed = true;
 			return;
 		}
-		if (!state->works)
-		{
-			int nobody;
-			MrFailure *trouble = isolation->attempt(isolation->arg, from, from, &nobody);
-
-			if (trouble != NULL)
-				mr_failure_raise(trouble);
-			state->works = true;
-		}
+		check_works(isolation, from, state);
 		if (to - from == 1)
 		{
-			if (failure->waited)
-				count_wait(state, failure);
-			isolation->fail(isolation->arg, from, failure);
+			fail_alone(isolation, from, failure, state);
 			return;
 		}
+		if (failure->timed_out && state->n > MR_ISOLATE_SMALL &&
+			mr_limits_spent(isolation->limits, mr_clock_us()))
+			isolation->give_back(isolation->arg, "too many events of a batch are slow");
 		if (culprit >= from && culprit < to)
 		{
-			isolate(isolation, from, culprit, state);
-			isolate(isolation, culprit, culprit + 1, state);
+			isolate(isolation, from, culprit, false, state);
+			isolate(isolation, culprit, culprit + 1, false, state);
 			from = culprit + 1;
+			halved = false;
 			continue;
 		}
+		halved = true;
 		middle = from + (to - from) / 2;
-		isolate(isolation, from, middle, state);
+		isolate(isolation, from, middle, true, state);
 		from = middle;
 	}
 }
@@ -85,5 +105,5 @@ mr_isolate(const MrIsolation *isolation, int n)
 {
 	State state = {.n = n};
 
-	isolate(isolation, 0, n, &state);
+	isolate(isolation, 0, n, false, &state);
 }

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "server/failure.h"
+#include "program/limits.h"
 
 /* A set of so few members is never given back to come in smaller parts. */
 #define MR_ISOLATE_SMALL 16
@@ -16,11 +17,14 @@ typedef struct MrIsolation
 	/*
 	 * Does the work for members [from, to), or undoes all of it and returns why it failed, with the member
 	 * it was at (or -1). What is no member's fault is raised, not returned. An empty range is asked
-	 * for as well: does the work fail even without members?
+	 * for as well: does the work fail even without members? It may run for timeout_ms, 0 for any time.
 	 */
-	MrFailure *(*attempt)(void *arg, int from, int to, int *culprit);
+	MrFailure *(*attempt)(void *arg, int from, int to, int timeout_ms, int *culprit);
 	/* That member fails alone. */
 	void (*fail)(void *arg, int member, MrFailure *failure);
+	/* Raises an error by which all members come again in smaller sets, or returns. */
+	void (*give_back)(void *arg, const char *reason);
+	MrLimits *limits; /* of the attempts */
 	void *arg;
 } MrIsolation;
 

@@ -127,7 +127,7 @@ member_of(TransformState *state, int event)
 }
 
 static MrFailure *
-try_range(void *arg, int from, int to, int *culprit)
+try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 {
 	TransformState *state = arg;
 	int nrows = state->batch->nrows;
@@ -136,8 +136,8 @@ try_range(void *arg, int from, int to, int *culprit)
 	state->from = from;
 	state->to = to;
 	state->failed_event = -1;
-	error =
-		mr_try(execute, state, note_failed_event, state->program->definition->statement_timeout_ms);
+	error = mr_try(execute, state, note_failed_event, timeout_ms,
+				   mr_limits_lock(&state->batch->limits));
 	if (error == NULL)
 		return NULL;
 	undo(state, nrows);
@@ -151,6 +151,12 @@ fail_member(void *arg, int member, MrFailure *failure)
 	TransformState *state = arg;
 
 	mr_outcome_fail(&state->batch->events[state->members[member]].outcome, failure);
+}
+
+static void
+give_back(void *arg, const char *reason)
+{
+	mr_batch_give_back(((TransformState *) arg)->batch, reason);
 }
 
 /* An event with a row that was refused without an exception must not keep its other rows. */
@@ -168,7 +174,11 @@ mr_transform_run(MrProgram *program, MrBatch *batch)
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	MrReceiver receiver;
 	TransformState state = {.program = program, .batch = batch, .receiver = &receiver};
-	MrIsolation isolation = {.attempt = try_range, .fail = fail_member, .arg = &state};
+	MrIsolation isolation = {.attempt = try_range,
+							 .fail = fail_member,
+							 .give_back = give_back,
+							 .limits = &batch->limits,
+							 .arg = &state};
 	int n = 0;
 
 	mr_work_stage(MR_STAGE_TRANSFORM);

@@ -14,7 +14,6 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
-#include "server/errcode.h"
 #include "server/xact.h"
 #include "run/insert_direct.h"
 #include "run/isolate.h"
@@ -137,7 +136,7 @@ set_written(WriteState *state, bool written)
 }
 
 static MrFailure *
-try_range(void *arg, int from, int to, int *culprit)
+try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 {
 	WriteState *state = arg;
 	ErrorData *error;
@@ -147,11 +146,11 @@ try_range(void *arg, int from, int to, int *culprit)
 	state->failed_row = state->at = -1;
 	set_written(state, state->receiver == NULL);
 	error =
-		mr_try(execute, state, note_failed_row, state->program->definition->statement_timeout_ms);
+		mr_try(execute, state, note_failed_row, timeout_ms, mr_limits_lock(&state->batch->limits));
 	if (error == NULL)
 	{
-		if (++state->nsuccesses > SUBTRANSACTIONS_MAX && state->batch->divisible)
-			ereport(ERROR, (errcode(MR_ERRCODE_SPLIT), errmsg("too many events of a batch fail")));
+		if (++state->nsuccesses > SUBTRANSACTIONS_MAX)
+			mr_batch_give_back(state->batch, "too many events of a batch fail");
 		return NULL;
 	}
 	take_back(state);
@@ -166,6 +165,12 @@ fail_member(void *arg, int member, MrFailure *failure)
 	const MrRow *row = row_at(state, state->arranged.groups[member]);
 
 	mr_outcome_fail(&state->batch->events[row->event].outcome, failure);
+}
+
+static void
+give_back(void *arg, const char *reason)
+{
+	mr_batch_give_back(((WriteState *) arg)->batch, reason);
 }
 
 static bool
@@ -208,7 +213,11 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	MemoryContext old = MemoryContextSwitchTo(round);
 	MrReceiver receiver;
 	WriteState state = {.program = program, .batch = batch};
-	MrIsolation isolation = {.attempt = try_range, .fail = fail_member, .arg = &state};
+	MrIsolation isolation = {.attempt = try_range,
+							 .fail = fail_member,
+							 .give_back = give_back,
+							 .limits = &batch->limits,
+							 .arg = &state};
 	int ngroups;
 
 	mr_write_arrange(program, batch, &state.arranged);

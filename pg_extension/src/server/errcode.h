@@ -10,7 +10,7 @@
 #define MR_ERRCODE_STALE_LANE        MAKE_SQLSTATE('M', 'R', '0', '0', '2')
 #define MR_ERRCODE_UNKNOWN_PARTITION MAKE_SQLSTATE('M', 'R', '0', '0', '3')
 
-/* A batch has to be settled in smaller parts; says nothing of any event, and is caught by the worker. */
+/* A batch has to be settled in smaller parts; says nothing of any event (mr_batch_give_back()). */
 #define MR_ERRCODE_SPLIT MAKE_SQLSTATE('M', 'R', '0', '0', '9')
 
 /* The share of failing events is above the pipeline's failure_share. */

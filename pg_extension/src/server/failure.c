@@ -43,6 +43,8 @@ mr_failure_from_error(MrStage stage, const ErrorData *edata)
 	failure->column_name = copy_or_null(edata->column_name);
 	failure->waited =
 		edata->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && mr_error_is_interrupt(edata);
+	failure->timed_out =
+		edata->sqlerrcode == ERRCODE_QUERY_CANCELED && mr_error_is_interrupt(edata);
 	return failure;
 }
 

@@ -30,6 +30,7 @@ typedef struct MrFailure
 	const char *constraint_name;
 	const char *column_name; /* for decode: the name of the field */
 	bool waited;             /* in vain, for a lock another session holds */
+	bool timed_out;          /* ran longer than it could */
 } MrFailure;
 
 /* "decode", "transform" or "write", as stored in millrace.dead_letter.stage */

@@ -7,6 +7,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/lock.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timeout.h"
@@ -26,8 +27,19 @@ is_cancel(const ErrorData *error, int64 began_at, int timeout_ms)
 		   (timeout_ms == 0 || mr_clock_us() - began_at < (int64) timeout_ms * 1000);
 }
 
+/* Until the end of the subtransaction, however it ends. */
+static void
+bound_lock_waits(int lock_ms)
+{
+	char value[16];
+
+	snprintf(value, sizeof(value), "%d", lock_ms);
+	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+							 true, 0, false);
+}
+
 ErrorData *
-mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg), int timeout_ms)
+mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg), int timeout_ms, int lock_ms)
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(context, "millrace try", ALLOCSET_DEFAULT_SIZES);
@@ -39,6 +51,8 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg), int timeou
 	MemoryContextSwitchTo(scratch);
 	PG_TRY();
 	{
+		if (lock_ms > 0)
+			bound_lock_waits(lock_ms);
 		if (timeout_ms > 0)
 			enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
 		fn(arg);

@@ -19,7 +19,6 @@
 
 #include "server/clock.h"
 #include "server/compat.h"
-#include "server/errcode.h"
 #include "server/guc.h"
 #include "server/shmem.h"
 #include "server/xact.h"
@@ -128,7 +127,7 @@ step(Worker *worker, MrLane *lane, bool *failed)
 	}
 	PG_CATCH();
 	{
-		bool trouble = geterrcode() != MR_ERRCODE_SPLIT;
+		bool trouble = !engine->batch->given_back;
 
 		MemoryContextSwitchTo(engine->context);
 		error = CopyErrorData();
