@@ -37,3 +37,42 @@ def test_an_endless_event_costs_little_more_than_its_first_timeout(world, where)
     assert world.db.run("SELECT sqlstate, ended, attempts FROM millrace.dead_letter") == [("57014", "exhausted", 4)]
     assert world.db.run("SELECT state, opened FROM millrace.breakers") == [("closed", 0)]
     assert took < 1.8 * TIMEOUT_S, f"{took:.1f} s"  # 1.5, and what a busy machine adds; 5 without bounds
+
+
+LOCK_TIMEOUT_S = 5  # the default of millrace.lock_timeout
+MANY = 2000
+CHILDREN = f"""CREATE TABLE parent (n int PRIMARY KEY, v text); INSERT INTO parent SELECT generate_series(1, {MANY});
+               CREATE TABLE t (n int REFERENCES parent, v text)"""
+
+
+@pytest.mark.parametrize("blocked", [1, 20])
+def test_locked_rows_cost_one_wait(world, blocked):
+    """However many they are: they go to retry together, the others are written at once."""
+    feed = Feed(world, CHILDREN, retry_delay="1 s", retry_factor=1, max_retries=1000, dlq="off")
+    with world.db.session(autocommit=False) as locker:
+        locker.run("SELECT FROM parent WHERE n %% %s = 7 FOR UPDATE", (MANY // blocked,))
+        began = time.monotonic()
+        feed.send(*[f'{{"n":{n}}}' for n in range(1, MANY + 1)]).settled()
+        took = time.monotonic() - began
+        assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(MANY - blocked, MANY - blocked)]
+        assert world.db.run("SELECT DISTINCT history -> 0 ->> 'sqlstate' FROM millrace.retry") == [("55P03",)]
+        assert took < 2.5 * LOCK_TIMEOUT_S, f"{took:.1f} s"  # a wait at each level of the halving would be 55
+    wait_for(lambda: world.counters()["written"] == MANY, "the blocked ones are written", 60)
+    assert world.db.value("SELECT count(*) FROM millrace.dead_letter") == 0
+
+
+def test_an_upsert_does_not_wait_for_rows_that_refer_to_its_row(world):
+    feed = Feed(world, "CREATE TABLE t (n int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'old'); CREATE TABLE child (n int REFERENCES t)",
+                on_conflict="update", conflict_key=["n"], dlq="off")
+    with world.db.session("app", autocommit=False) as other:
+        other.run("INSERT INTO child VALUES (1)")
+        feed.send('{"n":1,"v":"new"}').settled()
+        assert feed.rows() == [(1, "new")]
+        assert world.db.value("SELECT count(*) FROM millrace.retry") == 0
+
+
+def test_an_upsert_of_nothing_but_a_key(world):
+    feed = Feed(world, "CREATE TABLE t (n int PRIMARY KEY); INSERT INTO t VALUES (1)", transform="SELECT n FROM event",
+                on_conflict="update", conflict_key=["n"], dlq="off")
+    counters = feed.send('{"n":1}', '{"n":2}').settled()
+    assert counters["written"] == 2 and feed.rows("SELECT n FROM t ORDER BY 1") == [(1,), (2,)]

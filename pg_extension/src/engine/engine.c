@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "server/clock.h"
 #include "server/guc.h"
 #include "server/locks.h"
 #include "server/xact.h"
@@ -29,6 +30,7 @@
 #include "engine/process.h"
 #include "engine/settle.h"
 
+#define SHORT_WAITS     4      /* lock timeouts: so long after a wait in vain there is none */
 #define CLEAN_BATCHES   8      /* settled without trouble before the next ones may be larger */
 #define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
 
@@ -132,10 +134,31 @@ process(MrEngine *engine, MrWorkKind kind)
 	mr_engine_process(engine);
 }
 
+/*
+ * Rows that are locked for long are met by batch after batch: a wait in vain, of all of lock_timeout, is not repeated
+ * for some time, and so takes a fifth of the time at most. Events that are tried again always have that wait: it is what
+ * their tries are for.
+ */
+static bool
+has_waited_lately(const MrEngine *engine)
+{
+	return engine->waited_at != 0 &&
+		   mr_clock_us() - engine->waited_at < (int64) mr_lock_timeout_ms * 1000 * SHORT_WAITS;
+}
+
+static void
+note_wait(MrEngine *engine)
+{
+	if (engine->batch->limits.waited && !has_waited_lately(engine))
+		engine->waited_at = mr_clock_us();
+}
+
 static void
 settle_batch(MrEngine *engine)
 {
 	MrBatch *batch = engine->batch;
+
+	batch->limits.waited = has_waited_lately(engine);
 
 	read_suspicions(engine, MR_WORK_LANE);
 	mr_batch_admit(batch, engine->pipeline_id, take_event, engine);
@@ -158,6 +181,7 @@ move_on(MrEngine *engine, MrLane *lane)
 	MrBatch *batch = engine->batch;
 
 	mr_ring_advance(lane, &batch->tail, &batch->end, batch->nsettled);
+	note_wait(engine);
 	note_success(engine);
 	if (engine->event_limit < INT_MAX && ++engine->clean >= CLEAN_BATCHES)
 	{
@@ -288,6 +312,13 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 	mr_work_end();
 	if (trouble)
 		forget_program(engine);
+	if (engine->batch->nevents > 0 && engine->batch->events[0].retry == NULL)
+	{
+		if (trouble)
+			engine->waited_at = 0; /* the batch comes again, after a pause */
+		else
+			note_wait(engine);
+	}
 	if (engine->batch->nevents == 0)
 		return; /* nothing was read: no batch is too large */
 	mr_breaker_rolled_back(&engine->breaker, trouble && events <= MR_ISOLATE_SMALL);

@@ -36,6 +36,8 @@ typedef struct MrEngine
 	int event_limit;   /* smaller after trouble, grows back */
 	int clean;         /* batches settled since it was changed */
 	int events;        /* of the last batch settled that were tried */
+	int64
+		waited_at; /* mr_clock_us() when a batch from a lane had waited for a lock in vain; 0: long ago */
 	int window_events; /* since failure_share was last looked at */
 	int window_failed;
 } MrEngine;

@@ -168,17 +168,43 @@ check_unfilled(MrProgram *program, Relation target)
 }
 
 static void
-append_columns(StringInfo sql, MrProgram *program, bool assign)
+append_columns(StringInfo sql, MrProgram *program)
 {
 	for (int i = 0; i < program->ncolumns; i++)
-	{
-		const char *name = quote_identifier(program->columns[i].name);
+		appendStringInfo(sql, "%s%s", i > 0 ? ", " : "",
+						 quote_identifier(program->columns[i].name));
+}
 
-		if (i > 0)
-			appendStringInfoString(sql, ", ");
-		appendStringInfoString(sql, name);
-		if (assign)
-			appendStringInfo(sql, " = EXCLUDED.%s", name);
+static bool
+is_of_conflict_key(const MrProgram *program, const char *column)
+{
+	ListCell *cell;
+
+	foreach (cell, program->definition->conflict_key)
+		if (strcmp(lfirst(cell), column) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Not to the conflict key, which is what it was: an UPDATE that assigns to a key locks its row against rows that
+ * refer to it (FOR UPDATE), one that does not allows them (FOR NO KEY UPDATE). A row that is nothing but its key is
+ * assigned all the same: there must be something to assign.
+ */
+static void
+append_assignments(StringInfo sql, MrProgram *program)
+{
+	int n = 0;
+
+	for (int pass = 0; pass < 2 && n == 0; pass++)
+	{
+		for (int i = 0; i < program->ncolumns; i++)
+		{
+			const char *name = quote_identifier(program->columns[i].name);
+
+			if (pass > 0 || !is_of_conflict_key(program, program->columns[i].name))
+				appendStringInfo(sql, "%s%s = EXCLUDED.%s", n++ > 0 ? ", " : "", name, name);
+		}
 	}
 }
 
@@ -200,7 +226,7 @@ append_conflict(StringInfo sql, MrProgram *program)
 		return;
 	}
 	appendStringInfoString(sql, " DO UPDATE SET ");
-	append_columns(sql, program, true);
+	append_assignments(sql, program);
 	if (definition->newer_by != NULL)
 		appendStringInfo(sql, " WHERE EXCLUDED.%s >= target.%s OR target.%s IS NULL",
 						 quote_identifier(definition->newer_by),
@@ -219,9 +245,9 @@ insert_statement(MrProgram *program)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "INSERT INTO %s AS target (", target);
-	append_columns(&sql, program, false);
+	append_columns(&sql, program);
 	appendStringInfoString(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-	append_columns(&sql, program, false);
+	append_columns(&sql, program);
 	appendStringInfoString(&sql, " FROM " ROWS_RELATION);
 	if (definition->on_conflict != MR_CONFLICT_ERROR)
 		append_conflict(&sql, program);
