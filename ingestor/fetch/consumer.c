@@ -27,6 +27,7 @@ struct MrConsumer
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
 	rd_kafka_queue_t *closing; /* takes the last rebalance events while we leave */
+	rd_kafka_queue_t *nothing; /* always empty: polled while we are blocked */
 	int wake_fd;
 	struct event *readable; /* librdkafka put something into the empty queue */
 	struct event *again;    /* we want to go on taking, or to look */
@@ -41,6 +42,7 @@ static bool subscribe(MrConsumer *consumer, char *error, size_t error_size);
 static void wake(MrConsumer *consumer);
 static void on_wake(evutil_socket_t fd, short what, void *arg);
 static void take(MrConsumer *consumer);
+static void poll_nothing(MrConsumer *consumer);
 static void take_error(MrConsumer *consumer, const rd_kafka_message_t *message);
 static void serve_closing(MrConsumer *consumer);
 static void apply_changes(MrConsumer *consumer);
@@ -73,6 +75,7 @@ mr_consumer_new(const MrConsumerSetup *setup, char *error, size_t error_size)
 		return NULL;
 	}
 	consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
+	consumer->nothing = rd_kafka_queue_new(consumer->rk);
 	rd_kafka_queue_io_event_enable(consumer->queue, consumer->wake_fd, &one, sizeof(one));
 	wake(consumer);
 	return consumer;
@@ -194,6 +197,8 @@ mr_consumer_free(MrConsumer *consumer)
 		rd_kafka_queue_io_event_enable(consumer->closing, -1, NULL, 0);
 		rd_kafka_queue_destroy(consumer->closing);
 	}
+	if (consumer->nothing != NULL)
+		rd_kafka_queue_destroy(consumer->nothing);
 	/*
 	 * librdkafka 2.0.2 aborts the process when a member that joined its group and never got an
 	 * assignment is destroyed (an assertion in the sticky assignor): such a handle is left behind.
@@ -280,7 +285,10 @@ take(MrConsumer *consumer)
 		if (consumer->fetches.changed)
 			apply_changes(consumer);
 		if (consumer->blocked)
+		{
+			poll_nothing(consumer);
 			break;
+		}
 		message = rd_kafka_consume_queue(consumer->queue, 0);
 		if (message == NULL)
 		{
@@ -302,6 +310,16 @@ take(MrConsumer *consumer)
 	events->taken(consumer->setup.owner, more && left == 0);
 	if (!evtimer_pending(consumer->again, NULL))
 		mr_timer_set(consumer->again, LOOK_MS);
+}
+
+/* While blocked no message may be taken, yet we must poll (LOOK_MS): any queue of the handle counts. */
+static void
+poll_nothing(MrConsumer *consumer)
+{
+	rd_kafka_message_t *message = rd_kafka_consume_queue(consumer->nothing, 0);
+
+	if (message != NULL)
+		rd_kafka_message_destroy(message);
 }
 
 static void

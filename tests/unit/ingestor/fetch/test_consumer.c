@@ -248,6 +248,27 @@ an_idle_topic_keeps_the_membership(void **state)
 	assert_int_equal(counts.errors, 0);
 }
 
+/* What is in the queue stays there, and is as it was when it is taken later. */
+static void
+a_blocked_consumer_keeps_the_membership(void **state)
+{
+	int64_t until;
+
+	(void) state;
+	forget();
+	mr_consumer_block(consumer, true);
+	mr_consumer_fetch(consumer, 0, 0);
+	for (until = mr_now_ms() + 5500; mr_now_ms() < until && counts.errors == 0; usleep(1000))
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	assert_int_equal(counts.errors, 0);
+	assert_int_equal(revoked, 0);
+	assert_int_equal(taken, 0);
+	mr_consumer_block(consumer, false);
+	TURN_UNTIL(ends[0] == 2 * MESSAGES);
+	assert_int_equal(first[0], 0);
+	assert_int_equal(out_of_order, 0);
+}
+
 static void
 leaves_the_group(void **state)
 {
@@ -289,6 +310,7 @@ main(void)
 		cmocka_unit_test(a_seek_shows_no_stale_message),
 		cmocka_unit_test(a_stopped_partition_stays_silent),
 		cmocka_unit_test(an_idle_topic_keeps_the_membership),
+		cmocka_unit_test(a_blocked_consumer_keeps_the_membership),
 		cmocka_unit_test(leaves_the_group),
 		cmocka_unit_test(wrong_properties_are_reported),
 	};
