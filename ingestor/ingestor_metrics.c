@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "common/eventloop.h"
 #include "common/metrics.h"
 #include "common/version.h"
 #include "ingestor/ingestor.h"
@@ -18,6 +19,8 @@ static void per_pipeline(const MrIngestor *ingestor, MrBuffer *out, const char *
 static void per_partition(const MrIngestor *ingestor, MrBuffer *out);
 static void partition_states(const MrIngestor *ingestor, MrBuffer *out);
 static void stage_times(const MrIngestor *ingestor, MrBuffer *out);
+static void lane_states(const MrIngestor *ingestor, MrBuffer *out);
+static bool lanes_ready(const MrPipeline *pl, MrBuffer *out);
 static double events(const MrPipeline *pl);
 static double bytes(const MrPipeline *pl);
 static double batches(const MrPipeline *pl);
@@ -76,6 +79,7 @@ mr_ingestor_metrics(void *owner, MrBuffer *out)
 	partition_states(ingestor, out);
 	per_partition(ingestor, out);
 	stage_times(ingestor, out);
+	lane_states(ingestor, out);
 	mr_relay_set_metrics(ingestor->relays, out);
 	mr_metrics_process(out);
 }
@@ -100,11 +104,31 @@ mr_ingestor_ready(void *owner, MrBuffer *out)
 		if (pl->consumer == NULL || !mr_consumer_has_joined(pl->consumer))
 			ready = not_ready(out, pl->consumer_counts.trouble.text,
 							  "pipeline %s: not in its consumer group yet", pl->name);
-		for (int j = 0; j < pl->partition_cap; j++)
-			if (pl->partitions[j] != NULL && pl->partitions[j]->state != MR_PARTITION_REVOKED &&
-				!mr_lane_is_open(mr_pipeline_lane_of(pl, pl->partitions[j])))
-				ready = not_ready(out, mr_pipeline_lane_of(pl, pl->partitions[j])->trouble.text,
-								  "pipeline %s: the lane of partition %d is not open", pl->name, j);
+		ready = lanes_ready(pl, out) && ready;
+	}
+	return ready;
+}
+
+/* Those of our partitions are open, and none waits for the server for long. */
+static bool
+lanes_ready(const MrPipeline *pl, MrBuffer *out)
+{
+	int64_t now = mr_now_ms();
+	bool ready = true;
+
+	for (int i = 0; i < pl->partition_cap; i++)
+		if (pl->partitions[i] != NULL && pl->partitions[i]->state != MR_PARTITION_REVOKED &&
+			!mr_lane_is_open(mr_pipeline_lane_of(pl, pl->partitions[i])))
+			ready = not_ready(out, mr_pipeline_lane_of(pl, pl->partitions[i])->trouble.text,
+							  "pipeline %s: the lane of partition %d is not open", pl->name, i);
+	for (int i = 0; i < pl->lane_count; i++)
+	{
+		const MrLaneWriter *writer = &pl->lanes[i].stage->writer;
+
+		if (mr_lane_writer_is_stuck(writer, now))
+			ready = not_ready(out, "", "pipeline %s: lane %d has been %s for %lld s", pl->name, i,
+							  mr_lane_state_name(writer->state),
+							  (long long) mr_lane_writer_state_ms(writer, now) / 1000);
 	}
 	return ready;
 }
@@ -211,6 +235,30 @@ stage_times(const MrIngestor *ingestor, MrBuffer *out)
 			sum.sum += times->sum;
 		}
 		mr_metrics_histogram(out, name, &sum, "pipeline", pl->name);
+	}
+}
+
+static void
+lane_states(const MrIngestor *ingestor, MrBuffer *out)
+{
+	const char *name = "millrace_ingestor_lane_state_seconds";
+	int64_t now = mr_now_ms();
+
+	mr_metrics_family(out, name, "gauge", "How long a lane has been in its present state.");
+	for (int i = 0; i < ingestor->pipeline_count; i++)
+	{
+		const MrPipeline *pl = ingestor->pipelines[i];
+
+		for (int j = 0; j < pl->lane_count; j++)
+		{
+			const MrLaneWriter *writer = &pl->lanes[j].stage->writer;
+			char number[16];
+
+			snprintf(number, sizeof(number), "%d", j);
+			mr_metrics_value(out, name, (double) mr_lane_writer_state_ms(writer, now) / 1000,
+							 "pipeline", pl->name, "lane", number, "state",
+							 mr_lane_state_name(writer->state), NULL);
+		}
 	}
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/eventloop.h"
 #include "common/log.h"
 #include "common/sqlstate.h"
 
@@ -16,6 +17,7 @@ static void on_result(void *owner, PGresult *result);
 static void on_copy(void *owner);
 static void on_done(void *owner);
 static void on_lost(void *owner, const MrPgError *error);
+static void set_state(MrLaneWriter *writer, MrLaneState state);
 static void begin(MrLaneWriter *writer, MrLaneState state);
 static void opened(MrLaneWriter *writer, const PGresult *result);
 static void assigned(MrLaneWriter *writer, const PGresult *result);
@@ -48,7 +50,8 @@ mr_lane_writer_init(MrLaneWriter *writer, struct event_base *base, const char *d
 	*writer = (MrLaneWriter){.pipeline = pipeline,
 							 .preferred = preferred,
 							 .events = events,
-							 .owner = owner};
+							 .owner = owner,
+							 .state_since_ms = mr_now_ms()};
 	writer->conn = mr_pgconn_new(base, dsn, application, &conn_events, writer);
 	free(application);
 }
@@ -57,7 +60,7 @@ void
 mr_lane_writer_connect(MrLaneWriter *writer)
 {
 	assert(writer->state == MR_LANE_CLOSED);
-	writer->state = MR_LANE_CONNECTING;
+	set_state(writer, MR_LANE_CONNECTING);
 	mr_pgconn_connect(writer->conn);
 }
 
@@ -121,6 +124,19 @@ mr_lane_writer_free(MrLaneWriter *writer)
 {
 	mr_pgconn_free(writer->conn);
 	mr_buffer_free(&writer->sql);
+}
+
+int64_t
+mr_lane_writer_state_ms(const MrLaneWriter *writer, int64_t now_ms)
+{
+	return now_ms - writer->state_since_ms;
+}
+
+bool
+mr_lane_writer_is_stuck(const MrLaneWriter *writer, int64_t now_ms)
+{
+	return writer->state != MR_LANE_CLOSED && writer->state != MR_LANE_IDLE &&
+		   mr_lane_writer_state_ms(writer, now_ms) > MR_LANE_STUCK_MS;
 }
 
 const char *
@@ -188,7 +204,7 @@ on_copy(void *owner)
 	const MrBuffer *data = &writer->batch->data;
 
 	assert(writer->state == MR_LANE_STAGING || writer->state == MR_LANE_COPYING);
-	writer->state = MR_LANE_COPYING;
+	set_state(writer, MR_LANE_COPYING);
 	while (writer->sent < data->len)
 	{
 		size_t left = data->len - writer->sent;
@@ -198,7 +214,7 @@ on_copy(void *owner)
 		if (!mr_pgconn_copy(writer->conn, data->data + writer->sent - chunk, chunk))
 			return; /* full, or lost: `drained` or `lost` goes on */
 	}
-	writer->state = MR_LANE_COMMITTING;
+	set_state(writer, MR_LANE_COMMITTING);
 	mr_pgconn_copy_end(writer->conn);
 }
 
@@ -218,7 +234,7 @@ on_done(void *owner)
 		mr_lane_writer_reset(writer, "the server's answer was not understood");
 		return;
 	}
-	writer->state = MR_LANE_IDLE;
+	set_state(writer, MR_LANE_IDLE);
 	if (was == MR_LANE_COMMITTING)
 		writer->events->staged(writer->owner);
 	else if (was == MR_LANE_ASSIGNING)
@@ -233,9 +249,16 @@ on_lost(void *owner, const MrPgError *error)
 }
 
 static void
-begin(MrLaneWriter *writer, MrLaneState state)
+set_state(MrLaneWriter *writer, MrLaneState state)
 {
 	writer->state = state;
+	writer->state_since_ms = mr_now_ms();
+}
+
+static void
+begin(MrLaneWriter *writer, MrLaneState state)
+{
+	set_state(writer, state);
 	writer->failed = false;
 }
 
@@ -288,7 +311,7 @@ query_failed(MrLaneWriter *writer)
 	{
 		mr_log(MR_LOG_INFO, "batch refused: stale epoch", MR_STR("pipeline", writer->pipeline),
 			   MR_INT("lane", writer->id), MR_STR("error", writer->error.message));
-		writer->state = MR_LANE_IDLE;
+		set_state(writer, MR_LANE_IDLE);
 		writer->events->fenced(writer->owner);
 		writer->events->idle(writer->owner);
 	}
@@ -298,7 +321,7 @@ query_failed(MrLaneWriter *writer)
 		mr_log(MR_LOG_INFO, "partitions are not known yet", MR_STR("pipeline", writer->pipeline),
 			   MR_INT("lane", writer->id), MR_STR("error", writer->error.message),
 			   MR_STR("hint", writer->error.hint));
-		writer->state = MR_LANE_IDLE;
+		set_state(writer, MR_LANE_IDLE);
 		writer->events->assign_ended(writer->owner);
 		writer->events->idle(writer->owner);
 	}
@@ -315,7 +338,7 @@ lose(MrLaneWriter *writer, const MrPgError *error)
 {
 	MrLaneState was = writer->state;
 
-	writer->state = MR_LANE_CLOSED;
+	set_state(writer, MR_LANE_CLOSED);
 	writer->segment_full = false;
 	writer->batch = NULL;
 	writer->events->lost(writer->owner, was, error);

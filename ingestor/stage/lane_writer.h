@@ -33,6 +33,9 @@ typedef enum MrLaneState
 
 #define MR_LANE_STATES (MR_LANE_ADVANCING + 1)
 
+/* A lane that waits for an answer should not do so for longer; below the deadlines of pgconn.h, which end the wait. */
+#define MR_LANE_STUCK_MS 30000
+
 typedef struct MrLaneWriterEvents
 {
 	/* A row of assign(); then all of them were reported. A partition without a row is not in the catalogue (yet). */
@@ -55,6 +58,7 @@ typedef struct MrLaneWriter
 	const MrLaneWriterEvents *events;
 	void *owner;
 	MrLaneState state;
+	int64_t state_since_ms;
 	MrPgconn *conn;
 
 	/* what lane_open() bound us to */
@@ -88,6 +92,10 @@ extern void mr_lane_writer_advance(MrLaneWriter *writer);
 extern void mr_lane_writer_reset(MrLaneWriter *writer, const char *why);
 extern void mr_lane_writer_free(MrLaneWriter *writer);
 
+/* How long it has been in its state. */
+extern int64_t mr_lane_writer_state_ms(const MrLaneWriter *writer, int64_t now_ms);
+/* It has waited for the server's answer for longer than MR_LANE_STUCK_MS. */
+extern bool mr_lane_writer_is_stuck(const MrLaneWriter *writer, int64_t now_ms);
 extern const char *mr_lane_state_name(MrLaneState state);
 
 #endif

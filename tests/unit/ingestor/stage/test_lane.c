@@ -328,6 +328,25 @@ keeps_the_reason_until_it_works(void **state)
 	assert_false(mr_trouble_is_set(&lane->trouble));
 }
 
+/* A server that does not answer is a lane that stays in its state. */
+static void
+knows_how_long_it_waits(void **state)
+{
+	int64_t now;
+
+	(void) state;
+	SCRIPT(OPEN, ASSIGN("1 5 40 - - - active -"), STAGE(FAKE_SILENCE, ""));
+	open_lane();
+	assert_false(mr_lane_writer_is_stuck(&lane->writer, mr_now_ms() + 10 * MR_LANE_STUCK_MS));
+	add(40);
+	mr_lane_taken(lane, false);
+	turn_until(MR_LANE_STAGING, 3);
+	now = mr_now_ms();
+	assert_in_range(mr_lane_writer_state_ms(&lane->writer, now + 1000), 1000, 6000);
+	assert_false(mr_lane_writer_is_stuck(&lane->writer, now));
+	assert_true(mr_lane_writer_is_stuck(&lane->writer, now + MR_LANE_STUCK_MS + 1));
+}
+
 #define T(test_) cmocka_unit_test_setup_teardown(test_, setup, teardown)
 
 int
@@ -341,6 +360,7 @@ main(void)
 		T(reports_staged_after_the_commit),
 		T(moves_without_an_event),
 		T(keeps_the_reason_until_it_works),
+		T(knows_how_long_it_waits),
 		T(fenced_and_lost_come_before_room),
 	};
 
