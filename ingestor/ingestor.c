@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "ingestor/fetch/handle_end.h"
 #include "ingestor/ingestor_metrics.h"
 
 #define EVERY_MS         250
 #define EVERY_LEAVING_MS 20
 #define LEAVE_MS         600 /* for the consumers to leave their groups */
+#define HANDLES_MS       300 /* for their handles to end */
 
 static void on_terminate(void *owner);
 static void on_reload(void *owner);
@@ -90,7 +92,7 @@ mr_ingestor_free(MrIngestor *ingestor)
 	mr_loop_free(ingestor->loop);
 	mr_options_free(&mr_settings_table, &ingestor->settings);
 	free(ingestor);
-	return true;
+	return mr_handles_have_ended(HANDLES_MS);
 }
 
 /* The first drains, the second stops at once. */

@@ -47,7 +47,7 @@ extern MrIngestor *mr_ingestor_new(MrSettings *settings, int argc, char **argv)
 	__attribute__((warn_unused_result));
 /* Returns when stopped; true after an orderly end. */
 extern bool mr_ingestor_run(MrIngestor *ingestor);
-/* False: a relay or the resolver hangs in a blocking call; the process can only _exit. */
+/* False: a relay, the resolver or a Kafka client hangs in a blocking call; the process can only _exit. */
 extern bool mr_ingestor_free(MrIngestor *ingestor);
 
 #endif

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "ingestor/fetch/consumer_conf.h"
 #include "ingestor/fetch/fetch_table.h"
+#include "ingestor/fetch/handle_end.h"
 
 #define TAKE_BUDGET 2000 /* messages before the loop looks at its sockets again */
 /*
@@ -204,7 +205,7 @@ mr_consumer_free(MrConsumer *consumer)
 	 * assignment is destroyed (an assertion in the sticky assignor): such a handle is left behind.
 	 */
 	if (consumer->rk != NULL && consumer->joined)
-		rd_kafka_destroy_flags(consumer->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+		mr_handle_end(consumer->rk);
 	event_free(consumer->readable);
 	event_free(consumer->again);
 	close(consumer->wake_fd);

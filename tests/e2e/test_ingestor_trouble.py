@@ -25,6 +25,23 @@ def test_consumer_that_gave_up_is_replaced(world):
     world.check(before, after)
 
 
+def test_sigterm_while_the_broker_is_frozen(world):
+    """Nothing is under way with the broker but the consumer's own requests: its handle ends in the background."""
+    world.create_topic()
+    world.create_pipeline()
+    ingestor = world.start_ingestor().wait_ready()
+    events = Events(1000, seed=503)
+    events.send(world.broker, world.topic)
+    world.wait_settled()
+    world.broker.process.signal(signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        assert ingestor.stop() == 0
+        assert time.monotonic() - begin < 2.5, "it waited for Kafka"
+    finally:
+        world.broker.process.signal(signal.SIGCONT)
+
+
 def test_sigterm_while_kafka_is_away(world):
     """With questions to the broker under way: nobody waits for their answers."""
     world.create_topic()

@@ -18,6 +18,7 @@
 #include "common/log.h"
 #include "ingestor/fetch/consumer.h"
 #include "ingestor/fetch/consumer_conf.h"
+#include "ingestor/fetch/handle_end.h"
 
 #define TOPIC      "t"
 #define PARTITIONS 2
@@ -163,6 +164,8 @@ teardown(void **state)
 {
 	(void) state;
 	mr_consumer_free(consumer);
+	if (!mr_handles_have_ended(10000))
+		return 1;
 	rd_kafka_destroy(producer);
 	event_base_free(base);
 	return 0;
