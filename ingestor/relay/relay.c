@@ -204,7 +204,7 @@ work(MrRelay *relay, char *error)
 static bool
 connect_db(MrRelay *relay, char *error)
 {
-	relay->db = mr_relay_db_open(relay->settings->dsn, relay->pipeline, error);
+	relay->db = mr_relay_db_open(relay->settings->dsn, relay->pipeline, &relay->stop, error);
 	return relay->db != NULL;
 }
 

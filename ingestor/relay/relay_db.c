@@ -1,4 +1,4 @@
-/* Blocking libpq for a relay. */
+/* A relay's calls. */
 #include "ingestor/relay/relay_db.h"
 
 #include <endian.h>
@@ -8,13 +8,16 @@
 #include <string.h>
 
 #include "common/buffer.h"
-#include "common/pgconn.h"
+#include "ingestor/relay/relay_query.h"
 
 #define BATCH_BYTES "16777216"
+#define CONNECT_MS  10000
+#define ANSWER_MS   65000 /* the statement_timeout below comes first */
 
 struct MrRelayDb
 {
 	PGconn *pg;
+	MrRelayWait wait;
 	char *pipeline;
 };
 
@@ -38,24 +41,19 @@ static void read_letter(const PGresult *result, int row, MrLetter *letter);
 static void put_literal(MrBuffer *out, const char *text);
 
 MrRelayDb *
-mr_relay_db_open(const char *dsn, const char *pipeline, char *error)
+mr_relay_db_open(const char *dsn, const char *pipeline, const atomic_bool *stop, char *error)
 {
-	const char *const keys[] = {"keepalives_idle",  "keepalives_interval", "keepalives_count",
-								"tcp_user_timeout", "connect_timeout",     "dbname",
-								"application_name", "client_encoding",     NULL};
-	const char *const values[] = {"10",   "5", "3", "10000", "10", dsn, "millrace-relay",
-								  "UTF8", NULL};
+	const char *const keys[] = {"keepalives_idle",  "keepalives_interval",
+								"keepalives_count", "tcp_user_timeout",
+								"dbname",           "application_name",
+								"client_encoding",  NULL};
+	const char *const values[] = {"10", "5", "3", "10000", dsn, "millrace-relay", "UTF8", NULL};
 	MrRelayDb *db = mr_calloc(1, sizeof(*db));
 
 	db->pipeline = mr_strdup(pipeline);
-	db->pg = PQconnectdbParams(keys, values, 1);
-	if (db->pg == NULL || PQstatus(db->pg) != CONNECTION_OK)
-	{
-		snprintf(error, MR_RELAY_ERROR, "%s", db->pg ? PQerrorMessage(db->pg) : "out of memory");
-		mr_relay_db_close(db);
-		return NULL;
-	}
-	if (!run_command(db, setup_sql, error))
+	db->wait = (MrRelayWait){stop, CONNECT_MS, ANSWER_MS};
+	db->pg = mr_relay_connect(&db->wait, keys, values, error, MR_RELAY_ERROR);
+	if (db->pg == NULL || !run_command(db, setup_sql, error))
 	{
 		mr_relay_db_close(db);
 		return NULL;
@@ -200,26 +198,15 @@ mr_letters_free(MrLetters *letters)
 static PGresult *
 run(MrRelayDb *db, const char *sql, int count, const char *const *values, bool binary, char *error)
 {
-	PGresult *result = PQexecParams(db->pg, sql, count, NULL, values, NULL, NULL, binary);
-	MrPgError detail;
-
-	if (PQresultStatus(result) == PGRES_TUPLES_OK)
-		return result;
-	mr_pg_error_from_result(&detail, result);
-	snprintf(error, MR_RELAY_ERROR, "%s",
-			 *detail.message ? detail.message : PQerrorMessage(db->pg));
-	PQclear(result);
-	return NULL;
+	return mr_relay_query(db->pg, &db->wait, sql, count, values, binary, error, MR_RELAY_ERROR);
 }
 
 static bool
 run_command(MrRelayDb *db, const char *sql, char *error)
 {
-	PGresult *result = PQexec(db->pg, sql);
-	bool ok = PQresultStatus(result) == PGRES_COMMAND_OK;
+	PGresult *result = run(db, sql, 0, NULL, false, error);
+	bool ok = result != NULL;
 
-	if (!ok)
-		snprintf(error, MR_RELAY_ERROR, "%s", PQerrorMessage(db->pg));
 	PQclear(result);
 	return ok;
 }

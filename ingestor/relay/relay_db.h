@@ -1,12 +1,13 @@
 /*
- * A relay's connection to PostgreSQL: the calls of millrace.relay_*(), blocking, in the relay's
- * thread. Each returns false when it failed, with the reason in `error`; the connection has
+ * A relay's connection to PostgreSQL: the calls of millrace.relay_*(), in the relay's thread, which waits for each, but
+ * not for ever (relay_query.h). Each returns false when it failed, with the reason in `error`; the connection has
  * to be closed then.
  */
 #ifndef MR_INGESTOR_RELAY_DB_H
 #define MR_INGESTOR_RELAY_DB_H
 
 #include <libpq-fe.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,8 +40,9 @@ typedef struct MrPositions
 	int count;
 } MrPositions;
 
-extern MrRelayDb *mr_relay_db_open(const char *dsn, const char *pipeline, char *error)
-	__attribute__((warn_unused_result));
+/* stop: set by another thread, ends any wait. */
+extern MrRelayDb *mr_relay_db_open(const char *dsn, const char *pipeline, const atomic_bool *stop,
+								   char *error) __attribute__((warn_unused_result));
 extern void mr_relay_db_close(MrRelayDb *db);
 
 /*
