@@ -35,9 +35,9 @@ mirror() {
 make_base() {
 	local from=${DEBIAN_MIRROR:-$(mirror)}
 	[ -n "$from" ] || cannot "apt knows no Debian mirror, set DEBIAN_MIRROR"
-	rm -rf "$root.new"
+	rm -rf --one-file-system "$root.new"
 	# shellcheck disable=SC2086 # several options
-	debootstrap --variant=minbase ${DEBOOTSTRAP_OPTS:-} "$suite" "$root.new" "$from" >"$log" 2>&1 ||
+	unshare --mount debootstrap --variant=minbase ${DEBOOTSTRAP_OPTS:-} "$suite" "$root.new" "$from" >"$log" 2>&1 ||
 		cannot "debootstrap could not make $suite: $(grep '^[EW]:' "$log" | tail -n 1) ($log)"
 	printf '#!/bin/sh\nexit 101\n' >"$root.new/usr/sbin/policy-rc.d" # no service is started
 	chmod +x "$root.new/usr/sbin/policy-rc.d"
@@ -56,7 +56,7 @@ inside() {
 
 install_packages() {
 	[ ! -f /etc/resolv.conf ] || cp /etc/resolv.conf "$root/etc/resolv.conf"
-	inside /srv/millrace/.ci/deps build test || cannot "the packages of $suite could not be installed: $(tail -n 1 "$log") ($log)"
+	inside /srv/millrace/.ci/deps build test || cannot "the packages could not be installed in $root (remove it to begin again): $(tail -n 1 "$log") ($log)"
 	[ -x "$root/usr/lib/postgresql/$packaged/bin/postgres" ] || cannot "$suite has no PostgreSQL $packaged"
 }
 

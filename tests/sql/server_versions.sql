@@ -10,6 +10,7 @@ RESET ROLE;
 -- 16: a member may have the rights of a role without being allowed to SET ROLE to it
 \if :v16
 GRANT INSERT ON mrt.reading TO mrt_stranger;
+SELECT millrace.grant_topics('mrt_stranger', read => '{events}', dlq => '{events.dlq}');
 GRANT mrt_stranger TO mrt_owner WITH INHERIT TRUE, SET FALSE;
 SET ROLE mrt_owner;
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', owner => 'mrt_stranger') $$, '42501',
