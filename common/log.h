@@ -41,8 +41,10 @@ typedef struct MrLogField
 #define mr_log(level_, msg_, ...)                                                                  \
 	do                                                                                             \
 	{                                                                                              \
-		if (mr_log_enabled(level_))                                                                \
-			mr_log_write((level_), (msg_), MR_LOG_FIELDS(__VA_ARGS__),                             \
+		const MrLogLevel mr_level = (level_); /* once: it may be a call */                         \
+                                                                                                   \
+		if (mr_log_enabled(mr_level))                                                              \
+			mr_log_write(mr_level, (msg_), MR_LOG_FIELDS(__VA_ARGS__),                             \
 						 sizeof(MR_LOG_FIELDS(__VA_ARGS__)) / sizeof(MrLogField));                 \
 	} while (0)
 

@@ -104,6 +104,7 @@ a_changed_reason_is_logged(void **state)
 	TURN_UNTIL(lines_with("password authentication failed") > 0);
 	assert_string_equal(mr_control_trouble(control), "password authentication failed");
 	assert_int_equal(lines_with("no connection to PostgreSQL"), 2);
+	assert_int_equal(lines_with("level=warn"), 2);
 	fake_pq.refuse = false;
 	TURN_UNTIL(connected == 1);
 	assert_string_equal(mr_control_trouble(control), "");
