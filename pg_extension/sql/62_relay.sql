@@ -10,6 +10,8 @@ DECLARE
 BEGIN
   IF dlq <> 'off' THEN
     PERFORM millrace._check_topic(dlq);
+    -- one verb at a time: of two that close a loop together, the second sees the topic of the first
+    PERFORM FROM millrace.instance FOR UPDATE;
   END IF;
   IF dlq = source THEN
     RAISE EXCEPTION 'dlq is "%", the topic the pipeline reads', dlq
@@ -17,8 +19,6 @@ BEGIN
             DETAIL = 'Its dead letters would be read as events again, in an endless loop.',
             HINT = format('Pass dlq => ''%s.dlq'', another topic, or ''off''.', source);
   END IF;
-  -- of two verbs at once, the second sees the topics of the first
-  LOCK TABLE millrace.dlq IN SHARE ROW EXCLUSIVE MODE;
   INSERT INTO millrace.dlq AS q (pipeline_id, enabled, topic, delivery, origin)
   VALUES (_set_dlq.pipeline_id, dlq IS DISTINCT FROM 'off', coalesce(nullif(dlq, 'off'), source || '.dlq'),
           coalesce(_set_dlq.delivery, 'exactly_once'), gen_random_uuid())

@@ -26,6 +26,25 @@ def test_replay_preview_blocks_nobody(world):
         owner.run("SELECT millrace.drop_pipeline(%s)", (world.pipeline_name,))
 
 
+def test_two_verbs_close_no_loop_of_dlqs(world):
+    """Each alone would be allowed: the second waits for the first, and is refused. Other verbs do not wait."""
+    one, two = world.topic + ".one", world.topic + ".two"
+    world.create_pipeline(name="other", dlq="off")
+    world.db.run("CREATE TABLE t (id uuid); ALTER TABLE t OWNER TO app")
+    create = ("SELECT millrace.create_pipeline(%s, topic => %s, dlq => %s, target => 't', fields => 'id uuid',"
+              " transform => 'SELECT event.id FROM event')")
+    with world.db.session("app") as first, world.db.session("app") as second:
+        first.run("BEGIN")
+        first.run(create, ("a", one, two))
+        second.run("SET lock_timeout = '200ms'")
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
+            second.run(create, ("b", two, one))
+        second.run("SELECT millrace.alter_pipeline('other', workers => 2)")
+        first.run("COMMIT")
+        with pytest.raises(psycopg2.errors.InvalidParameterValue):
+            second.run(create, ("b", two, one))
+
+
 def test_a_revoked_topic_is_not_served(world):
     """Neither its events are read nor its dead letters published, until it is granted again."""
     world.create_topic(2)
