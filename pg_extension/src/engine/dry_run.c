@@ -169,7 +169,7 @@ Datum
 mr_dry_run(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MrEngine engine = {.event_limit = INT_MAX};
+	MrEngine engine = {.pace = &engine.lanes};
 	MrPipelineRow pipeline;
 	char *name;
 	int nest;

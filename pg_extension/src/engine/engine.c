@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 #include "server/clock.h"
 #include "server/guc.h"
@@ -33,6 +34,7 @@
 #define SHORT_WAITS     4      /* lock timeouts: so long after a wait in vain there is none */
 #define CLEAN_BATCHES   8      /* settled without trouble before the next ones may be larger */
 #define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
+#define BUSY_MS         20     /* until retries of a locked partition are looked at again */
 
 MrEngine *
 mr_engine_create(int32 pipeline_id, const char *name)
@@ -47,7 +49,8 @@ mr_engine_create(int32 pipeline_id, const char *name)
 		MemoryContextStrdup(TopMemoryContext, psprintf("settling a batch of %s", name));
 	engine->retry_activity =
 		MemoryContextStrdup(TopMemoryContext, psprintf("trying failed events of %s again", name));
-	engine->event_limit = INT_MAX;
+	engine->lanes.event_limit = engine->retries.event_limit = INT_MAX;
+	engine->pace = &engine->lanes;
 	return engine;
 }
 
@@ -105,7 +108,7 @@ take_event(void *arg, MrEvent *event, int taken)
 	MrEngine *engine = arg;
 	const MrDefinition *definition = engine->program->definition;
 
-	if (taken >= Min(engine->event_limit, definition->batch_rows) ||
+	if (taken >= Min(engine->pace->event_limit, definition->batch_rows) ||
 		!mr_crash_admits(engine->batch->suspicions, event, taken))
 		return false;
 	if (!definition->order.by_key)
@@ -170,8 +173,15 @@ settle_batch(MrEngine *engine)
 static void
 note_success(MrEngine *engine)
 {
+	MrPace *pace = engine->pace;
+
 	for (int i = 0; i < engine->batch->nevents; i++)
 		engine->events += mr_event_is_tried(&engine->batch->events[i]) ? 1 : 0;
+	if (pace->event_limit < INT_MAX && ++pace->clean >= CLEAN_BATCHES)
+	{
+		pace->event_limit = pace->event_limit > READ_EVENTS_MAX ? INT_MAX : pace->event_limit * 2;
+		pace->clean = 0;
+	}
 }
 
 /* What follows the commit: nothing here may be needed for correctness. */
@@ -183,12 +193,6 @@ move_on(MrEngine *engine, MrLane *lane)
 	mr_ring_advance(lane, &batch->tail, &batch->end, batch->nsettled);
 	note_wait(engine);
 	note_success(engine);
-	if (engine->event_limit < INT_MAX && ++engine->clean >= CLEAN_BATCHES)
-	{
-		engine->event_limit =
-			engine->event_limit > READ_EVENTS_MAX ? INT_MAX : engine->event_limit * 2;
-		engine->clean = 0;
-	}
 }
 
 /* Behind the last row of a sealed segment: it is emptied, in a transaction that does nothing else. */
@@ -207,11 +211,12 @@ finish_segment(MrEngine *engine, MrLane *lane)
  * can be removed with their rows only under one.
  */
 static MrStep
-begin_step(MrEngine *engine, const char *activity, int *nest)
+begin_step(MrEngine *engine, MrPace *pace, const char *activity, int *nest)
 {
 	MrPipelineRow pipeline;
 	MrStep step = MR_STEP_SETTLED;
 
+	engine->pace = pace;
 	engine->events = 0;
 	engine->order = NULL; /* was in the batch's memory */
 	mr_batch_reset(engine->batch);
@@ -248,7 +253,7 @@ mr_engine_step(MrEngine *engine, MrLane *lane)
 {
 	uint64 staged = pg_atomic_read_u64(&lane->staged);
 	int nest;
-	MrStep step = begin_step(engine, engine->activity, &nest);
+	MrStep step = begin_step(engine, &engine->lanes, engine->activity, &nest);
 
 	if (step != MR_STEP_SETTLED)
 		return step;
@@ -272,32 +277,56 @@ mr_engine_step(MrEngine *engine, MrLane *lane)
 	return step;
 }
 
+/*
+ * Locks the partitions of the events that are due, or passes over those that another worker has locked: while that one is at
+ * work, the lanes of this one and the retries of other partitions must not wait for it. Returns how many events were passed
+ * over. A partition whose retries were passed over for long is waited for, see patience.h.
+ */
+static int
+lock_partitions(MrEngine *engine)
+{
+	int passed_over =
+		mr_batch_lock_free_partitions(engine->batch, engine->pipeline_id,
+									  engine->patience.partition,
+									  mr_patience_wait_ms(&engine->patience, mr_clock_us()),
+									  &engine->patience.partition);
+
+	mr_patience_note(&engine->patience, passed_over > 0, mr_clock_us());
+	return passed_over;
+}
+
 MrStep
 mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 {
 	MrBatch *batch = engine->batch;
+	int passed_over = 0;
 	int nread;
 	int nest;
-	MrStep step = begin_step(engine, engine->retry_activity, &nest);
+	MrStep step = begin_step(engine, &engine->retries, engine->retry_activity, &nest);
 
 	if (step != MR_STEP_SETTLED)
 		return step;
 	mr_retry_read_due(batch, engine->pipeline_id, &engine->horizon,
-					  Min(engine->event_limit, engine->program->definition->batch_rows),
+					  Min(engine->pace->event_limit, engine->program->definition->batch_rows),
 					  (int64) mr_batch_bytes_kb * 1024);
 	nread = batch->nevents;
 	if (nread > 0)
 	{
+		passed_over = lock_partitions(engine);
 		read_suspicions(engine, MR_WORK_RETRY);
 		mr_crash_cut(batch->suspicions, batch);
 		if (batch->nevents < nread)
 			mr_retry_keep_horizon(&engine->horizon);
-		mr_batch_lock_partitions(batch, engine->pipeline_id);
+	}
+	if (batch->nevents > 0)
+	{
 		process(engine, MR_WORK_RETRY);
 		mr_settle(engine->program->definition, batch);
 		CommandCounterIncrement();
 	}
 	*next_due = mr_retry_next_due(engine->pipeline_id, &engine->horizon);
+	if (passed_over > 0)
+		*next_due = Max(*next_due, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS));
 	end_step(nest);
 	mr_retry_move_horizon(&engine->horizon);
 	note_success(engine);
@@ -307,7 +336,8 @@ mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 void
 mr_engine_after_error(MrEngine *engine, bool trouble)
 {
-	int events = Min(engine->event_limit, engine->batch->nevents);
+	MrPace *pace = engine->pace;
+	int events = Min(pace->event_limit, engine->batch->nevents);
 
 	mr_work_end();
 	if (trouble)
@@ -321,11 +351,11 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 	}
 	if (engine->batch->nevents == 0)
 		return; /* nothing was read: no batch is too large */
-	mr_breaker_rolled_back(&engine->breaker, trouble && events <= MR_ISOLATE_SMALL);
+	mr_breaker_rolled_back(&pace->breaker, trouble && events <= MR_ISOLATE_SMALL);
 	/* Trouble of a small batch says no more in a smaller one. */
-	engine->event_limit = Max(events / 16, trouble ? Min(events, MR_ISOLATE_SMALL) : 1);
+	pace->event_limit = Max(events / 16, trouble ? Min(events, MR_ISOLATE_SMALL) : 1);
 	/* A probe that fails may have been all events of one kind: the next one is larger. */
-	if (mr_breaker_is_probing(&engine->breaker) && trouble && events < READ_EVENTS_MAX)
-		engine->event_limit = Max(events * 2, MR_ISOLATE_SMALL);
-	engine->clean = 0;
+	if (mr_breaker_is_probing(&pace->breaker) && trouble && events < READ_EVENTS_MAX)
+		pace->event_limit = Max(events * 2, MR_ISOLATE_SMALL);
+	pace->clean = 0;
 }

@@ -9,6 +9,7 @@
 #include "program/batch.h"
 #include "program/program.h"
 #include "fail/order.h"
+#include "fail/patience.h"
 #include "fail/retry_due.h"
 
 typedef enum MrStep
@@ -19,6 +20,17 @@ typedef enum MrStep
 	MR_STEP_PAUSED,  /* the pipeline is paused, or another instance's */
 	MR_STEP_GONE     /* pipeline or extension is no more */
 } MrStep;
+
+/*
+ * How one of the two sources of batches goes on, the lanes or millrace.retry: trouble of the one makes the batches of the other
+ * neither wait nor smaller.
+ */
+typedef struct MrPace
+{
+	MrBreaker breaker; /* the worker moves it; asked in the engine and in the verdict */
+	int event_limit;   /* smaller after trouble, grows back */
+	int clean;         /* batches settled since it was changed */
+} MrPace;
 
 typedef struct MrEngine
 {
@@ -31,10 +43,11 @@ typedef struct MrEngine
 	MemoryContext program_context;
 	int32 program_version;
 	MrRetryHorizon horizon;
-	MrOrder *order;    /* queues the batch from a lane found, NULL: not read */
-	MrBreaker breaker; /* the worker moves it; asked here and in the verdict */
-	int event_limit;   /* smaller after trouble, grows back */
-	int clean;         /* batches settled since it was changed */
+	MrOrder *order; /* queues the batch from a lane found, NULL: not read */
+	MrPace lanes;
+	MrPace retries;
+	MrPace *pace; /* of the batch at hand: one of these two */
+	MrPatience patience;
 	int events;        /* of the last batch settled that were tried */
 	int64
 		waited_at; /* mr_clock_us() when a batch from a lane had waited for a lock in vain; 0: long ago */
@@ -56,7 +69,8 @@ extern void mr_engine_prepare(MrEngine *engine, int32 version);
 
 /*
  * Tries events of millrace.retry again that are due, up to a batch, and settles them: the result and the
- * removal from the retry table are one commit. *next_due: when the next is due.
+ * removal from the retry table are one commit. *next_due: when the next is due. Events of partitions that another worker has
+ * locked are passed over, and stay due.
  */
 extern MrStep mr_engine_retry(MrEngine *engine, TimestampTz *next_due);
 

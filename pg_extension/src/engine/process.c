@@ -77,7 +77,7 @@ write_and_judge(void *arg)
 	bool parked;
 
 	mr_write_run(engine->program, engine->batch);
-	mr_verdict(definition, engine->batch, &engine->breaker);
+	mr_verdict(definition, engine->batch, &engine->pace->breaker);
 	parked = mr_order_park_followers(definition, engine->batch);
 	return !parked && !mr_write_is_short(engine->batch);
 }
@@ -136,7 +136,7 @@ check_failure_share(MrEngine *engine)
 		engine->window_events++;
 	}
 	if (engine->window_events < definition->failure_window &&
-		!mr_breaker_is_probing(&engine->breaker))
+		!mr_breaker_is_probing(&engine->pace->breaker))
 		return;
 	events = engine->window_events;
 	failed = engine->window_failed;

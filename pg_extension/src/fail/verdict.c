@@ -7,7 +7,8 @@
  *
  * - several distinct events that fail with class `break` where no event passes, unless it is known of them: each
  *   has failed so before, while others passed;
- * - any of them, while the breaker is half open;
+ * - any of them, while the breaker is half open; but not of events that are tried again when those of the lanes pass
+ *   meanwhile: then each failure is a try that counts;
  * - most events of a batch out of space, memory or connections: some may pass by luck;
  * - waiting for a lock in vain where no event passes, until that has been tried several times.
  *
@@ -108,12 +109,20 @@ classify(Tally *tally, int32 pipeline_id, const MrFailure *failure)
 	return tally->action;
 }
 
+/* Something of the server's or of others' is missing, and may be there again; damage (class XX) does not go by itself. */
+static bool
+is_scarcity(int sqlstate)
+{
+	return !mr_error_is_of_the_data(sqlstate) &&
+		   ERRCODE_TO_CATEGORY(sqlstate) != MAKE_SQLSTATE('X', 'X', '0', '0', '0');
+}
+
 static void
 judge(const MrDefinition *definition, MrEvent *event, const bool *passed, Tally *tally)
 {
 	MrAction action = classify(tally, definition->pipeline_id, event->outcome.failure);
 	bool none_passed = !passed[event->outcome.failure->stage];
-	bool scarce = !mr_error_is_of_the_data(event->outcome.failure->sqlstate);
+	bool scarce = is_scarcity(event->outcome.failure->sqlstate);
 	bool retryable =
 		action == MR_ACTION_RETRY || (action == MR_ACTION_BREAK && (none_passed || scarce));
 
@@ -154,7 +163,8 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *brea
 		else
 			judge(definition, event, batch->passed, &tally);
 	}
-	if (tally.broken != NULL && (tally.news > 1 || mr_breaker_is_probing(breaker)))
+	if (tally.broken != NULL && (tally.news > 1 || mr_breaker_is_probing(breaker)) &&
+		!mr_breaker_others_pass(breaker))
 		mr_failure_raise(tally.broken->outcome.failure);
 	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !mr_breaker_blames_events(breaker))
 		mr_failure_raise(tally.starved->outcome.failure);

@@ -17,6 +17,7 @@ trip(MrBreaker *breaker)
 {
 	assert(breaker->state == MR_BREAKER_CLOSED);
 	breaker->state = MR_BREAKER_OPEN;
+	breaker->others_pass = false;
 }
 
 static void
@@ -110,6 +111,18 @@ void
 mr_breaker_rolled_back(MrBreaker *breaker, bool small)
 {
 	breaker->small_failures = small ? breaker->small_failures + 1 : 0;
+}
+
+void
+mr_breaker_others_passed(MrBreaker *breaker)
+{
+	breaker->others_pass = breaker->state != MR_BREAKER_CLOSED;
+}
+
+bool
+mr_breaker_others_pass(const MrBreaker *breaker)
+{
+	return breaker->state != MR_BREAKER_CLOSED && breaker->others_pass;
 }
 
 bool

@@ -13,7 +13,8 @@
  * to wait, twice as long as the time before, from 100 ms to 30 s. Open means: staging fills, Kafka waits, and nothing goes to
  * retry or dead letter because of the trouble. While half open, batches are probes.
  *
- * Each worker has an instance for what it meets itself.
+ * Each worker has an instance for what its lanes meet, and worker 0 another one for the events that are tried again: their
+ * trouble, which may be theirs alone, holds up nobody else.
  */
 #ifndef MR_BREAKER_H
 #define MR_BREAKER_H
@@ -36,6 +37,7 @@ typedef struct MrBreaker
 	int small_failures; /* batches in a row that failed and were small */
 	int64_t wait_us;    /* after the latest trouble; 0: there was none */
 	int64_t due_at;     /* nothing is tried before */
+	bool others_pass;   /* since it opened, batches of another source were written */
 } MrBreaker;
 
 /* An earlier worker left it open: this one begins with a probe. */
@@ -61,6 +63,13 @@ extern bool mr_breaker_settled(MrBreaker *breaker);
  * the next one is to be smaller.
  */
 extern void mr_breaker_rolled_back(MrBreaker *breaker, bool small);
+
+/*
+ * A batch of another source was written, by the same SQL into the same target. That proves nothing while this one is
+ * closed; when it is not, its trouble is of its own events.
+ */
+extern void mr_breaker_others_passed(MrBreaker *breaker);
+extern bool mr_breaker_others_pass(const MrBreaker *breaker);
 
 /* The current batch is a probe: it decides, and one failure of class `break` is enough to keep the breaker open. */
 extern bool mr_breaker_is_probing(const MrBreaker *breaker);

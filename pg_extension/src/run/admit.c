@@ -36,6 +36,18 @@ note_partition(MrBatch *batch, int32 partition)
 		batch->partitions[batch->npartitions++].partition = partition;
 }
 
+/* The caller has its lock. */
+static void
+read_partition(MrPartition *partition, int32 pipeline_id)
+{
+	if (!mr_partition_find(pipeline_id, partition->partition, partition))
+		ereport(LOG, (errmsg("millrace: partition %d of pipeline \"%s\" has no position",
+							 partition->partition, mr_pipeline_name(pipeline_id)),
+					  errdetail("What is staged of it is dropped."),
+					  errhint("Its row in millrace.partition or millrace.progress was lost; "
+							  "drop the pipeline and create it again.")));
+}
+
 /* Locks and reads the partitions noted, in ascending order. */
 static void
 lock_noted(MrBatch *batch, int32 pipeline_id)
@@ -44,25 +56,55 @@ lock_noted(MrBatch *batch, int32 pipeline_id)
 	for (int i = 0; i < batch->npartitions; i++)
 	{
 		mr_lock_partition(pipeline_id, batch->partitions[i].partition);
-		if (!mr_partition_find(pipeline_id, batch->partitions[i].partition, &batch->partitions[i]))
-			ereport(LOG, (errmsg("millrace: partition %d of pipeline \"%s\" has no position",
-								 batch->partitions[i].partition, mr_pipeline_name(pipeline_id)),
-						  errdetail("What is staged of it is dropped."),
-						  errhint("Its row in millrace.partition or millrace.progress was lost; "
-								  "drop the pipeline and create it again.")));
+		read_partition(&batch->partitions[i], pipeline_id);
 	}
 }
 
-void
-mr_batch_lock_partitions(MrBatch *batch, int32 pipeline_id)
+/* Of the partitions noted, those that can be locked, and the events of these. Returns how many events were removed. */
+static int
+keep_locked(MrBatch *batch, int32 pipeline_id, int32 *busy)
+{
+	int npartitions = 0;
+	int nevents = 0;
+	int removed;
+
+	for (int i = 0; i < batch->npartitions; i++)
+	{
+		int32 partition = batch->partitions[i].partition;
+
+		if (mr_try_lock_partition(pipeline_id, partition))
+			batch->partitions[npartitions++] = batch->partitions[i];
+		else if (npartitions == i)
+			*busy = partition;
+	}
+	batch->npartitions = npartitions;
+	for (int i = 0; i < batch->nevents; i++)
+		if (mr_batch_partition(batch, batch->events[i].partition) != NULL)
+			batch->events[nevents++] = batch->events[i];
+	removed = batch->nevents - nevents;
+	batch->nevents = nevents;
+	return removed;
+}
+
+int
+mr_batch_lock_free_partitions(MrBatch *batch, int32 pipeline_id, int32 wanted, int wait_ms,
+							  int32 *busy)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	int removed;
 
 	batch->partitions = palloc0(Max(batch->nevents, 1) * sizeof(MrPartition));
 	for (int i = 0; i < batch->nevents; i++)
 		note_partition(batch, batch->events[i].partition);
-	lock_noted(batch, pipeline_id);
+	qsort(batch->partitions, batch->npartitions, sizeof(MrPartition), compare_partitions);
+	/* Before any other: those would be locked as long as it takes. Who waits for none later can wait for it first. */
+	if (wait_ms > 0 && mr_batch_partition(batch, wanted) != NULL)
+		mr_wait_for_partition(pipeline_id, wanted, wait_ms);
+	removed = keep_locked(batch, pipeline_id, busy);
+	for (int i = 0; i < batch->npartitions; i++)
+		read_partition(&batch->partitions[i], pipeline_id);
 	MemoryContextSwitchTo(old);
+	return removed;
 }
 
 /* Every partition the staged batches have parts of. */

@@ -9,6 +9,7 @@
 #include "storage/lmgr.h"
 
 #include "server/catalog.h"
+#include "server/xact.h"
 
 /* Lock classes (locktag_field4); pg_advisory_lock() uses 1 and 2. */
 #define CLASS_PIPELINE  0x4d50
@@ -41,6 +42,40 @@ mr_lock_partition(int32 pipeline_id, int32 partition)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, partition, CLASS_PARTITION);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+bool
+mr_try_lock_partition(int32 pipeline_id, int32 partition)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, partition, CLASS_PARTITION);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* What mr_wait_for_partition() waits for. */
+typedef struct Wanted
+{
+	int32 pipeline_id;
+	int32 partition;
+} Wanted;
+
+static void
+lock_wanted(void *arg)
+{
+	const Wanted *wanted = arg;
+
+	mr_lock_partition(wanted->pipeline_id, wanted->partition);
+}
+
+void
+mr_wait_for_partition(int32 pipeline_id, int32 partition, int ms)
+{
+	Wanted wanted = {pipeline_id, partition};
+	ErrorData *error = mr_try(lock_wanted, &wanted, NULL, 0, ms);
+
+	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
 }
 
 bool

@@ -110,6 +110,21 @@ typedef struct Worker
 } Worker;
 
 /*
+ * What a batch that was settled says of the trouble of its own source and of the other's: a retry that passes ends the trouble of
+ * the lanes too when they have nothing to probe with; a batch of a lane that is written shows whose the retries' trouble is.
+ */
+static void
+note_settled(MrEngine *engine, bool retried)
+{
+	if (retried)
+		mr_trouble_retries_settled(&engine->retries.breaker);
+	if (!retried || mr_breaker_is_probing(&engine->lanes.breaker))
+		mr_trouble_settled(&engine->lanes.breaker);
+	if (!retried && engine->batch->passed[MR_STAGE_WRITE])
+		mr_breaker_others_passed(&engine->retries.breaker);
+}
+
+/*
  * One step: of a lane, or (NULL) of the events that are due to be tried again. An error ends its transaction;
  * it is trouble unless the batch is only to be settled in smaller parts.
  */
@@ -138,8 +153,10 @@ step(Worker *worker, MrLane *lane, bool *failed)
 	PG_END_TRY();
 	if (error != NULL)
 	{
-		if (*failed)
-			mr_trouble_met(&engine->breaker, error);
+		if (*failed && lane != NULL)
+			mr_trouble_met(&engine->lanes.breaker, error);
+		else if (*failed)
+			mr_trouble_met_by_retries(&engine->retries.breaker, error);
 		FreeErrorData(error);
 		return MR_STEP_SETTLED; /* there is more to do */
 	}
@@ -148,7 +165,7 @@ step(Worker *worker, MrLane *lane, bool *failed)
 	{
 		mr_seat->batches++;
 		mr_worker_log_batch(engine->batch, lane == NULL, mr_clock_us() - began_at);
-		mr_trouble_settled(&engine->breaker);
+		note_settled(engine, lane == NULL);
 	}
 	return result;
 }
@@ -200,21 +217,29 @@ serve_lanes(Worker *worker)
 }
 
 /*
- * Worker 0 tries failed events again. When the next one is due is a time of the wall clock, as the table has it; how long
+ * Worker 0 tries failed events again. Not while the lanes wait for a probe; when they have one and no event to probe with,
+ * the retries are the probe. When the next one is due is a time of the wall clock, as the table has it; how long
  * to wait for it is counted here, and other workers add to the table unnoticed: so never long. False: the worker is to end.
  */
 static bool
 serve_retries(Worker *worker, int64 now)
 {
+	MrBreaker *breaker = &worker->engine->retries.breaker;
 	bool failed;
 	MrStep result;
 
 	if (mr_seat->number != 0 || now < worker->retry_at)
 		return true;
+	if (mr_breaker_is_probing(&worker->engine->lanes.breaker) &&
+		breaker->state == MR_BREAKER_CLOSED)
+		mr_breaker_inherit(breaker);
+	(void) mr_breaker_try(breaker);
 	worker->next_due = DT_NOEND;
 	result = step(worker, NULL, &failed);
 	worker->retry_at = now + IDLE_US;
-	if (!failed && worker->next_due < GetCurrentTimestamp() + IDLE_US)
+	if (failed)
+		worker->retry_at = mr_clock_us() + mr_breaker_wait_us(breaker, mr_clock_us());
+	else if (worker->next_due < GetCurrentTimestamp() + IDLE_US)
 		worker->retry_at = now + Max(worker->next_due - GetCurrentTimestamp(), 0);
 	return result != MR_STEP_GONE && result != MR_STEP_PAUSED;
 }
@@ -234,7 +259,7 @@ sleep_until(int64 at, MrWorkerState state)
 static bool
 work(Worker *worker)
 {
-	MrBreaker *breaker = &worker->engine->breaker;
+	MrBreaker *breaker = &worker->engine->lanes.breaker;
 	int64 now = mr_clock_us();
 	bool due = now >= worker->look_at;
 	int64 wake_at;
@@ -291,7 +316,7 @@ work_or_back_off(Worker *worker)
 	if (error != NULL)
 	{
 		if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
-			mr_trouble_met(&worker->engine->breaker, error);
+			mr_trouble_met(&worker->engine->lanes.breaker, error);
 		FreeErrorData(error);
 	}
 	return go_on;
@@ -316,7 +341,7 @@ mr_worker_main(Datum arg)
 	mr_work_open(mr_seat->pipeline_id, mr_seat->number);
 	worker.engine = mr_engine_create(mr_seat->pipeline_id, mr_seat->pipeline);
 	worker.lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
-	mr_trouble_begin(&worker.engine->breaker);
+	mr_trouble_begin(&worker.engine->lanes.breaker);
 
 	while (!mr_database_is_held(MyDatabaseId) && work_or_back_off(&worker))
 		;

@@ -125,6 +125,26 @@ events_are_to_blame_after_three_small_batches_in_a_row(void **state)
 	assert_false(mr_breaker_blames_events(&breaker));
 }
 
+static void
+others_pass_only_while_it_is_not_closed(void **state)
+{
+	MrBreaker breaker = {0};
+
+	(void) state;
+	mr_breaker_others_passed(&breaker);
+	assert_false(mr_breaker_others_pass(&breaker));
+	(void) mr_breaker_trouble(&breaker, LASTING, 0);
+	assert_false(mr_breaker_others_pass(&breaker)); /* that was before */
+	mr_breaker_others_passed(&breaker);
+	assert_true(mr_breaker_others_pass(&breaker));
+	(void) mr_breaker_try(&breaker);
+	assert_true(mr_breaker_others_pass(&breaker));
+	(void) mr_breaker_settled(&breaker);
+	assert_false(mr_breaker_others_pass(&breaker));
+	(void) mr_breaker_trouble(&breaker, LASTING, 0);
+	assert_false(mr_breaker_others_pass(&breaker));
+}
+
 int
 main(void)
 {
@@ -134,6 +154,7 @@ main(void)
 		cmocka_unit_test(waits_twice_as_long_each_time_up_to_half_a_minute),
 		cmocka_unit_test(trouble_while_it_is_open_prolongs_the_wait),
 		cmocka_unit_test(one_that_was_left_open_begins_with_a_probe),
+		cmocka_unit_test(others_pass_only_while_it_is_not_closed),
 		cmocka_unit_test(events_are_to_blame_after_three_small_batches_in_a_row),
 	};
 
