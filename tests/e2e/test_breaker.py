@@ -1,5 +1,7 @@
 """The circuit breaker: trouble that is no event's fault gives up no event, is shown, is probed, and ends by itself; and no
 event can make such trouble alone. The lane is played by hand."""
+import pytest
+
 from lib.wait import holds_for, wait_for
 from test_failures import dead, retrying
 from test_target_changes import Feed
@@ -136,3 +138,26 @@ def test_known_offenders_open_nothing(world):
     assert set(dead(world)) == {("exhausted", 4, "53100", 4)}
     assert breaker(world, "state, opened") == ("closed", 0)
     assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(24, 24)]
+
+
+@pytest.mark.parametrize("sqlstate", ["42883", "42804", "42704", "XX000", "XX001"])
+def test_a_function_that_is_broken_for_every_event(world, sqlstate):
+    """Raised inside a function, for which an empty batch says nothing: a helper was dropped, a type changed, an index is damaged."""
+    feed = Feed(world, TABLE + """
+        CREATE FUNCTION helper() RETURNS int LANGUAGE sql AS 'SELECT 0';
+        CREATE FUNCTION call(v text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN helper(); END $$;""",
+                transform="SELECT n + call(v) AS n, v FROM event", max_retries=0).send(*some(0, 5))
+    feed.settled()
+    if sqlstate == "42883":
+        feed.ddl("ALTER FUNCTION helper RENAME TO helped")
+    else:
+        feed.ddl(f"CREATE OR REPLACE FUNCTION helper() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'broken' USING ERRCODE = '{sqlstate}'; END $$")
+    feed.send(*some(5, 50))
+    wait_state(world, "open")
+    assert breaker(world, "sqlstate") == (sqlstate,)
+    holds_for(lambda: nothing_given_up(world), "nothing is given up", 1)
+    if sqlstate == "42883":
+        feed.ddl("ALTER FUNCTION helped RENAME TO helper")
+    else:
+        feed.ddl("CREATE OR REPLACE FUNCTION helper() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 0; END $$")
+    all_written(feed, 55)
