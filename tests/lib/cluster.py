@@ -51,8 +51,9 @@ def run_as_server(*args, **kwargs):
 
 
 class Cluster:
-    def __init__(self, name="pg", settings=None, tree=paths.ROOT):
-        """tree: the work tree whose extension the server runs."""
+    def __init__(self, name="pg", settings=None, tree=paths.ROOT, wrapper=()):
+        """tree: the work tree whose extension the server runs; wrapper: what the server is started by."""
+        self.wrapper = wrapper
         self.name, self.tree = name, tree
         self.dir = paths.make_dir(name, 0o700)
         self.data = os.path.join(self.dir, "data")
@@ -87,7 +88,7 @@ class Cluster:
                          dict(self.settings, unix_socket_directories=f"'{self.dir}'").items())
 
     def start(self, timeout=60):
-        self.process = Process(_as_server([os.path.join(bin_dir(self.tree), "postgres"), "-D", self.data]), self.log,
+        self.process = Process(_as_server([*self.wrapper, os.path.join(bin_dir(self.tree), "postgres"), "-D", self.data]), self.log,
                                cwd="/", stop_signal=signal.SIGINT, die_with_us=False)
         try:
             wait_for(lambda: self._ready() or not self.process.alive(), "server ready", timeout)

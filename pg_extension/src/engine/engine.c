@@ -34,7 +34,7 @@
 #define SHORT_WAITS     4      /* lock timeouts: so long after a wait in vain there is none */
 #define CLEAN_BATCHES   8      /* settled without trouble before the next ones may be larger */
 #define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
-#define BUSY_MS         20     /* until retries of a locked partition are looked at again */
+#define BUSY_MS         50     /* until retries of a locked partition are looked at again */
 
 MrEngine *
 mr_engine_create(int32 pipeline_id, const char *name)
@@ -277,42 +277,95 @@ mr_engine_step(MrEngine *engine, MrLane *lane)
 	return step;
 }
 
+/* What a look at the retries may not lock. */
+typedef struct Locking
+{
+	MrEngine *engine;
+	List *refused; /* partitions: what is refused once is refused to the end of the look */
+} Locking;
+
+static bool
+lock_partition(void *arg, int32 partition)
+{
+	Locking *locking = arg;
+	MrBatch *batch = locking->engine->batch;
+
+	if (mr_batch_partition(batch, partition) != NULL)
+		return true;
+	if (list_member_int(locking->refused, partition))
+		return false;
+	if (mr_batch_try_partition(batch, locking->engine->pipeline_id, partition))
+		return true;
+	locking->refused = lappend_int(locking->refused, partition);
+	return false;
+}
+
 /*
- * Locks the partitions of the events that are due, or passes over those that another worker has locked: while that one is at
- * work, the lanes of this one and the retries of other partitions must not wait for it. Returns how many events were passed
- * over. A partition whose retries were passed over for long is waited for, see patience.h.
+ * Reads what is due, and passes over partitions that another worker has locked: while that one is at work, the lanes
+ * of this one and the retries of other partitions must not wait for it. One that was passed over for long is waited for, before
+ * any other is locked, see patience.h. Returns how many events were passed over.
  */
 static int
-lock_partitions(MrEngine *engine)
+read_due(MrEngine *engine)
 {
-	int passed_over =
-		mr_batch_lock_free_partitions(engine->batch, engine->pipeline_id,
-									  engine->patience.partition,
-									  mr_patience_wait_ms(&engine->patience, mr_clock_us()),
-									  &engine->patience.partition);
+	MrPatience *patience = &engine->patience;
+	int wait_ms = mr_patience_wait_ms(patience, mr_clock_us());
+	Locking locking = {.engine = engine};
+	int passed_over;
 
-	mr_patience_note(&engine->patience, passed_over > 0, mr_clock_us());
+	if (wait_ms > 0)
+		mr_wait_for_partition(engine->pipeline_id, patience->partition, wait_ms);
+	passed_over =
+		mr_retry_read_due(engine->batch, engine->pipeline_id, &engine->horizon,
+						  Min(engine->pace->event_limit, engine->program->definition->batch_rows),
+						  (int64) mr_batch_bytes_kb * 1024, lock_partition, &locking);
+	if (passed_over == 0 || !list_member_int(locking.refused, patience->partition))
+		mr_patience_note(patience, false, mr_clock_us());
+	if (passed_over == 0)
+		return 0;
+	if (patience->since == 0)
+		patience->partition = linitial_int(locking.refused);
+	mr_patience_note(patience, true, mr_clock_us());
 	return passed_over;
+}
+
+/* In the transaction of a step in which nothing else is done: trouble must not roll it back. */
+static void
+bring_forward(MrEngine *engine)
+{
+	int64 n = mr_retry_bring_forward(engine->pipeline_id, engine->set_back);
+
+	ereport(LOG,
+			(errmsg("millrace: the clock was set back by %.1f s, due times of %lld events of "
+					"pipeline \"%s\" are set back too",
+					engine->set_back / 1e6, (long long) n, engine->program->definition->name)));
 }
 
 MrStep
 mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
 {
 	MrBatch *batch = engine->batch;
-	int passed_over = 0;
+	int passed_over;
 	int nread;
 	int nest;
 	MrStep step = begin_step(engine, &engine->retries, engine->retry_activity, &nest);
 
 	if (step != MR_STEP_SETTLED)
 		return step;
-	mr_retry_read_due(batch, engine->pipeline_id, &engine->horizon,
-					  Min(engine->pace->event_limit, engine->program->definition->batch_rows),
-					  (int64) mr_batch_bytes_kb * 1024);
+	engine->set_back +=
+		mr_clock_step_back(&engine->clock_step, GetCurrentTimestamp(), mr_clock_us());
+	if (engine->set_back > 0)
+	{
+		bring_forward(engine);
+		end_step(nest);
+		engine->set_back = 0;
+		*next_due = GetCurrentTimestamp();
+		return step;
+	}
+	passed_over = read_due(engine);
 	nread = batch->nevents;
 	if (nread > 0)
 	{
-		passed_over = lock_partitions(engine);
 		read_suspicions(engine, MR_WORK_RETRY);
 		mr_crash_cut(batch->suspicions, batch);
 		if (batch->nevents < nread)

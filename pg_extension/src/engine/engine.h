@@ -8,6 +8,7 @@
 #include "pipeline/breaker.h"
 #include "program/batch.h"
 #include "program/program.h"
+#include "fail/clock_step.h"
 #include "fail/order.h"
 #include "fail/patience.h"
 #include "fail/retry_due.h"
@@ -43,12 +44,14 @@ typedef struct MrEngine
 	MemoryContext program_context;
 	int32 program_version;
 	MrRetryHorizon horizon;
+	MrClockStep clock_step;
+	int64 set_back; /* µs, of the wall clock; 0: what is due later knows of it */
 	MrOrder *order; /* queues the batch from a lane found, NULL: not read */
 	MrPace lanes;
 	MrPace retries;
 	MrPace *pace; /* of the batch at hand: one of these two */
 	MrPatience patience;
-	int events;        /* of the last batch settled that were tried */
+	int events; /* of the last batch settled that were tried */
 	int64
 		waited_at; /* mr_clock_us() when a batch from a lane had waited for a lock in vain; 0: long ago */
 	int window_events; /* since failure_share was last looked at */

@@ -7,17 +7,20 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "miscadmin.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
+#include "server/clock.h"
 #include "fail/retry.h"
 
-#define SLACK_MS      5000  /* between a row's next_at and its commit, as a rule */
-#define FULL_EVERY_MS 10000 /* a look at all, unless it takes more than FULL_SHARE of the time */
-#define FULL_SHARE    100
+#define SLACK_MS        5000  /* between a row's next_at and its commit, as a rule */
+#define FULL_EVERY_MS   10000 /* a look at all, unless it takes more than FULL_SHARE of the time */
+#define FULL_SHARE      100
+#define PASSED_OVER_MAX 10000 /* in a look: the cost of one must have a bound */
 
 static bytea *
 bytes_of(HeapTuple tuple, int column, TupleDesc desc)
@@ -66,12 +69,16 @@ typedef struct Reading
 	Relation rel;
 	int max;
 	int64 max_bytes;
+	MrRetryLocks locks;
+	void *arg;
+	int passed_over;
 } Reading;
 
 static bool
 is_room(const Reading *reading)
 {
-	return reading->batch->nevents < reading->max && reading->batch->bytes < reading->max_bytes;
+	return reading->batch->nevents < reading->max && reading->batch->bytes < reading->max_bytes &&
+		   reading->passed_over < PASSED_OVER_MAX;
 }
 
 /* Rows an index finds, in its order, as long as there is room; behind an event, as long as they wait. */
@@ -92,7 +99,10 @@ read_rows(Reading *reading, const char *index_name, int nkeys, ScanKey keys,
 			continue;
 		if (ahead != NULL && !mr_retry_waits(tuple, desc))
 			break;
-		take(reading->batch, tuple, desc);
+		if (reading->locks(reading->arg, mr_catalog_int4(tuple, MR_RETRY_PARTITION, desc)))
+			take(reading->batch, tuple, desc);
+		else
+			reading->passed_over++;
 	}
 	systable_endscan_ordered(scan);
 	index_close(index, AccessShareLock);
@@ -139,25 +149,27 @@ due_keys(ScanKey keys, int32 pipeline_id, TimestampTz from, TimestampTz to)
 	return 3;
 }
 
-/* What the horizon is to be after a look that began at `now`. */
+/* What the horizon is to be after a look that began at `now` of the wall clock, `began_at` of the other. */
 static void
-plan_horizon(MrRetryHorizon *horizon, TimestampTz now, bool full, bool complete)
+plan_horizon(MrRetryHorizon *horizon, TimestampTz now, int64 began_at, bool full, bool complete)
 {
-	TimestampTz end = GetCurrentTimestamp();
+	int64 end = mr_clock_us();
 
 	horizon->floor_then = complete ? now - SLACK_MS * 1000 : 0;
 	horizon->next_full_then =
-		complete && full ? end + Max(FULL_EVERY_MS * 1000, (end - now) * FULL_SHARE) : 0;
+		complete && full ? end + Max(FULL_EVERY_MS * 1000, (end - began_at) * FULL_SHARE) : 0;
 }
 
-void
+int
 mr_retry_read_due(MrBatch *batch, int32 pipeline_id, MrRetryHorizon *horizon, int max,
-				  int64 max_bytes)
+				  int64 max_bytes, MrRetryLocks locks, void *arg)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	Reading reading = {.batch = batch, .max = max, .max_bytes = max_bytes};
+	Reading reading = {
+		.batch = batch, .max = max, .max_bytes = max_bytes, .locks = locks, .arg = arg};
 	TimestampTz now = GetCurrentTimestamp();
-	bool full = now >= horizon->next_full || now < horizon->floor; /* or the clock went back */
+	int64 began_at = mr_clock_us();
+	bool full = began_at >= horizon->next_full || now < horizon->floor; /* or it was set back */
 	ScanKeyData keys[3];
 	int ndue;
 
@@ -166,7 +178,7 @@ mr_retry_read_due(MrBatch *batch, int32 pipeline_id, MrRetryHorizon *horizon, in
 	read_rows(&reading, "retry_due_idx",
 			  due_keys(keys, pipeline_id, full ? DT_NOBEGIN : horizon->floor, now), keys, NULL);
 	ndue = batch->nevents;
-	plan_horizon(horizon, now, full, ndue < max && batch->bytes < max_bytes);
+	plan_horizon(horizon, now, began_at, full, is_room(&reading) && reading.passed_over == 0);
 	for (int i = 0; i < ndue; i++)
 		if (batch->events[i].retry->in_queue)
 			read_followers(&reading, pipeline_id, &batch->events[i]);
@@ -174,6 +186,7 @@ mr_retry_read_due(MrBatch *batch, int32 pipeline_id, MrRetryHorizon *horizon, in
 	table_close(reading.rel, NoLock);
 	qsort(batch->events, batch->nevents, sizeof(MrEvent), compare_coordinates);
 	MemoryContextSwitchTo(old);
+	return reading.passed_over;
 }
 
 void
@@ -189,6 +202,42 @@ mr_retry_move_horizon(MrRetryHorizon *horizon)
 		horizon->floor = horizon->floor_then;
 	if (horizon->next_full_then != 0)
 		horizon->next_full = horizon->next_full_then;
+}
+
+int64
+mr_retry_bring_forward(int32 pipeline_id, int64 us)
+{
+	Relation rel = mr_catalog_open("retry", RowExclusiveLock);
+	Relation index = index_open(mr_catalog_oid("retry_due_idx"), AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	/* What came into the table since has its due time of the new clock, which is before this. */
+	TimestampTz from = GetCurrentTimestamp() + us - SLACK_MS * 1000;
+	Datum values[MR_RETRY_NATTS] = {0};
+	bool nulls[MR_RETRY_NATTS] = {false};
+	bool replace[MR_RETRY_NATTS] = {false};
+	ScanKeyData keys[3];
+	SysScanDesc scan;
+	HeapTuple tuple;
+	int64 n = 0;
+
+	replace[MR_RETRY_NEXT_AT - 1] = true;
+	PushActiveSnapshot(GetLatestSnapshot());
+	scan = systable_beginscan_ordered(rel, index, GetActiveSnapshot(),
+									  due_keys(keys, pipeline_id, from, DT_NOEND - 1), keys);
+	while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection)))
+	{
+		CHECK_FOR_INTERRUPTS();
+		values[MR_RETRY_NEXT_AT - 1] =
+			TimestampTzGetDatum(mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0) - us);
+		mr_catalog_update(rel, &tuple->t_self,
+						  heap_modify_tuple(tuple, desc, values, nulls, replace));
+		n++;
+	}
+	systable_endscan_ordered(scan);
+	PopActiveSnapshot();
+	index_close(index, AccessShareLock);
+	table_close(rel, NoLock);
+	return n;
 }
 
 TimestampTz

@@ -14,12 +14,12 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
+#include "server/clock.h"
 #include "server/xact.h"
 
 #define ROWS_KEPT   300 /* about one a second */
-#define INTERVAL_MS 10000
+#define INTERVAL_US INT64_C(10000000)
 
 typedef struct FloorKey
 {
@@ -91,12 +91,12 @@ trim_partition(HeapTuple row, TupleDesc desc)
 void
 mr_history_trim(void)
 {
-	static TimestampTz next = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	static int64 next = 0;
+	int64 now = mr_clock_us();
 
 	if (now < next || !mr_xact_begin("removing old progress"))
 		return;
-	next = TimestampTzPlusMilliseconds(now, INTERVAL_MS);
+	next = now + INTERVAL_US;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	if (SPI_execute(newest_sql, true, 0) == SPI_OK_SELECT)

@@ -60,51 +60,26 @@ lock_noted(MrBatch *batch, int32 pipeline_id)
 	}
 }
 
-/* Of the partitions noted, those that can be locked, and the events of these. Returns how many events were removed. */
-static int
-keep_locked(MrBatch *batch, int32 pipeline_id, int32 *busy)
+bool
+mr_batch_try_partition(MrBatch *batch, int32 pipeline_id, int32 partition)
 {
-	int npartitions = 0;
-	int nevents = 0;
-	int removed;
+	MemoryContext old;
+	MrPartition *added;
 
-	for (int i = 0; i < batch->npartitions; i++)
-	{
-		int32 partition = batch->partitions[i].partition;
-
-		if (mr_try_lock_partition(pipeline_id, partition))
-			batch->partitions[npartitions++] = batch->partitions[i];
-		else if (npartitions == i)
-			*busy = partition;
-	}
-	batch->npartitions = npartitions;
-	for (int i = 0; i < batch->nevents; i++)
-		if (mr_batch_partition(batch, batch->events[i].partition) != NULL)
-			batch->events[nevents++] = batch->events[i];
-	removed = batch->nevents - nevents;
-	batch->nevents = nevents;
-	return removed;
-}
-
-int
-mr_batch_lock_free_partitions(MrBatch *batch, int32 pipeline_id, int32 wanted, int wait_ms,
-							  int32 *busy)
-{
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	int removed;
-
-	batch->partitions = palloc0(Max(batch->nevents, 1) * sizeof(MrPartition));
-	for (int i = 0; i < batch->nevents; i++)
-		note_partition(batch, batch->events[i].partition);
+	if (!mr_try_lock_partition(pipeline_id, partition))
+		return false;
+	old = MemoryContextSwitchTo(batch->context);
+	batch->partitions =
+		batch->npartitions == 0
+			? palloc(sizeof(MrPartition))
+			: repalloc(batch->partitions, (batch->npartitions + 1) * sizeof(MrPartition));
+	added = &batch->partitions[batch->npartitions++];
+	memset(added, 0, sizeof(*added));
+	added->partition = partition;
+	read_partition(added, pipeline_id);
 	qsort(batch->partitions, batch->npartitions, sizeof(MrPartition), compare_partitions);
-	/* Before any other: those would be locked as long as it takes. Who waits for none later can wait for it first. */
-	if (wait_ms > 0 && mr_batch_partition(batch, wanted) != NULL)
-		mr_wait_for_partition(pipeline_id, wanted, wait_ms);
-	removed = keep_locked(batch, pipeline_id, busy);
-	for (int i = 0; i < batch->npartitions; i++)
-		read_partition(&batch->partitions[i], pipeline_id);
 	MemoryContextSwitchTo(old);
-	return removed;
+	return true;
 }
 
 /* Every partition the staged batches have parts of. */

@@ -20,11 +20,9 @@ typedef bool (*MrTakeEvent)(void *arg, MrEvent *event, int taken);
 extern void mr_batch_admit(MrBatch *batch, int32 pipeline_id, MrTakeEvent take, void *arg);
 
 /*
- * For events that do not come from a lane: locks and reads their partitions, whose counters they change. Those that
- * another transaction has locked are not waited for, but one, `wanted`, for `wait_ms` (0: not at all): their events are removed
- * from the batch. Returns how many were; *busy: the first such partition.
+ * For events that do not come from a lane: locks and reads one more partition, whose counters they change. False: another
+ * transaction has it locked.
  */
-extern int mr_batch_lock_free_partitions(MrBatch *batch, int32 pipeline_id, int32 wanted,
-										 int wait_ms, int32 *busy);
+extern bool mr_batch_try_partition(MrBatch *batch, int32 pipeline_id, int32 partition);
 
 #endif /* MR_ADMIT_H */

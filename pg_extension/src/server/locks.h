@@ -25,7 +25,7 @@ extern void mr_lock_partition(int32 pipeline_id, int32 partition);
 /* The same if that is possible at once; false when another transaction has it. */
 extern bool mr_try_lock_partition(int32 pipeline_id, int32 partition);
 
-/* Waits for it, `ms` at most, and has it then or has not: mr_try_lock_partition() tells. Before any other partition. */
+/* Waits for it, `ms` at most, and has it then or has not: mr_try_lock_partition() reports which. Before any other partition. */
 extern void mr_wait_for_partition(int32 pipeline_id, int32 partition, int ms);
 
 /* A lane belongs to one session until that ends; false when another has it. */

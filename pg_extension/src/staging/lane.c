@@ -15,10 +15,10 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "server/catalog.h"
+#include "server/clock.h"
 #include "server/errcode.h"
 #include "server/guc.h"
 #include "server/locks.h"
@@ -214,8 +214,7 @@ Datum
 mr_lane_next(PG_FUNCTION_ARGS)
 {
 	MrLane *lane = mr_lane_of_session(PG_GETARG_INT32(0), PG_GETARG_INT64(1));
-	TimestampTz deadline =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Min(Max(PG_GETARG_INT32(2), 0), 60000));
+	int64 deadline = mr_clock_us() + Min(Max(PG_GETARG_INT32(2), 0), 60000) * INT64_C(1000);
 	Oid caller;
 	int context;
 	Oid relation;
@@ -223,7 +222,7 @@ mr_lane_next(PG_FUNCTION_ARGS)
 	become_owner(&caller, &context);
 	while (!OidIsValid(relation = next_segment(lane, caller)))
 	{
-		long wait = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+		long wait = (long) ((deadline - mr_clock_us() + 999) / 1000);
 
 		if (wait <= 0)
 			break;

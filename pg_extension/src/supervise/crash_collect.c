@@ -20,15 +20,15 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
-#include "utils/timestamp.h"
 
+#include "server/clock.h"
 #include "server/guc.h"
 #include "server/shmem.h"
 #include "server/xact.h"
 #include "pipeline/pipeline.h"
 #include "fail/crash.h"
 
-#define FORGET_INTERVAL_MS 10000
+#define FORGET_INTERVAL_US INT64_C(10000000)
 #define STOP_FACTOR        10 /* times max_crashes in an hour, and the pipeline is stopped */
 
 static bool any = true; /* rows, as far as is known */
@@ -227,12 +227,12 @@ mr_crash_collect(void)
 void
 mr_crash_forget(void)
 {
-	static TimestampTz next = 0;
-	TimestampTz now = GetCurrentTimestamp();
+	static int64 next = 0;
+	int64 now = mr_clock_us();
 
 	if (!any || now < next || !mr_xact_begin("looking for suspicions that are void"))
 		return;
-	next = TimestampTzPlusMilliseconds(now, FORGET_INTERVAL_MS);
+	next = now + FORGET_INTERVAL_US;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	if (SPI_execute("SELECT millrace._forget_crashes()", false, 1) == SPI_OK_SELECT &&

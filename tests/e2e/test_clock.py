@@ -1,0 +1,81 @@
+"""The wall clock of the server is set back by an hour: nobody waits that hour."""
+import os
+import struct
+import subprocess
+
+import pytest
+
+from lib import paths
+from lib.cluster import Cluster
+from lib.lane import Lane
+from lib.wait import wait_for
+from lib.world import ensure_roles
+from test_workers import create_pipeline, prepare, settle
+
+HOUR = 3600
+
+
+class Clock:
+    """What the server's wall clock is off by."""
+
+    def __init__(self):
+        self.file = os.path.join(paths.run_dir(), "clock-offset")
+        self.set(0)
+        self.library = os.path.join(paths.run_dir(), "set_clock.so")
+        subprocess.run(["cc", "-D_GNU_SOURCE", "-O1", "-fPIC", "-shared", "-o", self.library, os.path.join(paths.ROOT, "tests/lib/set_clock.c")],
+                       check=True)
+        os.chmod(self.library, 0o755)
+
+    def set(self, seconds):
+        with open(self.file, "r+b" if os.path.exists(self.file) else "wb") as f:
+            f.write(struct.pack("=q", seconds))
+        os.chmod(self.file, 0o644)
+
+    def wrapper(self):
+        return "env", f"LD_PRELOAD={self.library}", f"CLOCK_FILE={self.file}"
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def cluster(clock):
+    cluster = Cluster("clock", wrapper=clock.wrapper()).init().start()
+    ensure_roles(cluster)
+    yield cluster
+    cluster.stop("immediate")
+
+
+def test_the_clock_is_set_back(cluster, clock):
+    """What is due later, however it came to be, is due as much earlier; backoffs and looks go by another clock."""
+    db = cluster.create_database("clock")
+    prepare(db)
+    db.run("""
+        CREATE TABLE parent (n int); ALTER TABLE parent OWNER TO app;
+        CREATE FUNCTION check_parent() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NOT EXISTS (SELECT FROM parent WHERE parent.n = new.n) THEN RAISE 'no parent' USING ERRCODE = '23503'; END IF;
+            RETURN new; END $$;
+        CREATE TRIGGER check_parent BEFORE INSERT ON number FOR EACH ROW EXECUTE FUNCTION check_parent();
+        INSERT INTO parent VALUES (2), (3)""")
+    create_pipeline(db, max_retries=100, retry_delay="3 s", retry_factor=1, retry_jitter=0)
+    lane = Lane(db, "p").assign([0])
+    lane.send(0, [b'{"n":1}'])
+    attempts = "SELECT attempts FROM millrace.retry"
+    wait_for(lambda: db.value(attempts) == 1, "it fails", 20)
+    before = db.value("SELECT now()")
+    clock.set(-HOUR)
+    assert (before - db.value("SELECT clock_timestamp()")).total_seconds() > HOUR - 60
+    settle(db, lane, 2)
+    wait_for(lambda: db.value(attempts) > 1, "it is tried again", 15)
+    wait_for(lambda: db.value(attempts) > 2, "and again", 15)
+    assert db.value("SELECT next_at - now() < '4 s' FROM millrace.retry")
+    clock.set(HOUR)
+    settle(db, lane, 3)
+    clock.set(0)
+    seen = db.value(attempts)
+    wait_for(lambda: db.value(attempts) > seen, "the same after steps in both directions", 15)
+    db.run("INSERT INTO parent VALUES (1)")
+    wait_for(lambda: db.value("SELECT count(*) FROM number WHERE n = 1") == 1, "written", 15)
+    lane.close()
