@@ -14,7 +14,7 @@ from test_exactly_once import dice, kill_broker, kill_ingestor, kill_postmaster,
 from test_relay import dlq, headers, read_topic, wait_published
 
 PARTITIONS = 4
-MAX_RETRIES = 40  # tries enough for a key that is late, whatever is killed meanwhile
+MAX_RETRIES = 80  # some 24 s of tries: enough for a key that is late, whatever is killed and started again meanwhile
 SLICES = 10  # of time; a late event needs the key of its slice, which comes when the slice is over
 NEVER = 999  # the key that never comes
 SCHEMA = """
