@@ -77,7 +77,6 @@ static void setup_done(MrPgconn *conn);
 static void flush(MrPgconn *conn);
 static void fail(MrPgconn *conn, const char *sqlstate, const char *message, const char *hint);
 static void fail_pg(MrPgconn *conn);
-static void on_notice(void *arg, const PGresult *result);
 
 MrPgconn *
 mr_pgconn_new(struct event_base *base, const char *dsn, const char *application,
@@ -124,7 +123,7 @@ mr_pgconn_connect(MrPgconn *conn)
 		fail_pg(conn);
 		return;
 	}
-	PQsetNoticeReceiver(conn->pg, on_notice, conn);
+	PQsetNoticeReceiver(conn->pg, mr_pg_log_notice, conn->application);
 	watch(conn, false, true);
 }
 
@@ -205,20 +204,6 @@ mr_pgconn_free(MrPgconn *conn)
 	free(conn->dsn);
 	free(conn->application);
 	free(conn);
-}
-
-void
-mr_pg_error_from_result(MrPgError *error, const PGresult *result)
-{
-	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
-
-	*error = (MrPgError){0};
-	snprintf(error->sqlstate, sizeof(error->sqlstate), "%s", state ? state : "");
-	snprintf(error->message, sizeof(error->message), "%s",
-			 message ? message : PQresultErrorMessage(result));
-	snprintf(error->hint, sizeof(error->hint), "%s", hint ? hint : "");
 }
 
 /* libpq may change the socket while it connects (several hosts), so the events are made again. */
@@ -332,12 +317,7 @@ begin_setup(MrPgconn *conn)
 {
 	watch(conn, true, false);
 	conn->state = PGCONN_SETUP;
-	if (PQsetnonblocking(conn->pg, 1) != 0)
-	{
-		fail_pg(conn);
-		return;
-	}
-	begin_query(conn, PQsendQuery(conn->pg, setup_sql));
+	begin_query(conn, PQsetnonblocking(conn->pg, 1) == 0 && PQsendQuery(conn->pg, setup_sql));
 }
 
 /* The deadline of the session's setup is that of connecting. */
@@ -466,14 +446,4 @@ fail_pg(MrPgconn *conn)
 	/* The text goes with the connection: keep it. */
 	snprintf(message, sizeof(message), "%s", conn->pg ? PQerrorMessage(conn->pg) : "out of memory");
 	fail(conn, "", message, "");
-}
-
-static void
-on_notice(void *arg, const PGresult *result)
-{
-	MrPgconn *conn = arg;
-	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-
-	mr_log(MR_LOG_DEBUG, "notice from the server", MR_STR("connection", conn->application),
-		   MR_STR("notice", message ? message : ""));
 }

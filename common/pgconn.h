@@ -14,15 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef struct MrPgconn MrPgconn;
+#include "common/pg_message.h"
 
-/* Why a query or a connection failed; texts are "" when there is none. */
-typedef struct MrPgError
-{
-	char sqlstate[6];
-	char message[512];
-	char hint[256];
-} MrPgError;
+typedef struct MrPgconn MrPgconn;
 
 typedef struct MrPgconnEvents
 {
@@ -68,7 +62,5 @@ extern void mr_pgconn_copy_end(MrPgconn *conn);
 /* Closes without a callback; the server forgets what was not committed. */
 extern void mr_pgconn_close(MrPgconn *conn);
 extern void mr_pgconn_free(MrPgconn *conn);
-
-extern void mr_pg_error_from_result(MrPgError *error, const PGresult *result);
 
 #endif

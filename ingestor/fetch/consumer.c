@@ -38,8 +38,6 @@ struct MrConsumer
 	bool closed;
 };
 
-static bool open_handle(MrConsumer *consumer, char *error, size_t error_size);
-static bool subscribe(MrConsumer *consumer, char *error, size_t error_size);
 static void wake(MrConsumer *consumer);
 static void on_wake(evutil_socket_t fd, short what, void *arg);
 static void take(MrConsumer *consumer);
@@ -53,15 +51,14 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
 static void accept_granted(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
 static void give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
 static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque);
-static MrLogLevel note_trouble(MrConsumer *consumer, rd_kafka_resp_err_t err, const char *text);
 static void report_failed(MrConsumer *consumer, int32_t partition, MrFetchFailure failure,
 						  const char *text);
-static void log_error(MrConsumer *consumer, const char *what, rd_kafka_error_t *error);
 
 MrConsumer *
 mr_consumer_new(const MrConsumerSetup *setup, char *error, size_t error_size)
 {
 	static const uint64_t one = 1;
+	static const MrConsumerCallbacks callbacks = {on_rebalance, on_error};
 	MrConsumer *consumer = mr_calloc(1, sizeof(*consumer));
 
 	consumer->setup = *setup;
@@ -70,7 +67,10 @@ mr_consumer_new(const MrConsumerSetup *setup, char *error, size_t error_size)
 		event_new(setup->base, consumer->wake_fd, EV_READ | EV_PERSIST, on_wake, consumer);
 	consumer->again = evtimer_new(setup->base, on_wake, consumer);
 	event_add(consumer->readable, NULL);
-	if (!open_handle(consumer, error, error_size) || !subscribe(consumer, error, error_size))
+	consumer->rk = mr_consumer_open(setup->group_id, setup->settings, setup->buffer_bytes,
+									&callbacks, consumer, error, error_size);
+	if (consumer->rk == NULL ||
+		!mr_consumer_subscribe(consumer->rk, setup->topic, error, error_size))
 	{
 		mr_consumer_free(consumer);
 		return NULL;
@@ -136,7 +136,7 @@ mr_consumer_close(MrConsumer *consumer)
 	error = rd_kafka_consumer_close_queue(consumer->rk, consumer->closing);
 	if (error != NULL)
 	{
-		log_error(consumer, "could not leave the group", error);
+		mr_fetch_log_error(consumer->setup.pipeline, "could not leave the group", error);
 		consumer->closed = true;
 	}
 	wake(consumer);
@@ -211,38 +211,6 @@ mr_consumer_free(MrConsumer *consumer)
 	close(consumer->wake_fd);
 	mr_fetch_table_free(&consumer->fetches);
 	free(consumer);
-}
-
-static bool
-open_handle(MrConsumer *consumer, char *error, size_t error_size)
-{
-	const MrConsumerSetup *setup = &consumer->setup;
-	rd_kafka_conf_t *conf = mr_consumer_conf_new(setup->group_id, setup->settings,
-												 setup->buffer_bytes, error, error_size);
-	if (conf == NULL)
-		return false;
-	rd_kafka_conf_set_opaque(conf, consumer);
-	rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-	rd_kafka_conf_set_error_cb(conf, on_error);
-	consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, error_size);
-	if (consumer->rk == NULL)
-		rd_kafka_conf_destroy(conf);
-	return consumer->rk != NULL;
-}
-
-static bool
-subscribe(MrConsumer *consumer, char *error, size_t error_size)
-{
-	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_resp_err_t err;
-
-	rd_kafka_poll_set_consumer(consumer->rk);
-	rd_kafka_topic_partition_list_add(topics, consumer->setup.topic, RD_KAFKA_PARTITION_UA);
-	err = rd_kafka_subscribe(consumer->rk, topics);
-	rd_kafka_topic_partition_list_destroy(topics);
-	if (err)
-		snprintf(error, error_size, "could not subscribe: %s", rd_kafka_err2str(err));
-	return !err;
 }
 
 static void
@@ -339,9 +307,10 @@ take_error(MrConsumer *consumer, const rd_kafka_message_t *message)
 		return;
 	}
 	consumer->setup.counts->errors++;
-	mr_log(note_trouble(consumer, message->err, text), "kafka error",
-		   MR_STR("pipeline", consumer->setup.pipeline), MR_INT("partition", partition),
-		   MR_STR("code", rd_kafka_err2name(message->err)), MR_STR("error", text));
+	mr_log(mr_fetch_note_trouble(&consumer->setup.counts->trouble, message->err, text),
+		   "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
+		   MR_INT("partition", partition), MR_STR("code", rd_kafka_err2name(message->err)),
+		   MR_STR("error", text));
 	if (partition >= 0)
 		report_failed(consumer, partition, mr_fetch_failure(message->err), text);
 }
@@ -365,8 +334,8 @@ apply_changes(MrConsumer *consumer)
 
 	mr_fetch_table_apply(&consumer->fetches, consumer->setup.topic, stop, start);
 	if (stop->cnt > 0)
-		log_error(consumer, "could not stop fetching",
-				  rd_kafka_incremental_unassign(consumer->rk, stop));
+		mr_fetch_log_error(consumer->setup.pipeline, "could not stop fetching",
+						   rd_kafka_incremental_unassign(consumer->rk, stop));
 	if (start->cnt > 0)
 		start_fetching(consumer, start);
 	rd_kafka_topic_partition_list_destroy(stop);
@@ -380,7 +349,7 @@ start_fetching(MrConsumer *consumer, rd_kafka_topic_partition_list_t *start)
 
 	if (error == NULL)
 		return;
-	log_error(consumer, "could not start fetching", error);
+	mr_fetch_log_error(consumer->setup.pipeline, "could not start fetching", error);
 	for (int i = 0; i < start->cnt; i++)
 		mr_fetch_table_failed(&consumer->fetches, start->elems[i].partition);
 	for (int i = 0; i < start->cnt; i++)
@@ -415,8 +384,8 @@ accept_granted(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list
 {
 	rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
 
-	log_error(consumer, "could not accept the group's assignment",
-			  rd_kafka_incremental_assign(consumer->rk, none));
+	mr_fetch_log_error(consumer->setup.pipeline, "could not accept the group's assignment",
+					   rd_kafka_incremental_assign(consumer->rk, none));
 	rd_kafka_topic_partition_list_destroy(none);
 	for (int i = 0; i < list->cnt; i++)
 	{
@@ -438,8 +407,8 @@ give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list)
 			rd_kafka_topic_partition_list_add(stop, consumer->setup.topic, partition);
 		consumer->setup.events->revoked(consumer->setup.owner, partition);
 	}
-	log_error(consumer, "could not give partitions back",
-			  rd_kafka_incremental_unassign(consumer->rk, stop));
+	mr_fetch_log_error(consumer->setup.pipeline, "could not give partitions back",
+					   rd_kafka_incremental_unassign(consumer->rk, stop));
 	rd_kafka_topic_partition_list_destroy(stop);
 }
 
@@ -455,8 +424,9 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 		rd_kafka_fatal_error(rk, text, sizeof(text));
 		reason = text;
 	}
-	mr_log(note_trouble(consumer, (rd_kafka_resp_err_t) err, reason), "kafka error",
-		   MR_STR("pipeline", consumer->setup.pipeline),
+	mr_log(mr_fetch_note_trouble(&consumer->setup.counts->trouble, (rd_kafka_resp_err_t) err,
+								 reason),
+		   "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
 		   MR_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t) err)), MR_STR("error", reason));
 	/* A missing topic is reported here, without a message; librdkafka goes on when it exists again. */
 	if (mr_fetch_failure((rd_kafka_resp_err_t) err) != MR_FAILURE_NO_TOPIC)
@@ -466,37 +436,9 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 			report_failed(consumer, i, MR_FAILURE_NO_TOPIC, reason);
 }
 
-/* The text without "(after 0ms in state CONNECT, 3 identical error(s) suppressed)", which differs each time. */
-static MrLogLevel
-note_trouble(MrConsumer *consumer, rd_kafka_resp_err_t err, const char *text)
-{
-	MrTrouble *trouble = &consumer->setup.counts->trouble;
-	char cause[sizeof(trouble->text)];
-	char *tail;
-
-	/* It comes on top of why each of them is. */
-	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && mr_trouble_is_set(trouble))
-		return MR_LOG_DEBUG;
-	snprintf(cause, sizeof(cause), "%s", text != NULL ? text : "");
-	tail = strstr(cause, " (after ");
-	if (tail != NULL)
-		*tail = '\0';
-	return mr_trouble_set(trouble, cause);
-}
-
 static void
 report_failed(MrConsumer *consumer, int32_t partition, MrFetchFailure failure, const char *text)
 {
 	if (failure != MR_FAILURE_PASSING)
 		consumer->setup.events->failed(consumer->setup.owner, partition, failure, text);
-}
-
-static void
-log_error(MrConsumer *consumer, const char *what, rd_kafka_error_t *error)
-{
-	if (error == NULL)
-		return;
-	mr_log(MR_LOG_WARN, what, MR_STR("pipeline", consumer->setup.pipeline),
-		   MR_STR("error", rd_kafka_error_string(error)));
-	rd_kafka_error_destroy(error);
 }

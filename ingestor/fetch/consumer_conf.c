@@ -61,3 +61,37 @@ mr_consumer_conf_check(const MrSettings *settings, char *error, size_t error_siz
 		rd_kafka_conf_destroy(conf);
 	return conf != NULL;
 }
+
+rd_kafka_t *
+mr_consumer_open(const char *group_id, const MrSettings *settings, int64_t buffer_bytes,
+				 const MrConsumerCallbacks *callbacks, void *opaque, char *error, size_t error_size)
+{
+	rd_kafka_conf_t *conf =
+		mr_consumer_conf_new(group_id, settings, buffer_bytes, error, error_size);
+	rd_kafka_t *rk;
+
+	if (conf == NULL)
+		return NULL;
+	rd_kafka_conf_set_opaque(conf, opaque);
+	rd_kafka_conf_set_rebalance_cb(conf, callbacks->rebalance);
+	rd_kafka_conf_set_error_cb(conf, callbacks->error);
+	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, error_size);
+	if (rk == NULL)
+		rd_kafka_conf_destroy(conf);
+	return rk;
+}
+
+bool
+mr_consumer_subscribe(rd_kafka_t *rk, const char *topic, char *error, size_t error_size)
+{
+	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_resp_err_t err;
+
+	rd_kafka_poll_set_consumer(rk);
+	rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
+	err = rd_kafka_subscribe(rk, topics);
+	rd_kafka_topic_partition_list_destroy(topics);
+	if (err)
+		snprintf(error, error_size, "could not subscribe: %s", rd_kafka_err2str(err));
+	return !err;
+}

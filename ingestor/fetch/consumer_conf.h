@@ -17,4 +17,21 @@ extern rd_kafka_conf_t *mr_consumer_conf_new(const char *group_id, const MrSetti
 extern bool mr_consumer_conf_check(const MrSettings *settings, char *error, size_t error_size)
 	__attribute__((warn_unused_result));
 
+/* Called by rd_kafka_consume_queue() and rd_kafka_poll(), with the opaque pointer of mr_consumer_open(). */
+typedef struct MrConsumerCallbacks
+{
+	void (*rebalance)(rd_kafka_t *rk, rd_kafka_resp_err_t err,
+					  rd_kafka_topic_partition_list_t *list, void *opaque);
+	void (*error)(rd_kafka_t *rk, int err, const char *reason, void *opaque);
+} MrConsumerCallbacks;
+
+/* A consumer's handle, configured so. NULL and a message on failure. */
+extern rd_kafka_t *mr_consumer_open(const char *group_id, const MrSettings *settings,
+									int64_t buffer_bytes, const MrConsumerCallbacks *callbacks,
+									void *opaque, char *error, size_t error_size)
+	__attribute__((warn_unused_result));
+/* Joins the group for one topic. False and a message on failure. */
+extern bool mr_consumer_subscribe(rd_kafka_t *rk, const char *topic, char *error, size_t error_size)
+	__attribute__((warn_unused_result));
+
 #endif

@@ -1,8 +1,11 @@
-/* What an error of the Kafka client means to the partition that it is about. Pure. */
+/* Errors of the Kafka client: what one means to its partition, and how often it is logged. */
 #ifndef MR_INGESTOR_FAILURE_H
 #define MR_INGESTOR_FAILURE_H
 
 #include <librdkafka/rdkafka.h>
+
+#include "common/log.h"
+#include "common/trouble.h"
 
 typedef enum MrFetchFailure
 {
@@ -14,5 +17,12 @@ typedef enum MrFetchFailure
 } MrFetchFailure;
 
 extern MrFetchFailure mr_fetch_failure(rd_kafka_resp_err_t err);
+
+/* Keeps the cause of an error as the pipeline's trouble; returns the level to log it at (common/trouble.h). */
+extern MrLogLevel mr_fetch_note_trouble(MrTrouble *trouble, rd_kafka_resp_err_t err,
+										const char *text);
+
+/* Logs an error, and frees it; nothing for NULL. */
+extern void mr_fetch_log_error(const char *pipeline, const char *what, rd_kafka_error_t *error);
 
 #endif
