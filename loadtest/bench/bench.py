@@ -148,9 +148,9 @@ def main():
     finally:
         broker.stop()
         cluster.stop()
+    write(results, keep_others=arguments.only)
     compare_with(history.earlier(arguments.events), results)
     history.append(arguments.events, results)
-    write(results, keep_others=arguments.only)
 
 
 if __name__ == "__main__":

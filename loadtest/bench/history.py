@@ -44,15 +44,23 @@ def earlier(events):
     """The newest entry of another commit, on this machine with as many events; None when there is none."""
     now, here = machine(), source()["commit"]
     found = None
+    for entry in entries():
+        if entry["machine"] == now and entry["events"] == events and entry["commit"] not in (None, here):
+            found = entry
+    return found
+
+
+def entries():
+    """What the file has, oldest first. A line that was cut off (the disk was full) is passed over."""
     try:
         with open(FILE) as f:
             for line in f:
-                entry = json.loads(line)
-                if entry["machine"] == now and entry["events"] == events and entry["commit"] != here:
-                    found = entry
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    continue
     except FileNotFoundError:
-        pass
-    return found
+        return
 
 
 def ratios(old, new, prefix=""):
