@@ -20,6 +20,9 @@ copy_tree() {
 # run MAJOR: 0 ok, 77 could not be run, else it failed; the last line says what happened
 run() {
 	local major=$1 work=$PWD/build/matrix/$1 root
+	mkdir -p build/matrix
+	exec 8>"build/matrix/$major.lock" # children have it too: one that outlives a killed run keeps the next one waiting
+	flock 8
 	rm -rf "$work"
 	mkdir -p "$work/tmp"
 	chmod 1777 "$work/tmp"
