@@ -158,7 +158,7 @@ def test_fewer_partitions_than_the_source(world):
 
 
 STEPS = ("rd_kafka_init_transactions", "rd_kafka_begin_transaction", "rd_kafka_flush", "rd_kafka_commit_transaction",
-         "rd_kafka_consume_start_queue", "PQexecParams")
+         "rd_kafka_consume_start_queue", "PQsendQueryParams", "PQgetResult")
 
 
 def kill_at_library():

@@ -1,6 +1,6 @@
 /*
  * Preloaded into the ingestor under test: kill -9 at one step of the relay. KILL_AT is "before FUNCTION" or
- * "after FUNCTION"; PQexecParams counts only where it marks letters.
+ * "after FUNCTION"; the functions of libpq count only where they mark letters.
  */
 #include <dlfcn.h>
 #include <signal.h>
@@ -49,21 +49,39 @@ STEP(int, rd_kafka_consume_start_queue,
 	 (rd_kafka_topic_t * topic, int32_t partition, int64_t offset, rd_kafka_queue_t *queue),
 	 (topic, partition, offset, queue))
 
-PGresult *
-PQexecParams(PGconn *conn, const char *sql, int count, const Oid *types, const char *const *values,
-			 const int *lengths, const int *formats, int format)
+/* A mark was sent, and its result has not been read. */
+static _Thread_local int marking;
+
+int
+PQsendQueryParams(PGconn *conn, const char *sql, int count, const Oid *types,
+				  const char *const *values, const int *lengths, const int *formats, int format)
 {
-	PGresult *(*next)(PGconn *, const char *, int, const Oid *, const char *const *, const int *,
-					  const int *, int) =
-		(PGresult * (*) (PGconn *, const char *, int, const Oid *, const char *const *, const int *,
-						 const int *, int) ) real("PQexecParams");
-	int marks = strstr(sql, "relay_mark") != NULL;
+	int (*next)(PGconn *, const char *, int, const Oid *, const char *const *, const int *,
+				const int *, int) =
+		(int (*)(PGconn *, const char *, int, const Oid *, const char *const *, const int *,
+				 const int *, int)) real("PQsendQueryParams");
+	int result;
+
+	marking = strstr(sql, "relay_mark") != NULL;
+	if (marking)
+		reached("before", "PQsendQueryParams");
+	result = next(conn, sql, count, types, values, lengths, formats, format);
+	if (marking)
+		reached("after", "PQsendQueryParams");
+	return result;
+}
+
+PGresult *
+PQgetResult(PGconn *conn)
+{
+	PGresult *(*next)(PGconn *) = (PGresult * (*) (PGconn *) ) real("PQgetResult");
 	PGresult *result;
 
-	if (marks)
-		reached("before", "PQexecParams");
-	result = next(conn, sql, count, types, values, lengths, formats, format);
-	if (marks)
-		reached("after", "PQexecParams");
+	if (marking)
+		reached("before", "PQgetResult");
+	result = next(conn);
+	if (marking)
+		reached("after", "PQgetResult");
+	marking = 0;
 	return result;
 }
