@@ -18,6 +18,7 @@ import history  # noqa: E402
 import machine  # noqa: E402
 from lib import paths  # noqa: E402
 from lib.world import ensure_roles  # noqa: E402
+from sampler import CLASSES  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
 # Figure: its title, the format of a value, and how it is taken from a result of Bench.pipeline()
@@ -26,6 +27,9 @@ FIGURES = {
     "events_per_s_middle": ("events/s, middle", "{:,.0f}", lambda result: result["events_per_s_middle"]),
     "cpu_us_per_event": ("CPU µs per event", "{:.2f}", lambda result: sum(result["cpu"].values())),
 }
+# where a loss is: the same by class of process
+FIGURES.update({f"cpu_us_per_event_{name}": (f"  {name}", "{:.2f}", lambda result, name=name: result["cpu"][name])
+                for name in CLASSES if name != "other"})
 
 
 def options():
