@@ -14,6 +14,7 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -29,6 +30,17 @@ Oid
 mr_extension_oid(void)
 {
 	return get_extension_oid("millrace", true);
+}
+
+bool
+mr_lock_extension(void)
+{
+	Oid extension = mr_extension_oid();
+
+	if (!OidIsValid(extension))
+		return false;
+	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+	return mr_extension_oid() == extension;
 }
 
 Oid

@@ -204,6 +204,9 @@ enum /* millrace.lane, millrace.segment */
 /* OID of the extension, InvalidOid when it is not in this database. */
 extern Oid mr_extension_oid(void);
 
+/* Holds off DROP EXTENSION until the end of the transaction; false when the extension is not there. */
+extern bool mr_lock_extension(void);
+
 /* Owner of the extension (and of its tables). */
 extern Oid mr_extension_owner(void);
 

@@ -3,12 +3,10 @@
  */
 #include "server/locks.h"
 
-#include "catalog/pg_extension.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 
-#include "server/catalog.h"
 #include "server/xact.h"
 
 /* Lock classes (locktag_field4); pg_advisory_lock() uses 1 and 2. */
@@ -103,17 +101,6 @@ mr_try_lock_relay(int32 pipeline_id)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_RELAY);
 	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-bool
-mr_lock_extension(void)
-{
-	Oid extension = mr_extension_oid();
-
-	if (!OidIsValid(extension))
-		return false;
-	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-	return mr_extension_oid() == extension;
 }
 
 PG_FUNCTION_INFO_V1(mr_sql_lock_pipeline);

@@ -2,7 +2,7 @@
  * locks.h: the engine's heavyweight locks. They live in the server's lock table as advisory locks of classes
  * no SQL function can name, cost no write, end with the transaction (or session), and show in pg_locks.
  *
- * Order, everywhere: extension, pipeline, partitions ascending, then whatever the user's SQL locks.
+ * Order, everywhere: extension (mr_lock_extension() in catalog.h), pipeline, partitions ascending, then whatever the user's SQL locks.
  */
 #ifndef MR_LOCKS_H
 #define MR_LOCKS_H
@@ -34,8 +34,5 @@ extern void mr_unlock_lane(int32 lane_id);
 
 /* The relay of a pipeline's dead letters is one session until that ends; false when another one is. */
 extern bool mr_try_lock_relay(int32 pipeline_id);
-
-/* Holds off DROP EXTENSION until the end of the transaction; false when the extension is not there. */
-extern bool mr_lock_extension(void);
 
 #endif /* MR_LOCKS_H */

@@ -14,7 +14,7 @@
 
 #include "server/clock.h"
 #include "server/failure.h"
-#include "server/locks.h"
+#include "server/catalog.h"
 
 /*
  * This process was cancelled: not by a user's RAISE with that SQLSTATE, and not by the timeout, which is known by the
