@@ -2,20 +2,20 @@
 -- arguments are checked by it, and docs/sql.md is compared with it (tests/sql/settings.sql). A setting of the definition is
 -- stored in the column of its name of millrace.pipeline_version and shown in that of the view pipelines.
 
--- name, type; "default": an expression, NULL = must be given; verbs: create, alter or both; rule and bounds: what
--- _checked() checks a value by; removes: the value that removes the setting; about: for the comments of the verbs.
+-- name, type; "default": an expression, NULL = must be given; verbs: create, alter, both, or fixed, which alter_pipeline()
+-- takes only to say what to do instead; rule and bounds: what _checked() checks a value by; removes: the value that removes the setting; about: for the comments of the verbs.
 CREATE FUNCTION millrace._settings()
 RETURNS TABLE (name text, type text, "default" text, verbs text, rule text, bounds text[], removes text, about text)
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $list$
   VALUES
   ('pipeline', 'text', NULL, 'both', NULL, NULL::text[], NULL, 'its name'),
-  ('topic', 'text', NULL, 'create', NULL, NULL, NULL, 'Kafka topic to read'),
+  ('topic', 'text', NULL, 'fixed', NULL, NULL, NULL, 'Kafka topic to read'),
   ('transform', 'text', NULL, 'both', NULL, NULL, NULL,
    'one SELECT over the relation event, its output columns named as columns of the target'),
   ('target', 'regclass', NULL, 'both', NULL, NULL, NULL, 'an ordinary or partitioned table'),
   ('fields', 'text', 'NULL', 'both', NULL, NULL, '',
    'columns to read from the JSON payload, e.g. ''id bigint NOT NULL, station text PATH ''''$.source'''' '''),
-  ('start_at', 'text', '''earliest''', 'create', NULL, NULL, NULL, 'earliest, latest or a time, for the first start'),
+  ('start_at', 'text', '''earliest''', 'fixed', NULL, NULL, NULL, 'earliest, latest or a time, for the first start'),
   ('on_conflict', 'text', '''error''', 'both', 'choice', '{error,ignore,update}', NULL, 'error, ignore or update'),
   ('conflict_key', 'text[]', 'NULL', 'both', NULL, NULL, '[]', 'the columns of a unique index, for on_conflict ignore or update'),
   ('newer_by', 'text', 'NULL', 'both', NULL, NULL, '',
@@ -26,7 +26,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
   ('batch_rows', 'integer', '20000', 'both', 'integer', '{1,100000}', NULL, 'most events in one commit'),
   ('rows_per_event', 'integer', '10000', 'both', 'integer', '{1,100000000}', NULL, 'most rows one event may give'),
   ('statement_timeout', 'interval', '''60 s''', 'both', 'timeout', NULL, NULL, 'for each statement over a batch, 0 for none'),
-  ('paused', 'boolean', 'false', 'create', NULL, NULL, NULL, 'true to resume() it later'),
+  ('paused', 'boolean', 'false', 'fixed', NULL, NULL, NULL, 'true to resume() it later'),
   ('allow_superuser', 'boolean', 'false', 'both', NULL, NULL, NULL, 'true to let a superuser own it'),
   ('search_path', 'text', 'pg_catalog.current_setting(''search_path'')', 'both', NULL, NULL, NULL,
    'for the transform, by default the session''s'),
@@ -97,8 +97,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
                            CASE WHEN s.name = 'pipeline' THEN NULL
                                 WHEN verb = 'alter' AND s.name <> 'allow_superuser' THEN ' DEFAULT NULL'
                                 ELSE ' DEFAULT ' || s."default" END), ', ' ORDER BY s.ordinality),
-         string_agg(format('%s: %s', s.name, s.about), '; ' ORDER BY s.ordinality)
-  FROM millrace._settings() WITH ORDINALITY AS s WHERE s.verbs IN (verb, 'both');
+         string_agg(format('%s: %s', s.name, s.about), '; ' ORDER BY s.ordinality) FILTER (WHERE verb = 'create' OR s.verbs <> 'fixed')
+  FROM millrace._settings() WITH ORDINALITY AS s WHERE s.verbs IN (verb, 'both', 'fixed');
 $$;
 REVOKE ALL ON FUNCTION millrace._setting_arguments FROM PUBLIC;
 COMMENT ON FUNCTION millrace._setting_arguments IS 'Internal: arguments of create_pipeline or alter_pipeline.';

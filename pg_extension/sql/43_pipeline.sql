@@ -122,6 +122,34 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._add_version FROM PUBLIC;
 COMMENT ON FUNCTION millrace._add_version IS 'Internal: stores a version of a definition.';
 
+-- Settings that are fixed: alter_pipeline() takes them to say what does it instead.
+CREATE FUNCTION millrace._check_fixed(p millrace.pipeline, given jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF given ->> 'topic' <> p.topic THEN
+    PERFORM millrace._check_topic(given ->> 'topic');
+    RAISE EXCEPTION 'the topic of pipeline "%" cannot be changed', p.name
+      USING ERRCODE = 'feature_not_supported',
+            DETAIL = format('Its positions, dead letters and retries are those of topic "%s".', p.topic),
+            HINT = format('Create one with the same definition for the other topic: SELECT millrace.create_pipeline(%L, topic => %L, '
+                          'fields => p.fields, transform => p.transform, target => p.target, on_conflict => p.on_conflict, '
+                          'conflict_key => p.conflict_key, newer_by => p.newer_by, tombstone => p.tombstone, ordering => p.ordering, '
+                          'workers => p.workers, search_path => p.search_path) FROM millrace.pipelines AS p WHERE p.name = %L; '
+                          'and when the events of this one are processed: SELECT millrace.drop_pipeline(%3$L);',
+                          left(p.name, 61) || '_2', given ->> 'topic', p.name);
+  ELSIF given ->> 'start_at' IS NOT NULL AND millrace._start_at(given ->> 'start_at') <> p.start_at THEN
+    RAISE EXCEPTION 'start_at of pipeline "%" cannot be changed', p.name
+      USING ERRCODE = 'feature_not_supported', DETAIL = 'It counts once, when an ingestor first sees the topic.',
+            HINT = format('Move its position: SELECT millrace.rewind(%L, to_time => …); or millrace.skip_to(%1$L, …).', p.name);
+  ELSIF given ->> 'paused' IS NOT NULL THEN
+    RAISE EXCEPTION 'paused is no setting of pipeline "%"', p.name
+      USING ERRCODE = 'feature_not_supported',
+            HINT = format('SELECT millrace.%s(%L);', CASE WHEN (given ->> 'paused')::boolean THEN 'pause' ELSE 'resume' END, p.name);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_fixed(millrace.pipeline, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_fixed(millrace.pipeline, jsonb) IS 'Internal: refuses what alter_pipeline cannot change.';
+
 CREATE FUNCTION millrace._alter_pipeline(caller regrole, given jsonb) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
@@ -132,6 +160,7 @@ DECLARE
   old       millrace.pipeline_version;
   d         millrace.pipeline_version;
 BEGIN
+  PERFORM millrace._check_fixed(p, given);
   IF NOT EXISTS (SELECT FROM jsonb_each_text(given) AS g
                  WHERE g.value IS NOT NULL AND g.key NOT IN ('pipeline', 'allow_superuser')) THEN
     RAISE EXCEPTION 'nothing to change in pipeline "%"', pipeline
@@ -192,10 +221,10 @@ Errors: each wrong argument, with a hint; the position of a mistake in fields or
   a := millrace._setting_arguments('alter');
   EXECUTE format(declaration, 'alter', a.declared);
   EXECUTE format('COMMENT ON FUNCTION millrace.alter_pipeline IS %L', format(
-'Changes a pipeline; returns when the batch in flight has ended, and the next batch uses the change. Topic and start are fixed: drop and create for another topic.
+'Changes a pipeline; returns when the batch in flight has ended, and the next batch uses the change. Topic and start are fixed.
 In: %s. NULL leaves a setting as it is, '''' or ''{}'' removes fields, conflict_key or newer_by, 0 failure_share. Another dlq gets all dead letters that are not published yet; with ordering none or on_dead release what waits for it continues.
 Out: the version now in force; a change of owner, workers, dlq or dlq_delivery alone makes no new one.
-Errors: as create_pipeline; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.',
+Errors: as create_pipeline; feature_not_supported for topic, start_at and paused, with what to do instead; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.',
     a.explained));
 END $do$;
 

@@ -62,28 +62,59 @@ GRANT SELECT ON millrace.dead_letters, millrace.dead_letter_groups, millrace.dea
 CREATE FUNCTION millrace.dead_letter_ids(pipeline text, "where" text, ids bigint[] DEFAULT NULL) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  found bigint[];
+  selected   bigint[];
+  candidates bigint[];
+  good       integer := 0;  -- so many candidates pass
+  bad        integer;       -- this one does not, or one before it
+  middle     integer;
+  letter     millrace.dead_letters;
 BEGIN
   IF btrim("where", E' \t\n\r') = '' THEN
     RAISE EXCEPTION 'the condition is empty'
       USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Pass a condition over the columns of millrace.dead_letters, such as ''sqlstate = 23503''; or true.';
   END IF;
-  -- a loop takes one query, where EXECUTE would take several; the line break ends a comment in the condition
-  FOR found IN EXECUTE format(
-    E'SELECT array_agg(d.id ORDER BY d.id) FROM (SELECT * FROM millrace.dead_letters AS v '
-    'WHERE v.pipeline = $1 AND v.state = ''open'' AND ($2 IS NULL OR v.id = ANY ($2))) AS d WHERE (%s\n)',
-    coalesce("where", 'true')) USING pipeline, ids
-  LOOP
-    NULL;
-  END LOOP;
-  RETURN coalesce(found, '{}');
+  BEGIN
+    -- a loop takes one query, where EXECUTE would take several; the line break ends a comment in the condition
+    FOR selected IN EXECUTE format(
+      E'SELECT array_agg(d.id ORDER BY d.id) FROM (SELECT * FROM millrace.dead_letters AS v '
+      'WHERE v.pipeline = $1 AND v.state = ''open'' AND ($2 IS NULL OR v.id = ANY ($2))) AS d WHERE (%s\n)',
+      coalesce("where", 'true')) USING pipeline, ids
+    LOOP
+      NULL;
+    END LOOP;
+    RETURN coalesce(selected, '{}');
+  EXCEPTION WHEN data_exception THEN
+    -- which letter? OFFSET 0 keeps the condition from being evaluated on others than these
+    SELECT array_agg(v.id ORDER BY v.id) INTO candidates FROM millrace.dead_letters AS v
+    WHERE v.pipeline = dead_letter_ids.pipeline AND v.state = 'open' AND (dead_letter_ids.ids IS NULL OR v.id = ANY (dead_letter_ids.ids));
+    bad := cardinality(candidates) + 1;
+    WHILE good + 1 < bad LOOP
+      middle := (good + bad) / 2;
+      BEGIN
+        EXECUTE format(E'SELECT FROM (SELECT * FROM millrace.dead_letters AS v WHERE v.id = ANY ($1) OFFSET 0) AS d WHERE (%s\n)', "where")
+        USING candidates[good + 1 : middle];
+        good := middle;
+      EXCEPTION WHEN data_exception THEN
+        bad := middle;
+      END;
+    END LOOP;
+    SELECT * INTO letter FROM millrace.dead_letters AS v WHERE v.id = candidates[bad];
+    IF NOT FOUND THEN
+      RAISE;
+    END IF;
+    RAISE EXCEPTION 'the condition fails for dead letter %: %', letter.id, SQLERRM
+      USING ERRCODE = SQLSTATE, DETAIL = format('Its stage is %s, its payload: %s', letter.stage, coalesce(left(letter.payload, 100), 'null')),
+            HINT = CASE WHEN letter.stage = 'decode'
+                   THEN format('Payloads that could not be decoded may be no JSON. Leave them out: stage <> ''decode'' AND (%s)', "where")
+                   ELSE format('Leave it out: id <> %s AND (%s)', letter.id, "where") END;
+  END;
 END $$;
 COMMENT ON FUNCTION millrace.dead_letter_ids(text, text, bigint[]) IS
 'The open dead letters of a pipeline that a condition selects: what replay() and discard() would take.
 In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path (name functions and tables with their schema); ids: only among these.
 Out: ids, {} for none.
-Errors: those of the condition; invalid_parameter_value for an empty one.';
+Errors: those of the condition, a data exception with the id of the first letter that raises it; invalid_parameter_value for an empty one.';
 
 -- The ids a verb may work on, locked. Given by number, each must qualify; selected by a condition, the others are left out.
 CREATE FUNCTION millrace._take_dead_letters(p millrace.pipeline, ids bigint[], named boolean, max_replays integer, edited boolean)

@@ -7,7 +7,10 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "catalog/pg_type.h"
+#include "common/keywords.h"
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -20,6 +23,7 @@
 #include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/formatting.h"
 #include "utils/lsyscache.h"
 
 #include "decode/fields.h"
@@ -29,15 +33,22 @@
 #define WRAP_BEFORE "SELECT FROM XMLTABLE('' PASSING '' COLUMNS "
 #define WRAP_AFTER  "\n)"
 
+#define HOW_TO_WRITE                                                                               \
+	"Write name type [NOT NULL] [PATH '$.key'] [DEFAULT constant], separated by commas."
+
 static MrFields *parse_wrapped(const char *wrapped);
 static List *columns_of(const char *wrapped, ParseState *pstate);
 static bool is_plain_wrap(List *statements);
 static void parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField *field);
 static void check_name(const char *name, int location, ParseState *pstate);
+static bool comes_with_events(const char *name);
+static char *other_name_hint(const char *name);
 static void parse_path(Node *path, ParseState *pstate, MrField *field);
 static void parse_default(Node *expression, ParseState *pstate, MrField *field);
 static void point_into_list(void *list);
 pg_noreturn static void rethrow_in_terms_of(const char *list, MemoryContext context);
+static char *hint_for(const ErrorData *edata, const char *list);
+static char *reserved_word_at(const char *list, int position);
 
 MrFields *
 mr_fields_parse(const char *list)
@@ -101,10 +112,8 @@ columns_of(const char *wrapped, ParseState *pstate)
 	SelectStmt *select;
 
 	if (!is_plain_wrap(statements))
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR), errmsg("a field list can hold nothing but fields"),
-				 errhint("Write name type [NOT NULL] [PATH '$.key'] [DEFAULT constant], "
-						 "separated by commas.")));
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+						errmsg("a field list can hold nothing but fields"), errhint(HOW_TO_WRITE)));
 	select = (SelectStmt *) linitial_node(RawStmt, statements)->stmt;
 	return linitial_node(RangeTableFunc, select->fromClause)->columns;
 }
@@ -157,21 +166,34 @@ parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField *field)
 		parse_default(column->coldefexpr, pstate, field);
 }
 
-/* The names of what comes with every event. */
 static void
 check_name(const char *name, int location, ParseState *pstate)
+{
+	if (comes_with_events(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME), errmsg("field name \"%s\" is reserved", name),
+				 errhint("%s", other_name_hint(name)), parser_errposition(pstate, location)));
+}
+
+/* The names of what comes with every event. */
+static bool
+comes_with_events(const char *name)
 {
 	static const char *const reserved[] = {"payload", "raw",     "topic",    "partition", "offset",
 										   "key",     "headers", "kafka_ts", "event"};
 
 	for (int i = 0; i < lengthof(reserved); i++)
 		if (strcmp(name, reserved[i]) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_RESERVED_NAME), errmsg("field name \"%s\" is reserved", name),
-					 errhint("Give the field another name and say where it is found, as in: "
-							 "event_%s text PATH '$.%s'.",
-							 name, name),
-					 parser_errposition(pstate, location)));
+			return true;
+	return false;
+}
+
+static char *
+other_name_hint(const char *name)
+{
+	return psprintf("Give the field another name and say where it is found, as in: "
+					"event_%s text PATH '$.%s'.",
+					name, name);
 }
 
 static void
@@ -275,5 +297,55 @@ rethrow_in_terms_of(const char *list, MemoryContext context)
 		edata->message = strspn(list, " \t\r\n\f") == strlen(list)
 							 ? pstrdup("field list is empty")
 							 : pstrdup("syntax error at end of field list");
+	if (edata->hint == NULL)
+		edata->hint = hint_for(edata, list);
 	ReThrowError(edata);
+}
+
+/* The parser's own messages have none. */
+static char *
+hint_for(const ErrorData *edata, const char *list)
+{
+	char *word;
+
+	if (edata->sqlerrcode == ERRCODE_UNDEFINED_OBJECT)
+		return pstrdup(HOW_TO_WRITE);
+	if (edata->sqlerrcode != ERRCODE_SYNTAX_ERROR)
+		return NULL;
+	word = edata->internalquery != NULL && strcmp(edata->internalquery, list) == 0
+			   ? reserved_word_at(list, edata->internalpos)
+			   : NULL;
+	if (word == NULL)
+		return pstrdup(HOW_TO_WRITE);
+	if (comes_with_events(word))
+		return other_name_hint(word);
+	return psprintf(
+		"\"%s\" is a reserved word: write it in double quotes, here and in the transform.", word);
+}
+
+/* A key word where a field's name is expected, in lower case; NULL: none there. The position counts characters from 1. */
+static char *
+reserved_word_at(const char *list, int position)
+{
+	int start;
+	int length = 0;
+	int before;
+	int keyword;
+	char *word;
+
+	if (position <= 0 || position > pg_mbstrlen(list))
+		return NULL;
+	start = pg_mbcharcliplen(list, strlen(list), position - 1);
+	while (isalnum((unsigned char) list[start + length]) || list[start + length] == '_')
+		length++;
+	for (before = start; before > 0 && isspace((unsigned char) list[before - 1]);)
+		before--;
+	if (before > 0 && list[before - 1] != ',')
+		return NULL;
+	word = asc_tolower(&list[start], length);
+	keyword = ScanKeywordLookup(word, &ScanKeywords);
+	if (keyword < 0 || (ScanKeywordCategories[keyword] != RESERVED_KEYWORD &&
+						ScanKeywordCategories[keyword] != TYPE_FUNC_NAME_KEYWORD))
+		return NULL;
+	return word;
 }

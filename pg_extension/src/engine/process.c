@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -35,9 +36,15 @@ settle_missing_payload(MrEvent *event, const MrDefinition *definition)
 	else if (definition->tombstone == MR_TOMBSTONE_SKIP)
 		mr_outcome_skip(&event->outcome);
 	else
-		mr_outcome_fail(&event->outcome,
-						mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
-										"the message has no payload (a tombstone)"));
+	{
+		MrFailure *failure = mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+											 "the message has no payload (a tombstone)");
+
+		failure->hint = psprintf(
+			"To skip such messages: SELECT millrace.alter_pipeline(%s, tombstone => 'skip');",
+			quote_literal_cstr(definition->name));
+		mr_outcome_fail(&event->outcome, failure);
+	}
 }
 
 static void

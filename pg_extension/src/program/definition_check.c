@@ -12,6 +12,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "pipeline/pipeline.h"
@@ -41,6 +42,23 @@ names_argument(FunctionCallInfo fcinfo, int i)
 	return names;
 }
 
+/* The parser does not know that events are a relation of their own. */
+pg_noreturn static void
+rethrow_with_hint(const char *search_path, MemoryContext context)
+{
+	ErrorData *edata;
+
+	MemoryContextSwitchTo(context);
+	edata = CopyErrorData();
+	FlushErrorState();
+	if (edata->sqlerrcode == ERRCODE_UNDEFINED_TABLE && edata->hint == NULL)
+		edata->hint =
+			psprintf("The events are the relation \"event\", named without a schema; other tables "
+					 "are looked up in the pipeline's search_path: %s.",
+					 search_path);
+	ReThrowError(edata);
+}
+
 PG_FUNCTION_INFO_V1(mr_check_definition);
 
 /*
@@ -52,6 +70,8 @@ Datum
 mr_check_definition(PG_FUNCTION_ARGS)
 {
 	MrDefinition definition = {.name = "", .topic = ""};
+	MemoryContext memory = CurrentMemoryContext;
+	const char *search_path;
 	Oid user;
 	int context;
 	int nest;
@@ -64,16 +84,25 @@ mr_check_definition(PG_FUNCTION_ARGS)
 	definition.on_conflict = mr_on_conflict_parse(text_argument(fcinfo, 4));
 	definition.conflict_key = names_argument(fcinfo, 5);
 	definition.newer_by = text_argument(fcinfo, 6);
+	search_path = text_argument(fcinfo, 7);
 
 	GetUserIdAndSecContext(&user, &context);
 	/* Restricted: a deferred trigger queued here would run at commit with the rights of the session. */
 	SetUserIdAndSecContext(PG_GETARG_OID(0),
 						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest = NewGUCNestLevel();
-	(void) set_config_option("search_path", text_argument(fcinfo, 7), PGC_USERSET, PGC_S_SESSION,
+	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	mr_program_free(mr_program_create(&definition));
+	PG_TRY();
+	{
+		mr_program_free(mr_program_create(&definition));
+	}
+	PG_CATCH();
+	{
+		rethrow_with_hint(search_path, memory);
+	}
+	PG_END_TRY();
 	PopActiveSnapshot();
 	AtEOXact_GUC(false, nest);
 	SetUserIdAndSecContext(user, context);
