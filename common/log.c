@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/json.h"
+
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
 static const char *log_program = "millrace";
@@ -14,7 +16,6 @@ static atomic_int log_format = MR_LOG_LOGFMT;
 
 static void put_time(MrBuffer *out, int64_t time_ms);
 static void put_field(MrBuffer *out, MrLogFormat format, const char *key, const char *text);
-static void put_quoted(MrBuffer *out, const char *text);
 static bool needs_quotes(const char *text);
 
 void
@@ -90,36 +91,9 @@ put_field(MrBuffer *out, MrLogFormat format, const char *key, const char *text)
 {
 	mr_buffer_printf(out, format == MR_LOG_JSON ? ",\"%s\":" : " %s=", key);
 	if (format == MR_LOG_JSON || needs_quotes(text))
-		put_quoted(out, text);
+		mr_json_put_string(out, text); /* its escapes serve logfmt as well */
 	else
 		mr_buffer_append(out, text, strlen(text));
-}
-
-/* JSON's escapes serve logfmt as well. Trailing newlines (libpq's messages have them) are dropped. */
-static void
-put_quoted(MrBuffer *out, const char *text)
-{
-	size_t len = strlen(text);
-
-	while (len > 0 && text[len - 1] == '\n')
-		len--;
-	mr_buffer_append(out, "\"", 1);
-	for (size_t i = 0; i < len; i++)
-	{
-		unsigned char c = (unsigned char) text[i];
-
-		if (c == '"' || c == '\\')
-			mr_buffer_printf(out, "\\%c", c);
-		else if (c == '\n')
-			mr_buffer_append(out, "\\n", 2);
-		else if (c == '\t')
-			mr_buffer_append(out, "\\t", 2);
-		else if (c < 0x20 || c == 0x7f)
-			mr_buffer_printf(out, "\\u%04x", c);
-		else
-			mr_buffer_append(out, &text[i], 1);
-	}
-	mr_buffer_append(out, "\"", 1);
 }
 
 static bool

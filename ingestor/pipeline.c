@@ -15,6 +15,7 @@ static void replace_consumer(MrPipeline *pl, int64_t buffer_bytes);
 static void stop_partition(MrPipeline *pl, const MrFetchPartition *part);
 static int lanes_of(const MrServedRow *row);
 static MrBatchLimits limits_of(const MrSettings *settings);
+static const char *lane_trouble(const MrPipeline *pl);
 static void report(MrPipeline *pl);
 
 MrPipeline *
@@ -246,11 +247,23 @@ limits_of(const MrSettings *settings)
 	return (MrBatchLimits){settings->batch_rows, settings->batch_bytes};
 }
 
+/* Why one of the lanes cannot be opened, NULL: no reason is known. */
+static const char *
+lane_trouble(const MrPipeline *pl)
+{
+	const char *why = NULL;
+
+	for (int i = 0; i < pl->lane_count && why == NULL; i++)
+		why = mr_lane_closed_because(pl->lanes[i].stage);
+	return why;
+}
+
 /* A broker that does not answer keeps the resolver for seconds: where events begin is asked first. */
 static void
 report(MrPipeline *pl)
 {
 	bool may_ask = pl->consumer != NULL && pl->known > 0;
 
+	mr_report_lane(&pl->calls.report, lane_trouble(pl));
 	mr_pipeline_calls_report(&pl->calls, may_ask ? mr_consumer_handle(pl->consumer) : NULL);
 }

@@ -156,6 +156,14 @@ mr_lane_is_open(const MrStageLane *lane)
 	return lane->writer.state >= MR_LANE_IDLE;
 }
 
+const char *
+mr_lane_closed_because(const MrStageLane *lane)
+{
+	if (mr_lane_is_open(lane) || lane->request_count == 0 || !mr_trouble_is_set(&lane->trouble))
+		return NULL;
+	return lane->trouble.text;
+}
+
 void
 mr_lane_reset(MrStageLane *lane, const char *why)
 {

@@ -123,6 +123,8 @@ extern void mr_lane_flush(MrStageLane *lane);
 extern bool mr_lane_is_drained(const MrStageLane *lane);
 /* Bound to the server, whatever it is doing. */
 extern bool mr_lane_is_open(const MrStageLane *lane);
+/* Why it is not open although a partition wants to be assigned. NULL: it is, none does, or it is being opened for the first time. */
+extern const char *mr_lane_closed_because(const MrStageLane *lane);
 /* The server is another than the lane was opened on: open a new one. */
 extern void mr_lane_reset(MrStageLane *lane, const char *why);
 /* How long it has been blocked, all times together. */

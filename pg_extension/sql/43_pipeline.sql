@@ -97,10 +97,7 @@ BEGIN
   PERFORM millrace._set_dlq(id, coalesce(given ->> 'dlq', topic || '.dlq'), given ->> 'dlq_delivery');
   PERFORM millrace._check_grants(id);
 
-  IF NOT millrace._preloaded() THEN
-    RAISE WARNING 'pipeline "%" is created, but nothing runs it: millrace is not preloaded', pipeline
-      USING HINT = 'Add millrace to shared_preload_libraries in postgresql.conf and restart the server.';
-  END IF;
+  PERFORM millrace._warn_of_shortages(pipeline);
   PERFORM millrace._wake();
   RETURN id;
 END $$;
@@ -195,6 +192,9 @@ BEGIN
   SET owner = new_owner, workers = coalesce((given ->> 'workers')::integer, c.workers), version = d.version
   WHERE c.id = p.id;
   PERFORM millrace._check_grants(p.id);
+  IF (given ->> 'workers')::integer > p.workers THEN
+    PERFORM millrace._warn_of_shortages(pipeline);
+  END IF;
   PERFORM millrace._wake();
   RETURN d.version;
 END $$;

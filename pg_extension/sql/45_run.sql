@@ -33,6 +33,9 @@ BEGIN
   END LOOP;
   DELETE FROM millrace.crash AS k WHERE k.pipeline_id = p.id;
   UPDATE millrace.pipeline AS c SET state = 'running' WHERE c.id = p.id AND c.state <> 'running';
+  IF FOUND THEN
+    PERFORM millrace._warn_of_shortages(pipeline);
+  END IF;
   PERFORM millrace._wake();
 END $$;
 REVOKE ALL ON FUNCTION millrace._resume(regrole, text) FROM PUBLIC;

@@ -29,6 +29,9 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   )
   SELECT jsonb_build_object(
     'preloaded', millrace._preloaded(),
+    'held', (SELECT c.held FROM millrace._capacity() AS c),
+    'shortages', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]') FROM millrace._shortages() AS s
+                  WHERE EXISTS (SELECT FROM visible)),
     'workers', (SELECT coalesce(jsonb_agg(to_jsonb(w) || jsonb_build_object('pipeline', v.name)), '[]')
                 FROM millrace._workers() AS w JOIN visible AS v ON v.id = w.pipeline_id),
     'lanes', (SELECT coalesce(jsonb_agg(to_jsonb(l) || jsonb_build_object('pipeline', v.name)), '[]')
@@ -41,7 +44,7 @@ CREATE FUNCTION millrace.engine_status() RETURNS jsonb
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.engine_status() IS
 'Workers and staging lanes of the pipelines the caller may see, as the views workers and lanes show them.
-In: nothing. Out: object with preloaded, workers, lanes. Errors: none.';
+In: nothing. Out: object with preloaded; held: stop_workers() was called; shortages: what the server has too little of; workers; lanes. Errors: none.';
 
 CREATE VIEW millrace.workers WITH (security_barrier) AS
 SELECT w.pipeline, w.number, w.pid, w.state, w.started_at, w.batches, w.last_error, w.last_error_at
@@ -63,6 +66,20 @@ ORDER BY l.pipeline, l.lane_id;
 COMMENT ON VIEW millrace.lanes IS 'Staging lanes: who writes and reads each, and how full it is.';
 COMMENT ON COLUMN millrace.lanes.staged IS 'batches that wait for the worker';
 
+-- What an ingestor meets when it opens a lane; it reports once a minute, and at once when that changes.
+CREATE VIEW millrace._lane_trouble WITH (security_barrier) AS
+SELECT i.pipeline_id, e.error, CASE
+         WHEN pg_catalog.strpos(e.error, 'staging lanes of this server are in use') > 0
+         THEN pg_catalog.format('ALTER SYSTEM SET millrace.max_lanes = %s; then restart the server',
+                                pg_catalog.current_setting('millrace.max_lanes', true)::integer * 2)
+         WHEN e.error ~ 'too many clients|remaining connection slots|too many connections'
+         THEN pg_catalog.format('ALTER SYSTEM SET max_connections = %s; then restart the server',
+                                pg_catalog.current_setting('max_connections')::integer * 2)
+         ELSE 'The log of millrace-ingestor has the details; it tries again.' END AS hint
+FROM millrace.ingestor_report AS i CROSS JOIN LATERAL (SELECT i.about ->> 'lane_error' AS error) AS e
+WHERE e.error IS NOT NULL AND i.reported_at > pg_catalog.now() - interval '2 min';
+COMMENT ON VIEW millrace._lane_trouble IS 'Internal: why an ingestor cannot open a lane of a pipeline, and the command that helps.';
+
 CREATE VIEW millrace.pipelines WITH (security_barrier) AS
 WITH engine AS MATERIALIZED (
   SELECT millrace.engine_status() AS doc
@@ -73,6 +90,9 @@ WITH engine AS MATERIALIZED (
   FROM engine CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(engine.doc -> 'workers')
     AS w (pipeline text, pid integer, state text, last_error text)
   GROUP BY w.pipeline
+), written AS MATERIALIZED (
+  SELECT l.pipeline FROM engine CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(engine.doc -> 'lanes') AS l (pipeline text, writer_pid integer)
+  WHERE l.writer_pid > 0 GROUP BY l.pipeline
 )
 SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partitions, p.workers,
        coalesce(w.running, 0)::integer AS workers_running, p.version, d.fields, d.transform, d.on_conflict,
@@ -91,12 +111,15 @@ CROSS JOIN engine
 LEFT JOIN millrace.dlq AS q ON q.pipeline_id = p.id
 LEFT JOIN millrace.breaker AS b ON b.pipeline_id = p.id AND b.state <> 'closed'
 LEFT JOIN worker AS w ON w.pipeline = p.name
+LEFT JOIN written AS l ON l.pipeline = p.name
+LEFT JOIN millrace._lane_trouble AS g ON g.pipeline_id = p.id
 LEFT JOIN LATERAL (
   SELECT t.partition, t.error, t.hint, pg_catalog.count(*) OVER () AS stopped
   FROM millrace.partition AS t WHERE t.pipeline_id = p.id AND t.state = 'stopped'
   ORDER BY t.partition LIMIT 1) AS t ON true
 CROSS JOIN LATERAL (
-  SELECT pg_catalog.current_setting('max_worker_processes') AS slots,
+  SELECT (SELECT s.command FROM pg_catalog.jsonb_to_recordset(engine.doc -> 'shortages') AS s (what text, command text)
+          WHERE s.what = 'too few worker slots') AS more_slots,
          greatest(p.created_at, pg_catalog.pg_postmaster_start_time()) > pg_catalog.now() - interval '10 s' AS is_young
 ) AS c
 -- the first that applies
@@ -123,17 +146,22 @@ CROSS JOIN LATERAL (
     (9, b.state IS NOT NULL, 'breaker open', b.reason,
      'Fix the cause: events wait in Kafka, and a batch is tried from time to time (next_probe_at in millrace.breakers).'),
     (10, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has the details.'),
-    (11, w.running > 0, 'running', CASE WHEN w.waiting > 0 THEN 'it waits: its queues of failed keys are full' END,
-     CASE WHEN w.waiting > 0 THEN 'SELECT * FROM millrace.doctor(); shows which, and what to do.' END),
-    (12, c.is_young, 'starting', NULL, NULL),
-    (13, true, 'no worker slot', 'no worker runs',
-     pg_catalog.format('After a crash of the server it starts within seconds. Otherwise raise max_worker_processes (now %s) and restart the server; or SELECT millrace.start_workers(); after stop_workers().', c.slots))
+    (11, w.running > 0 AND g.error IS NOT NULL AND l.pipeline IS NULL, 'no lane', g.error, g.hint),
+    (12, w.running > 0 AND w.waiting > 0, 'running', 'it waits: its queues of failed keys are full',
+     'SELECT * FROM millrace.doctor(); shows which, and what to do.'),
+    -- not all of its lanes, or another ingestor's
+    (12, w.running > 0, 'running', g.error, g.hint),
+    (13, (engine.doc ->> 'held')::boolean, 'no worker', 'stop_workers() was called in this database', 'SELECT millrace.start_workers();'),
+    (14, c.is_young, 'starting', NULL, NULL),
+    (15, c.more_slots IS NOT NULL, 'no worker', 'no slot of max_worker_processes is free for its worker', c.more_slots),
+    (16, true, 'no worker', 'no worker runs',
+     'After a crash of the server it starts within seconds; the server log says why it does not.')
   ) AS v (rank, applies, status, reason, hint)
   WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
 ORDER BY p.name;
 COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to fix it; with the definition in force.';
 COMMENT ON COLUMN millrace.pipelines.status IS
-'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, foreign, owner missing, target missing, standby, not preloaded, topic not granted or no worker slot';
+'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, foreign, owner missing, target missing, standby, not preloaded, topic not granted, no lane or no worker';
 
 CREATE VIEW millrace.partitions WITH (security_barrier) AS
 SELECT p.name AS pipeline, p.topic, t.partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,

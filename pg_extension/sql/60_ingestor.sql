@@ -201,7 +201,7 @@ $$;
 REVOKE ALL ON FUNCTION millrace.report(text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.report(text, jsonb) IS
 'For the ingestor, once a minute or when something changed: facts for doctor().
-In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error (null: none any more). A key that is left out keeps its last value.
+In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error and lane_error, why a lane cannot be opened (null: none any more). A key that is left out keeps its last value.
 Out: nothing.
 Errors: undefined_object for an unknown pipeline.';
 

@@ -18,19 +18,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
                   concat_ws(', ', nullif(current_setting('shared_preload_libraries'), ''), 'millrace'))
     WHERE NOT (millrace.engine_status() ->> 'preloaded')::boolean
     UNION ALL
-    SELECT 2, 'warning', 'too few worker slots',
-           format('Pipelines of this database need %s workers, and the server has max_worker_processes = %s for all its background processes.',
-                  w.wanted, w.slots),
-           format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server', w.wanted + 8)
-    FROM (SELECT sum(p.workers) AS wanted, current_setting('max_worker_processes')::integer AS slots
-          FROM pipeline AS p WHERE p.status NOT IN ('paused', 'crashing', 'foreign', 'owner missing', 'target missing')) AS w
-    -- besides the launcher, this database's supervisor, and the logical replication launcher
-    WHERE w.wanted > w.slots - 3
-    UNION ALL
-    SELECT 3, 'warning', 'all staging lanes are in use', format('millrace.max_lanes = %s: another ingestor or pipeline finds none.', m.lanes),
-           format('ALTER SYSTEM SET millrace.max_lanes = %s; then restart the server', m.lanes * 2)
-    FROM (SELECT current_setting('millrace.max_lanes', true)::integer AS lanes) AS m
-    WHERE (SELECT count(*) FROM millrace.lanes) >= m.lanes
+    SELECT 2, 'warning', s.what, s.detail, s.command
+    FROM jsonb_to_recordset(millrace.engine_status() -> 'shortages') AS s (what text, detail text, command text)
     -- pipelines
     UNION ALL
     SELECT 10, CASE WHEN p.status IN ('paused', 'standby') THEN 'info' WHEN p.status = 'foreign' THEN 'warning' ELSE 'error' END,
@@ -43,6 +32,11 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
                   current_setting('max_worker_processes')::integer + p.workers - p.workers_running)
     FROM pipeline AS p
     WHERE p.status = 'running' AND p.workers_running < p.workers AND p.changed_at < now() - interval '1 min'
+    UNION ALL
+    SELECT 11, 'warning', format('pipeline "%s" has %s of %s lanes', p.name, n.lanes, p.workers), p.reason, p.hint
+    FROM pipeline AS p JOIN millrace.ingestor_reports AS r ON r.pipeline = p.name AND r.about ->> 'lane_error' = p.reason
+    CROSS JOIN LATERAL (SELECT count(*) AS lanes FROM millrace.lanes AS l WHERE l.pipeline = p.name AND l.writer_pid IS NOT NULL) AS n
+    WHERE p.status = 'running'
     UNION ALL
     SELECT 12, 'error', format('pipeline "%s" has no ingestor', p.name),
            CASE WHEN h.heard_at IS NULL THEN format('No ingestor has ever reported on topic "%s".', p.topic)
@@ -150,7 +144,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     -- the programs
     SELECT 30, 'warning', format('the ingestor runs with %s %s', v.library, i.about ->> v.library), v.problem,
            format('install %s %s or later where millrace-ingestor runs, and restart it', v.library, v.least)
-    FROM (SELECT DISTINCT r.about - 'retention_ms' - 'relay_error' AS about FROM millrace.ingestor_reports AS r
+    FROM (SELECT DISTINCT r.about - ARRAY['retention_ms', 'relay_error', 'lane_error'] AS about FROM millrace.ingestor_reports AS r
           WHERE r.reported_at > now() - interval '10 min') AS i
     CROSS JOIN (VALUES
       ('librdkafka', '2.0.2', 'Earlier releases lose messages around rebalances, and are not tested.'),

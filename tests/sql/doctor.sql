@@ -12,7 +12,7 @@ CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command tex
 $$;
 -- the workers of a pipeline that is not committed never start: not what is tested here
 CREATE FUNCTION pg_temp.count(words text) RETURNS bigint LANGUAGE sql AS $$
-  SELECT count(*) FROM millrace.doctor() AS d WHERE strpos(d.what, words) > 0 AND d.what NOT LIKE '%no worker slot' AND d.what NOT LIKE '%not preloaded%';
+  SELECT count(*) FROM millrace.doctor() AS d WHERE strpos(d.what, words) > 0 AND d.what NOT LIKE '%no worker' AND d.what NOT LIKE '%not preloaded%';
 $$;
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p', 'update', '{id}') AS id \gset

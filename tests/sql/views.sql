@@ -28,7 +28,7 @@ SELECT results_eq($$ SELECT partition, state, next_offset, last_offset, events F
   $$ VALUES (0, 'active', 1300::bigint, 1299::bigint, 1300::bigint), (1, 'active', 0, NULL, 0) $$, 'partitions show the newest progress');
 SELECT results_eq($$ SELECT name, topic, target, owner::text, version, partitions, on_conflict, statement_timeout FROM millrace.pipelines WHERE name = 'p' $$,
   $$ VALUES ('p', 'events', 'reading'::regclass, 'mrt_owner', 1, 2, 'error', interval '1 min') $$, 'pipelines show the definition');
-SELECT ok((SELECT status IN ('running', 'starting', 'no worker slot', 'not preloaded') FROM millrace.pipelines WHERE name = 'p'), 'a status');
+SELECT ok((SELECT status IN ('running', 'starting', 'no worker', 'not preloaded') FROM millrace.pipelines WHERE name = 'p'), 'a status');
 SELECT lives_ok('SELECT * FROM millrace.workers', 'workers');
 SELECT lives_ok('SELECT * FROM millrace.lanes', 'lanes');
 

@@ -160,6 +160,60 @@ mr_sql_workers(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* What the other databases have of the lanes and workers; the caller holds the lock. */
+static void
+count_used(int *lanes, int *lanes_elsewhere, int *workers_elsewhere, int *databases)
+{
+	for (int i = 0; i < mr_shared->max_lanes; i++)
+	{
+		MrLane *lane = mr_lane_slot(i);
+
+		if (lane->database == InvalidOid || lane->writer_pid == 0)
+			continue;
+		(*lanes)++;
+		*lanes_elsewhere += lane->database != MyDatabaseId ? 1 : 0;
+	}
+	for (int i = 0; i < mr_shared->max_workers; i++)
+		if (mr_worker_slot(i)->pid != 0 && mr_worker_slot(i)->database != MyDatabaseId)
+			(*workers_elsewhere)++;
+	for (int i = 0; i < mr_shared->max_databases; i++)
+		if (mr_database_slot_at(i)->supervisor_pid != 0)
+			(*databases)++;
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_capacity);
+
+/*
+ * millrace._capacity() RETURNS TABLE (max_lanes integer, lanes_used integer, lanes_elsewhere integer,
+ *   workers_elsewhere integer, databases integer, held boolean): one row, none when not preloaded
+ */
+Datum
+mr_sql_capacity(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	int lanes = 0;
+	int lanes_elsewhere = 0;
+	int workers_elsewhere = 0;
+	int databases = 0;
+	Datum values[6];
+	bool nulls[6] = {false};
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (mr_shared == NULL)
+		return (Datum) 0;
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	count_used(&lanes, &lanes_elsewhere, &workers_elsewhere, &databases);
+	LWLockRelease(mr_shared->lock);
+	values[0] = Int32GetDatum(mr_shared->max_lanes);
+	values[1] = Int32GetDatum(lanes);
+	values[2] = Int32GetDatum(lanes_elsewhere);
+	values[3] = Int32GetDatum(workers_elsewhere);
+	values[4] = Int32GetDatum(databases);
+	values[5] = BoolGetDatum(mr_database_is_held(MyDatabaseId));
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	return (Datum) 0;
+}
+
 PG_FUNCTION_INFO_V1(mr_sql_hold);
 
 /*

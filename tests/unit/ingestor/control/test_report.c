@@ -62,13 +62,42 @@ retention_that_is_not_known_is_left_out(void **state)
 	mr_report_answered(&report, false, 0);
 	mr_report_put(&report, "2.0.2", "2.1.12-stable", &out);
 	assert_null(strstr(mr_buffer_string(&out), "retention"));
-	assert_non_null(strstr(mr_buffer_string(&out),
-						   "\"librdkafka\": \"2.0.2\", \"libevent\": \"2.1.12-stable\"}"));
+	assert_non_null(strstr(
+		mr_buffer_string(&out),
+		"\"librdkafka\": \"2.0.2\", \"libevent\": \"2.1.12-stable\", \"lane_error\": null}"));
 	out.len = 0;
 	mr_report_answered(&report, true, MR_RETENTION_FOR_EVER);
 	mr_report_answered(&report, false, 0); /* the broker is away: what was known stays */
 	mr_report_put(&report, "2.0.2", "2.1.12-stable", &out);
-	assert_non_null(strstr(mr_buffer_string(&out), ", \"retention_ms\": -1}"));
+	assert_non_null(strstr(mr_buffer_string(&out), ", \"retention_ms\": -1,"));
+	mr_buffer_free(&out);
+}
+
+static void
+trouble_of_a_lane_is_reported_and_taken_back(void **state)
+{
+	MrReport report = {0};
+	MrBuffer out = {0};
+
+	(void) state;
+	mr_report_sent(&report, 1000, 0);
+	report.reporting = false;
+	mr_report_lane(&report, NULL);
+	assert_false(mr_report_is_due(&report, 1001, 0)); /* no news */
+	mr_report_lane(&report, "role \"in\" is not\n\tallowed\n");
+	assert_true(mr_report_is_due(&report, 1001, 0));
+	mr_report_put(&report, "2.0.2", "2.1.12-stable", &out);
+	assert_non_null(
+		strstr(mr_buffer_string(&out), "\"lane_error\": \"role \\\"in\\\" is not  allowed\"}"));
+	mr_report_sent(&report, 1001, 0);
+	report.reporting = false;
+	mr_report_lane(&report, "role \"in\" is not\n\tallowed\n");
+	assert_false(mr_report_is_due(&report, 1002, 0)); /* the same again */
+	mr_report_lane(&report, NULL);
+	assert_true(mr_report_is_due(&report, 1002, 0));
+	out.len = 0;
+	mr_report_put(&report, "2.0.2", "2.1.12-stable", &out);
+	assert_non_null(strstr(mr_buffer_string(&out), "\"lane_error\": null}"));
 	mr_buffer_free(&out);
 }
 
@@ -108,6 +137,7 @@ main(void)
 		cmocka_unit_test(reported_when_new_changed_lost_or_old),
 		cmocka_unit_test(retention_is_asked_again_and_again),
 		cmocka_unit_test(retention_that_is_not_known_is_left_out),
+		cmocka_unit_test(trouble_of_a_lane_is_reported_and_taken_back),
 		cmocka_unit_test(retention_is_read),
 	};
 

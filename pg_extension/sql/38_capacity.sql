@@ -1,0 +1,64 @@
+-- What the server has room for, and whether that is enough for the pipelines of this database.
+
+CREATE FUNCTION millrace._capacity()
+RETURNS TABLE (max_lanes integer, lanes_used integer, lanes_elsewhere integer, workers_elsewhere integer, databases integer,
+               held boolean)
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_capacity';
+REVOKE ALL ON FUNCTION millrace._capacity() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._capacity() IS
+'Internal: lanes of this server and how many of them have a writer, in all and in other databases; workers of other databases; databases with a supervisor; held: stop_workers() was called in this one. No row: not preloaded.';
+
+-- Each ingestor opens a lane for each worker of a pipeline, paused or not, and a lane is a connection.
+CREATE FUNCTION millrace._shortages() RETURNS TABLE (what text, detail text, command text)
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  WITH need AS (
+    SELECT coalesce(sum(p.workers) FILTER (WHERE p.state = 'running'), 0) AS workers, coalesce(sum(p.workers), 0) AS lanes
+    FROM millrace.pipeline AS p WHERE p.instance = millrace._instance()
+  ), setting AS (
+    SELECT current_setting('max_worker_processes')::integer AS processes,
+           current_setting('max_connections')::integer AS connections,
+           current_setting('superuser_reserved_connections')::integer
+           + coalesce(current_setting('reserved_connections', true), '0')::integer AS reserved
+  ), room AS (
+    -- besides the launchers, millrace's and that of logical replication, and a supervisor for each database
+    SELECT s.processes - 1 - greatest(c.databases, 1) - (current_setting('max_logical_replication_workers')::integer > 0)::integer AS workers,
+           s.connections - s.reserved AS connections
+    FROM setting AS s CROSS JOIN millrace._capacity() AS c
+  )
+  SELECT v.what, v.detail, v.command
+  FROM need AS n CROSS JOIN setting AS s CROSS JOIN room AS r CROSS JOIN millrace._capacity() AS c
+  CROSS JOIN LATERAL (VALUES
+    (1, n.workers + c.workers_elsewhere > r.workers, 'too few worker slots',
+     format('Pipelines of this database need %s workers, those of other databases have %s, and max_worker_processes = %s leaves room for %s.',
+            n.workers, c.workers_elsewhere, s.processes, r.workers),
+     format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server', n.workers + c.workers_elsewhere + 8)),
+    (2, n.lanes + c.lanes_elsewhere > c.max_lanes OR c.lanes_used >= c.max_lanes, 'too few staging lanes',
+     format('Pipelines of this database need %s lanes for each ingestor; of millrace.max_lanes = %s are %s in use, %s of them by other databases.',
+            n.lanes, c.max_lanes, c.lanes_used, c.lanes_elsewhere),
+     format('ALTER SYSTEM SET millrace.max_lanes = %s; then restart the server', greatest(n.lanes + c.lanes_elsewhere, c.max_lanes) * 2)),
+    (3, n.lanes + 3 > r.connections, 'too few connections',
+     format('Each ingestor opens %s connections for the lanes of this database, and max_connections = %s leaves room for %s.',
+            n.lanes, s.connections, r.connections),
+     format('ALTER SYSTEM SET max_connections = %s; then restart the server', n.lanes + s.reserved + 50))
+  ) AS v (rank, applies, what, detail, command)
+  WHERE v.applies ORDER BY v.rank;
+$$;
+REVOKE ALL ON FUNCTION millrace._shortages() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._shortages() IS 'Internal: what the server has too little of for the pipelines of this database, and the command that helps.';
+
+-- For the verbs that make a pipeline need something.
+CREATE FUNCTION millrace._warn_of_shortages(pipeline text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  s record;
+BEGIN
+  IF NOT millrace._preloaded() THEN
+    RAISE WARNING 'nothing runs pipeline "%": millrace is not preloaded', pipeline
+      USING HINT = 'Add millrace to shared_preload_libraries in postgresql.conf and restart the server.';
+  END IF;
+  FOR s IN SELECT * FROM millrace._shortages() LOOP
+    RAISE WARNING 'pipeline "%" may have to wait: %', pipeline, s.what USING DETAIL = s.detail, HINT = s.command || '.';
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION millrace._warn_of_shortages(text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._warn_of_shortages(text) IS 'Internal: warns when there is too little room for the pipelines of this database.';
