@@ -1,7 +1,8 @@
 -- rewind, skip_to: where a pipeline continues. A position moves only here and in the workers' settling: under the locks, with
 -- a new epoch, so that events staged under the old one are ignored.
 
--- Caller holds the partition's lock.
+-- Caller holds the partition's lock. Of a partition whose rows are lost: no position, and what its failures still show of its
+-- counters.
 CREATE FUNCTION millrace._progress(pipeline_id integer, partition integer) RETURNS millrace.progress
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
@@ -11,14 +12,67 @@ BEGIN
   WHERE r.pipeline_id = _progress.pipeline_id AND r.partition = _progress.partition
   ORDER BY r.seq DESC LIMIT 1 FOR UPDATE;
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'partition % of pipeline "%" has no position', partition,
-                    (SELECT p.name FROM millrace.pipeline AS p WHERE p.id = _progress.pipeline_id)
-      USING ERRCODE = 'MR003', HINT = 'Its rows in millrace.progress are gone; drop the pipeline and create it again.';
+    SELECT _progress.pipeline_id, _progress.partition, -1, NULL, NULL, NULL, NULL,
+           d.dead + w.retrying, 0, 0, 0, 0, d.dead, 0, 0, clock_timestamp(), w.retrying INTO g
+    FROM (SELECT count(*) AS dead FROM millrace.dead_letter AS l
+          WHERE l.pipeline_id = _progress.pipeline_id AND l.partition = _progress.partition AND l.state <> 'replayed') AS d
+    CROSS JOIN (SELECT count(*) AS retrying FROM millrace.retry AS r
+                WHERE r.pipeline_id = _progress.pipeline_id AND r.partition = _progress.partition AND r.replay_of IS NULL) AS w;
   END IF;
   RETURN g;
 END $$;
 REVOKE ALL ON FUNCTION millrace._progress(integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._progress(integer, integer) IS 'Internal: the position of a partition, with its counters.';
+
+-- The command that moves a position back, as a hint prints it: it can be run as it is.
+CREATE FUNCTION millrace._rewind_command(pipeline text, goal text, partition integer) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('SELECT millrace.rewind(%L, %s%s%s);', p.name, goal, ', partition => ' || partition,
+                CASE WHEN v.on_conflict = 'error' THEN ', allow_duplicates => true' END)
+  FROM millrace.pipeline AS p JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
+  WHERE p.name = _rewind_command.pipeline;
+$$;
+REVOKE ALL ON FUNCTION millrace._rewind_command(text, text, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._rewind_command(text, text, integer) IS 'Internal: a call of rewind() for a hint.';
+
+-- The end of a partition in Kafka; null when no ingestor has reported it for a while: it may be outdated.
+CREATE FUNCTION millrace._end(pipeline_id integer, partition integer) RETURNS millrace.watermark
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT w FROM millrace.watermark AS w
+  WHERE w.pipeline_id = _end.pipeline_id AND w.partition = _end.partition AND w.reported_at > clock_timestamp() - interval '30 s';
+$$;
+REVOKE ALL ON FUNCTION millrace._end(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._end(integer, integer) IS 'Internal: the end of a partition, as reported lately.';
+
+-- How to leave out what is before `goal`, where the position is `position` and the end, as far as it is known, `high`.
+CREATE FUNCTION millrace._skip_hint(pipeline text, partition integer, goal bigint, "position" bigint, high bigint) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE
+    WHEN high < "position" THEN format('The topic is shorter than what was processed of it. If it was recreated: %s',
+                                       millrace._rewind_command(pipeline, 'to_time => ''-infinity''', partition))
+    ELSE format('To leave out %s: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s);%s',
+                CASE WHEN goal > high THEN 'all there is' ELSE 'what is before it' END, pipeline, partition, least(goal, high),
+                CASE WHEN goal > high THEN ' If the topic has grown since, try again.' END) END;
+$$;
+REVOKE ALL ON FUNCTION millrace._skip_hint(text, integer, bigint, bigint, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._skip_hint(text, integer, bigint, bigint, bigint) IS 'Internal: a hint with a call of skip_to().';
+
+-- Of a partition that has no position: assign() found that its rows are lost. Caller holds the partition's lock.
+CREATE FUNCTION millrace._stop_lost(pipeline_id integer, partition integer) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  INSERT INTO millrace.partition AS t (pipeline_id, partition, epoch, state, error, hint, changed_at)
+  SELECT p.id, _stop_lost.partition, millrace._random_epoch(), 'stopped',
+         'its position is lost: it has no row in millrace.partition or millrace.progress',
+         format('To process again all that Kafka has of it: %s To go on where it was: millrace.skip_to() with the offset that consumer group millrace.%s.%s has committed in Kafka.',
+                millrace._rewind_command(p.name, '"offset" => 0', _stop_lost.partition), p.instance, p.name),
+         clock_timestamp()
+  FROM millrace.pipeline AS p WHERE p.id = _stop_lost.pipeline_id
+  ON CONFLICT ON CONSTRAINT partition_pkey DO UPDATE
+  SET epoch = excluded.epoch, lane = NULL, state = excluded.state, error = excluded.error, hint = excluded.hint,
+      seek_ts = NULL, changed_at = excluded.changed_at;
+$$;
+REVOKE ALL ON FUNCTION millrace._stop_lost(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._stop_lost(integer, integer) IS 'Internal: stops a partition whose position is lost.';
 
 -- Appends the new position with the same counters. The identity of the message before it is not known.
 CREATE FUNCTION millrace._set_position(present millrace.progress, next_offset bigint, verb text, by text) RETURNS void
@@ -42,10 +96,12 @@ COMMENT ON FUNCTION millrace._set_position(millrace.progress, bigint, text, text
 -- Staged events of the partition are void from here on; the ingestor notices and requests a new assignment.
 CREATE FUNCTION millrace._restart_partition(pipeline_id integer, partition integer, seek_ts bigint) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  UPDATE millrace.partition AS t
-  SET epoch = millrace._random_epoch(), lane = NULL, state = 'active', error = NULL, hint = NULL,
-      seek_ts = _restart_partition.seek_ts, changed_at = clock_timestamp()
-  WHERE t.pipeline_id = _restart_partition.pipeline_id AND t.partition = _restart_partition.partition;
+  INSERT INTO millrace.partition AS t (pipeline_id, partition, epoch, seek_ts, changed_at)
+  VALUES (_restart_partition.pipeline_id, _restart_partition.partition, millrace._random_epoch(), _restart_partition.seek_ts,
+          clock_timestamp())
+  ON CONFLICT ON CONSTRAINT partition_pkey DO UPDATE
+  SET epoch = excluded.epoch, lane = NULL, state = 'active', error = NULL, hint = NULL, seek_ts = excluded.seek_ts,
+      changed_at = excluded.changed_at;
 $$;
 REVOKE ALL ON FUNCTION millrace._restart_partition(integer, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._restart_partition(integer, integer, bigint) IS 'Internal: a new epoch for an active partition.';
@@ -53,13 +109,12 @@ COMMENT ON FUNCTION millrace._restart_partition(integer, integer, bigint) IS 'In
 -- The partitions a verb works on, ascending (the order of their locks).
 CREATE FUNCTION millrace._partitions(p millrace.pipeline, partition integer) RETURNS integer[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-DECLARE
-  numbers integer[] := (SELECT array_agg(t.partition ORDER BY t.partition) FROM millrace.partition AS t
-                      WHERE t.pipeline_id = p.id
-                            AND (_partitions.partition IS NULL OR t.partition = _partitions.partition));
 BEGIN
-  IF numbers IS NOT NULL THEN
-    RETURN numbers;
+  -- those whose rows are lost, too
+  IF partition IS NULL AND p.partitions > 0 THEN
+    RETURN (SELECT array_agg(n ORDER BY n) FROM generate_series(0, p.partitions - 1) AS n);
+  ELSIF partition BETWEEN 0 AND p.partitions - 1 THEN
+    RETURN ARRAY[partition];
   ELSIF p.partitions = 0 THEN
     RAISE EXCEPTION 'pipeline "%" has no partitions yet', p.name
       USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -89,11 +144,12 @@ BEGIN
     RAISE EXCEPTION 'rewind needs either an offset or a time, found %',
                     CASE WHEN "offset" IS NULL THEN 'neither' ELSE 'both' END
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('SELECT millrace.rewind(%1$L, "offset" => 0); or SELECT millrace.rewind(%1$L, to_time => ''2026-01-31 12:00+00'');', pipeline);
+            HINT = format('For example: %s or: %s', millrace._rewind_command(pipeline, '"offset" => 0', partition),
+                          millrace._rewind_command(pipeline, 'to_time => now() - interval ''1 hour''', partition));
   ELSIF "offset" < 0 THEN
     RAISE EXCEPTION 'offset is %, expected 0 or more', "offset"
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('For all that Kafka still has: SELECT millrace.rewind(%L, to_time => ''-infinity'');', pipeline);
+            HINT = format('For all that Kafka still has: %s', millrace._rewind_command(pipeline, 'to_time => ''-infinity''', partition));
   ELSIF to_time > clock_timestamp() THEN
     RAISE EXCEPTION 'to_time is %, which is in the future', to_time
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a time in the past.';
@@ -103,21 +159,27 @@ BEGIN
   LOOP
     PERFORM millrace._lock_partition(p.id, t);
     present := millrace._progress(p.id, t);
-    IF "offset" > present.next_offset THEN
+    IF present.next_offset IS NULL AND to_time IS NOT NULL THEN
+      RAISE EXCEPTION 'partition % of pipeline "%" has no position to go back from', t, pipeline
+        USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Its rows in millrace.progress are lost.',
+              HINT = format('For all that Kafka still has: %s', millrace._rewind_command(pipeline, '"offset" => 0', t));
+    ELSIF "offset" > present.next_offset THEN
       CONTINUE WHEN partition IS NULL;
       RAISE EXCEPTION 'offset % is ahead of partition %, whose position is %', "offset", t, present.next_offset
         USING ERRCODE = 'invalid_parameter_value',
               DETAIL = 'A rewind moves back; moving ahead leaves events out.',
-              HINT = format('To leave them out: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s);', pipeline, t, "offset");
+              HINT = millrace._skip_hint(pipeline, t, "offset", present.next_offset, (millrace._end(p.id, t)).high);
     END IF;
-    IF (to_time IS NOT NULL OR "offset" < present.next_offset) AND conflict = 'error'
+    IF ("offset" = present.next_offset) IS NOT TRUE AND conflict = 'error'
        AND NOT coalesce(allow_duplicates, false)
     THEN
       RAISE EXCEPTION 'rewinding pipeline "%" would write rows twice', pipeline
         USING ERRCODE = 'object_not_in_prerequisite_state',
               DETAIL = format('The position of partition %s is %s, and on_conflict is "error": events from %s on would be processed again.',
-                              t, present.next_offset, coalesce("offset"::text, to_time::text)),
-              HINT = 'Empty the target of these rows first, or use on_conflict => ''update'' or ''ignore''; then pass allow_duplicates => true.';
+                              t, coalesce(present.next_offset::text, 'lost'), coalesce("offset"::text, to_time::text)),
+              HINT = format('Delete these rows from the target first; then: %s',
+                            millrace._rewind_command(pipeline, CASE WHEN to_time IS NULL THEN '"offset" => ' || "offset"
+                                                                    ELSE format('to_time => %L', to_time) END, partition));
     END IF;
     IF to_time IS NULL THEN
       PERFORM millrace._set_position(present, "offset", 'rewind', caller::text);
@@ -164,18 +226,14 @@ BEGIN
   IF "offset" < present.next_offset THEN
     RAISE EXCEPTION 'offset % is behind partition %, whose position is %', "offset", partition, present.next_offset
       USING ERRCODE = 'invalid_parameter_value',
-            HINT = format('To process events again: SELECT millrace.rewind(%L, "offset" => %s, partition => %s);', pipeline, "offset", partition);
+            HINT = format('To process events again: %s', millrace._rewind_command(pipeline, '"offset" => ' || "offset", partition));
   END IF;
-  -- the partition would stop there; an end that no ingestor has reported for a while may be outdated, and is ignored
-  SELECT * INTO mark FROM millrace.watermark AS w
-  WHERE w.pipeline_id = p.id AND w.partition = _skip_to.partition AND w.reported_at > clock_timestamp() - interval '30 s';
-  IF "offset" > mark.high THEN
+  mark := millrace._end(p.id, partition);
+  IF "offset" > mark.high THEN  -- the partition would stop there
     RAISE EXCEPTION 'offset % is beyond the end of partition %, which is %', "offset", partition, mark.high
       USING ERRCODE = 'invalid_parameter_value',
             DETAIL = format('The ingestor last asked Kafka at %s.', mark.reported_at),
-            HINT = CASE WHEN mark.high >= present.next_offset
-              THEN format('To leave out all there is: SELECT millrace.skip_to(%L, partition => %s, "offset" => %s); if the topic has grown since, try again.', pipeline, partition, mark.high)
-              ELSE format('The topic is shorter than what was processed of it. If it was recreated: SELECT millrace.rewind(%L, "offset" => 0, partition => %s);', pipeline, partition) END;
+            HINT = millrace._skip_hint(pipeline, partition, "offset", present.next_offset, mark.high);
   END IF;
   PERFORM millrace._set_position(present, "offset", 'skip_to', caller::text);
   PERFORM millrace._restart_partition(p.id, partition, NULL);
@@ -190,5 +248,5 @@ LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb'
 COMMENT ON FUNCTION millrace.skip_to(text, integer, bigint) IS
 'Moves one partition of a pipeline ahead and leaves out the events between, on purpose: past retention, or past events that are not wanted. The range is recorded in millrace.position_changes. To the current position: continues there without comparing the message before it.
 In: pipeline; partition; "offset" to continue at.
-Out: number of offsets left out.
+Out: number of offsets left out; null when the position was lost.
 Errors: invalid_parameter_value for an offset behind the position, or beyond the end that an ingestor has reported in the last half minute; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
