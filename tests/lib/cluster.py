@@ -1,5 +1,6 @@
 """A PostgreSQL cluster of our own: private installation, private directory, a socket and no TCP port."""
 import os
+import shutil
 import signal
 import subprocess
 
@@ -86,6 +87,28 @@ class Cluster:
         with open(os.path.join(self.data, "postgresql.auto.conf"), "a") as f:
             f.writelines(f"{key} = {value}\n" for key, value in
                          dict(self.settings, unix_socket_directories=f"'{self.dir}'").items())
+
+    def save_data(self):
+        """A copy of the data directory, of a server that is stopped."""
+        copy = os.path.join(self.dir, "saved")
+        shutil.rmtree(copy, ignore_errors=True)
+        subprocess.run(["cp", "-a", self.data, copy], check=True)
+        return copy
+
+    def restore_data(self, copy):
+        """The copy (or a base backup) becomes the data directory; the server is stopped."""
+        shutil.rmtree(self.data)
+        os.rename(copy, self.data)
+
+    def recover_to(self, name, archive):
+        """At its next start the server replays archived WAL up to a restore point, and goes on from there."""
+        self.configure({"restore_command": f"'cp {archive}/%f %p'", "recovery_target_name": f"'{name}'",
+                        "recovery_target_action": "'promote'"})
+        signal_file = os.path.join(self.data, "recovery.signal")
+        with open(signal_file, "w"):
+            pass
+        user = paths.server_user()
+        os.chown(signal_file, user.pw_uid, user.pw_gid)
 
     def start(self, timeout=60):
         self.process = Process(_as_server([*self.wrapper, os.path.join(bin_dir(self.tree), "postgres"), "-D", self.data]), self.log,

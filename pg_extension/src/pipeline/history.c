@@ -79,8 +79,10 @@ trim_partition(HeapTuple row, TupleDesc desc)
 	if (isnull)
 		return;
 	floor = floor_of(DatumGetInt32(values[0]), DatumGetInt32(values[1]));
-	if (bound <= floor->seq)
+	if (bound == floor->seq)
 		return;
+	if (bound < floor->seq)
+		floor->seq = PG_INT64_MIN; /* the position was lost, and set again */
 	values[2] = Int64GetDatum(floor->seq);
 	values[3] = Int64GetDatum(bound);
 	if (SPI_execute_with_args(delete_sql, 4, types, values, NULL, false, 0) != SPI_OK_DELETE)

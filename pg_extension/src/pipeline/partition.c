@@ -10,7 +10,6 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
-#include "server/errcode.h"
 #include "pipeline/pipeline.h"
 
 #define UPDATES_PER_ROW 100
@@ -24,18 +23,6 @@ fetch_partition(Relation rel, int32 pipeline_id, int32 partition)
 	mr_key_int4(&keys[0], MR_PARTITION_PIPELINE_ID, pipeline_id);
 	mr_key_int4(&keys[1], MR_PARTITION_PARTITION, partition);
 	return mr_catalog_fetch(rel, "partition_pkey", 2, keys, false);
-}
-
-static void
-unknown_partition(int32 pipeline_id, int32 partition)
-{
-	ereport(ERROR,
-			(errcode(MR_ERRCODE_UNKNOWN_PARTITION),
-			 errmsg("partition %d of pipeline \"%s\" has no position", partition,
-					mr_pipeline_name(pipeline_id)),
-			 errhint(
-				 "Its row in millrace.partition or millrace.progress was lost; drop the pipeline "
-				 "and create it again.")));
 }
 
 static bool
@@ -106,21 +93,12 @@ mr_partition_find(int32 pipeline_id, int32 partition, MrPartition *result)
 	return !result->unknown;
 }
 
-void
-mr_partition_read(int32 pipeline_id, int32 partition, MrPartition *result)
-{
-	if (!mr_partition_find(pipeline_id, partition, result))
-		unknown_partition(pipeline_id, partition);
-}
-
 bool
 mr_partition_has_epoch(int32 pipeline_id, int32 partition, int64 epoch)
 {
 	MrPartition p = {.partition = partition};
 
-	if (!read_epoch(pipeline_id, &p))
-		unknown_partition(pipeline_id, partition);
-	return !p.stopped && p.seek_ts < 0 && p.epoch == epoch;
+	return read_epoch(pipeline_id, &p) && !p.stopped && p.seek_ts < 0 && p.epoch == epoch;
 }
 
 int64
@@ -145,7 +123,8 @@ mr_partition_new_epoch(int32 pipeline_id, int32 partition, int32 lane_id)
 	HeapTuple changed;
 
 	if (!HeapTupleIsValid(old))
-		unknown_partition(pipeline_id, partition);
+		elog(ERROR, "partition %d of pipeline \"%s\" has no row in millrace.partition", partition,
+			 mr_pipeline_name(pipeline_id));
 	values[MR_PARTITION_EPOCH - 1] = Int64GetDatum(epoch);
 	replace[MR_PARTITION_EPOCH - 1] = true;
 	values[MR_PARTITION_LANE - 1] = Int32GetDatum(lane_id);

@@ -47,13 +47,10 @@ typedef struct MrPartition
 /* Reads both rows; false, and result->unknown, when the pipeline does not know the partition. */
 extern bool mr_partition_find(int32 pipeline_id, int32 partition, MrPartition *result);
 
-/* The same, but an error (MR003). */
-extern void mr_partition_read(int32 pipeline_id, int32 partition, MrPartition *result);
-
-/* Whether that is the current epoch of an active partition. Takes no lock: an early warning, not a fence. */
+/* Whether there is such a partition, active and of that epoch. Takes no lock: an early warning, not a fence. */
 extern bool mr_partition_has_epoch(int32 pipeline_id, int32 partition, int64 epoch);
 
-/* Gives the partition a new random epoch (and a lane, unless 0). Lock held. Returns the epoch. */
+/* Gives a partition that was found a new random epoch (and a lane, unless 0). Lock held. Returns the epoch. */
 extern int64 mr_partition_new_epoch(int32 pipeline_id, int32 partition, int32 lane_id);
 
 extern int64 mr_random_epoch(void);

@@ -43,6 +43,7 @@ fill_row(HeapTuple tuple, TupleDesc desc, MrPipelineRow *row)
 	row->id = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_ID, desc, &isnull));
 	row->name = mr_catalog_text(tuple, MR_PIPELINE_NAME, desc);
 	row->version = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_VERSION, desc, &isnull));
+	row->partitions = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_PARTITIONS, desc, &isnull));
 	row->workers = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_WORKERS, desc, &isnull));
 	row->owner = DatumGetObjectId(heap_getattr(tuple, MR_PIPELINE_OWNER, desc, &isnull));
 	state = TextDatumGetCString(heap_getattr(tuple, MR_PIPELINE_STATE, desc, &isnull));

@@ -15,6 +15,7 @@ typedef struct MrPipelineRow
 	int32 id;
 	char *name;
 	int32 version;
+	int32 partitions; /* that are known of its topic */
 	int32 workers;
 	Oid owner;
 	bool running; /* not paused */

@@ -44,8 +44,9 @@ read_partition(MrPartition *partition, int32 pipeline_id)
 		ereport(LOG, (errmsg("millrace: partition %d of pipeline \"%s\" has no position",
 							 partition->partition, mr_pipeline_name(pipeline_id)),
 					  errdetail("What is staged of it is dropped."),
-					  errhint("Its row in millrace.partition or millrace.progress was lost; "
-							  "drop the pipeline and create it again.")));
+					  errhint("Its row in millrace.partition or millrace.progress was lost. It is "
+							  "stopped when an ingestor asks for it; millrace.partitions then has "
+							  "the command that sets a position.")));
 }
 
 /* Locks and reads the partitions noted, in ascending order. */

@@ -67,6 +67,13 @@ mr_extension_owner(void)
 	return owner;
 }
 
+void
+mr_become_extension_owner(Oid *user, int *context)
+{
+	GetUserIdAndSecContext(user, context);
+	SetUserIdAndSecContext(mr_extension_owner(), *context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
 Oid
 mr_catalog_oid(const char *name)
 {

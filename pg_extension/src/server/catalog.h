@@ -210,6 +210,12 @@ extern bool mr_lock_extension(void);
 /* Owner of the extension (and of its tables). */
 extern Oid mr_extension_owner(void);
 
+/*
+ * Become the extension's owner, to write its tables in a function that others call. Until SetUserIdAndSecContext(*user,
+ * *context); an error's abort undoes it as well.
+ */
+extern void mr_become_extension_owner(Oid *user, int *context);
+
 /* OID of a table, index or sequence of the extension; an error when there is none. */
 extern Oid mr_catalog_oid(const char *name);
 

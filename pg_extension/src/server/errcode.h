@@ -6,9 +6,8 @@
 #define MR_ERRCODE_H
 
 /* The ingestor acts upon these: common/sqlstate.h. */
-#define MR_ERRCODE_STALE_EPOCH       MAKE_SQLSTATE('M', 'R', '0', '0', '1')
-#define MR_ERRCODE_STALE_LANE        MAKE_SQLSTATE('M', 'R', '0', '0', '2')
-#define MR_ERRCODE_UNKNOWN_PARTITION MAKE_SQLSTATE('M', 'R', '0', '0', '3')
+#define MR_ERRCODE_STALE_EPOCH MAKE_SQLSTATE('M', 'R', '0', '0', '1')
+#define MR_ERRCODE_STALE_LANE  MAKE_SQLSTATE('M', 'R', '0', '0', '2')
 
 /* A batch has to be settled in smaller parts; says nothing of any event (mr_batch_give_back()). */
 #define MR_ERRCODE_SPLIT MAKE_SQLSTATE('M', 'R', '0', '0', '9')

@@ -8,6 +8,8 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -15,6 +17,7 @@
 #include "utils/tuplestore.h"
 
 #include "server/catalog.h"
+#include "server/errcode.h"
 #include "server/locks.h"
 #include "pipeline/partition.h"
 #include "pipeline/pipeline.h"
@@ -42,14 +45,39 @@ compare_int4(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
+/* Stops a partition whose position is lost: its hint has the commands that set one. Lock held. */
 static void
+stop_lost(const MrPipelineRow *pipeline, int32 partition)
+{
+	Oid types[] = {INT4OID, INT4OID};
+	Datum arguments[] = {Int32GetDatum(pipeline->id), Int32GetDatum(partition)};
+	Oid caller;
+	int context;
+
+	mr_become_extension_owner(&caller, &context);
+	SPI_connect();
+	if (SPI_execute_with_args("SELECT millrace._stop_lost($1, $2)", 2, types, arguments, NULL,
+							  false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not stop partition %d of pipeline \"%s\"", partition, pipeline->name);
+	SPI_finish();
+	SetUserIdAndSecContext(caller, context);
+}
+
+/* Fills in the partition's row. False: the pipeline does not have it (yet), which is no trouble of the others. */
+static bool
 assign_one(const MrPipelineRow *pipeline, int32 partition, int32 lane_id, Datum *values,
 		   bool *nulls)
 {
 	MrPartition p;
 
 	mr_lock_partition(pipeline->id, partition);
-	mr_partition_read(pipeline->id, partition, &p);
+	if (!mr_partition_find(pipeline->id, partition, &p))
+	{
+		if (partition < 0 || partition >= pipeline->partitions)
+			return false;
+		stop_lost(pipeline, partition);
+		p.stopped = true;
+	}
 	values[COLUMN_PARTITION] = Int32GetDatum(partition);
 	nulls[COLUMN_EPOCH] = p.stopped;
 	if (!p.stopped)
@@ -63,6 +91,7 @@ assign_one(const MrPipelineRow *pipeline, int32 partition, int32 lane_id, Datum 
 	values[COLUMN_STATE] = CStringGetTextDatum(p.stopped ? "stopped" : "active");
 	nulls[COLUMN_SEEK_TS] = p.seek_ts < 0;
 	values[COLUMN_SEEK_TS] = Int64GetDatum(p.seek_ts);
+	return true;
 }
 
 PG_FUNCTION_INFO_V1(mr_assign);
@@ -71,7 +100,8 @@ PG_FUNCTION_INFO_V1(mr_assign);
  * millrace.assign(pipeline text, lane integer, partitions integer[])
  *   RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, last_offset bigint, last_ts bigint,
  *                  last_crc bigint, state text, seek_ts bigint)
- * Locks in ascending order, as every holder of several partition locks does.
+ * Locks in ascending order, as every holder of several partition locks does. A partition that the pipeline does not
+ * have has no row.
  */
 Datum
 mr_assign(PG_FUNCTION_ARGS)
@@ -81,14 +111,20 @@ mr_assign(PG_FUNCTION_ARGS)
 	int n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	int32 *partitions = (int32 *) ARR_DATA_PTR(array);
 	MrPipelineRow pipeline;
+	MrLane *lane;
 
 	mr_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	if (ARR_HASNULL(array))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("partitions must not contain nulls")));
-	(void) mr_lane_of_session(PG_GETARG_INT32(1), mr_shared->incarnation);
+	lane = mr_lane_of_session(PG_GETARG_INT32(1), mr_shared->incarnation);
 	mr_pipeline_row_by_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), &pipeline);
+	if (lane->pipeline_id != pipeline.id)
+		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE),
+						errmsg("lane %d is not of pipeline \"%s\"", lane->lane_id, pipeline.name),
+						errdetail("That pipeline may have been dropped and created again."),
+						errhint("Open a new lane.")));
 	qsort(partitions, n, sizeof(int32), compare_int4);
 	for (int i = 0; i < n; i++)
 	{
@@ -97,7 +133,8 @@ mr_assign(PG_FUNCTION_ARGS)
 
 		if (i > 0 && partitions[i] == partitions[i - 1])
 			continue;
-		assign_one(&pipeline, partitions[i], PG_GETARG_INT32(1), values, nulls);
+		if (!assign_one(&pipeline, partitions[i], lane->lane_id, values, nulls))
+			continue;
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -105,14 +105,6 @@ segment_name(Oid relation)
 	return quote_qualified_identifier(MR_SCHEMA, get_rel_name(relation));
 }
 
-/* Become the extension's owner until the end of the function; an error's abort undoes it as well. */
-static void
-become_owner(Oid *user, int *context)
-{
-	GetUserIdAndSecContext(user, context);
-	SetUserIdAndSecContext(mr_extension_owner(), *context | SECURITY_LOCAL_USERID_CHANGE);
-}
-
 PG_FUNCTION_INFO_V1(mr_lane_open);
 
 /*
@@ -137,7 +129,7 @@ mr_lane_open(PG_FUNCTION_ARGS)
 	mr_require_preload();
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	become_owner(&caller, &context);
+	mr_become_extension_owner(&caller, &context);
 	lane = mr_lane_claim(text_to_cstring(PG_GETARG_TEXT_PP(0)), Max(PG_GETARG_INT32(1), 0), &fresh);
 	if (fresh)
 		mr_segment_load(lane);
@@ -219,7 +211,7 @@ mr_lane_next(PG_FUNCTION_ARGS)
 	int context;
 	Oid relation;
 
-	become_owner(&caller, &context);
+	mr_become_extension_owner(&caller, &context);
 	while (!OidIsValid(relation = next_segment(lane, caller)))
 	{
 		long wait = (long) ((deadline - mr_clock_us() + 999) / 1000);
