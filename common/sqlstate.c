@@ -8,12 +8,12 @@ static const struct
 	const char *prefix;
 	MrSqlClass class;
 } classes[] = {
-	{"MR001", MR_SQL_FENCED}, {"MR002", MR_SQL_LANE_LOST}, {"MR003", MR_SQL_NO_ROW},
-	{"08", MR_SQL_GONE},      {"57P", MR_SQL_GONE},        {"25P03", MR_SQL_GONE},
-	{"28", MR_SQL_SETUP},     {"3D", MR_SQL_SETUP},        {"3F", MR_SQL_SETUP},
-	{"42", MR_SQL_SETUP},     {"0A", MR_SQL_SETUP},        {"55000", MR_SQL_SETUP},
-	{"53", MR_SQL_BUSY},      {"40", MR_SQL_BUSY},         {"55P03", MR_SQL_BUSY},
-	{"57014", MR_SQL_BUSY},   {"58", MR_SQL_BUSY},
+	{"MR001", MR_SQL_FENCED}, {"MR002", MR_SQL_LANE_LOST}, {"08", MR_SQL_GONE},
+	{"57P", MR_SQL_GONE},     {"25P03", MR_SQL_GONE},      {"28", MR_SQL_SETUP},
+	{"3D", MR_SQL_SETUP},     {"3F", MR_SQL_SETUP},        {"42", MR_SQL_SETUP},
+	{"0A", MR_SQL_SETUP},     {"55000", MR_SQL_SETUP},     {"53", MR_SQL_BUSY},
+	{"40", MR_SQL_BUSY},      {"55P03", MR_SQL_BUSY},      {"57014", MR_SQL_BUSY},
+	{"58", MR_SQL_BUSY},
 };
 
 MrSqlClass

@@ -9,7 +9,6 @@ typedef enum MrSqlClass
 {
 	MR_SQL_FENCED,    /* MR001: an epoch is no longer the present one */
 	MR_SQL_LANE_LOST, /* MR002: the server's incarnation or the lane's binding is another */
-	MR_SQL_NO_ROW,    /* MR003: a partition is not in the catalogue */
 	MR_SQL_GONE,      /* the connection or the server is gone, or going */
 	MR_SQL_BUSY,      /* out of a resource, timed out, deadlocked: the same may work later */
 	MR_SQL_SETUP,     /* login, privilege or missing object: somebody has to fix it */

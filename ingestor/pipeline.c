@@ -51,15 +51,15 @@ bool
 mr_pipeline_update(MrPipeline *pl, const MrServedRow *row, int64_t buffer_bytes)
 {
 	if (strcmp(pl->topic, row->topic) != 0 || strcmp(pl->group_id, row->group_id) != 0 ||
-		pl->lane_count != lanes_of(row) || (row->partitions < pl->known && row->partitions == 0))
+		pl->lane_count != lanes_of(row))
 		return false;
-	if (row->partitions > pl->known)
-		mr_pipeline_set_known(pl, row->partitions);
 	if (strcmp(pl->start_at, row->start_at) != 0)
 	{
 		free(pl->start_at);
 		pl->start_at = mr_strdup(row->start_at);
 	}
+	if (row->partitions != pl->known)
+		mr_pipeline_set_known(pl, row->partitions);
 	for (int i = 0; i < pl->lane_count; i++)
 	{
 		MrStageLane *lane = pl->lanes[i].stage;

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 
 #include "common/eventloop.h"
+#include "common/log.h"
 #include "ingestor/pipeline_step.h"
 
+static void forget(MrPipeline *pl, MrFetchPartition *part);
 static void on_known(void *owner, int known);
 static void on_watermarks(void *owner, int32_t number, uint32_t question, bool ok, int64_t low,
 						  int64_t high);
@@ -24,15 +26,32 @@ const MrPipelineAnswers mr_pipeline_answers = {
 	.positions_ended = on_positions_ended,
 };
 
+/* Fewer than before: the database went back in time, or the pipeline was dropped and created again. */
 void
 mr_pipeline_set_known(MrPipeline *pl, int known)
 {
 	int before = pl->known;
 
 	pl->known = known;
+	if (known < before)
+		mr_log(MR_LOG_WARN, "the database has fewer partitions than it had: they are added again",
+			   MR_STR("pipeline", pl->name), MR_INT("had", before), MR_INT("has", known));
+	for (int i = known; i < before && i < pl->partition_cap; i++)
+		if (pl->partitions[i] != NULL)
+			forget(pl, pl->partitions[i]);
 	for (int i = before; i < known && i < pl->partition_cap && !pl->draining; i++)
 		if (pl->partitions[i] != NULL && pl->partitions[i]->state == MR_PARTITION_WAITING)
 			mr_lane_assign(mr_pipeline_lane_of(pl, pl->partitions[i]), i, mr_now_ms());
+}
+
+static void
+forget(MrPipeline *pl, MrFetchPartition *part)
+{
+	MrPipelineStep step;
+
+	mr_pipeline_step_begin(pl, part, &step);
+	mr_partition_forgotten(part, &step.at, &step.effects);
+	mr_pipeline_step_end(pl, part, &step);
 }
 
 static void

@@ -94,7 +94,10 @@ apply_assign(MrPipeline *pl, const MrFetchPartition *part, const MrEffects *effe
 	if (effects->assign == MR_ASSIGN_DROP)
 		mr_lane_drop_assign(lane, part->number);
 	else if (effects->assign == MR_ASSIGN_AT && part->number >= pl->known)
+	{
+		mr_lane_drop_assign(lane, part->number);
 		mr_pipeline_find_starts(pl);
+	}
 	else if (effects->assign == MR_ASSIGN_AT && !pl->draining)
 		mr_lane_assign(lane, part->number, effects->assign_at_ms);
 }

@@ -148,6 +148,13 @@ mr_partition_reassign(MrFetchPartition *part, const MrMoment *at, int delay_ms, 
 }
 
 void
+mr_partition_forgotten(MrFetchPartition *part, const MrMoment *at, MrEffects *effects)
+{
+	if (part->state != MR_PARTITION_REVOKED)
+		enter_waiting(part, at, 0, effects);
+}
+
+void
 mr_partition_confirm(MrFetchPartition *part, const MrMoment *at, MrEffects *effects)
 {
 	if (!mr_partition_is_assigned(part))

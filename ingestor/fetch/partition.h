@@ -138,6 +138,8 @@ extern void mr_partition_release(MrFetchPartition *part, MrEffects *effects);
  */
 extern void mr_partition_reassign(MrFetchPartition *part, const MrMoment *at, int delay_ms,
 								  MrEffects *effects);
+/* The catalogue has no row for it any more: its position there, once it has one again, is a new beginning. */
+extern void mr_partition_forgotten(MrFetchPartition *part, const MrMoment *at, MrEffects *effects);
 /* A batch of its lane had a stale epoch: assign again, after positions() has said whether it was this one's. */
 extern void mr_partition_confirm(MrFetchPartition *part, const MrMoment *at, MrEffects *effects);
 

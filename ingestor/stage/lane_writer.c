@@ -315,16 +315,6 @@ query_failed(MrLaneWriter *writer)
 		writer->events->fenced(writer->owner);
 		writer->events->idle(writer->owner);
 	}
-	else if (class == MR_SQL_NO_ROW && writer->state == MR_LANE_ASSIGNING)
-	{
-		/* not in the catalogue (yet): add_partitions() comes first */
-		mr_log(MR_LOG_INFO, "partitions are not known yet", MR_STR("pipeline", writer->pipeline),
-			   MR_INT("lane", writer->id), MR_STR("error", writer->error.message),
-			   MR_STR("hint", writer->error.hint));
-		set_state(writer, MR_LANE_IDLE);
-		writer->events->assign_ended(writer->owner);
-		writer->events->idle(writer->owner);
-	}
 	else
 	{
 		mr_pgconn_close(writer->conn);

@@ -59,7 +59,7 @@ sqlstates_by_class(void **state)
 	(void) state;
 	assert_int_equal(mr_sqlstate_class("MR001"), MR_SQL_FENCED);
 	assert_int_equal(mr_sqlstate_class("MR002"), MR_SQL_LANE_LOST);
-	assert_int_equal(mr_sqlstate_class("MR003"), MR_SQL_NO_ROW);
+	assert_int_equal(mr_sqlstate_class("MR003"), MR_SQL_OTHER);
 	assert_int_equal(mr_sqlstate_class("57P01"), MR_SQL_GONE);
 	assert_int_equal(mr_sqlstate_class("57014"), MR_SQL_BUSY);
 	assert_int_equal(mr_sqlstate_class("53100"), MR_SQL_BUSY);

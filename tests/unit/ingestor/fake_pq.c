@@ -308,7 +308,7 @@ PQresultStatus(const PGresult *res)
 int
 PQntuples(const PGresult *res)
 {
-	return res->status == PGRES_TUPLES_OK ? 1 : 0;
+	return res->status == PGRES_TUPLES_OK && *res->columns != '\0';
 }
 
 int

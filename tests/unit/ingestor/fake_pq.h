@@ -11,7 +11,7 @@
 
 typedef enum FakeAnswer
 {
-	FAKE_ROW,         /* one row: columns and values */
+	FAKE_ROW,         /* one row: columns and values; none without columns */
 	FAKE_NULL,        /* one row, one null */
 	FAKE_ERROR,       /* SQLSTATE in columns */
 	FAKE_STAGE,       /* a row, then COPY IN, then "COPY n" */

@@ -132,7 +132,11 @@ void
 mr_resolver_ask(MrResolver *resolver, const MrQuestion *question)
 {
 	(void) resolver;
-	asked.starts += question->kind == MR_ASK_STARTS;
+	if (question->kind == MR_ASK_STARTS)
+	{
+		asked.starts++;
+		asked.starts_from = question->first;
+	}
 	if (question->kind == MR_ASK_TIME)
 		asked.question = *question;
 }

@@ -43,6 +43,7 @@ typedef struct Asked
 	bool blocked;
 	bool fatal; /* what the consumer says */
 	int woken, positions, starts;
+	int starts_from;     /* the partition that the last question for starts began with */
 	MrQuestion question; /* for the offset of a time */
 	MrReply position_set;
 } Asked;

@@ -37,7 +37,7 @@ static void
 partitions_without_a_row_wait(void **state)
 {
 	(void) state;
-	SCRIPT(OPEN, {"SELECT * FROM millrace.assign", FAKE_ERROR, "MR003", NULL});
+	SCRIPT(OPEN, {"SELECT * FROM millrace.assign", FAKE_ROW, "", ""});
 	grant();
 	turn_until(MR_LANE_IDLE, 2);
 	assert_int_equal(fake_pq.connections, 1);
@@ -74,6 +74,80 @@ unknown_partitions_are_not_assigned(void **state)
 	assert_int_equal(asked.starts, 1);
 	mr_pipeline_answers.known(pl, 2);
 	turn_until(MR_LANE_IDLE, 2);
+	assert_int_equal(part->state, MR_PARTITION_FLOWING);
+}
+
+/* What a listing says of the pipeline. */
+static void
+list(int partitions)
+{
+	const MrServedRow row = {.pipeline = "stub",
+							 .topic = "t",
+							 .group_id = "g",
+							 .lanes = 2,
+							 .partitions = partitions,
+							 .start_at = "earliest",
+							 .incarnation = 99};
+
+	assert_true(mr_pipeline_update(pl, &row, 0));
+}
+
+/* The database went back to before the topic grew: what it does not know any more is added, then assigned. */
+static void
+fewer_partitions_are_added_again(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, ASSIGN, ASSIGN_AGAIN);
+	open_and_assign();
+	list(1);
+	assert_int_equal(part->state, MR_PARTITION_WAITING);
+	assert_false(asked.fetch[1]);
+	assert_int_equal(lane->request_count, 0);
+	assert_int_equal(asked.starts, 1);
+	assert_int_equal(asked.starts_from, 1);
+	mr_pipeline_answers.known(pl, 2);
+	turn_until(MR_LANE_IDLE, 3);
+	assert_int_equal(part->state, MR_PARTITION_FLOWING);
+	assert_int_equal(part->epoch, 6);
+	list(2);
+	assert_int_equal(part->state, MR_PARTITION_FLOWING);
+}
+
+/* Also back to before its first start, and partitions that wait for a verb. */
+static void
+a_stopped_partition_is_added_again(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN,
+		   {"SELECT * FROM millrace.assign", FAKE_ROW, ASSIGN_COLUMNS, "1 - 40 - - - stopped -"},
+		   ASSIGN_AGAIN);
+	grant();
+	turn_until(MR_LANE_IDLE, 2);
+	assert_int_equal(part->state, MR_PARTITION_STOPPED);
+	list(0);
+	assert_int_equal(part->state, MR_PARTITION_WAITING);
+	assert_int_equal(asked.starts_from, 0);
+	mr_pipeline_answers.known(pl, 4);
+	turn_until(MR_LANE_IDLE, 3);
+	assert_int_equal(part->state, MR_PARTITION_FLOWING);
+}
+
+/* An assignment that was due, or is under way, when the listing comes. */
+static void
+a_forgotten_partition_is_not_assigned(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, ASSIGN, ASSIGN_AGAIN);
+	grant();
+	turn_until(MR_LANE_ASSIGNING, 2);
+	list(1);
+	turn_until(MR_LANE_IDLE, 2);
+	for (int i = 0; i < 20; i++)
+		event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	assert_int_equal(part->state, MR_PARTITION_WAITING);
+	assert_int_equal(fake_pq.at, 2);
+	mr_pipeline_answers.known(pl, 2);
+	turn_until(MR_LANE_IDLE, 3);
 	assert_int_equal(part->state, MR_PARTITION_FLOWING);
 }
 
@@ -163,6 +237,9 @@ main(void)
 		T(partitions_without_a_row_wait),
 		T(questions_do_not_keep_a_fatal_consumer),
 		T(unknown_partitions_are_not_assigned),
+		T(fewer_partitions_are_added_again),
+		T(a_stopped_partition_is_added_again),
+		T(a_forgotten_partition_is_not_assigned),
 		T(a_blocked_lane_blocks_the_consumer_until_it_is_held),
 		T(draining_assigns_and_fetches_nothing),
 		T(late_answers_of_a_rewind_change_nothing),

@@ -53,6 +53,19 @@ stopped_waits_for_a_verb(void **state)
 }
 
 static void
+a_forgotten_partition_waits_to_be_assigned(void **state)
+{
+	(void) state;
+	assign(40, -1);
+	EVENT(mr_partition_forgotten, &at);
+	assert_int_equal(part->state, MR_PARTITION_WAITING);
+	assert_false(asked.fetch);
+	EVENT(mr_partition_revoked);
+	EVENT(mr_partition_forgotten, &at);
+	assert_int_equal(part->state, MR_PARTITION_REVOKED);
+}
+
+static void
 our_stop_is_not_undone_by_an_older_answer(void **state)
 {
 	(void) state;
@@ -180,6 +193,7 @@ main(void)
 		T(first_assignment_flows_at_once),
 		T(rewind_to_a_time_is_located),
 		T(stopped_waits_for_a_verb),
+		T(a_forgotten_partition_waits_to_be_assigned),
 		T(our_stop_is_not_undone_by_an_older_answer),
 		T(another_epoch_means_fenced),
 		T(fenced_again_and_again_waits_longer),

@@ -33,6 +33,7 @@ typedef enum Event
 	ROOM,
 	STAGED,
 	LOST,
+	FORGOTTEN,
 	FENCED,
 	WATERMARKS,
 	LOCATED,
@@ -257,6 +258,11 @@ happen(World *w, Event event, MrEffects *effects)
 			break;
 		case LOST:
 			mr_partition_reassign(part, &w->at, 0, effects);
+			break;
+		case FORGOTTEN:
+			if (part->state == MR_PARTITION_STOPPED)
+				w->stopped = false; /* it has a new row then */
+			mr_partition_forgotten(part, &w->at, effects);
 			break;
 		case FENCED:
 			mr_partition_confirm(part, &w->at, effects);
