@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/buffer.h"
 #include "ingestor/fetch/retention.h"
@@ -10,31 +11,87 @@
 
 #define BROKER_TIMEOUT_MS 5000
 
+/* What is asked of one partition at a time, and its answer. */
+typedef struct Place
+{
+	int32_t partition;
+	int64_t offset;
+	rd_kafka_resp_err_t err;
+} Place;
+
+static void answer_partitions(MrQuestion *questions);
 static bool resolve_starts(MrQuestion *question);
 static int partition_count(MrQuestion *question);
-static bool query_offsets(MrQuestion *question, int count, int64_t time, int64_t *offsets);
+static bool fail(MrQuestion *question, rd_kafka_resp_err_t err);
+static int compare_places(const void *a, const void *b);
+static int distinct(Place *places, int count);
+static void query(const MrQuestion *about, int64_t time, Place *places, int count);
+static rd_kafka_resp_err_t query_once(const MrQuestion *about, int64_t time, Place *places,
+									  int count);
+static void query_ends(const MrQuestion *about, Place *places, int count);
+static bool is_out_of_reach(rd_kafka_resp_err_t err);
+
+bool
+mr_broker_joins(const MrQuestion *question, const MrQuestion *other)
+{
+	return question->kind == other->kind && question->rk == other->rk &&
+		   strcmp(question->topic, other->topic) == 0 &&
+		   (question->kind == MR_ASK_WATERMARKS ||
+			(question->kind == MR_ASK_TIME && question->time == other->time));
+}
 
 void
-mr_broker_answer(MrQuestion *question)
+mr_broker_answer(MrQuestion *questions)
 {
-	switch (question->kind)
+	switch (questions->kind)
 	{
 		case MR_ASK_STARTS:
-			question->ok = resolve_starts(question);
+			questions->ok = resolve_starts(questions);
 			break;
 		case MR_ASK_WATERMARKS:
-			question->ok = query_offsets(question, 1, MR_START_EARLIEST, &question->low) &&
-						   query_offsets(question, 1, MR_START_LATEST, &question->high);
-			break;
 		case MR_ASK_TIME:
-			question->ok = query_offsets(question, 1, question->time, &question->low);
+			answer_partitions(questions);
 			break;
 		case MR_ASK_RETENTION:
-			question->ok =
-				mr_retention_ask(question->rk, question->topic, BROKER_TIMEOUT_MS, &question->low,
-								 question->error, sizeof(question->error));
+			questions->ok =
+				mr_retention_ask(questions->rk, questions->topic, BROKER_TIMEOUT_MS,
+								 &questions->low, questions->error, sizeof(questions->error));
 			break;
 	}
+}
+
+static void
+answer_partitions(MrQuestion *questions)
+{
+	bool watermarks = questions->kind == MR_ASK_WATERMARKS;
+	Place *low;
+	Place *high;
+	int count = 0;
+
+	for (MrQuestion *q = questions; q != NULL; q = q->next)
+		count++;
+	low = mr_calloc((size_t) count, sizeof(Place));
+	count = 0;
+	for (MrQuestion *q = questions; q != NULL; q = q->next)
+		low[count++].partition = q->first;
+	count = distinct(low, count);
+	high = mr_calloc((size_t) count, sizeof(Place));
+	memcpy(high, low, sizeof(Place) * (size_t) count);
+	query(questions, watermarks ? MR_START_EARLIEST : questions->time, low, count);
+	if (watermarks)
+		query(questions, MR_START_LATEST, high, count);
+	for (MrQuestion *q = questions; q != NULL; q = q->next)
+	{
+		Place key = {.partition = q->first};
+		const Place *found = bsearch(&key, low, (size_t) count, sizeof(Place), compare_places);
+		const Place *end = &high[found - low];
+
+		q->low = found->offset;
+		q->high = end->offset;
+		q->ok = !fail(q, found->err) && !fail(q, end->err);
+	}
+	free(low);
+	free(high);
 }
 
 /* Partitions that appear later begin at the earliest: their first events are as new as any. */
@@ -42,6 +99,8 @@ static bool
 resolve_starts(MrQuestion *question)
 {
 	int total = partition_count(question);
+	bool ok = true;
+	Place *places;
 
 	if (total < 0)
 		return false;
@@ -49,9 +108,18 @@ resolve_starts(MrQuestion *question)
 	if (question->count == 0)
 		return true;
 	question->offsets = mr_calloc((size_t) question->count, sizeof(int64_t));
-	return query_offsets(question, question->count,
-						 question->first == 0 ? question->time : MR_START_EARLIEST,
-						 question->offsets);
+	places = mr_calloc((size_t) question->count, sizeof(Place));
+	for (int i = 0; i < question->count; i++)
+		places[i].partition = question->first + i;
+	query(question, question->first == 0 ? question->time : MR_START_EARLIEST, places,
+		  question->count);
+	for (int i = 0; i < question->count && ok; i++)
+	{
+		question->offsets[i] = places[i].offset;
+		ok = !fail(question, places[i].err);
+	}
+	free(places);
+	return ok;
 }
 
 static int
@@ -73,46 +141,115 @@ partition_count(MrQuestion *question)
 										   : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 		rd_kafka_metadata_destroy(metadata);
 	}
-	if (err)
-		snprintf(question->error, sizeof(question->error), "%s", rd_kafka_err2str(err));
+	(void) fail(question, err);
 	if (topic != NULL)
 		rd_kafka_topic_destroy(topic);
 	return count;
 }
 
-/* A time later than all messages means the end. */
+/* Notes what went wrong; false: nothing. */
 static bool
-query_offsets(MrQuestion *question, int count, int64_t time, int64_t *offsets)
+fail(MrQuestion *question, rd_kafka_resp_err_t err)
+{
+	if (err)
+		snprintf(question->error, sizeof(question->error), "%s", rd_kafka_err2str(err));
+	return err != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+static int
+compare_places(const void *a, const void *b)
+{
+	int32_t left = ((const Place *) a)->partition;
+	int32_t right = ((const Place *) b)->partition;
+
+	return left < right ? -1 : left > right;
+}
+
+/* Puts them in order, each partition once; returns how many are left. */
+static int
+distinct(Place *places, int count)
+{
+	int kept = 0;
+
+	qsort(places, (size_t) count, sizeof(Place), compare_places);
+	for (int i = 0; i < count; i++)
+		if (i == 0 || places[i].partition != places[i - 1].partition)
+			places[kept++] = places[i];
+	return kept;
+}
+
+/*
+ * All of them with one request per broker. librdkafka gives up the whole request for an error of one partition: then
+ * each is asked alone, unless no broker can be reached.
+ */
+static void
+query(const MrQuestion *about, int64_t time, Place *places, int count)
+{
+	rd_kafka_resp_err_t all = query_once(about, time, places, count);
+
+	for (int i = 0; i < count && all; i++)
+	{
+		rd_kafka_resp_err_t err = all;
+
+		if (!is_out_of_reach(all) && count > 1)
+			err = query_once(about, time, &places[i], 1);
+		if (err)
+			places[i].err = err;
+		if (is_out_of_reach(err))
+			all = err;
+	}
+	if (time != MR_START_LATEST)
+		query_ends(about, places, count);
+	for (int i = 0; i < count; i++)
+		if (!places[i].err && places[i].offset < 0)
+			places[i].err = RD_KAFKA_RESP_ERR__NO_OFFSET;
+}
+
+static rd_kafka_resp_err_t
+query_once(const MrQuestion *about, int64_t time, Place *places, int count)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
 	rd_kafka_resp_err_t err;
-	bool beyond = false;
 
 	for (int i = 0; i < count; i++)
-		rd_kafka_topic_partition_list_add(list, question->topic, question->first + i)->offset =
-			time;
-	err = rd_kafka_offsets_for_times(question->rk, list, BROKER_TIMEOUT_MS);
-	for (int i = 0; !err && i < count; i++)
+		rd_kafka_topic_partition_list_add(list, about->topic, places[i].partition)->offset = time;
+	err = rd_kafka_offsets_for_times(about->rk, list, BROKER_TIMEOUT_MS);
+	for (int i = 0; i < count && !err; i++)
 	{
-		const rd_kafka_topic_partition_t *found =
-			rd_kafka_topic_partition_list_find(list, question->topic, question->first + i);
+		const rd_kafka_topic_partition_t *found = &list->elems[i];
 
-		err = found ? found->err : RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
-		offsets[i] = found ? found->offset : -1;
-		beyond = beyond || offsets[i] < 0;
+		if (found->partition != places[i].partition)
+			found = rd_kafka_topic_partition_list_find(list, about->topic, places[i].partition);
+		places[i].err = found ? found->err : RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+		places[i].offset = found ? found->offset : -1;
 	}
 	rd_kafka_topic_partition_list_destroy(list);
-	if (err)
-		snprintf(question->error, sizeof(question->error), "%s", rd_kafka_err2str(err));
-	else if (beyond && time != MR_START_LATEST)
-	{
-		int64_t *ends = mr_calloc((size_t) count, sizeof(int64_t));
-		bool ok = query_offsets(question, count, MR_START_LATEST, ends);
+	return err;
+}
 
-		for (int i = 0; ok && i < count; i++)
-			offsets[i] = offsets[i] < 0 ? ends[i] : offsets[i];
-		free(ends);
-		return ok;
-	}
-	return !err && !beyond;
+/* A time later than all messages means the end. */
+static void
+query_ends(const MrQuestion *about, Place *places, int count)
+{
+	Place *beyond = mr_calloc((size_t) count, sizeof(Place));
+	int n = 0;
+
+	for (int i = 0; i < count; i++)
+		if (!places[i].err && places[i].offset < 0)
+			beyond[n++].partition = places[i].partition;
+	if (n > 0)
+		query(about, MR_START_LATEST, beyond, n);
+	for (int i = 0, k = 0; i < count && k < n; i++)
+		if (places[i].partition == beyond[k].partition)
+			places[i] = beyond[k++];
+	free(beyond);
+}
+
+/* So that to ask for each partition alone would only wait as often. */
+static bool
+is_out_of_reach(rd_kafka_resp_err_t err)
+{
+	return err == RD_KAFKA_RESP_ERR__TIMED_OUT || err == RD_KAFKA_RESP_ERR__TRANSPORT ||
+		   err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || err == RD_KAFKA_RESP_ERR__RESOLVE ||
+		   err == RD_KAFKA_RESP_ERR__DESTROY;
 }

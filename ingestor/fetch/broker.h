@@ -38,7 +38,9 @@ typedef struct MrQuestion
 	struct MrQuestion *next;
 } MrQuestion;
 
-/* Fills in the answer. Blocks. */
-extern void mr_broker_answer(MrQuestion *question);
+/* One request answers both: they differ in the partition only. */
+extern bool mr_broker_joins(const MrQuestion *question, const MrQuestion *other);
+/* Fills in the answers of a list of questions that join the first. Blocks. */
+extern void mr_broker_answer(MrQuestion *questions);
 
 #endif

@@ -14,6 +14,7 @@ struct MrResolver
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
 	MrQuestion *questions; /* oldest first */
+	MrQuestion **last;     /* where the next one goes */
 	MrQuestion *answers;
 	bool resolving; /* a question is under way */
 	bool stopping;
@@ -22,6 +23,7 @@ struct MrResolver
 };
 
 static void *run(void *arg);
+static MrQuestion *take(MrResolver *resolver);
 static void append(MrQuestion **list, MrQuestion *question);
 static void on_answered(evutil_socket_t fd, short what, void *arg);
 static void free_question(MrQuestion *question);
@@ -31,6 +33,7 @@ mr_resolver_new(struct event_base *base)
 {
 	MrResolver *resolver = mr_calloc(1, sizeof(*resolver));
 
+	resolver->last = &resolver->questions;
 	pthread_mutex_init(&resolver->lock, NULL);
 	pthread_cond_init(&resolver->asked, NULL);
 	resolver->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -55,7 +58,8 @@ mr_resolver_ask(MrResolver *resolver, const MrQuestion *question)
 	copy->topic = mr_strdup(question->topic);
 	copy->next = NULL;
 	pthread_mutex_lock(&resolver->lock);
-	append(&resolver->questions, copy);
+	*resolver->last = copy;
+	resolver->last = &copy->next;
 	pthread_cond_signal(&resolver->asked);
 	pthread_mutex_unlock(&resolver->lock);
 }
@@ -107,26 +111,52 @@ run(void *arg)
 	pthread_mutex_lock(&resolver->lock);
 	while (!resolver->stopping)
 	{
-		MrQuestion *question = resolver->questions;
+		MrQuestion *questions;
 
-		if (question == NULL)
+		if (resolver->questions == NULL)
 		{
 			pthread_cond_wait(&resolver->asked, &resolver->lock);
 			continue;
 		}
-		resolver->questions = question->next;
-		question->next = NULL;
+		questions = take(resolver);
 		resolver->resolving = true;
 		pthread_mutex_unlock(&resolver->lock);
-		mr_broker_answer(question);
+		mr_broker_answer(questions);
 		pthread_mutex_lock(&resolver->lock);
 		resolver->resolving = false;
-		append(&resolver->answers, question);
+		append(&resolver->answers, questions);
 		if (write(resolver->wake_fd, &one, sizeof(one)) < 0)
 			continue; /* the counter is full: the main thread is awake anyway */
 	}
 	pthread_mutex_unlock(&resolver->lock);
 	return NULL;
+}
+
+/* The oldest, and all that are answered by the same request. */
+static MrQuestion *
+take(MrResolver *resolver)
+{
+	MrQuestion *first = resolver->questions;
+	MrQuestion **taken = &first->next;
+	MrQuestion **left = &resolver->questions;
+
+	for (MrQuestion *q = first->next, *next; q != NULL; q = next)
+	{
+		next = q->next;
+		if (mr_broker_joins(first, q))
+		{
+			*taken = q;
+			taken = &q->next;
+		}
+		else
+		{
+			*left = q;
+			left = &q->next;
+		}
+	}
+	*taken = *left = NULL;
+	resolver->last = left;
+	return first;
 }
 
 static void

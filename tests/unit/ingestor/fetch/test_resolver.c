@@ -13,12 +13,36 @@
 #include "ingestor/fetch/resolver.h"
 #include "ingestor/fetch/start_at.h"
 
+#define MANY 300 /* partitions */
+
 static struct event_base *base;
 static MrResolver *resolver;
 static rd_kafka_t *rk;
 static MrQuestion got;
 static int64_t offsets[8];
 static int answers;
+static int requests;        /* calls of rd_kafka_offsets_for_times() */
+static bool refuse_several; /* as when one partition of a request is in trouble */
+static rd_kafka_resp_err_t refuse_all;
+
+extern rd_kafka_resp_err_t __real_rd_kafka_offsets_for_times(rd_kafka_t *handle,
+															 rd_kafka_topic_partition_list_t *list,
+															 int timeout_ms);
+extern rd_kafka_resp_err_t __wrap_rd_kafka_offsets_for_times(rd_kafka_t *handle,
+															 rd_kafka_topic_partition_list_t *list,
+															 int timeout_ms);
+
+rd_kafka_resp_err_t
+__wrap_rd_kafka_offsets_for_times(rd_kafka_t *handle, rd_kafka_topic_partition_list_t *list,
+								  int timeout_ms)
+{
+	requests++;
+	if (refuse_all)
+		return refuse_all;
+	if (refuse_several && list->cnt > 1)
+		return RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR;
+	return __real_rd_kafka_offsets_for_times(handle, list, timeout_ms);
+}
 
 static void
 on_answer(MrQuestion *question)
@@ -57,6 +81,7 @@ setup(void **state)
 	rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", error, sizeof(error));
 	rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
 	rd_kafka_mock_topic_create(rd_kafka_handle_mock_cluster(rk), "t", 3, 1);
+	rd_kafka_mock_topic_create(rd_kafka_handle_mock_cluster(rk), "many", MANY, 1);
 	for (int i = 0; i < 30; i++)
 		rd_kafka_producev(rk, RD_KAFKA_V_TOPIC("t"), RD_KAFKA_V_PARTITION(i % 3),
 						  RD_KAFKA_V_VALUE("x", 1), RD_KAFKA_V_END);
@@ -121,6 +146,93 @@ unknown_partition_is_no_answer(void **state)
 	assert_true(got.error[0] != '\0');
 }
 
+static int good;
+
+static void
+on_one_of_many(MrQuestion *question)
+{
+	answers++;
+	good += question->ok && question->low == 0 && question->high == 0 ? 1 : 0;
+	if (!question->ok)
+		assert_true(question->error[0] != '\0');
+}
+
+/* Every partition of the topic, and one that it has not, the second before the first is answered. */
+static void
+ask_for_many(void)
+{
+	int before = answers;
+
+	requests = good = 0;
+	for (int i = MANY; i >= 0; i--)
+		mr_resolver_ask(resolver, &(MrQuestion){.kind = MR_ASK_WATERMARKS,
+												.rk = rk,
+												.topic = (char[]){"many"},
+												.first = i,
+												.answer = on_one_of_many});
+	for (int i = 0; i < 15000 && answers < before + MANY + 1; i++)
+	{
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+	assert_int_equal(answers, before + MANY + 1);
+}
+
+/* Two requests for those that were asked for while an earlier question was under way. */
+static void
+many_partitions_are_asked_for_together(void **state)
+{
+	(void) state;
+	ask_for_many();
+	assert_int_equal(good, MANY);
+	assert_in_range(requests, 2, 20); /* one by one: 602 */
+}
+
+static void
+trouble_of_one_partition_is_not_that_of_others(void **state)
+{
+	(void) state;
+	refuse_several = true;
+	ask_for_many();
+	refuse_several = false;
+	assert_int_equal(good, MANY);
+}
+
+/* A broker that does not answer is not waited for once per partition. */
+static void
+silence_is_waited_for_once(void **state)
+{
+	(void) state;
+	refuse_all = RD_KAFKA_RESP_ERR__TIMED_OUT;
+	ask_for_many();
+	refuse_all = RD_KAFKA_RESP_ERR_NO_ERROR;
+	assert_int_equal(good, 0);
+	assert_in_range(requests, 2, 20);
+}
+
+static void
+different_times_are_different_questions(void **state)
+{
+	static const int64_t times[] = {MR_START_EARLIEST, MR_START_LATEST, MR_START_EARLIEST};
+	int64_t expected[] = {0, 10, 0};
+
+	(void) state;
+	for (int i = 0; i < 3; i++)
+	{
+		ask((
+			MrQuestion){.kind = MR_ASK_TIME, .topic = (char[]){"t"}, .first = i, .time = times[i]});
+		assert_true(got.ok);
+		assert_int_equal(got.low, expected[i]);
+	}
+	assert_false(mr_broker_joins(
+		&(MrQuestion){.kind = MR_ASK_TIME, .rk = rk, .topic = (char[]){"t"}, .time = 1},
+		&(MrQuestion){.kind = MR_ASK_TIME, .rk = rk, .topic = (char[]){"t"}, .time = 2}));
+	assert_true(mr_broker_joins(
+		&(MrQuestion){.kind = MR_ASK_TIME, .rk = rk, .topic = (char[]){"t"}, .time = 1},
+		&(MrQuestion){
+			.kind = MR_ASK_TIME, .rk = rk, .topic = (char[]){"t"}, .first = 2, .time = 1}));
+}
+
 /* The mock cluster does not know the request, as an old or a strict one would not: an answer all the same. */
 static void
 retention_may_be_refused(void **state)
@@ -139,6 +251,10 @@ main(void)
 		cmocka_unit_test(later_partitions_begin_at_the_earliest),
 		cmocka_unit_test(watermarks),
 		cmocka_unit_test(unknown_partition_is_no_answer),
+		cmocka_unit_test(many_partitions_are_asked_for_together),
+		cmocka_unit_test(trouble_of_one_partition_is_not_that_of_others),
+		cmocka_unit_test(silence_is_waited_for_once),
+		cmocka_unit_test(different_times_are_different_questions),
 		cmocka_unit_test(retention_may_be_refused),
 	};
 
