@@ -32,15 +32,16 @@ class Batch:
 
     def __init__(self):
         self.id = random.getrandbits(62)
-        self.rows, self.entries = [], []
+        self.rows, self.entries, self.of_partition = [], [], {}
 
     def event(self, partition, offset, payload, key=None, ts=1_700_000_000_000, kind=0, headers=None):
         self.rows.append((partition, offset, payload, key, ts, kind, headers))
+        self.of_partition.setdefault(partition, []).append(self.rows[-1])
         return self
 
     def entry(self, partition, epoch, previous, next_offset, rows=None):
         """rows: how many it claims; by default as many as there are."""
-        mine = [r for r in self.rows if r[0] == partition]
+        mine = self.of_partition.get(partition, [])
         last = mine[-1] if mine else None
         crc = zlib.crc32((last[3] or b"") + (last[2] or b"")) if last else 0
         self.entries.append(struct.pack(PARTITION_ENTRY, partition, len(mine) if rows is None else rows, epoch, previous,

@@ -5,7 +5,6 @@
 
 #include "access/table.h"
 #include "miscadmin.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -14,32 +13,6 @@
 #include "fail/order.h"
 #include "fail/retry.h"
 #include "fail/verdict.h"
-
-/* How often the newest progress row of a partition was updated in place, by this process. */
-typedef struct Updates
-{
-	int32 partition;
-	int count;
-} Updates;
-
-static int *
-updates_of(int32 partition)
-{
-	static HTAB *table = NULL;
-	bool found;
-	Updates *entry;
-
-	if (table == NULL)
-	{
-		HASHCTL control = {.keysize = sizeof(int32), .entrysize = sizeof(Updates)};
-
-		table = hash_create("millrace progress updates", 64, &control, HASH_ELEM | HASH_BLOBS);
-	}
-	entry = hash_search(table, &partition, HASH_ENTER, &found);
-	if (!found)
-		entry->count = 0;
-	return &entry->count;
-}
 
 /* The counter of an outcome. */
 static int64 *
@@ -153,17 +126,14 @@ mr_settle(const MrDefinition *definition, MrBatch *batch)
 	mr_order_release(definition, batch);
 	for (int i = 0; i < batch->nevents; i++)
 	{
-		MrPartition *partition = mr_batch_partition(batch, batch->events[i].partition);
+		MrPartition *partition = mr_event_partition(batch, &batch->events[i]);
 
 		count(partition, &batch->events[i]);
 		partition->moved = true;
 	}
 	for (int i = 0; i < batch->nrows; i++)
 		if (batch->rows[i].written)
-			mr_batch_partition(batch, batch->events[batch->rows[i].event].partition)->total.rows++;
-	for (int i = 0; i < batch->npartitions; i++)
-		if (batch->partitions[i].moved && !batch->partitions[i].unknown)
-			mr_partition_settle(definition->pipeline_id, &batch->partitions[i],
-								updates_of(batch->partitions[i].partition));
+			mr_event_partition(batch, &batch->events[batch->rows[i].event])->total.rows++;
+	mr_partitions_settle(definition->pipeline_id, batch->partitions, batch->npartitions);
 	MemoryContextSwitchTo(old);
 }

@@ -7,6 +7,7 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "fmgr.h"
+#include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
@@ -15,90 +16,120 @@
 #define UPDATES_PER_ROW 100
 #define ROW_AGE_MS      1000
 
-static HeapTuple
-fetch_partition(Relation rel, int32 pipeline_id, int32 partition)
+/* How often the newest progress row of a partition was updated in place, by this process. */
+typedef struct Updates
 {
-	ScanKeyData keys[2];
+	int32 partition;
+	int count;
+} Updates;
 
+static void
+init_keys(ScanKey keys, int32 pipeline_id)
+{
 	mr_key_int4(&keys[0], MR_PARTITION_PIPELINE_ID, pipeline_id);
-	mr_key_int4(&keys[1], MR_PARTITION_PARTITION, partition);
-	return mr_catalog_fetch(rel, "partition_pkey", 2, keys, false);
+	mr_key_int4(&keys[1], MR_PARTITION_PARTITION, 0);
 }
 
-static bool
-read_epoch(int32 pipeline_id, MrPartition *p)
+/* Of the row of millrace.partition. */
+static void
+read_epoch(HeapTuple tuple, TupleDesc desc, MrPartition *p)
 {
-	Relation rel = mr_catalog_open("partition", AccessShareLock);
-	HeapTuple tuple = fetch_partition(rel, pipeline_id, p->partition);
 	bool isnull;
-	text *state;
+	text *state = DatumGetTextPP(heap_getattr(tuple, MR_PARTITION_STATE, desc, &isnull));
 
-	if (!HeapTupleIsValid(tuple))
-	{
-		table_close(rel, AccessShareLock);
-		return false;
-	}
-	p->epoch = mr_catalog_int8(tuple, MR_PARTITION_EPOCH, RelationGetDescr(rel), 0);
-	state = DatumGetTextPP(heap_getattr(tuple, MR_PARTITION_STATE, RelationGetDescr(rel), &isnull));
+	p->epoch = mr_catalog_int8(tuple, MR_PARTITION_EPOCH, desc, 0);
 	p->stopped = VARSIZE_ANY_EXHDR(state) != 6 || memcmp(VARDATA_ANY(state), "active", 6) != 0;
-	p->seek_ts = mr_catalog_int8(tuple, MR_PARTITION_SEEK_TS, RelationGetDescr(rel), -1);
-	heap_freetuple(tuple);
-	table_close(rel, AccessShareLock);
-	return true;
+	p->seek_ts = mr_catalog_int8(tuple, MR_PARTITION_SEEK_TS, desc, -1);
 }
 
-static bool
-read_progress(int32 pipeline_id, MrPartition *p)
+/* Of the newest row of millrace.progress. */
+static void
+read_progress(HeapTuple tuple, TupleDesc desc, MrPartition *p)
 {
-	Relation rel = mr_catalog_open("progress", AccessShareLock);
-	TupleDesc desc = RelationGetDescr(rel);
-	ScanKeyData keys[2];
-	HeapTuple tuple;
+	Datum values[MR_PROGRESS_NATTS];
+	bool nulls[MR_PROGRESS_NATTS];
 
-	mr_key_int4(&keys[0], MR_PROGRESS_PIPELINE_ID, pipeline_id);
-	mr_key_int4(&keys[1], MR_PROGRESS_PARTITION, p->partition);
-	tuple = mr_catalog_fetch(rel, "progress_pkey", 2, keys, true);
-	if (!HeapTupleIsValid(tuple))
-	{
-		table_close(rel, AccessShareLock);
-		return false;
-	}
-	p->seq = mr_catalog_int8(tuple, MR_PROGRESS_SEQ, desc, 0);
-	p->next_offset = mr_catalog_int8(tuple, MR_PROGRESS_NEXT_OFFSET, desc, 0);
-	p->last_offset = mr_catalog_int8(tuple, MR_PROGRESS_LAST_OFFSET, desc, -1);
-	p->last_ts = mr_catalog_int8(tuple, MR_PROGRESS_LAST_TS, desc, -1);
-	p->last_crc = mr_catalog_int8(tuple, MR_PROGRESS_LAST_CRC, desc, 0);
-	p->total.events = mr_catalog_int8(tuple, MR_PROGRESS_EVENTS, desc, 0);
-	p->total.written = mr_catalog_int8(tuple, MR_PROGRESS_WRITTEN, desc, 0);
-	p->total.filtered = mr_catalog_int8(tuple, MR_PROGRESS_FILTERED, desc, 0);
-	p->total.superseded = mr_catalog_int8(tuple, MR_PROGRESS_SUPERSEDED, desc, 0);
-	p->total.skipped = mr_catalog_int8(tuple, MR_PROGRESS_SKIPPED, desc, 0);
-	p->total.dead = mr_catalog_int8(tuple, MR_PROGRESS_DEAD, desc, 0);
-	p->total.rows = mr_catalog_int8(tuple, MR_PROGRESS_ROWS, desc, 0);
-	p->total.bytes = mr_catalog_int8(tuple, MR_PROGRESS_BYTES, desc, 0);
-	p->total.retrying = mr_catalog_int8(tuple, MR_PROGRESS_RETRYING, desc, 0);
-	p->settled_at = mr_catalog_int8(tuple, MR_PROGRESS_SETTLED_AT, desc, 0);
+	heap_deform_tuple(tuple, desc, values, nulls);
+	p->seq = DatumGetInt64(values[MR_PROGRESS_SEQ - 1]);
+	p->next_offset = DatumGetInt64(values[MR_PROGRESS_NEXT_OFFSET - 1]);
+	p->last_offset = nulls[MR_PROGRESS_LAST_OFFSET - 1]
+						 ? -1
+						 : DatumGetInt64(values[MR_PROGRESS_LAST_OFFSET - 1]);
+	p->last_ts =
+		nulls[MR_PROGRESS_LAST_TS - 1] ? -1 : DatumGetInt64(values[MR_PROGRESS_LAST_TS - 1]);
+	p->last_crc =
+		nulls[MR_PROGRESS_LAST_CRC - 1] ? 0 : DatumGetInt64(values[MR_PROGRESS_LAST_CRC - 1]);
+	p->total.events = DatumGetInt64(values[MR_PROGRESS_EVENTS - 1]);
+	p->total.written = DatumGetInt64(values[MR_PROGRESS_WRITTEN - 1]);
+	p->total.filtered = DatumGetInt64(values[MR_PROGRESS_FILTERED - 1]);
+	p->total.superseded = DatumGetInt64(values[MR_PROGRESS_SUPERSEDED - 1]);
+	p->total.skipped = DatumGetInt64(values[MR_PROGRESS_SKIPPED - 1]);
+	p->total.dead = DatumGetInt64(values[MR_PROGRESS_DEAD - 1]);
+	p->total.rows = DatumGetInt64(values[MR_PROGRESS_ROWS - 1]);
+	p->total.bytes = DatumGetInt64(values[MR_PROGRESS_BYTES - 1]);
+	p->total.retrying = DatumGetInt64(values[MR_PROGRESS_RETRYING - 1]);
+	p->settled_at = DatumGetTimestampTz(values[MR_PROGRESS_SETTLED_AT - 1]);
 	p->progress_tid = tuple->t_self;
-	heap_freetuple(tuple);
-	table_close(rel, AccessShareLock);
-	return true;
 }
 
-bool
-mr_partition_find(int32 pipeline_id, int32 partition, MrPartition *result)
+void
+mr_partitions_read(int32 pipeline_id, MrPartition *partitions, int n)
 {
-	memset(result, 0, sizeof(*result));
-	result->partition = partition;
-	result->unknown = !read_epoch(pipeline_id, result) || !read_progress(pipeline_id, result);
-	return !result->unknown;
+	MrCatalogReader epochs;
+	MrCatalogReader progress;
+	ScanKeyData keys[2];
+	ScanKeyData progress_keys[2];
+
+	init_keys(keys, pipeline_id);
+	mr_key_int4(&progress_keys[0], MR_PROGRESS_PIPELINE_ID, pipeline_id);
+	mr_key_int4(&progress_keys[1], MR_PROGRESS_PARTITION, 0);
+	mr_catalog_reader_open(&epochs, "partition", "partition_pkey", 2, keys, false);
+	mr_catalog_reader_open(&progress, "progress", "progress_pkey", 2, progress_keys, true);
+	for (int i = 0; i < n; i++)
+	{
+		int32 number = partitions[i].partition;
+		MrPartition *p = &partitions[i];
+		HeapTuple epoch_row;
+		HeapTuple progress_row;
+
+		memset(p, 0, sizeof(*p));
+		p->partition = number;
+		keys[1].sk_argument = progress_keys[1].sk_argument = Int32GetDatum(number);
+		epoch_row = mr_catalog_reader_fetch(&epochs, keys);
+		progress_row = mr_catalog_reader_fetch(&progress, progress_keys);
+		p->unknown = epoch_row == NULL || progress_row == NULL;
+		if (p->unknown)
+			continue;
+		read_epoch(epoch_row, RelationGetDescr(epochs.rel), p);
+		read_progress(progress_row, RelationGetDescr(progress.rel), p);
+	}
+	mr_catalog_reader_close(&progress);
+	mr_catalog_reader_close(&epochs);
 }
 
-bool
-mr_partition_has_epoch(int32 pipeline_id, int32 partition, int64 epoch)
+int
+mr_partitions_stale(int32 pipeline_id, const int32 *partitions, const int64 *epochs, int n)
 {
-	MrPartition p = {.partition = partition};
+	MrCatalogReader reader;
+	ScanKeyData keys[2];
+	int stale = -1;
 
-	return read_epoch(pipeline_id, &p) && !p.stopped && p.seek_ts < 0 && p.epoch == epoch;
+	init_keys(keys, pipeline_id);
+	mr_catalog_reader_open(&reader, "partition", "partition_pkey", 2, keys, false);
+	for (int i = 0; i < n && stale < 0; i++)
+	{
+		MrPartition p;
+		HeapTuple row;
+
+		keys[1].sk_argument = Int32GetDatum(partitions[i]);
+		row = mr_catalog_reader_fetch(&reader, keys);
+		if (row != NULL)
+			read_epoch(row, RelationGetDescr(reader.rel), &p);
+		if (row == NULL || p.stopped || p.seek_ts >= 0 || p.epoch != epochs[i])
+			stale = i;
+	}
+	mr_catalog_reader_close(&reader);
+	return stale;
 }
 
 int64
@@ -115,13 +146,17 @@ int64
 mr_partition_new_epoch(int32 pipeline_id, int32 partition, int32 lane_id)
 {
 	Relation rel = mr_catalog_open("partition", RowExclusiveLock);
-	HeapTuple old = fetch_partition(rel, pipeline_id, partition);
+	HeapTuple old;
+	ScanKeyData keys[2];
 	Datum values[MR_PARTITION_NATTS] = {0};
 	bool nulls[MR_PARTITION_NATTS] = {false};
 	bool replace[MR_PARTITION_NATTS] = {false};
 	int64 epoch = mr_random_epoch();
 	HeapTuple changed;
 
+	init_keys(keys, pipeline_id);
+	keys[1].sk_argument = Int32GetDatum(partition);
+	old = mr_catalog_fetch(rel, "partition_pkey", 2, keys, false);
 	if (!HeapTupleIsValid(old))
 		elog(ERROR, "partition %d of pipeline \"%s\" has no row in millrace.partition", partition,
 			 mr_pipeline_name(pipeline_id));
@@ -165,11 +200,30 @@ form_progress(TupleDesc desc, int32 pipeline_id, const MrPartition *p, int64 seq
 	return heap_form_tuple(desc, values, nulls);
 }
 
-void
-mr_partition_settle(int32 pipeline_id, const MrPartition *p, int *updates)
+static int *
+updates_of(int32 partition)
 {
-	Relation rel = mr_catalog_open("progress", RowExclusiveLock);
-	TimestampTz now = GetCurrentTimestamp();
+	static HTAB *table = NULL;
+	bool found;
+	Updates *entry;
+
+	if (table == NULL)
+	{
+		HASHCTL control = {.keysize = sizeof(int32), .entrysize = sizeof(Updates)};
+
+		table = hash_create("millrace progress updates", 64, &control, HASH_ELEM | HASH_BLOBS);
+	}
+	entry = hash_search(table, &partition, HASH_ENTER, &found);
+	if (!found)
+		entry->count = 0;
+	return &entry->count;
+}
+
+static void
+settle_one(Relation rel, CatalogIndexState indexes, int32 pipeline_id, const MrPartition *p,
+		   TimestampTz now)
+{
+	int *updates = updates_of(p->partition);
 	/* settled_at keeps the time of the row's first settling, so that rows are about ROW_AGE_MS apart. */
 	bool in_place = *updates < UPDATES_PER_ROW &&
 					!TimestampDifferenceExceeds(p->settled_at, now, ROW_AGE_MS) && p->seq > 0;
@@ -180,14 +234,27 @@ mr_partition_settle(int32 pipeline_id, const MrPartition *p, int *updates)
 	{
 		ItemPointerData tid = p->progress_tid;
 
-		CatalogTupleUpdate(rel, &tid, tuple);
+		CatalogTupleUpdateWithInfo(rel, &tid, tuple, indexes);
 		(*updates)++;
 	}
 	else
 	{
-		CatalogTupleInsert(rel, tuple);
+		CatalogTupleInsertWithInfo(rel, tuple, indexes);
 		*updates = 0;
 	}
 	heap_freetuple(tuple);
+}
+
+void
+mr_partitions_settle(int32 pipeline_id, const MrPartition *partitions, int n)
+{
+	Relation rel = mr_catalog_open("progress", RowExclusiveLock);
+	CatalogIndexState indexes = CatalogOpenIndexes(rel);
+	TimestampTz now = GetCurrentTimestamp();
+
+	for (int i = 0; i < n; i++)
+		if (partitions[i].moved && !partitions[i].unknown)
+			settle_one(rel, indexes, pipeline_id, &partitions[i], now);
+	CatalogCloseIndexes(indexes);
 	table_close(rel, RowExclusiveLock);
 }

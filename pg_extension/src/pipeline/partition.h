@@ -44,11 +44,18 @@ typedef struct MrPartition
 	bool moved; /* next_offset is not what the table has */
 } MrPartition;
 
-/* Reads both rows; false, and result->unknown, when the pipeline does not know the partition. */
-extern bool mr_partition_find(int32 pipeline_id, int32 partition, MrPartition *result);
+/*
+ * Reads both rows of each of n partitions, whose numbers are given and whose locks are held: `unknown` where the pipeline does
+ * not know the partition. The look-ups share all that can be shared.
+ */
+extern void mr_partitions_read(int32 pipeline_id, MrPartition *partitions, int n);
 
-/* Whether there is such a partition, active and of that epoch. Takes no lock: an early warning, not a fence. */
-extern bool mr_partition_has_epoch(int32 pipeline_id, int32 partition, int64 epoch);
+/*
+ * Which of n partitions (the first) is not there, active and of that epoch; -1: all are. Takes no lock: an early warning,
+ * not a fence.
+ */
+extern int mr_partitions_stale(int32 pipeline_id, const int32 *partitions, const int64 *epochs,
+							   int n);
 
 /* Gives a partition that was found a new random epoch (and a lane, unless 0). Lock held. Returns the epoch. */
 extern int64 mr_partition_new_epoch(int32 pipeline_id, int32 partition, int32 lane_id);
@@ -56,10 +63,10 @@ extern int64 mr_partition_new_epoch(int32 pipeline_id, int32 partition, int32 la
 extern int64 mr_random_epoch(void);
 
 /*
- * Records the position, identity and counters in *p: in place while the newest row is young and has been
- * updated seldom, else as a new row. Lock held. The source of the bound is a measurement: one row updated
+ * Records position, identity and counters of those of n partitions that moved: in place while the newest row is young
+ * and has been updated seldom, else as a new row. Locks held. The source of the bound is a measurement: one row updated
  * per batch went from 15 to 700 us after 60,000 updates under an old snapshot.
  */
-extern void mr_partition_settle(int32 pipeline_id, const MrPartition *p, int *updates);
+extern void mr_partitions_settle(int32 pipeline_id, const MrPartition *partitions, int n);
 
 #endif /* MR_PARTITION_H */

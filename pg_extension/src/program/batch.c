@@ -86,11 +86,22 @@ mr_batch_give_back(MrBatch *batch, const char *reason)
 }
 
 MrPartition *
-mr_batch_partition(MrBatch *batch, int32 partition)
+mr_batch_partition(const MrBatch *batch, int32 partition)
 {
-	for (int i = 0; i < batch->npartitions; i++)
-		if (batch->partitions[i].partition == partition)
-			return &batch->partitions[i];
+	int low = 0;
+	int high = batch->npartitions - 1;
+
+	while (low <= high)
+	{
+		int middle = (low + high) / 2;
+
+		if (batch->partitions[middle].partition == partition)
+			return &batch->partitions[middle];
+		if (batch->partitions[middle].partition < partition)
+			low = middle + 1;
+		else
+			high = middle - 1;
+	}
 	return NULL;
 }
 

@@ -42,6 +42,7 @@ typedef struct MrEvent
 	int32 partition;
 	int16 kind;  /* bits MR_KIND_* */
 	bool queued; /* joined the queue of its key when it was admitted (order.c) */
+	int place;   /* of its partition in MrBatch.partitions, probably: see mr_event_partition() */
 	bytea *key;  /* NULL: none; never toasted, maybe with a short header */
 	bytea *headers;
 	bytea *payload;
@@ -88,6 +89,7 @@ typedef struct MrBatch
 	int nsettled; /* staged batches done with: all, or those before the cut */
 	MrStagedBatch *staged;
 	int npartitions;
+	int max_partitions;
 	MrPartition *partitions; /* those touched, ascending; position and totals as they will be */
 	int nrows;
 	int max_rows;
@@ -125,7 +127,20 @@ mr_event_is_tried(const MrEvent *event)
 }
 
 /* The entry of a partition, NULL when the batch has none of it. */
-extern MrPartition *mr_batch_partition(MrBatch *batch, int32 partition);
+extern MrPartition *mr_batch_partition(const MrBatch *batch, int32 partition);
+
+/*
+ * The entry of an event's partition, which the batch has. Its place is only a hint, so that it is found at once where the
+ * partitions have not changed since.
+ */
+static inline MrPartition *
+mr_event_partition(const MrBatch *batch, const MrEvent *event)
+{
+	if (likely(event->place < batch->npartitions &&
+			   batch->partitions[event->place].partition == event->partition))
+		return &batch->partitions[event->place];
+	return mr_batch_partition(batch, event->partition);
+}
 
 /* The order of Kafka coordinates. */
 static inline int

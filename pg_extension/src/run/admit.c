@@ -18,47 +18,27 @@
 #include "utils/memutils.h"
 
 #include "server/locks.h"
+#include "pipeline/partition.h"
 #include "pipeline/pipeline.h"
 
 static int
-compare_partitions(const void *a, const void *b)
+compare_numbers(const void *a, const void *b)
 {
-	int32 left = ((const MrPartition *) a)->partition;
-	int32 right = ((const MrPartition *) b)->partition;
+	int32 left = *(const int32 *) a;
+	int32 right = *(const int32 *) b;
 
 	return left < right ? -1 : left > right;
 }
 
 static void
-note_partition(MrBatch *batch, int32 partition)
+report_unknown(const MrPartition *partition, int32 pipeline_id)
 {
-	if (mr_batch_partition(batch, partition) == NULL)
-		batch->partitions[batch->npartitions++].partition = partition;
-}
-
-/* The caller has its lock. */
-static void
-read_partition(MrPartition *partition, int32 pipeline_id)
-{
-	if (!mr_partition_find(pipeline_id, partition->partition, partition))
-		ereport(LOG, (errmsg("millrace: partition %d of pipeline \"%s\" has no position",
-							 partition->partition, mr_pipeline_name(pipeline_id)),
-					  errdetail("What is staged of it is dropped."),
-					  errhint("Its row in millrace.partition or millrace.progress was lost. It is "
-							  "stopped when an ingestor asks for it; millrace.partitions then has "
-							  "the command that sets a position.")));
-}
-
-/* Locks and reads the partitions noted, in ascending order. */
-static void
-lock_noted(MrBatch *batch, int32 pipeline_id)
-{
-	qsort(batch->partitions, batch->npartitions, sizeof(MrPartition), compare_partitions);
-	for (int i = 0; i < batch->npartitions; i++)
-	{
-		mr_lock_partition(pipeline_id, batch->partitions[i].partition);
-		read_partition(&batch->partitions[i], pipeline_id);
-	}
+	ereport(LOG, (errmsg("millrace: partition %d of pipeline \"%s\" has no position",
+						 partition->partition, mr_pipeline_name(pipeline_id)),
+				  errdetail("What is staged of it is dropped."),
+				  errhint("Its row in millrace.partition or millrace.progress was lost. It is "
+						  "stopped when an ingestor asks for it; millrace.partitions then has "
+						  "the command that sets a position.")));
 }
 
 bool
@@ -70,32 +50,60 @@ mr_batch_try_partition(MrBatch *batch, int32 pipeline_id, int32 partition)
 	if (!mr_try_lock_partition(pipeline_id, partition))
 		return false;
 	old = MemoryContextSwitchTo(batch->context);
-	batch->partitions =
-		batch->npartitions == 0
-			? palloc(sizeof(MrPartition))
-			: repalloc(batch->partitions, (batch->npartitions + 1) * sizeof(MrPartition));
-	added = &batch->partitions[batch->npartitions++];
-	memset(added, 0, sizeof(*added));
+	if (batch->npartitions == batch->max_partitions)
+	{
+		batch->max_partitions = Max(16, 2 * batch->max_partitions);
+		batch->partitions =
+			batch->partitions == NULL
+				? palloc(batch->max_partitions * sizeof(MrPartition))
+				: repalloc(batch->partitions, batch->max_partitions * sizeof(MrPartition));
+	}
+	added = &batch->partitions[batch->npartitions];
+	while (added > batch->partitions && added[-1].partition > partition)
+		added--;
+	memmove(added + 1, added, (char *) &batch->partitions[batch->npartitions++] - (char *) added);
 	added->partition = partition;
-	read_partition(added, pipeline_id);
-	qsort(batch->partitions, batch->npartitions, sizeof(MrPartition), compare_partitions);
+	mr_partitions_read(pipeline_id, added, 1);
+	if (added->unknown)
+		report_unknown(added, pipeline_id);
 	MemoryContextSwitchTo(old);
 	return true;
 }
 
-/* Every partition the staged batches have parts of. */
+/* An entry for every partition that the staged batches have parts of, ascending. */
 static void
-lock_staged(MrBatch *batch, int32 pipeline_id)
+list_partitions(MrBatch *batch)
 {
 	int max = 0;
+	int n = 0;
+	int32 *numbers;
 
 	for (int s = 0; s < batch->nstaged; s++)
 		max += batch->staged[s].nparts;
-	batch->partitions = palloc0(Max(max, 1) * sizeof(MrPartition));
+	numbers = palloc(Max(max, 1) * sizeof(int32));
 	for (int s = 0; s < batch->nstaged; s++)
 		for (int i = 0; i < batch->staged[s].nparts; i++)
-			note_partition(batch, batch->staged[s].parts[i].partition);
-	lock_noted(batch, pipeline_id);
+			numbers[n++] = batch->staged[s].parts[i].partition;
+	qsort(numbers, n, sizeof(int32), compare_numbers);
+	batch->partitions = palloc0(Max(n, 1) * sizeof(MrPartition));
+	for (int i = 0; i < n; i++)
+		if (i == 0 || numbers[i] != numbers[i - 1])
+			batch->partitions[batch->npartitions++].partition = numbers[i];
+	batch->max_partitions = Max(n, 1);
+	pfree(numbers);
+}
+
+/* Locks all of them, then reads them. */
+static void
+lock_staged(MrBatch *batch, int32 pipeline_id)
+{
+	list_partitions(batch);
+	for (int i = 0; i < batch->npartitions; i++)
+		mr_lock_partition(pipeline_id, batch->partitions[i].partition);
+	mr_partitions_read(pipeline_id, batch->partitions, batch->npartitions);
+	for (int i = 0; i < batch->npartitions; i++)
+		if (batch->partitions[i].unknown)
+			report_unknown(&batch->partitions[i], pipeline_id);
 }
 
 /* Whether the part continues its partition. */
@@ -126,25 +134,97 @@ continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPar
 	return part->next > partition->next_offset;
 }
 
-/* How one part of the current staged batch is admitted. */
+/* How the current staged batch's part of a partition is admitted. */
 typedef struct Part
 {
-	MrPartition *partition;
+	const MrStagedPart *staged; /* NULL: it has none of that partition */
 	bool taken;
 	int64 start; /* position before any event of it was taken */
 	int64 last;  /* offset looked at last */
 } Part;
 
-/* The event's part, -1 when the trailer has none; most often it is that of the event before it. */
-static int
-part_of(const MrStagedBatch *staged, int32 partition, int before)
+/* What is the same for all events of a staged batch. Its cost is that of its own parts, however many the batch has. */
+typedef struct Admission
 {
-	if (before >= 0 && staged->parts[before].partition == partition)
-		return before;
+	int32 pipeline_id;
+	MrBatch *batch;
+	MrStagedBatch *staged;
+	Part *parts; /* one for each partition of the batch, at its place */
+	int *places; /* of the staged batch's parts */
+} Admission;
+
+/* The staged batch's parts, each at the place of its partition. */
+static void
+begin_parts(Admission *admission, MrStagedBatch *staged)
+{
+	MrBatch *batch = admission->batch;
+
+	admission->staged = staged;
 	for (int i = 0; i < staged->nparts; i++)
-		if (staged->parts[i].partition == partition)
-			return i;
-	return -1;
+	{
+		MrPartition *partition = mr_batch_partition(batch, staged->parts[i].partition);
+		int place = (int) (partition - batch->partitions);
+
+		admission->places[i] = place;
+		admission->parts[place] = (Part){
+			.staged = &staged->parts[i],
+			.taken = continues(partition, staged, &staged->parts[i], admission->pipeline_id),
+			.start = partition->next_offset,
+		};
+	}
+}
+
+/* All of those that were taken: their partitions move to the end. */
+static void
+end_parts(Admission *admission)
+{
+	for (int i = 0; i < admission->staged->nparts; i++)
+	{
+		const MrStagedPart *staged = &admission->staged->parts[i];
+		Part *part = &admission->parts[admission->places[i]];
+		MrPartition *partition = &admission->batch->partitions[admission->places[i]];
+
+		part->staged = NULL;
+		if (!part->taken)
+			continue;
+		partition->next_offset = staged->next;
+		partition->moved = true;
+		if (staged->last_offset >= 0)
+		{
+			partition->last_offset = staged->last_offset;
+			partition->last_ts = staged->last_ts;
+			partition->last_crc = staged->last_crc;
+		}
+	}
+}
+
+/* The event's part, NULL when the trailer has none. */
+static Part *
+part_of(Admission *admission, const MrEvent *event)
+{
+	const MrPartition *partition = mr_event_partition(admission->batch, event);
+	Part *part = partition ? &admission->parts[partition - admission->batch->partitions] : NULL;
+
+	return part != NULL && part->staged != NULL ? part : NULL;
+}
+
+/* Where each event's partition is among the batch's; most often it is that of the event before it. */
+static void
+find_places(Admission *admission)
+{
+	MrBatch *batch = admission->batch;
+	int place = 0;
+
+	for (int k = 0; k < admission->staged->count; k++)
+	{
+		MrEvent *event = &batch->events[admission->staged->first + k];
+		const MrPartition *partition;
+
+		event->place = place;
+		partition = mr_event_partition(batch, event);
+		if (partition != NULL)
+			event->place = place = (int) (partition - batch->partitions);
+	}
 }
 
 static int
@@ -153,103 +233,91 @@ compare_events(const void *a, const void *b)
 	return mr_event_compare(a, b);
 }
 
-static bool
-is_ascending(const MrBatch *batch, const MrStagedBatch *staged, Part *parts)
+static void
+look_from_start(Admission *admission)
 {
-	int part = -1;
+	for (int i = 0; i < admission->staged->nparts; i++)
+		admission->parts[admission->places[i]].last = PG_INT64_MIN;
+}
 
-	for (int i = 0; i < staged->nparts; i++)
-		parts[i].last = PG_INT64_MIN;
+static bool
+is_ascending(Admission *admission)
+{
+	const MrStagedBatch *staged = admission->staged;
+
+	look_from_start(admission);
 	for (int k = 0; k < staged->count; k++)
 	{
-		const MrEvent *event = &batch->events[staged->first + k];
+		const MrEvent *event = &admission->batch->events[staged->first + k];
+		Part *part = part_of(admission, event);
 
-		part = part_of(staged, event->partition, part);
-		if (part < 0)
+		if (part == NULL)
 			continue;
-		if (event->offset <= parts[part].last)
+		if (event->offset <= part->last)
 			return false;
-		parts[part].last = event->offset;
+		part->last = event->offset;
 	}
 	return true;
 }
 
 /* Puts the events in order; a part that would lose one of them is not taken. */
 static void
-look_through(MrBatch *batch, MrStagedBatch *staged, Part *parts, int32 pipeline_id)
+look_through(Admission *admission)
 {
-	int part = -1;
+	const MrStagedBatch *staged = admission->staged;
+	MrEvent *events = admission->batch->events + staged->first;
 
-	if (!is_ascending(batch, staged, parts))
-		qsort(&batch->events[staged->first], staged->count, sizeof(MrEvent), compare_events);
-	for (int i = 0; i < staged->nparts; i++)
-		parts[i].last = PG_INT64_MIN;
+	if (!is_ascending(admission))
+		qsort(events, staged->count, sizeof(MrEvent), compare_events);
+	look_from_start(admission);
 	for (int k = 0; k < staged->count; k++)
 	{
-		const MrEvent *event = &batch->events[staged->first + k];
+		const MrEvent *event = &events[k];
+		Part *part = part_of(admission, event);
 		int64 previous;
 
-		part = part_of(staged, event->partition, part);
-		if (part < 0 || !parts[part].taken || event->offset < parts[part].start)
+		if (part == NULL || !part->taken || event->offset < part->start)
 			continue;
-		previous = parts[part].last;
-		parts[part].last = event->offset;
-		if (event->offset > previous && event->offset < staged->parts[part].next)
+		previous = part->last;
+		part->last = event->offset;
+		if (event->offset > previous && event->offset < part->staged->next)
 			continue;
-		ereport(LOG,
-				(errmsg("millrace: a staged batch has offset %lld of partition %d of pipeline "
-						"\"%s\" twice, or beyond its end",
-						(long long) event->offset, event->partition, mr_pipeline_name(pipeline_id)),
-				 errdetail("The partition gets a new epoch, and is fetched again.")));
-		parts[part].taken = false;
-		parts[part].partition->epoch = mr_partition_new_epoch(pipeline_id, event->partition, 0);
+		ereport(LOG, (errmsg("millrace: a staged batch has offset %lld of partition %d of pipeline "
+							 "\"%s\" twice, or beyond its end",
+							 (long long) event->offset, event->partition,
+							 mr_pipeline_name(admission->pipeline_id)),
+					  errdetail("The partition gets a new epoch, and is fetched again.")));
+		part->taken = false;
+		mr_event_partition(admission->batch, event)->epoch =
+			mr_partition_new_epoch(admission->pipeline_id, event->partition, 0);
 	}
 }
 
 /* Keeps what continues of one staged batch. False: the batch ends within it. */
 static bool
-admit_staged(MrBatch *batch, MrStagedBatch *staged, int32 pipeline_id, MrTakeEvent take, void *arg,
-			 int *kept)
+admit_staged(Admission *admission, MrStagedBatch *staged, MrTakeEvent take, void *arg, int *kept)
 {
-	Part *parts = palloc0(Max(staged->nparts, 1) * sizeof(Part));
-	int of = -1;
+	MrBatch *batch = admission->batch;
 
-	for (int i = 0; i < staged->nparts; i++)
-	{
-		parts[i].partition = mr_batch_partition(batch, staged->parts[i].partition);
-		parts[i].taken = continues(parts[i].partition, staged, &staged->parts[i], pipeline_id);
-		parts[i].start = parts[i].partition->next_offset;
-	}
-	look_through(batch, staged, parts, pipeline_id);
+	begin_parts(admission, staged);
+	find_places(admission);
+	look_through(admission);
 	for (int k = 0; k < staged->count; k++)
 	{
 		MrEvent *event = &batch->events[staged->first + k];
+		const Part *part = part_of(admission, event);
+		MrPartition *partition;
 
-		of = part_of(staged, event->partition, of);
-		if (of < 0 || !parts[of].taken || event->offset < parts[of].start)
+		if (part == NULL || !part->taken || event->offset < part->start)
 			continue;
 		if (!take(arg, event, *kept))
 			return false;
-		parts[of].partition->next_offset = event->offset + 1;
-		parts[of].partition->moved = true;
+		partition = mr_event_partition(batch, event);
+		partition->next_offset = event->offset + 1;
+		partition->moved = true;
 		batch->events[(*kept)++] = *event;
 	}
-	for (int i = 0; i < staged->nparts; i++)
-	{
-		MrStagedPart *part = &staged->parts[i];
-		MrPartition *partition = parts[i].partition;
-
-		if (!parts[i].taken)
-			continue;
-		partition->next_offset = part->next;
-		partition->moved = true;
-		if (part->last_offset >= 0)
-		{
-			partition->last_offset = part->last_offset;
-			partition->last_ts = part->last_ts;
-			partition->last_crc = part->last_crc;
-		}
-	}
+	end_parts(admission);
 	return true;
 }
 
@@ -257,13 +325,16 @@ void
 mr_batch_admit(MrBatch *batch, int32 pipeline_id, MrTakeEvent take, void *arg)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	Admission admission = {.pipeline_id = pipeline_id, .batch = batch};
 	int kept = 0;
 
 	lock_staged(batch, pipeline_id);
+	admission.parts = palloc0(batch->max_partitions * sizeof(Part));
+	admission.places = palloc(batch->max_partitions * sizeof(int));
 	batch->nsettled = batch->nstaged;
 	for (int s = 0; s < batch->nstaged; s++)
 	{
-		if (!admit_staged(batch, &batch->staged[s], pipeline_id, take, arg, &kept))
+		if (!admit_staged(&admission, &batch->staged[s], take, arg, &kept))
 		{
 			/* What is left is read again; its settled part is then below the position. */
 			batch->nsettled = s;

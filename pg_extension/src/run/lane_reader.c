@@ -50,21 +50,29 @@ take_event(MrBatch *batch, TupleTableSlot *slot)
 		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
 }
 
+static int
+compare_parts(const void *a, const void *b)
+{
+	int32 left = ((const MrStagedPart *) a)->partition;
+	int32 right = ((const MrStagedPart *) b)->partition;
+
+	return left < right ? -1 : left > right;
+}
+
 /* A part for each partition that the batch has rows of: all that is known of it without its trailer. */
 static void
 parts_of_rows(MrBatch *batch, MrStagedBatch *staged)
 {
+	int n = 0;
+
 	staged->parts = palloc0(Max(staged->count, 1) * sizeof(MrStagedPart));
 	for (int k = 0; k < staged->count; k++)
-	{
-		int32 partition = batch->events[staged->first + k].partition;
-		bool known = false;
-
-		for (int i = 0; i < staged->nparts && !known; i++)
-			known = staged->parts[i].partition == partition;
-		if (!known)
-			staged->parts[staged->nparts++].partition = partition;
-	}
+		staged->parts[k].partition = batch->events[staged->first + k].partition;
+	qsort(staged->parts, staged->count, sizeof(MrStagedPart), compare_parts);
+	for (int k = 0; k < staged->count; k++)
+		if (n == 0 || staged->parts[k].partition != staged->parts[n - 1].partition)
+			staged->parts[n++] = staged->parts[k];
+	staged->nparts = n;
 }
 
 /* A batch that cannot be made whole: none of its events count, its partitions get a new epoch. */
@@ -125,23 +133,36 @@ take_trailer(MrBatch *batch, TupleTableSlot *slot, int first)
 	refuse(batch, staged);
 }
 
+/* The part of an event's partition, NULL when the trailer has none; most often it is that of the event before it. */
+static MrStagedPart *
+part_of(const MrStagedBatch *staged, int32 partition, MrStagedPart *before)
+{
+	MrStagedPart key = {.partition = partition};
+
+	if (before != NULL && before->partition == partition)
+		return before;
+	return bsearch(&key, staged->parts, staged->nparts, sizeof(MrStagedPart), compare_parts);
+}
+
+/* As many rows of each partition as the trailer says, and none of others. */
 static bool
 is_complete(MrBatch *batch, MrStagedBatch *staged)
 {
-	int expected = 0;
+	int *found = palloc0(Max(staged->nparts, 1) * sizeof(int));
+	MrStagedPart *part = NULL;
+	bool complete = true;
 
-	for (int i = 0; i < staged->nparts; i++)
+	for (int k = 0; k < staged->count && complete; k++)
 	{
-		int found = 0;
-
-		for (int k = 0; k < staged->count; k++)
-			if (batch->events[staged->first + k].partition == staged->parts[i].partition)
-				found++;
-		if (found != staged->parts[i].rows)
-			return false;
-		expected += found;
+		part = part_of(staged, batch->events[staged->first + k].partition, part);
+		if (part != NULL)
+			found[part - staged->parts]++;
+		complete = part != NULL;
 	}
-	return expected == staged->count;
+	for (int i = 0; i < staged->nparts && complete; i++)
+		complete = found[i] == staged->parts[i].rows;
+	pfree(found);
+	return complete;
 }
 
 /* Rows of the batch lie elsewhere in the segment: collects them all, in place of those read so far. */

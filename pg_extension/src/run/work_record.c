@@ -184,37 +184,38 @@ mr_work_open(int32 pipeline_id, int32 worker)
 	before_shmem_exit(remove_file, 0);
 }
 
-static MrWorkRange *
-range_of(int32 partition)
+/* A range for each partition that the batch has events of. */
+static void
+put_ranges(const MrBatch *batch)
 {
-	MrWorkRange *range;
+	MrWorkRange *ranges = mr_work->ranges;
+	int n = 0;
 
-	for (int i = mr_work->nranges - 1; i >= 0; i--)
-		if (mr_work->ranges[i].partition == partition)
-			return &mr_work->ranges[i];
-	range = &mr_work->ranges[mr_work->nranges++];
-	*range = (MrWorkRange){partition, PG_INT64_MAX, PG_INT64_MIN};
-	return range;
+	mr_work->nranges = 0;
+	for (int i = 0; i < batch->npartitions; i++)
+		ranges[i] = (MrWorkRange){batch->partitions[i].partition, PG_INT64_MAX, PG_INT64_MIN};
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const MrEvent *event = &batch->events[i];
+		MrWorkRange *range = &ranges[mr_event_partition(batch, event) - batch->partitions];
+
+		range->first = Min(range->first, event->offset);
+		range->last = Max(range->last, event->offset);
+	}
+	for (int i = 0; i < batch->npartitions; i++)
+		if (ranges[i].first <= ranges[i].last)
+			ranges[n++] = ranges[i];
+	mr_work->nranges = n;
 }
 
 void
 mr_work_begin(MrWorkKind kind, const MrBatch *batch, int32 version)
 {
 	Size needed = offsetof(MrWorkRecord, ranges) + batch->npartitions * sizeof(MrWorkRange);
-	MrWorkRange *range = NULL;
 
 	if (mr_work == &nobodys || (needed > mapped_bytes && !map(Max(needed, 2 * mapped_bytes))))
 		return;
-	mr_work->nranges = 0;
-	for (int i = 0; i < batch->nevents; i++)
-	{
-		const MrEvent *event = &batch->events[i];
-
-		if (range == NULL || range->partition != event->partition)
-			range = range_of(event->partition);
-		range->first = Min(range->first, event->offset);
-		range->last = Max(range->last, event->offset);
-	}
+	put_ranges(batch);
 	batch_at_work = batch;
 	mr_work->kind = kind;
 	mr_work->version = version;

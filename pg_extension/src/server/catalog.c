@@ -5,8 +5,9 @@
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
-#include "access/xact.h"
+#include "access/relscan.h"
 #include "access/stratnum.h"
+#include "access/xact.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
@@ -154,6 +155,35 @@ mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys, bool 
 	UnregisterSnapshot(snapshot);
 	index_close(index_rel, AccessShareLock);
 	return tuple;
+}
+
+void
+mr_catalog_reader_open(MrCatalogReader *reader, const char *table, const char *index, int nkeys,
+					   ScanKey keys, bool backward)
+{
+	reader->rel = mr_catalog_open(table, AccessShareLock);
+	reader->index = index_open(mr_catalog_oid(index), AccessShareLock);
+	reader->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	reader->scan =
+		systable_beginscan_ordered(reader->rel, reader->index, reader->snapshot, nkeys, keys);
+	reader->nkeys = nkeys;
+	reader->direction = backward ? BackwardScanDirection : ForwardScanDirection;
+}
+
+HeapTuple
+mr_catalog_reader_fetch(MrCatalogReader *reader, ScanKey keys)
+{
+	index_rescan(reader->scan->iscan, keys, reader->nkeys, NULL, 0);
+	return systable_getnext_ordered(reader->scan, reader->direction);
+}
+
+void
+mr_catalog_reader_close(MrCatalogReader *reader)
+{
+	systable_endscan_ordered(reader->scan);
+	UnregisterSnapshot(reader->snapshot);
+	index_close(reader->index, AccessShareLock);
+	table_close(reader->rel, AccessShareLock);
 }
 
 HeapTuple

@@ -241,6 +241,28 @@ extern void mr_catalog_set_bytes(Datum *values, bool *nulls, int column, const b
 extern HeapTuple mr_catalog_fetch(Relation rel, const char *index, int nkeys, ScanKey keys,
 								  bool backward);
 
+/*
+ * As mr_catalog_fetch() for many rows of one table: opened once, with one snapshot, which is taken when it is opened: under the
+ * locks that writers of all these rows take.
+ */
+typedef struct MrCatalogReader
+{
+	Relation rel;
+	Relation index;
+	Snapshot snapshot;
+	SysScanDesc scan;
+	int nkeys;
+	ScanDirection direction;
+} MrCatalogReader;
+
+/* The keys' columns are the first of the index, and of the table. Their arguments do not matter yet. */
+extern void mr_catalog_reader_open(MrCatalogReader *reader, const char *table, const char *index,
+								   int nkeys, ScanKey keys, bool backward);
+
+/* The row, valid until the next one is fetched; NULL: none. */
+extern HeapTuple mr_catalog_reader_fetch(MrCatalogReader *reader, ScanKey keys);
+extern void mr_catalog_reader_close(MrCatalogReader *reader);
+
 /* The same for a row that others may be changing: waits for them, and locks the newest version until commit. */
 extern HeapTuple mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys,
 											 ScanKey keys);

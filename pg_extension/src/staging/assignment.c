@@ -63,34 +63,48 @@ stop_lost(const MrPipelineRow *pipeline, int32 partition)
 	SetUserIdAndSecContext(caller, context);
 }
 
+/* Those of the array, ascending, each once: locks are taken in that order, as by every holder of several. */
+static MrPartition *
+lock_and_read(int32 pipeline_id, int32 *numbers, int *n)
+{
+	MrPartition *partitions = palloc0(Max(*n, 1) * sizeof(MrPartition));
+	int count = 0;
+
+	qsort(numbers, *n, sizeof(int32), compare_int4);
+	for (int i = 0; i < *n; i++)
+		if (i == 0 || numbers[i] != numbers[i - 1])
+			partitions[count++].partition = numbers[i];
+	for (int i = 0; i < count; i++)
+		mr_lock_partition(pipeline_id, partitions[i].partition);
+	mr_partitions_read(pipeline_id, partitions, count);
+	*n = count;
+	return partitions;
+}
+
 /* Fills in the partition's row. False: the pipeline does not have it (yet), which is no trouble of the others. */
 static bool
-assign_one(const MrPipelineRow *pipeline, int32 partition, int32 lane_id, Datum *values,
-		   bool *nulls)
+assign_one(const MrPipelineRow *pipeline, MrPartition *p, int32 lane_id, Datum *values, bool *nulls)
 {
-	MrPartition p;
-
-	mr_lock_partition(pipeline->id, partition);
-	if (!mr_partition_find(pipeline->id, partition, &p))
+	if (p->unknown)
 	{
-		if (partition < 0 || partition >= pipeline->partitions)
+		if (p->partition < 0 || p->partition >= pipeline->partitions)
 			return false;
-		stop_lost(pipeline, partition);
-		p.stopped = true;
+		stop_lost(pipeline, p->partition);
+		p->stopped = true;
 	}
-	values[COLUMN_PARTITION] = Int32GetDatum(partition);
-	nulls[COLUMN_EPOCH] = p.stopped;
-	if (!p.stopped)
+	values[COLUMN_PARTITION] = Int32GetDatum(p->partition);
+	nulls[COLUMN_EPOCH] = p->stopped;
+	if (!p->stopped)
 		values[COLUMN_EPOCH] =
-			Int64GetDatum(mr_partition_new_epoch(pipeline->id, partition, lane_id));
-	values[COLUMN_NEXT_OFFSET] = Int64GetDatum(p.next_offset);
-	nulls[COLUMN_LAST_OFFSET] = nulls[COLUMN_LAST_TS] = nulls[COLUMN_LAST_CRC] = p.last_offset < 0;
-	values[COLUMN_LAST_OFFSET] = Int64GetDatum(p.last_offset);
-	values[COLUMN_LAST_TS] = Int64GetDatum(p.last_ts);
-	values[COLUMN_LAST_CRC] = Int64GetDatum(p.last_crc);
-	values[COLUMN_STATE] = CStringGetTextDatum(p.stopped ? "stopped" : "active");
-	nulls[COLUMN_SEEK_TS] = p.seek_ts < 0;
-	values[COLUMN_SEEK_TS] = Int64GetDatum(p.seek_ts);
+			Int64GetDatum(mr_partition_new_epoch(pipeline->id, p->partition, lane_id));
+	values[COLUMN_NEXT_OFFSET] = Int64GetDatum(p->next_offset);
+	nulls[COLUMN_LAST_OFFSET] = nulls[COLUMN_LAST_TS] = nulls[COLUMN_LAST_CRC] = p->last_offset < 0;
+	values[COLUMN_LAST_OFFSET] = Int64GetDatum(p->last_offset);
+	values[COLUMN_LAST_TS] = Int64GetDatum(p->last_ts);
+	values[COLUMN_LAST_CRC] = Int64GetDatum(p->last_crc);
+	values[COLUMN_STATE] = CStringGetTextDatum(p->stopped ? "stopped" : "active");
+	nulls[COLUMN_SEEK_TS] = p->seek_ts < 0;
+	values[COLUMN_SEEK_TS] = Int64GetDatum(p->seek_ts);
 	return true;
 }
 
@@ -100,8 +114,7 @@ PG_FUNCTION_INFO_V1(mr_assign);
  * millrace.assign(pipeline text, lane integer, partitions integer[])
  *   RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, last_offset bigint, last_ts bigint,
  *                  last_crc bigint, state text, seek_ts bigint)
- * Locks in ascending order, as every holder of several partition locks does. A partition that the pipeline does not
- * have has no row.
+ * A partition that the pipeline does not have has no row.
  */
 Datum
 mr_assign(PG_FUNCTION_ARGS)
@@ -111,6 +124,7 @@ mr_assign(PG_FUNCTION_ARGS)
 	int n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	int32 *partitions = (int32 *) ARR_DATA_PTR(array);
 	MrPipelineRow pipeline;
+	MrPartition *assigned;
 	MrLane *lane;
 
 	mr_require_preload();
@@ -125,17 +139,14 @@ mr_assign(PG_FUNCTION_ARGS)
 						errmsg("lane %d is not of pipeline \"%s\"", lane->lane_id, pipeline.name),
 						errdetail("That pipeline may have been dropped and created again."),
 						errhint("Open a new lane.")));
-	qsort(partitions, n, sizeof(int32), compare_int4);
+	assigned = lock_and_read(pipeline.id, partitions, &n);
 	for (int i = 0; i < n; i++)
 	{
 		Datum values[NCOLUMNS];
 		bool nulls[NCOLUMNS] = {false};
 
-		if (i > 0 && partitions[i] == partitions[i - 1])
-			continue;
-		if (!assign_one(&pipeline, partitions[i], lane->lane_id, values, nulls))
-			continue;
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+		if (assign_one(&pipeline, &assigned[i], lane->lane_id, values, nulls))
+			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
 }

@@ -170,6 +170,7 @@ mr_stage(PG_FUNCTION_ARGS)
 	ArrayType *epochs = PG_GETARG_ARRAYTYPE_P(3);
 	int n = ArrayGetNItems(ARR_NDIM(partitions), ARR_DIMS(partitions));
 	Oid head = mr_ring_head(lane);
+	int stale;
 
 	if (ARR_HASNULL(partitions) || ARR_HASNULL(epochs) ||
 		n != ArrayGetNItems(ARR_NDIM(epochs), ARR_DIMS(epochs)))
@@ -180,17 +181,14 @@ mr_stage(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(MR_ERRCODE_STALE_LANE),
 						errmsg("lane %d has no segment to fill", lane->lane_id),
 						errhint("Open a new lane.")));
-	for (int i = 0; i < n; i++)
-	{
-		int32 partition = ((int32 *) ARR_DATA_PTR(partitions))[i];
-
-		if (!mr_partition_has_epoch(lane->pipeline_id, partition,
-									((int64 *) ARR_DATA_PTR(epochs))[i]))
-			ereport(ERROR, (errcode(MR_ERRCODE_STALE_EPOCH),
-							errmsg("stale epoch of partition %d", partition),
-							errdetail("It was assigned to someone else, moved, or stopped."),
-							errhint("Assign it again.")));
-	}
+	stale = mr_partitions_stale(lane->pipeline_id, (int32 *) ARR_DATA_PTR(partitions),
+								(int64 *) ARR_DATA_PTR(epochs), n);
+	if (stale >= 0)
+		ereport(ERROR,
+				(errcode(MR_ERRCODE_STALE_EPOCH),
+				 errmsg("stale epoch of partition %d", ((int32 *) ARR_DATA_PTR(partitions))[stale]),
+				 errdetail("It was assigned to someone else, moved, or stopped."),
+				 errhint("Assign it again.")));
 	mr_wake_lane_at_commit(lane);
 	PG_RETURN_INT64(mr_segment_bytes(head));
 }
