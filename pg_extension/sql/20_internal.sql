@@ -5,6 +5,11 @@ LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'm
 REVOKE ALL ON FUNCTION millrace._lock_pipeline(integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._lock_pipeline(integer) IS 'Internal: waits for batches in flight, blocks new ones until commit.';
 
+CREATE FUNCTION millrace._lock_owner(owner regrole) RETURNS void
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_owner';
+REVOKE ALL ON FUNCTION millrace._lock_owner(regrole) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_owner(regrole) IS 'Internal: one transaction at a time counts the workers of a role.';
+
 CREATE FUNCTION millrace._lock_partition(pipeline_id integer, partition integer) RETURNS void
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_partition';
 REVOKE ALL ON FUNCTION millrace._lock_partition(integer, integer) FROM PUBLIC;

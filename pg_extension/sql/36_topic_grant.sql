@@ -26,13 +26,11 @@ $$;
 REVOKE ALL ON FUNCTION millrace._grant_hint(integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._grant_hint(integer) IS 'Internal: the command that grants what a pipeline lacks.';
 
--- After a change of a pipeline's topics, owner or workers. NULL or absent limit (a server without millrace preloaded): none.
+-- After a change of a pipeline's topics, owner or workers.
 CREATE FUNCTION millrace._check_grants(pipeline_id integer) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   lacking record;
-  allowed integer := current_setting('millrace.max_workers_per_role', true);
-  taken   record;
 BEGIN
   SELECT u.owner, u.topic, CASE u.use WHEN 'read' THEN 'read' ELSE 'publish dead letters to' END AS action INTO lacking
   FROM millrace._topic_use AS u WHERE u.pipeline_id = _check_grants.pipeline_id AND NOT u.is_granted ORDER BY u.use DESC LIMIT 1;
@@ -42,19 +40,43 @@ BEGIN
             DETAIL = 'Ingestors use Kafka with their own credentials, for pipelines whose owner was granted the topic.',
             HINT = format('Ask a superuser to run: %s', millrace._grant_hint(pipeline_id));
   END IF;
-  SELECT p.owner, sum(p.workers) AS workers INTO taken
+  PERFORM millrace._check_workers(c.owner) FROM millrace.pipeline AS c WHERE c.id = _check_grants.pipeline_id;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_grants(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_grants(integer) IS 'Internal: refuses topics that were not granted to a pipeline''s owner, and too many workers.';
+
+-- VOLATILE: sees what was committed while the caller waited. NULL or absent limit (a server without millrace preloaded): none.
+CREATE FUNCTION millrace._check_workers(owner regrole) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  allowed integer := current_setting('millrace.max_workers_per_role', true);
+  taken   integer;
+BEGIN
+  SELECT sum(p.workers) INTO taken
   FROM millrace.pipeline AS p JOIN pg_roles AS r ON r.oid = p.owner AND NOT r.rolsuper
-  WHERE p.owner = (SELECT c.owner FROM millrace.pipeline AS c WHERE c.id = _check_grants.pipeline_id)
-        AND p.instance = millrace._instance()
-  GROUP BY p.owner HAVING sum(p.workers) > allowed;
-  IF FOUND THEN
-    RAISE EXCEPTION 'pipelines of role "%" would have % workers, expected at most %', taken.owner, taken.workers, allowed
+  WHERE p.owner = _check_workers.owner AND p.instance = millrace._instance();
+  IF taken > allowed THEN
+    RAISE EXCEPTION 'pipelines of role "%" would have % workers, expected at most %', owner, taken, allowed
       USING ERRCODE = 'configuration_limit_exceeded',
             HINT = 'Use fewer workers, or ask a superuser to raise millrace.max_workers_per_role.';
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION millrace._check_grants(integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_grants(integer) IS 'Internal: refuses topics that were not granted to a pipeline''s owner, and too many workers.';
+REVOKE ALL ON FUNCTION millrace._check_workers(regrole) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_workers(regrole) IS 'Internal: refuses more workers than a role may have.';
+
+-- Verbs that run at the same time do not see each other's pipelines. So the workers are counted again when each commits, one
+-- after the other: no verb waits for a transaction that is merely open.
+CREATE FUNCTION millrace._recheck_workers() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  PERFORM millrace._lock_owner(new.owner);
+  PERFORM millrace._check_workers(new.owner);
+  RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION millrace._recheck_workers() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._recheck_workers() IS 'Internal: counts the workers of a role when a verb commits.';
+CREATE CONSTRAINT TRIGGER recheck_workers AFTER INSERT OR UPDATE OF owner, workers, instance ON millrace.pipeline
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION millrace._recheck_workers();
 
 -- The patterns of both uses as rows, checked.
 CREATE FUNCTION millrace._topic_patterns(read text[], dlq text[]) RETURNS TABLE (use text, pattern text)

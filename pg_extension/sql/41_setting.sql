@@ -76,7 +76,7 @@ BEGIN
       WHEN 'timeout' THEN stored := stored || jsonb_build_object(s.name, millrace._timeout_ms(s.value::interval));
       ELSE NULL;
     END CASE;
-    IF btrim(s.value) = s.removes THEN
+    IF (CASE s.rule WHEN 'number' THEN s.value::float8 = s.removes::float8 ELSE btrim(s.value) = s.removes END) THEN  -- -0 is 0
       stored := stored || jsonb_build_object(s.name, NULL);
     END IF;
   END LOOP;

@@ -45,6 +45,23 @@ def test_two_verbs_close_no_loop_of_dlqs(world):
             second.run(create, ("b", two, one))
 
 
+def test_two_verbs_do_not_exceed_the_workers_of_a_role_together(world):
+    """Neither sees the pipeline of the other: the one that commits last is refused. Until then nobody waits."""
+    def create(session, name):
+        session.run("SET lock_timeout = '5s'")
+        session.run("BEGIN")
+        session.run("SELECT millrace.create_pipeline(%s, topic => %s, dlq => 'off', workers => 10, target => 'reading', fields => 'id uuid',"
+                    " transform => 'SELECT event.id, ''a'' AS type, ''b'' AS source, ''c'' AS site, now() AS ts, 1 AS value, ''d'' AS unit,"
+                    " event.partition AS kafka_partition, event.\"offset\" AS kafka_offset FROM event')", (name, world.topic))
+    with world.db.session("app") as first, world.db.session("app") as second:
+        create(first, "a")
+        create(second, "b")
+        first.run("COMMIT")
+        with pytest.raises(psycopg2.errors.ConfigurationLimitExceeded, match="would have 20 workers, expected at most 16"):
+            second.run("COMMIT")
+    assert world.db.run("SELECT name FROM millrace.pipelines") == [("a",)]
+
+
 def test_a_revoked_topic_is_not_served(world):
     """Neither its events are read nor its dead letters published, until it is granted again."""
     world.create_topic(2)

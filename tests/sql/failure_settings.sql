@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(53);
+SELECT plan(55);
 
 -- what may be said wrongly
 CREATE FUNCTION pg_temp.wrong(arguments text, state text, message text, hint text) RETURNS text LANGUAGE sql AS $$
@@ -50,6 +50,11 @@ SELECT is((SELECT failure_share FROM millrace.pipelines WHERE name = 'p'), NULL,
 SELECT is(millrace.alter_pipeline('p', max_retries => 0), 6, 'no retries at all');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', max_retries => 1001) $$, '22023', 'max_retries is 1001', NULL, 'bounds of alter_pipeline');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', retry_delay => '-1 ms') $$, '22023', 'retry_delay', NULL, 'and of its intervals');
+SAVEPOINT minus;
+SELECT millrace.alter_pipeline('p', failure_share => 0.5);
+SELECT is(millrace.alter_pipeline('p', failure_share => '-0'), 8, '-0 is 0');
+SELECT is((SELECT failure_share FROM millrace.pipelines WHERE name = 'p'), NULL, 'and removes it, too');
+ROLLBACK TO minus;
 RESET ROLE;
 SELECT results_eq(format($$ SELECT version, max_retries, retry_delay, retry_max_delay, retry_age FROM millrace.pipeline_version WHERE pipeline_id = %s ORDER BY 1 $$, :id),
   $$ VALUES (1, 3, 1000, 60000, 86400000), (2, 10, 250, 60000, 86400000), (3, 10, 250, 3600000, 0), (4, 10, 250, 3600000, 0),

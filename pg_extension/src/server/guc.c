@@ -17,7 +17,7 @@ int mr_restart_interval_s = 1;
 int mr_lock_timeout_ms = 5000;
 int mr_batch_bytes_kb = 8192;
 int mr_max_crashes = 2;
-static int max_workers_per_role = 16; /* read by SQL: _check_grants() */
+static int max_workers_per_role = 16; /* read by SQL: _check_workers() */
 
 void
 mr_guc_define(bool preloading)

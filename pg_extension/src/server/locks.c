@@ -14,6 +14,7 @@
 #define CLASS_PARTITION 0x4d51
 #define CLASS_LANE      0x4d52
 #define CLASS_RELAY     0x4d53
+#define CLASS_OWNER     0x4d54
 
 void
 mr_lock_pipeline(int32 pipeline_id, LOCKMODE lockmode)
@@ -106,6 +107,7 @@ mr_try_lock_relay(int32 pipeline_id)
 PG_FUNCTION_INFO_V1(mr_sql_lock_pipeline);
 PG_FUNCTION_INFO_V1(mr_sql_lock_partition);
 PG_FUNCTION_INFO_V1(mr_sql_try_lock_relay);
+PG_FUNCTION_INFO_V1(mr_sql_lock_owner);
 
 /* millrace._lock_pipeline(pipeline_id integer): exclusive until the end of the transaction. */
 Datum
@@ -128,4 +130,15 @@ Datum
 mr_sql_try_lock_relay(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(mr_try_lock_relay(PG_GETARG_INT32(0)));
+}
+
+/* millrace._lock_owner(owner regrole): exclusive until the transaction ends. */
+Datum
+mr_sql_lock_owner(PG_FUNCTION_ARGS)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, PG_GETARG_OID(0), 0, CLASS_OWNER);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	PG_RETURN_VOID();
 }
