@@ -58,16 +58,20 @@ COMMENT ON TABLE millrace.retry IS 'Internal: events that are tried again or wai
 SELECT pg_catalog.pg_extension_config_dump('millrace.retry', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.retry_id_seq', '');
 
--- The circuit breaker of each pipeline that ever opened one.
+-- The circuit breakers of workers that ever opened one: of what their lanes meet, and (worker 0) of events that are tried again.
+-- Each row is changed by its worker; the verbs remove those of workers that are no more.
 CREATE TABLE millrace.breaker (
   pipeline_id   integer     NOT NULL,
   state         text        NOT NULL CHECK (state IN ('closed', 'open', 'half_open')),
-  since         timestamptz NOT NULL,
+  since         timestamptz NOT NULL,            -- of the pipeline's trouble, whichever worker met it first
   reason        text,
   sqlstate      text,
   next_probe_at timestamptz,
-  opened        bigint      NOT NULL DEFAULT 0,  -- how often
-  CONSTRAINT breaker_pkey PRIMARY KEY (pipeline_id)
+  opened        bigint      NOT NULL DEFAULT 0,  -- how often, when no other worker's was open
+  worker        integer     NOT NULL DEFAULT 0,
+  kind          text        NOT NULL DEFAULT 'lane' CHECK (kind IN ('lane', 'retry')),
+  command       text,                            -- that fixes it, NULL: not known
+  CONSTRAINT breaker_pkey PRIMARY KEY (pipeline_id, kind, worker)
 );
 COMMENT ON TABLE millrace.breaker IS 'Internal: see the view breakers.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.breaker', '');

@@ -195,6 +195,8 @@ BEGIN
   IF (given ->> 'workers')::integer > p.workers THEN
     PERFORM millrace._warn_of_shortages(pipeline);
   END IF;
+  PERFORM millrace._close_breakers(p.id, (given ->> 'workers')::integer);
+  PERFORM millrace._probe(p.id);
   PERFORM millrace._wake();
   RETURN d.version;
 END $$;

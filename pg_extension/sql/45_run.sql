@@ -36,6 +36,7 @@ BEGIN
   IF FOUND THEN
     PERFORM millrace._warn_of_shortages(pipeline);
   END IF;
+  PERFORM millrace._probe(p.id);
   PERFORM millrace._wake();
 END $$;
 REVOKE ALL ON FUNCTION millrace._resume(regrole, text) FROM PUBLIC;
@@ -44,8 +45,8 @@ COMMENT ON FUNCTION millrace._resume(regrole, text) IS 'Internal: resume for a r
 CREATE FUNCTION millrace.resume(pipeline text) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.resume(text) IS
-'Runs a paused pipeline again, and restarts its stopped partitions at their positions. Where a partition stopped because Kafka no longer has its position, it stops again: use skip_to() or rewind().
-In: pipeline. Out: nothing; resuming a running pipeline does nothing.
+'Runs a paused pipeline again, restarts its stopped partitions at their positions, and tries a batch at once where the circuit breaker is open or retries are held back. Where a partition stopped because Kafka no longer has its position, it stops again: use skip_to() or rewind().
+In: pipeline. Out: nothing; resuming a running pipeline whose breaker is closed does nothing.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._adopt(caller regrole, pipeline text) RETURNS void

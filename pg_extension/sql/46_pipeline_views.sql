@@ -20,6 +20,31 @@ CROSS JOIN LATERAL (
   ORDER BY r.seq DESC LIMIT 1) AS g;
 COMMENT ON VIEW millrace._position IS 'Internal: the newest progress of each partition.';
 
+-- The breaker of a pipeline is that of the worker with the worst; each worker has rows of its own.
+CREATE VIEW millrace._breaker WITH (security_barrier) AS
+SELECT DISTINCT ON (b.pipeline_id, b.kind) b.pipeline_id, b.kind, b.state, b.since, b.reason, b.sqlstate, b.next_probe_at,
+       pg_catalog.sum(b.opened) OVER (PARTITION BY b.pipeline_id, b.kind)::bigint AS opened, b.command
+FROM millrace.breaker AS b
+ORDER BY b.pipeline_id, b.kind, pg_catalog.array_position(ARRAY['open', 'half_open', 'closed'], b.state), b.next_probe_at, b.since DESC, b.worker;
+COMMENT ON VIEW millrace._breaker IS 'Internal: the breaker of each pipeline, and that of its retries.';
+
+-- For the verbs, which hold the pipeline: workers write their breakers only while they share it.
+CREATE FUNCTION millrace._close_breakers(pipeline_id integer, workers integer) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  UPDATE millrace.breaker AS b
+  SET state = 'closed', since = clock_timestamp(), reason = NULL, sqlstate = NULL, next_probe_at = NULL, command = NULL
+  WHERE b.pipeline_id = _close_breakers.pipeline_id AND b.worker >= workers AND b.state <> 'closed';
+$$;
+REVOKE ALL ON FUNCTION millrace._close_breakers(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._close_breakers(integer, integer) IS 'Internal: closes the breakers of workers that a pipeline does not have any more.';
+
+CREATE FUNCTION millrace._probe(pipeline_id integer) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  UPDATE millrace.breaker AS b SET next_probe_at = clock_timestamp() WHERE b.pipeline_id = _probe.pipeline_id AND b.state = 'open';
+$$;
+REVOKE ALL ON FUNCTION millrace._probe(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._probe(integer) IS 'Internal: an open breaker is to be probed as soon as its worker is woken.';
+
 -- What is in shared memory. One document, so that mr_verb can return it like any verb's result.
 CREATE FUNCTION millrace._engine_status(caller regrole) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -109,7 +134,7 @@ JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.ve
 JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read'
 CROSS JOIN engine
 LEFT JOIN millrace.dlq AS q ON q.pipeline_id = p.id
-LEFT JOIN millrace.breaker AS b ON b.pipeline_id = p.id AND b.state <> 'closed'
+LEFT JOIN millrace._breaker AS b ON b.pipeline_id = p.id AND b.kind = 'lane' AND b.state <> 'closed'
 LEFT JOIN worker AS w ON w.pipeline = p.name
 LEFT JOIN written AS l ON l.pipeline = p.name
 LEFT JOIN millrace._lane_trouble AS g ON g.pipeline_id = p.id
@@ -144,7 +169,7 @@ CROSS JOIN LATERAL (
      pg_catalog.format('partition %s: %s', t.partition, t.error)
      || CASE WHEN t.stopped > 1 THEN pg_catalog.format(' (and %s more)', t.stopped - 1) ELSE '' END, t.hint),
     (9, b.state IS NOT NULL, 'breaker open', b.reason,
-     'Fix the cause: events wait in Kafka, and a batch is tried from time to time (next_probe_at in millrace.breakers).'),
+     coalesce(b.command, pg_catalog.format('SELECT millrace.resume(%L);  -- Fix the cause first: events wait in Kafka until a batch gets past. This tries one at once.', p.name))),
     (10, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has the details.'),
     (11, w.running > 0 AND g.error IS NOT NULL AND l.pipeline IS NULL, 'no lane', g.error, g.hint),
     (12, w.running > 0 AND w.waiting > 0, 'running', 'it waits: its queues of failed keys are full',

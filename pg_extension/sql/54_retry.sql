@@ -95,12 +95,19 @@ COMMENT ON COLUMN millrace.errors.message IS 'of one of them';
 
 CREATE VIEW millrace.breakers WITH (security_barrier) AS
 SELECT p.name AS pipeline, coalesce(b.state, 'closed') AS state, b.since, b.reason, b.sqlstate,
-       millrace.condition_name(b.sqlstate) AS condition, b.next_probe_at, coalesce(b.opened, 0) AS opened
-FROM millrace._visible AS p LEFT JOIN millrace.breaker AS b ON b.pipeline_id = p.id
+       millrace.condition_name(b.sqlstate) AS condition, b.next_probe_at, coalesce(b.opened, 0) AS opened, b.command,
+       coalesce(r.state, 'closed') AS retries_state, r.since AS retries_since, r.reason AS retries_reason, r.sqlstate AS retries_sqlstate,
+       r.next_probe_at AS retries_next_probe_at, r.command AS retries_command
+FROM millrace._visible AS p
+LEFT JOIN millrace._breaker AS b ON b.pipeline_id = p.id AND b.kind = 'lane'
+LEFT JOIN millrace._breaker AS r ON r.pipeline_id = p.id AND r.kind = 'retry'
 ORDER BY p.name;
-COMMENT ON VIEW millrace.breakers IS 'The circuit breaker of each pipeline.';
-COMMENT ON COLUMN millrace.breakers.state IS 'closed (normal), open (staging fills, Kafka waits) or half_open (one batch is tried)';
+COMMENT ON VIEW millrace.breakers IS 'The circuit breaker of each pipeline, and that of its events that are tried again.';
+COMMENT ON COLUMN millrace.breakers.state IS 'closed (normal), open (staging fills, Kafka waits) or half_open (one batch is tried); of the worker with the worst';
 COMMENT ON COLUMN millrace.breakers.since IS 'when it opened (half_open does not change it) or closed; null: it never opened';
 COMMENT ON COLUMN millrace.breakers.opened IS 'how many times in total';
+COMMENT ON COLUMN millrace.breakers.command IS 'fixes the cause, as far as that is known; null: not known';
+COMMENT ON COLUMN millrace.breakers.retries_state IS 'as state, of events that are tried again: open (they wait, other events are processed) or half_open (some are tried)';
+COMMENT ON COLUMN millrace.breakers.retries_since IS 'when retries_state became open, or closed again; null: never';
 
 GRANT SELECT ON millrace.retries, millrace.errors, millrace.breakers TO PUBLIC;

@@ -99,8 +99,16 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     SELECT 21, 'warning', format('pipeline "%s": retries are late', p.name), format('The oldest was due at %s.', date_trunc('second', r.next_at)),
            'SELECT * FROM millrace.workers; the server log has their errors'
     FROM pipeline AS p
+    JOIN millrace.breakers AS b ON b.pipeline = p.name AND b.retries_state = 'closed'
     CROSS JOIN LATERAL (SELECT min(r.next_at) AS next_at FROM millrace.retries AS r WHERE r.pipeline = p.name) AS r
     WHERE p.status = 'running' AND r.next_at < now() - interval '1 min'
+    UNION ALL
+    SELECT 21, 'warning', format('pipeline "%s": its retries are held back', b.pipeline),
+           format('Since %s they meet an error that is not theirs: %s. Other events are processed.', date_trunc('second', b.retries_since),
+                  b.retries_reason),
+           coalesce(b.retries_command, format('SELECT millrace.resume(%L);  -- Fix the cause first: they are tried from time to time. This tries them at once.', b.pipeline))
+    FROM millrace.breakers AS b JOIN pipeline AS p ON p.name = b.pipeline
+    WHERE b.retries_state <> 'closed' AND p.status <> 'breaker open'
     UNION ALL
     SELECT 22, 'warning', format('pipeline "%s": dead letters do not reach Kafka', q.pipeline),
            format('The oldest has waited for topic "%s" since %s%s.', q.topic, date_trunc('second', q.waiting_since), ': ' || q.error),

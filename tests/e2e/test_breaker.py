@@ -2,6 +2,7 @@
 event can make such trouble alone. The lane is played by hand."""
 import pytest
 
+from lib.lane import Lane
 from lib.wait import holds_for, wait_for
 from test_failures import dead, retrying
 from test_target_changes import Feed
@@ -16,6 +17,13 @@ FULL = TABLE + """
     CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         IF EXISTS (SELECT FROM full_disk) THEN RAISE 'no space left on device' USING ERRCODE = '53100'; END IF; RETURN new; END $$;
     CREATE TRIGGER fill BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fill();"""
+# Fails as a missing table does, for the values of v that `fine` does not have.
+PICKY = TABLE + """
+    CREATE TABLE fine (v text);
+    CREATE FUNCTION pick() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF new.v <> 'good' AND NOT EXISTS (SELECT FROM fine AS f WHERE f.v = new.v) THEN EXECUTE 'SELECT FROM nowhere'; END IF;
+        RETURN new; END $$;
+    CREATE TRIGGER pick BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION pick();"""
 BY_NAME = TABLE + """
     CREATE FUNCTION look(v text) RETURNS int LANGUAGE plpgsql AS $$ DECLARE x int; BEGIN
         IF v <> 'good' THEN EXECUTE format('SELECT 1 FROM %I', v) INTO x; END IF; RETURN 0; END $$;"""
@@ -161,3 +169,158 @@ def test_a_function_that_is_broken_for_every_event(world, sqlstate):
     else:
         feed.ddl("CREATE OR REPLACE FUNCTION helper() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 0; END $$")
     all_written(feed, 55)
+
+
+@pytest.mark.parametrize("sqlstate", ["42883", "XX000"])
+def test_a_function_that_is_broken_for_every_event_of_a_slow_stream(world, sqlstate):
+    """One event a batch, and none comes before the one before it is given up: those are two, not the stream."""
+    feed = Feed(world, TABLE + """
+        CREATE FUNCTION helper() RETURNS int LANGUAGE sql AS 'SELECT 0';
+        CREATE FUNCTION call(v text) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN helper(); END $$;""",
+                transform="SELECT n + call(v) AS n, v FROM event", max_retries=1, retry_delay="10 ms").send(*some(0, 1))
+    feed.settled()
+    if sqlstate == "42883":
+        feed.ddl("ALTER FUNCTION helper RENAME TO helped")
+    else:
+        feed.ddl("CREATE OR REPLACE FUNCTION helper() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'broken' USING ERRCODE = 'XX000'; END $$")
+    for i in range(1, 6):
+        feed.send(*some(i, 1))
+        wait_for(lambda i=i: len(dead(world)) == i or breaker(world) != ("closed",), "given up, or held", 20)
+    assert breaker(world, "sqlstate") == (sqlstate,)
+    holds_for(lambda: len(dead(world)) == 2, "nothing more is given up", 1.5)
+    if sqlstate == "42883":
+        feed.ddl("ALTER FUNCTION helped RENAME TO helper")
+    else:
+        feed.ddl("CREATE OR REPLACE FUNCTION helper() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RETURN 0; END $$")
+    feed.settled()
+    wait_state(world, "closed")
+    assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(4, 4)] and retrying(world) == 0
+
+
+def test_a_poison_event_between_good_ones_of_a_slow_stream(world):
+    """One event a batch: those that fail are never three in a row, and are given up one by one."""
+    feed = Feed(world, PICKY, max_retries=1, retry_delay="10 ms")
+    for i in range(4):
+        feed.send(*some(3 * i, 1)).settled()
+        for k in 1, 2:
+            feed.send(*some(3 * i + k, 1, "bad"))
+            wait_for(lambda n=2 * i + k: len(dead(world)) == n, "given up", 20)
+    assert set(dead(world, "ended, attempts, sqlstate")) == {("exhausted", 2, "42P01")}
+    assert breaker(world, "state, opened") == ("closed", 0)
+    assert feed.rows("SELECT count(*) FROM t") == [(4,)]
+
+
+def second_lane(world):
+    world.db.run("SELECT millrace.add_partitions(%s, 1, '{0,0}')", (world.pipeline_name,))
+    return Lane(world.db, world.pipeline_name, 1).assign([1])
+
+
+def payloads(first, n, v="good"):
+    return [p.encode() for p in some(first, n, v)]
+
+
+def test_a_worker_that_is_taken_away_leaves_no_open_breaker(world):
+    feed = Feed(world, PICKY, workers=2)
+    second_lane(world).send(1, payloads(0, 5, "bad"))
+    wait_for(lambda: breaker(world, "next_probe_at - clock_timestamp() > '4 s'")[0], "its worker waits long", 40)
+    with world.db.session("app") as s:
+        s.run("BEGIN")
+        s.run("INSERT INTO fine VALUES ('bad')")
+        s.run("SELECT millrace.alter_pipeline(%s, workers => 1)", (world.pipeline_name,))
+        s.run("COMMIT")
+    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(5,)], "the other worker writes them", 20)
+    wait_state(world, "closed")
+    assert world.db.value("SELECT status FROM millrace.pipelines") == "running"
+
+
+def test_one_worker_does_not_close_the_breaker_of_another(world):
+    """Both meet trouble, which ends for one of them: the pipeline's breaker is closed when both are."""
+    feed = Feed(world, PICKY, workers=2).send(*some(0, 5, "bad"))
+    other = second_lane(world)
+    other.send(1, payloads(10, 5, "worse"))
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.breaker WHERE state <> 'closed'") == 2, "both are open", 20)
+    since = breaker(world, "since")
+    feed.ddl("INSERT INTO fine VALUES ('bad')")
+    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(5,)], "one goes on", 40)
+    holds_for(lambda: breaker(world)[0] != "closed", "the breaker is open", 1)
+    assert breaker(world, "since, opened") == (*since, 1)
+    assert world.db.value("SELECT status FROM millrace.pipelines") == "breaker open"
+    feed.ddl("INSERT INTO fine VALUES ('worse')")
+    wait_state(world, "closed")
+    assert feed.rows("SELECT count(*) FROM t") == [(10,)] and breaker(world, "opened") == (1,)
+
+
+def test_a_row_that_cannot_be_written_ends_no_worker(world):
+    """The breaker's table is locked: its worker goes on, and the row is written later, with events or without."""
+    feed = Feed(world, PICKY)
+    pid = "SELECT pid FROM millrace.workers WHERE pipeline = %s"
+    worker = wait_for(lambda: world.db.value(pid, (world.pipeline_name,)), "a worker", 20)
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'millrace.breaker'::regclass"
+
+    def locked(act, done):
+        with world.db.session("postgres") as s:
+            s.run("BEGIN; LOCK TABLE millrace.breaker")
+            act()
+            wait_for(lambda: world.db.value(waits) > 0, "it waits for the table", 20)
+            wait_for(lambda: world.db.value(waits) == 0, "in vain", 20)
+            wait_for(done, "it goes on", 20)
+            s.run("ROLLBACK")
+
+    failed = "SELECT last_error FROM millrace._workers()"
+    locked(lambda: feed.send(*some(0, 5, "bad")), lambda: "nowhere" in world.db.value(failed))
+    wait_state(world, "open")
+    assert breaker(world, "sqlstate, opened") == ("42P01", 1)
+    locked(lambda: feed.ddl("INSERT INTO fine VALUES ('bad')"), lambda: feed.rows("SELECT count(*) FROM t") == [(5,)])
+    wait_state(world, "closed")
+    assert world.db.value(pid, (world.pipeline_name,)) == worker, "the same worker"
+
+
+def test_trouble_of_a_lane_is_not_that_of_its_neighbour(world):
+    """Two lanes on one worker: events that fail together in one of them hold up neither the other nor themselves for ever."""
+    feed = Feed(world, PICKY, max_retries=1, retry_delay="20 ms").send(*some(0, 40, "bad"))
+    wait_state(world, "open")
+    other = second_lane(world)
+    for i in range(100, 140):
+        other.send(1, payloads(i, 1))
+        wait_for(lambda: world.positions()[1] == other.positions[1], "a good event is settled", 3)
+    wait_for(lambda: len(dead(world)) == 40 and retrying(world) == 0, "the others are given up", 20)
+    wait_state(world, "closed")
+    assert feed.rows("SELECT count(*) FROM t") == [(40,)]
+
+
+def test_waits_of_a_lane_are_counted_for_it_alone(world):
+    """Where no event of a lane passes because of a lock, its events are tried again, whatever its neighbour does meanwhile."""
+    feed = Feed(world, "CREATE TABLE parent (n int PRIMARY KEY); INSERT INTO parent SELECT generate_series(0, 999);"
+                       "CREATE TABLE t (n int REFERENCES parent, v text)", max_retries=1000, retry_delay="100 ms")
+    other = second_lane(world)
+    with world.db.session("postgres") as s:
+        s.run("BEGIN; SELECT FROM parent WHERE n < 2 FOR UPDATE")
+        other.send(1, payloads(0, 2))
+        n = iter(range(100, 1000))
+
+        def traffic():
+            feed.send(*some(next(n), 1))
+            return retrying(world) == 2
+
+        wait_for(traffic, "they are tried again", 60, every=0.1)
+        s.run("ROLLBACK")
+    wait_for(lambda: retrying(world) == 0, "written", 20)
+    assert feed.rows("SELECT count(*) FROM t WHERE n < 2") == [(2,)] and dead(world) == []
+
+
+def test_resume_probes_at_once(world):
+    feed = Feed(world, PICKY).send(*some(0, 20, "bad"))
+    wait_for(lambda: breaker(world, "next_probe_at - clock_timestamp() > '4 s'")[0], "it waits long", 40)
+    feed.ddl("INSERT INTO fine VALUES ('bad')")
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
+    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(20,)], "written", 3)
+    wait_state(world, "closed")
+
+
+def test_a_change_of_the_pipeline_is_tried_at_once(world):
+    feed = Feed(world, PICKY).send(*some(0, 20, "bad"))
+    wait_for(lambda: breaker(world, "next_probe_at - clock_timestamp() > '4 s'")[0], "it waits long", 40)
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.alter_pipeline(%s, transform => $$SELECT n, 'good' AS v FROM event$$)", (world.pipeline_name,))
+    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(20,)], "written", 3)

@@ -52,6 +52,36 @@ def test_trouble_of_retries_gives_up_none_while_nobody_passes(world):
     assert dead(world) == []
 
 
+def test_trouble_of_retries_is_shown(world):
+    """Since when they wait, why, and until when; the pipeline runs. resume() tries them at once, and then nothing is shown."""
+    feed = in_trouble(world, max_retries=1)
+    wait_for(lambda: breaker(world, "retries_state") == ("open",), "held back", 20)
+    assert breaker(world, "state, opened, since") == ("closed", 0, None)
+    assert breaker(world, "retries_reason, retries_sqlstate") == ('relation "nowhere" does not exist', "42P01")
+    since, = breaker(world, "retries_since")
+    wait_for(lambda: breaker(world, "retries_next_probe_at - clock_timestamp() > '3 s'")[0], "it waits long", 40)
+    assert breaker(world, "retries_since") == (since,), "still the same trouble"
+    assert world.db.value("SELECT status FROM millrace.pipelines") == "running"
+    found = world.db.run("SELECT severity, detail, command FROM millrace.doctor() WHERE what LIKE '%%held back'")
+    assert [f[0] for f in found] == ["warning"] and "nowhere" in found[0][1] and "millrace.resume(" in found[0][2]
+    feed.ddl("INSERT INTO fine VALUES (true)")
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
+    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(3,)], "written at once", 2)
+    wait_for(lambda: breaker(world, "retries_state, retries_reason, retries_next_probe_at") == ("closed", None, None), "closed", 10)
+
+
+def test_what_an_earlier_worker_showed_of_retries_that_are_gone(world):
+    feed = in_trouble(world, max_retries=1)
+    wait_for(lambda: breaker(world, "retries_state") == ("open",), "held back", 20)
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
+    feed.ddl("DELETE FROM millrace.retry")
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
+    wait_for(lambda: breaker(world, "retries_state") == ("closed",), "closed", 20)
+
+
 # A parent is missing for n < 0; from 1000 on an event takes its time.
 SLOW = """
     CREATE TABLE t (n int, v text);

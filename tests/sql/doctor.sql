@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(31);
+SELECT plan(32);
 
 -- a finding with this severity, holding these words in what, detail and command
 CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
@@ -70,6 +70,10 @@ SET ROLE mrt_owner;
 SELECT pg_temp.finds('error', 'pipeline "p": breaker open', 'disk full', 'Fix the cause', 'an open breaker')
 WHERE (millrace.engine_status() ->> 'preloaded')::boolean
 UNION ALL SELECT skip('not preloaded', 1) WHERE NOT (millrace.engine_status() ->> 'preloaded')::boolean;
+RESET ROLE;
+UPDATE millrace.breaker SET kind = 'retry';
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('warning', 'pipeline "p": its retries are held back', 'disk full', 'millrace.resume(''p'')', 'retries that meet trouble');
 RESET ROLE;
 DELETE FROM millrace.breaker;
 SELECT millrace.pause('p');

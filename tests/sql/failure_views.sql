@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(28);
+SELECT plan(34);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -42,6 +42,32 @@ SELECT results_eq($$ SELECT first_at, last_at, message FROM millrace.errors WHER
   $$ VALUES (timestamptz '2026-01-01 05:00', timestamptz '2026-02-01 01:00', 'wrong 1') $$, 'since when, until when, an example');
 SELECT results_eq($$ SELECT state, since, reason, sqlstate, condition, next_probe_at, opened FROM millrace.breakers WHERE pipeline = 'p' $$,
   $$ VALUES ('open', timestamptz '2026-01-01', 'disk full', '53100', 'disk_full', timestamptz '2026-01-02', 3::bigint) $$, 'an open breaker');
+RESET ROLE;
+SAVEPOINT workers;
+INSERT INTO millrace.breaker (pipeline_id, worker, kind, state, since, reason, sqlstate, next_probe_at, opened, command) VALUES
+  (:id, 1, 'lane', 'half_open', timestamptz '2026-01-01', 'another', '42P01', NULL, 1, NULL),
+  (:id, 2, 'lane', 'closed', timestamptz '2026-01-03', NULL, NULL, NULL, 1, NULL),
+  (:id, 0, 'retry', 'open', timestamptz '2026-01-04', 'no table', '42P01', timestamptz '2026-01-05', 1, 'CREATE TABLE …;');
+SET ROLE mrt_owner;
+SELECT results_eq($$ SELECT state, since, reason, next_probe_at, opened FROM millrace.breakers WHERE pipeline = 'p' $$,
+  $$ VALUES ('open', timestamptz '2026-01-01', 'disk full', timestamptz '2026-01-02', 5::bigint) $$, 'of several workers the one with the worst');
+SELECT results_eq($$ SELECT retries_state, retries_since, retries_reason, retries_sqlstate, retries_next_probe_at, retries_command FROM millrace.breakers WHERE pipeline = 'p' $$,
+  $$ VALUES ('open', timestamptz '2026-01-04', 'no table', '42P01', timestamptz '2026-01-05', 'CREATE TABLE …;') $$, 'and that of the retries');
+SELECT millrace.resume('p');
+SELECT ok((SELECT next_probe_at > '2026-01-03' AND retries_next_probe_at > '2026-01-06' FROM millrace.breakers WHERE pipeline = 'p'), 'resume() asks for a probe of both');
+RESET ROLE;
+UPDATE millrace.breaker SET next_probe_at = '2026-01-02' WHERE pipeline_id = :id AND state = 'open';
+SET ROLE mrt_owner;
+SELECT millrace.alter_pipeline('p', workers => 1);
+RESET ROLE;
+SELECT results_eq(format($$ SELECT worker, kind, state, reason, opened FROM millrace.breaker WHERE pipeline_id = %s AND worker > 0 ORDER BY 1 $$, :id),
+  $$ VALUES (1, 'lane', 'closed', NULL::text, 1::bigint), (2, 'lane', 'closed', NULL, 1) $$, 'a worker that is taken away has none that is open');
+SELECT ok((SELECT bool_and(next_probe_at > '2026-01-03') FROM millrace.breaker WHERE pipeline_id = :id AND state = 'open'), 'the others are probed, as the pipeline was changed');
+UPDATE millrace.breaker SET state = 'closed', since = '2026-01-02', next_probe_at = NULL WHERE pipeline_id = :id AND worker = 0;
+SELECT results_eq($$ SELECT state, since > '2026-01-03', opened, retries_state FROM millrace.breakers WHERE pipeline = 'p' $$,
+  $$ VALUES ('closed', true, 5::bigint, 'closed') $$, 'closed since the last one was');
+ROLLBACK TO workers;
+SET ROLE mrt_owner;
 SELECT results_eq($$ SELECT state, since, opened FROM millrace.breakers WHERE pipeline = 'q' $$, $$ VALUES ('closed', NULL::timestamptz, 0::bigint) $$, 'one that never opened');
 SELECT ok((SELECT (status, reason) = ('breaker open', 'disk full') OR status = 'not preloaded' FROM millrace.pipelines WHERE name = 'p'), 'the pipeline says so');
 SELECT results_eq($$ SELECT events, written, dead, retrying FROM millrace.stats WHERE pipeline = 'p' $$, $$ VALUES (10::bigint, 3::bigint, 4::bigint, 3::bigint) $$, 'stats');

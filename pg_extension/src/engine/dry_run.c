@@ -169,11 +169,13 @@ Datum
 mr_dry_run(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	MrEngine engine = {.pace = &engine.lanes};
+	MrPace pace;
+	MrEngine engine = {.pace = &pace};
 	MrPipelineRow pipeline;
 	char *name;
 	int nest;
 
+	mr_pace_init(&pace);
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("pipeline is null"),

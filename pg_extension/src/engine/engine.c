@@ -49,9 +49,14 @@ mr_engine_create(int32 pipeline_id, const char *name)
 		MemoryContextStrdup(TopMemoryContext, psprintf("settling a batch of %s", name));
 	engine->retry_activity =
 		MemoryContextStrdup(TopMemoryContext, psprintf("trying failed events of %s again", name));
-	engine->lanes.event_limit = engine->retries.event_limit = INT_MAX;
-	engine->pace = &engine->lanes;
 	return engine;
+}
+
+void
+mr_pace_init(MrPace *pace)
+{
+	memset(pace, 0, sizeof(*pace));
+	pace->event_limit = INT_MAX;
 }
 
 static void
@@ -249,11 +254,11 @@ end_step(int nest)
 }
 
 MrStep
-mr_engine_step(MrEngine *engine, MrLane *lane)
+mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace)
 {
 	uint64 staged = pg_atomic_read_u64(&lane->staged);
 	int nest;
-	MrStep step = begin_step(engine, &engine->lanes, engine->activity, &nest);
+	MrStep step = begin_step(engine, pace, engine->activity, &nest);
 
 	if (step != MR_STEP_SETTLED)
 		return step;
@@ -342,13 +347,13 @@ bring_forward(MrEngine *engine)
 }
 
 MrStep
-mr_engine_retry(MrEngine *engine, TimestampTz *next_due)
+mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due)
 {
 	MrBatch *batch = engine->batch;
 	int passed_over;
 	int nread;
 	int nest;
-	MrStep step = begin_step(engine, &engine->retries, engine->retry_activity, &nest);
+	MrStep step = begin_step(engine, pace, engine->retry_activity, &nest);
 
 	if (step != MR_STEP_SETTLED)
 		return step;

@@ -22,10 +22,7 @@ typedef enum MrStep
 	MR_STEP_GONE     /* pipeline or extension is no more */
 } MrStep;
 
-/*
- * How one of the two sources of batches goes on, the lanes or millrace.retry: trouble of the one makes the batches of the other
- * neither wait nor smaller.
- */
+/* How a source of batches, a lane or millrace.retry, goes on. */
 typedef struct MrPace
 {
 	MrBreaker breaker; /* the worker moves it; asked in the engine and in the verdict */
@@ -45,11 +42,10 @@ typedef struct MrEngine
 	int32 program_version;
 	MrRetryHorizon horizon;
 	MrClockStep clock_step;
-	int64 set_back; /* µs, of the wall clock; 0: what is due later knows of it */
-	MrOrder *order; /* queues the batch from a lane found, NULL: not read */
-	MrPace lanes;
-	MrPace retries;
-	MrPace *pace; /* of the batch at hand: one of these two */
+	int64 set_back;      /* µs, of the wall clock; 0: what is due later knows of it */
+	MrOrder *order;      /* queues the batch from a lane found, NULL: not read */
+	MrPace *pace;        /* of the source of the batch at hand */
+	MrLoneFailures lone; /* the worker counts; asked in the verdict */
 	MrPatience patience;
 	int events; /* of the last batch settled that were tried */
 	int64
@@ -61,11 +57,14 @@ typedef struct MrEngine
 /* `name` of the pipeline: for pg_stat_activity. */
 extern MrEngine *mr_engine_create(int32 pipeline_id, const char *name);
 
+/* Nothing is known of the source: it begins closed, with batches of any size. */
+extern void mr_pace_init(MrPace *pace);
+
 /*
  * Takes what is staged in the lane, up to a batch, and settles it. Raises whatever is no event's fault; then
  * nothing has happened and the batch is still there.
  */
-extern MrStep mr_engine_step(MrEngine *engine, MrLane *lane);
+extern MrStep mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace);
 
 /* Makes the program of that version ready and sets its search_path for this GUC nest level. */
 extern void mr_engine_prepare(MrEngine *engine, int32 version);
@@ -75,7 +74,7 @@ extern void mr_engine_prepare(MrEngine *engine, int32 version);
  * removal from the retry table are one commit. *next_due: when the next is due. Events of partitions that another worker has
  * locked are passed over, and stay due.
  */
-extern MrStep mr_engine_retry(MrEngine *engine, TimestampTz *next_due);
+extern MrStep mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due);
 
 /*
  * After the transaction of a step was aborted: the next batches are smaller. After real trouble everything

@@ -84,7 +84,7 @@ write_and_judge(void *arg)
 	bool parked;
 
 	mr_write_run(engine->program, engine->batch);
-	mr_verdict(definition, engine->batch, &engine->pace->breaker);
+	mr_verdict(definition, engine->batch, &engine->pace->breaker, &engine->lone);
 	parked = mr_order_park_followers(definition, engine->batch);
 	return !parked && !mr_write_is_short(engine->batch);
 }

@@ -5,8 +5,8 @@
  * else (a user's RAISE). What fails without any event was raised as trouble before (isolate.c). An event that
  * fails where a neighbour passes is at fault itself, whatever its SQLSTATE. Trouble is
  *
- * - several distinct events that fail with class `break` where no event passes, unless it is known of them: each
- *   has failed so before, while others passed;
+ * - several distinct events that fail with class `break` where no event passes, in one batch or one by one in several, unless
+ *   it is known of them: each has failed so before, while others passed;
  * - any of them, while the breaker is half open; but not of events that are tried again when those of the lanes pass
  *   meanwhile: then each failure is a try that counts;
  * - most events of a batch out of space, memory or connections: some may pass by luck;
@@ -26,10 +26,11 @@
 /* What the failures of a batch are, all in all. */
 typedef struct Tally
 {
-	int news;        /* class `break`, and it is new of that event */
-	int scarce;      /* the same, and no SQLSTATE of the data */
-	MrEvent *broken; /* the first with class `break` where no event passed */
-	MrEvent *waited; /* the first that waited where no event passed */
+	int news;               /* class `break` where no event passed, and it is new of that event */
+	const MrFailure *fresh; /* the last of them */
+	int scarce;             /* the same, and no SQLSTATE of the data */
+	MrEvent *broken;        /* the first with class `break` where no event passed */
+	MrEvent *waited;        /* the first that waited where no event passed */
 	MrEvent *starved;
 	const MrFailure *classified; /* the last that was looked up, and its action */
 	MrAction action;
@@ -128,7 +129,11 @@ judge(const MrDefinition *definition, MrEvent *event, const bool *passed, Tally 
 
 	if (action == MR_ACTION_BREAK && none_passed)
 	{
-		tally->news += failed_so_before(event) ? 0 : 1;
+		if (!failed_so_before(event))
+		{
+			tally->news++;
+			tally->fresh = event->outcome.failure;
+		}
 		tally->broken = tally->broken ? tally->broken : event;
 	}
 	if (action == MR_ACTION_BREAK && scarce && !failed_so_before(event))
@@ -144,8 +149,20 @@ judge(const MrDefinition *definition, MrEvent *event, const bool *passed, Tally 
 		retry_or_bury(definition, event);
 }
 
+/* Failures with class `break` where no event passed: are they trouble? */
+static bool
+is_trouble(const Tally *tally, const MrBreaker *breaker, const MrLoneFailures *lone)
+{
+	if (tally->broken == NULL || mr_breaker_others_pass(breaker))
+		return false;
+	return mr_breaker_is_probing(breaker) ||
+		   (tally->news > 0 &&
+			mr_lone_suspects(lone, tally->fresh->stage, tally->fresh->sqlstate, tally->news));
+}
+
 void
-mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *breaker)
+mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *breaker,
+		   const MrLoneFailures *lone)
 {
 	Tally tally = {0};
 
@@ -163,13 +180,17 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *brea
 		else
 			judge(definition, event, batch->passed, &tally);
 	}
-	if (tally.broken != NULL && (tally.news > 1 || mr_breaker_is_probing(breaker)) &&
-		!mr_breaker_others_pass(breaker))
+	if (is_trouble(&tally, breaker, lone))
 		mr_failure_raise(tally.broken->outcome.failure);
 	if (tally.scarce > 1 && tally.scarce > batch->nevents / 2 && !mr_breaker_blames_events(breaker))
 		mr_failure_raise(tally.starved->outcome.failure);
 	if (tally.waited != NULL && !mr_breaker_blames_events(breaker))
 		mr_failure_raise(tally.waited->outcome.failure);
+	if (tally.news > 0 && !mr_breaker_others_pass(breaker))
+	{
+		batch->nlone += tally.news;
+		batch->lone = tally.fresh;
+	}
 }
 
 TimestampTz

@@ -12,7 +12,8 @@
  * Every failed event (MR_FAILED) becomes MR_RETRYING, where its error class says so and its tries and its age allow it,
  * or MR_DEAD. Or nobody is blamed, and a failure is raised as trouble of the pipeline: see verdict.c.
  */
-extern void mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *breaker);
+extern void mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *breaker,
+					   const MrLoneFailures *lone);
 
 /* When an event that is MR_RETRYING is to be tried next. */
 extern TimestampTz mr_verdict_next_try(const MrDefinition *definition, const MrEvent *event,

@@ -9,6 +9,9 @@
 #define LONGEST_WAIT_US    INT64_C(30000000)
 #define TRANSIENT_FAILURES 3 /* in a row: what passes by itself would have passed */
 #define SMALL_FAILURES     3
+#define SEVERAL            2 /* distinct events in one batch */
+#define LONE_FAILURES                                                                              \
+	3 /* distinct events, one by one: two that belong together may come one after the other */
 
 /* One function per edge of the drawing. */
 
@@ -45,6 +48,13 @@ void
 mr_breaker_inherit(MrBreaker *breaker)
 {
 	trip(breaker);
+}
+
+void
+mr_breaker_hurry(MrBreaker *breaker)
+{
+	if (breaker->state == MR_BREAKER_OPEN)
+		breaker->wait_us = breaker->due_at = 0;
 }
 
 static void
@@ -116,7 +126,11 @@ mr_breaker_rolled_back(MrBreaker *breaker, bool small)
 void
 mr_breaker_others_passed(MrBreaker *breaker)
 {
-	breaker->others_pass = breaker->state != MR_BREAKER_CLOSED;
+	if (breaker->state == MR_BREAKER_CLOSED)
+		return;
+	if (!breaker->others_pass && breaker->state == MR_BREAKER_OPEN)
+		breaker->due_at = 0;
+	breaker->others_pass = true;
 }
 
 bool
@@ -135,4 +149,34 @@ bool
 mr_breaker_blames_events(const MrBreaker *breaker)
 {
 	return breaker->small_failures >= SMALL_FAILURES;
+}
+
+static bool
+is_same(const MrLoneFailures *lone, int stage, int sqlstate)
+{
+	return lone->count > 0 && lone->stage == stage && lone->sqlstate == sqlstate;
+}
+
+bool
+mr_lone_suspects(const MrLoneFailures *lone, int stage, int sqlstate, int events)
+{
+	if (events == 0)
+		return false;
+	return events >= SEVERAL ||
+		   (is_same(lone, stage, sqlstate) && lone->count + events >= LONE_FAILURES);
+}
+
+void
+mr_lone_failed(MrLoneFailures *lone, int stage, int sqlstate)
+{
+	if (!is_same(lone, stage, sqlstate))
+		*lone = (MrLoneFailures){.stage = stage, .sqlstate = sqlstate};
+	lone->count++;
+}
+
+void
+mr_lone_passed(MrLoneFailures *lone, int stage)
+{
+	if (lone->stage == stage)
+		lone->count = 0;
 }

@@ -1,6 +1,6 @@
 /*
- * breaker_table.h: the breaker as everybody can see it, table millrace.breaker: a row for each pipeline whose breaker ever
- * opened. Its state is breaker.h's; workers show here what became of it.
+ * breaker_table.h: breakers as everybody can see them, table millrace.breaker: a row for each worker that ever had trouble, and
+ * one more for the events that are tried again. Their state is breaker.h's; each worker shows here what became of its own.
  */
 #ifndef MR_BREAKER_TABLE_H
 #define MR_BREAKER_TABLE_H
@@ -9,18 +9,44 @@
 
 #include "datatype/timestamp.h"
 
+#include "pipeline/breaker.h"
+
+typedef enum MrBreakerKind
+{
+	MR_BREAKER_OF_LANES,
+	MR_BREAKER_OF_RETRIES
+} MrBreakerKind;
+
+/* Which row. */
+typedef struct MrBreakerRow
+{
+	int32 pipeline_id;
+	int32 worker;
+	MrBreakerKind kind;
+} MrBreakerRow;
+
+/* What the row says of a breaker that is not closed. */
+typedef struct MrBreakerCause
+{
+	const char *reason; /* NULL: not known, what the row says stays */
+	int sqlstate;
+	const char *command;    /* that fixes it; NULL: not known */
+	TimestampTz next_probe; /* 0: none is planned */
+} MrBreakerCause;
+
 /*
- * Each writes in a transaction of its own, and does nothing when the extension was dropped. A probe keeps the reason it
- * probes for. open and close return whether the pipeline's breaker was closed, or not closed, before: another worker may
- * have been first.
+ * Writes the row, in a transaction of its own; does nothing when extension or pipeline were dropped, or the pipeline has
+ * no such worker any more. Returns whether the pipeline had no breaker of that kind that was not closed before (state open, half
+ * open) or has none now (closed) because of that: other workers may have been first, or last. May raise an error.
  */
-extern bool mr_breaker_table_open(int32 pipeline_id, const char *reason, int sqlstate,
-								  TimestampTz next_probe);
-extern void mr_breaker_table_probe(int32 pipeline_id);
-extern bool mr_breaker_table_close(int32 pipeline_id);
+extern bool mr_breaker_table_show(const MrBreakerRow *row, MrBreakerState state,
+								  const MrBreakerCause *cause);
 
 /* Whether it is shown as open or half open: an earlier worker left it so. */
-extern bool mr_breaker_table_is_open(int32 pipeline_id);
+extern bool mr_breaker_table_is_open(const MrBreakerRow *row);
+
+/* Whether it is shown as open and its probe is due: a verb asks for that. */
+extern bool mr_breaker_table_is_due(const MrBreakerRow *row);
 
 /*
  * Whether trouble of this SQLSTATE lasts until somebody fixes it: true for what its error class calls

@@ -103,6 +103,9 @@ typedef struct MrBatch
 	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
 	/* By stage: some event passed it, if only at first (verdict.c). */
 	bool passed[MR_STAGE_WRITE + 1];
+	/* Events that failed with class `break` for the first time, where none passed; the last of them (verdict.c). */
+	int nlone;
+	const struct MrFailure *lone;
 } MrBatch;
 
 extern MrBatch *mr_batch_create(MemoryContext parent);

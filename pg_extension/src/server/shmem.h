@@ -84,6 +84,8 @@ typedef struct MrWorkerSlot
 	MrWorkerState state;
 	TimestampTz started_at;
 	uint64 batches;
+	int64 passed_at; /* mr_clock_us(): an event was written last */
+	uint32 wakes;    /* counted: a verb changed something */
 	char last_error[MR_ERROR_BYTES];
 	TimestampTz last_error_at;
 } MrWorkerSlot;

@@ -31,8 +31,10 @@ mr_wake_database(Oid database)
 	{
 		MrWorkerSlot *worker = mr_worker_slot(i);
 
-		if (worker->database == database && worker->latch != NULL)
-			SetLatch(worker->latch);
+		if (worker->database != database || worker->latch == NULL)
+			continue;
+		worker->wakes++;
+		SetLatch(worker->latch);
 	}
 	LWLockRelease(mr_shared->lock);
 	for (int i = 0; i < lengthof(latches); i++)

@@ -7,6 +7,8 @@
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
+#include "server/clock.h"
+
 MrWorkerSlot *mr_seat = NULL;
 
 static void
@@ -47,6 +49,40 @@ mr_seat_take(uint32 ticket)
 	if (mr_seat != NULL)
 		before_shmem_exit(leave, 0);
 	return mr_seat != NULL;
+}
+
+void
+mr_seat_passed(void)
+{
+	mr_seat->passed_at = mr_clock_us(); /* one word */
+}
+
+bool
+mr_seat_others_passed(int64 since)
+{
+	bool passed = false;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	for (int i = 0; i < mr_shared->max_workers && !passed; i++)
+	{
+		const MrWorkerSlot *slot = mr_worker_slot(i);
+
+		passed = slot != mr_seat && slot->database == mr_seat->database &&
+				 slot->pipeline_id == mr_seat->pipeline_id && slot->passed_at > since;
+	}
+	LWLockRelease(mr_shared->lock);
+	return passed;
+}
+
+bool
+mr_seat_was_woken(void)
+{
+	static uint32 seen = 0;
+	uint32 wakes = *(volatile uint32 *) &mr_seat->wakes;
+	bool woken = wakes != seen;
+
+	seen = wakes;
+	return woken;
 }
 
 void

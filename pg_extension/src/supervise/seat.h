@@ -15,6 +15,15 @@ extern MrWorkerSlot *mr_seat;
  */
 extern bool mr_seat_take(uint32 ticket);
 
+/* An event was written: workers of the pipeline that have trouble and no events may take it for over. */
+extern void mr_seat_passed(void);
+
+/* Whether another worker of the pipeline wrote an event after `since` (mr_clock_us()). */
+extern bool mr_seat_others_passed(int64 since);
+
+/* Whether a verb woke the workers of this database since this was asked last: something was changed. */
+extern bool mr_seat_was_woken(void);
+
 /* For display only. */
 extern void mr_seat_show(MrWorkerState state);
 extern void mr_seat_show_error(const char *message);

@@ -3,124 +3,219 @@
  */
 #include "supervise/trouble.h"
 
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "server/clock.h"
-#include "pipeline/breaker_table.h"
+#include "server/xact.h"
 #include "supervise/seat.h"
 
-/* What the table has of this worker's. The state itself may be ahead: writing the table can fail. */
-static MrBreakerState shown = MR_BREAKER_CLOSED;
-static bool retries_held = false; /* the log says so */
-static int64 open_since = 0;      /* mr_clock_us(); 0: since an earlier worker */
+#define AGAIN_US                                                                                   \
+	5000000 /* until a write that failed is tried again: it may have waited for a lock */
 
-static void
-log_opened(const char *reason, int sqlstate, int64 wait_us)
+/* A row of this worker's. */
+typedef struct Shown
 {
-	ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" opened: %s",
-						 mr_seat->pipeline, reason),
-				  errdetail("The SQLSTATE is %s, and the next probe comes in %lld ms.",
-							unpack_sql_state(sqlstate), (long long) wait_us / 1000),
-				  errhint("SELECT * FROM millrace.breakers shows it until it closes.")));
+	MrBreakerState state; /* what the row says */
+	bool stale;           /* the cause changed since, or a write failed */
+	int64 again_at;       /* mr_clock_us(): not written before */
+	int64 open_since;     /* mr_clock_us(); 0: it is closed, -1: since an earlier worker */
+	char *reason;         /* of the latest trouble; NULL: of an earlier worker */
+	int sqlstate;
+	char *command;
+} Shown;
+
+static Shown rows[MR_BREAKER_OF_RETRIES + 1];
+
+/* A call of breaker_table.h that may fail. */
+typedef struct Call
+{
+	MrBreakerKind kind;
+	MrBreakerState state;
+	MrBreakerCause cause;
+	int sqlstate;
+	bool answer;
+} Call;
+
+static MrBreakerRow
+row_of(MrBreakerKind kind)
+{
+	return (MrBreakerRow){mr_seat->pipeline_id, mr_seat->number, kind};
 }
 
 static void
-log_closed(void)
+ask_open(Call *call)
+{
+	MrBreakerRow row = row_of(call->kind);
+
+	call->answer = mr_breaker_table_is_open(&row);
+}
+
+static void
+ask_due(Call *call)
+{
+	MrBreakerRow row = row_of(call->kind);
+
+	call->answer = mr_breaker_table_is_due(&row);
+}
+
+static void
+ask_lasting(Call *call)
+{
+	call->answer = mr_breaker_table_lasts(mr_seat->pipeline_id, call->sqlstate);
+}
+
+static void
+write_row(Call *call)
+{
+	MrBreakerRow row = row_of(call->kind);
+
+	call->answer = mr_breaker_table_show(&row, call->state, &call->cause);
+}
+
+/* False: it failed, which is in the log. The breaker's table may be locked, the disk full: no reason to end a worker. */
+static bool
+try_call(void (*function)(Call *call), Call *call)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		function(call);
+		done = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		mr_xact_abort(true);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return done;
+}
+
+bool
+mr_trouble_begin(MrBreakerKind kind)
+{
+	Call call = {.kind = kind};
+
+	if (!try_call(ask_open, &call) || !call.answer)
+		return false;
+	rows[kind].state = MR_BREAKER_OPEN;
+	rows[kind].open_since = -1;
+	return true;
+}
+
+bool
+mr_trouble_is_due(MrBreakerKind kind)
+{
+	Call call = {.kind = kind};
+
+	return rows[kind].state == MR_BREAKER_OPEN && try_call(ask_due, &call) && call.answer;
+}
+
+static void
+keep_text(char **kept, const char *text)
+{
+	char *old = *kept;
+
+	*kept = text != NULL ? MemoryContextStrdup(TopMemoryContext, text) : NULL;
+	if (old != NULL)
+		pfree(old);
+}
+
+void
+mr_trouble_met(MrBreakerKind kind, MrBreaker *breaker, const ErrorData *error, const char *command)
+{
+	Shown *row = &rows[kind];
+	const char *reason = error->message != NULL ? error->message : "missing error text";
+	Call call = {.sqlstate = error->sqlerrcode};
+	bool lasting =
+		breaker->state == MR_BREAKER_CLOSED && try_call(ask_lasting, &call) && call.answer;
+
+	mr_seat_show_error(reason);
+	if (!mr_breaker_trouble(breaker, lasting, mr_clock_us()))
+		return;
+	if (row->open_since == 0)
+		row->open_since = mr_clock_us();
+	row->sqlstate = error->sqlerrcode;
+	keep_text(&row->reason, reason);
+	keep_text(&row->command, command);
+	row->stale = true;
+}
+
+static void
+log_opened(const Shown *row, MrBreakerKind kind, int64 wait_us)
+{
+	if (kind == MR_BREAKER_OF_RETRIES)
+		ereport(LOG, (errmsg("millrace: retries of pipeline \"%s\" are held back: %s",
+							 mr_seat->pipeline, row->reason),
+					  errdetail("The SQLSTATE is %s, and the next try comes in %lld ms; events of "
+								"the lanes are processed meanwhile.",
+								unpack_sql_state(row->sqlstate), (long long) wait_us / 1000),
+					  errhint("SELECT * FROM millrace.breakers shows it until they are tried.")));
+	else
+		ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" opened: %s",
+							 mr_seat->pipeline, row->reason),
+					  errdetail("The SQLSTATE is %s, and the next probe comes in %lld ms.",
+								unpack_sql_state(row->sqlstate), (long long) wait_us / 1000),
+					  errhint("SELECT * FROM millrace.breakers shows it until it closes.")));
+}
+
+static void
+log_closed(const Shown *row, MrBreakerKind kind)
 {
 	char after[32] = "";
 
-	if (open_since != 0)
-		snprintf(after, sizeof(after), " after %.1f s", (mr_clock_us() - open_since) / 1e6);
-	ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" closed%s", mr_seat->pipeline,
-						 after)));
-}
-
-void
-mr_trouble_begin(MrBreaker *breaker)
-{
-	if (!mr_breaker_table_is_open(mr_seat->pipeline_id))
-		return;
-	mr_breaker_inherit(breaker);
-	shown = MR_BREAKER_OPEN;
-}
-
-static const char *
-reason_of(const ErrorData *error)
-{
-	return error->message != NULL ? error->message : "missing error text";
-}
-
-/* Moves the breaker. Returns whether it is open then. */
-static bool
-note(MrBreaker *breaker, const ErrorData *error, int64 now)
-{
-	bool lasting = breaker->state == MR_BREAKER_CLOSED &&
-				   mr_breaker_table_lasts(mr_seat->pipeline_id, error->sqlerrcode);
-
-	return mr_breaker_trouble(breaker, lasting, now);
-}
-
-void
-mr_trouble_met(MrBreaker *breaker, const ErrorData *error)
-{
-	bool was_closed = breaker->state == MR_BREAKER_CLOSED;
-	int64 now = mr_clock_us();
-
-	mr_seat_show_error(reason_of(error));
-	if (!note(breaker, error, now))
-		return;
-	if (was_closed)
-		open_since = now;
-	shown = MR_BREAKER_OPEN;
-	if (mr_breaker_table_open(mr_seat->pipeline_id, reason_of(error), error->sqlerrcode,
-							  GetCurrentTimestamp() + mr_breaker_wait_us(breaker, now)))
-		log_opened(reason_of(error), error->sqlerrcode, mr_breaker_wait_us(breaker, now));
-}
-
-void
-mr_trouble_met_by_retries(MrBreaker *breaker, const ErrorData *error)
-{
-	int64 now = mr_clock_us();
-
-	mr_seat_show_error(reason_of(error));
-	if (!note(breaker, error, now) || retries_held)
-		return;
-	retries_held = true;
-	ereport(LOG, (errmsg("millrace: retries of pipeline \"%s\" are held back: %s",
-						 mr_seat->pipeline, reason_of(error)),
-				  errdetail("The SQLSTATE is %s, and the next try comes in %lld ms; events of the "
-							"lanes are processed meanwhile.",
-							unpack_sql_state(error->sqlerrcode),
-							(long long) mr_breaker_wait_us(breaker, now) / 1000)));
-}
-
-void
-mr_trouble_retries_settled(MrBreaker *breaker)
-{
-	(void) mr_breaker_settled(breaker);
-	if (retries_held)
+	if (row->open_since > 0)
+		snprintf(after, sizeof(after), " after %.1f s", (mr_clock_us() - row->open_since) / 1e6);
+	if (kind == MR_BREAKER_OF_RETRIES)
 		ereport(LOG, (errmsg("millrace: retries of pipeline \"%s\" are tried again",
 							 mr_seat->pipeline)));
-	retries_held = false;
+	else
+		ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" closed%s",
+							 mr_seat->pipeline, after)));
+}
+
+/* It is over. */
+static void
+forget(Shown *row)
+{
+	row->stale = false;
+	row->again_at = row->open_since = 0;
+	keep_text(&row->reason, NULL);
+	keep_text(&row->command, NULL);
 }
 
 void
-mr_trouble_try(MrBreaker *breaker)
+mr_trouble_show(MrBreakerKind kind, MrBreakerState state, int64 wait_us)
 {
-	(void) mr_breaker_try(breaker);
-	if (!mr_breaker_is_probing(breaker) || shown != MR_BREAKER_OPEN)
-		return;
-	mr_breaker_table_probe(mr_seat->pipeline_id);
-	shown = MR_BREAKER_HALF_OPEN;
-}
+	Shown *row = &rows[kind];
+	Call call = {.kind = kind, .state = state};
 
-void
-mr_trouble_settled(MrBreaker *breaker)
-{
-	(void) mr_breaker_settled(breaker);
-	if (shown == MR_BREAKER_CLOSED)
+	if (row->state == state && !row->stale)
 		return;
-	if (mr_breaker_table_close(mr_seat->pipeline_id))
-		log_closed();
-	shown = MR_BREAKER_CLOSED;
+	if (row->state == MR_BREAKER_CLOSED && state == MR_BREAKER_CLOSED)
+		forget(row);
+	if (row->state == MR_BREAKER_CLOSED && row->reason == NULL && state != MR_BREAKER_OPEN)
+		return;
+	if (mr_clock_us() < row->again_at)
+		return;
+	call.cause.reason = row->reason;
+	call.cause.sqlstate = row->sqlstate;
+	call.cause.command = row->command;
+	if (state == MR_BREAKER_OPEN)
+		call.cause.next_probe = GetCurrentTimestamp() + wait_us;
+	row->stale = !try_call(write_row, &call);
+	row->again_at = row->stale ? mr_clock_us() + AGAIN_US : 0;
+	if (row->stale)
+		return;
+	row->state = state;
+	if (call.answer && state == MR_BREAKER_CLOSED)
+		log_closed(row, kind);
+	else if (call.answer && row->reason != NULL)
+		log_opened(row, kind, wait_us);
+	if (state == MR_BREAKER_CLOSED)
+		forget(row);
 }

@@ -1,26 +1,33 @@
 /*
- * trouble.h: what a worker does when its breaker changes: it moves the state (breaker.h) and makes it visible, in
- * millrace.breaker, in its slot, and by a line of the server log when it opens and when it closes.
+ * trouble.h: what a worker shows of its breakers: the rows of millrace.breaker that are its own, its slot, and a line of the
+ * server log when a pipeline's breaker opens and when it closes. What the state is, is known to sources.h.
  */
 #ifndef MR_TROUBLE_H
 #define MR_TROUBLE_H
 
 #include "postgres.h"
 
-#include "pipeline/breaker.h"
+#include "pipeline/breaker_table.h"
 
-/* When the worker starts: takes over a breaker that an earlier worker left open. */
-extern void mr_trouble_begin(MrBreaker *breaker);
+/* None of these raises an error: what cannot be written is written later, by the next mr_trouble_show(). */
 
-/* An error that is no event's fault. No transaction is open. */
-extern void mr_trouble_met(MrBreaker *breaker, const ErrorData *error);
+/* When the worker starts. Returns whether an earlier worker left the breaker open. */
+extern bool mr_trouble_begin(MrBreakerKind kind);
 
-/* The same of the events that are tried again (worker 0): a line of the log, and the breaker of the pipeline stays as it is. */
-extern void mr_trouble_met_by_retries(MrBreaker *breaker, const ErrorData *error);
-extern void mr_trouble_retries_settled(MrBreaker *breaker);
+/*
+ * An error that is no event's fault: moves the breaker, and keeps the cause to show it. `command` fixes it, NULL: not known.
+ * No transaction is open.
+ */
+extern void mr_trouble_met(MrBreakerKind kind, MrBreaker *breaker, const ErrorData *error,
+						   const char *command);
 
-/* Before a batch is tried, and after one with events was settled. */
-extern void mr_trouble_try(MrBreaker *breaker);
-extern void mr_trouble_settled(MrBreaker *breaker);
+/*
+ * What the row should say: nothing is done when it does. wait_us: until the next probe. A breaker that probes without ever
+ * having been open does so for another one, and is not shown. No transaction is open.
+ */
+extern void mr_trouble_show(MrBreakerKind kind, MrBreakerState state, int64 wait_us);
+
+/* Whether a verb asks for a probe at once, where the row says open. No transaction is open. */
+extern bool mr_trouble_is_due(MrBreakerKind kind);
 
 #endif /* MR_TROUBLE_H */

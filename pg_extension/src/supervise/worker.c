@@ -25,7 +25,7 @@
 #include "run/work_record.h"
 #include "engine/engine.h"
 #include "supervise/seat.h"
-#include "supervise/trouble.h"
+#include "supervise/sources.h"
 #include "supervise/worker_log.h"
 
 #define IDLE_US    1000000 /* the longest sleep: nothing depends on a latch alone */
@@ -73,72 +73,35 @@ pin_lock_timeout(void)
 	SetConfigOption("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_OVERRIDE);
 }
 
-/* The lanes this worker serves; it is woken for them from now on. */
-static int
-find_lanes(MrLane **lanes, bool *pending)
-{
-	int n = 0;
-
-	*pending = false;
-	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < mr_shared->max_lanes; i++)
-	{
-		MrLane *lane = mr_lane_slot(i);
-
-		if (lane->database != MyDatabaseId || lane->pipeline_id != mr_seat->pipeline_id ||
-			lane->number % my_workers != mr_seat->number)
-			continue;
-		lane->worker_latch = MyLatch;
-		lanes[n++] = lane;
-		if (pg_atomic_read_u64(&lane->staged) != pg_atomic_read_u64(&lane->consumed))
-			*pending = true;
-	}
-	LWLockRelease(mr_shared->lock);
-	return n;
-}
-
 /* What the main loop knows. Times in µs of mr_clock_us(). */
 typedef struct Worker
 {
 	MrEngine *engine;
-	MrLane **lanes;
-	int nlanes;
+	MrSources sources;
 	int64 look_at;        /* when to look at the pipeline and at all lanes again */
 	int64 retry_at;       /* worker 0: when to look for events that are due again */
 	TimestampTz next_due; /* worker 0: when the next one of them is; infinity: none, or not known */
 	bool waiting;         /* a lane of this round for room among the parked events */
+	bool retries_held;    /* worker 0: they wait for a probe of the lanes */
 } Worker;
 
 /*
- * What a batch that was settled says of the trouble of its own source and of the other's: a retry that passes ends the trouble of
- * the lanes too when they have nothing to probe with; a batch of a lane that is written shows whose the retries' trouble is.
- */
-static void
-note_settled(MrEngine *engine, bool retried)
-{
-	if (retried)
-		mr_trouble_retries_settled(&engine->retries.breaker);
-	if (!retried || mr_breaker_is_probing(&engine->lanes.breaker))
-		mr_trouble_settled(&engine->lanes.breaker);
-	if (!retried && engine->batch->passed[MR_STAGE_WRITE])
-		mr_breaker_others_passed(&engine->retries.breaker);
-}
-
-/*
- * One step: of a lane, or (NULL) of the events that are due to be tried again. An error ends its transaction;
- * it is trouble unless the batch is only to be settled in smaller parts.
+ * One step of a source. An error ends its transaction; it is trouble unless the batch is only to be settled in smaller
+ * parts.
  */
 static MrStep
-step(Worker *worker, MrLane *lane, bool *failed)
+step(Worker *worker, MrSource *source, bool *failed)
 {
 	MrEngine *engine = worker->engine;
 	ErrorData *volatile error = NULL;
 	volatile MrStep result = MR_STEP_SETTLED;
 	int64 began_at = mr_clock_us();
 
+	mr_seat_show(MR_WORKER_BUSY);
 	PG_TRY();
 	{
-		result = lane ? mr_engine_step(engine, lane) : mr_engine_retry(engine, &worker->next_due);
+		result = source->lane != NULL ? mr_engine_step(engine, source->lane, &source->pace)
+									  : mr_engine_retry(engine, &source->pace, &worker->next_due);
 	}
 	PG_CATCH();
 	{
@@ -153,10 +116,8 @@ step(Worker *worker, MrLane *lane, bool *failed)
 	PG_END_TRY();
 	if (error != NULL)
 	{
-		if (*failed && lane != NULL)
-			mr_trouble_met(&engine->lanes.breaker, error);
-		else if (*failed)
-			mr_trouble_met_by_retries(&engine->retries.breaker, error);
+		if (*failed)
+			mr_sources_met(&worker->sources, source, error);
 		FreeErrorData(error);
 		return MR_STEP_SETTLED; /* there is more to do */
 	}
@@ -164,8 +125,8 @@ step(Worker *worker, MrLane *lane, bool *failed)
 	if (engine->events > 0 && result == MR_STEP_SETTLED)
 	{
 		mr_seat->batches++;
-		mr_worker_log_batch(engine->batch, lane == NULL, mr_clock_us() - began_at);
-		note_settled(engine, lane == NULL);
+		mr_worker_log_batch(engine->batch, source->lane == NULL, mr_clock_us() - began_at);
+		mr_sources_settled(&worker->sources, source);
 	}
 	return result;
 }
@@ -188,59 +149,70 @@ look_at_pipeline(void)
 	return wanted;
 }
 
-/* Serves the lanes until they are empty, or something failed. False: the worker is to end. */
+/* Serves a lane until it is empty, something failed, or others have their turn. False: the worker is to end. */
 static bool
-serve_lanes(Worker *worker)
+serve_lane(Worker *worker, MrSource *source)
 {
-	for (int i = 0; i < worker->nlanes; i++)
+	for (;;)
 	{
-		MrLane *lane = worker->lanes[i];
+		bool failed;
+		MrStep result = step(worker, source, &failed);
 
-		for (;;)
-		{
-			bool failed;
-			MrStep result = step(worker, lane, &failed);
+		mr_worker_attend();
+		if (result == MR_STEP_GONE || result == MR_STEP_PAUSED)
+			return false;
+		worker->waiting = worker->waiting || result == MR_STEP_WAITING;
+		if (failed || result == MR_STEP_IDLE || result == MR_STEP_WAITING ||
+			worker->sources.nlanes > 1 ||
+			pg_atomic_read_u64(&source->lane->staged) ==
+				pg_atomic_read_u64(&source->lane->consumed) ||
+			mr_clock_us() >= worker->look_at)
+			return true;
+	}
+}
 
-			mr_worker_attend();
-			if (failed)
-				return true;
-			if (result == MR_STEP_GONE || result == MR_STEP_PAUSED)
-				return false;
-			worker->waiting = worker->waiting || result == MR_STEP_WAITING;
-			if (result == MR_STEP_IDLE || result == MR_STEP_WAITING || worker->nlanes > 1 ||
-				pg_atomic_read_u64(&lane->staged) == pg_atomic_read_u64(&lane->consumed) ||
-				mr_clock_us() >= worker->look_at)
-				break; /* the next lane's turn, or nothing more, or there is something else to look at */
-		}
+/* Serves the lanes that do not wait, in turn. False: the worker is to end. */
+static bool
+serve_lanes(Worker *worker, int64 now)
+{
+	MrSources *sources = &worker->sources;
+
+	for (int i = 0; i < sources->nslots; i++)
+	{
+		MrSource *source = &sources->lanes[i];
+
+		if (source->lane != NULL && mr_breaker_wait_us(&source->pace.breaker, now) == 0 &&
+			!serve_lane(worker, source))
+			return false;
 	}
 	return true;
 }
 
 /*
- * Worker 0 tries failed events again. Not while the lanes wait for a probe; when they have one and no event to probe with,
- * the retries are the probe. When the next one is due is a time of the wall clock, as the table has it; how long
+ * Worker 0 tries failed events again. When the next one is due is a time of the wall clock, as the table has it; how long
  * to wait for it is counted here, and other workers add to the table unnoticed: so never long. False: the worker is to end.
  */
 static bool
 serve_retries(Worker *worker, int64 now)
 {
-	MrBreaker *breaker = &worker->engine->retries.breaker;
+	MrSource *source = &worker->sources.retries;
 	bool failed;
 	MrStep result;
 
 	if (mr_seat->number != 0 || now < worker->retry_at)
 		return true;
-	if (mr_breaker_is_probing(&worker->engine->lanes.breaker) &&
-		breaker->state == MR_BREAKER_CLOSED)
-		mr_breaker_inherit(breaker);
-	(void) mr_breaker_try(breaker);
+	worker->retries_held = !mr_sources_allow_retries(&worker->sources, now);
+	if (worker->retries_held)
+		return true;
 	worker->next_due = DT_NOEND;
-	result = step(worker, NULL, &failed);
+	result = step(worker, source, &failed);
 	worker->retry_at = now + IDLE_US;
 	if (failed)
-		worker->retry_at = mr_clock_us() + mr_breaker_wait_us(breaker, mr_clock_us());
+		worker->retry_at = mr_clock_us() + mr_breaker_wait_us(&source->pace.breaker, mr_clock_us());
 	else if (worker->next_due < GetCurrentTimestamp() + IDLE_US)
 		worker->retry_at = now + Max(worker->next_due - GetCurrentTimestamp(), 0);
+	else if (result == MR_STEP_SETTLED && TIMESTAMP_IS_NOEND(worker->next_due))
+		mr_sources_have_no_retries(&worker->sources);
 	return result != MR_STEP_GONE && result != MR_STEP_PAUSED;
 }
 
@@ -255,43 +227,58 @@ sleep_until(int64 at, MrWorkerState state)
 													   : MR_WAIT_WORK);
 }
 
+/* Once a second, and when a verb was called. False: end. */
+static bool
+look(Worker *worker, int64 now, bool woken)
+{
+	mr_worker_attend(); /* under load there is no sleep that would */
+	pin_lock_timeout();
+	if (!look_at_pipeline())
+		return false;
+	worker->look_at = now + IDLE_US;
+	if (woken && mr_sources_hurry(&worker->sources))
+		worker->retry_at = now;
+	return true;
+}
+
 /* One round of the main loop. False: end. */
 static bool
 work(Worker *worker)
 {
-	MrBreaker *breaker = &worker->engine->lanes.breaker;
+	MrSources *sources = &worker->sources;
 	int64 now = mr_clock_us();
-	bool due = now >= worker->look_at;
+	bool woken = mr_seat_was_woken();
+	bool due = woken || now >= worker->look_at;
+	int64 backoff_to;
 	int64 wake_at;
-	bool pending;
+	bool ready;
 
-	if (due)
+	if (due && !look(worker, now, woken))
+		return false;
+	if (mr_breaker_wait_us(&sources->common.pace.breaker, now) > 0)
 	{
-		mr_worker_attend(); /* under load there is no sleep that would */
-		pin_lock_timeout();
-		if (!look_at_pipeline())
-			return false;
-		worker->look_at = now + IDLE_US;
-	}
-	if (mr_breaker_wait_us(breaker, now) > 0)
-	{
-		sleep_until(now + mr_breaker_wait_us(breaker, now), MR_WORKER_BACKOFF);
+		sleep_until(mr_sources_wake_at(sources, now), MR_WORKER_BACKOFF);
 		return true;
 	}
-	worker->nlanes = find_lanes(worker->lanes, &pending);
-	mr_trouble_try(breaker);
-	mr_seat_show(MR_WORKER_BUSY);
+	mr_sources_find(sources, my_workers);
+	mr_sources_probe(sources, now);
+	ready = mr_sources_are_ready(sources, now);
 	worker->waiting = false;
-	if ((pending || due) && !serve_lanes(worker))
+	if ((ready || due) && !serve_lanes(worker, now))
 		return false;
-	if (mr_breaker_wait_us(breaker, now) == 0 && !serve_retries(worker, now))
+	if (!serve_retries(worker, now))
 		return false;
-	if (pending && !worker->waiting)
+	if (ready && !worker->waiting)
 		return true;
-	wake_at = mr_seat->number == 0 ? Min(worker->look_at, worker->retry_at) : worker->look_at;
+	wake_at = mr_seat->number == 0 && !worker->retries_held ? Min(worker->look_at, worker->retry_at)
+															: worker->look_at;
+	backoff_to = mr_sources_wake_at(sources, now);
+	wake_at = Min(wake_at, backoff_to);
 	if (worker->waiting)
 		wake_at = Min(wake_at, now + WAITING_US);
-	sleep_until(wake_at, worker->waiting ? MR_WORKER_WAITING : MR_WORKER_IDLE);
+	sleep_until(wake_at, backoff_to != PG_INT64_MAX ? MR_WORKER_BACKOFF
+						 : worker->waiting          ? MR_WORKER_WAITING
+													: MR_WORKER_IDLE);
 	return true;
 }
 
@@ -316,7 +303,7 @@ work_or_back_off(Worker *worker)
 	if (error != NULL)
 	{
 		if (error->sqlerrcode != ERRCODE_QUERY_CANCELED)
-			mr_trouble_met(&worker->engine->lanes.breaker, error);
+			mr_sources_met(&worker->sources, &worker->sources.common, error);
 		FreeErrorData(error);
 	}
 	return go_on;
@@ -340,8 +327,7 @@ mr_worker_main(Datum arg)
 	keep_memory();
 	mr_work_open(mr_seat->pipeline_id, mr_seat->number);
 	worker.engine = mr_engine_create(mr_seat->pipeline_id, mr_seat->pipeline);
-	worker.lanes = MemoryContextAlloc(TopMemoryContext, mr_shared->max_lanes * sizeof(MrLane *));
-	mr_trouble_begin(&worker.engine->lanes.breaker);
+	mr_sources_begin(&worker.sources, worker.engine);
 
 	while (!mr_database_is_held(MyDatabaseId) && work_or_back_off(&worker))
 		;

@@ -145,6 +145,93 @@ others_pass_only_while_it_is_not_closed(void **state)
 	assert_false(mr_breaker_others_pass(&breaker));
 }
 
+static void
+a_probe_is_due_when_others_pass_for_the_first_time(void **state)
+{
+	MrBreaker breaker = {0};
+
+	(void) state;
+	assert_true(mr_breaker_trouble(&breaker, LASTING, 0));
+	assert_int_equal(mr_breaker_wait_us(&breaker, 0), 100 * MS);
+	mr_breaker_others_passed(&breaker);
+	assert_int_equal(mr_breaker_wait_us(&breaker, 0), 0);
+	(void) mr_breaker_try(&breaker);
+	assert_true(mr_breaker_trouble(&breaker, LASTING, 0));
+	mr_breaker_others_passed(&breaker);
+	assert_int_equal(mr_breaker_wait_us(&breaker, 0), 200 * MS);
+}
+
+static void
+a_probe_that_is_asked_for_is_due_and_begins_with_short_waits(void **state)
+{
+	MrBreaker breaker = {0};
+	int64_t now = 0;
+
+	(void) state;
+	for (int i = 0; i < 5; i++)
+		(void) wait_after(&breaker, &now);
+	(void) mr_breaker_try(&breaker);
+	assert_true(mr_breaker_trouble(&breaker, LASTING, now));
+	assert_int_equal(mr_breaker_wait_us(&breaker, now), 3200 * MS);
+	mr_breaker_hurry(&breaker);
+	assert_int_equal(mr_breaker_wait_us(&breaker, now), 0);
+	assert_int_equal(breaker.state, MR_BREAKER_OPEN);
+	assert_int_equal(wait_after(&breaker, &now), 100);
+	(void) mr_breaker_try(&breaker);
+	(void) mr_breaker_settled(&breaker);
+	assert_false(mr_breaker_trouble(&breaker, TRANSIENT, now));
+	mr_breaker_hurry(&breaker); /* not open: it waits as before */
+	assert_int_equal(mr_breaker_wait_us(&breaker, now), 100 * MS);
+}
+
+#define TRANSFORM 1
+#define WRITE     2
+
+static void
+several_events_of_one_batch_are_no_coincidence(void **state)
+{
+	MrLoneFailures lone = {0};
+
+	(void) state;
+	assert_false(mr_lone_suspects(&lone, WRITE, 42, 0));
+	assert_false(mr_lone_suspects(&lone, WRITE, 42, 1));
+	assert_true(mr_lone_suspects(&lone, WRITE, 42, 2));
+}
+
+static void
+nor_are_three_that_come_one_by_one(void **state)
+{
+	MrLoneFailures lone = {0};
+
+	(void) state;
+	for (int i = 0; i < 2; i++)
+	{
+		assert_false(mr_lone_suspects(&lone, WRITE, 42, 1));
+		mr_lone_failed(&lone, WRITE, 42);
+	}
+	assert_false(mr_lone_suspects(&lone, WRITE, 42, 0)); /* known ones, tried again */
+	assert_true(mr_lone_suspects(&lone, WRITE, 42, 1));
+	assert_false(mr_lone_suspects(&lone, WRITE, 43, 1)); /* another error */
+	assert_false(mr_lone_suspects(&lone, TRANSFORM, 42, 1));
+	mr_lone_passed(&lone, TRANSFORM); /* proves nothing about the write */
+	assert_true(mr_lone_suspects(&lone, WRITE, 42, 1));
+	mr_lone_passed(&lone, WRITE);
+	assert_false(mr_lone_suspects(&lone, WRITE, 42, 1));
+}
+
+static void
+errors_that_take_turns_are_counted_from_one_again(void **state)
+{
+	MrLoneFailures lone = {0};
+
+	(void) state;
+	for (int i = 0; i < 10; i++)
+	{
+		assert_false(mr_lone_suspects(&lone, WRITE, i % 2, 1));
+		mr_lone_failed(&lone, WRITE, i % 2);
+	}
+}
+
 int
 main(void)
 {
@@ -155,6 +242,11 @@ main(void)
 		cmocka_unit_test(trouble_while_it_is_open_prolongs_the_wait),
 		cmocka_unit_test(one_that_was_left_open_begins_with_a_probe),
 		cmocka_unit_test(others_pass_only_while_it_is_not_closed),
+		cmocka_unit_test(a_probe_is_due_when_others_pass_for_the_first_time),
+		cmocka_unit_test(a_probe_that_is_asked_for_is_due_and_begins_with_short_waits),
+		cmocka_unit_test(several_events_of_one_batch_are_no_coincidence),
+		cmocka_unit_test(nor_are_three_that_come_one_by_one),
+		cmocka_unit_test(errors_that_take_turns_are_counted_from_one_again),
 		cmocka_unit_test(events_are_to_blame_after_three_small_batches_in_a_row),
 	};
 
