@@ -261,6 +261,28 @@ find_scan(PlanState *state, NamedTuplestoreScanState **found)
 	return planstate_tree_walker(state, find_scan, found);
 }
 
+/* Called before the memory of a scan is freed. */
+static void
+forget_scan(void *arg)
+{
+	for (MrPlan *plan = all_plans; plan != NULL; plan = plan->next)
+		if (plan->scan == *(NamedTuplestoreScanState **) arg)
+			plan->scan = NULL;
+}
+
+/* The scan is asked where it is at any time, also for the context of a message: it must not outlive its memory, errors included. */
+static void
+watch_scan(MrPlan *plan, MemoryContext context)
+{
+	MemoryContextCallback *callback = MemoryContextAllocZero(context, sizeof(*callback));
+	NamedTuplestoreScanState **scan = MemoryContextAlloc(context, sizeof(*scan));
+
+	*scan = plan->scan;
+	callback->func = forget_scan;
+	callback->arg = scan;
+	MemoryContextRegisterResetCallback(context, callback);
+}
+
 uint64
 mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest)
 {
@@ -280,6 +302,7 @@ mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest)
 							plan->environment, 0);
 	ExecutorStart(query, 0);
 	(void) find_scan(query->planstate, &plan->scan);
+	watch_scan(plan, query->estate->es_query_cxt);
 	mr_executor_run(query);
 	processed = query->estate->es_processed;
 	ExecutorFinish(query);
