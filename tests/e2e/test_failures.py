@@ -215,3 +215,21 @@ def test_all_broken(world):
     events.send(world.broker, world.topic)
     world.wait_settled(60)
     world.check(events)
+
+
+def test_times_of_a_timeline_ascend(world):
+    """An event cannot be dead before it failed, nor replayed before that; a try that failed has the same time everywhere."""
+    feed = Feed(world, PARENT, dlq="off", max_retries=1, **QUICK)
+    feed.send('{"n":1}', *['{"n":2}'] * 50).settled()
+    wait_for(lambda: world.counters()["dead"] == 51, "all dead", 20)
+    world.db.run("INSERT INTO parent VALUES (1)")
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.replay(%s, \"where\" => '\"offset\" = 0')", (world.pipeline_name,))
+    wait_for(lambda: world.counters()["written"] == 1, "the replay passes", 20)
+    with world.db.session("app") as s:
+        for offset, steps in [(0, ["failed", "failed", "dead", "replayed"]), (50, ["failed", "failed", "dead"])]:
+            line = s.value("SELECT detail -> 'timeline' FROM millrace.event_status(%s, 0, %s)", (world.topic, offset))
+            line = [e for e in line if e["what"] in steps]
+            assert [e["what"] for e in line] == steps
+            at = [e["at"] for e in line]
+            assert at == sorted(at) and at[1] == at[2], at

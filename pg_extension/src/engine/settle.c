@@ -74,7 +74,7 @@ settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead
 	}
 	if (event->outcome.state == MR_RETRYING)
 	{
-		mr_retry_put(definition, event, mr_verdict_next_try(definition, event, now));
+		mr_retry_put(definition, event, now, mr_verdict_next_try(definition, event, now));
 		return;
 	}
 	if (event->outcome.state == MR_PARKED)
@@ -84,7 +84,7 @@ settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead
 	}
 	if (event->outcome.state == MR_DEAD)
 	{
-		int64 id = mr_dead_letter_put(dead_letters, definition, event);
+		int64 id = mr_dead_letter_put(dead_letters, definition, event, now);
 
 		if (id != 0 && mr_order_holds(definition, event))
 		{
@@ -93,7 +93,7 @@ settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead
 		}
 	}
 	else if (event->retry != NULL && event->retry->replay_of != 0)
-		mr_dead_letter_replayed(dead_letters, event);
+		mr_dead_letter_replayed(dead_letters, event, now);
 	if (event->retry != NULL)
 		mr_retry_remove(event);
 }

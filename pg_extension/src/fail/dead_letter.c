@@ -11,7 +11,6 @@
 #include "utils/timestamp.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 
 #include "server/catalog.h"
 #include "fail/retry.h"
@@ -26,7 +25,8 @@ set_text(Datum *values, bool *nulls, int column, const char *text)
 
 /* The columns a failure determines. */
 static void
-set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const MrEvent *event)
+set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const MrEvent *event,
+			TimestampTz now)
 {
 	static const char *const ends[] = {"permanent", "exhausted", "too_old", "crashed"};
 	const MrFailure *failure = event->outcome.failure;
@@ -39,17 +39,16 @@ set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const Mr
 	set_text(values, nulls, MR_DEAD_LETTER_HINT, failure->hint);
 	set_text(values, nulls, MR_DEAD_LETTER_CONSTRAINT_NAME, failure->constraint_name);
 	set_text(values, nulls, MR_DEAD_LETTER_COLUMN_NAME, failure->column_name);
-	values[MR_DEAD_LETTER_FAILED_AT - 1] =
-		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	values[MR_DEAD_LETTER_FAILED_AT - 1] = TimestampTzGetDatum(now);
 	set_text(values, nulls, MR_DEAD_LETTER_ENDED, ends[event->outcome.end]);
 	values[MR_DEAD_LETTER_ATTEMPTS - 1] =
 		Int32GetDatum((event->retry ? event->retry->attempts : 0) + Max(event->crashes, 1));
-	values[MR_DEAD_LETTER_HISTORY - 1] = mr_retry_history(event);
+	values[MR_DEAD_LETTER_HISTORY - 1] = mr_retry_history(event, now);
 	set_text(values, nulls, MR_DEAD_LETTER_STATE, "open");
 }
 
 static int64
-insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
+insert(Relation rel, const MrDefinition *definition, const MrEvent *event, TimestampTz now)
 {
 	Datum values[MR_DEAD_LETTER_NATTS] = {0};
 	bool nulls[MR_DEAD_LETTER_NATTS] = {false};
@@ -68,7 +67,7 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event)
 	mr_catalog_set_bytes(values, nulls, MR_DEAD_LETTER_HEADERS, event->headers);
 	mr_catalog_set_bytes(values, nulls, MR_DEAD_LETTER_PAYLOAD,
 						 event->kind & MR_KIND_OVERSIZE ? NULL : event->payload);
-	set_failure(values, nulls, definition, event);
+	set_failure(values, nulls, definition, event, now);
 	values[MR_DEAD_LETTER_FIRST_FAILED_AT - 1] =
 		event->retry && !event->retry->parked ? TimestampTzGetDatum(event->retry->first_failed_at)
 											  : values[MR_DEAD_LETTER_FAILED_AT - 1];
@@ -92,7 +91,7 @@ fetch(Relation rel, int64 id)
 }
 
 static bool
-reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
+reopen(Relation rel, const MrDefinition *definition, const MrEvent *event, TimestampTz now)
 {
 	static const int changed[] = {MR_DEAD_LETTER_VERSION,         MR_DEAD_LETTER_STAGE,
 								  MR_DEAD_LETTER_SQLSTATE,        MR_DEAD_LETTER_MESSAGE,
@@ -111,7 +110,7 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 
 	if (!HeapTupleIsValid(old))
 		return false;
-	set_failure(values, nulls, definition, event);
+	set_failure(values, nulls, definition, event, now);
 	values[MR_DEAD_LETTER_REPLAY_COUNT - 1] =
 		Int32GetDatum(DatumGetInt32(heap_getattr(old, MR_DEAD_LETTER_REPLAY_COUNT,
 												 RelationGetDescr(rel), &isnull)) +
@@ -127,15 +126,16 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event)
 }
 
 int64
-mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event)
+mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event,
+				   TimestampTz now)
 {
 	if (event->retry == NULL || event->retry->replay_of == 0)
-		return insert(rel, definition, event);
-	return reopen(rel, definition, event) ? event->retry->replay_of : 0;
+		return insert(rel, definition, event, now);
+	return reopen(rel, definition, event, now) ? event->retry->replay_of : 0;
 }
 
 void
-mr_dead_letter_replayed(Relation rel, const MrEvent *event)
+mr_dead_letter_replayed(Relation rel, const MrEvent *event, TimestampTz now)
 {
 	HeapTuple old = fetch(rel, event->retry->replay_of);
 	Datum values[MR_DEAD_LETTER_NATTS] = {0};
@@ -145,8 +145,7 @@ mr_dead_letter_replayed(Relation rel, const MrEvent *event)
 	if (!HeapTupleIsValid(old))
 		return;
 	set_text(values, nulls, MR_DEAD_LETTER_STATE, "replayed");
-	values[MR_DEAD_LETTER_CHANGED_AT - 1] =
-		TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	values[MR_DEAD_LETTER_CHANGED_AT - 1] = TimestampTzGetDatum(now);
 	replace[MR_DEAD_LETTER_STATE - 1] = replace[MR_DEAD_LETTER_CHANGED_AT - 1] = true;
 	mr_catalog_update(rel, &old->t_self,
 					  heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));

@@ -11,11 +11,12 @@
 
 /*
  * Records one in millrace.dead_letter (open as rel): inserted, or for a replay that failed, open again with
- * one replay more. Returns its id; 0: the one replayed is no longer there.
+ * one replay more. `now` is the time it has in each of its records. Returns its id; 0: the one replayed is no longer there.
  */
-extern int64 mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event);
+extern int64 mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event,
+								TimestampTz now);
 
 /* The replay of a dead letter succeeded. */
-extern void mr_dead_letter_replayed(Relation rel, const MrEvent *event);
+extern void mr_dead_letter_replayed(Relation rel, const MrEvent *event, TimestampTz now);
 
 #endif /* MR_DEAD_LETTER_H */

@@ -101,19 +101,18 @@ push_text(JsonbParseState **state, const char *key, const char *text)
 }
 
 Datum
-mr_retry_history(const MrEvent *event)
+mr_retry_history(const MrEvent *event, TimestampTz now)
 {
 	const MrFailure *failure = event->outcome.failure;
 	JsonbParseState *state = NULL;
 	Datum latest;
-	char now[MAXDATELEN + 1];
+	char at[MAXDATELEN + 1];
 
 	/* as to_jsonb() writes it, so that all times of a timeline look alike */
-	(void) JsonEncodeDateTime(now, TimestampTzGetDatum(GetCurrentTimestamp()), TIMESTAMPTZOID,
-							  NULL);
+	(void) JsonEncodeDateTime(at, TimestampTzGetDatum(now), TIMESTAMPTZOID, NULL);
 	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
 	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "at", now);
+	push_text(&state, "at", at);
 	push_text(&state, "stage", mr_stage_name(failure->stage));
 	push_text(&state, "sqlstate", unpack_sql_state(failure->sqlstate));
 	push_text(&state, "message", failure->message);
@@ -189,16 +188,16 @@ put(const MrDefinition *definition, const MrEvent *event, const RowContent *cont
 }
 
 void
-mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at)
+mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz now,
+			 TimestampTz next_at)
 {
 	const MrRetryRow *row = event->retry;
 	RowContent content = {.state = row != NULL && row->replay_of != 0 ? "replaying" : "retrying",
 						  .next_at = next_at,
-						  .since = row != NULL && !row->parked ? row->first_failed_at
-															   : GetCurrentTimestamp(),
+						  .since = row != NULL && !row->parked ? row->first_failed_at : now,
 						  .attempts = (row != NULL ? row->attempts : 0) + 1,
 						  .replay_of = row != NULL ? row->replay_of : 0,
-						  .history = mr_retry_history(event)};
+						  .history = mr_retry_history(event, now)};
 
 	put(definition, event, &content);
 }

@@ -25,8 +25,9 @@ extern bool mr_retry_order_key(const MrDefinition *definition, const MrEvent *ev
 /* Its last failure, of an earlier try, had that SQLSTATE. False for an event that comes from a lane. */
 extern bool mr_retry_failed_last_with(const MrEvent *event, int sqlstate);
 
-/* An event is to be tried (again) at next_at: its row is inserted, or changed when it has one. */
-extern void mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz next_at);
+/* An event failed now and is to be tried (again) at next_at: its row is inserted, or changed when it has one. */
+extern void mr_retry_put(const MrDefinition *definition, const MrEvent *event, TimestampTz now,
+						 TimestampTz next_at);
 
 /* An event waits behind another one of its queue. */
 extern void mr_retry_park(const MrDefinition *definition, const MrEvent *event);
@@ -41,7 +42,7 @@ extern void mr_retry_release_first(int32 pipeline_id, int32 partition, int64 ord
 /* An event that came from millrace.retry is done with. */
 extern void mr_retry_remove(const MrEvent *event);
 
-/* Its failures so far, the current one included, as an array of {at, stage, sqlstate, message}. */
-extern Datum mr_retry_history(const MrEvent *event);
+/* Its failures so far, the current one (now) included, as an array of {at, stage, sqlstate, message}. */
+extern Datum mr_retry_history(const MrEvent *event, TimestampTz now);
 
 #endif /* MR_RETRY_H */
