@@ -55,6 +55,7 @@ DECLARE
   query    text;
   line     text;
   lines    text[] := '{}';
+  done     boolean := false;
 BEGIN
   SELECT p.owner, p.topic, p.fields, p.transform, p.search_path, p.batch_rows INTO d
   FROM millrace.pipelines AS p WHERE p.name = pipeline;
@@ -94,9 +95,13 @@ BEGIN
     FOR line IN EXECUTE 'EXPLAIN ' || CASE WHEN "analyze" THEN '(ANALYZE, BUFFERS) ' ELSE '' END || query LOOP
       lines := lines || line;
     END LOOP;
+    done := true;
     RAISE EXCEPTION USING ERRCODE = 'MR000', MESSAGE = 'undo';
   EXCEPTION WHEN SQLSTATE 'MR000' THEN
-    NULL;  -- everything the transform's functions have written is rolled back
+    -- everything the transform's functions have written is rolled back
+    IF NOT done THEN
+      RAISE;  -- one of them raised it
+    END IF;
   END;
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   RETURN QUERY SELECT * FROM unnest(lines);

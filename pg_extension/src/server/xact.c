@@ -11,6 +11,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/timeout.h"
+#include "utils/timestamp.h"
 
 #include "server/clock.h"
 #include "server/failure.h"
@@ -25,6 +26,34 @@ is_cancel(const ErrorData *error, int64 began_at, int timeout_ms)
 {
 	return mr_error_is_interrupt(error) && error->sqlerrcode == ERRCODE_QUERY_CANCELED &&
 		   (timeout_ms == 0 || mr_clock_us() - began_at < (int64) timeout_ms * 1000);
+}
+
+/* When the session's own statement_timeout ends what runs; infinity: never. Workers have none, dry_run() may. */
+static TimestampTz
+session_limit(void)
+{
+	return get_timeout_active(STATEMENT_TIMEOUT) ? get_timeout_finish_time(STATEMENT_TIMEOUT)
+												 : DT_NOEND;
+}
+
+/* Returns whether it was set: not when it is no limit, or that of the session comes first. */
+static bool
+set_limit(int timeout_ms, TimestampTz session_end)
+{
+	if (timeout_ms == 0 ||
+		session_end <= TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout_ms))
+		return false;
+	enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
+	return true;
+}
+
+/* Back to the session's. */
+static void
+remove_limit(TimestampTz session_end)
+{
+	disable_timeout(STATEMENT_TIMEOUT, false);
+	if (!TIMESTAMP_IS_NOEND(session_end))
+		enable_timeout_at(STATEMENT_TIMEOUT, session_end);
 }
 
 /* Until the end of the subtransaction, however it ends. */
@@ -46,18 +75,19 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg), int timeou
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile error = NULL;
 	int64 began_at = mr_clock_us();
+	TimestampTz session_end = session_limit();
+	bool limited;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(scratch);
+	limited = set_limit(timeout_ms, session_end);
 	PG_TRY();
 	{
 		if (lock_ms > 0)
 			bound_lock_waits(lock_ms);
-		if (timeout_ms > 0)
-			enable_timeout_after(STATEMENT_TIMEOUT, timeout_ms);
 		fn(arg);
-		if (timeout_ms > 0)
-			disable_timeout(STATEMENT_TIMEOUT, false);
+		if (limited)
+			remove_limit(session_end);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -65,8 +95,8 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg), int timeou
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		if (timeout_ms > 0)
-			disable_timeout(STATEMENT_TIMEOUT, false);
+		if (limited)
+			remove_limit(session_end);
 		if (on_error)
 			on_error(arg);
 		RollbackAndReleaseCurrentSubTransaction();
@@ -77,7 +107,7 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg), int timeou
 	MemoryContextDelete(scratch); /* an executor that failed has left its state there */
 	if (error == NULL)
 		return NULL;
-	if (is_cancel(error, began_at, timeout_ms))
+	if (is_cancel(error, began_at, limited ? timeout_ms : 0))
 		ReThrowError(error);
 	return error;
 }

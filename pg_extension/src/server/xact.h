@@ -13,8 +13,9 @@
  * of them. Only an administrator's cancel is raised again. fn runs in a memory context of its own, which is deleted.
  *
  * timeout_ms: how long fn may run, 0 for any time. Running longer is returned as an error of the data, so that the slow
- * event among many is found. (Background workers arm no statement_timeout by themselves.) lock_ms: how long fn may wait
- * for a lock, 0 for as long as the session's lock_timeout says.
+ * event among many is found. (Background workers arm no statement_timeout by themselves.) A statement_timeout of the session
+ * that ends sooner stays in force, and is raised as a cancel is; one that ends later is in force again afterwards.
+ * lock_ms: how long fn may wait for a lock, 0 for as long as the session's lock_timeout says.
  */
 extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg),
 						 int timeout_ms, int lock_ms);

@@ -1,0 +1,43 @@
+-- dry_run() and explain(): they keep to the statement_timeout of the session that calls them, and leave SQLSTATEs of the
+-- user's functions alone.
+BEGIN;
+\ir helper.psql
+SELECT plan(6);
+
+SET ROLE mrt_owner;
+CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
+  SELECT millrace.create_pipeline(pipeline, topic => 'events', target => 'mrt.reading', fields => 'id bigint',
+                                  transform => format('SELECT event.id FROM event WHERE pg_sleep(%s) IS NOT NULL', sleep),
+                                  statement_timeout => timeout);
+$$;
+CREATE FUNCTION pg_temp.end_of(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE statement;
+  RETURN 'completed';
+EXCEPTION WHEN query_canceled THEN
+  RETURN sqlerrm;
+END $$;
+
+-- A limit of the session, and one of the pipeline.
+SELECT pg_temp.made('slow', '2', '60 s'), pg_temp.made('bounded', '20', '100 ms');
+SET LOCAL statement_timeout = '500 ms';
+SELECT is(pg_temp.end_of($$SELECT FROM millrace.dry_run('slow', ARRAY['{"id": 1}'])$$),
+          'canceling statement due to statement timeout', 'a limit of the session that ends first ends the call');
+SET LOCAL statement_timeout = '2 s';
+SELECT is(array_agg(d.sqlstate), ARRAY['57014'], 'a limit of the pipeline that ends first fails the event')
+FROM millrace.dry_run('bounded', ARRAY['{"id": 1}']) AS d;
+SELECT is(pg_temp.end_of($$SELECT FROM millrace.dry_run('bounded', ARRAY['{"id": 1}']); SELECT pg_sleep(10)$$),
+          'canceling statement due to statement timeout', 'and that of the session is in force again behind it');
+SET LOCAL statement_timeout = 0;
+SELECT is(pg_temp.end_of($$SELECT FROM millrace.dry_run('bounded', ARRAY['{"id": 1}']); SELECT pg_sleep(0.5)$$),
+          'completed', 'no limit of the session is none behind it');
+
+-- MR000 is how explain() undoes what it ran.
+CREATE FUNCTION mrt.raises(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'mine' USING ERRCODE = 'MR000'; END $$;
+SELECT millrace.create_pipeline('raises', topic => 'events', target => 'mrt.reading', fields => 'id bigint',
+                                transform => 'SELECT mrt.raises(event.id) AS id FROM event');
+SELECT throws_ok($$SELECT millrace.explain('raises', true, ARRAY['{"id": 1}'])$$, 'MR000', 'mine', 'an MR000 of the transform is raised');
+SELECT is(array_agg(d.sqlstate), ARRAY['MR000'], 'and fails an event') FROM millrace.dry_run('raises', ARRAY['{"id": 1}']) AS d;
+
+SELECT * FROM finish();
+ROLLBACK;
