@@ -1,8 +1,8 @@
--- dry_run() and explain(): they keep to the statement_timeout of the session that calls them, and leave SQLSTATEs of the
--- user's functions alone.
+-- dry_run() and explain(): they keep to the statement_timeout of the session that calls them, say why a row is refused as
+-- PostgreSQL does, and leave SQLSTATEs of the user's functions alone.
 BEGIN;
 \ir helper.psql
-SELECT plan(6);
+SELECT plan(10);
 
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
@@ -31,6 +31,36 @@ SELECT is(pg_temp.end_of($$SELECT FROM millrace.dry_run('bounded', ARRAY['{"id":
 SET LOCAL statement_timeout = 0;
 SELECT is(pg_temp.end_of($$SELECT FROM millrace.dry_run('bounded', ARRAY['{"id": 1}']); SELECT pg_sleep(0.5)$$),
           'completed', 'no limit of the session is none behind it');
+
+-- The detail of a row that is refused without an exception is that of PostgreSQL, which refuses it with one.
+CREATE TABLE mrt.strict (id bigint, "a Name" text NOT NULL, at date DEFAULT '2020-02-02', gone int, extra text DEFAULT 'd' CHECK (extra <> 'd' OR id < 9));
+ALTER TABLE mrt.strict DROP COLUMN gone;
+CREATE FUNCTION pg_temp.detail(id bigint, name text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  found text;
+BEGIN
+  INSERT INTO mrt.strict (id, "a Name") VALUES (id, name);
+  RETURN 'none';
+EXCEPTION WHEN integrity_constraint_violation THEN
+  GET STACKED DIAGNOSTICS found = PG_EXCEPTION_DETAIL;
+  RETURN found;
+END $$;
+SELECT millrace.create_pipeline('strict', topic => 'events', target => 'mrt.strict', fields => 'id bigint, name text',
+                                transform => 'SELECT event.id, event.name AS "a Name" FROM event');
+SELECT is(d.detail, pg_temp.detail(9, repeat('ä', 100)), 'CHECK: ' || d.detail)
+FROM millrace.dry_run('strict', ARRAY[json_build_object('id', 9, 'name', repeat('ä', 100))::text]) AS d;
+SELECT is(d.detail, 'Failing row contains (id, a Name) = (1, null).', 'NOT NULL: the columns that the transform gives')
+FROM millrace.dry_run('strict', ARRAY['{"id": 1}']) AS d;
+ALTER TABLE mrt.strict ALTER COLUMN at SET DEFAULT nullif('2020-02-02', '2020-02-02')::date, ALTER COLUMN at SET NOT NULL;
+SELECT is(d.detail, pg_temp.detail(2, 'x'), 'NOT NULL of a column it does not give: ' || d.detail)
+FROM millrace.dry_run('strict', ARRAY['{"id": 2, "name": "x"}']) AS d;
+-- The owner of a pipeline may only insert: it does not see what it may not read.
+RESET ROLE;
+ALTER TABLE mrt.strict OWNER TO CURRENT_USER;
+GRANT INSERT ON mrt.strict TO mrt_owner;
+SET ROLE mrt_owner;
+SELECT is(d.detail, pg_temp.detail(3, 'y'), 'without SELECT: ' || d.detail)
+FROM millrace.dry_run('strict', ARRAY['{"id": 3, "name": "y"}']) AS d;
 
 -- MR000 is how explain() undoes what it ran.
 CREATE FUNCTION mrt.raises(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'mine' USING ERRCODE = 'MR000'; END $$;

@@ -8,6 +8,7 @@
 #include "run/insert_direct.h"
 
 #include "server/compat.h"
+#include "run/row_detail.h"
 #include "run/work_record.h"
 
 #include "access/heapam.h"
@@ -261,6 +262,8 @@ add_row(Direct *direct, MrRow *row, int at)
 	slot = fill_slot(direct, row);
 	old = MemoryContextSwitchTo(direct->batch->context); /* failures outlive the run */
 	failure = check_row(direct, slot);
+	if (failure != NULL)
+		mr_failure_set_detail(failure, mr_row_detail(direct->program, direct->target, slot));
 	MemoryContextSwitchTo(old);
 	if (failure != NULL)
 	{

@@ -15,6 +15,7 @@
 #include "server/xact.h"
 #include "run/isolate.h"
 #include "run/receiver.h"
+#include "run/row_detail.h"
 #include "run/work_record.h"
 
 typedef struct TransformState
@@ -31,7 +32,7 @@ typedef struct TransformState
 
 /* A NULL that the target would refuse fails its event here, without an exception. */
 static void
-fail_null(MrProgram *program, MrEvent *event, MrColumn *column)
+fail_null(MrProgram *program, MrEvent *event, MrColumn *column, TupleTableSlot *row)
 {
 	MrFailure *failure = mr_failure_make(
 		MR_STAGE_WRITE, ERRCODE_NOT_NULL_VIOLATION,
@@ -39,6 +40,7 @@ fail_null(MrProgram *program, MrEvent *event, MrColumn *column)
 		get_rel_name(program->definition->target));
 
 	failure->column_name = column->name;
+	mr_failure_set_detail(failure, mr_row_detail_given(program, row->tts_values, row->tts_isnull));
 	mr_outcome_fail(&event->outcome, failure);
 }
 
@@ -64,7 +66,7 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	{
 		if (slot->tts_isnull[i] && program->columns[i].must_not_be_null)
 		{
-			fail_null(program, event, &program->columns[i]);
+			fail_null(program, event, &program->columns[i], slot);
 			MemoryContextSwitchTo(old);
 			return true;
 		}

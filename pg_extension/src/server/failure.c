@@ -80,6 +80,12 @@ mr_failure_make(MrStage stage, int sqlstate, const char *fmt, ...)
 	}
 }
 
+void
+mr_failure_set_detail(MrFailure *failure, const char *detail)
+{
+	failure->detail = bounded(detail);
+}
+
 bool
 mr_error_is_of_the_data(int sqlstate)
 {

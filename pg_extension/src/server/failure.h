@@ -42,6 +42,9 @@ extern MrFailure *mr_failure_from_error(MrStage stage, const ErrorData *edata);
 extern MrFailure *mr_failure_make(MrStage stage, int sqlstate, const char *fmt, ...)
 	pg_attribute_printf(3, 4);
 
+/* Gives it a detail, copied; NULL: none. */
+extern void mr_failure_set_detail(MrFailure *failure, const char *detail);
+
 /*
  * True when an SQLSTATE says something about the event, false when the same event may succeed later or
  * elsewhere: cancel, shutdown, out of memory, disk full, deadlock, serialization, lock not available. A user's
