@@ -1,9 +1,11 @@
-"""What one event may cost the others: time. The lane is played by hand, so that neighbours are neighbours for sure."""
+"""What one event may cost the others: time, locks and memory. The lane is played by hand, so that neighbours are neighbours
+for sure."""
 import time
 
 import pytest
 
 from lib.wait import wait_for
+from test_broken_memory import own_memory_mb
 from test_target_changes import Feed
 
 TIMEOUT_S = 4
@@ -76,3 +78,21 @@ def test_an_upsert_of_nothing_but_a_key(world):
                 on_conflict="update", conflict_key=["n"], dlq="off")
     counters = feed.send('{"n":1}', '{"n":2}').settled()
     assert counters["written"] == 2 and feed.rows("SELECT n FROM t ORDER BY 1") == [(1,), (2,)]
+
+
+def test_attempts_that_fail_leave_no_rows_in_memory(world):
+    """Sorted, all rows of an attempt but the bad event's come out before it fails, and the batch is halved: 60 MB, 30, 15 …"""
+    feed = Feed(world, """CREATE TABLE t (n int, v text); CREATE FUNCTION f(n int) RETURNS int LANGUAGE plpgsql AS $f$ BEGIN
+                IF n > 299 THEN RAISE 'too high'; END IF; RETURN n; END $f$""", dlq="off", max_retries=0,
+                transform="SELECT f(event.n) AS n, repeat(event.v, 20000) AS v FROM event ORDER BY event.n")
+    pid = wait_for(lambda: world.db.value("SELECT pid FROM millrace.workers WHERE pid > 0"), "the worker", 20)
+    feed.send(*[f'{{"n":{n},"v":"0123456789"}}' for n in [*range(150), 300, *range(150, 300)]])
+    peak = 0
+
+    def settled():
+        nonlocal peak
+        peak = max(peak, own_memory_mb(pid))
+        return world.positions() == feed.lane.positions
+    wait_for(settled, "settled", 60, every=0.005)
+    assert feed.rows("SELECT count(*) FROM t") == [(300,)]
+    assert 10 < peak < 130, f"{peak:.0f} MB"

@@ -21,7 +21,7 @@
 #include "fail/retry.h"
 #include "fail/verdict.h"
 
-#define WRITE_ROUNDS_MAX 50 /* of one batch, before it is settled in smaller parts */
+#define ROUNDS_MAX 50 /* of one batch, before it is settled in smaller parts */
 
 /* An event without a payload to decode. */
 static void
@@ -106,18 +106,46 @@ write_rows(MrEngine *engine)
 	}
 	for (; !mr_subtransaction(write_and_judge, engine); rounds++)
 	{
-		if (rounds >= WRITE_ROUNDS_MAX)
+		if (rounds >= ROUNDS_MAX)
 			mr_batch_give_back(engine->batch, "too many events of a batch fail");
 		mr_write_forget(engine->batch);
 	}
 }
 
-/* The user's SQL, each statement bounded in time. */
+/* The user's SQL, each statement bounded in time. False: the transform wrote something for an event that is left out. */
+static bool
+transform_and_write(void *arg)
+{
+	MrEngine *engine = arg;
+
+	mr_transform_run(engine->program, engine->batch);
+	write_rows(engine);
+	return !mr_transform_left_effects(engine->batch);
+}
+
+/*
+ * What the transform writes (an audit record, say) is there once if its event is settled, and not there if it is not. So
+ * that it can be undone, all is in one more subtransaction once the transform is known to write; most never do. It ends as
+ * the rounds of write_rows() do.
+ */
 static void
 run_program(MrEngine *engine)
 {
-	mr_transform_run(engine->program, engine->batch);
-	write_rows(engine);
+	int rounds = 1;
+
+	if (!engine->program->transform_writes)
+	{
+		if (!transform_and_write(engine))
+			mr_batch_give_back(engine->batch, "the transform writes, and events fail");
+		return;
+	}
+	for (; !mr_subtransaction(transform_and_write, engine); rounds++)
+	{
+		if (rounds >= ROUNDS_MAX)
+			mr_batch_give_back(engine->batch, "too many events of a batch fail");
+		mr_write_forget(engine->batch);
+		mr_transform_forget(engine->batch);
+	}
 }
 
 /*

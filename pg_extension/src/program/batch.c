@@ -64,8 +64,8 @@ mr_batch_add_staged(MrBatch *batch)
 	return staged;
 }
 
-MrRow *
-mr_batch_add_row(MrBatch *batch)
+void
+mr_batch_add_row(MrBatch *batch, int event, MinimalTuple tuple)
 {
 	MrRow *row;
 
@@ -73,7 +73,21 @@ mr_batch_add_row(MrBatch *batch)
 	row = &batch->rows[batch->nrows++];
 	memset(row, 0, sizeof(*row));
 	row->superseded_by = -1;
-	return row;
+	row->event = event;
+	row->tuple = tuple;
+	batch->events[event].rows++;
+}
+
+void
+mr_batch_remove_rows(MrBatch *batch, int from)
+{
+	while (batch->nrows > from)
+	{
+		MrRow *row = &batch->rows[--batch->nrows];
+
+		batch->events[row->event].rows = 0;
+		pfree(row->tuple);
+	}
 }
 
 void

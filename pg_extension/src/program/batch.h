@@ -20,6 +20,12 @@
 #include "program/limits.h"
 #include "program/outcome.h"
 
+/*
+ * Subtransactions that wrote and were released count until the transaction ends; from the 65th on they slow every
+ * backend. A batch that needs more is given back and comes again in smaller parts, each with its own commit.
+ */
+#define MR_SUBTRANSACTIONS_MAX 50
+
 /* The row of millrace.retry that an event comes from when it was not read from a lane. */
 typedef struct MrRetryRow
 {
@@ -40,10 +46,11 @@ typedef struct MrEvent
 	int64 offset;
 	int64 kafka_ts; /* ms since 1970, -1 none */
 	int32 partition;
-	int16 kind;  /* bits MR_KIND_* */
-	bool queued; /* joined the queue of its key when it was admitted (order.c) */
-	int place;   /* of its partition in MrBatch.partitions, probably: see mr_event_partition() */
-	bytea *key;  /* NULL: none; never toasted, maybe with a short header */
+	int16 kind;       /* bits MR_KIND_* */
+	bool queued;      /* joined the queue of its key when it was admitted (order.c) */
+	bool has_effects; /* what the transform wrote may be for it (transform.h) */
+	int place;  /* of its partition in MrBatch.partitions, probably: see mr_event_partition() */
+	bytea *key; /* NULL: none; never toasted, maybe with a short header */
 	bytea *headers;
 	bytea *payload;
 	int rows;    /* rows the transform gave, later those that count */
@@ -94,6 +101,7 @@ typedef struct MrBatch
 	int nrows;
 	int max_rows;
 	MrRow *rows;
+	int neffects;        /* subtransactions in which the transform wrote something */
 	MrFilling tail;      /* what was read from */
 	ItemPointerData end; /* the lane's cursor once this is settled */
 	bool segment_done;
@@ -114,13 +122,26 @@ extern void mr_batch_reset(MrBatch *batch);
 /* One more, zeroed, at the end of the array. */
 extern MrEvent *mr_batch_add_event(MrBatch *batch);
 extern MrStagedBatch *mr_batch_add_staged(MrBatch *batch);
-extern MrRow *mr_batch_add_row(MrBatch *batch);
+
+/* One more row of an event; its tuple, in the memory context of the batch, belongs to the batch then. */
+extern void mr_batch_add_row(MrBatch *batch, int event, MinimalTuple tuple);
+
+/* Frees the rows from that number on; their events have none then. */
+extern void mr_batch_remove_rows(MrBatch *batch, int from);
 
 /*
  * Raises an error by which the batch is rolled back, to come again in smaller parts; returns when that cannot be. The
  * flag is what counts, not the SQLSTATE: a user's function can raise any.
  */
 extern void mr_batch_give_back(MrBatch *batch, const char *reason);
+
+/* Nothing of it takes effect in this batch: it failed, or waits behind one that did. Known after the verdict. */
+static inline bool
+mr_event_is_left_out(const MrEvent *event)
+{
+	return event->outcome.state == MR_DEAD || event->outcome.state == MR_RETRYING ||
+		   event->outcome.state == MR_PARKED;
+}
 
 /* Whether it runs in this batch. */
 static inline bool

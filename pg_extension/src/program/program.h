@@ -38,6 +38,7 @@ typedef struct MrProgram
 	MrDefinition *definition;
 	MrEventRelation *event;
 	MrPlan *transform;
+	bool transform_writes; /* it has: what it wrote is undone with the events that fail */
 	int ncolumns;
 	MrColumn *columns;
 	Bitmapset *given;      /* attribute numbers of the columns, in the target */

@@ -1,11 +1,13 @@
 /*
- * transform.c: events in, rows out; nothing is written. Runs in workers.
+ * transform.c: events in, rows out. Runs in workers.
  *
- * The SELECT runs alone, in a subtransaction that writes nothing and so takes no transaction id: an event it
- * fails on is found and set aside before the target is touched.
+ * The SELECT runs alone, in a subtransaction that as a rule writes nothing and so takes no transaction id: an event it
+ * fails on is found and set aside before the target is touched. Its functions may write all the same: a subtransaction
+ * that has taken an id has, for whichever of its events.
  */
 #include "run/transform.h"
 
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -20,14 +22,15 @@
 
 typedef struct TransformState
 {
+	MrReceiver receiver; /* first: the rows come to it */
 	MrProgram *program;
 	MrBatch *batch;
 	int *members; /* events that are pending, by index */
 	int from;
 	int to;
 	Tuplestorestate *store;
-	MrReceiver *receiver;
 	int failed_event; /* -1 unknown */
+	bool wrote;       /* the attempt did */
 } TransformState;
 
 /* A NULL that the target would refuse fails its event here, without an exception. */
@@ -47,13 +50,12 @@ fail_null(MrProgram *program, MrEvent *event, MrColumn *column, TupleTableSlot *
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
-	MrReceiver *receiver = (MrReceiver *) self;
-	MrProgram *program = receiver->program;
-	MrBatch *batch = receiver->batch;
+	TransformState *state = (TransformState *) self;
+	MrProgram *program = state->program;
+	MrBatch *batch = state->batch;
 	int n = program->ncolumns;
 	MemoryContext old;
 	MrEvent *event;
-	MrRow *row;
 	int index;
 
 	slot_getallattrs(slot);
@@ -76,10 +78,8 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("the event gives more than %d rows", program->definition->rows_per_event),
 				 errhint("Raise rows_per_event with millrace.alter_pipeline() if that is right.")));
-	event->rows++;
-	row = mr_batch_add_row(batch);
-	row->event = index;
-	row->tuple = mr_form_minimal_tuple(program->row_full, slot->tts_values, slot->tts_isnull);
+	mr_batch_add_row(batch, index,
+					 mr_form_minimal_tuple(program->row_full, slot->tts_values, slot->tts_isnull));
 	MemoryContextSwitchTo(old);
 	return true;
 }
@@ -94,7 +94,10 @@ execute(void *arg)
 		mr_event_relation_put(state->program->event, state->store,
 							  &state->batch->events[state->members[i]], state->members[i]);
 	(void) mr_plan_run(state->program->transform, state->store, state->to - state->from,
-					   (DestReceiver *) state->receiver);
+					   (DestReceiver *) &state->receiver);
+	state->wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
+	if (state->wrote)
+		mr_check_deferred(); /* or they would fail the write, of all events and of none */
 }
 
 static void
@@ -109,14 +112,19 @@ note_failed_event(void *arg)
 static void
 undo(TransformState *state, int nrows)
 {
-	state->batch->nrows = nrows;
+	mr_batch_remove_rows(state->batch, nrows);
 	for (int i = state->from; i < state->to; i++)
-	{
-		MrEvent *event = &state->batch->events[state->members[i]];
+		mr_outcome_undo(&state->batch->events[state->members[i]].outcome);
+}
 
-		event->rows = 0;
-		mr_outcome_undo(&event->outcome);
-	}
+static void
+note_effects(TransformState *state)
+{
+	state->program->transform_writes = true;
+	for (int i = state->from; i < state->to; i++)
+		state->batch->events[state->members[i]].has_effects = true;
+	if (++state->batch->neffects > MR_SUBTRANSACTIONS_MAX)
+		mr_batch_give_back(state->batch, "too many events of a batch fail");
 }
 
 static int
@@ -141,7 +149,11 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 	error = mr_try(execute, state, note_failed_event, timeout_ms,
 				   mr_limits_lock(&state->batch->limits));
 	if (error == NULL)
+	{
+		if (state->wrote)
+			note_effects(state);
 		return NULL;
+	}
 	undo(state, nrows);
 	*culprit = member_of(state, state->failed_event);
 	return mr_failure_from_error(MR_STAGE_TRANSFORM, error);
@@ -174,8 +186,7 @@ void
 mr_transform_run(MrProgram *program, MrBatch *batch)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
-	MrReceiver receiver;
-	TransformState state = {.program = program, .batch = batch, .receiver = &receiver};
+	TransformState state = {.program = program, .batch = batch};
 	MrIsolation isolation = {.attempt = try_range,
 							 .fail = fail_member,
 							 .give_back = give_back,
@@ -184,7 +195,7 @@ mr_transform_run(MrProgram *program, MrBatch *batch)
 	int n = 0;
 
 	mr_work_stage(MR_STAGE_TRANSFORM);
-	mr_receiver_init(&receiver, receive, program, batch);
+	mr_receiver_init(&state.receiver, receive, program, batch);
 	state.members = palloc(Max(batch->nevents, 1) * sizeof(int));
 	for (int i = 0; i < batch->nevents; i++)
 		if (batch->events[i].outcome.state == MR_PENDING)
@@ -197,4 +208,24 @@ mr_transform_run(MrProgram *program, MrBatch *batch)
 		drop_rows_of_failed(batch);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+bool
+mr_transform_left_effects(const MrBatch *batch)
+{
+	if (batch->neffects == 0)
+		return false;
+	for (int i = 0; i < batch->nevents; i++)
+		if (batch->events[i].has_effects && mr_event_is_left_out(&batch->events[i]))
+			return true;
+	return false;
+}
+
+void
+mr_transform_forget(MrBatch *batch)
+{
+	mr_batch_remove_rows(batch, 0);
+	batch->neffects = 0;
+	for (int i = 0; i < batch->nevents; i++)
+		batch->events[i].has_effects = false;
 }

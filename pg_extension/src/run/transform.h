@@ -12,4 +12,12 @@
  */
 extern void mr_transform_run(MrProgram *program, MrBatch *batch);
 
+/*
+ * After the verdict: whether the transform wrote something for an event that is left out. Then both transform and write
+ * are to be rolled back, mr_write_forget() and mr_transform_forget() called, and both run again: without those that
+ * failed or are parked.
+ */
+extern bool mr_transform_left_effects(const MrBatch *batch);
+extern void mr_transform_forget(MrBatch *batch);
+
 #endif /* MR_TRANSFORM_H */

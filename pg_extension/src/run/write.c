@@ -6,10 +6,8 @@
  */
 #include "run/write.h"
 
-#include "commands/trigger.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
@@ -20,12 +18,6 @@
 #include "run/receiver.h"
 #include "run/work_record.h"
 #include "run/write_arrange.h"
-
-/*
- * Subtransactions that wrote and were released count until the transaction ends; from the 65th on they slow
- * every backend. The batch is then given back and comes again in smaller parts, each with its own commit.
- */
-#define SUBTRANSACTIONS_MAX 50
 
 typedef struct WriteState
 {
@@ -40,7 +32,7 @@ typedef struct WriteState
 	bool direct;
 	int at;         /* of a direct insert: index into arranged.rows, -1 unknown */
 	int failed_row; /* its number, -1 unknown */
-	int nsuccesses;
+	int nsuccesses; /* subtransactions that are kept, those of the transform included */
 } WriteState;
 
 static inline MrRow *
@@ -76,7 +68,6 @@ static void
 execute(void *arg)
 {
 	WriteState *state = arg;
-	ConstraintsSetStmt *immediate = makeNode(ConstraintsSetStmt);
 
 	if (state->direct && state->end > state->first)
 	{
@@ -87,9 +78,7 @@ execute(void *arg)
 	}
 	else
 		execute_plan(state);
-	/* Deferred constraints are checked here, where their errors are in our hands. */
-	immediate->deferred = false;
-	AfterTriggerSetState(immediate);
+	mr_check_deferred(); /* here, where their errors are in our hands */
 }
 
 static void
@@ -149,7 +138,7 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 		mr_try(execute, state, note_failed_row, timeout_ms, mr_limits_lock(&state->batch->limits));
 	if (error == NULL)
 	{
-		if (++state->nsuccesses > SUBTRANSACTIONS_MAX)
+		if (++state->nsuccesses > MR_SUBTRANSACTIONS_MAX)
 			mr_batch_give_back(state->batch, "too many events of a batch fail");
 		return NULL;
 	}
@@ -212,7 +201,7 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 		AllocSetContextCreate(batch->context, "millrace write", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(round);
 	MrReceiver receiver;
-	WriteState state = {.program = program, .batch = batch};
+	WriteState state = {.program = program, .batch = batch, .nsuccesses = batch->neffects};
 	MrIsolation isolation = {.attempt = try_range,
 							 .fail = fail_member,
 							 .give_back = give_back,
@@ -243,15 +232,6 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	MemoryContextDelete(round);
 }
 
-/* Nothing of it is written: it failed, or waits behind one that did. */
-static bool
-is_left_out(const MrBatch *batch, int event)
-{
-	int state = batch->events[event].outcome.state;
-
-	return state == MR_DEAD || state == MR_RETRYING || state == MR_PARKED;
-}
-
 bool
 mr_write_is_short(const MrBatch *batch)
 {
@@ -259,8 +239,8 @@ mr_write_is_short(const MrBatch *batch)
 	{
 		const MrRow *row = &batch->rows[i];
 
-		if (row->superseded_by >= 0 && !is_left_out(batch, row->event) &&
-			is_left_out(batch, batch->rows[row->superseded_by].event))
+		if (row->superseded_by >= 0 && !mr_event_is_left_out(&batch->events[row->event]) &&
+			mr_event_is_left_out(&batch->events[batch->rows[row->superseded_by].event]))
 			return true;
 	}
 	return false;

@@ -4,7 +4,9 @@
 #include "server/xact.h"
 
 #include "access/xact.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "pgstat.h"
 #include "storage/lock.h"
 #include "utils/guc.h"
@@ -110,6 +112,18 @@ mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void *arg), int timeou
 	if (is_cancel(error, began_at, limited ? timeout_ms : 0))
 		ReThrowError(error);
 	return error;
+}
+
+void
+mr_check_deferred(void)
+{
+	ConstraintsSetStmt *constraints = makeNode(ConstraintsSetStmt);
+
+	constraints->deferred = false;
+	AfterTriggerSetState(constraints);
+	constraints->deferred = true;
+	AfterTriggerSetState(constraints);
+	pfree(constraints);
 }
 
 bool

@@ -27,6 +27,13 @@ extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void
 extern bool mr_subtransaction(bool (*fn)(void *arg), void *arg);
 
 /*
+ * Checks what deferred constraints and constraint triggers have queued, as SET CONSTRAINTS ALL IMMEDIATE does, but leaves
+ * them deferred: were they immediate for the rest of the transaction, rows that refer to later ones would be accepted in
+ * the first attempt of a batch only. Inside a query, as in dry_run(), nothing is checked.
+ */
+extern void mr_check_deferred(void);
+
+/*
  * Begins a transaction of a worker: holds the extension (false: it was dropped, nothing was begun), reports
  * activity. mr_xact_commit() ends it and reports statistics, which background workers do not by themselves.
  * However a worker's transaction ends, it leaves no advisory lock of the session behind.
