@@ -80,6 +80,27 @@ def test_an_upsert_of_nothing_but_a_key(world):
     assert counters["written"] == 2 and feed.rows("SELECT n FROM t ORDER BY 1") == [(1,), (2,)]
 
 
+def test_rows_of_a_batch_are_bounded_in_bytes(world):
+    """A batch of small events that give 4 MB each is settled in parts; an event that gives 80 MB is a dead letter."""
+    feed = Feed(world, "CREATE TABLE t (n int, v text)", dlq="off", max_retries=0, rows_per_event=100,
+                transform="SELECT event.n, repeat(event.v, 400000) AS v FROM event CROSS JOIN LATERAL"
+                          " generate_series(1, CASE WHEN event.n < 0 THEN 20 ELSE 1 END)")
+    pid = wait_for(lambda: world.db.value("SELECT pid FROM millrace.workers WHERE pid > 0"), "the worker", 20)
+    feed.send(*[f'{{"n":{n},"v":"0123456789"}}' for n in [*range(1, 60), -1, *range(60, 100)]])
+    peak = 0
+
+    def settled():
+        nonlocal peak
+        peak = max(peak, own_memory_mb(pid))
+        return world.positions() == feed.lane.positions
+    wait_for(settled, "settled", 60, every=0.01)
+    assert feed.rows("SELECT count(*), count(DISTINCT n), min(length(v)), max(length(v)) FROM t") == [(99, 99, 4000000, 4000000)]
+    letter, = world.db.run("SELECT sqlstate, stage, message, hint FROM millrace.dead_letter")
+    assert letter[:3] == ("54000", "transform", "the event gives more than 65536 kB of rows") and "millrace.batch_memory" in letter[3]
+    assert 20 < peak < 160, f"{peak:.0f} MB"  # of 470 MB of rows
+    assert world.db.run("SELECT state, opened FROM millrace.breakers") == [("closed", 0)]
+
+
 def test_attempts_that_fail_leave_no_rows_in_memory(world):
     """Sorted, all rows of an attempt but the bad event's come out before it fails, and the batch is halved: 60 MB, 30, 15 …"""
     feed = Feed(world, """CREATE TABLE t (n int, v text); CREATE FUNCTION f(n int) RETURNS int LANGUAGE plpgsql AS $f$ BEGIN

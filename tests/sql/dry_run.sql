@@ -2,7 +2,7 @@
 -- PostgreSQL does, and leave SQLSTATEs of the user's functions alone.
 BEGIN;
 \ir helper.psql
-SELECT plan(10);
+SELECT plan(12);
 
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
@@ -61,6 +61,15 @@ GRANT INSERT ON mrt.strict TO mrt_owner;
 SET ROLE mrt_owner;
 SELECT is(d.detail, pg_temp.detail(3, 'y'), 'without SELECT: ' || d.detail)
 FROM millrace.dry_run('strict', ARRAY['{"id": 3, "name": "y"}']) AS d;
+
+-- Rows are bounded in bytes (millrace.batch_memory), those of an event and those of all.
+CREATE TABLE mrt.wide (v text);
+SELECT millrace.create_pipeline('wide', topic => 'events', target => 'mrt.wide', fields => 'n int',
+                                transform => 'SELECT repeat(''x'', event.n * 1000000) AS v FROM event');
+SELECT is(array_agg(coalesce(d.sqlstate || ' ' || d.message, d.outcome)), ARRAY['written', '54000 the event gives more than 65536 kB of rows'], 'an event')
+FROM millrace.dry_run('wide', ARRAY['{"n": 1}', '{"n": 70}']) AS d;
+SELECT pg_temp.refused($$SELECT millrace.dry_run('wide', ARRAY['{"n": 40}', '{"n": 40}'])$$, '54000', 'the events give more than 65536 kB of rows',
+                       'millrace.batch_memory', 'all of them');
 
 -- MR000 is how explain() undoes what it ran.
 CREATE FUNCTION mrt.raises(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'mine' USING ERRCODE = 'MR000'; END $$;

@@ -64,6 +64,12 @@ mr_batch_add_staged(MrBatch *batch)
 	return staged;
 }
 
+static int64
+bytes_of(const MrRow *row)
+{
+	return (int64) sizeof(MrRow) + row->tuple->t_len;
+}
+
 void
 mr_batch_add_row(MrBatch *batch, int event, MinimalTuple tuple)
 {
@@ -76,6 +82,7 @@ mr_batch_add_row(MrBatch *batch, int event, MinimalTuple tuple)
 	row->event = event;
 	row->tuple = tuple;
 	batch->events[event].rows++;
+	batch->row_bytes += bytes_of(row);
 }
 
 void
@@ -86,6 +93,7 @@ mr_batch_remove_rows(MrBatch *batch, int from)
 		MrRow *row = &batch->rows[--batch->nrows];
 
 		batch->events[row->event].rows = 0;
+		batch->row_bytes -= bytes_of(row);
 		pfree(row->tuple);
 	}
 }

@@ -101,6 +101,7 @@ typedef struct MrBatch
 	int nrows;
 	int max_rows;
 	MrRow *rows;
+	int64 row_bytes;     /* memory of the rows and their tuples */
 	int neffects;        /* subtransactions in which the transform wrote something */
 	MrFilling tail;      /* what was read from */
 	ItemPointerData end; /* the lane's cursor once this is settled */

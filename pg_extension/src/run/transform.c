@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "server/guc.h"
 #include "server/xact.h"
 #include "run/isolate.h"
 #include "run/receiver.h"
@@ -31,6 +32,7 @@ typedef struct TransformState
 	Tuplestorestate *store;
 	int failed_event; /* -1 unknown */
 	bool wrote;       /* the attempt did */
+	bool too_large;   /* the batch is */
 } TransformState;
 
 /* A NULL that the target would refuse fails its event here, without an exception. */
@@ -45,6 +47,38 @@ fail_null(MrProgram *program, MrEvent *event, MrColumn *column, TupleTableSlot *
 	failure->column_name = column->name;
 	mr_failure_set_detail(failure, mr_row_detail_given(program, row->tts_values, row->tts_isnull));
 	mr_outcome_fail(&event->outcome, failure);
+}
+
+static int64
+rows_bytes_max(void)
+{
+	return (int64) mr_batch_memory_kb * 1024;
+}
+
+static int64
+bytes_of_event(const MrBatch *batch, int event)
+{
+	int64 bytes = 0;
+
+	for (int i = 0; i < batch->nrows; i++)
+		if (batch->rows[i].event == event)
+			bytes += batch->rows[i].tuple->t_len;
+	return bytes;
+}
+
+/* The payloads of a batch are bounded where it is read; what the transform makes of them is known only here. */
+static void
+refuse_bytes(TransformState *state, int event)
+{
+	if (state->batch->nevents == 1 || bytes_of_event(state->batch, event) > rows_bytes_max())
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("the event gives more than %d kB of rows", mr_batch_memory_kb),
+						errhint("Make the transform give smaller or fewer rows, or raise "
+								"millrace.batch_memory.")));
+	state->too_large = true;
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("the events give more than %d kB of rows", mr_batch_memory_kb),
+					errhint("Try fewer of them at a time, or raise millrace.batch_memory.")));
 }
 
 static bool
@@ -81,6 +115,8 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	mr_batch_add_row(batch, index,
 					 mr_form_minimal_tuple(program->row_full, slot->tts_values, slot->tts_isnull));
 	MemoryContextSwitchTo(old);
+	if (unlikely(batch->row_bytes > rows_bytes_max()))
+		refuse_bytes(state, index);
 	return true;
 }
 
@@ -153,6 +189,11 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 		if (state->wrote)
 			note_effects(state);
 		return NULL;
+	}
+	if (state->too_large)
+	{
+		mr_batch_give_back(state->batch, "the rows of a batch are too large");
+		ReThrowError(error);
 	}
 	undo(state, nrows);
 	*culprit = member_of(state, state->failed_event);

@@ -9,6 +9,8 @@
 /*
  * Runs the transform over the pending events; rows are added to batch->rows. Events it fails on are MR_FAILED: the
  * verdict (fail/verdict.h) makes a retry or a dead letter of them. What is no event's fault is raised.
+ *
+ * Rows take at most millrace.batch_memory: a batch that gives more is given back, an event that does so alone fails.
  */
 extern void mr_transform_run(MrProgram *program, MrBatch *batch);
 

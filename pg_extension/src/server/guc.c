@@ -16,6 +16,7 @@ int mr_max_segments = 16;
 int mr_restart_interval_s = 1;
 int mr_lock_timeout_ms = 5000;
 int mr_batch_bytes_kb = 8192;
+int mr_batch_memory_kb = 65536;
 int mr_max_crashes = 2;
 static int max_workers_per_role = 16; /* read by SQL: _check_workers() */
 
@@ -53,6 +54,10 @@ mr_guc_define(bool preloading)
 							"Payload bytes at which a worker's batch is closed.", NULL,
 							&mr_batch_bytes_kb, 8192, 64, 1048576, PGC_SIGHUP, GUC_UNIT_KB, NULL,
 							NULL, NULL);
+	DefineCustomIntVariable(
+		"millrace.batch_memory", "Bytes of rows that the transform may give for a batch.",
+		"A batch that gives more is settled in smaller parts; an event that does so alone fails.",
+		&mr_batch_memory_kb, 65536, 1024, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("millrace.max_crashes",
 							"Crashes of the server after which an event is a dead letter.",
 							"Only those count in which the event was processed alone.",

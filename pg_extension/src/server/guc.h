@@ -11,6 +11,7 @@ extern int mr_max_segments;
 extern int mr_restart_interval_s;
 extern int mr_lock_timeout_ms;
 extern int mr_batch_bytes_kb;
+extern int mr_batch_memory_kb;
 extern int mr_max_crashes;
 
 /* Declares all settings; `preloading` also declares those that only the server's start can set. */
