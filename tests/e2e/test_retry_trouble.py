@@ -62,7 +62,7 @@ def test_trouble_of_retries_is_shown(world):
     wait_for(lambda: breaker(world, "retries_next_probe_at - clock_timestamp() > '3 s'")[0], "it waits long", 40)
     assert breaker(world, "retries_since") == (since,), "still the same trouble"
     assert world.db.value("SELECT status FROM millrace.pipelines") == "running"
-    found = world.db.run("SELECT severity, detail, command FROM millrace.doctor() WHERE what LIKE '%%held back'")
+    found = world.db.run("SELECT severity, detail, command FROM millrace.doctor() WHERE what LIKE '%held back'")
     assert [f[0] for f in found] == ["warning"] and "nowhere" in found[0][1] and "millrace.resume(" in found[0][2]
     feed.ddl("INSERT INTO fine VALUES (true)")
     with world.db.session("app") as s:

@@ -23,6 +23,8 @@
 #include "server/xact.h"
 #include "staging/ring.h"
 #include "staging/segment.h"
+#include "program/remedy.h"
+#include "program/remembered.h"
 #include "run/admit.h"
 #include "run/isolate.h"
 #include "run/lane_reader.h"
@@ -68,6 +70,21 @@ forget_program(MrEngine *engine)
 	engine->program_context = NULL;
 }
 
+/* The program is gone when it is to be compared with. */
+static void
+remember(MrEngine *engine)
+{
+	MemoryContext context =
+		AllocSetContextCreate(engine->context, "millrace remembered", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	engine->remembered = mr_remember(engine->program);
+	MemoryContextSwitchTo(old);
+	if (engine->remembered_context != NULL)
+		MemoryContextDelete(engine->remembered_context);
+	engine->remembered_context = context;
+}
+
 /* What the SQL was checked with, until the end of the GUC nest level. */
 static void
 use_settings(const MrDefinition *definition)
@@ -104,6 +121,23 @@ mr_engine_prepare(MrEngine *engine, int32 version)
 	PopActiveSnapshot();
 	engine->program_version = version;
 	MemoryContextSwitchTo(old);
+	remember(engine);
+}
+
+char *
+mr_engine_remedy(MrEngine *engine, const ErrorData *error)
+{
+	MemoryContext old = CurrentMemoryContext;
+	char *command;
+
+	if (!mr_remedy_is_possible(error->sqlerrcode) || !mr_xact_begin("looking for a remedy"))
+		return NULL;
+	command = mr_remedy(engine->remembered, engine->pipeline_id, error);
+	if (command != NULL)
+		command = MemoryContextStrdup(old, command);
+	mr_xact_commit();
+	MemoryContextSwitchTo(old);
+	return command;
 }
 
 /* Whether the event fits into the batch, and in ordering => 'key' into the queue of its key if there is one. */

@@ -40,6 +40,8 @@ typedef struct MrEngine
 	MrProgram *program; /* of the version last seen, NULL at first */
 	MemoryContext program_context;
 	int32 program_version;
+	List *remembered; /* of the program last made: remembered.h */
+	MemoryContext remembered_context;
 	MrRetryHorizon horizon;
 	MrClockStep clock_step;
 	int64 set_back;      /* µs, of the wall clock; 0: what is due later knows of it */
@@ -75,6 +77,9 @@ extern void mr_engine_prepare(MrEngine *engine, int32 version);
  * locked are passed over, and stay due.
  */
 extern MrStep mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due);
+
+/* The command that fixes what the error says (remedy.h), NULL: not known. Needs no transaction, and may raise an error. */
+extern char *mr_engine_remedy(MrEngine *engine, const ErrorData *error);
 
 /*
  * After the transaction of a step was aborted: the next batches are smaller. After real trouble everything

@@ -94,9 +94,20 @@ others_since(Relation rel, const MrBreakerRow *row)
 	return since;
 }
 
+/* A command that an earlier worker knew is that of the same trouble, still. */
+static bool
+is_same_trouble(HeapTuple old, TupleDesc desc, const MrBreakerCause *cause)
+{
+	const char *reason =
+		HeapTupleIsValid(old) ? mr_catalog_text(old, MR_BREAKER_REASON, desc) : NULL;
+
+	return reason != NULL && cause->reason != NULL && strcmp(reason, cause->reason) == 0;
+}
+
 /* What the row says of the trouble; `replace` has what the old one keeps. */
 static void
-fill_cause(const MrBreakerCause *cause, bool closes, Datum *values, bool *nulls, bool *replace)
+fill_cause(const MrBreakerCause *cause, bool closes, bool is_same, Datum *values, bool *nulls,
+		   bool *replace)
 {
 	bool keep = !closes && cause->reason == NULL;
 
@@ -111,8 +122,8 @@ fill_cause(const MrBreakerCause *cause, bool closes, Datum *values, bool *nulls,
 	}
 	if (!nulls[MR_BREAKER_COMMAND - 1])
 		values[MR_BREAKER_COMMAND - 1] = CStringGetTextDatum(cause->command);
-	replace[MR_BREAKER_REASON - 1] = replace[MR_BREAKER_SQLSTATE - 1] =
-		replace[MR_BREAKER_COMMAND - 1] = !keep;
+	replace[MR_BREAKER_REASON - 1] = replace[MR_BREAKER_SQLSTATE - 1] = !keep;
+	replace[MR_BREAKER_COMMAND - 1] = closes || (!keep && !(is_same && cause->command == NULL));
 }
 
 /* Writes the row. Open and half open take turns while trouble goes on; since when it does stays. Returns whether it was closed. */
@@ -140,7 +151,7 @@ put(Relation rel, const MrBreakerRow *row, MrBreakerState state, const MrBreaker
 	values[MR_BREAKER_OPENED - 1] =
 		Int64GetDatum(opened + (opens && trouble_of_others == 0 ? 1 : 0));
 	replace[MR_BREAKER_SINCE - 1] = was_closed != closes;
-	fill_cause(cause, closes, values, nulls, replace);
+	fill_cause(cause, closes, is_same_trouble(old, desc, cause), values, nulls, replace);
 	if (HeapTupleIsValid(old))
 		CatalogTupleUpdate(rel, &old->t_self, heap_modify_tuple(old, desc, values, nulls, replace));
 	else

@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -163,7 +164,8 @@ check_unfilled(MrProgram *program, Relation target)
 					 "column \"%s\" of \"%s\" is NOT NULL, has no default, and the transform does "
 					 "not give it",
 					 NameStr(a->attname), RelationGetRelationName(target)),
-				 errhint("Add it to the transform, or give it a default.")));
+				 errhint("Add it to the transform, or give it a default."),
+				 errtablecol(target, a->attnum)));
 	}
 }
 
@@ -255,6 +257,23 @@ insert_statement(MrProgram *program)
 	return sql.data;
 }
 
+/* A walker: tables and views the query names, at any depth; not what views name. */
+static bool
+collect_relations(Node *node, List **oids)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		if (((RangeTblEntry *) node)->rtekind == RTE_RELATION)
+			*oids = list_append_unique_oid(*oids, ((RangeTblEntry *) node)->relid);
+		return false;
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, collect_relations, oids, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, collect_relations, oids);
+}
+
 static void
 compile(MrProgram *program)
 {
@@ -268,6 +287,7 @@ compile(MrProgram *program)
 					   program->event->full, definition->target, mr_transform_patch, program);
 	query = mr_plan_analyze(program->transform);
 	mr_check_query_permissions(query);
+	(void) collect_relations((Node *) query, &program->relations);
 
 	check_unfilled(program, target);
 	for (int i = 0; i < program->ncolumns; i++)

@@ -41,6 +41,7 @@ typedef struct MrProgram
 	bool transform_writes; /* it has: what it wrote is undone with the events that fail */
 	int ncolumns;
 	MrColumn *columns;
+	List *relations;       /* OIDs of tables and views that the transform names */
 	Bitmapset *given;      /* attribute numbers of the columns, in the target */
 	TupleDesc row_visible; /* the columns */
 	TupleDesc row_full;    /* and the row's number in its batch */

@@ -214,6 +214,13 @@ join_names(List *names)
 	return text.data;
 }
 
+static char *
+type_of(const TargetEntry *entry)
+{
+	return format_type_with_typemod(exprType((Node *) entry->expr),
+									exprTypmod((Node *) entry->expr));
+}
+
 /* The target's column that an output column is inserted into: the one with its name. */
 static Form_pg_attribute
 target_column(Relation target, TargetEntry *entry, Bitmapset *taken)
@@ -241,7 +248,9 @@ target_column(Relation target, TargetEntry *entry, Bitmapset *taken)
 			 errmsg("column \"%s\" of the transform is not a column of \"%s\"", entry->resname,
 					RelationGetRelationName(target)),
 			 errdetail("Columns of the transform go to the target's columns of the same name."),
-			 errhint("Name it with AS; there are: %s.", join_names(insertable_columns(desc)))));
+			 errhint("Name it with AS; there are: %s.", join_names(insertable_columns(desc))),
+			 errtable(target), err_generic_string(PG_DIAG_COLUMN_NAME, entry->resname),
+			 err_generic_string(PG_DIAG_DATATYPE_NAME, type_of(entry))));
 }
 
 static bool
@@ -266,7 +275,8 @@ map_column(MrColumn *column, TargetEntry *entry, Relation target, Bitmapset *tak
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" is of type %s but the transform gives %s", entry->resname,
 						format_type_be(attribute->atttypid), format_type_be(type)),
-				 errhint("Cast it in the transform.")));
+				 errhint("Cast it in the transform."), errtablecol(target, attribute->attnum),
+				 err_generic_string(PG_DIAG_DATATYPE_NAME, type_of(entry))));
 	entry->expr = (Expr *) cast;
 	column->attnum = attribute->attnum;
 	column->type_id = attribute->atttypid;

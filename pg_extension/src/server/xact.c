@@ -199,3 +199,24 @@ mr_xact_abort(bool report)
 	AbortOutOfAnyTransaction(); /* out of subtransactions too */
 	end_of_transaction();
 }
+
+bool
+mr_xact_guard(void (*fn)(void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool done = false;
+
+	PG_TRY();
+	{
+		fn(arg);
+		done = true;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		mr_xact_abort(true);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	return done;
+}

@@ -42,6 +42,12 @@ extern bool mr_xact_begin(const char *activity);
 extern void mr_xact_commit(void);
 
 /*
+ * Runs fn(arg), which begins and ends transactions of its own. False: it failed; the error is in the log, and nothing is left
+ * of its transaction.
+ */
+extern bool mr_xact_guard(void (*fn)(void *arg), void *arg);
+
+/*
  * After an error: ends the transaction, after having logged the error if `report`. A pending cancel is forgotten
  * with it.
  */

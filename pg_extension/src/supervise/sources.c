@@ -7,6 +7,7 @@
 #include "utils/memutils.h"
 
 #include "server/clock.h"
+#include "server/xact.h"
 #include "supervise/seat.h"
 #include "supervise/trouble.h"
 
@@ -196,13 +197,33 @@ kind_of(const MrSources *sources, const MrSource *source)
 	return source == &sources->retries ? MR_BREAKER_OF_RETRIES : MR_BREAKER_OF_LANES;
 }
 
+typedef struct Remedy
+{
+	MrEngine *engine;
+	const ErrorData *error;
+	char *command;
+} Remedy;
+
+static void
+find_remedy(void *arg)
+{
+	Remedy *remedy = arg;
+
+	remedy->command = mr_engine_remedy(remedy->engine, remedy->error);
+}
+
 void
 mr_sources_met(MrSources *sources, MrSource *source, const ErrorData *error)
 {
+	Remedy remedy = {.engine = sources->engine, .error = error};
+
 	if (is_closed(source))
 		source->since = mr_clock_us();
-	mr_trouble_met(kind_of(sources, source), &source->pace.breaker, error, NULL);
+	(void) mr_xact_guard(find_remedy, &remedy);
+	mr_trouble_met(kind_of(sources, source), &source->pace.breaker, error, remedy.command);
 	mr_sources_show(sources);
+	if (remedy.command != NULL)
+		pfree(remedy.command);
 }
 
 /* An event of the source got past the write: the trouble of the others is their own, or it is over. */

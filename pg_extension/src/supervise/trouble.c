@@ -27,7 +27,7 @@ typedef struct Shown
 
 static Shown rows[MR_BREAKER_OF_RETRIES + 1];
 
-/* A call of breaker_table.h that may fail. */
+/* A call of breaker_table.h. It may fail: the table may be locked, the disk full. That is no reason to end a worker. */
 typedef struct Call
 {
 	MrBreakerKind kind;
@@ -44,55 +44,37 @@ row_of(MrBreakerKind kind)
 }
 
 static void
-ask_open(Call *call)
+ask_open(void *arg)
 {
+	Call *call = arg;
 	MrBreakerRow row = row_of(call->kind);
 
 	call->answer = mr_breaker_table_is_open(&row);
 }
 
 static void
-ask_due(Call *call)
+ask_due(void *arg)
 {
+	Call *call = arg;
 	MrBreakerRow row = row_of(call->kind);
 
 	call->answer = mr_breaker_table_is_due(&row);
 }
 
 static void
-ask_lasting(Call *call)
+ask_lasting(void *arg)
 {
+	Call *call = arg;
 	call->answer = mr_breaker_table_lasts(mr_seat->pipeline_id, call->sqlstate);
 }
 
 static void
-write_row(Call *call)
+write_row(void *arg)
 {
+	Call *call = arg;
 	MrBreakerRow row = row_of(call->kind);
 
 	call->answer = mr_breaker_table_show(&row, call->state, &call->cause);
-}
-
-/* False: it failed, which is in the log. The breaker's table may be locked, the disk full: no reason to end a worker. */
-static bool
-try_call(void (*function)(Call *call), Call *call)
-{
-	MemoryContext context = CurrentMemoryContext;
-	volatile bool done = false;
-
-	PG_TRY();
-	{
-		function(call);
-		done = true;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		mr_xact_abort(true);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	return done;
 }
 
 bool
@@ -100,7 +82,7 @@ mr_trouble_begin(MrBreakerKind kind)
 {
 	Call call = {.kind = kind};
 
-	if (!try_call(ask_open, &call) || !call.answer)
+	if (!mr_xact_guard(ask_open, &call) || !call.answer)
 		return false;
 	rows[kind].state = MR_BREAKER_OPEN;
 	rows[kind].open_since = -1;
@@ -112,7 +94,7 @@ mr_trouble_is_due(MrBreakerKind kind)
 {
 	Call call = {.kind = kind};
 
-	return rows[kind].state == MR_BREAKER_OPEN && try_call(ask_due, &call) && call.answer;
+	return rows[kind].state == MR_BREAKER_OPEN && mr_xact_guard(ask_due, &call) && call.answer;
 }
 
 static void
@@ -132,7 +114,7 @@ mr_trouble_met(MrBreakerKind kind, MrBreaker *breaker, const ErrorData *error, c
 	const char *reason = error->message != NULL ? error->message : "missing error text";
 	Call call = {.sqlstate = error->sqlerrcode};
 	bool lasting =
-		breaker->state == MR_BREAKER_CLOSED && try_call(ask_lasting, &call) && call.answer;
+		breaker->state == MR_BREAKER_CLOSED && mr_xact_guard(ask_lasting, &call) && call.answer;
 
 	mr_seat_show_error(reason);
 	if (!mr_breaker_trouble(breaker, lasting, mr_clock_us()))
@@ -207,7 +189,7 @@ mr_trouble_show(MrBreakerKind kind, MrBreakerState state, int64 wait_us)
 	call.cause.command = row->command;
 	if (state == MR_BREAKER_OPEN)
 		call.cause.next_probe = GetCurrentTimestamp() + wait_us;
-	row->stale = !try_call(write_row, &call);
+	row->stale = !mr_xact_guard(write_row, &call);
 	row->again_at = row->stale ? mr_clock_us() + AGAIN_US : 0;
 	if (row->stale)
 		return;
