@@ -88,6 +88,28 @@ def test_both_sides_empty_segments(world):
     lane.close()
 
 
+@pytest.mark.parametrize("size", [10, 20000])
+def test_a_lock_on_a_toast_table_is_not_waited_for(world, size):
+    """Without large payloads the segment is emptied all the same, with them a spare takes its turn."""
+    make_pipeline(world)
+    lane = Lane(world.db, world.pipeline_name).assign([0])
+    lane.session.run("SET statement_timeout = '10 s'")
+    lane.session.connection.commit()
+    count = "SELECT count(*) FROM millrace.segment"
+    segments = world.db.value(count)
+    with world.db.session(autocommit=False) as reader:
+        for (toast,) in world.db.run("SELECT reltoastrelid::regclass::text FROM pg_class JOIN millrace.segment ON relation = oid"):
+            reader.run(f"SELECT count(*) FROM {toast}")
+        for i in range(3 * segments):
+            lane.send(0, [b'{"n":%d,"v":"%s"}' % (i, b"x" * size)])
+            wait_position(world, 0, i + 1)
+            lane.segment = lane.session.value("SELECT millrace.lane_next(%s, %s, 5000)", (lane.lane, lane.incarnation))
+            lane.session.connection.commit()
+        assert (world.db.value(count) > segments) == (size > 10)
+        assert world.db.value("SELECT coalesce(max(last_error), '') FROM millrace.workers") == "", "the worker waited for lock_timeout"
+    lane.close()
+
+
 def test_aborted_lane_open(world):
     """Its segments are not there any more, and its session may try again."""
     make_pipeline(world)
