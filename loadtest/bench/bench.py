@@ -19,7 +19,7 @@ from lib.world import ensure_roles  # noqa: E402
 from sampler import CLASSES  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
-RUNS = (*PIPELINES, "floor", "latency", "peers")
+RUNS = (*PIPELINES, "floor", "latency", "scale", "peers")
 
 
 def options():
@@ -100,6 +100,13 @@ def run(bench, wanted, kit):
         out["latency_ms"] = {"p50": round(result["p50"], 1), "p99": round(result["p99"], 1)}
         print(f"\nlatency at 10,000/s, ms: p50 {result['p50']:.1f}, p99 {result['p99']:.1f}, max {result['max']:.1f};"
               f" ingestor {result['rss_mb']:.0f} MB")
+    if "scale" in wanted:
+        batches, emptying = bench.batches(), bench.emptying()
+        out["scale"] = {"batch_ms": {str(n): round(ms, 1) for n, ms in batches.items()},
+                        "empty_ms": {size: round(ms, 2) for size, ms in emptying.items()}}
+        print("a batch of 20,000 events, CPU ms of its worker: "
+              + ", ".join(f"{ms:.1f} with {n:,} partitions" for n, ms in batches.items())
+              + "; a segment is emptied: " + ", ".join(f"{ms:.2f} ms with {size}" for size, ms in emptying.items()))
     if "floor" in out:
         print("floor, COPY of the finished rows: "
               + ", ".join(f"{n} session{'s' * (n > 1)} {out['floor'][f'copy{n}']:,}/s" for n in (1, 2)))

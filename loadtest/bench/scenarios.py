@@ -9,7 +9,8 @@ from lib import paths
 from lib.cluster import bin_dir
 from lib.events import Events
 from lib.ingestor import Ingestor
-from lib.process import Process, free_port, peak_rss_mb
+from lib.process import Process, cpu_seconds, free_port, peak_rss_mb
+from lib.spread import PIPELINE, TABLE, Spread
 from lib.wait import wait_for
 from sampler import Sampler
 
@@ -176,6 +177,53 @@ class Bench:
         finally:
             self.cluster.configure({"track_commit_timestamp": "off"})
             self.cluster.restart()
+
+    # -- many partitions
+
+    def batches(self):
+        """{partitions: CPU ms of the worker for a batch of 20,000 events}, with as little work for each event as can be."""
+        return {n: self._spread(n, lambda s: s.cost_of_a_batch(40)) * 1e3 for n in (6, 3000)}
+
+    def emptying(self, rounds=100):
+        """{shared_buffers: CPU ms of worker and writer when a segment is emptied}"""
+        out = {}
+        for size in ("128MB", "2GB"):
+            self.cluster.configure({"shared_buffers": f"'{size}'"})
+            self.cluster.restart()
+            out[size] = self._spread(1, lambda s: self._turns(s, rounds)) * 1e3
+        self.cluster.configure({"shared_buffers": self.cluster.settings["shared_buffers"]})
+        self.cluster.restart()
+        return out
+
+    def _spread(self, partitions, measure):
+        db = self.cluster.create_database(f"spread{partitions}")
+        db.run("CREATE EXTENSION millrace")
+        db.run(TABLE)
+        db.run("SELECT millrace.grant_ingestor('ingestor'), millrace.grant_topics('app', read => '{spread}')")
+        with db.session("app") as session:
+            call = ", ".join(f"{name} => %({name})s" for name in PIPELINE)
+            session.run(f"SELECT millrace.create_pipeline('spread', topic => 'spread', {call})", PIPELINE)
+        self.quiesce(db)
+        spread = Spread(db, "spread", partitions)
+        try:
+            return measure(spread)
+        finally:
+            spread.close()
+            db.drop()
+
+    @staticmethod
+    def _turns(spread, rounds):
+        def cost(turn):
+            before = spread.worker_cpu() + cpu_seconds(spread.lane.session.pid)
+            for _ in range(rounds):
+                spread.lane.send(0, [b'{"n":1}'])
+                position = spread.lane.positions[0]
+                wait_for(lambda: spread.db.value("SELECT next_offset FROM millrace.partitions") == position, "settled", 10, every=0.002)
+                if turn:
+                    spread.lane.next_segment()
+            return (spread.worker_cpu() + cpu_seconds(spread.lane.session.pid) - before) / rounds
+        cost(True)
+        return max(cost(True) - cost(False), 0)
 
     # -- the peer
 

@@ -103,8 +103,7 @@ def test_a_lock_on_a_toast_table_is_not_waited_for(world, size):
         for i in range(3 * segments):
             lane.send(0, [b'{"n":%d,"v":"%s"}' % (i, b"x" * size)])
             wait_position(world, 0, i + 1)
-            lane.segment = lane.session.value("SELECT millrace.lane_next(%s, %s, 5000)", (lane.lane, lane.incarnation))
-            lane.session.connection.commit()
+            lane.next_segment()
         assert (world.db.value(count) > segments) == (size > 10)
         assert world.db.value("SELECT coalesce(max(last_error), '') FROM millrace.workers") == "", "the worker waited for lock_timeout"
     lane.close()

@@ -103,5 +103,9 @@ class Lane:
         self.stage(batch)
         self.positions[partition] += len(payloads)
 
+    def next_segment(self, wait_ms=5000):
+        """Goes on in the next segment."""
+        self.segment = self._call("SELECT millrace.lane_next(%s, %s, %s)", (self.lane, self.incarnation, wait_ms))[0][0]
+
     def close(self):
         self.session.close()

@@ -1,0 +1,56 @@
+"""Batches over many partitions of one pipeline, on a lane that is played by hand: without a broker, so that there can be
+thousands, and so that it is known what is in a batch."""
+from .lane import Batch, Lane
+from .process import cpu_seconds
+from .wait import wait_for
+
+BATCH = 20000  # events, about
+RUN = 7        # events of a partition that follow one another, as a consumer hands them over
+
+# what such a pipeline is created with, beside name and topic: little work, so that the rest shows
+PIPELINE = dict(fields="n int NOT NULL", target="number", transform="SELECT event.n FROM event", batch_rows=BATCH, dlq="off")
+TABLE = "CREATE TABLE number (n int NOT NULL); ALTER TABLE number OWNER TO app"
+
+
+class Spread:
+    """The pipeline exists, and has no partitions yet."""
+
+    def __init__(self, db, pipeline, partitions):
+        self.db, self.partitions = db, partitions
+        db.run("SELECT millrace.add_partitions(%s, 0, %s::bigint[])", (pipeline, [0] * partitions))
+        self.lane = Lane(db, pipeline).assign(list(range(partitions)))
+        self.position = self.sent = 0  # of each partition, of all
+
+    def send(self):
+        """A batch with the same number of events of each partition."""
+        each = max(BATCH // self.partitions, 1)
+        batch = Batch()
+        for first in range(0, each, RUN):
+            for partition in range(self.partitions):
+                for i in range(first, min(first + RUN, each)):
+                    batch.event(partition, self.position + i, b'{"n":1}')
+        for partition in range(self.partitions):
+            batch.entry(partition, self.lane.epochs[partition], self.position, self.position + each)
+        self.lane.stage(batch)
+        self.position += each
+        self.sent += each * self.partitions
+
+    def wait(self):
+        wait_for(lambda: self.db.value("SELECT coalesce(sum(events), 0) FROM millrace.stats") == self.sent, "all settled", 120)
+
+    def worker_cpu(self):
+        return cpu_seconds(self.db.value("SELECT max(pid) FROM millrace.workers WHERE pid > 0"))
+
+    def cost_of_a_batch(self, batches=10):
+        """CPU seconds of the worker, once it has its plans and each partition the first row of its progress."""
+        for _ in range(2):
+            self.send()
+        self.wait()
+        before = self.worker_cpu()
+        for _ in range(batches):
+            self.send()
+        self.wait()
+        return (self.worker_cpu() - before) / batches
+
+    def close(self):
+        self.lane.close()
