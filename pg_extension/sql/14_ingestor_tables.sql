@@ -38,6 +38,8 @@ CREATE TABLE millrace.watermark (
   partition   integer     NOT NULL,
   high        bigint      NOT NULL,
   reported_at timestamptz NOT NULL,
+  low         bigint,                -- the first offset that Kafka has; NULL: it is being read, so nothing is missing
+  read_at     timestamptz,           -- as reported_at, by an ingestor that has the partition to read it
   CONSTRAINT watermark_pkey PRIMARY KEY (pipeline_id, partition)
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE millrace.watermark IS 'Internal: ends of partitions in Kafka as ingestors report them, see the view lag.';

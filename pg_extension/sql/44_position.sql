@@ -35,10 +35,19 @@ $$;
 REVOKE ALL ON FUNCTION millrace._rewind_command(text, text, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._rewind_command(text, text, integer) IS 'Internal: a call of rewind() for a hint.';
 
--- The end of a partition in Kafka; null when no ingestor has reported it for a while: it may be outdated.
-CREATE FUNCTION millrace._end(pipeline_id integer, partition integer) RETURNS millrace.watermark
+-- Ends of partitions in Kafka. What was reported before a partition was stopped says nothing of it: the topic was recreated,
+-- say, or retention has removed what was there.
+CREATE VIEW millrace._watermark WITH (security_barrier) AS
+SELECT w.pipeline_id, w.partition, w.high, w.low, w.reported_at, w.read_at
+FROM millrace.watermark AS w
+JOIN millrace.partition AS t ON t.pipeline_id = w.pipeline_id AND t.partition = w.partition
+WHERE t.state <> 'stopped' OR w.reported_at >= t.changed_at;
+COMMENT ON VIEW millrace._watermark IS 'Internal: ends of partitions in Kafka, as far as they are known.';
+
+-- The end of a partition; null when no ingestor has reported it for a while: it may be outdated.
+CREATE FUNCTION millrace._end(pipeline_id integer, partition integer) RETURNS millrace._watermark
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT w FROM millrace.watermark AS w
+  SELECT w FROM millrace._watermark AS w
   WHERE w.pipeline_id = _end.pipeline_id AND w.partition = _end.partition AND w.reported_at > clock_timestamp() - interval '30 s';
 $$;
 REVOKE ALL ON FUNCTION millrace._end(integer, integer) FROM PUBLIC;
@@ -217,7 +226,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_s
 DECLARE
   p       millrace.pipeline := millrace._lock_owned(caller, pipeline);
   present millrace.progress;
-  mark    millrace.watermark;
+  mark    millrace._watermark;
 BEGIN
   PERFORM millrace._check_given(ARRAY['partition', 'offset'], ARRAY[partition IS NULL, "offset" IS NULL]);
   PERFORM millrace._partitions(p, partition);

@@ -204,20 +204,26 @@ COMMENT ON COLUMN millrace.partitions.events IS '= written + filtered + supersed
 
 CREATE VIEW millrace.lag WITH (security_barrier) AS
 SELECT p.name AS pipeline, p.topic, t.partition, g.next_offset, w.high AS end_offset,
-       CASE WHEN w.high IS NOT NULL THEN greatest(w.high - g.next_offset, 0) END AS lag,
-       CASE WHEN w.high <= g.next_offset THEN interval '0'
+       -- of a stopped partition a smaller end is that of another topic
+       CASE WHEN w.high >= g.next_offset THEN w.high - g.next_offset WHEN w.high IS NOT NULL AND t.state <> 'stopped' THEN 0 END AS lag,
+       CASE WHEN w.high <= g.next_offset AND t.state <> 'stopped' THEN interval '0'
             WHEN g.last_ts >= 0 THEN greatest(pg_catalog.statement_timestamp()
-                                              - pg_catalog.to_timestamp(g.last_ts / 1000.0), interval '0') END AS behind,
-       g.settled_at, w.reported_at
+                                              - pg_catalog.to_timestamp(g.last_ts / 1000.0), interval '0')
+            WHEN t.state = 'stopped' THEN pg_catalog.statement_timestamp() - t.changed_at END AS behind,
+       g.settled_at, w.reported_at, w.read_at, w.low AS start_offset,
+       CASE WHEN w.high IS NOT NULL THEN greatest(w.low - g.next_offset, 0) END AS lost
 FROM millrace._visible AS p
 JOIN millrace.partition AS t ON t.pipeline_id = p.id
 LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
-LEFT JOIN millrace.watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
+LEFT JOIN millrace._watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
 ORDER BY p.name, t.partition;
 COMMENT ON VIEW millrace.lag IS 'How far each partition is behind the end of its topic, as an ingestor last reported it.';
-COMMENT ON COLUMN millrace.lag.lag IS 'offsets still to process; null while no ingestor has reported the end';
-COMMENT ON COLUMN millrace.lag.behind IS 'age of the last event processed, zero when there is none to process';
+COMMENT ON COLUMN millrace.lag.lag IS 'offsets up to the end; null while it is not known';
+COMMENT ON COLUMN millrace.lag.behind IS 'age of the last event processed, zero when there is none to process; of a stopped partition never zero';
 COMMENT ON COLUMN millrace.lag.reported_at IS 'when an ingestor reported the end; older than half a minute: no ingestor is running';
+COMMENT ON COLUMN millrace.lag.read_at IS 'the same by an ingestor that reads the partition';
+COMMENT ON COLUMN millrace.lag.start_offset IS 'the first offset that Kafka has; null while the partition is being read';
+COMMENT ON COLUMN millrace.lag.lost IS 'offsets still to process that Kafka no longer has';
 
 CREATE VIEW millrace.stats WITH (security_barrier) AS
 SELECT p.name AS pipeline,
@@ -235,7 +241,7 @@ SELECT p.name AS pipeline,
        pg_catalog.max(g.settled_at) AS settled_at
 FROM millrace._visible AS p
 LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id
-LEFT JOIN millrace.watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
+LEFT JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
 -- The counters at that time. The history of progress reaches further back than a minute, to a row of zeros for a new
 -- partition.
 LEFT JOIN LATERAL (

@@ -99,7 +99,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
   LEFT JOIN LATERAL (
     SELECT min(c.to_offset) AS first FROM millrace.position_change AS c
     WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition) AS began ON true
-  LEFT JOIN millrace.watermark AS w ON w.pipeline_id = p.id AND w.partition = _event_trace.partition
+  LEFT JOIN millrace.partition AS k ON k.pipeline_id = p.id AND k.partition = _event_trace.partition
+  LEFT JOIN millrace._watermark AS w ON w.pipeline_id = p.id AND w.partition = _event_trace.partition
+  -- the position was moved over it: what counts is the last time
+  LEFT JOIN LATERAL (
+    SELECT c.verb, c.at FROM millrace.position_change AS c
+    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition
+          AND _event_trace."offset" >= least(c.from_offset, c.to_offset) AND _event_trace."offset" < greatest(c.from_offset, c.to_offset)
+    ORDER BY c.at DESC LIMIT 1) AS moved ON true
   LEFT JOIN LATERAL millrace._settling(p.id, _event_trace.partition, _event_trace."offset") AS t ON true
   -- the first that applies
   CROSS JOIN LATERAL (
@@ -111,14 +118,18 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
       (2, r.id IS NOT NULL, 'replaying', r.attempts, r.first_failed_at, l.message),
       (3, g.seq IS NULL, 'unknown', NULL, NULL, 'the pipeline has no such partition'),
       (4, _event_trace."offset" < 0, 'unknown', NULL, NULL, 'offsets begin at 0'),
-      (5, _event_trace."offset" >= g.next_offset, 'pending', NULL, NULL,
-       CASE WHEN w.high <= _event_trace."offset" THEN format('the topic ended at %s when the ingestor last looked', w.high) END),
-      (6, l.state = 'open', 'dead', l.tries, l.failed_at, l.message),
-      (7, l.id IS NOT NULL, l.state, l.tries, coalesce(l.changed_at, l.failed_at), l.message),
-      (8, began.first > _event_trace."offset", 'unknown', NULL, NULL, format('the pipeline began at %s', began.first)),
-      (9, t.outcome IS NOT NULL, t.outcome, NULL, t.settled_at,
-       CASE WHEN t.outcome = 'left_out' THEN 'skip_to, or no event of the topic' END),
-      (10, true, 'settled', NULL, t.settled_at, 'written, filtered, superseded or skipped: no longer known which')
+      (5, _event_trace."offset" >= g.next_offset AND _event_trace."offset" < w.low AND l.id IS NULL, 'lost', NULL, NULL,
+       format('Kafka''s retention has removed it before it was processed: the partition begins at %s', w.low)),
+      (6, _event_trace."offset" >= greatest(g.next_offset, w.low), 'pending', NULL, NULL,
+       CASE WHEN k.state = 'stopped' THEN format('the partition is stopped: %s', k.error)
+            WHEN w.high <= _event_trace."offset" THEN format('the topic ended at %s when the ingestor last looked', w.high) END),
+      (7, l.state = 'open', 'dead', l.tries, l.failed_at, l.message),
+      (8, l.id IS NOT NULL, l.state, l.tries, coalesce(l.changed_at, l.failed_at), l.message),
+      (9, began.first > _event_trace."offset", 'unknown', NULL, NULL, format('the pipeline began at %s', began.first)),
+      (10, moved.verb = 'skip_to', 'left_out', NULL, moved.at, 'skip_to'),
+      (11, t.outcome IS NOT NULL, t.outcome, NULL, t.settled_at,
+       CASE WHEN t.outcome = 'left_out' THEN 'no event of the topic' END),
+      (12, true, 'settled', NULL, t.settled_at, 'written, filtered, superseded or skipped: no longer known which')
     ) AS v (rank, applies, status, attempt, since, reason)
     WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
   WHERE p.topic = _event_trace.topic AND pg_has_role(caller, p.owner::oid, 'USAGE');
@@ -141,5 +152,5 @@ $$;
 COMMENT ON FUNCTION millrace.event_status(text, integer, bigint) IS
 'The outcome of one event, in each of the caller''s pipelines on its topic.
 In: topic, partition, "offset".
-Out: pipeline; status: pending, processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, parked (waits behind another event of its key), dead, replaying, replayed, discarded, settled (processed, filtered, superseded or skipped; which one is no longer known) or unknown; attempt: tries that failed; next_try, infinity for parked; since: when it reached this status; detail: reason, position of the partition, and timeline of what is recorded. No row: no pipeline of the caller''s reads the topic.
+Out: pipeline; status: pending, lost (removed by Kafka''s retention before it was processed), processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, parked (waits behind another event of its key), dead, replaying, replayed, discarded, settled (processed, filtered, superseded or skipped; which one is no longer known) or unknown; attempt: tries that failed; next_try, infinity for parked; since: when it reached this status; detail: reason, position of the partition, and timeline of what is recorded. No row: no pipeline of the caller''s reads the topic.
 Errors: none.';

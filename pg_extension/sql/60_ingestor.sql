@@ -98,11 +98,14 @@ Out: number of partitions now.
 Errors: undefined_object for an unknown pipeline; MR003 when known is more than there are.';
 
 CREATE FUNCTION millrace.positions(pipeline text)
-RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, state text)
+RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, state text, end_age bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT t.partition, t.epoch, g.next_offset, t.state
+  SELECT t.partition, t.epoch, g.next_offset, t.state,
+         CASE WHEN w.reported_at IS NOT NULL THEN
+           greatest(trunc(extract(epoch FROM statement_timestamp() - w.reported_at) * 1000), 0)::bigint END
   FROM millrace._served(pipeline) AS p
   JOIN millrace.partition AS t ON t.pipeline_id = p.id
+  LEFT JOIN millrace.watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
   LEFT JOIN LATERAL (SELECT r.next_offset FROM millrace.progress AS r
                      WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition
                      ORDER BY r.seq DESC LIMIT 1) AS g ON true
@@ -111,7 +114,7 @@ $$;
 REVOKE ALL ON FUNCTION millrace.positions(text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.positions(text) IS
 'For the ingestor: epoch, position and state of each partition. An epoch that is not the ingestor''s own means that the partition was assigned to another ingestor or moved.
-In: pipeline. Out: partition; epoch; next_offset; state: active or stopped.
+In: pipeline. Out: partition; epoch; next_offset; state: active or stopped; end_age: milliseconds since its end was last reported, null when it never was.
 Errors: undefined_object for an unknown pipeline.';
 
 CREATE FUNCTION millrace.stop_partition(pipeline text, partition integer, epoch bigint, error text, hint text)
@@ -174,21 +177,26 @@ In: pipeline; partition; epoch of the assignment; "offset" of the first message 
 Out: the position to fetch from: "offset", or the current position if that is less.
 Errors: MR001 for a stale epoch; MR003 for an unknown partition; object_not_in_prerequisite_state when no rewind to a time is pending.';
 
-CREATE FUNCTION millrace.report_watermarks(pipeline text, partitions integer[], highs bigint[]) RETURNS void
+CREATE FUNCTION millrace.report_watermarks(pipeline text, partitions integer[], highs bigint[], lows bigint[] DEFAULT NULL,
+                                           reads boolean DEFAULT true) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  INSERT INTO millrace.watermark AS w (pipeline_id, partition, high, reported_at)
-  SELECT p.id, r.partition, r.high, clock_timestamp()
-  FROM millrace._served(pipeline) AS p, unnest(report_watermarks.partitions, highs) AS r (partition, high)
+  INSERT INTO millrace.watermark AS w (pipeline_id, partition, high, reported_at, low, read_at)
+  SELECT p.id, r.partition, r.high, c.now, r.low, CASE WHEN reads THEN c.now END
+  FROM millrace._served(pipeline) AS p, clock_timestamp() AS c (now), unnest(report_watermarks.partitions, highs, lows) AS r (partition, high, low)
   WHERE r.partition < p.partitions AND r.high >= 0
   ORDER BY r.partition
-  ON CONFLICT ON CONSTRAINT watermark_pkey DO UPDATE SET high = excluded.high, reported_at = excluded.reported_at
-  -- for an idle topic written only every 20 s, to show that an ingestor is running
-  WHERE w.high <> excluded.high OR w.reported_at < excluded.reported_at - interval '20 s';
+  ON CONFLICT ON CONSTRAINT watermark_pkey DO UPDATE
+  SET high = excluded.high, reported_at = excluded.reported_at, low = excluded.low, read_at = coalesce(excluded.read_at, w.read_at)
+  -- for an idle topic written only every 20 s, to show that an ingestor is running; a time of another clock's future is no reason not to
+  WHERE w.high <> excluded.high OR w.low IS DISTINCT FROM excluded.low
+        OR w.reported_at NOT BETWEEN excluded.reported_at - interval '20 s' AND excluded.reported_at
+        OR (w.read_at BETWEEN excluded.read_at - interval '20 s' AND excluded.read_at) IS FALSE
+        OR (w.read_at IS NULL AND excluded.read_at IS NOT NULL);
 $$;
-REVOKE ALL ON FUNCTION millrace.report_watermarks(text, integer[], bigint[]) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.report_watermarks(text, integer[], bigint[]) IS
-'For the ingestor, every 2 s or less often: the end offsets (high watermarks) of its partitions, from which lag is computed.
-In: pipeline; partitions; highs, in the same order. Out: nothing.
+REVOKE ALL ON FUNCTION millrace.report_watermarks(text, integer[], bigint[], bigint[], boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.report_watermarks(text, integer[], bigint[], bigint[], boolean) IS
+'For the ingestor, every 2 s or less often: the end offsets (high watermarks) of partitions, from which lag is computed; those it reads as its fetches show them, those that nobody reads as Kafka says when it is asked.
+In: pipeline; partitions; highs and lows (first offsets, null where it reads), in the same order; reads: whether they are assigned to it. Out: nothing.
 Errors: undefined_object for an unknown pipeline.';
 
 CREATE FUNCTION millrace.report(pipeline text, about jsonb) RETURNS void

@@ -5,11 +5,11 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   WITH pipeline AS MATERIALIZED (
     SELECT * FROM millrace.pipelines
   ), lag AS MATERIALIZED (
-    SELECT l.pipeline, sum(l.lag) AS events, max(l.behind) AS behind, max(l.reported_at) AS reported_at
+    SELECT l.pipeline, sum(l.lag) AS events, max(l.behind) AS behind, max(l.reported_at) AS reported_at, max(l.read_at) AS read_at
     FROM millrace.lag AS l GROUP BY l.pipeline
   ), heard AS MATERIALIZED (
     -- an ingestor reports on itself once a minute, and the ends of the partitions that it reads every few seconds
-    SELECT p.name AS pipeline, l.reported_at AS read_at, greatest(l.reported_at, i.reported_at) AS heard_at
+    SELECT p.name AS pipeline, l.read_at, greatest(l.reported_at, i.reported_at) AS heard_at
     FROM pipeline AS p LEFT JOIN lag AS l ON l.pipeline = p.name LEFT JOIN millrace.ingestor_reports AS i ON i.pipeline = p.name
   ), finding (rank, severity, what, detail, command) AS (
     -- the server
@@ -62,6 +62,13 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
                   FROM millrace.ingestor_reports AS i
                   WHERE i.pipeline = p.name AND (i.about ->> 'retention_ms')::float8 > 0) AS r ON l.behind > r.retention * 0.8
     WHERE l.events > 0
+    UNION ALL
+    SELECT 13, 'error', format('pipeline "%s" has lost events', p.name),
+           format('Kafka''s retention has removed offsets %s to %s of partition %s before they were processed.', l.next_offset, l.start_offset - 1, l.partition),
+           format('SELECT millrace.skip_to(%L, partition => %s, "offset" => %s);', p.name, l.partition, l.start_offset)
+    FROM pipeline AS p
+    CROSS JOIN LATERAL (SELECT * FROM millrace.lag AS l WHERE l.pipeline = p.name AND l.lost > 0 ORDER BY l.partition LIMIT 1) AS l
+    WHERE p.status NOT IN ('stopped', 'foreign', 'standby')
     UNION ALL
     SELECT 14, 'warning', format('pipeline "%s" lags behind', p.name),
            format('%s events wait; the last one processed is %s old.', l.events, date_trunc('second', l.behind)),

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(32);
+SELECT plan(33);
 
 -- a finding with this severity, holding these words in what, detail and command
 CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
@@ -27,13 +27,17 @@ UPDATE millrace.pipeline SET created_at = now() - interval '1 h';
 SET ROLE mrt_owner;
 SELECT is(pg_temp.count('ingestor'), 0::bigint, 'an ingestor is there');
 RESET ROLE;
-UPDATE millrace.watermark SET reported_at = now() - interval '3 min';
+UPDATE millrace.watermark SET reported_at = now() - interval '3 min', read_at = now() - interval '3 min';
 SAVEPOINT reported;
 SET ROLE mrt_ingestor;
 SELECT millrace.report('p', '{"version": "0"}');
 SET ROLE mrt_owner;
 SELECT pg_temp.finds('error', 'pipeline "p": its ingestor cannot read topic "events"', 'has read no partition', 'may be read', 'an ingestor without partitions');
 SELECT is(pg_temp.count('has no ingestor'), 0::bigint, 'is one');
+SET ROLE mrt_ingestor;
+SELECT millrace.report_watermarks('p', '{0}', '{1}', '{0}', false);
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('error', 'pipeline "p": its ingestor cannot read topic "events"', 'has read no partition', 'may be read', 'to ask for the end is not to read');
 ROLLBACK TO reported;
 SET ROLE mrt_owner;
 SELECT pg_temp.finds('error', 'pipeline "p" has no ingestor', 'No ingestor has reported on topic "events" since', 'millrace-ingestor', 'no ingestor any more');
