@@ -177,7 +177,6 @@ partition_states(const MrIngestor *ingestor, MrBuffer *out)
 	}
 }
 
-/* The end offset is what the last fetch saw; no request is made for it. */
 static void
 per_partition(const MrIngestor *ingestor, MrBuffer *out)
 {
@@ -203,9 +202,7 @@ per_partition(const MrIngestor *ingestor, MrBuffer *out)
 				if (part == NULL || !mr_partition_is_assigned(part))
 					continue;
 				snprintf(number, sizeof(number), "%d", j);
-				value = k == 0   ? part->staged
-						: k == 1 ? part->settled
-								 : mr_consumer_end(pl->consumer, j);
+				value = k == 0 ? part->staged : k == 1 ? part->settled : mr_pipeline_end(pl, j);
 				if (k < 2 || value >= 0)
 					mr_metrics_value(out, names[k], (double) value, "pipeline", pl->name,
 									 "partition", number, NULL);

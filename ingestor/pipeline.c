@@ -109,6 +109,7 @@ mr_pipeline_free(MrPipeline *pl)
 		mr_lane_free(pl->lanes[i].stage);
 	for (int i = 0; i < pl->partition_cap; i++)
 		free(pl->partitions[i]);
+	mr_pipeline_ends_free(pl);
 	free(pl->partitions);
 	free(pl->routes);
 	free(pl->lanes);

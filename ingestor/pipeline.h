@@ -12,6 +12,7 @@
 #include "ingestor/fetch/consumer.h"
 #include "ingestor/fetch/partition.h"
 #include "ingestor/pipeline_calls.h"
+#include "ingestor/pipeline_ends.h"
 #include "ingestor/stage/lane.h"
 
 /* What a pipeline uses of the process; all of it outlives the pipeline. Settings may change while it runs. */
@@ -53,6 +54,7 @@ typedef struct MrPipeline
 	MrPipelineRoute *routes;       /* of the same */
 	int partition_cap;
 	MrPipelineCalls calls;
+	MrPipelineEnds ends;
 
 	bool draining; /* nothing is fetched or assigned any more */
 	bool leaving;  /* the consumer is being closed */

@@ -1,8 +1,6 @@
 /* Answers to the calls. */
 #include "ingestor/pipeline_answers.h"
 
-#include <stdlib.h>
-
 #include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/pipeline_step.h"
@@ -14,6 +12,7 @@ static void on_watermarks(void *owner, int32_t number, uint32_t question, bool o
 static void on_located(void *owner, int32_t number, uint32_t question, bool ok, int64_t offset);
 static void on_position_set(void *owner, int32_t number, uint32_t question, bool ok,
 							int64_t offset);
+static void on_looked(void *owner, int32_t number, bool ok, int64_t low, int64_t high);
 static void on_position(void *owner, uint64_t call, const MrPositionRow *row);
 static void on_positions_ended(void *owner);
 
@@ -22,6 +21,7 @@ const MrPipelineAnswers mr_pipeline_answers = {
 	.watermarks = on_watermarks,
 	.located = on_located,
 	.position_set = on_position_set,
+	.looked = on_looked,
 	.position = on_position,
 	.positions_ended = on_positions_ended,
 };
@@ -72,6 +72,9 @@ on_watermarks(void *owner, int32_t number, uint32_t question, bool ok, int64_t l
 	mr_pipeline_step_begin(pl, part, &step);
 	mr_partition_watermarks(part, &step.at, question, ok, low, high, &step.effects);
 	mr_pipeline_step_end(pl, part, &step);
+	/* after a stop: what was reported before it does not count */
+	if (ok)
+		mr_pipeline_end_seen(pl, number, low, high);
 }
 
 static void
@@ -101,12 +104,19 @@ on_position_set(void *owner, int32_t number, uint32_t question, bool ok, int64_t
 }
 
 static void
+on_looked(void *owner, int32_t number, bool ok, int64_t low, int64_t high)
+{
+	mr_pipeline_end_found(owner, number, ok, low, high);
+}
+
+static void
 on_position(void *owner, uint64_t call, const MrPositionRow *row)
 {
 	MrPipeline *pl = owner;
 	MrFetchPartition *part = mr_pipeline_partition(pl, row->partition);
 	MrPipelineStep step;
 
+	mr_pipeline_end_aged(pl, row->partition, row->end_age_ms);
 	if (part == NULL)
 		return;
 	mr_pipeline_step_begin(pl, part, &step);
@@ -118,22 +128,11 @@ static void
 on_positions_ended(void *owner)
 {
 	MrPipeline *pl = owner;
-	int64_t *partitions = mr_calloc((size_t) pl->partition_cap + 1, sizeof(int64_t));
-	int64_t *ends = mr_calloc((size_t) pl->partition_cap + 1, sizeof(int64_t));
-	int count = 0;
 
 	for (int i = 0; i < pl->partition_cap && pl->consumer != NULL; i++)
-	{
-		if (pl->partitions[i] == NULL || !mr_partition_is_assigned(pl->partitions[i]))
-			continue;
-		mr_consumer_settled(pl->consumer, i, pl->partitions[i]->settled);
-		partitions[count] = i;
-		ends[count] = mr_consumer_end(pl->consumer, i);
-		count += ends[count] >= 0;
-	}
+		if (pl->partitions[i] != NULL && mr_partition_is_assigned(pl->partitions[i]))
+			mr_consumer_settled(pl->consumer, i, pl->partitions[i]->settled);
 	if (pl->consumer != NULL)
 		mr_consumer_commit(pl->consumer);
-	mr_pipeline_calls_report_ends(&pl->calls, partitions, ends, count);
-	free(partitions);
-	free(ends);
+	mr_pipeline_ends_report(pl);
 }

@@ -11,6 +11,7 @@ static MrPipelineCalls *answered(const MrQuestion *question);
 static void on_starts(MrQuestion *question);
 static void on_added(void *owner, const PGresult *result, uint64_t tag);
 static void on_watermarks(MrQuestion *question);
+static void on_looked(MrQuestion *question);
 static void on_located(MrQuestion *question);
 static void on_position_set(void *owner, const PGresult *result, uint64_t tag);
 static void on_positions(void *owner, const PGresult *result, uint64_t tag);
@@ -45,6 +46,13 @@ mr_pipeline_calls_watermarks(MrPipelineCalls *calls, rd_kafka_t *rk, int32_t par
 					 .first = partition,
 					 .tag = question,
 					 .answer = on_watermarks},
+		rk);
+}
+
+void
+mr_pipeline_calls_look(MrPipelineCalls *calls, rd_kafka_t *rk, int32_t partition)
+{
+	ask(calls, (MrQuestion){.kind = MR_ASK_WATERMARKS, .first = partition, .answer = on_looked},
 		rk);
 }
 
@@ -95,11 +103,11 @@ mr_pipeline_calls_positions(MrPipelineCalls *calls)
 
 void
 mr_pipeline_calls_report_ends(MrPipelineCalls *calls, const int64_t *partitions,
-							  const int64_t *ends, int count)
+							  const int64_t *highs, const int64_t *lows, int count, bool reads)
 {
 	if (count > 0 && !calls->draining)
-		mr_catalogue_report_ends(calls->control, calls->pipeline, partitions, ends, count,
-								 reply(calls, on_no_answer, 0));
+		mr_catalogue_report_ends(calls->control, calls->pipeline, partitions, highs, lows, count,
+								 reads, reply(calls, on_no_answer, 0));
 }
 
 void
@@ -196,6 +204,15 @@ on_watermarks(MrQuestion *question)
 
 	calls->answers->watermarks(calls->owner, question->first, question->tag, question->ok,
 							   question->low, question->high);
+}
+
+static void
+on_looked(MrQuestion *question)
+{
+	MrPipelineCalls *calls = answered(question);
+
+	calls->answers->looked(calls->owner, question->first, question->ok, question->low,
+						   question->high);
 }
 
 static void

@@ -22,6 +22,8 @@ typedef struct MrPipelineAnswers
 	void (*located)(void *owner, int32_t partition, uint32_t question, bool ok, int64_t offset);
 	void (*position_set)(void *owner, int32_t partition, uint32_t question, bool ok,
 						 int64_t offset);
+	/* First and end offset of a partition, whatever is made of it; not ok: no answer came. */
+	void (*looked)(void *owner, int32_t partition, bool ok, int64_t low, int64_t high);
 	/* A row of positions(), as of the call with this number; then all of them were reported. */
 	void (*position)(void *owner, uint64_t call, const MrPositionRow *row);
 	void (*positions_ended)(void *owner);
@@ -55,6 +57,8 @@ extern void mr_pipeline_calls_starts(MrPipelineCalls *calls, rd_kafka_t *rk, int
 									 const char *start_at);
 extern void mr_pipeline_calls_watermarks(MrPipelineCalls *calls, rd_kafka_t *rk, int32_t partition,
 										 uint32_t question);
+/* The same without a question of the partition itself: `looked`. */
+extern void mr_pipeline_calls_look(MrPipelineCalls *calls, rd_kafka_t *rk, int32_t partition);
 /* time: ms since 1970. */
 extern void mr_pipeline_calls_locate(MrPipelineCalls *calls, rd_kafka_t *rk, int32_t partition,
 									 uint32_t question, int64_t time);
@@ -64,9 +68,10 @@ extern void mr_pipeline_calls_stop(MrPipelineCalls *calls, int32_t partition, in
 								   const char *error, const char *hint);
 /* Again when the present call ends, if there is one. */
 extern void mr_pipeline_calls_positions(MrPipelineCalls *calls);
-/* The ends of partitions as the last fetches saw them, for the views that show the lag. */
+/* The ends of partitions; lows: their first offsets, -1 not known. reads: they are assigned to us. */
 extern void mr_pipeline_calls_report_ends(MrPipelineCalls *calls, const int64_t *partitions,
-										  const int64_t *ends, int count);
+										  const int64_t *highs, const int64_t *lows, int count,
+										  bool reads);
 /* Asks for the topic's retention (rk NULL: not now) and reports, both when it is due. */
 extern void mr_pipeline_calls_report(MrPipelineCalls *calls, rd_kafka_t *rk);
 

@@ -69,15 +69,17 @@ mr_catalogue_stop_partition(MrControl *control, const char *pipeline, int32_t pa
 
 void
 mr_catalogue_report_ends(MrControl *control, const char *pipeline, const int64_t *partitions,
-						 const int64_t *ends, int count, MrReply reply)
+						 const int64_t *highs, const int64_t *lows, int count, bool reads,
+						 MrReply reply)
 {
-	MrBuffer arrays[2] = {{0}};
+	MrBuffer arrays[3] = {{0}};
 	const char *const values[] = {pipeline, print_array(&arrays[0], partitions, count),
-								  print_array(&arrays[1], ends, count)};
+								  print_array(&arrays[1], highs, count),
+								  print_array(&arrays[2], lows, count), reads ? "t" : "f"};
 
-	call(control, "SELECT millrace.report_watermarks($1, $2, $3)", 3, values, reply);
-	mr_buffer_free(&arrays[0]);
-	mr_buffer_free(&arrays[1]);
+	call(control, "SELECT millrace.report_watermarks($1, $2, $3, $4, $5)", 5, values, reply);
+	for (int i = 0; i < 3; i++)
+		mr_buffer_free(&arrays[i]);
 }
 
 void
@@ -109,13 +111,20 @@ print(char *out, int64_t number)
 	return out;
 }
 
-/* As the text of a PostgreSQL array. */
+/* As the text of a PostgreSQL array. Offsets are not negative: a negative one is not known. */
 static const char *
 print_array(MrBuffer *out, const int64_t *items, int count)
 {
 	mr_buffer_append(out, "{", 1);
 	for (int i = 0; i < count; i++)
-		mr_buffer_printf(out, "%s%" PRId64, i ? "," : "", items[i]);
+	{
+		if (i > 0)
+			mr_buffer_append(out, ",", 1);
+		if (items[i] < 0)
+			mr_buffer_printf(out, "NULL");
+		else
+			mr_buffer_printf(out, "%" PRId64, items[i]);
+	}
 	mr_buffer_append(out, "}", 1);
 	return mr_buffer_string(out);
 }

@@ -30,10 +30,10 @@ extern void mr_catalogue_set_position(MrControl *control, const char *pipeline, 
 extern void mr_catalogue_stop_partition(MrControl *control, const char *pipeline, int32_t partition,
 										int64_t epoch, const char *error, const char *hint,
 										MrReply reply);
-/* The ends of partitions in Kafka; both arrays have `count` items. */
+/* The ends of partitions in Kafka; the arrays have `count` items, -1 in lows is not known. */
 extern void mr_catalogue_report_ends(MrControl *control, const char *pipeline,
-									 const int64_t *partitions, const int64_t *ends, int count,
-									 MrReply reply);
+									 const int64_t *partitions, const int64_t *highs,
+									 const int64_t *lows, int count, bool reads, MrReply reply);
 /* What runs here, as a JSON object. */
 extern void mr_catalogue_report(MrControl *control, const char *pipeline, const char *about,
 								MrReply reply);

@@ -52,6 +52,7 @@ mr_position_row_read(const PGresult *result, int number, MrPositionRow *row)
 	row->epoch = int64_of(result, number, "epoch", 0);
 	row->next_offset = int64_of(result, number, "next_offset", 0);
 	row->stopped = is_stopped(result, number);
+	row->end_age_ms = int64_of(result, number, "end_age", -1);
 }
 
 void

@@ -53,6 +53,7 @@ typedef struct MrPositionRow
 	int64_t epoch;
 	int64_t next_offset;
 	bool stopped;
+	int64_t end_age_ms; /* since the partition's end was reported, -1 never */
 } MrPositionRow;
 
 /* What a connection is bound to: millrace.lane_open(). */

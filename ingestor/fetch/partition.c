@@ -10,9 +10,11 @@
 #define CONFIRM_MS       5000 /* assign anyway when positions() stays away so long */
 #define CORRUPT_ATTEMPTS 3
 
+/* The commands can be run as they are. */
 #define ANOTHER_TOPIC_HINT                                                                         \
-	"The topic was recreated or truncated. See what it holds now, then choose the position with "  \
-	"millrace.skip_to() or millrace.rewind()."
+	"The topic was recreated or truncated. To process all that it holds now (again, if it was "    \
+	"truncated): SELECT millrace.rewind('%s', to_time => '-infinity', partition => %d, "           \
+	"allow_duplicates => true); "
 
 static const char *const state_names[MR_PARTITION_STATES] = {
 	"revoked", "waiting", "assigning", "resolving", "checking", "flowing", "held", "stopped",
@@ -183,7 +185,11 @@ mr_partition_check(MrFetchPartition *part, const MrMoment *at, int64_t offset, i
 		enter_flowing(part, at, part->position != offset + 1, effects);
 	else
 	{
-		set_hint(effects, "%s", ANOTHER_TOPIC_HINT);
+		set_hint(effects,
+				 ANOTHER_TOPIC_HINT
+				 "To go on at the position: SELECT millrace.skip_to('%s', partition "
+				 "=> %d, \"offset\" => %" PRId64 ");",
+				 part->pipeline, part->number, part->pipeline, part->number, part->position);
 		stop(part, at, effects,
 			 "the message at offset %" PRId64 " is not the one that was processed", offset);
 	}
@@ -228,7 +234,11 @@ mr_partition_corrupt(MrFetchPartition *part, const MrMoment *at, const char *wha
 		enter_waiting(part, at, RETRY_MS, effects);
 		return;
 	}
-	set_hint(effects, "Repair the broker's log, or leave the message out with millrace.skip_to().");
+	set_hint(
+		effects,
+		"Repair the broker's log, then: SELECT millrace.resume('%s'); or leave the message out: "
+		"SELECT millrace.skip_to('%s', partition => %d, \"offset\" => %" PRId64 ");",
+		part->pipeline, part->pipeline, part->number, part->position + 1);
 	stop(part, at, effects, "could not read the message at or after offset %" PRId64 ": %s",
 		 part->position, what);
 }
@@ -246,14 +256,18 @@ mr_partition_watermarks(MrFetchPartition *part, const MrMoment *at, uint32_t que
 		set_hint(effects,
 				 "Retention has removed offsets %" PRId64 " to %" PRId64
 				 " before they were processed. To go on without them: SELECT "
-				 "millrace.skip_to('%s', %d, %" PRId64 ")",
+				 "millrace.skip_to('%s', partition => %d, \"offset\" => %" PRId64 ");",
 				 part->position, low - 1, part->pipeline, part->number, low);
 		stop(part, at, effects, "position %" PRId64 " is below the topic's first offset, %" PRId64,
 			 part->position, low);
 	}
 	else if (part->position > high || part->last_offset >= high)
 	{
-		set_hint(effects, "%s", ANOTHER_TOPIC_HINT);
+		set_hint(effects,
+				 ANOTHER_TOPIC_HINT "To go on at its end: SELECT "
+									"millrace.rewind('%s', \"offset\" => %" PRId64
+									", partition => %d, allow_duplicates => true);",
+				 part->pipeline, part->number, part->pipeline, high, part->number);
 		stop(part, at, effects, "position %" PRId64 " is above the topic's end, %" PRId64,
 			 part->position > high ? part->position : part->last_offset + 1, high);
 	}

@@ -97,7 +97,7 @@ typedef struct MrEffects
 	bool fenced; /* somebody else was assigned the partition, or a verb moved it */
 	bool stop;   /* stop it in the catalogue, with these texts */
 	char error[512];
-	char hint[512];
+	char hint[768];
 } MrEffects;
 
 /* A partition that the group has not given us yet. */

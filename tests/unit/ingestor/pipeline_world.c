@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,8 +66,7 @@ int64_t
 mr_consumer_end(const MrConsumer *consumer, int32_t partition)
 {
 	(void) consumer;
-	(void) partition;
-	return -1;
+	return asked.end[partition];
 }
 
 void
@@ -113,9 +113,18 @@ void
 mr_control_call(MrControl *control, const char *sql, int count, const char *const *values,
 				MrControlAnswer answer, void *owner, uint64_t tag)
 {
+	size_t len = strlen(asked.calls);
+
 	(void) control;
-	(void) count;
-	(void) values;
+	if (strstr(sql, "stop_partition") != NULL || strstr(sql, "report_watermarks") != NULL)
+	{
+		len += (size_t) snprintf(asked.calls + len, sizeof(asked.calls) - len, "%s",
+								 strstr(sql, "stop_partition") ? "stop" : "ends");
+		for (int i = 1; i < count && i < 5; i++)
+			len +=
+				(size_t) snprintf(asked.calls + len, sizeof(asked.calls) - len, "|%s", values[i]);
+		snprintf(asked.calls + len, sizeof(asked.calls) - len, "\n");
+	}
 	asked.positions += strstr(sql, "millrace.positions") != NULL;
 	if (strstr(sql, "millrace.set_position") != NULL)
 		asked.position_set = (MrReply){answer, owner, tag};
@@ -139,6 +148,8 @@ mr_resolver_ask(MrResolver *resolver, const MrQuestion *question)
 	}
 	if (question->kind == MR_ASK_TIME)
 		asked.question = *question;
+	if (question->kind == MR_ASK_WATERMARKS)
+		asked.looks[asked.look_count++ % 16] = *question;
 }
 
 /* librdkafka's accessors, for messages that are not its own. */
@@ -173,6 +184,7 @@ setup(void **state)
 	(void) state;
 	mr_log_setup("test", MR_LOG_ERROR, MR_LOG_LOGFMT);
 	memset(&asked, 0, sizeof(asked));
+	memset(asked.end, -1, sizeof(asked.end));
 	settings = (MrSettings){.dsn = empty,
 							.batch_rows = 3,
 							.batch_bytes = 1 << 20,

@@ -43,8 +43,13 @@ typedef struct Asked
 	bool blocked;
 	bool fatal; /* what the consumer says */
 	int woken, positions, starts;
-	int starts_from;     /* the partition that the last question for starts began with */
-	MrQuestion question; /* for the offset of a time */
+	int starts_from;      /* the partition that the last question for starts began with */
+	MrQuestion question;  /* for the offset of a time */
+	MrQuestion looks[16]; /* for watermarks */
+	int look_count;
+	int64_t end[PARTITIONS]; /* what the consumer's fetches have said of them */
+	char calls
+		[2048]; /* of stop_partition() and report_watermarks(): function and arguments, a line each */
 	MrReply position_set;
 } Asked;
 

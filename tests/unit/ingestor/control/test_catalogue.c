@@ -31,6 +31,7 @@ arguments_are_in_the_order_of_the_functions(void **state)
 {
 	const MrReply reply = {NULL, got, 7};
 	const int64_t numbers[] = {0, INT64_MAX};
+	const int64_t unknown[] = {-1, 5};
 
 	(void) state;
 	mr_catalogue_pipelines(NULL, reply);
@@ -47,8 +48,9 @@ arguments_are_in_the_order_of_the_functions(void **state)
 						"SELECT millrace.set_position($1, $2, $3, $4)|p|4|-9223372036854775808|12");
 	mr_catalogue_stop_partition(NULL, "p", 4, -5, "it's", "hint", reply);
 	assert_string_equal(got, "SELECT millrace.stop_partition($1, $2, $3, $4, $5)|p|4|-5|it's|hint");
-	mr_catalogue_report_ends(NULL, "p", numbers, numbers, 1, reply);
-	assert_string_equal(got, "SELECT millrace.report_watermarks($1, $2, $3)|p|{0}|{0}");
+	mr_catalogue_report_ends(NULL, "p", numbers, numbers, unknown, 2, false, reply);
+	assert_string_equal(got, "SELECT millrace.report_watermarks($1, $2, $3, $4, $5)|p|"
+							 "{0,9223372036854775807}|{0,9223372036854775807}|{NULL,5}|f");
 	mr_catalogue_report(NULL, "p", "{}", reply);
 	assert_string_equal(got, "SELECT millrace.report($1, $2)|p|{}");
 }

@@ -83,7 +83,8 @@ retention_passed_stops_with_the_command(void **state)
 	watermarks(true, 100, 200);
 	assert_int_equal(part->state, MR_PARTITION_STOPPED);
 	assert_non_null(strstr(asked.stopped, "position 40 is below the topic's first offset, 100"));
-	assert_non_null(strstr(asked.stop_hint, "SELECT millrace.skip_to('stub', 1, 100)"));
+	assert_non_null(strstr(asked.stop_hint,
+						   "SELECT millrace.skip_to('stub', partition => 1, \"offset\" => 100);"));
 }
 
 static void
