@@ -215,6 +215,18 @@ def second_lane(world):
     return Lane(world.db, world.pipeline_name, 1).assign([1])
 
 
+def test_a_poison_event_between_good_ones_of_another_worker(world):
+    """Each is alone in its lane, where nothing gets past; that events of other partitions do shows whose fault it is."""
+    feed = Feed(world, PICKY, workers=2, max_retries=0)
+    other = second_lane(world)
+    for i in range(5):
+        other.send(1, payloads(2 * i, 1, "bad"))
+        wait_for(lambda i=i: len(dead(world)) == i + 1, "given up", 20)
+        feed.send(*some(2 * i + 1, 1))
+        wait_for(lambda: world.positions()[0] == feed.lane.positions[0], "a good one is written", 20)
+    assert breaker(world, "state, opened") == ("closed", 0)
+
+
 def payloads(first, n, v="good"):
     return [p.encode() for p in some(first, n, v)]
 
@@ -382,6 +394,15 @@ def test_the_command_of_a_worker_that_never_saw_it_work(world, what):
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
     feed.send(*some(0, 3))
     paste(world, feed, command)
+
+
+def test_the_command_for_a_schema_that_must_not_be_used(world):
+    world.db.run("CREATE SCHEMA x; CREATE TABLE x.place (n int, name text); GRANT USAGE ON SCHEMA x TO app; GRANT SELECT ON x.place TO app")
+    feed = Feed(world, TABLE, transform="SELECT event.n, coalesce(p.name, 'x') AS v FROM event LEFT JOIN x.place AS p USING (n)").send(*some(0, 3))
+    feed.settled()
+    feed.ddl("REVOKE USAGE ON SCHEMA x FROM app")
+    feed.send(*some(3, 3))
+    paste(world, feed, "GRANT USAGE ON SCHEMA x TO app;")
 
 
 def test_the_command_for_a_transform_that_names_what_is_gone(world):

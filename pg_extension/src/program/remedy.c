@@ -3,11 +3,14 @@
  */
 #include "program/remedy.h"
 
+#include <ctype.h>
+
 #include "access/relation.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -24,11 +27,28 @@ typedef struct Search
 	bool is_named; /* the message names what the command changes */
 } Search;
 
+static bool
+is_of_word(char c)
+{
+	return c == '_' || isalnum((unsigned char) c);
+}
+
+static bool
+names(const char *message, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = strstr(message, name); at != NULL; at = strstr(at + 1, name))
+		if ((at == message || !is_of_word(at[-1])) && !is_of_word(at[length]))
+			return true;
+	return false;
+}
+
 /* A finding. The first counts, but one that the message names counts more. */
 static void
 suggest(Search *search, const char *name, char *command)
 {
-	bool is_named = strstr(search->message, name) != NULL;
+	bool is_named = names(search->message, name);
 
 	if (search->command != NULL && (search->is_named || !is_named))
 		return;
@@ -132,24 +152,35 @@ lacks(Oid table, AclMode privilege)
 		   pg_attribute_aclcheck_all(table, GetUserId(), privilege, ACLMASK_ANY) != ACLCHECK_OK;
 }
 
+static bool
+can_use_schema(const char *schema)
+{
+	return DatumGetBool(DirectFunctionCall2(has_schema_privilege_name, CStringGetTextDatum(schema),
+											CStringGetTextDatum("USAGE")));
+}
+
 /* Privileges that the owner had and has not: on the target (the first) to write it, else to read. */
 static void
 compare_privileges(Search *search, const MrRememberedTable *is, bool is_target,
 				   MrOnConflict on_conflict)
 {
-	StringInfoData names;
+	const char *owner = quote_identifier(GetUserNameFromId(GetUserId(), false));
+	StringInfoData lacking;
 
-	initStringInfo(&names);
+	if (!can_use_schema(is->schema))
+		suggest(search, is->schema,
+				psprintf("GRANT USAGE ON SCHEMA %s TO %s;", quote_identifier(is->schema), owner));
+	initStringInfo(&lacking);
 	if (is_target && lacks(is->oid, ACL_INSERT))
-		appendStringInfoString(&names, ", INSERT");
+		appendStringInfoString(&lacking, ", INSERT");
 	if (is_target && on_conflict == MR_CONFLICT_UPDATE && lacks(is->oid, ACL_UPDATE))
-		appendStringInfoString(&names, ", UPDATE");
+		appendStringInfoString(&lacking, ", UPDATE");
 	if ((!is_target || on_conflict != MR_CONFLICT_ERROR) && lacks(is->oid, ACL_SELECT))
-		appendStringInfoString(&names, ", SELECT");
-	if (names.len > 0)
+		appendStringInfoString(&lacking, ", SELECT");
+	if (lacking.len > 0)
 		suggest(search, is->name,
-				psprintf("GRANT %s ON %s TO %s;", names.data + strlen(", "), table_name(is),
-						 quote_identifier(GetUserNameFromId(GetUserId(), false))));
+				psprintf("GRANT %s ON %s TO %s;", lacking.data + strlen(", "), table_name(is),
+						 owner));
 }
 
 static void
@@ -229,8 +260,8 @@ find(List *remembered, const MrDefinition *definition, const ErrorData *error)
 		relation_close(rel, NoLock);
 	}
 	command = search.command != NULL ? search.command : from_fields(error);
-	if (command == NULL && error->internalquery != NULL &&
-		strcmp(error->internalquery, definition->transform) == 0)
+	if (command == NULL && error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE &&
+		error->internalquery != NULL && strcmp(error->internalquery, definition->transform) == 0)
 		command = psprintf("SELECT millrace.alter_pipeline(%s, transform => %s);",
 						   quote_literal_cstr(definition->name),
 						   quote_literal_cstr(definition->transform));

@@ -84,7 +84,7 @@ typedef struct MrWorkerSlot
 	MrWorkerState state;
 	TimestampTz started_at;
 	uint64 batches;
-	int64 passed_at; /* mr_clock_us(): an event was written last */
+	int64 passed_at; /* mr_clock_us(): when the last batch began of which an event was written */
 	uint32 wakes;    /* counted: a verb changed something */
 	char last_error[MR_ERROR_BYTES];
 	TimestampTz last_error_at;

@@ -7,8 +7,6 @@
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
-#include "server/clock.h"
-
 MrWorkerSlot *mr_seat = NULL;
 
 static void
@@ -52,9 +50,9 @@ mr_seat_take(uint32 ticket)
 }
 
 void
-mr_seat_passed(void)
+mr_seat_passed(int64 began_at)
 {
-	mr_seat->passed_at = mr_clock_us(); /* one word */
+	mr_seat->passed_at = began_at; /* one word */
 }
 
 bool

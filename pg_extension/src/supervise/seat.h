@@ -15,10 +15,10 @@ extern MrWorkerSlot *mr_seat;
  */
 extern bool mr_seat_take(uint32 ticket);
 
-/* An event was written: workers of the pipeline that have trouble and no events may take it for over. */
-extern void mr_seat_passed(void);
+/* A batch of which an event was written began then (mr_clock_us()): evidence for other workers of the pipeline. */
+extern void mr_seat_passed(int64 began_at);
 
-/* Whether another worker of the pipeline wrote an event after `since` (mr_clock_us()). */
+/* Whether another worker of the pipeline wrote an event of a batch that began after `since` (mr_clock_us()). */
 extern bool mr_seat_others_passed(int64 since);
 
 /* Whether a verb woke the workers of this database since this was asked last: something was changed. */

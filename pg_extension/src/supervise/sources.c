@@ -110,6 +110,8 @@ mr_sources_find(MrSources *sources, int workers)
 	for (int i = 0; i < sources->nslots; i++)
 		close_if_over(&sources->lanes[i], now);
 	close_if_over(&sources->common, now);
+	if (sources->engine->lone.count > 0 && mr_seat_others_passed(sources->lone_since))
+		sources->engine->lone.count = 0;
 }
 
 static void
@@ -228,11 +230,11 @@ mr_sources_met(MrSources *sources, MrSource *source, const ErrorData *error)
 
 /* An event of the source got past the write: the trouble of the others is their own, or it is over. */
 static void
-note_passed(MrSources *sources, const MrSource *passed)
+note_passed(MrSources *sources, const MrSource *passed, int64 began_at)
 {
 	MrSource *retries = &sources->retries;
 
-	mr_seat_passed();
+	mr_seat_passed(began_at);
 	if (passed == retries)
 		return;
 	for (int i = -1; i < sources->nslots; i++)
@@ -246,20 +248,24 @@ note_passed(MrSources *sources, const MrSource *passed)
 }
 
 static void
-count_lone(MrEngine *engine)
+count_lone(MrSources *sources)
 {
+	MrEngine *engine = sources->engine;
 	const MrBatch *batch = engine->batch;
 
 	for (MrStage stage = MR_STAGE_TRANSFORM; stage <= MR_STAGE_WRITE; stage++)
 		if (batch->passed[stage])
 			mr_lone_passed(&engine->lone, stage);
-	if (batch->nlone == 1)
-		mr_lone_failed(&engine->lone, batch->lone->stage, batch->lone->sqlstate);
+	if (batch->nlone != 1)
+		return;
+	mr_lone_failed(&engine->lone, batch->lone->stage, batch->lone->sqlstate);
+	if (engine->lone.count == 1)
+		sources->lone_since = mr_clock_us();
 }
 
 /* A retry that passes ends the trouble of lanes that have nothing to probe with. */
 void
-mr_sources_settled(MrSources *sources, MrSource *source)
+mr_sources_settled(MrSources *sources, MrSource *source, int64 began_at)
 {
 	settle(source);
 	if (source == &sources->retries)
@@ -270,8 +276,8 @@ mr_sources_settled(MrSources *sources, MrSource *source)
 	if (mr_breaker_is_probing(&sources->common.pace.breaker))
 		settle(&sources->common);
 	if (sources->engine->batch->passed[MR_STAGE_WRITE])
-		note_passed(sources, source);
-	count_lone(sources->engine);
+		note_passed(sources, source, began_at);
+	count_lone(sources);
 	mr_sources_show(sources);
 }
 

@@ -28,6 +28,7 @@ typedef struct MrSources
 	MrSource
 		common; /* no lane's: left by an earlier worker, or by a lane that is gone; or met outside of a batch */
 	MrSource retries;
+	int64 lone_since; /* mr_clock_us(): the first of engine->lone */
 } MrSources;
 
 /* What an earlier worker left is probed by the first batch of any source. */
@@ -57,8 +58,8 @@ extern bool mr_sources_hurry(MrSources *sources);
 /* A batch of the source met an error that is no event's fault; `common`: no batch did. No transaction is open. */
 extern void mr_sources_met(MrSources *sources, MrSource *source, const ErrorData *error);
 
-/* The batch at hand, with events of the source, was settled. No transaction is open. */
-extern void mr_sources_settled(MrSources *sources, MrSource *source);
+/* The batch at hand, with events of the source, was settled; it began at began_at (mr_clock_us()). No transaction is open. */
+extern void mr_sources_settled(MrSources *sources, MrSource *source, int64 began_at);
 
 /* No event waits to be tried again. */
 extern void mr_sources_have_no_retries(MrSources *sources);

@@ -13,11 +13,15 @@
 #define AGAIN_US                                                                                   \
 	5000000 /* until a write that failed is tried again: it may have waited for a lock */
 
+#define NOTABLE_US                                                                                 \
+	500000 /* the next probe is later than shown: that of another lane, which waits longer, is next */
+
 /* A row of this worker's. */
 typedef struct Shown
 {
 	MrBreakerState state; /* what the row says */
 	bool stale;           /* the cause changed since, or a write failed */
+	int64 probe_at;       /* mr_clock_us(), while it is open */
 	int64 again_at;       /* mr_clock_us(): not written before */
 	int64 open_since;     /* mr_clock_us(); 0: it is closed, -1: since an earlier worker */
 	char *reason;         /* of the latest trouble; NULL: of an earlier worker */
@@ -82,8 +86,8 @@ mr_trouble_begin(MrBreakerKind kind)
 {
 	Call call = {.kind = kind};
 
-	if (!mr_xact_guard(ask_open, &call) || !call.answer)
-		return false;
+	if (mr_xact_guard(ask_open, &call) && !call.answer)
+		return false; /* not known: a probe does no harm */
 	rows[kind].state = MR_BREAKER_OPEN;
 	rows[kind].open_since = -1;
 	return true;
@@ -175,8 +179,10 @@ mr_trouble_show(MrBreakerKind kind, MrBreakerState state, int64 wait_us)
 {
 	Shown *row = &rows[kind];
 	Call call = {.kind = kind, .state = state};
+	int64 probe_at = mr_clock_us() + wait_us;
 
-	if (row->state == state && !row->stale)
+	if (row->state == state && !row->stale &&
+		(state != MR_BREAKER_OPEN || wait_us == 0 || probe_at - row->probe_at < NOTABLE_US))
 		return;
 	if (row->state == MR_BREAKER_CLOSED && state == MR_BREAKER_CLOSED)
 		forget(row);
@@ -194,6 +200,7 @@ mr_trouble_show(MrBreakerKind kind, MrBreakerState state, int64 wait_us)
 	if (row->stale)
 		return;
 	row->state = state;
+	row->probe_at = probe_at;
 	if (call.answer && state == MR_BREAKER_CLOSED)
 		log_closed(row, kind);
 	else if (call.answer && row->reason != NULL)

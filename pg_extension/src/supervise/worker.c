@@ -126,7 +126,7 @@ step(Worker *worker, MrSource *source, bool *failed)
 	{
 		mr_seat->batches++;
 		mr_worker_log_batch(engine->batch, source->lane == NULL, mr_clock_us() - began_at);
-		mr_sources_settled(&worker->sources, source);
+		mr_sources_settled(&worker->sources, source, began_at);
 	}
 	return result;
 }
