@@ -130,3 +130,23 @@ def test_a_reserved_sqlstate_is_an_ordinary_failure(world, sqlstate):
     world.db.run("UPDATE switch SET broken = false")
     feed.settled()
     assert feed.rows("SELECT n FROM t ORDER BY 1") == [(1,), (3,), (4,), (5,)]
+
+
+def test_a_slow_stream_that_is_broken_opens_the_breaker(world):
+    """One event a batch: that it is judged again, when what the transform wrote is undone, makes it no second one."""
+    feed = Feed(world, AUDIT + """
+        CREATE TABLE t (n int, v text); CREATE FUNCTION helper() RETURNS int LANGUAGE sql AS 'SELECT 0';
+        CREATE FUNCTION helped() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN new.n := new.n + helper(); RETURN new; END $f$;
+        CREATE TRIGGER helped BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION helped()""",
+                transform=TRANSFORM, max_retries=0, dlq="off")
+    feed.send('{"n":1}').settled()
+    feed.ddl("ALTER FUNCTION helper RENAME TO renamed")
+    state = "SELECT state FROM millrace.breakers WHERE sqlstate = '42883' AND state <> 'closed'"
+    for i in range(1, 6):
+        feed.send('{"n":1}')
+        wait_for(lambda i=i: world.counters()["dead"] == i or world.db.run(state), "given up, or held", 20)
+    assert world.db.run(state) and world.counters()["dead"] < 5
+    feed.ddl("ALTER FUNCTION renamed RENAME TO helper")
+    feed.settled()
+    written = world.counters()["written"]
+    assert feed.rows("SELECT count(*) FROM audit") == feed.rows("SELECT count(*) FROM t") == [(written,)]

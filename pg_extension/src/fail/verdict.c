@@ -186,11 +186,9 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *brea
 		mr_failure_raise(tally.starved->outcome.failure);
 	if (tally.waited != NULL && !mr_breaker_blames_events(breaker))
 		mr_failure_raise(tally.waited->outcome.failure);
-	if (tally.news > 0 && !mr_breaker_others_pass(breaker))
-	{
-		batch->nlone += tally.news;
-		batch->lone = tally.fresh;
-	}
+	/* of this round: the write may be judged again */
+	batch->nlone = mr_breaker_others_pass(breaker) ? 0 : tally.news;
+	batch->lone = tally.fresh;
 }
 
 TimestampTz
