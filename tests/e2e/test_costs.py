@@ -1,5 +1,6 @@
 """What one event may cost the others: time, locks and memory. The lane is played by hand, so that neighbours are neighbours
 for sure."""
+import json
 import time
 
 import pytest
@@ -80,24 +81,36 @@ def test_an_upsert_of_nothing_but_a_key(world):
     assert counters["written"] == 2 and feed.rows("SELECT n FROM t ORDER BY 1") == [(1,), (2,)]
 
 
+class peak_of_worker:
+    """The most memory of its own that the worker has in the block, until all is settled that was sent there."""
+
+    def __init__(self, feed):
+        self.feed, self.mb = feed, 0
+        db = feed.world.db
+        self.pid = wait_for(lambda: db.value("SELECT pid FROM millrace.workers WHERE pid > 0"), "the worker", 20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, failed, *_):
+        def settled():
+            self.mb = max(self.mb, own_memory_mb(self.pid))
+            return self.feed.world.positions() == self.feed.lane.positions
+        if not failed:
+            wait_for(settled, "settled", 60, every=0.005)
+
+
 def test_rows_of_a_batch_are_bounded_in_bytes(world):
     """A batch of small events that give 4 MB each is settled in parts; an event that gives 80 MB is a dead letter."""
     feed = Feed(world, "CREATE TABLE t (n int, v text)", dlq="off", max_retries=0, rows_per_event=100,
                 transform="SELECT event.n, repeat(event.v, 400000) AS v FROM event CROSS JOIN LATERAL"
                           " generate_series(1, CASE WHEN event.n < 0 THEN 20 ELSE 1 END)")
-    pid = wait_for(lambda: world.db.value("SELECT pid FROM millrace.workers WHERE pid > 0"), "the worker", 20)
-    feed.send(*[f'{{"n":{n},"v":"0123456789"}}' for n in [*range(1, 60), -1, *range(60, 100)]])
-    peak = 0
-
-    def settled():
-        nonlocal peak
-        peak = max(peak, own_memory_mb(pid))
-        return world.positions() == feed.lane.positions
-    wait_for(settled, "settled", 60, every=0.01)
+    with peak_of_worker(feed) as peak:
+        feed.send(*[f'{{"n":{n},"v":"0123456789"}}' for n in [*range(1, 60), -1, *range(60, 100)]])
     assert feed.rows("SELECT count(*), count(DISTINCT n), min(length(v)), max(length(v)) FROM t") == [(99, 99, 4000000, 4000000)]
     letter, = world.db.run("SELECT sqlstate, stage, message, hint FROM millrace.dead_letter")
     assert letter[:3] == ("54000", "transform", "the event gives more than 65536 kB of rows") and "millrace.batch_memory" in letter[3]
-    assert 20 < peak < 160, f"{peak:.0f} MB"  # of 470 MB of rows
+    assert 20 < peak.mb < 160, f"{peak.mb:.0f} MB"  # of 470 MB of rows
     assert world.db.run("SELECT state, opened FROM millrace.breakers") == [("closed", 0)]
 
 
@@ -106,14 +119,28 @@ def test_attempts_that_fail_leave_no_rows_in_memory(world):
     feed = Feed(world, """CREATE TABLE t (n int, v text); CREATE FUNCTION f(n int) RETURNS int LANGUAGE plpgsql AS $f$ BEGIN
                 IF n > 299 THEN RAISE 'too high'; END IF; RETURN n; END $f$""", dlq="off", max_retries=0,
                 transform="SELECT f(event.n) AS n, repeat(event.v, 20000) AS v FROM event ORDER BY event.n")
-    pid = wait_for(lambda: world.db.value("SELECT pid FROM millrace.workers WHERE pid > 0"), "the worker", 20)
-    feed.send(*[f'{{"n":{n},"v":"0123456789"}}' for n in [*range(150), 300, *range(150, 300)]])
-    peak = 0
-
-    def settled():
-        nonlocal peak
-        peak = max(peak, own_memory_mb(pid))
-        return world.positions() == feed.lane.positions
-    wait_for(settled, "settled", 60, every=0.005)
+    with peak_of_worker(feed) as peak:
+        feed.send(*[f'{{"n":{n},"v":"0123456789"}}' for n in [*range(150), 300, *range(150, 300)]])
     assert feed.rows("SELECT count(*) FROM t") == [(300,)]
-    assert 10 < peak < 130, f"{peak:.0f} MB"
+    assert 10 < peak.mb < 130, f"{peak.mb:.0f} MB"
+
+
+DOCUMENTS = {  # of 8 MB in all: the payload, and the most MB that the worker may have
+    "numbers": (dict(fields=None, transform="SELECT (event.payload -> 0)::int AS n, 'x' AS v FROM event"),
+                lambda n: "[" + ",".join("1" for _ in range(4000)) + "]", 110),
+    "objects": (dict(fields=None, transform="SELECT (event.payload -> 'n')::int AS n, 'x' AS v FROM event"),
+                lambda n: json.dumps({"n": n, "v": [{"c": 1}] * 900}), 90),
+    "array": (dict(fields="n int, v numeric[]", transform="SELECT event.n, v[1]::text AS v FROM event"),
+              lambda n: json.dumps({"n": n, "v": [1] * 2600}, separators=(",", ":")), 70),
+}
+
+
+@pytest.mark.parametrize("form", DOCUMENTS)
+def test_decoding_keeps_values_only(world, form):
+    """The parse of a document takes some fifty times its bytes: for one event at a time, not for the batch."""
+    more, payload, bound = DOCUMENTS[form]
+    feed = Feed(world, "CREATE TABLE t (n int, v text)", dlq="off", **more)
+    with peak_of_worker(feed) as peak:
+        feed.send(*[payload(n) for n in range(1000)])
+    assert feed.rows("SELECT count(*) FROM t") == [(1000,)]
+    assert 10 < peak.mb < bound, f"{peak.mb:.0f} MB"

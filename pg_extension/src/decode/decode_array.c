@@ -26,6 +26,7 @@ typedef struct Building
 	int room;
 } Building;
 
+static MrFailure *convert_array(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 static MrFailure *add_level(Building *b, const MrJsonSlot *array, int level);
 static MrFailure *add_element(Building *b, const MrJsonSlot *slot);
 static MrFailure *not_rectangular(const Building *b);
@@ -33,6 +34,12 @@ static Datum build(MrDecodeField *field, void *building);
 
 MrFailure *
 mr_convert_array(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
+{
+	return mr_decode_in_scratch(field, slot, convert_array, value);
+}
+
+static MrFailure *
+convert_array(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
 	Building b = {.field = field, .slot = slot, .leaf_level = -1, .room = 16};
 	MrFailure *failure;

@@ -78,6 +78,10 @@ extern MrFailure *mr_convert_interval(MrDecodeField *field, const MrJsonSlot *sl
 /* decode_array.c */
 extern MrFailure *mr_convert_array(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 
+/* decode_scratch.c: runs `convert`, and keeps of its memory only the value, which is a varlena, or the failure */
+extern MrFailure *mr_decode_in_scratch(MrDecodeField *field, const MrJsonSlot *slot,
+									   MrConvert convert, Datum *value);
+
 /* decode_input.c: by the type's own code, in a subtransaction */
 extern MrFailure *mr_convert_input(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_domain(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);

@@ -13,6 +13,7 @@
 #define JSONB_SURELY_FITS (16 * 1024 * 1024)
 
 static bool is_scalar(const MrJsonSlot *slot);
+static MrFailure *convert_jsonb(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 static Datum jsonb_of(MrDecodeField *field, void *string);
 
 MrFailure *
@@ -115,6 +116,12 @@ mr_jsonb_refusal(const MrDecodeField *field, const MrJsonSlot *slot)
 MrFailure *
 mr_convert_jsonb(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
+	return mr_decode_in_scratch(field, slot, convert_jsonb, value);
+}
+
+static MrFailure *
+convert_jsonb(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
+{
 	int quote = slot->kind == MR_JSON_STRING ? 1 : 0;
 	MrFailure *failure = mr_jsonb_refusal(field, slot);
 	char *string;
@@ -126,7 +133,6 @@ mr_convert_jsonb(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 	if (slot->length > JSONB_SURELY_FITS || (slot->flags & MR_JSON_IS_DEEP))
 		return mr_decode_guarded(field, NULL, jsonb_of, string, value);
 	*value = jsonb_of(field, string);
-	pfree(string);
 	return NULL;
 }
 

@@ -9,6 +9,7 @@
 #include "utils/jsonb.h"
 
 #include "common/staging_format.h"
+#include "server/scratch.h"
 
 typedef struct Reader
 {
@@ -68,8 +69,8 @@ read_bytes(Reader *reader, JsonbValue *value)
 	return true;
 }
 
-Datum
-mr_headers_to_jsonb(const bytea *packed)
+static Jsonb *
+build(const bytea *packed)
 {
 	Reader reader = {VARDATA_ANY(packed),
 					 (const char *) VARDATA_ANY(packed) + VARSIZE_ANY_EXHDR(packed)};
@@ -89,7 +90,20 @@ mr_headers_to_jsonb(const bytea *packed)
 		(void) pushJsonbValue(&state, WJB_KEY, &name);
 		(void) pushJsonbValue(&state, WJB_VALUE, &value);
 	}
-	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+Datum
+mr_headers_to_jsonb(const bytea *packed)
+{
+	MrScratch scratch = mr_scratch_enter();
+	Jsonb *built = build(packed);
+	Jsonb *result;
+
+	mr_scratch_leave(&scratch);
+	result = memcpy(palloc(VARSIZE(built)), built, VARSIZE(built));
+	mr_scratch_free(&scratch);
+	return JsonbPGetDatum(result);
 }
 
 PG_FUNCTION_INFO_V1(mr_headers);

@@ -11,8 +11,9 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rls.h"
+
+#include "server/scratch.h"
 
 #define VALUE_BYTES 64
 
@@ -72,24 +73,14 @@ text_of(const Description *description)
 					description->values.data);
 }
 
-/* Values may be large: what they are turned into is freed at once. */
-static MemoryContext
-enter_scratch(MemoryContext *outer)
-{
-	MemoryContext scratch =
-		AllocSetContextCreate(CurrentMemoryContext, "millrace detail", ALLOCSET_DEFAULT_SIZES);
-
-	*outer = MemoryContextSwitchTo(scratch);
-	return scratch;
-}
-
 static char *
-leave_scratch(MemoryContext scratch, MemoryContext outer, const Description *description)
+leave(MrScratch *scratch, const Description *description)
 {
-	char *text = MemoryContextStrdup(outer, text_of(description));
+	char *text;
 
-	MemoryContextSwitchTo(outer);
-	MemoryContextDelete(scratch);
+	mr_scratch_leave(scratch);
+	text = text_of(description);
+	mr_scratch_free(scratch);
 	return text;
 }
 
@@ -99,13 +90,12 @@ mr_row_detail(const MrProgram *program, Relation target, TupleTableSlot *slot)
 	TupleDesc desc = RelationGetDescr(target);
 	Oid relid = RelationGetRelid(target);
 	bool whole = pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
-	MemoryContext outer;
-	MemoryContext scratch;
+	MrScratch scratch;
 	Description description;
 
 	if (check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
 		return NULL;
-	scratch = enter_scratch(&outer);
+	scratch = mr_scratch_enter(); /* values may be large */
 	begin(&description, !whole);
 	slot_getallattrs(slot);
 	for (int i = 0; i < desc->natts; i++)
@@ -119,22 +109,21 @@ mr_row_detail(const MrProgram *program, Relation target, TupleTableSlot *slot)
 		add(&description, NameStr(attribute->attname), attribute->atttypid, slot->tts_values[i],
 			slot->tts_isnull[i]);
 	}
-	return leave_scratch(scratch, outer, &description);
+	return leave(&scratch, &description);
 }
 
 char *
 mr_row_detail_given(const MrProgram *program, const Datum *values, const bool *isnull)
 {
-	MemoryContext outer;
-	MemoryContext scratch;
+	MrScratch scratch;
 	Description description;
 
 	if (check_enable_rls(program->definition->target, InvalidOid, true) == RLS_ENABLED)
 		return NULL;
-	scratch = enter_scratch(&outer);
+	scratch = mr_scratch_enter(); /* values may be large */
 	begin(&description, true);
 	for (int i = 0; i < program->ncolumns; i++)
 		add(&description, program->columns[i].name, program->columns[i].type_id, values[i],
 			isnull[i]);
-	return leave_scratch(scratch, outer, &description);
+	return leave(&scratch, &description);
 }

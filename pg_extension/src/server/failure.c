@@ -80,6 +80,20 @@ mr_failure_make(MrStage stage, int sqlstate, const char *fmt, ...)
 	}
 }
 
+MrFailure *
+mr_failure_copy(const MrFailure *failure)
+{
+	MrFailure *copy = palloc(sizeof(MrFailure));
+
+	*copy = *failure;
+	copy->message = copy_or_null(failure->message);
+	copy->detail = copy_or_null(failure->detail);
+	copy->hint = copy_or_null(failure->hint);
+	copy->constraint_name = copy_or_null(failure->constraint_name);
+	copy->column_name = copy_or_null(failure->column_name);
+	return copy;
+}
+
 void
 mr_failure_set_detail(MrFailure *failure, const char *detail)
 {

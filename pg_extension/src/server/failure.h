@@ -42,6 +42,9 @@ extern MrFailure *mr_failure_from_error(MrStage stage, const ErrorData *edata);
 extern MrFailure *mr_failure_make(MrStage stage, int sqlstate, const char *fmt, ...)
 	pg_attribute_printf(3, 4);
 
+/* With all its texts, into the current memory context. */
+extern MrFailure *mr_failure_copy(const MrFailure *failure);
+
 /* Gives it a detail, copied; NULL: none. */
 extern void mr_failure_set_detail(MrFailure *failure, const char *detail);
 
