@@ -144,3 +144,24 @@ def test_decoding_keeps_values_only(world, form):
         feed.send(*[payload(n) for n in range(1000)])
     assert feed.rows("SELECT count(*) FROM t") == [(1000,)]
     assert 10 < peak.mb < bound, f"{peak.mb:.0f} MB"
+
+
+def test_large_defaults_are_written_a_few_at_a_time(world):
+    """A page of rows is buffered by the bytes of all its values, not only of those that the transform gives."""
+    feed = Feed(world, "CREATE TABLE t (n int, v text, w text DEFAULT repeat(random()::text, 12000))", dlq="off")
+    with peak_of_worker(feed) as peak:
+        feed.send(*[f'{{"n":{n}}}' for n in range(1000)])
+    assert feed.rows("SELECT count(*) FROM t WHERE length(w) > 100000") == [(1000,)]
+    assert 2 < peak.mb < 60, f"{peak.mb:.0f} MB"
+
+
+def test_headers_and_keys_count_in_a_batch(world):
+    """Ten staged batches of 10 MB of headers are not read at once."""
+    feed = Feed(world, "CREATE TABLE t (n int, v text)", dlq="off")
+    with peak_of_worker(feed) as peak, world.db.session(autocommit=False) as locker:
+        locker.run("LOCK TABLE t")
+        feed.send('{"n":0}')  # the worker waits with it, and reads the rest together
+        for i in range(10):
+            feed.lane.send(0, [b'{"n":1}'] * 10, headers=bytes(1000000))
+    assert feed.rows("SELECT count(*) FROM t") == [(101,)]
+    assert 2 < peak.mb < 60, f"{peak.mb:.0f} MB"

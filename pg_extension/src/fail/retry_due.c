@@ -58,8 +58,7 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 	event->retry = row;
 	if (mr_retry_is_held(tuple, desc))
 		mr_outcome_discard(&event->outcome); /* or it would not be due */
-	if (event->payload != NULL)
-		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
+	batch->bytes += mr_event_bytes(event);
 }
 
 /* What a read of the table may take. */

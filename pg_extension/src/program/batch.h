@@ -87,7 +87,7 @@ typedef struct MrStagedBatch
 typedef struct MrBatch
 {
 	MemoryContext context;
-	int64 bytes;
+	int64 bytes; /* of its events, see mr_event_bytes() */
 	int nevents;
 	int max_events;
 	MrEvent *events;
@@ -149,6 +149,15 @@ static inline bool
 mr_event_is_tried(const MrEvent *event)
 {
 	return event->outcome.state != MR_PARKED && event->outcome.state != MR_DISCARDED;
+}
+
+/* What it takes as it was staged. */
+static inline int64
+mr_event_bytes(const MrEvent *event)
+{
+	return (event->key != NULL ? (int64) VARSIZE_ANY(event->key) : 0) +
+		   (event->headers != NULL ? (int64) VARSIZE_ANY(event->headers) : 0) +
+		   (event->payload != NULL ? (int64) VARSIZE_ANY(event->payload) : 0);
 }
 
 /* The entry of a partition, NULL when the batch has none of it. */

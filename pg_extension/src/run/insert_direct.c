@@ -32,6 +32,7 @@ typedef struct Default
 {
 	AttrNumber attnum;
 	ExprState *expression; /* NULL: the column is NULL */
+	bool is_varlena;
 } Default;
 
 typedef struct Direct
@@ -50,7 +51,7 @@ typedef struct Direct
 	TupleTableSlot *source; /* for the rows' minimal tuples */
 	int *at_of;             /* index into the numbers of each buffered row */
 	int nslots;
-	Size bytes;
+	Size bytes; /* of the buffered rows */
 } Direct;
 
 static void
@@ -68,6 +69,7 @@ prepare_expressions(Direct *direct)
 		if (bms_is_member(i + 1, direct->program->given))
 			continue;
 		entry->attnum = i + 1;
+		entry->is_varlena = TupleDescAttr(desc, i)->attlen == -1;
 		expression = TupleDescAttr(desc, i)->attisdropped
 						 ? NULL
 						 : (Expr *) build_column_default(direct->target, i + 1);
@@ -178,12 +180,15 @@ fill_slot(Direct *direct, MrRow *row)
 	}
 	for (int i = 0; i < direct->ndefaults; i++)
 	{
-		int to = direct->defaults[i].attnum - 1;
+		const Default *entry = &direct->defaults[i];
+		int to = entry->attnum - 1;
 
 		slot->tts_isnull[to] = true;
-		if (direct->defaults[i].expression != NULL)
-			slot->tts_values[to] =
-				ExecEvalExpr(direct->defaults[i].expression, context, &slot->tts_isnull[to]);
+		if (entry->expression == NULL)
+			continue;
+		slot->tts_values[to] = ExecEvalExpr(entry->expression, context, &slot->tts_isnull[to]);
+		if (entry->is_varlena && !slot->tts_isnull[to])
+			direct->bytes += VARSIZE_ANY(DatumGetPointer(slot->tts_values[to]));
 	}
 	MemoryContextSwitchTo(old);
 	return ExecStoreVirtualTuple(slot);

@@ -46,8 +46,7 @@ take_event(MrBatch *batch, TupleTableSlot *slot)
 	event->key = bytes_of(slot, MR_SEG_KEY);
 	event->headers = bytes_of(slot, MR_SEG_HEADERS);
 	event->payload = bytes_of(slot, MR_SEG_PAYLOAD);
-	if (event->payload != NULL)
-		batch->bytes += VARSIZE_ANY_EXHDR(event->payload);
+	batch->bytes += mr_event_bytes(event);
 }
 
 static int

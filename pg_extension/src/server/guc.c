@@ -51,7 +51,7 @@ mr_guc_define(bool preloading)
 							NULL, &mr_lock_timeout_ms, 5000, 100, 3600000, PGC_SIGHUP, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("millrace.batch_bytes",
-							"Payload bytes at which a worker's batch is closed.", NULL,
+							"Bytes of events at which a worker's batch is closed.", NULL,
 							&mr_batch_bytes_kb, 8192, 64, 1048576, PGC_SIGHUP, GUC_UNIT_KB, NULL,
 							NULL, NULL);
 	DefineCustomIntVariable(
