@@ -1,0 +1,154 @@
+-- What millrace-api asks for: what it may read, and how the relation behind /events can be served. Its queries run with the
+-- privileges of the role it connects as.
+
+CREATE FUNCTION millrace._grant_api(caller regrole, role regrole) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  PERFORM millrace._check_given(ARRAY['role'], ARRAY[role IS NULL]);
+  PERFORM millrace._check_extension_owner(caller, 'let a role serve the API', 'The API shows the state of pipelines of all owners.');
+  EXECUTE format('GRANT CONNECT ON DATABASE %I TO %s', current_database(), role);
+  EXECUTE format('GRANT pg_monitor TO %s', role);
+END $$;
+REVOKE ALL ON FUNCTION millrace._grant_api(regrole, regrole) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._grant_api(regrole, regrole) IS 'Internal: grant_api for a role.';
+
+CREATE FUNCTION millrace.grant_api(role regrole) RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.grant_api(regrole) IS
+'Allows a role to serve the HTTP API: it may connect, and sees the state of all pipelines (membership in pg_monitor), but no event. What it serves is granted apart: SELECT on the relation behind /events; to operate a pipeline it must be a member of the pipeline''s owner.
+In: role. Out: nothing.
+Errors: insufficient_privilege unless the caller is a superuser or a member of the extension''s owner.';
+
+-- The planner decides: with sorting and sequential scans priced out, what still sorts or scans has no index to serve it. A
+-- generic plan knows no values, as the statements of the API will have any.
+CREATE FUNCTION millrace.is_index_served(statement text, types text[]) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+SET plan_cache_mode = force_generic_plan SET enable_sort = off SET enable_incremental_sort = off SET enable_seqscan = off
+SET enable_bitmapscan = off SET jit = off AS $$
+DECLARE
+  plan jsonb;
+BEGIN
+  EXECUTE format('PREPARE millrace_is_index_served %s AS %s',
+                 CASE WHEN cardinality(types) > 0 THEN format('(%s)', array_to_string(types, ', ')) ELSE '' END, statement);
+  BEGIN
+    EXECUTE format('EXPLAIN (FORMAT JSON) EXECUTE millrace_is_index_served %s',
+                   CASE WHEN cardinality(types) > 0 THEN format('(%s)', array_to_string(array_fill('NULL'::text, ARRAY[cardinality(types)]), ', '))
+                        ELSE '' END) INTO plan;
+  EXCEPTION WHEN OTHERS THEN
+    DEALLOCATE millrace_is_index_served;
+    RAISE;
+  END;
+  DEALLOCATE millrace_is_index_served;
+  IF plan @? '$.**."Node Type" ? (@ == "Sort" || @ == "Incremental Sort" || @ == "Seq Scan")' THEN
+    RETURN false;
+  ELSIF cardinality(types) = 0 THEN
+    RETURN true;
+  END IF;
+  -- a condition on another than the first column of an index reads all of the index
+  RETURN coalesce(bool_and(EXISTS (
+    SELECT FROM pg_class AS i
+    WHERE i.relname = n.node ->> 'Index Name' AND i.relkind IN ('i', 'I') AND n.node ->> 'Index Cond' ~ '\$1\M'
+          AND n.node ->> 'Index Cond' ~ ('\m' || regexp_replace(btrim(pg_get_indexdef(i.oid, 1, true), '"'), '(\W)', '\\\1', 'g') || '\M'))), false)
+  FROM jsonb_path_query(plan, 'strict $.** ? (exists (@."Index Name"))') AS n (node);
+END $$;
+COMMENT ON FUNCTION millrace.is_index_served(text, text[]) IS
+'Whether indexes serve a SELECT, whatever the values of its parameters: nothing is sorted or scanned as a whole, and the parameters are looked up in an index.
+In: statement, with $1, $2, …; types of these. It is planned with the caller''s privileges, and not run. Out: true or false.
+Errors: those of the statement.';
+
+CREATE FUNCTION millrace.served_columns(relation text, id_column text, time_column text)
+RETURNS TABLE (relation_ident text, name text, ident text, type text, is_bigint boolean, use text, filterable boolean)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+DECLARE
+  parts   text[] := parse_ident(relation);
+  rel     regclass;
+  missing text;
+  id      record;
+  at      record;
+  c       record;
+  keys    text;
+  coordinate text[];
+BEGIN
+  IF cardinality(parts) = 1 THEN
+    parts := ARRAY['public'] || parts;
+  END IF;
+  rel := to_regclass(format('%I.%I', parts[1], parts[2]));
+  IF rel IS NULL OR cardinality(parts) <> 2 THEN
+    RAISE EXCEPTION 'relation "%" does not exist, or its schema is closed to role "%"', relation, current_user
+      USING ERRCODE = 'undefined_table',
+            HINT = format('Create it, name another one (SCHEMA.NAME; public is the default schema), or GRANT USAGE ON SCHEMA %I TO %I;', parts[1], current_user);
+  ELSIF NOT has_table_privilege(rel, 'SELECT') THEN
+    RAISE EXCEPTION 'permission denied for relation %', rel
+      USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT SELECT ON %s TO %I;', rel, current_user);
+  END IF;
+  relation_ident := format('%I.%I', parts[1], parts[2]);
+  SELECT n.name INTO missing FROM unnest(ARRAY[id_column, time_column]) AS n (name)
+  WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = rel AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped);
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION 'relation % has no column "%"', rel, missing
+      USING ERRCODE = 'undefined_column', HINT = 'Name the column that identifies a row, and the one that orders the rows by time.';
+  END IF;
+  SELECT quote_ident(a.attname) AS ident, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull INTO id
+  FROM pg_attribute AS a WHERE a.attrelid = rel AND a.attname = id_column;
+  SELECT quote_ident(a.attname) AS ident, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull INTO at
+  FROM pg_attribute AS a WHERE a.attrelid = rel AND a.attname = time_column;
+  IF at.type <> 'timestamp with time zone' THEN
+    RAISE EXCEPTION 'column "%" of relation % has type %, expected timestamp with time zone', time_column, rel, at.type
+      USING ERRCODE = 'datatype_mismatch', HINT = 'Name a column of that type.';
+  ELSIF NOT (id.attnotnull AND at.attnotnull) AND (SELECT r.relkind FROM pg_class AS r WHERE r.oid = rel) NOT IN ('v', 'f') THEN
+    RAISE EXCEPTION 'columns "%" and "%" of relation % may be null', id_column, time_column, rel
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = format('ALTER TABLE %s ALTER %s SET NOT NULL, ALTER %s SET NOT NULL;', rel, id.ident, at.ident);
+  END IF;
+  keys := format('ORDER BY t.%s DESC, t.%s DESC', at.ident, id.ident);
+  IF NOT millrace.is_index_served(format('SELECT t.%s FROM %s AS t %s', id.ident, relation_ident, keys), '{}') THEN
+    RAISE EXCEPTION 'no index of relation % serves the order by "%" and "%"', rel, time_column, id_column
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = format('CREATE INDEX ON %s (%s, %s);', rel, at.ident, id.ident);
+  ELSIF NOT millrace.is_index_served(format('SELECT t.%s FROM %s AS t WHERE t.%s = $1', id.ident, relation_ident, id.ident), ARRAY[id.type]) THEN
+    RAISE EXCEPTION 'no index of relation % serves a look-up by "%"', rel, id_column
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('CREATE UNIQUE INDEX ON %s (%s);', rel, id.ident);
+  END IF;
+  SELECT array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY n.nth) INTO coordinate
+  FROM unnest(ARRAY['topic', 'partition', 'offset']) WITH ORDINALITY AS n (name, nth)
+  JOIN pg_attribute AS a ON a.attrelid = rel AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped;
+  IF coalesce(cardinality(coordinate), 0) <> 3 THEN
+    coordinate := NULL;
+  ELSIF NOT millrace.is_index_served(
+       format('SELECT t.%s FROM %s AS t WHERE t.topic = $1 AND t.partition = $2 AND t."offset" = $3', id.ident, relation_ident), coordinate) THEN
+    coordinate := NULL;
+  END IF;
+  FOR c IN
+    SELECT a.attname::text AS name, quote_ident(a.attname) AS ident, format_type(a.atttypid, a.atttypmod) AS type,
+           'bigint'::regtype IN (a.atttypid, (SELECT t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid)) AS is_bigint,
+           EXISTS (SELECT FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid JOIN pg_am AS m ON m.oid = x.relam
+                   WHERE i.indrelid = rel AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND i.indnkeyatts >= 3
+                         AND i.indkey[0] = a.attnum
+                         AND i.indkey[1] = (SELECT k.attnum FROM pg_attribute AS k WHERE k.attrelid = rel AND k.attname = time_column)
+                         AND i.indkey[2] = (SELECT k.attnum FROM pg_attribute AS k WHERE k.attrelid = rel AND k.attname = id_column)) AS has_index
+    FROM pg_attribute AS a
+    WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(rel, a.attnum, 'SELECT')
+    ORDER BY a.attnum
+  LOOP
+    name := c.name;
+    ident := c.ident;
+    type := c.type;
+    is_bigint := c.is_bigint;
+    use := CASE WHEN name = id_column THEN 'id' WHEN name = time_column THEN 'time'
+                WHEN cardinality(coordinate) = 3 AND name IN ('topic', 'partition', 'offset') THEN name ELSE '' END;
+    BEGIN
+      -- which of two indexes the planner takes depends on statistics: for a table the catalog says more; a view has its tables'
+      filterable := use IN ('id', 'time') OR c.has_index OR millrace.is_index_served(
+        format('SELECT t.%s FROM %s AS t WHERE t.%s = $1 %s', id.ident, relation_ident, ident, keys), ARRAY[type]);
+    EXCEPTION WHEN undefined_function THEN
+      filterable := false;  -- a type without "="
+    END;
+    RETURN NEXT;
+  END LOOP;
+END $$;
+COMMENT ON FUNCTION millrace.served_columns(text, text, text) IS
+'For the API: the columns of a table or view, and how indexes serve them. Reads as the caller.
+In: relation, as NAME (of schema public) or SCHEMA.NAME; id_column; time_column.
+Out: relation_ident, quoted; name; ident, the same quoted; type; is_bigint: to be shown as text, since JSON numbers of that size are not exact everywhere; use: id, time, or topic, partition, offset where an index serves a look-up by all three; filterable: an index serves (the column, time, id).
+Errors: undefined_table, undefined_column, insufficient_privilege, datatype_mismatch, or object_not_in_prerequisite_state for an index or NOT NULL that is missing; each with the command that adds it.';

@@ -1,0 +1,59 @@
+BEGIN;
+\ir helper.psql
+SELECT plan(19);
+
+CREATE ROLE mrt_api LOGIN;
+SELECT lives_ok($$ SELECT millrace.grant_api('mrt_api') $$, 'a superuser lets a role serve the API');
+SELECT ok(pg_has_role('mrt_api', 'pg_monitor', 'USAGE'), 'it sees the state of all pipelines');
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p');
+SELECT throws_ok($$ SELECT millrace.grant_api('mrt_owner') $$, '42501', NULL, 'not everybody may grant it');
+RESET ROLE;
+SET ROLE mrt_api;
+SELECT is((SELECT count(*) FROM millrace.pipelines), 1::bigint, 'pipelines are shown');
+SELECT is((SELECT count(*) FROM millrace.dead_letters), 0::bigint, 'no event is');
+RESET ROLE;
+
+CREATE TABLE mrt.event (id uuid, at timestamptz, type text, n bigint, doc json, topic text, partition integer, "offset" bigint);
+SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('nothing', 'id', 'at') $$, '42P01', 'relation "nothing" does not exist',
+                       'name another one', 'a relation that is not there');
+SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('mrt.event', 'id', 'time') $$, '42703', 'has no column "time"',
+                       'orders the rows', 'a column that is not there');
+SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('mrt.event', 'id', 'type') $$, '42804', 'has type text', NULL,
+                       'a time that is none');
+SET ROLE mrt_api;
+SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('mrt.event', 'id', 'at') $$, '42501', 'permission denied',
+                       'GRANT SELECT ON mrt.event TO mrt_api', 'a relation that is not granted');
+RESET ROLE;
+SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('mrt.event', 'id', 'at') $$, '55000', 'may be null',
+                       'ALTER TABLE mrt.event ALTER id SET NOT NULL', 'keys that may be null');
+ALTER TABLE mrt.event ALTER id SET NOT NULL, ALTER at SET NOT NULL;
+SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('mrt.event', 'id', 'at') $$, '55000', 'no index of relation',
+                       'CREATE INDEX ON mrt.event (at, id);', 'an order without an index');
+CREATE INDEX ON mrt.event (at, id);
+SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('mrt.event', 'id', 'at') $$, '55000', 'look-up by "id"',
+                       'CREATE UNIQUE INDEX ON mrt.event (id);', 'an id without an index');
+CREATE UNIQUE INDEX ON mrt.event (id);
+CREATE INDEX ON mrt.event (type, at, id);
+SELECT results_eq($$ SELECT name, type, is_bigint, use, filterable FROM millrace.served_columns('mrt.event', 'id', 'at') $$,
+  $$ VALUES ('id', 'uuid', false, 'id', true), ('at', 'timestamp with time zone', false, 'time', true), ('type', 'text', false, '', true),
+            ('n', 'bigint', true, '', false), ('doc', 'json', false, '', false), ('topic', 'text', false, '', false),
+            ('partition', 'integer', false, '', false), ('offset', 'bigint', true, '', false) $$, 'columns, and what indexes serve');
+CREATE UNIQUE INDEX ON mrt.event (topic, partition, "offset");
+SELECT results_eq($$ SELECT name, use FROM millrace.served_columns('mrt.event', 'id', 'at') WHERE use NOT IN ('id', 'time', '') $$,
+  $$ VALUES ('topic', 'topic'), ('partition', 'partition'), ('offset', 'offset') $$, 'the coordinate, once an index serves it');
+
+-- a view is served by the indexes of what it is made of
+CREATE VIEW mrt.recent AS SELECT id, at, type, upper(type) AS shout FROM mrt.event WHERE at > '2020-01-01';
+SELECT results_eq($$ SELECT name, filterable FROM millrace.served_columns('mrt.recent', 'id', 'at') $$,
+  $$ VALUES ('id', true), ('at', true), ('type', true), ('shout', false) $$, 'a view over it');
+CREATE VIEW mrt.sorted AS SELECT id, max(at) AS at FROM mrt.event GROUP BY id;
+SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('mrt.sorted', 'id', 'at') $$, '55000', 'serves the order', NULL,
+                       'a view that must be sorted');
+
+SELECT ok(millrace.is_index_served('SELECT id FROM mrt.event WHERE type = $1 ORDER BY at DESC, id DESC LIMIT 1', '{text}'), 'served');
+SELECT ok(NOT millrace.is_index_served('SELECT id FROM mrt.event WHERE n = $1 ORDER BY at DESC, id DESC LIMIT 1', '{bigint}'), 'not served');
+SELECT throws_ok($$ SELECT millrace.is_index_served('SELECT nothing', '{}') $$, '42703', NULL, 'errors of the statement are raised');
+
+SELECT * FROM finish();
+ROLLBACK;
