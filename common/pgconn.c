@@ -153,6 +153,26 @@ mr_pgconn_query_params(MrPgconn *conn, const char *sql, int count, const char *c
 	begin_query(conn, PQsendQueryParams(conn->pg, sql, count, NULL, values, NULL, NULL, 0));
 }
 
+void
+mr_pgconn_prepare(MrPgconn *conn, const char *name, const char *sql)
+{
+	assert(mr_pgconn_is_idle(conn));
+	begin_query(conn, PQsendPrepare(conn->pg, name, sql, 0, NULL));
+}
+
+void
+mr_pgconn_execute(MrPgconn *conn, const char *name, int count, const char *const *values)
+{
+	assert(mr_pgconn_is_idle(conn));
+	begin_query(conn, PQsendQueryPrepared(conn->pg, name, count, values, NULL, NULL, 0));
+}
+
+PGcancel *
+mr_pgconn_cancel_handle(MrPgconn *conn)
+{
+	return conn->pg != NULL ? PQgetCancel(conn->pg) : NULL;
+}
+
 bool
 mr_pgconn_copy(MrPgconn *conn, const char *data, size_t len)
 {

@@ -52,6 +52,12 @@ extern void mr_pgconn_query(MrPgconn *conn, const char *sql);
 /* Sends a statement with text parameters. */
 extern void mr_pgconn_query_params(MrPgconn *conn, const char *sql, int count,
 								   const char *const *values);
+/* Prepares a statement, for this session; to be executed with text parameters. */
+extern void mr_pgconn_prepare(MrPgconn *conn, const char *name, const char *sql);
+extern void mr_pgconn_execute(MrPgconn *conn, const char *name, int count,
+							  const char *const *values);
+/* What PQcancel() takes to cancel the query that runs; the caller frees it by PQfreeCancel(). NULL: not connected. */
+extern PGcancel *mr_pgconn_cancel_handle(MrPgconn *conn);
 /*
  * Puts COPY data. False: the socket is full; go on at `drained`. The data has been taken over
  * either way.

@@ -38,6 +38,16 @@ struct pg_result
 
 FakePq fake_pq;
 
+static PGconn *current;
+
+void
+fake_pq_answer(void)
+{
+	char byte = 'x';
+
+	assert_int_equal(write(current->fds[1], &byte, 1), 1);
+}
+
 void
 fake_pq_script(const FakeStep *steps, int count)
 {
@@ -114,6 +124,7 @@ PQconnectStartParams(const char *const *keys, const char *const *values, int exp
 	fake_pq.connections++;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, conn->fds), 0);
 	conn->broken = fake_pq.refuse;
+	current = conn;
 	return conn;
 }
 
@@ -200,6 +211,57 @@ PQsendQueryParams(PGconn *conn, const char *query, int count, const Oid *types,
 	return begin(conn, query);
 }
 
+/* In a script a statement is prepared by "PREPARE name", and executed by "EXECUTE name". */
+int
+PQsendPrepare(PGconn *conn, const char *name, const char *query, int count, const Oid *types)
+{
+	char text[200];
+
+	(void) query;
+	(void) count;
+	(void) types;
+	snprintf(text, sizeof(text), "PREPARE %s", name);
+	return begin(conn, text);
+}
+
+int
+PQsendQueryPrepared(PGconn *conn, const char *name, int count, const char *const *values,
+					const int *lengths, const int *formats, int format)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "EXECUTE %s", name);
+	return PQsendQueryParams(conn, text, count, NULL, values, lengths, formats, format);
+}
+
+struct pg_cancel
+{
+	int unused;
+};
+
+PGcancel *
+PQgetCancel(PGconn *conn)
+{
+	(void) conn;
+	return calloc(1, sizeof(PGcancel));
+}
+
+int
+PQcancel(PGcancel *cancel, char *error, int size)
+{
+	(void) cancel;
+	(void) error;
+	(void) size;
+	__atomic_add_fetch(&fake_pq.cancels, 1, __ATOMIC_SEQ_CST);
+	return 1;
+}
+
+void
+PQfreeCancel(PGcancel *cancel)
+{
+	free(cancel);
+}
+
 int
 PQconsumeInput(PGconn *conn)
 {
@@ -234,7 +296,7 @@ PQgetResult(PGconn *conn)
 		if (n == 0)
 			return result(PGRES_TUPLES_OK, "pg_backend_pid", pid);
 	}
-	else if (step->answer < FAKE_STAGE)
+	else if (step->answer < FAKE_STAGE || step->answer == FAKE_SILENCE)
 	{
 		if (n == 0)
 			return step->answer == FAKE_ERROR ? result(PGRES_FATAL_ERROR, step->columns, "")

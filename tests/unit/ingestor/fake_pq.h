@@ -20,7 +20,7 @@ typedef enum FakeAnswer
 	FAKE_STAGE_CUT,   /* a row, COPY IN; the connection breaks when the copy ends */
 	FAKE_STAGE_EARLY, /* a row, COPY IN, then an error while the data is still being sent: libpq reads it then, and the
 					   * socket is not readable again when the copy ends */
-	FAKE_SILENCE /* no answer */
+	FAKE_SILENCE /* no answer, until fake_pq_answer() gives the one of FAKE_ROW */
 } FakeAnswer;
 
 typedef struct FakeStep
@@ -45,9 +45,12 @@ typedef struct FakePq
 	char parameters[512]; /* of the last query with parameters, separated by "|" */
 	char copied[1 << 20]; /* COPY data of the last stage */
 	size_t copied_len;
+	int cancels; /* asked for */
 } FakePq;
 
 extern FakePq fake_pq;
 extern void fake_pq_script(const FakeStep *steps, int count);
+/* The answer that FAKE_SILENCE has kept back, on the newest connection. */
+extern void fake_pq_answer(void);
 
 #endif
