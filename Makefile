@@ -6,11 +6,11 @@ JOBS ?= $(shell nproc)
 export PG_CONFIG
 
 MAKEFLAGS += --no-print-directory
-PROGRAMS = pg_extension ingestor loadtest
+PROGRAMS = pg_extension ingestor api loadtest
 
 .DEFAULT_GOAL := all
 
-all: $(PROGRAMS) ## build everything: the extension, the ingestor, the load tools
+all: $(PROGRAMS) ## build everything: the extension, the ingestor, the API, the load tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-13s %s\n", $$1 == "all" ? "" : $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ pg_extension: ## build the PostgreSQL extension
 
 ingestor: ## build build/bin/millrace-ingestor
 	@$(MAKE) -s -C ingestor -j$(JOBS)
+
+api: ## build build/bin/millrace-api
+	@$(MAKE) -s -C api -j$(JOBS)
 
 loadtest: ## build the event generator, the weather producer, the development broker
 	@$(MAKE) -s -C loadtest -j$(JOBS)
@@ -62,6 +65,7 @@ bench-peers: ## the same, and the Flink job of the peers' kit in $PEERS_DIR
 install: ## install extension and programs (honours PG_CONFIG, DESTDIR, prefix)
 	@$(MAKE) -C pg_extension install DESTDIR='$(DESTDIR)'
 	@$(MAKE) -C ingestor install DESTDIR='$(DESTDIR)'
+	@$(MAKE) -C api install DESTDIR='$(DESTDIR)'
 
 format: ## reformat the C sources
 	@.ci/sources c | xargs -r clang-format-14 -i

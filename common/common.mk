@@ -8,7 +8,9 @@ CC        ?= gcc
 CFLAGS    ?= -O2 -g
 SANITIZE  ?=
 
-MR_PACKAGES := rdkafka libevent zlib
+# what one program alone needs
+MR_EXTRA_PACKAGES ?=
+MR_PACKAGES := rdkafka libevent zlib $(MR_EXTRA_PACKAGES)
 MR_CPPFLAGS := -D_GNU_SOURCE -I$(ROOT) -I$(shell $(PG_CONFIG) --includedir) $(shell $(PKGCONFIG) --cflags $(MR_PACKAGES))
 # What a newer library deprecates is no reason not to build with it.
 MR_CFLAGS   := -std=c11 -Wall -Wextra -Wshadow -Werror -Wno-error=deprecated-declarations -Wno-missing-field-initializers \

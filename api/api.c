@@ -1,0 +1,216 @@
+#include "api/api.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api_metrics.h"
+#include "api/request/host.h"
+#include "common/log.h"
+
+static void on_terminate(void *owner);
+static void on_reload(void *owner);
+static void on_option(const MrOption *option, bool applied);
+static void on_relation_failed(void *owner, const MrPgError *error);
+static bool open_admin(MrApi *api);
+static bool start_workers(MrApi *api);
+static bool split_address(const char *listen, char *address, size_t size, int *port);
+
+MrApi *
+mr_api_new(MrApiSettings *settings, int argc, char **argv)
+{
+	static const MrSignals signals = {on_terminate, on_reload};
+	MrApi *api = mr_calloc(1, sizeof(*api));
+	bool ok;
+
+	api->settings = *settings;
+	*settings = (MrApiSettings){0};
+	api->argc = argc;
+	api->argv = argv;
+	mr_cursor_secret_make(&api->secret, api->settings.cursor_secret);
+	api->loop = mr_loop_new(&signals, api);
+	api->canceller = mr_canceller_new();
+	ok = api->loop != NULL && api->canceller != NULL;
+	if (!ok)
+		mr_log(MR_LOG_ERROR, "could not set up the event loop");
+	else
+		api->describe = mr_describe_new(mr_loop_base(api->loop), &api->settings, &api->relation,
+										on_relation_failed, api);
+	if (!ok || !open_admin(api) || !start_workers(api))
+	{
+		mr_api_free(api);
+		return NULL;
+	}
+	mr_describe_ask(api->describe);
+	return api;
+}
+
+bool
+mr_api_run(MrApi *api)
+{
+	mr_loop_run(api->loop);
+	return !api->failed;
+}
+
+void
+mr_api_free(MrApi *api)
+{
+	if (api == NULL)
+		return;
+	for (int i = 0; i < api->worker_count; i++)
+		mr_worker_stop(api->workers[i], api->settings.drain_ms);
+	for (int i = 0; i < api->worker_count; i++)
+		mr_worker_free(api->workers[i]);
+	free(api->workers);
+	mr_admin_http_free(api->admin);
+	mr_describe_free(api->describe);
+	mr_canceller_free(api->canceller);
+	mr_loop_free(api->loop);
+	mr_options_free(&mr_api_settings_table, &api->settings);
+	free(api);
+}
+
+/* The workers drain in mr_api_free(). A second signal then has its default effect: it ends the process. */
+static void
+on_terminate(void *owner)
+{
+	MrApi *api = owner;
+
+	mr_log(MR_LOG_INFO, "draining");
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	mr_loop_stop(api->loop);
+}
+
+static void
+on_reload(void *owner)
+{
+	MrApi *api = owner;
+	MrApiSettings fresh = {0};
+	char error[512];
+
+	if (mr_options_load(&mr_api_settings_table, api->argc, api->argv, &fresh, error, sizeof(error)))
+	{
+		mr_options_reload(&mr_api_settings_table, &api->settings, &fresh, on_option);
+		mr_log_setup(mr_api_settings_table.program, (MrLogLevel) api->settings.log_level,
+					 (MrLogFormat) api->settings.log_format);
+		mr_log(MR_LOG_INFO, "options reloaded");
+	}
+	else
+		mr_log(MR_LOG_ERROR, "options not reloaded", MR_STR("error", error));
+	mr_options_free(&mr_api_settings_table, &fresh);
+	mr_describe_ask(api->describe);
+}
+
+static void
+on_option(const MrOption *option, bool applied)
+{
+	mr_log(applied ? MR_LOG_INFO : MR_LOG_WARN,
+		   applied ? "option changed" : "option takes effect after a restart",
+		   MR_STR("option", option->name));
+}
+
+static void
+on_relation_failed(void *owner, const MrPgError *error)
+{
+	MrApi *api = owner;
+	const char *hint = error->hint;
+
+	/* the extension, or its version: there is no such function or schema */
+	if (strcmp(error->sqlstate, "3F000") == 0 || strcmp(error->sqlstate, "42883") == 0)
+		hint = "CREATE EXTENSION millrace; in this database, or update it.";
+	mr_log(MR_LOG_ERROR, "the relation behind /events cannot be served",
+		   MR_STR("relation", api->settings.events), MR_STR("sqlstate", error->sqlstate),
+		   MR_STR("error", error->message), MR_STR("hint", hint));
+	if (atomic_load(&api->relation) != NULL)
+		return;
+	api->failed = true;
+	mr_loop_stop(api->loop);
+}
+
+static bool
+open_admin(MrApi *api)
+{
+	static const MrAdminCallbacks callbacks = {mr_api_metrics, mr_api_ready};
+	const char *listen = api->settings.admin_listen;
+	char error[512];
+
+	if (*listen == '\0' || strcmp(listen, "off") == 0)
+		return true;
+	api->admin =
+		mr_admin_http_new(mr_loop_base(api->loop), listen, &callbacks, api, error, sizeof(error));
+	if (api->admin == NULL)
+	{
+		mr_log(MR_LOG_ERROR, "could not open the admin port", MR_STR("error", error),
+			   MR_STR("hint", "choose another with --admin-listen, or \"off\""));
+		return false;
+	}
+	mr_log(MR_LOG_INFO, "admin port open", MR_STR("listen", listen),
+		   MR_INT("port", mr_admin_http_port(api->admin)));
+	return true;
+}
+
+static bool
+start_workers(MrApi *api)
+{
+	int64_t threads =
+		api->settings.threads > 0 ? api->settings.threads : sysconf(_SC_NPROCESSORS_ONLN);
+	char address[128];
+	char error[256] = "";
+	MrWorkerSetup setup = {&api->settings, address, api->canceller, &api->relation, &api->secret};
+
+	if (!split_address(api->settings.listen, address, sizeof(address), &api->port))
+	{
+		mr_log(MR_LOG_ERROR, "--listen is not ADDRESS:PORT",
+			   MR_STR("listen", api->settings.listen));
+		return false;
+	}
+	if (!mr_address_is_loopback(address))
+	{
+		mr_log(
+			MR_LOG_ERROR, "--listen is not a loopback address",
+			MR_STR("listen", api->settings.listen),
+			MR_STR("hint",
+				   "the API has no access control: put a reverse proxy that has in front of it"));
+		return false;
+	}
+	api->workers = mr_calloc((size_t) threads, sizeof(*api->workers));
+	for (int i = 0; i < threads; i++)
+	{
+		MrWorker *worker = mr_worker_new(&setup, &api->port, error, sizeof(error));
+
+		if (worker == NULL)
+		{
+			mr_log(MR_LOG_ERROR, "could not start", MR_STR("error", error),
+				   MR_STR("hint", "choose another address or port with --listen"));
+			return false;
+		}
+		api->workers[api->worker_count++] = worker;
+	}
+	mr_log(MR_LOG_INFO, "listening", MR_STR("address", address), MR_INT("port", api->port),
+		   MR_INT("threads", threads));
+	return true;
+}
+
+/* An IPv6 address is in brackets. */
+static bool
+split_address(const char *listen, char *address, size_t size, int *port)
+{
+	const char *colon = strrchr(listen, ':');
+	size_t len = colon != NULL ? (size_t) (colon - listen) : 0;
+	char *end;
+
+	if (len == 0 || len >= size)
+		return false;
+	if (listen[0] == '[' && listen[len - 1] == ']')
+	{
+		listen++;
+		len -= 2;
+	}
+	memcpy(address, listen, len);
+	address[len] = '\0';
+	*port = (int) strtol(colon + 1, &end, 10);
+	return colon[1] != '\0' && *end == '\0' && *port >= 0 && *port <= 65535;
+}

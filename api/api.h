@@ -1,0 +1,36 @@
+/* The process: workers, signals, the admin port. All of it on the main thread, but for the workers' own. */
+#ifndef MR_API_H
+#define MR_API_H
+
+#include "api/control/settings.h"
+#include "api/describe.h"
+#include "api/worker.h"
+#include "common/admin_http.h"
+#include "common/eventloop.h"
+
+typedef struct MrApi
+{
+	MrApiSettings settings;
+	int argc;
+	char **argv;
+	MrLoop *loop;
+	MrAdminHttp *admin;
+	MrCanceller *canceller;
+	MrDescribe *describe;
+	MrSharedRelation relation;
+	MrCursorSecret secret;
+	MrWorker **workers;
+	int worker_count;
+	int port;
+	int terminations;
+	bool failed; /* the relation cannot be served, and there was none before */
+} MrApi;
+
+/* Takes the settings over. NULL when it cannot start; the reason is in the log. */
+extern MrApi *mr_api_new(MrApiSettings *settings, int argc, char **argv)
+	__attribute__((warn_unused_result));
+/* Until a signal; false: it ended because of a failure, or at once. */
+extern bool mr_api_run(MrApi *api);
+extern void mr_api_free(MrApi *api);
+
+#endif

@@ -1,0 +1,149 @@
+#include "api/api_metrics.h"
+
+#include <stdio.h>
+
+#include "api/api.h"
+#include "api/resource/routes.h"
+#include "common/metrics.h"
+#include "common/version.h"
+
+#define STALE_MS 2000 /* a loop that has not turned for so long hangs */
+
+static void put_routes(MrApi *api, MrBuffer *out);
+static void put_workers(MrApi *api, MrBuffer *out);
+static void route_name(char *name, size_t size, int route);
+static void route_sum(MrApi *api, int route, MrRouteStat *sum);
+
+void
+mr_api_metrics(void *owner, MrBuffer *out)
+{
+	MrApi *api = owner;
+
+	mr_metrics_family(out, "millrace_api_build_info", "gauge", "Version of the program.");
+	mr_metrics_value(out, "millrace_api_build_info", 1, "version", MR_VERSION, NULL);
+	put_routes(api, out);
+	put_workers(api, out);
+	mr_metrics_process(out);
+}
+
+bool
+mr_api_ready(void *owner, MrBuffer *out)
+{
+	MrApi *api = owner;
+	int64_t now = mr_now_ms();
+	bool ready = true;
+
+	if (atomic_load(&api->relation) == NULL)
+	{
+		mr_buffer_printf(out, "relation %s is not known yet: %s\n", api->settings.events,
+						 mr_describe_trouble(api->describe));
+		ready = false;
+	}
+	for (int i = 0; i < api->worker_count; i++)
+	{
+		MrWorkerState state;
+
+		mr_worker_state(api->workers[i], &state);
+		if (now - state.tick_ms > STALE_MS)
+			mr_buffer_printf(out, "thread %d has not turned for %lld ms\n", i,
+							 (long long) (now - state.tick_ms));
+		else if (state.pool.is_open)
+			mr_buffer_printf(out, "thread %d has no connection to PostgreSQL: %s\n", i,
+							 state.pool.trouble);
+		else
+			continue;
+		ready = false;
+	}
+	return ready;
+}
+
+static void
+put_routes(MrApi *api, MrBuffer *out)
+{
+	static const char *const classes[] = {"lost", "1xx", "2xx", "3xx", "4xx", "5xx"};
+	char name[80];
+	MrRouteStat sum;
+
+	mr_metrics_family(out, "millrace_api_requests_total", "counter",
+					  "Requests answered, by route and class of status; lost: the client left.");
+	for (int route = 0; route <= mr_route_count; route++)
+	{
+		route_name(name, sizeof(name), route);
+		route_sum(api, route, &sum);
+		for (int i = 0; i < 6; i++)
+			if (sum.answers[i] > 0)
+				mr_metrics_value(out, "millrace_api_requests_total", (double) sum.answers[i],
+								 "route", name, "status", classes[i], NULL);
+	}
+	mr_metrics_family(out, "millrace_api_request_seconds", "histogram",
+					  "From the end of a request's head and body to the end of its answer.");
+	for (int route = 0; route <= mr_route_count; route++)
+	{
+		route_name(name, sizeof(name), route);
+		route_sum(api, route, &sum);
+		mr_metrics_histogram(out, "millrace_api_request_seconds", &sum.duration, "route", name);
+	}
+}
+
+static void
+put_workers(MrApi *api, MrBuffer *out)
+{
+	static const struct
+	{
+		const char *name;
+		const char *type;
+		const char *help;
+	} families[] = {
+		{"millrace_api_connections", "gauge", "Open connections of clients."},
+		{"millrace_api_requests_in_flight", "gauge", "Requests being worked on or answered."},
+		{"millrace_api_pool_connections", "gauge", "Connections to PostgreSQL that are set up."},
+		{"millrace_api_pool_running", "gauge", "Queries that run."},
+		{"millrace_api_pool_waiting", "gauge", "Queries that wait for a connection."},
+		{"millrace_api_pool_open", "gauge", "1: the circuit breaker towards PostgreSQL is open."},
+		{"millrace_api_queries_total", "counter", "Queries taken."},
+		{"millrace_api_queries_refused_total", "counter",
+		 "Queries refused: no connection, or too many waiting."},
+		{"millrace_api_query_cancels_total", "counter", "Queries cancelled: the client left."},
+		{"millrace_api_pool_losses_total", "counter",
+		 "Connections to PostgreSQL lost, or not made."},
+	};
+
+	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++)
+	{
+		mr_metrics_family(out, families[f].name, families[f].type, families[f].help);
+		for (int i = 0; i < api->worker_count; i++)
+		{
+			MrWorkerState s;
+			char thread[16];
+
+			snprintf(thread, sizeof(thread), "%d", i);
+			mr_worker_state(api->workers[i], &s);
+			const double values[] = {s.connections,           s.busy,
+									 s.pool.connections,      s.pool.running,
+									 s.pool.waiting,          s.pool.is_open,
+									 (double) s.pool.queries, (double) s.pool.refused,
+									 (double) s.pool.cancels, (double) s.pool.losses};
+
+			mr_metrics_value(out, families[f].name, values[f], "thread", thread, NULL);
+		}
+	}
+}
+
+static void
+route_name(char *name, size_t size, int route)
+{
+	if (route == mr_route_count)
+		snprintf(name, size, "none");
+	else
+		snprintf(name, size, "%s %s", mr_routes[route].method == MR_METHOD_POST ? "POST" : "GET",
+				 mr_routes[route].path);
+}
+
+static void
+route_sum(MrApi *api, int route, MrRouteStat *sum)
+{
+	*sum = (MrRouteStat){0};
+	for (int i = 0; i < api->worker_count; i++)
+		mr_route_stats_sum(mr_worker_stats(api->workers[i]),
+						   route == mr_route_count ? MR_ROUTES_MAX - 1 : route, sum);
+}

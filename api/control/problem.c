@@ -1,0 +1,104 @@
+/* The table of problems. docs/api.md explains each code. */
+#include "api/control/problem.h"
+
+#include <assert.h>
+
+#include "api/control/json_text.h"
+
+typedef struct ProblemKind
+{
+	const char *code;
+	int status;
+	const char *title;
+	const char *hint;
+} ProblemKind;
+
+static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
+	[MR_PROBLEM_REQUEST_LINE] = {"MR-101", 400, "The request line is not valid",
+								 "Send METHOD, one space, a target, one space, HTTP/1.1 and CRLF."},
+	[MR_PROBLEM_TARGET] = {"MR-102", 400, "The request target is not valid",
+						   "Begin it with \"/\"; write other characters than those of RFC 3986 as "
+						   "%XX, the bytes of UTF-8."},
+	[MR_PROBLEM_FIELD] = {"MR-103", 400, "A header field is not valid",
+						  "Send NAME: VALUE and CRLF, one line for each field, without control "
+						  "characters."},
+	[MR_PROBLEM_HOST] = {"MR-104", 400, "The Host header field is not valid",
+						 "Send exactly one Host field, with the host the request is for."},
+	[MR_PROBLEM_BODY_LENGTH] = {"MR-105", 400, "The length of the body is not clear",
+								"Send either one Content-Length with a decimal number, or "
+								"Transfer-Encoding: chunked."},
+	[MR_PROBLEM_CHUNK] = {"MR-106", 400, "The chunked body is not valid",
+						  "Send each chunk as its size in hexadecimal, CRLF, that many bytes and "
+						  "CRLF, and end with 0, CRLF, CRLF."},
+	[MR_PROBLEM_CODING] = {"MR-107", 501, "The transfer coding is not implemented",
+						   "Use Transfer-Encoding: chunked, or Content-Length."},
+	[MR_PROBLEM_METHOD_UNKNOWN] = {"MR-108", 501, "The method is not implemented",
+								   "Use GET or HEAD."},
+	[MR_PROBLEM_VERSION] = {"MR-109", 505, "The version of HTTP is not supported", "Use HTTP/1.1."},
+	[MR_PROBLEM_PARAMETER] = {"MR-110", 400, "A query parameter is not known", NULL},
+	[MR_PROBLEM_VALUE] = {"MR-111", 400, "The value of a parameter is not valid", NULL},
+	[MR_PROBLEM_CURSOR] = {"MR-112", 400, "The cursor is not valid",
+						   "Take cursors from the Link header of an answer, with the same filters; "
+						   "begin again without one."},
+	[MR_PROBLEM_FILTER] = {"MR-113", 400, "No index serves this filter", NULL},
+	[MR_PROBLEM_ACCEPT] = {"MR-114", 406, "No representation is acceptable",
+						   "Accept application/json, application/x-ndjson or text/csv."},
+	[MR_PROBLEM_METHOD] = {"MR-115", 405, "The route does not have this method",
+						   "The header field Allow lists the methods it has."},
+	[MR_PROBLEM_EXPECT] = {"MR-117", 417, "The expectation cannot be met",
+						   "Only Expect: 100-continue is understood."},
+	[MR_PROBLEM_MISDIRECTED] = {"MR-118", 421, "The request is for another host",
+								"Use localhost, or start millrace-api with --allow-host NAME."},
+	[MR_PROBLEM_HEAD_LARGE] = {"MR-301", 431, "The header fields are too large",
+							   "Send at most 64 fields and 16 KiB."},
+	[MR_PROBLEM_TARGET_LONG] = {"MR-302", 414, "The request target is too long",
+								"Use at most 8192 bytes."},
+	[MR_PROBLEM_BODY_LARGE] = {"MR-303", 413, "The body is too large",
+							   "Send it in several requests."},
+	[MR_PROBLEM_SLOW] = {"MR-304", 408, "The request came too slowly", "Send it again."},
+	[MR_PROBLEM_ROUTE] = {"MR-401", 404, "There is no such route", "docs/api.md lists the routes."},
+	[MR_PROBLEM_NO_EVENT] = {"MR-402", 404, "There is no such event",
+							 "It may not be processed yet: try again later."},
+	[MR_PROBLEM_DATABASE] = {"MR-501", 503, "The database cannot be reached",
+							 "Try again after the time in Retry-After."},
+	[MR_PROBLEM_TIMEOUT] = {"MR-502", 504, "The query took too long",
+							"Ask for less: a shorter time range, a filter, a smaller limit."},
+	[MR_PROBLEM_BUSY] = {"MR-503", 503, "The service is busy",
+						 "Try again after the time in Retry-After."},
+	[MR_PROBLEM_RELATION] = {"MR-504", 503, "The relation behind this route cannot be served",
+							 "The log of millrace-api says what is missing."},
+	[MR_PROBLEM_INTERNAL] = {"MR-505", 500, "The request failed",
+							 "The log of millrace-api says why."},
+};
+
+int
+mr_problem_status(MrProblem problem)
+{
+	assert(problem > MR_PROBLEM_NONE && problem < MR_PROBLEM_COUNT);
+	return kinds[problem].status;
+}
+
+const char *
+mr_problem_code(MrProblem problem)
+{
+	assert(problem > MR_PROBLEM_NONE && problem < MR_PROBLEM_COUNT);
+	return kinds[problem].code;
+}
+
+void
+mr_problem_write(MrBuffer *out, const MrProblemReport *report)
+{
+	const ProblemKind *kind = &kinds[report->problem];
+	const char *sqlstate = report->sqlstate;
+
+	/* A tag URI (RFC 4151): it identifies the kind, and is no address that could be gone one day. */
+	mr_buffer_printf(out, "{\"type\":\"tag:millrace,2026:%s\"", kind->code);
+	mr_json_member(out, "title", kind->title);
+	mr_buffer_printf(out, ",\"status\":%d", kind->status);
+	mr_json_member(out, "code", kind->code);
+	mr_json_member(out, "detail", report->detail);
+	mr_json_member(out, "hint", report->hint != NULL ? report->hint : kind->hint);
+	mr_json_member(out, "sqlstate", sqlstate != NULL && *sqlstate != '\0' ? sqlstate : NULL);
+	mr_json_member(out, "instance", report->instance);
+	mr_buffer_append(out, "}\n", 2);
+}

@@ -1,0 +1,62 @@
+/* The table of the API's options: --help, docs and the three sources of values all follow it. */
+#include "api/control/settings.h"
+
+#define FIELD(name) offsetof(MrApiSettings, name)
+
+/* Brackets in --help show the default. */
+static const MrOption options[] = {
+	{"config", 'c', MR_OPTION_TEXT, FIELD(config), "FILE", NULL, 0, 0, NULL, false,
+	 "read options from this file"},
+	{"dsn", 'd', MR_OPTION_SECRET, FIELD(dsn), "CONNINFO", "", 0, 0, NULL, false,
+	 "PostgreSQL connection string or URI; what is missing comes from PGHOST, PGSERVICE, ..."},
+	{"listen", 'L', MR_OPTION_TEXT, FIELD(listen), "ADDRESS:PORT", "127.0.0.1:8080", 0, 0, NULL,
+	 false, "serve HTTP here, on a loopback address; port 0 takes a free one"},
+	{"allow-host", 0, MR_OPTION_LIST, FIELD(hosts), "NAME", NULL, 0, 0, NULL, false,
+	 "serve requests for this host, too (repeatable); localhost, 127.0.0.1 and [::1] always"},
+	{"threads", 't', MR_OPTION_INT, FIELD(threads), "N", "0", 0, 64, NULL, false,
+	 "event loops, each in a thread; 0 for one per CPU"},
+	{"pool", 0, MR_OPTION_INT, FIELD(pool), "N", "4", 1, 100, NULL, false,
+	 "connections to PostgreSQL of each thread"},
+	{"events", 'e', MR_OPTION_TEXT, FIELD(events), "RELATION", "events", 0, 0, NULL, false,
+	 "the table or view behind /events"},
+	{"id-column", 0, MR_OPTION_TEXT, FIELD(id_column), "NAME", "id", 0, 0, NULL, false,
+	 "its column that identifies a row"},
+	{"time-column", 0, MR_OPTION_TEXT, FIELD(time_column), "NAME", "time", 0, 0, NULL, false,
+	 "its column that orders the rows"},
+	{"cursor-secret", 0, MR_OPTION_SECRET, FIELD(cursor_secret), "TEXT", "", 0, 0, NULL, false,
+	 "signs cursors; the same for all processes of a service, random when not given"},
+	{"query-timeout", 0, MR_OPTION_MS, FIELD(query_ms), "TIME", "5s", 10, 600000, NULL, false,
+	 "how long a query may take before the answer is 504"},
+	{"head-timeout", 0, MR_OPTION_MS, FIELD(head_ms), "TIME", "5s", 100, 600000, NULL, false,
+	 "how long a client may take to send the head of a request"},
+	{"idle-timeout", 0, MR_OPTION_MS, FIELD(idle_ms), "TIME", "30s", 1000, 3600000, NULL, false,
+	 "how long a connection may be idle, and an answer wait to be taken"},
+	{"drain-timeout", 0, MR_OPTION_MS, FIELD(drain_ms), "TIME", "10s", 0, 600000, NULL, true,
+	 "how long to wait after SIGTERM for requests in flight"},
+	{"max-connections", 0, MR_OPTION_INT, FIELD(max_connections), "N", "10000", 1, 1000000, NULL,
+	 false, "connections of each thread; more wait in the listen queue"},
+	{"max-body", 0, MR_OPTION_SIZE, FIELD(max_body_bytes), "SIZE", "10MB", 0, 1 << 30, NULL, false,
+	 "limit of a request's body; a larger one is answered with 413"},
+	{"admin-listen", 'a', MR_OPTION_TEXT, FIELD(admin_listen), "ADDRESS:PORT", "127.0.0.1:9466", 0,
+	 0, NULL, false, "serve /metrics, /livez and /readyz here; \"off\" to serve none"},
+	{"log-level", 'l', MR_OPTION_CHOICE, FIELD(log_level), "LEVEL", "info", 0, 0,
+	 "error|warn|info|debug", true, "how much to log"},
+	{"log-format", 0, MR_OPTION_CHOICE, FIELD(log_format), "FORMAT", "logfmt", 0, 0, "logfmt|json",
+	 true, "how to log"},
+	{"access-log", 0, MR_OPTION_CHOICE, FIELD(access_log), "WHICH", "errors", 0, 0,
+	 "off|errors|all", false,
+	 "requests that get a line in the log; errors are answers from 500 on"},
+	{"help", 'h', MR_OPTION_SWITCH, FIELD(help), NULL, NULL, 0, 0, NULL, false,
+	 "print this and exit"},
+	{"version", 'V', MR_OPTION_SWITCH, FIELD(version), NULL, NULL, 0, 0, NULL, false,
+	 "print the version and exit"},
+};
+
+const MrOptionTable mr_api_settings_table = {
+	.program = "millrace-api",
+	.summary = "Serves what the pipelines have written, over HTTP.",
+	.prefix = "MILLRACE_API",
+	.options = options,
+	.count = (int) (sizeof(options) / sizeof(options[0])),
+	.config = 0,
+};

@@ -1,0 +1,35 @@
+/* The API's options, filled from flags, environment and file (common/options.h). */
+#ifndef MR_API_SETTINGS_H
+#define MR_API_SETTINGS_H
+
+#include "common/options.h"
+
+typedef struct MrApiSettings
+{
+	char *config;
+	char *dsn;
+	char *listen;
+	MrStrings hosts; /* names besides the loopback's that requests may be for */
+	int64_t threads; /* 0: one for each CPU */
+	int64_t pool;    /* connections to PostgreSQL of each thread */
+	char *events;    /* the relation behind /events */
+	char *id_column;
+	char *time_column;
+	char *cursor_secret;
+	int64_t query_ms;
+	int64_t head_ms;
+	int64_t idle_ms;
+	int64_t drain_ms;
+	int64_t max_connections; /* of each thread */
+	int64_t max_body_bytes;
+	char *admin_listen;
+	int64_t log_level;
+	int64_t log_format;
+	int64_t access_log;
+	bool help;
+	bool version;
+} MrApiSettings;
+
+extern const MrOptionTable mr_api_settings_table;
+
+#endif

@@ -1,0 +1,161 @@
+#include "api/database/canceller.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "common/buffer.h"
+#include "common/log.h"
+
+struct MrCancel
+{
+	PGcancel *handle;
+	atomic_bool over;
+	bool forgotten; /* under the lock: the thread frees it */
+	bool taken;     /* under the lock: the thread is at it */
+	MrCancel *next;
+};
+
+struct MrCanceller
+{
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t asked;
+	MrCancel *first; /* waiting */
+	MrCancel **last;
+	bool stops;
+};
+
+static void *run(void *arg);
+static MrCancel *take(MrCanceller *canceller);
+static void unlink_waiting(MrCanceller *canceller, MrCancel *cancel);
+static void destroy(MrCancel *cancel);
+
+MrCanceller *
+mr_canceller_new(void)
+{
+	MrCanceller *canceller = mr_calloc(1, sizeof(*canceller));
+
+	pthread_mutex_init(&canceller->lock, NULL);
+	pthread_cond_init(&canceller->asked, NULL);
+	canceller->last = &canceller->first;
+	if (pthread_create(&canceller->thread, NULL, run, canceller) == 0)
+		return canceller;
+	free(canceller);
+	return NULL;
+}
+
+MrCancel *
+mr_canceller_ask(MrCanceller *canceller, PGcancel *handle)
+{
+	MrCancel *cancel = mr_calloc(1, sizeof(*cancel));
+
+	cancel->handle = handle;
+	pthread_mutex_lock(&canceller->lock);
+	*canceller->last = cancel;
+	canceller->last = &cancel->next;
+	pthread_cond_signal(&canceller->asked);
+	pthread_mutex_unlock(&canceller->lock);
+	return cancel;
+}
+
+bool
+mr_cancel_is_over(const MrCancel *cancel)
+{
+	return atomic_load(&cancel->over);
+}
+
+void
+mr_cancel_free(MrCanceller *canceller, MrCancel *cancel)
+{
+	bool ours;
+
+	if (cancel == NULL)
+		return;
+	pthread_mutex_lock(&canceller->lock);
+	ours = !cancel->taken || atomic_load(&cancel->over);
+	cancel->forgotten = true;
+	if (!cancel->taken)
+		unlink_waiting(canceller, cancel);
+	pthread_mutex_unlock(&canceller->lock);
+	if (ours)
+		destroy(cancel);
+}
+
+void
+mr_canceller_free(MrCanceller *canceller)
+{
+	if (canceller == NULL)
+		return;
+	pthread_mutex_lock(&canceller->lock);
+	canceller->stops = true;
+	pthread_cond_signal(&canceller->asked);
+	pthread_mutex_unlock(&canceller->lock);
+	pthread_join(canceller->thread, NULL);
+	pthread_cond_destroy(&canceller->asked);
+	pthread_mutex_destroy(&canceller->lock);
+	free(canceller);
+}
+
+static void *
+run(void *arg)
+{
+	MrCanceller *canceller = arg;
+	MrCancel *cancel;
+
+	while ((cancel = take(canceller)) != NULL)
+	{
+		char error[256];
+		bool forgotten;
+
+		if (cancel->handle != NULL && !PQcancel(cancel->handle, error, sizeof(error)))
+			mr_log(MR_LOG_DEBUG, "could not cancel a query", MR_STR("error", error));
+		pthread_mutex_lock(&canceller->lock);
+		forgotten = cancel->forgotten;
+		atomic_store(&cancel->over, true);
+		pthread_mutex_unlock(&canceller->lock);
+		if (forgotten)
+			destroy(cancel);
+	}
+	return NULL;
+}
+
+/* Waits for the next one; NULL: the end. */
+static MrCancel *
+take(MrCanceller *canceller)
+{
+	MrCancel *cancel;
+
+	pthread_mutex_lock(&canceller->lock);
+	while (canceller->first == NULL && !canceller->stops)
+		pthread_cond_wait(&canceller->asked, &canceller->lock);
+	cancel = canceller->stops ? NULL : canceller->first;
+	if (cancel != NULL)
+	{
+		unlink_waiting(canceller, cancel);
+		cancel->taken = true;
+	}
+	pthread_mutex_unlock(&canceller->lock);
+	return cancel;
+}
+
+static void
+unlink_waiting(MrCanceller *canceller, MrCancel *cancel)
+{
+	for (MrCancel **link = &canceller->first; *link != NULL; link = &(*link)->next)
+	{
+		if (*link != cancel)
+			continue;
+		*link = cancel->next;
+		if (canceller->last == &cancel->next)
+			canceller->last = link;
+		return;
+	}
+}
+
+static void
+destroy(MrCancel *cancel)
+{
+	PQfreeCancel(cancel->handle);
+	free(cancel);
+}

@@ -1,0 +1,270 @@
+#include "api/database/pool.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "api/database/session.h"
+#include "common/buffer.h"
+#include "common/eventloop.h"
+#include "common/trouble.h"
+
+#define WAITING_MAX 1000
+
+struct MrPool
+{
+	MrPoolSetup setup;
+	MrSession **sessions;
+	MrQuery *first; /* waiting */
+	MrQuery **last;
+	MrQuery *starting; /* the one that mr_pool_query() hands to a session */
+	MrQueryFailure start_failure;
+	MrTrouble trouble;
+	MrPoolState state; /* its counters */
+};
+
+static void on_idle(void *owner, MrSession *session);
+static void on_ended(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *result,
+					 const MrPgError *error);
+static void on_lost(void *owner, MrSession *session, const MrPgError *error, bool silent);
+static bool is_open(const MrPool *pool);
+static MrSession *idle_session(MrPool *pool);
+static MrQuery *new_query(MrPool *pool, const char *name, const char *sql, int count,
+						  const char *const *values);
+static void free_query(MrQuery *query);
+static MrQuery *take_waiting(MrPool *pool);
+static void remove_waiting(MrPool *pool, MrQuery *query);
+static void fail_waiting(MrPool *pool, MrQueryFailure failure, int64_t before_ms);
+
+MrPool *
+mr_pool_new(const MrPoolSetup *setup)
+{
+	static const MrSessionEvents events = {on_idle, on_ended, on_lost};
+	MrPool *pool = mr_calloc(1, sizeof(*pool));
+
+	pool->setup = *setup;
+	pool->last = &pool->first;
+	pool->sessions = mr_calloc((size_t) setup->connections, sizeof(*pool->sessions));
+	for (int i = 0; i < setup->connections; i++)
+		pool->sessions[i] = mr_session_new(setup, &events, pool);
+	return pool;
+}
+
+MrQuery *
+mr_pool_query(MrPool *pool, const char *name, const char *sql, int count, const char *const *values,
+			  MrQueryEnd end, void *owner, MrQueryFailure *failure)
+{
+	MrSession *session;
+	MrQuery *query;
+
+	*failure = is_open(pool)                        ? MR_QUERY_LOST
+			   : pool->state.waiting >= WAITING_MAX ? MR_QUERY_BUSY
+													: MR_QUERY_OK;
+	if (*failure != MR_QUERY_OK)
+	{
+		pool->state.refused++;
+		return NULL;
+	}
+	query = new_query(pool, name, sql, count, values);
+	query->end = end;
+	query->owner = owner;
+	pool->state.queries++;
+	session = pool->first == NULL ? idle_session(pool) : NULL;
+	if (session == NULL)
+	{
+		*pool->last = query;
+		pool->last = &query->next;
+		pool->state.waiting++;
+		return query;
+	}
+	pool->starting = query;
+	mr_session_run(session, query);
+	if (pool->starting == NULL)
+	{
+		*failure = pool->start_failure;
+		return NULL;
+	}
+	pool->starting = NULL;
+	return query;
+}
+
+void
+mr_query_abandon(MrQuery *query)
+{
+	if (query->session != NULL)
+	{
+		query->pool->state.cancels++;
+		mr_session_abandon(query->session);
+	}
+	else
+		remove_waiting(query->pool, query);
+	free_query(query);
+}
+
+void
+mr_pool_tick(MrPool *pool)
+{
+	int64_t now = mr_now_ms();
+
+	for (int i = 0; i < pool->setup.connections; i++)
+		mr_session_tick(pool->sessions[i], now);
+	fail_waiting(pool, MR_QUERY_BUSY, now - pool->setup.query_ms);
+}
+
+void
+mr_pool_state(const MrPool *pool, MrPoolState *state)
+{
+	*state = pool->state;
+	state->connections = state->running = 0;
+	for (int i = 0; i < pool->setup.connections; i++)
+	{
+		MrSessionState s = mr_session_state(pool->sessions[i]);
+
+		state->connections += s >= MR_SESSION_IDLE;
+		state->running += s > MR_SESSION_IDLE;
+	}
+	state->is_open = is_open(pool);
+	snprintf(state->trouble, sizeof(state->trouble), "%s", pool->trouble.text);
+}
+
+void
+mr_pool_free(MrPool *pool)
+{
+	if (pool == NULL)
+		return;
+	fail_waiting(pool, MR_QUERY_LOST, INT64_MAX);
+	for (int i = 0; i < pool->setup.connections; i++)
+		mr_session_free(pool->sessions[i]);
+	free(pool->sessions);
+	free(pool);
+}
+
+static void
+on_idle(void *owner, MrSession *session)
+{
+	MrPool *pool = owner;
+
+	if (mr_trouble_is_set(&pool->trouble))
+		mr_log(MR_LOG_INFO, "connected to PostgreSQL");
+	mr_trouble_clear(&pool->trouble);
+	if (pool->first != NULL)
+		mr_session_run(session, take_waiting(pool));
+}
+
+static void
+on_ended(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *result,
+		 const MrPgError *error)
+{
+	MrPool *pool = owner;
+
+	/* a socket that is found broken while the query is sent: its owner does not have it yet */
+	if (query == pool->starting)
+	{
+		pool->starting = NULL;
+		pool->start_failure = failure;
+	}
+	else
+		query->end(query->owner, failure, result, error);
+	free_query(query);
+}
+
+/* A server that hangs would cost each connection its timeout, one after the other: all that are idle go with the first. */
+static void
+on_lost(void *owner, MrSession *session, const MrPgError *error, bool silent)
+{
+	MrPool *pool = owner;
+
+	(void) session;
+	pool->state.losses++;
+	mr_log(mr_trouble_set(&pool->trouble, error->message), "no connection to PostgreSQL",
+		   MR_STR("error", error->message), MR_STR("sqlstate", error->sqlstate),
+		   MR_STR("hint", error->hint));
+	for (int i = 0; silent && i < pool->setup.connections; i++)
+		if (mr_session_state(pool->sessions[i]) == MR_SESSION_IDLE)
+			mr_session_renew(pool->sessions[i]);
+	if (is_open(pool))
+		fail_waiting(pool, MR_QUERY_LOST, INT64_MAX);
+}
+
+static bool
+is_open(const MrPool *pool)
+{
+	for (int i = 0; i < pool->setup.connections; i++)
+		if (mr_session_state(pool->sessions[i]) >= MR_SESSION_IDLE)
+			return false;
+	return true;
+}
+
+static MrSession *
+idle_session(MrPool *pool)
+{
+	for (int i = 0; i < pool->setup.connections; i++)
+		if (mr_session_state(pool->sessions[i]) == MR_SESSION_IDLE)
+			return pool->sessions[i];
+	return NULL;
+}
+
+static MrQuery *
+new_query(MrPool *pool, const char *name, const char *sql, int count, const char *const *values)
+{
+	MrQuery *query = mr_calloc(1, sizeof(*query));
+
+	query->pool = pool;
+	query->name = name != NULL ? mr_strdup(name) : NULL;
+	query->sql = mr_strdup(sql);
+	query->count = count;
+	query->values = mr_calloc((size_t) count + 1, sizeof(*query->values));
+	for (int i = 0; i < count; i++)
+		query->values[i] = values[i] != NULL ? mr_strdup(values[i]) : NULL;
+	query->began_ms = mr_now_ms();
+	return query;
+}
+
+static void
+free_query(MrQuery *query)
+{
+	for (int i = 0; i < query->count; i++)
+		free(query->values[i]);
+	free(query->values);
+	free(query->name);
+	free(query->sql);
+	free(query);
+}
+
+static MrQuery *
+take_waiting(MrPool *pool)
+{
+	MrQuery *query = pool->first;
+
+	remove_waiting(pool, query);
+	return query;
+}
+
+static void
+remove_waiting(MrPool *pool, MrQuery *query)
+{
+	for (MrQuery **link = &pool->first; *link != NULL; link = &(*link)->next)
+	{
+		if (*link != query)
+			continue;
+		*link = query->next;
+		if (pool->last == &query->next)
+			pool->last = link;
+		query->next = NULL;
+		pool->state.waiting--;
+		return;
+	}
+}
+
+/* Those that began to wait before a time; they stand in the order of their times. */
+static void
+fail_waiting(MrPool *pool, MrQueryFailure failure, int64_t before_ms)
+{
+	while (pool->first != NULL && pool->first->began_ms < before_ms)
+	{
+		MrQuery *query = take_waiting(pool);
+
+		pool->state.refused++;
+		query->end(query->owner, failure, NULL, NULL);
+		free_query(query);
+	}
+}

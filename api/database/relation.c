@@ -1,0 +1,78 @@
+#include "api/database/relation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buffer.h"
+
+static void read_use(MrRelation *relation, int column, const char *use);
+
+const char mr_relation_sql[] =
+	"SELECT relation_ident, name, ident, type, is_bigint, use, filterable FROM "
+	"millrace.served_columns($1, $2, $3)";
+
+MrRelation *
+mr_relation_new(const PGresult *result, const char *name, unsigned generation)
+{
+	MrRelation *relation = mr_calloc(1, sizeof(*relation));
+
+	relation->name = mr_strdup(name);
+	relation->ident = mr_strdup(PQgetvalue(result, 0, 0));
+	relation->count = PQntuples(result);
+	relation->columns = mr_calloc((size_t) relation->count, sizeof(*relation->columns));
+	relation->generation = generation;
+	for (int i = 0; i < 3; i++)
+		relation->coordinate[i] = -1;
+	for (int i = 0; i < relation->count; i++)
+	{
+		relation->columns[i] = (MrColumn){
+			.name = mr_strdup(PQgetvalue(result, i, 1)),
+			.ident = mr_strdup(PQgetvalue(result, i, 2)),
+			.type = mr_strdup(PQgetvalue(result, i, 3)),
+			.is_bigint = *PQgetvalue(result, i, 4) == 't',
+			.is_filterable = *PQgetvalue(result, i, 6) == 't',
+		};
+		read_use(relation, i, PQgetvalue(result, i, 5));
+	}
+	return relation;
+}
+
+int
+mr_relation_column(const MrRelation *relation, const char *name)
+{
+	for (int i = 0; i < relation->count; i++)
+		if (strcmp(relation->columns[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+void
+mr_relation_free(MrRelation *relation)
+{
+	if (relation == NULL)
+		return;
+	for (int i = 0; i < relation->count; i++)
+	{
+		free(relation->columns[i].name);
+		free(relation->columns[i].ident);
+		free(relation->columns[i].type);
+	}
+	free(relation->columns);
+	free(relation->ident);
+	free(relation->name);
+	free(relation);
+}
+
+static void
+read_use(MrRelation *relation, int column, const char *use)
+{
+	static const char *const parts[] = {"topic", "partition", "offset"};
+
+	if (strcmp(use, "id") == 0)
+		relation->id = column;
+	else if (strcmp(use, "time") == 0)
+		relation->time = column;
+	for (int i = 0; i < 3; i++)
+		if (strcmp(use, parts[i]) == 0)
+			relation->coordinate[i] = column;
+}

@@ -1,0 +1,40 @@
+/*
+ * The relation behind /events, as millrace.served_columns() describes it: what it has, and what indexes serve. Made once
+ * and never changed; threads share it.
+ */
+#ifndef MR_API_RELATION_H
+#define MR_API_RELATION_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+typedef struct MrColumn
+{
+	char *name;
+	char *ident; /* quoted for SQL */
+	char *type;  /* as SQL has it */
+	bool is_bigint;
+	bool is_filterable;
+} MrColumn;
+
+typedef struct MrRelation
+{
+	char *ident;
+	char *name; /* as the user wrote it */
+	MrColumn *columns;
+	int count;
+	int id; /* numbers of columns */
+	int time;
+	int coordinate[3]; /* topic, partition, offset; -1 when no index serves a look-up by them */
+	unsigned generation;
+} MrRelation;
+
+/* The query that describes a relation: parameters are its name, id column, time column. */
+extern const char mr_relation_sql[];
+
+extern MrRelation *mr_relation_new(const PGresult *result, const char *name, unsigned generation);
+/* -1: it has no such column. */
+extern int mr_relation_column(const MrRelation *relation, const char *name);
+extern void mr_relation_free(MrRelation *relation);
+
+#endif

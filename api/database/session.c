@@ -1,0 +1,284 @@
+#include "api/database/session.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/buffer.h"
+#include "common/eventloop.h"
+#include "common/options.h"
+
+#define RETRY_MIN_MS     100
+#define RETRY_MAX_MS     1000
+#define ANSWER_MARGIN_MS 1000 /* the server's statement_timeout comes first */
+#define STATEMENTS_MAX   64   /* prepared on one connection; beyond that it is made again */
+
+struct MrSession
+{
+	MrPoolSetup setup;
+	const MrSessionEvents *events;
+	void *owner;
+	MrPgconn *conn;
+	MrSessionState state;
+	MrQuery *query; /* PREPARING, RUNNING; NULL once it has its result */
+	MrBackoff backoff;
+	int64_t retry_ms;   /* DOWN: when to connect */
+	MrStrings prepared; /* names of statements */
+	MrCancel *cancel;   /* CANCELLING: asked for, and not known to be over */
+	bool query_is_over; /* CANCELLING */
+};
+
+static void on_ready(void *owner);
+static void on_result(void *owner, PGresult *result);
+static void on_done(void *owner);
+static void on_lost(void *owner, const MrPgError *error);
+static void set_session(MrSession *session);
+static bool is_prepared(const MrSession *session, const char *name);
+static void execute(MrSession *session);
+static void end_query(MrSession *session, MrQueryFailure failure, const PGresult *result,
+					  const MrPgError *error);
+static void settle_cancel(MrSession *session);
+static void become_idle(MrSession *session);
+static MrQueryFailure failure_of(const char *sqlstate);
+
+MrSession *
+mr_session_new(const MrPoolSetup *setup, const MrSessionEvents *events, void *owner)
+{
+	static const MrPgconnEvents conn_events = {.ready = on_ready,
+											   .result = on_result,
+											   .done = on_done,
+											   .lost = on_lost};
+	MrSession *session = mr_calloc(1, sizeof(*session));
+
+	session->setup = *setup;
+	session->events = events;
+	session->owner = owner;
+	session->backoff = (MrBackoff){RETRY_MIN_MS, RETRY_MAX_MS, 0};
+	session->conn = mr_pgconn_new(setup->base, setup->dsn, "millrace-api", &conn_events, session);
+	mr_pgconn_set_answer_timeout(session->conn, setup->query_ms + ANSWER_MARGIN_MS);
+	return session;
+}
+
+MrSessionState
+mr_session_state(const MrSession *session)
+{
+	return session->state;
+}
+
+void
+mr_session_run(MrSession *session, MrQuery *query)
+{
+	assert(session->state == MR_SESSION_IDLE);
+	session->query = query;
+	query->session = session;
+	if (query->name == NULL || is_prepared(session, query->name))
+	{
+		execute(session);
+		return;
+	}
+	session->state = MR_SESSION_PREPARING;
+	mr_pgconn_prepare(session->conn, query->name, query->sql);
+}
+
+void
+mr_session_abandon(MrSession *session)
+{
+	assert(session->state == MR_SESSION_PREPARING || session->state == MR_SESSION_RUNNING);
+	session->query->session = NULL;
+	session->query = NULL;
+	session->state = MR_SESSION_CANCELLING;
+	session->query_is_over = false;
+	session->cancel =
+		mr_canceller_ask(session->setup.canceller, mr_pgconn_cancel_handle(session->conn));
+}
+
+void
+mr_session_renew(MrSession *session)
+{
+	assert(session->state == MR_SESSION_IDLE);
+	mr_pgconn_close(session->conn);
+	session->state = MR_SESSION_DOWN;
+	session->retry_ms = 0;
+}
+
+void
+mr_session_tick(MrSession *session, int64_t now_ms)
+{
+	if (session->state == MR_SESSION_CANCELLING)
+		settle_cancel(session);
+	if (session->state != MR_SESSION_DOWN || now_ms < session->retry_ms)
+		return;
+	session->state = MR_SESSION_CONNECTING;
+	mr_pgconn_connect(session->conn);
+}
+
+void
+mr_session_free(MrSession *session)
+{
+	if (session == NULL)
+		return;
+	mr_pgconn_free(session->conn);
+	mr_cancel_free(session->setup.canceller, session->cancel);
+	mr_strings_clear(&session->prepared);
+	free(session);
+}
+
+static void
+on_ready(void *owner)
+{
+	set_session(owner);
+}
+
+static void
+set_session(MrSession *session)
+{
+	char sql[160];
+
+	mr_strings_clear(&session->prepared);
+	session->state = MR_SESSION_SETTING;
+	snprintf(sql, sizeof(sql),
+			 "SET statement_timeout = %lld; SET default_transaction_read_only = on; "
+			 "SET TimeZone = 'UTC'; SET extra_float_digits = 1",
+			 (long long) session->setup.query_ms);
+	mr_pgconn_query(session->conn, sql);
+}
+
+/* The first result ends the query: its rows are handed on as libpq has them. The connection is free when all is read. */
+static void
+on_result(void *owner, PGresult *result)
+{
+	MrSession *session = owner;
+	MrPgError error;
+
+	if (session->query == NULL)
+		return;
+	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+	{
+		mr_pg_error_from_result(&error, result);
+		end_query(session, failure_of(error.sqlstate), NULL, &error);
+	}
+	else if (session->state == MR_SESSION_RUNNING && PQresultStatus(result) == PGRES_TUPLES_OK)
+		end_query(session, MR_QUERY_OK, result, NULL);
+}
+
+static void
+on_done(void *owner)
+{
+	static const MrPgError no_rows = {"02000", "the statement returned no rows", ""};
+	MrSession *session = owner;
+
+	switch (session->state)
+	{
+		case MR_SESSION_SETTING:
+			mr_backoff_reset(&session->backoff);
+			become_idle(session);
+			break;
+		case MR_SESSION_PREPARING:
+			if (session->query == NULL)
+			{
+				become_idle(session);
+				break;
+			}
+			mr_strings_add(&session->prepared, session->query->name);
+			execute(session);
+			break;
+		case MR_SESSION_RUNNING:
+			if (session->query != NULL)
+				end_query(session, MR_QUERY_ERROR, NULL, &no_rows);
+			become_idle(session);
+			break;
+		case MR_SESSION_CANCELLING:
+			session->query_is_over = true;
+			settle_cancel(session);
+			break;
+		case MR_SESSION_DOWN:
+		case MR_SESSION_CONNECTING:
+		case MR_SESSION_IDLE:
+			break;
+	}
+}
+
+static void
+on_lost(void *owner, const MrPgError *error)
+{
+	MrSession *session = owner;
+	MrQuery *query = session->query;
+	bool silent = strcmp(error->sqlstate, "08006") == 0;
+
+	session->query = NULL;
+	session->state = MR_SESSION_DOWN;
+	session->retry_ms = mr_now_ms() + mr_backoff_next(&session->backoff, mr_random32());
+	mr_cancel_free(session->setup.canceller, session->cancel);
+	session->cancel = NULL;
+	session->events->lost(session->owner, session, error, silent);
+	if (query != NULL)
+	{
+		query->session = NULL;
+		session->events->ended(session->owner, query, silent ? MR_QUERY_TIMEOUT : MR_QUERY_LOST,
+							   NULL, error);
+	}
+}
+
+static bool
+is_prepared(const MrSession *session, const char *name)
+{
+	for (int i = 0; i < session->prepared.count; i++)
+		if (strcmp(session->prepared.items[i], name) == 0)
+			return true;
+	return false;
+}
+
+static void
+execute(MrSession *session)
+{
+	const MrQuery *query = session->query;
+	const char *const *values = (const char *const *) query->values;
+
+	session->state = MR_SESSION_RUNNING;
+	if (query->name != NULL)
+		mr_pgconn_execute(session->conn, query->name, query->count, values);
+	else
+		mr_pgconn_query_params(session->conn, query->sql, query->count, values);
+}
+
+static void
+end_query(MrSession *session, MrQueryFailure failure, const PGresult *result,
+		  const MrPgError *error)
+{
+	MrQuery *query = session->query;
+
+	query->session = NULL;
+	session->query = NULL;
+	session->events->ended(session->owner, query, failure, result, error);
+}
+
+static void
+settle_cancel(MrSession *session)
+{
+	if (!session->query_is_over || (session->cancel != NULL && !mr_cancel_is_over(session->cancel)))
+		return;
+	mr_cancel_free(session->setup.canceller, session->cancel);
+	session->cancel = NULL;
+	become_idle(session);
+}
+
+/* Names of statements come and go with the relation they are of: a connection does not collect them for ever. */
+static void
+become_idle(MrSession *session)
+{
+	session->state = MR_SESSION_IDLE;
+	if (session->prepared.count >= STATEMENTS_MAX)
+		mr_session_renew(session);
+	else
+		session->events->idle(session->owner, session);
+}
+
+static MrQueryFailure
+failure_of(const char *sqlstate)
+{
+	if (strcmp(sqlstate, "57014") == 0)
+		return MR_QUERY_TIMEOUT;
+	if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "57P", 3) == 0)
+		return MR_QUERY_LOST;
+	return MR_QUERY_ERROR;
+}

@@ -1,0 +1,66 @@
+/* One connection of a pool, and the query that it runs: a state machine over libpq's callbacks. */
+#ifndef MR_API_SESSION_H
+#define MR_API_SESSION_H
+
+#include "api/database/pool.h"
+#include "common/backoff.h"
+#include "common/pgconn.h"
+
+/*
+ *   DOWN --(backoff is over)--> CONNECTING --(ready)--> SETTING --(done)--> IDLE
+ *    ^                                                                  query |  ^ done
+ *    |                                                                        v  |
+ *    |                                       [PREPARING --(done)-->]        RUNNING --abandoned--> CANCELLING
+ *    |                                                                                                 |
+ *    |___________________________________(lost, from any state)      IDLE <--(ended, and cancel over)--'
+ */
+typedef enum MrSessionState
+{
+	MR_SESSION_DOWN,
+	MR_SESSION_CONNECTING,
+	MR_SESSION_SETTING,
+	MR_SESSION_IDLE,
+	MR_SESSION_PREPARING,
+	MR_SESSION_RUNNING,
+	MR_SESSION_CANCELLING
+} MrSessionState;
+
+struct MrQuery
+{
+	MrPool *pool;
+	char *name;
+	char *sql;
+	int count;
+	char **values;
+	MrQueryEnd end;
+	void *owner;
+	int64_t began_ms;
+	struct MrSession *session; /* NULL: it waits */
+	MrQuery *next;
+};
+
+typedef struct MrSession MrSession;
+
+typedef struct MrSessionEvents
+{
+	void (*idle)(void *owner, MrSession *session);
+	/* The query has ended (it is the callee's now), for any reason. */
+	void (*ended)(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *result,
+				  const MrPgError *error);
+	/* silent: it was given up because the server did not answer. */
+	void (*lost)(void *owner, MrSession *session, const MrPgError *error, bool silent);
+} MrSessionEvents;
+
+extern MrSession *mr_session_new(const MrPoolSetup *setup, const MrSessionEvents *events,
+								 void *owner);
+extern MrSessionState mr_session_state(const MrSession *session);
+/* IDLE only. */
+extern void mr_session_run(MrSession *session, MrQuery *query);
+/* Its query is given back to the caller and cancelled. */
+extern void mr_session_abandon(MrSession *session);
+/* IDLE: is closed and connected again. */
+extern void mr_session_renew(MrSession *session);
+extern void mr_session_tick(MrSession *session, int64_t now_ms);
+extern void mr_session_free(MrSession *session);
+
+#endif

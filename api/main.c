@@ -1,0 +1,52 @@
+/* millrace-api: reads its options, runs, and says with its exit status how it went. */
+#include <event2/event.h>
+#include <libpq-fe.h>
+#include <stdio.h>
+
+#include "api/api.h"
+#include "common/dsn.h"
+#include "common/log.h"
+#include "common/version.h"
+
+static int run(MrApiSettings *settings, int argc, char **argv);
+
+int
+main(int argc, char **argv)
+{
+	MrApiSettings settings = {0};
+	char error[512];
+	int status = 0;
+
+	if (!mr_options_load(&mr_api_settings_table, argc, argv, &settings, error, sizeof(error)) ||
+		(!settings.help && !settings.version && !mr_dsn_check(settings.dsn, error, sizeof(error))))
+	{
+		fprintf(stderr, "millrace-api: %s\n", error);
+		status = 2;
+	}
+	else if (settings.help)
+		mr_options_help(&mr_api_settings_table, stdout);
+	else if (settings.version)
+		printf("millrace-api %s (libevent %s, libpq %d.%d)\n", MR_VERSION, event_get_version(),
+			   PQlibVersion() / 10000, PQlibVersion() % 10000);
+	else
+		status = run(&settings, argc, argv);
+	mr_options_free(&mr_api_settings_table, &settings);
+	return status;
+}
+
+static int
+run(MrApiSettings *settings, int argc, char **argv)
+{
+	MrApi *api;
+	bool orderly;
+
+	mr_log_setup(mr_api_settings_table.program, (MrLogLevel) settings->log_level,
+				 (MrLogFormat) settings->log_format);
+	api = mr_api_new(settings, argc, argv);
+	if (api == NULL)
+		return 1;
+	orderly = mr_api_run(api);
+	mr_api_free(api);
+	mr_log(MR_LOG_INFO, "stopped", MR_STR("how", orderly ? "drained" : "failed"));
+	return orderly ? 0 : 1;
+}

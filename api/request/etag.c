@@ -1,0 +1,47 @@
+#include "api/request/etag.h"
+
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void
+mr_etag_make(char tag[MR_ETAG_SIZE], const void *body, size_t len)
+{
+	unsigned char hash[EVP_MAX_MD_SIZE];
+
+	if (EVP_Digest(body, len, hash, NULL, EVP_sha256(), NULL) != 1)
+		abort(); /* a library without SHA-256 */
+	tag[0] = '"';
+	for (int i = 0; i < 16; i++)
+		snprintf(tag + 1 + 2 * i, 3, "%02x", hash[i]);
+	memcpy(tag + 33, "\"", 2);
+}
+
+bool
+mr_etag_matches(const char *if_none_match, const char *tag)
+{
+	size_t len = strlen(tag);
+
+	if (if_none_match == NULL)
+		return false;
+	for (const char *at = if_none_match; *at != '\0';)
+	{
+		at += strspn(at, " \t,");
+		if (strncmp(at, "W/", 2) == 0)
+			at += 2;
+		if (strncmp(at, tag, len) == 0 || (*at == '*' && at[1 + strspn(at + 1, " \t")] == '\0'))
+			return true;
+		if (*at == '"')
+		{
+			const char *end = strchr(at + 1, '"');
+
+			if (end == NULL)
+				return false;
+			at = end + 1;
+		}
+		else
+			at += strcspn(at, ",");
+	}
+	return false;
+}

@@ -1,0 +1,266 @@
+#include "api/request/exchange.h"
+
+#include <event2/buffer.h>
+#include <event2/keyvalq_struct.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "api/request/host.h"
+#include "common/log.h"
+
+static void on_request(void *owner, MrConnection *connection, struct evhttp_request *request,
+					   const MrRefusal *refusal);
+static void on_ended(void *owner, void *arg, bool sent);
+static void on_left(void *owner, void *arg);
+static void route(MrExchange *exchange);
+static MrMethod method_of(const struct evhttp_request *request);
+static void refuse_method(MrExchange *exchange);
+static void send_answer(MrExchange *exchange, int status, MrBuffer *body);
+static const char *reason_of(int status);
+static void log_answer(const MrExchange *exchange, int64_t took_us, bool sent);
+static int64_t now_us(void);
+static void free_buffer(const void *data, size_t len, void *extra);
+
+const MrConnectionEvents mr_exchange_events = {on_request, on_ended, on_left};
+
+const char *
+mr_exchange_header(const MrExchange *exchange, const char *name)
+{
+	return evhttp_find_header(evhttp_request_get_input_headers(exchange->http), name);
+}
+
+void
+mr_exchange_set_header(MrExchange *exchange, const char *name, const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(exchange->http), name, value);
+}
+
+void
+mr_exchange_forget_work(MrExchange *exchange)
+{
+	exchange->work = NULL;
+	exchange->abandon = NULL;
+}
+
+void
+mr_exchange_answer(MrExchange *exchange, int status, const char *type, MrBuffer *body)
+{
+	if (type != NULL)
+		mr_exchange_set_header(exchange, "Content-Type", type);
+	send_answer(exchange, status, body);
+}
+
+void
+mr_exchange_problem(MrExchange *exchange, const MrProblemReport *report)
+{
+	MrProblemReport full = *report;
+	MrBuffer body = {0};
+	int status = mr_problem_status(report->problem);
+
+	full.instance = exchange->path;
+	mr_problem_write(&body, &full);
+	if (status == 503)
+		mr_exchange_set_header(exchange, "Retry-After", "1");
+	mr_exchange_set_header(exchange, "Cache-Control", "no-store");
+	mr_exchange_answer(exchange, status, "application/problem+json", &body);
+}
+
+void
+mr_exchange_refuse(MrExchange *exchange, MrProblem problem, const char *detail, const char *hint)
+{
+	const MrProblemReport report = {.problem = problem, .detail = detail, .hint = hint};
+
+	mr_exchange_problem(exchange, &report);
+}
+
+static void
+on_request(void *owner, MrConnection *connection, struct evhttp_request *request,
+		   const MrRefusal *refusal)
+{
+	MrExchange *exchange = mr_calloc(1, sizeof(*exchange));
+
+	exchange->setup = owner;
+	exchange->connection = connection;
+	exchange->http = request;
+	exchange->match.route = -1;
+	exchange->began_us = now_us();
+	mr_connection_set_exchange(connection, exchange);
+	if (refusal != NULL)
+		mr_exchange_refuse(exchange, refusal->problem, refusal->why, NULL);
+	else
+		route(exchange);
+}
+
+static void
+on_ended(void *owner, void *arg, bool sent)
+{
+	const MrExchangeSetup *setup = owner;
+	MrExchange *exchange = arg;
+	int64_t took_us = now_us() - exchange->began_us;
+	int route = exchange->match.route >= 0 ? exchange->match.route : MR_ROUTES_MAX - 1;
+
+	if (exchange->abandon != NULL)
+		exchange->abandon(exchange->work);
+	mr_route_stats_add(setup->stats, route, sent ? exchange->status : 0, (double) took_us / 1e6);
+	log_answer(exchange, took_us, sent);
+	mr_route_match_free(&exchange->match);
+	mr_params_free(&exchange->params);
+	free(exchange->path);
+	free(exchange);
+}
+
+/* What is still worked on is for nobody. evhttp wants an answer all the same; writing it finds the socket closed. */
+static void
+on_left(void *owner, void *arg)
+{
+	MrExchange *exchange = arg;
+	MrBuffer nothing = {0};
+
+	(void) owner;
+	if (exchange->status != 0)
+		return;
+	if (exchange->abandon != NULL)
+		exchange->abandon(exchange->work);
+	mr_exchange_forget_work(exchange);
+	mr_exchange_set_header(exchange, "Connection", "close");
+	mr_exchange_answer(exchange, 499, NULL, &nothing);
+}
+
+static void
+route(MrExchange *exchange)
+{
+	const MrExchangeSetup *setup = exchange->setup;
+	const char *uri = evhttp_request_get_uri(exchange->http);
+	size_t len = strcspn(uri, "?");
+	char error[128];
+
+	exchange->path = mr_strdup(uri);
+	exchange->path[len] = '\0';
+	exchange->is_head = evhttp_request_get_command(exchange->http) == EVHTTP_REQ_HEAD;
+	mr_route_find(&exchange->match, setup->routes, setup->route_count, method_of(exchange->http),
+				  exchange->path);
+	if (!mr_host_is_allowed(mr_exchange_header(exchange, "Host"), setup->hosts))
+		mr_exchange_refuse(exchange, MR_PROBLEM_MISDIRECTED, "The Host is none of this service.",
+						   NULL);
+	else if (exchange->match.methods == 0)
+		mr_exchange_refuse(exchange, MR_PROBLEM_ROUTE, NULL, NULL);
+	else if (exchange->match.route < 0)
+		refuse_method(exchange);
+	else if (!mr_params_parse(&exchange->params, uri[len] == '?' ? uri + len + 1 : NULL, error,
+							  sizeof(error)))
+		mr_exchange_refuse(exchange, MR_PROBLEM_PARAMETER, error,
+						   "Give each parameter once, as name=value.");
+	else
+		setup->routes[exchange->match.route].handle(exchange);
+}
+
+static MrMethod
+method_of(const struct evhttp_request *request)
+{
+	switch (evhttp_request_get_command(request))
+	{
+		case EVHTTP_REQ_GET:
+		case EVHTTP_REQ_HEAD:
+			return MR_METHOD_GET;
+		case EVHTTP_REQ_POST:
+			return MR_METHOD_POST;
+		default:
+			return MR_METHOD_OTHER;
+	}
+}
+
+static void
+refuse_method(MrExchange *exchange)
+{
+	MrBuffer allow = {0};
+
+	mr_route_allow(&allow, exchange->match.methods);
+	mr_exchange_set_header(exchange, "Allow", mr_buffer_string(&allow));
+	mr_exchange_refuse(exchange, MR_PROBLEM_METHOD, NULL, NULL);
+	mr_buffer_free(&allow);
+}
+
+/* An answer to HEAD has the header fields that GET would have, its Content-Length too, and no body. */
+static void
+send_answer(MrExchange *exchange, int status, MrBuffer *body)
+{
+	struct evbuffer *out = evbuffer_new();
+	char length[24];
+
+	exchange->status = status;
+	mr_exchange_set_header(exchange, "X-Content-Type-Options", "nosniff");
+	if (mr_connection_ends(exchange->connection))
+	{
+		evhttp_remove_header(evhttp_request_get_output_headers(exchange->http), "Connection");
+		mr_exchange_set_header(exchange, "Connection", "close");
+	}
+	if (status != 304 && status != 204)
+	{
+		snprintf(length, sizeof(length), "%zu", body->len);
+		mr_exchange_set_header(exchange, "Content-Length", length);
+	}
+	if (exchange->is_head || status == 304 || status == 204 || body->len == 0)
+		mr_buffer_free(body);
+	else
+		evbuffer_add_reference(out, body->data, body->len, free_buffer, NULL);
+	*body = (MrBuffer){0};
+	evhttp_send_reply(exchange->http, status, reason_of(status), out);
+	evbuffer_free(out);
+}
+
+/* evhttp knows most of them, but not all of these. */
+static const char *
+reason_of(int status)
+{
+	switch (status)
+	{
+		case 408:
+			return "Request Timeout";
+		case 410:
+			return "Gone";
+		case 415:
+			return "Unsupported Media Type";
+		case 421:
+			return "Misdirected Request";
+		case 422:
+			return "Unprocessable Content";
+		case 429:
+			return "Too Many Requests";
+		case 431:
+			return "Request Header Fields Too Large";
+		case 499:
+			return "Client Closed Request";
+		default:
+			return NULL;
+	}
+}
+
+static void
+log_answer(const MrExchange *exchange, int64_t took_us, bool sent)
+{
+	MrAccessLog which = exchange->setup->access_log;
+
+	if (which == MR_ACCESS_OFF || (which == MR_ACCESS_ERRORS && exchange->status < 500))
+		return;
+	mr_log(MR_LOG_INFO, "request", MR_INT("status", exchange->status),
+		   MR_STR("path", exchange->path != NULL ? exchange->path : "-"), MR_INT("us", took_us),
+		   MR_STR("answer", sent ? "sent" : "lost"));
+}
+
+static int64_t
+now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void
+free_buffer(const void *data, size_t len, void *extra)
+{
+	(void) len;
+	(void) extra;
+	free((void *) data);
+}

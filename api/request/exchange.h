@@ -1,0 +1,66 @@
+/*
+ * One request from its arrival to the end of its answer. It belongs to the connection's thread. A handler answers once,
+ * now or later; it may set `work` for what it waits for meanwhile.
+ */
+#ifndef MR_API_EXCHANGE_H
+#define MR_API_EXCHANGE_H
+
+#include <event2/http.h>
+#include <stdint.h>
+
+#include "api/control/problem.h"
+#include "api/control/route_stats.h"
+#include "api/request/params.h"
+#include "api/request/router.h"
+#include "api/wire/connection.h"
+#include "common/options.h"
+
+typedef enum MrAccessLog
+{
+	MR_ACCESS_OFF,
+	MR_ACCESS_ERRORS,
+	MR_ACCESS_ALL
+} MrAccessLog;
+
+/* What all exchanges of a thread share. */
+typedef struct MrExchangeSetup
+{
+	const MrRoute *routes;
+	int route_count;
+	MrRouteStats *stats;
+	MrAccessLog access_log;
+	const MrStrings *hosts; /* names besides the loopback's that requests may be for */
+	void *context;          /* of the handlers */
+} MrExchangeSetup;
+
+typedef struct MrExchange
+{
+	const MrExchangeSetup *setup;
+	MrConnection *connection;
+	struct evhttp_request *http;
+	MrRouteMatch match;
+	MrParams params;
+	char *path; /* of the request, without the query: queries hold data, and are never logged */
+	bool is_head;
+	int64_t began_us;
+	int status; /* 0: not answered yet */
+	void *work;
+	void (*abandon)(void *work); /* frees it; called when it is still there at the end */
+} MrExchange;
+
+/* The callbacks for mr_connections_new(); the owner is an MrExchangeSetup. */
+extern const MrConnectionEvents mr_exchange_events;
+
+extern const char *mr_exchange_header(const MrExchange *exchange, const char *name);
+extern void mr_exchange_set_header(MrExchange *exchange, const char *name, const char *value);
+/* The handler no longer waits for its work, and has freed it or will. */
+extern void mr_exchange_forget_work(MrExchange *exchange);
+
+/* Takes the body over. type: NULL for an answer without one. */
+extern void mr_exchange_answer(MrExchange *exchange, int status, const char *type, MrBuffer *body);
+extern void mr_exchange_problem(MrExchange *exchange, const MrProblemReport *report);
+/* The same in one line; detail and hint may be NULL. */
+extern void mr_exchange_refuse(MrExchange *exchange, MrProblem problem, const char *detail,
+							   const char *hint);
+
+#endif

@@ -1,0 +1,180 @@
+#include "api/request/params.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/wire/target.h"
+#include "common/buffer.h"
+
+#define NAME_MAX_LEN 64 /* of a name that is compared with others */
+
+static bool add(MrParams *params, const char *text, size_t len, char *error, size_t error_size);
+static int distance(const char *a, const char *b, int limit);
+static int least(int a, int b, int c);
+
+bool
+mr_params_parse(MrParams *params, const char *query, char *error, size_t error_size)
+{
+	*params = (MrParams){0};
+	while (query != NULL && *query != '\0')
+	{
+		size_t len = strcspn(query, "&");
+
+		if (len > 0 && !add(params, query, len, error, error_size))
+		{
+			mr_params_free(params);
+			return false;
+		}
+		query += len + (query[len] == '&');
+	}
+	return true;
+}
+
+void
+mr_params_free(MrParams *params)
+{
+	for (int i = 0; i < params->count; i++)
+	{
+		free(params->items[i].name);
+		free(params->items[i].value);
+	}
+	params->count = 0;
+}
+
+const char *
+mr_params_get(const MrParams *params, const char *name)
+{
+	for (int i = 0; i < params->count; i++)
+		if (strcmp(params->items[i].name, name) == 0)
+			return params->items[i].value;
+	return NULL;
+}
+
+char *
+mr_percent_decode(const char *text, size_t len, bool form)
+{
+	char *out = mr_malloc(len + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		int byte = mr_percent_byte(text + i, len - i);
+
+		if (byte >= 0)
+		{
+			out[n++] = (char) byte;
+			i += 2;
+		}
+		else
+			out[n++] = form && text[i] == '+' ? ' ' : text[i];
+	}
+	out[n] = '\0';
+	return out;
+}
+
+void
+mr_percent_encode(MrBuffer *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+	{
+		unsigned char c = (unsigned char) *text;
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			strchr("-._~", c) != NULL)
+			mr_buffer_append(out, text, 1);
+		else
+			mr_buffer_printf(out, "%%%02X", c);
+	}
+}
+
+const char *
+mr_nearest_name(const char *name, const char *const *known, int count)
+{
+	const char *best = NULL;
+	int best_distance = (int) strlen(name) / 3 + 1;
+
+	for (int i = 0; i < count; i++)
+	{
+		int d = distance(name, known[i], best_distance);
+
+		if (d < best_distance || (best == NULL && d == best_distance))
+		{
+			best = known[i];
+			best_distance = d;
+		}
+	}
+	return best;
+}
+
+static bool
+add(MrParams *params, const char *text, size_t len, char *error, size_t error_size)
+{
+	const char *equals = memchr(text, '=', len);
+	size_t name_len = equals != NULL ? (size_t) (equals - text) : len;
+	MrParam *param = &params->items[params->count];
+
+	if (params->count == MR_PARAMS_MAX)
+	{
+		snprintf(error, error_size, "There are more than %d parameters.", MR_PARAMS_MAX);
+		return false;
+	}
+	param->name = mr_percent_decode(text, name_len, true);
+	param->value =
+		equals != NULL ? mr_percent_decode(equals + 1, len - name_len - 1, true) : mr_strdup("");
+	params->count++;
+	if (*param->name == '\0')
+	{
+		snprintf(error, error_size, "A parameter has no name.");
+		return false;
+	}
+	for (int i = 0; i < params->count - 1; i++)
+		if (strcmp(params->items[i].name, param->name) == 0)
+		{
+			snprintf(error, error_size, "Parameter \"%.64s\" is given twice.", param->name);
+			return false;
+		}
+	return true;
+}
+
+/*
+ * How many characters to insert, leave out, replace or swap with their neighbour (optimal string alignment), without
+ * regard to case; more than `limit` for all that is more.
+ */
+static int
+distance(const char *a, const char *b, int limit)
+{
+	int rows[3][NAME_MAX_LEN + 1];
+	size_t a_len = strlen(a);
+	size_t b_len = strlen(b);
+
+	if (a_len > NAME_MAX_LEN || b_len > NAME_MAX_LEN)
+		return limit + 1;
+	for (size_t j = 0; j <= b_len; j++)
+		rows[0][j] = (int) j;
+	for (size_t i = 1; i <= a_len; i++)
+	{
+		int *row = rows[i % 3];
+		const int *above = rows[(i - 1) % 3];
+		const int *before = rows[(i + 1) % 3];
+
+		row[0] = (int) i;
+		for (size_t j = 1; j <= b_len; j++)
+		{
+			int same = (a[i - 1] | 0x20) == (b[j - 1] | 0x20);
+
+			row[j] = least(above[j] + 1, row[j - 1] + 1, above[j - 1] + !same);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = least(row[j], before[j - 2] + 1, row[j]);
+		}
+	}
+	return rows[a_len % 3][b_len];
+}
+
+static int
+least(int a, int b, int c)
+{
+	int ab = a < b ? a : b;
+
+	return ab < c ? ab : c;
+}

@@ -1,0 +1,42 @@
+/* The query string of a request as names and values; pure. */
+#ifndef MR_API_PARAMS_H
+#define MR_API_PARAMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/buffer.h"
+
+#define MR_PARAMS_MAX 64
+
+typedef struct MrParam
+{
+	char *name;
+	char *value;
+} MrParam;
+
+typedef struct MrParams
+{
+	MrParam items[MR_PARAMS_MAX];
+	int count;
+} MrParams;
+
+/*
+ * Splits "a=1&b=2" (NULL: nothing), decodes %XX and "+" as HTML forms have them. False: a parameter is given twice, has
+ * no name, or there are more than 64; `error` says which.
+ */
+extern bool mr_params_parse(MrParams *params, const char *query, char *error, size_t error_size)
+	__attribute__((warn_unused_result));
+extern void mr_params_free(MrParams *params);
+/* NULL: not given. */
+extern const char *mr_params_get(const MrParams *params, const char *name);
+
+/* Decodes %XX, and "+" when it is a form's; the text has been checked by the guard. The caller frees it. */
+extern char *mr_percent_decode(const char *text, size_t len, bool form);
+/* Appends text in which all but unreserved characters are written as %XX. */
+extern void mr_percent_encode(MrBuffer *out, const char *text);
+
+/* The name that is most like `name`, at most a third of it changed; NULL: none is. */
+extern const char *mr_nearest_name(const char *name, const char *const *known, int count);
+
+#endif

@@ -1,0 +1,28 @@
+/* What the handlers of one thread stand on: the context of its exchanges. */
+#ifndef MR_API_CONTEXT_H
+#define MR_API_CONTEXT_H
+
+#include <stdatomic.h>
+
+#include "api/database/pool.h"
+#include "api/database/relation.h"
+#include "api/request/cursor.h"
+#include "api/request/exchange.h"
+
+/* The relation behind /events, NULL until the server has described it; the main thread sets it. */
+typedef _Atomic(const MrRelation *) MrSharedRelation;
+
+typedef struct MrContext
+{
+	MrPool *pool;
+	MrSharedRelation *relation;
+	const MrCursorSecret *secret;
+} MrContext;
+
+static inline const MrContext *
+mr_context_of(const MrExchange *exchange)
+{
+	return exchange->setup->context;
+}
+
+#endif

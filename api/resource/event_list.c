@@ -1,0 +1,235 @@
+#include "api/resource/event_list.h"
+
+#include <stdlib.h>
+
+#include "api/request/accept.h"
+#include "api/request/csv.h"
+#include "api/resource/context.h"
+#include "api/resource/event_query.h"
+#include "api/resource/query_problem.h"
+
+/* What waits for its rows. */
+typedef struct List
+{
+	MrExchange *exchange;
+	const MrRelation *relation;
+	MrEventQuery query;
+	MrQuery *running;
+} List;
+
+static const char *const types[] = {
+	[MR_FORMAT_JSON] = "application/json",
+	[MR_FORMAT_NDJSON] = "application/x-ndjson",
+	[MR_FORMAT_CSV] = "text/csv",
+};
+
+static void refuse(MrExchange *exchange, const MrListRefusal *refusal);
+static void start(List *list);
+static void on_rows(void *owner, MrQueryFailure failure, const PGresult *result,
+					const MrPgError *error);
+static void answer(List *list, const PGresult *result);
+static void put_rows(const List *list, const PGresult *result, int first, int step, int rows,
+					 MrBuffer *body);
+static void put_csv_row(const List *list, const PGresult *result, int row, MrBuffer *body);
+static void put_links(const List *list, const PGresult *result, int newest, int oldest, bool more);
+static void put_link(const List *list, MrBuffer *links, const char *rel, const char *time,
+					 const char *id);
+static void abandon(void *work);
+static void free_list(List *list);
+
+void
+mr_event_list_get(MrExchange *exchange)
+{
+	const MrContext *context = mr_context_of(exchange);
+	const MrRelation *relation = atomic_load(context->relation);
+	int format = mr_accept_choose(mr_exchange_header(exchange, "Accept"), types, 3);
+	MrListRefusal refusal;
+	List *list;
+
+	if (format < 0)
+	{
+		mr_exchange_refuse(exchange, MR_PROBLEM_ACCEPT, NULL, NULL);
+		return;
+	}
+	if (relation == NULL)
+	{
+		mr_exchange_refuse(exchange, MR_PROBLEM_DATABASE, "The relation is not known yet.", NULL);
+		return;
+	}
+	list = mr_calloc(1, sizeof(*list));
+	list->exchange = exchange;
+	list->relation = relation;
+	if (mr_event_query_build(&list->query, relation, &exchange->params, (MrFormat) format,
+							 context->secret, &refusal))
+		start(list);
+	else
+	{
+		refuse(exchange, &refusal);
+		free_list(list);
+	}
+}
+
+static void
+refuse(MrExchange *exchange, const MrListRefusal *refusal)
+{
+	mr_exchange_refuse(exchange, refusal->problem, refusal->detail,
+					   refusal->hint[0] != '\0' ? refusal->hint : NULL);
+}
+
+static void
+start(List *list)
+{
+	MrExchange *exchange = list->exchange;
+	MrQueryFailure failure;
+
+	list->running = mr_pool_query(mr_context_of(exchange)->pool, NULL, list->query.sql.data,
+								  list->query.count, list->query.values, on_rows, list, &failure);
+	if (list->running == NULL)
+	{
+		mr_query_problem(exchange, failure, NULL);
+		free_list(list);
+		return;
+	}
+	exchange->work = list;
+	exchange->abandon = abandon;
+}
+
+static void
+on_rows(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
+{
+	List *list = owner;
+
+	mr_exchange_forget_work(list->exchange);
+	if (failure == MR_QUERY_OK)
+		answer(list, result);
+	else
+		mr_query_problem(list->exchange, failure, error);
+	free_list(list);
+}
+
+/* Rows come in the order of the index: newest first, or oldest first on the way back. */
+static void
+answer(List *list, const PGresult *result)
+{
+	bool backward = list->query.cursor.backward;
+	int found = PQntuples(result);
+	int rows = found > list->query.limit ? list->query.limit : found;
+	int newest = backward ? rows - 1 : 0;
+	int oldest = backward ? 0 : rows - 1;
+	MrBuffer body = {0};
+
+	put_rows(list, result, newest, backward ? -1 : 1, rows, &body);
+	put_links(list, result, newest, oldest, found > rows);
+	mr_exchange_set_header(list->exchange, "Cache-Control", "private, no-cache");
+	mr_exchange_set_header(list->exchange, "Vary", "Accept");
+	mr_exchange_answer(list->exchange, 200,
+					   list->query.format == MR_FORMAT_CSV ? "text/csv; charset=utf-8"
+														   : types[list->query.format],
+					   &body);
+}
+
+static void
+put_rows(const List *list, const PGresult *result, int first, int step, int rows, MrBuffer *body)
+{
+	bool is_json = list->query.format == MR_FORMAT_JSON;
+
+	if (list->query.format == MR_FORMAT_CSV)
+		put_csv_row(list, NULL, 0, body);
+	if (is_json)
+		mr_buffer_append(body, "[", 1);
+	for (int i = 0, row = first; i < rows; i++, row += step)
+	{
+		if (list->query.format == MR_FORMAT_CSV)
+		{
+			put_csv_row(list, result, row, body);
+			continue;
+		}
+		if (is_json && i > 0)
+			mr_buffer_append(body, ",\n", 2);
+		mr_buffer_append(body, PQgetvalue(result, row, 0), (size_t) PQgetlength(result, row, 0));
+		if (!is_json)
+			mr_buffer_append(body, "\n", 1);
+	}
+	if (is_json)
+		mr_buffer_append(body, "]\n", 2);
+}
+
+/* result NULL: the line of names. */
+static void
+put_csv_row(const List *list, const PGresult *result, int row, MrBuffer *body)
+{
+	for (int i = 0; i < list->query.column_count; i++)
+	{
+		const char *text = list->relation->columns[list->query.columns[i]].name;
+
+		if (result != NULL)
+			text = PQgetisnull(result, row, i) ? NULL : PQgetvalue(result, row, i);
+		if (i > 0)
+			mr_buffer_append(body, ",", 1);
+		mr_csv_cell(body, text, list->query.csv_raw);
+	}
+	mr_buffer_append(body, "\r\n", 2);
+}
+
+/* more: there are rows beyond those shown, in the direction of the query. */
+static void
+put_links(const List *list, const PGresult *result, int newest, int oldest, bool more)
+{
+	bool backward = list->query.cursor.backward;
+	int keys = PQnfields(result) - 2; /* where time and id are */
+	bool has_rows = PQntuples(result) > 0;
+	MrBuffer links = {0};
+
+	put_link(list, &links, "first", NULL, NULL);
+	if (has_rows && (backward || more))
+		put_link(list, &links, "next", PQgetvalue(result, oldest, keys),
+				 PQgetvalue(result, oldest, keys + 1));
+	if (has_rows && list->query.has_cursor && (!backward || more))
+		put_link(list, &links, "prev", PQgetvalue(result, newest, keys),
+				 PQgetvalue(result, newest, keys + 1));
+	mr_exchange_set_header(list->exchange, "Link", mr_buffer_string(&links));
+	mr_buffer_free(&links);
+}
+
+/* The same list at another place; time NULL: at its beginning. */
+static void
+put_link(const List *list, MrBuffer *links, const char *rel, const char *time, const char *id)
+{
+	const MrParams *params = &list->exchange->params;
+	const char *separator = "?";
+
+	mr_buffer_printf(links, "%s</events", links->len > 0 ? ", " : "");
+	for (int i = 0; i < params->count; i++)
+	{
+		if (strcmp(params->items[i].name, "cursor") == 0)
+			continue;
+		mr_buffer_printf(links, "%s", separator);
+		mr_percent_encode(links, params->items[i].name);
+		mr_buffer_append(links, "=", 1);
+		mr_percent_encode(links, params->items[i].value);
+		separator = "&";
+	}
+	if (time != NULL)
+	{
+		mr_buffer_printf(links, "%scursor=", separator);
+		mr_cursor_write(links, mr_context_of(list->exchange)->secret, list->query.filters.data,
+						strcmp(rel, "prev") == 0, time, id);
+	}
+	mr_buffer_printf(links, ">; rel=\"%s\"", rel);
+}
+
+static void
+abandon(void *work)
+{
+	List *list = work;
+
+	mr_query_abandon(list->running);
+	free_list(list);
+}
+
+static void
+free_list(List *list)
+{
+	mr_event_query_free(&list->query);
+	free(list);
+}

@@ -1,0 +1,58 @@
+#include "api/resource/query_problem.h"
+
+#include "common/log.h"
+
+static MrProblem problem_of(MrQueryFailure failure, const char *sqlstate);
+
+void
+mr_query_problem(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error)
+{
+	static const MrPgError none = {"", "", ""};
+	const MrPgError *found = error != NULL ? error : &none;
+	const char *sqlstate = found->sqlstate;
+	MrProblem problem = problem_of(failure, sqlstate);
+	bool is_of_client = problem == MR_PROBLEM_VALUE;
+	const MrProblemReport report = {
+		.problem = problem,
+		.sqlstate = sqlstate,
+		.detail = is_of_client ? found->message : NULL,
+		.hint = is_of_client && found->hint[0] != '\0' ? found->hint : NULL,
+	};
+
+	if (failure == MR_QUERY_ERROR && !is_of_client)
+		mr_log(MR_LOG_WARN, "a query failed", MR_STR("path", exchange->path),
+			   MR_STR("sqlstate", sqlstate), MR_STR("error", found->message),
+			   MR_STR("hint", found->hint));
+	mr_exchange_problem(exchange, &report);
+}
+
+/* As PostgREST maps them, but 40001 and 40P01, which may work at the next try, and 57014. */
+static MrProblem
+problem_of(MrQueryFailure failure, const char *sqlstate)
+{
+	static const struct
+	{
+		const char *prefix;
+		MrProblem problem;
+	} map[] = {
+		{"22", MR_PROBLEM_VALUE},   {"53", MR_PROBLEM_BUSY},     {"40", MR_PROBLEM_BUSY},
+		{"55P03", MR_PROBLEM_BUSY}, {"42", MR_PROBLEM_RELATION}, {"0A", MR_PROBLEM_RELATION},
+	};
+
+	switch (failure)
+	{
+		case MR_QUERY_LOST:
+			return MR_PROBLEM_DATABASE;
+		case MR_QUERY_TIMEOUT:
+			return MR_PROBLEM_TIMEOUT;
+		case MR_QUERY_BUSY:
+			return MR_PROBLEM_BUSY;
+		case MR_QUERY_OK:
+		case MR_QUERY_ERROR:
+			break;
+	}
+	for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (strncmp(sqlstate, map[i].prefix, strlen(map[i].prefix)) == 0)
+			return map[i].problem;
+	return MR_PROBLEM_INTERNAL;
+}

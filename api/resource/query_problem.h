@@ -1,0 +1,14 @@
+/* What a query that gave no rows means to the client. */
+#ifndef MR_API_QUERY_PROBLEM_H
+#define MR_API_QUERY_PROBLEM_H
+
+#include "api/database/pool.h"
+#include "api/request/exchange.h"
+
+/*
+ * Answers by the SQLSTATE (error may be NULL). The server's text is shown only where it is about what the client sent
+ * (class 22); the others are logged.
+ */
+extern void mr_query_problem(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error);
+
+#endif

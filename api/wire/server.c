@@ -1,0 +1,160 @@
+#include "api/wire/server.h"
+
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/buffer.h"
+#include "common/eventloop.h"
+#include "common/log.h"
+
+#define TICK_MS 50
+#define BACKLOG 1024
+
+struct MrServer
+{
+	struct evhttp *http;
+	struct evconnlistener *listener;
+	MrConnections *connections;
+	struct event *tick;
+	bool drains;
+};
+
+static struct evconnlistener *listen_on(struct event_base *base, const char *address, int port,
+										char *error, size_t error_size);
+static int port_of(const struct evconnlistener *listener);
+static void on_accept_error(struct evconnlistener *listener, void *arg);
+static void on_tick(evutil_socket_t fd, short what, void *arg);
+
+MrServer *
+mr_server_new(struct event_base *base, const char *address, int *port, const MrWireLimits *limits,
+			  const MrConnectionEvents *events, void *owner, char *error, size_t error_size)
+{
+	MrServer *server = mr_calloc(1, sizeof(*server));
+
+	server->listener = listen_on(base, address, *port, error, error_size);
+	server->http = server->listener != NULL ? evhttp_new(base) : NULL;
+	server->tick = evtimer_new(base, on_tick, server);
+	if (server->http == NULL || server->tick == NULL)
+	{
+		mr_server_free(server);
+		return NULL;
+	}
+	*port = port_of(server->listener);
+	server->connections = mr_connections_new(server->http, server->listener, limits, events, owner);
+	evhttp_bind_listener(server->http, server->listener);
+	/* evhttp has made itself the argument of the listener's callbacks */
+	evconnlistener_set_error_cb(server->listener, on_accept_error);
+	mr_timer_set(server->tick, TICK_MS);
+	return server;
+}
+
+MrConnections *
+mr_server_connections(MrServer *server)
+{
+	return server->connections;
+}
+
+void
+mr_server_drain(MrServer *server)
+{
+	server->drains = true;
+	evconnlistener_disable(server->listener);
+	mr_connections_drain(server->connections);
+}
+
+void
+mr_server_free(MrServer *server)
+{
+	if (server == NULL)
+		return;
+	if (server->tick != NULL)
+		event_free(server->tick);
+	if (server->connections != NULL)
+		evhttp_free(server->http); /* the listener, too */
+	else
+	{
+		if (server->http != NULL)
+			evhttp_free(server->http);
+		if (server->listener != NULL)
+			evconnlistener_free(server->listener);
+	}
+	mr_connections_free(server->connections);
+	free(server);
+}
+
+static struct evconnlistener *
+listen_on(struct event_base *base, const char *address, int port, char *error, size_t error_size)
+{
+	struct addrinfo hints = {.ai_family = AF_UNSPEC,
+							 .ai_socktype = SOCK_STREAM,
+							 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
+	struct addrinfo *found = NULL;
+	struct evconnlistener *listener;
+	char service[16];
+
+	snprintf(service, sizeof(service), "%d", port);
+	if (getaddrinfo(address, service, &hints, &found) != 0)
+	{
+		snprintf(error, error_size, "\"%s\" is not an IP address", address);
+		return NULL;
+	}
+	listener = evconnlistener_new_bind(base, NULL, NULL,
+									   LEV_OPT_REUSEABLE | LEV_OPT_REUSEABLE_PORT |
+										   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+									   BACKLOG, found->ai_addr, (int) found->ai_addrlen);
+	if (listener == NULL)
+		snprintf(error, error_size, "could not listen on %s port %d: %m", address, port);
+	freeaddrinfo(found);
+	return listener;
+}
+
+static int
+port_of(const struct evconnlistener *listener)
+{
+	union
+	{
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address;
+	socklen_t len = sizeof(address);
+
+	memset(&address, 0, sizeof(address));
+	if (getsockname(evconnlistener_get_fd((struct evconnlistener *) listener), &address.any,
+					&len) != 0)
+		return 0;
+	return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+}
+
+/* What cannot be accepted (no file descriptor left, say) keeps the socket readable: without a pause the loop spins. */
+static void
+on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	(void) arg;
+	mr_log(MR_LOG_WARN, "cannot accept connections",
+		   MR_STR("error", evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR())));
+	evconnlistener_disable(listener);
+}
+
+/* A listener that was paused gets its next chance each time. */
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	MrServer *server = arg;
+
+	(void) fd;
+	(void) what;
+	mr_connections_tick(server->connections);
+	if (!server->drains)
+	{
+		if (mr_connections_is_full(server->connections))
+			evconnlistener_disable(server->listener);
+		else
+			evconnlistener_enable(server->listener);
+	}
+	mr_timer_set(server->tick, TICK_MS);
+}

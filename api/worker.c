@@ -1,0 +1,171 @@
+#include "api/worker.h"
+
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "api/request/exchange.h"
+#include "api/resource/routes.h"
+#include "api/wire/server.h"
+#include "common/eventloop.h"
+
+#define TICK_MS 50
+
+struct MrWorker
+{
+	pthread_t thread;
+	bool started;
+	struct event_base *base;
+	struct event *tick;
+	MrServer *server;
+	MrPool *pool;
+	MrRouteStats stats;
+	MrContext context;
+	MrExchangeSetup exchanges;
+	pthread_mutex_t lock;
+	MrWorkerState state;    /* under the lock: of the last tick */
+	_Atomic int64_t end_ms; /* set by mr_worker_stop(): when to end at the latest; 0: never */
+	bool draining;
+};
+
+static void *run(void *arg);
+static void on_tick(evutil_socket_t fd, short what, void *arg);
+static void show_state(MrWorker *worker);
+static void drain(MrWorker *worker, int64_t end_ms);
+static MrWireLimits limits_of(const MrApiSettings *settings);
+
+MrWorker *
+mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_size)
+{
+	const MrApiSettings *settings = setup->settings;
+	const MrWireLimits limits = limits_of(settings);
+	MrWorker *worker = mr_calloc(1, sizeof(*worker));
+	MrPoolSetup pool = {.dsn = settings->dsn,
+						.connections = (int) settings->pool,
+						.query_ms = settings->query_ms,
+						.canceller = setup->canceller};
+
+	pthread_mutex_init(&worker->lock, NULL);
+	mr_route_stats_init(&worker->stats);
+	worker->base = pool.base = event_base_new();
+	worker->pool = mr_pool_new(&pool);
+	worker->context = (MrContext){worker->pool, setup->relation, setup->secret};
+	worker->exchanges = (MrExchangeSetup){.routes = mr_routes,
+										  .route_count = mr_route_count,
+										  .stats = &worker->stats,
+										  .access_log = (MrAccessLog) settings->access_log,
+										  .hosts = &settings->hosts,
+										  .context = &worker->context};
+	worker->server = mr_server_new(worker->base, setup->address, port, &limits, &mr_exchange_events,
+								   &worker->exchanges, error, error_size);
+	worker->tick = evtimer_new(worker->base, on_tick, worker);
+	mr_timer_set(worker->tick, 0);
+	show_state(worker);
+	worker->started =
+		worker->server != NULL && pthread_create(&worker->thread, NULL, run, worker) == 0;
+	if (worker->started)
+		return worker;
+	mr_worker_free(worker);
+	return NULL;
+}
+
+void
+mr_worker_state(MrWorker *worker, MrWorkerState *state)
+{
+	pthread_mutex_lock(&worker->lock);
+	*state = worker->state;
+	pthread_mutex_unlock(&worker->lock);
+}
+
+MrRouteStats *
+mr_worker_stats(MrWorker *worker)
+{
+	return &worker->stats;
+}
+
+void
+mr_worker_stop(MrWorker *worker, int64_t drain_ms)
+{
+	atomic_store(&worker->end_ms, mr_now_ms() + drain_ms);
+}
+
+void
+mr_worker_free(MrWorker *worker)
+{
+	if (worker == NULL)
+		return;
+	if (worker->started)
+		pthread_join(worker->thread, NULL);
+	/* exchanges that are left abandon their queries, so the pool is still there */
+	mr_server_free(worker->server);
+	mr_pool_free(worker->pool);
+	event_free(worker->tick);
+	event_base_free(worker->base);
+	pthread_mutex_destroy(&worker->lock);
+	free(worker);
+}
+
+static void *
+run(void *arg)
+{
+	MrWorker *worker = arg;
+
+	event_base_dispatch(worker->base);
+	return NULL;
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	MrWorker *worker = arg;
+	int64_t end_ms = atomic_load(&worker->end_ms);
+
+	(void) fd;
+	(void) what;
+	mr_pool_tick(worker->pool);
+	if (end_ms > 0)
+		drain(worker, end_ms);
+	show_state(worker);
+	mr_timer_set(worker->tick, TICK_MS);
+}
+
+static void
+show_state(MrWorker *worker)
+{
+	MrWorkerState state = {.tick_ms = mr_now_ms()};
+
+	mr_pool_state(worker->pool, &state.pool);
+	if (worker->server != NULL)
+	{
+		state.connections = mr_connections_count(mr_server_connections(worker->server));
+		state.busy = mr_connections_busy(mr_server_connections(worker->server));
+	}
+	pthread_mutex_lock(&worker->lock);
+	worker->state = state;
+	pthread_mutex_unlock(&worker->lock);
+}
+
+/* The first look closes what is idle; a request that was being read then has until the next. */
+static void
+drain(MrWorker *worker, int64_t end_ms)
+{
+	if (!worker->draining)
+	{
+		worker->draining = true;
+		mr_server_drain(worker->server);
+	}
+	else if (mr_connections_busy(mr_server_connections(worker->server)) == 0 ||
+			 mr_now_ms() >= end_ms)
+		event_base_loopbreak(worker->base);
+}
+
+static MrWireLimits
+limits_of(const MrApiSettings *settings)
+{
+	return (MrWireLimits){.body_bytes = (uint64_t) settings->max_body_bytes,
+						  .head_ms = settings->head_ms,
+						  .idle_ms = settings->idle_ms,
+						  .body_bytes_s = 1024,
+						  .body_grace_ms = settings->head_ms,
+						  .connections = (int) settings->max_connections};
+}

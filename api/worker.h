@@ -1,0 +1,40 @@
+/* One thread of the API: an event loop with its HTTP server, its connections to PostgreSQL, and its counters. */
+#ifndef MR_API_WORKER_H
+#define MR_API_WORKER_H
+
+#include "api/control/settings.h"
+#include "api/database/pool.h"
+#include "api/resource/context.h"
+
+typedef struct MrWorker MrWorker;
+
+/* What all workers share; it outlives them. */
+typedef struct MrWorkerSetup
+{
+	const MrApiSettings *settings;
+	const char *address; /* to listen on, without the port */
+	MrCanceller *canceller;
+	MrSharedRelation *relation;
+	const MrCursorSecret *secret;
+} MrWorkerSetup;
+
+/* What the main thread reads of a worker. */
+typedef struct MrWorkerState
+{
+	MrPoolState pool;
+	int connections;
+	int busy;
+	int64_t tick_ms; /* when its loop last turned */
+} MrWorkerState;
+
+/* Listens (see mr_server_new for port), and starts the thread. NULL, and a message, on failure. */
+extern MrWorker *mr_worker_new(const MrWorkerSetup *setup, int *port, char *error,
+							   size_t error_size) __attribute__((warn_unused_result));
+extern void mr_worker_state(MrWorker *worker, MrWorkerState *state);
+extern MrRouteStats *mr_worker_stats(MrWorker *worker);
+/* Asks it to end: requests in flight are answered, for drain_ms at most. */
+extern void mr_worker_stop(MrWorker *worker, int64_t drain_ms);
+/* Waits for its end. */
+extern void mr_worker_free(MrWorker *worker);
+
+#endif

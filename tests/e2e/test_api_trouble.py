@@ -1,0 +1,170 @@
+"""PostgreSQL that is slow, gone or silent, clients that leave, and the end of the process."""
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from lib.api import Api, read_all, split_answers
+from lib.api_world import ApiWorld
+from lib.proxy import Proxy
+from lib.wait import wait_for
+
+# A view whose rows take 50 ms each.
+SLOW = """
+    CREATE FUNCTION slow(value double precision) RETURNS double precision LANGUAGE plpgsql STABLE
+        AS $$ BEGIN PERFORM pg_sleep(0.05); RETURN value; END $$;
+    CREATE VIEW slow_events AS SELECT id, type, time, slow(value) AS value FROM events;
+    GRANT SELECT ON slow_events TO web;
+"""
+GET = b"GET /events?limit=%d HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture
+def web(cluster, request):
+    world = ApiWorld(cluster, request.node.name.replace("test_", "api_"))
+    world.fill(200)
+    world.db.run(SLOW)
+    yield world
+    if cluster.process.alive():
+        world.close()
+    else:
+        cluster.start()
+        world.close()
+
+
+def running(world):
+    return world.db.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'web' AND state = 'active' AND datname = current_database()")
+
+
+def test_a_query_that_takes_too_long(web):
+    api = web.start("--events", "slow_events", "--query-timeout", "300ms")
+    answer = api.get("/events?limit=100")
+    assert (answer.status, answer.json()["code"], answer.json()["sqlstate"]) == (504, "MR-502", "57014")
+    assert api.get("/events?limit=1").status == 200
+
+
+def test_a_client_that_leaves(web):
+    """Its query is cancelled, its connection serves others, and no other query is hit."""
+    api = web.start("--events", "slow_events", "--threads", "1", "--pool", "2", "--query-timeout", "60s")
+    for _ in range(5):
+        leaving = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(2)]
+        for s in leaving:
+            s.sendall(GET % 150)
+        wait_for(lambda: running(web) == 2, "both run", 5)
+        answers = []
+        waiting = threading.Thread(target=lambda: answers.append(api.get("/events?limit=3")))
+        waiting.start()
+        for s in leaving:
+            s.close()
+        waiting.join(10)
+        assert [a.status for a in answers] == [200]
+        wait_for(lambda: running(web) == 0, "none runs", 2)
+    assert api.metric("millrace_api_query_cancels_total") == 10
+    assert api.metric("millrace_api_requests_total", status="5xx") == 0
+
+
+def test_a_waiting_client_that_leaves_is_forgotten(web):
+    api = web.start("--events", "slow_events", "--threads", "1", "--pool", "1", "--query-timeout", "60s")
+    first = socket.create_connection(("127.0.0.1", api.port))
+    first.sendall(GET % 150)
+    wait_for(lambda: running(web) == 1, "one runs", 5)
+    others = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(20)]
+    for s in others:
+        s.sendall(GET % 150)
+    wait_for(lambda: api.metric("millrace_api_pool_waiting") == 20, "the others wait", 5)
+    for s in others:
+        s.close()
+    wait_for(lambda: api.metric("millrace_api_pool_waiting") == 0, "none waits", 5)
+    first.close()
+    assert api.get("/events?limit=1").status == 200
+
+
+def test_the_server_is_stopped_and_started(web):
+    """503 at once while it is down, and soon served again."""
+    api = web.start()
+    assert api.get("/events?limit=1").status == 200
+    web.cluster.stop("immediate")
+    wait_for(lambda: api.get("/events?limit=1").status == 503, "refused", 2)
+    began = time.monotonic()
+    answers = [api.get("/events?limit=1") for _ in range(20)] + [api.get("/events/events:0:0") for _ in range(20)]
+    took = (time.monotonic() - began) / len(answers)
+    assert {(a.status, a.json()["code"], a.headers["retry-after"]) for a in answers} == {(503, "MR-501", "1")}
+    assert took < 0.05
+    status, why = api.admin("/readyz")
+    assert status == 503 and "no connection to PostgreSQL: " in why
+    assert api.admin("/livez")[0] == 200
+    web.cluster.start()
+    up = time.monotonic()
+    wait_for(lambda: api.get("/events?limit=1").status == 200, "served again", 10, every=0.02)
+    assert time.monotonic() - up < 2.5
+    wait_for(lambda: api.admin("/readyz")[0] == 200, "ready", 5)
+
+
+def test_queries_in_flight_when_the_server_goes(web):
+    api = web.start("--events", "slow_events", "--pool", "6")
+    answers = []
+    clients = [threading.Thread(target=lambda: answers.append(api.get("/events?limit=150"))) for _ in range(6)]
+    for c in clients:
+        c.start()
+    wait_for(lambda: running(web) == 6, "all run", 5)
+    web.cluster.stop("immediate")
+    for c in clients:
+        c.join(10)
+    assert [a.status for a in answers] == [503] * 6
+    web.cluster.start()
+
+
+def test_the_server_is_down_at_the_start(web):
+    web.cluster.stop("immediate")
+    api = web.api = Api(web.db.dsn("web")).start(wait=False)
+    wait_for(lambda: api.admin("/livez")[0] == 200, "it lives", 10)
+    assert api.get("/events").json()["code"] == "MR-501"
+    assert "relation events is not known yet: " in api.admin("/readyz")[1]
+    web.cluster.start()
+    api.wait_ready()
+    assert api.get("/events?limit=1").status == 200
+
+
+def test_a_server_that_is_silent(web):
+    """Nothing comes back and no connection is closed: one deadline, then 503 at once; then all is well again."""
+    proxy = Proxy(web.cluster)
+    try:
+        api = web.start("--query-timeout", "500ms", "--threads", "1", dsn=proxy.dsn(web.db.name, "web"))
+        proxy.blocked.set()
+        assert api.get("/events?limit=1").status == 504
+        began = time.monotonic()
+        assert api.get("/events?limit=1").json()["code"] == "MR-501"
+        assert time.monotonic() - began < 0.5
+        proxy.blocked.clear()
+        wait_for(lambda: api.get("/events?limit=1").status == 200, "served again", 15)
+    finally:
+        proxy.blocked.clear()
+        proxy.close()
+
+
+def test_the_end_answers_what_is_in_flight(web):
+    api = web.start("--events", "slow_events")
+    with socket.create_connection(("127.0.0.1", api.port), timeout=20) as busy, socket.create_connection(("127.0.0.1", api.port), timeout=5) as idle:
+        busy.sendall(GET % 20)
+        idle.sendall(GET % 1)
+        assert idle.recv(12) == b"HTTP/1.1 200"
+        wait_for(lambda: running(web) == 1, "it runs", 5)
+        api.process.signal(signal.SIGTERM)
+        read_all(idle)  # it is closed
+        with pytest.raises(OSError):
+            wait_for(lambda: socket.create_connection(("127.0.0.1", api.port), timeout=0.1).close(), "refused", 3)
+        answers = split_answers(read_all(busy))
+        assert [(a[0], a[1]["connection"]) for a in answers] == [(200, "close")]
+    assert api.process.popen.wait(10) == 0
+
+
+def test_the_end_comes_in_time(web):
+    api = web.start("--events", "slow_events", "--drain-timeout", "300ms", "--query-timeout", "60s")
+    with socket.create_connection(("127.0.0.1", api.port), timeout=20) as busy:
+        busy.sendall(GET % 150)
+        wait_for(lambda: running(web) == 1, "it runs", 5)
+        began = time.monotonic()
+        assert api.stop() == 0
+        assert time.monotonic() - began < 3

@@ -1,0 +1,51 @@
+"""What a test of the API has: a database with a table of events, and an API that serves it."""
+from .api import Api
+from .cluster import Session
+
+SCHEMA = """
+    CREATE TABLE events (
+        id uuid PRIMARY KEY, type text NOT NULL, source text, time timestamptz NOT NULL, value double precision, note text,
+        number bigint, doc jsonb, topic text NOT NULL, partition integer NOT NULL, "offset" bigint NOT NULL);
+    CREATE INDEX ON events (time, id);
+    CREATE INDEX ON events (type, time, id);
+    CREATE INDEX ON events (value, time, id);
+    CREATE UNIQUE INDEX ON events (topic, partition, "offset");
+    GRANT SELECT ON events TO web;
+"""
+
+# Three events have each time, so that pages end between equal ones.
+ROWS = """
+    INSERT INTO events
+    SELECT md5(i::text)::uuid, (ARRAY['temperature', 'humidity', 'pressure'])[i % 3 + 1], 'sensor-' || i %% 7,
+           timestamptz '2026-01-01' + i / 3 * interval '1 s', i / 8.0, NULL, 9007199254740993 + i, jsonb_build_object('i', i),
+           'events', i %% 4, i / 4
+    FROM generate_series(%s, %s) AS i
+""".replace("i % 3 + 1", "i %% 3 + 1")
+
+
+class ApiWorld:
+    def __init__(self, cluster, name):
+        self.cluster = cluster
+        with Session(cluster.connect("postgres")) as s:
+            if not s.value("SELECT count(*) FROM pg_roles WHERE rolname = 'web'"):
+                s.run("CREATE ROLE web LOGIN")
+        self.db = cluster.create_database(name)
+        self.db.run("CREATE EXTENSION millrace")
+        self.db.run("SELECT millrace.grant_api('web')")
+        self.db.run(SCHEMA)
+        self.rows = 0
+        self.api = None
+
+    def fill(self, rows):
+        self.db.run(ROWS, (self.rows, self.rows + rows - 1))
+        self.rows += rows
+        self.db.run("ANALYZE events")
+
+    def start(self, *options, dsn=None):
+        self.api = Api(dsn or self.db.dsn("web"), *options).start()
+        return self.api
+
+    def close(self):
+        if self.api:
+            self.api.kill()
+        self.db.drop()

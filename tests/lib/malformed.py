@@ -1,0 +1,167 @@
+"""Requests that are wrong in one way each, and what the API answers: (name, bytes, status, code). After each of them it
+closes the connection. What two programs on the way could read differently is refused: request smuggling lives on that."""
+
+H = b"Host: localhost\r\n"
+END = b"\r\n"
+
+
+def get(*lines, line=b"GET /events?limit=1 HTTP/1.1"):
+    return line + END + H + b"".join(field + END for field in lines) + END
+
+
+def post(*lines, body=b""):
+    return b"POST /events HTTP/1.1\r\n" + H + b"".join(field + END for field in lines) + END + body
+
+
+def chunked(body):
+    return post(b"Transfer-Encoding: chunked", body=body)
+
+
+def target(path):
+    return get(line=b"GET " + path + b" HTTP/1.1")
+
+
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+MALFORMED = [
+    # the request line
+    ("HTTP/0.9", b"GET /events\r\n", 400, "MR-101"),
+    ("HTTP/0.9 with a head", b"GET /events\r\nHost: localhost\r\n\r\n", 400, "MR-101"),
+    ("no spaces", b"GET\r\n\r\n", 400, "MR-101"),
+    ("two empty lines before it", b"\r\n\r\nGET /events HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "MR-101"),
+    ("two spaces behind the method", get(line=b"GET  /events HTTP/1.1"), 400, "MR-101"),
+    ("two spaces before the version", get(line=b"GET /events  HTTP/1.1"), 400, "MR-101"),
+    ("a space in the target", get(line=b"GET /events?type=a b HTTP/1.1"), 400, "MR-101"),
+    ("a space behind the version", get(line=b"GET /events HTTP/1.1 "), 400, "MR-101"),
+    ("a space before the method", get(line=b" GET /events HTTP/1.1"), 400, "MR-101"),
+    ("a tab instead of a space", get(line=b"GET\t/events HTTP/1.1"), 400, "MR-101"),
+    ("a method that is no token", get(line=b"GE(T /events HTTP/1.1"), 400, "MR-101"),
+    ("version in small letters", get(line=b"GET /events http/1.1"), 400, "MR-101"),
+    ("version without a minor", get(line=b"GET /events HTTP/1"), 400, "MR-101"),
+    ("version with two digits", get(line=b"GET /events HTTP/1.10"), 400, "MR-101"),
+    ("version with a sign", get(line=b"GET /events HTTP/+1.1"), 400, "MR-101"),
+    ("version with a comma", get(line=b"GET /events HTTP/1,1"), 400, "MR-101"),
+    ("another protocol", get(line=b"GET /events RTSP/1.1"), 400, "MR-101"),
+    ("HTTP/2.0", get(line=b"GET /events HTTP/2.0"), 505, "MR-109"),
+    ("preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "MR-109"),
+    ("HTTP/1.2", get(line=b"GET /events HTTP/1.2"), 505, "MR-109"),
+    ("HTTP/0.9 with a version", get(line=b"GET /events HTTP/0.9"), 505, "MR-109"),
+    ("method in small letters", get(line=b"get /events HTTP/1.1"), 501, "MR-108"),
+    ("unknown method", get(line=b"BREW /events HTTP/1.1"), 501, "MR-108"),
+    ("TRACE", get(line=b"TRACE /events HTTP/1.1"), 501, "MR-108"),
+    ("CONNECT", get(line=b"CONNECT localhost:80 HTTP/1.1"), 501, "MR-108"),
+    ("a hello of TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "MR-103"),
+    # the target
+    ("a target without a slash", target(b"events"), 400, "MR-102"),
+    ("the target *", get(line=b"OPTIONS * HTTP/1.1"), 400, "MR-102"),
+    ("a NUL as %00", target(b"/events?type=a%00b"), 400, "MR-102"),
+    ("a NUL as %00 in the path", target(b"/events/%00"), 400, "MR-102"),
+    ("% at the end", target(b"/events?type=%"), 400, "MR-102"),
+    ("% with one digit", target(b"/events?type=%4"), 400, "MR-102"),
+    ("% with another letter", target(b"/events?type=%zz"), 400, "MR-102"),
+    ("% with a unicode escape", target(b"/events?type=%u0041"), 400, "MR-102"),
+    ("a byte above 127", target(b"/events?type=\xe4"), 400, "MR-102"),
+    ("UTF-8 that is not encoded", target("/events?type=ä".encode()), 400, "MR-102"),
+    ("UTF-8 cut off", target(b"/events?type=%c3"), 400, "MR-102"),
+    ("UTF-8 overlong", target(b"/events?type=%c0%af"), 400, "MR-102"),
+    ("a surrogate", target(b"/events?type=%ed%a0%80"), 400, "MR-102"),
+    ("beyond Unicode", target(b"/events?type=%f4%90%80%80"), 400, "MR-102"),
+    ("a continuation alone", target(b"/events/%80"), 400, "MR-102"),
+    ("a fragment", target(b"/events#top"), 400, "MR-102"),
+    ("a quote", target(b'/events?type="a"'), 400, "MR-102"),
+    ("a backslash", target(b"/events\\a"), 400, "MR-102"),
+    ("a pipe", target(b"/events?type=a|b"), 400, "MR-102"),
+    ("an absolute URI of another scheme", target(b"ftp://localhost/events"), 400, "MR-102"),
+    ("an absolute URI without a path", target(b"http://localhost"), 400, "MR-102"),
+    ("an absolute URI of another host", target(b"http://example.com/events"), 400, "MR-104"),
+    ("an absolute URI with a user", target(b"http://a@localhost/events"), 400, "MR-104"),
+    ("a target of 8193 bytes", target(b"/events?type=" + b"a" * 8180), 414, "MR-302"),
+    ("a target without an end", b"GET /" + b"a" * 20000, 414, "MR-302"),
+    # the fields
+    ("no Host", b"GET /events HTTP/1.1\r\n\r\n", 400, "MR-104"),
+    ("two Hosts", get(b"Host: localhost"), 400, "MR-104"),
+    ("two Hosts that differ", get(b"Host: example.com"), 400, "MR-104"),
+    ("an empty Host", b"GET /events HTTP/1.1\r\nHost:\r\n\r\n", 400, "MR-104"),
+    ("two names in one Host", b"GET /events HTTP/1.1\r\nHost: localhost, example.com\r\n\r\n", 400, "MR-104"),
+    ("a Host with a path", b"GET /events HTTP/1.1\r\nHost: localhost/a\r\n\r\n", 400, "MR-104"),
+    ("a Host with a user", b"GET /events HTTP/1.1\r\nHost: a@localhost\r\n\r\n", 400, "MR-104"),
+    ("a Host with a port that is none", b"GET /events HTTP/1.1\r\nHost: localhost:http\r\n\r\n", 400, "MR-104"),
+    ("a Host with a bracket open", b"GET /events HTTP/1.1\r\nHost: [::1\r\n\r\n", 400, "MR-104"),
+    ("another host", b"GET /events HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n", 421, "MR-118"),
+    ("another host that begins alike", b"GET /events HTTP/1.1\r\nHost: localhost.example.com\r\nConnection: close\r\n\r\n", 421, "MR-118"),
+    ("a space before the colon", get(b"Accept : text/csv"), 400, "MR-103"),
+    ("a tab before the colon", get(b"Accept\t: text/csv"), 400, "MR-103"),
+    ("an empty name", get(b": text/csv"), 400, "MR-103"),
+    ("a name that is no token", get(b"Acc(ept: text/csv"), 400, "MR-103"),
+    ("a name in UTF-8", get("Acc\u00e9pt: text/csv".encode()), 400, "MR-103"),
+    ("no colon", get(b"Accept"), 400, "MR-103"),
+    ("a folded line", get(b"Accept: text/csv,", b" text/html"), 400, "MR-103"),
+    ("a folded line with a tab", get(b"Accept: text/csv,", b"\ttext/html"), 400, "MR-103"),
+    ("a space before the first field", b"GET /events HTTP/1.1\r\n Host: localhost\r\n\r\n", 400, "MR-103"),
+    ("LF alone", b"GET /events HTTP/1.1\nHost: localhost\n\n", 400, "MR-103"),
+    ("LF alone behind a field", b"GET /events HTTP/1.1\r\nHost: localhost\nAccept: */*\r\n\r\n", 400, "MR-103"),
+    ("CR alone", b"GET /events HTTP/1.1\rHost: localhost\r\r", 400, "MR-103"),
+    ("CR within a value", get(b"Accept: text/\rcsv"), 400, "MR-103"),
+    ("CR CR LF", b"GET /events HTTP/1.1\r\nHost: localhost\r\r\n\r\n", 400, "MR-103"),
+    ("NUL in a value", get(b"Accept: text\0/csv"), 400, "MR-103"),
+    ("NUL in a name", get(b"Acc\0ept: text/csv"), 400, "MR-103"),
+    ("NUL in the target", target(b"/events\0"), 400, "MR-103"),
+    ("a control character in a value", get(b"Accept: \x01"), 400, "MR-103"),
+    ("a backspace in a value", get(b"Accept: a\x08"), 400, "MR-103"),
+    ("DEL in a value", get(b"Accept: a\x7f"), 400, "MR-103"),
+    ("an escape sequence in a value", get(b"User-Agent: \x1b[31m"), 400, "MR-103"),
+    ("65 fields", get(*[b"X-%d: a" % i for i in range(65)]), 431, "MR-301"),
+    ("fields of 17 kB", get(b"X: " + b"a" * 17000), 431, "MR-301"),
+    ("fields without an end", b"GET /events HTTP/1.1\r\nX: " + b"a" * 30000, 431, "MR-301"),
+    # where the body ends
+    ("both lengths", post(b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n" + SMUGGLED), 400, "MR-105"),
+    ("both lengths, the other way round", post(b"Transfer-Encoding: chunked", b"Content-Length: 5", body=b"0\r\n\r\n" + SMUGGLED), 400, "MR-105"),
+    ("two lengths", post(b"Content-Length: 0", b"Content-Length: 44", body=SMUGGLED), 400, "MR-105"),
+    ("two equal lengths", post(b"Content-Length: 0", b"Content-Length: 0"), 400, "MR-105"),
+    ("a list of lengths", post(b"Content-Length: 0, 0"), 400, "MR-105"),
+    ("a length with a sign", post(b"Content-Length: +5", body=b"abcde"), 400, "MR-105"),
+    ("a negative length", post(b"Content-Length: -1"), 400, "MR-105"),
+    ("a hexadecimal length", post(b"Content-Length: 0x5", body=b"abcde"), 400, "MR-105"),
+    ("a length with a point", post(b"Content-Length: 5.0", body=b"abcde"), 400, "MR-105"),
+    ("a length with a space inside", post(b"Content-Length: 1 0"), 400, "MR-105"),
+    ("a length with an underscore", post(b"Content-Length: 1_0"), 400, "MR-105"),
+    ("an empty length", post(b"Content-Length:"), 400, "MR-105"),
+    ("a length that is a word", post(b"Content-Length: many"), 400, "MR-105"),
+    ("a length of 2^64", post(b"Content-Length: 18446744073709551616"), 413, "MR-303"),
+    ("a length of 30 digits", post(b"Content-Length: 100000000000000000000000000000"), 413, "MR-303"),
+    ("a length above the limit", post(b"Content-Length: 10485761"), 413, "MR-303"),
+    ("HEAD with a body", get(b"Content-Length: 44", line=b"HEAD /events HTTP/1.1") + SMUGGLED, 400, "MR-105"),
+    ("two codings", post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), 400, "MR-105"),
+    ("chunked in HTTP/1.0", b"POST /events HTTP/1.0\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "MR-105"),
+    ("a list of codings", post(b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"), 501, "MR-107"),
+    ("chunked twice in a list", post(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"), 501, "MR-107"),
+    ("identity", post(b"Transfer-Encoding: identity"), 501, "MR-107"),
+    ("an unknown coding", post(b"Transfer-Encoding: xchunked", body=b"0\r\n\r\n"), 501, "MR-107"),
+    ("a coding in quotes", post(b'Transfer-Encoding: "chunked"', body=b"0\r\n\r\n"), 501, "MR-107"),
+    ("a coding with a parameter", post(b"Transfer-Encoding: chunked;a=b", body=b"0\r\n\r\n"), 501, "MR-107"),
+    ("a coding behind a vertical tab", post(b"Transfer-Encoding: \x0bchunked", body=b"0\r\n\r\n"), 400, "MR-103"),
+    ("an empty coding", post(b"Transfer-Encoding:", body=b"0\r\n\r\n"), 501, "MR-107"),
+    ("a coding whose name has a space behind it", post(b"Transfer-Encoding : chunked", body=b"0\r\n\r\n"), 400, "MR-103"),
+    ("another expectation", post(b"Expect: 200-ok", b"Content-Length: 1", body=b"a"), 417, "MR-117"),
+    # chunks
+    ("a chunk size with 0x", chunked(b"0x5\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a chunk size with a sign", chunked(b"+5\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a negative chunk size", chunked(b"-5\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a space before a chunk size", chunked(b" 5\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a space behind a chunk size", chunked(b"5 \r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("an empty chunk size", chunked(b"\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a chunk size with another letter", chunked(b"g\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a chunk size of 17 digits", chunked(b"10000000000000005\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a chunk size above the limit", chunked(b"fffffff\r\nabcde"), 413, "MR-303"),
+    ("a chunk extension", chunked(b"5;a=b\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a chunk extension with a LF", chunked(b"5;\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("LF behind a chunk size", chunked(b"5\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("CR alone behind a chunk size", chunked(b"5\rabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a chunk longer than its size", chunked(b"4\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("a chunk shorter than its size", chunked(b"6\r\nabcde\r\n0\r\n\r\n"), 400, "MR-106"),
+    ("LF behind a chunk", chunked(b"5\r\nabcde\n0\r\n\r\n"), 400, "MR-106"),
+    ("two characters instead of CRLF", chunked(b"5\r\nabcdeXX0\r\n\r\n"), 400, "MR-106"),
+    ("a trailer field", chunked(b"0\r\nX: a\r\n\r\n"), 400, "MR-106"),
+    ("a length in the trailer", chunked(b"0\r\nContent-Length: 5\r\n\r\n"), 400, "MR-106"),
+    ("a LF behind the last chunk", chunked(b"0\r\n\n"), 400, "MR-106"),
+]

@@ -1,0 +1,276 @@
+/* Queries, their end, and connections that are lost, against a scripted libpq; one connection, so that the script is one. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../ingestor/fake_pq.h"
+#include "api/database/pool.h"
+#include "common/log.h"
+
+#define SET                                                                                        \
+	{                                                                                              \
+		"SET statement_timeout", FAKE_ROW, "x", "1"                                                \
+	}
+#define COUNT(steps_) ((int) (sizeof(steps_) / sizeof((steps_)[0])))
+
+typedef struct Seen
+{
+	int ended;
+	MrQueryFailure failure;
+	char value[64];
+	char sqlstate[6];
+} Seen;
+
+static struct event_base *base;
+static MrCanceller *canceller;
+static MrPool *pool;
+static MrQueryFailure refused;
+
+static void
+turn(int ms)
+{
+	for (int i = 0; i < ms; i++)
+	{
+		mr_pool_tick(pool);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+}
+
+static bool
+turn_until(const Seen *seen, int ended)
+{
+	for (int i = 0; i < 2000 && seen->ended < ended; i++)
+		turn(1);
+	return seen->ended == ended;
+}
+
+static void
+on_end(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
+{
+	Seen *seen = owner;
+
+	seen->ended++;
+	seen->failure = failure;
+	if (result != NULL)
+		strncpy(seen->value, PQgetvalue(result, 0, 0), sizeof(seen->value) - 1);
+	if (error != NULL)
+		strncpy(seen->sqlstate, error->sqlstate, sizeof(seen->sqlstate) - 1);
+}
+
+static void
+begin(const FakeStep *steps, int count)
+{
+	const MrPoolSetup setup = {
+		.base = base, .dsn = "", .connections = 1, .query_ms = 300, .canceller = canceller};
+	MrPoolState state = {.is_open = true};
+
+	fake_pq_script(steps, count);
+	pool = mr_pool_new(&setup);
+	for (int i = 0; i < 2000 && state.is_open && !fake_pq.refuse; i++)
+	{
+		turn(1);
+		mr_pool_state(pool, &state);
+	}
+}
+
+static MrQuery *
+ask(const char *name, const char *sql, Seen *seen)
+{
+	const char *values[] = {"a", "b"};
+
+	return mr_pool_query(pool, name, sql, 2, values, on_end, seen, &refused);
+}
+
+static int
+setup(void **state)
+{
+	(void) state;
+	mr_log_setup("test", MR_LOG_ERROR, MR_LOG_LOGFMT);
+	base = event_base_new();
+	canceller = mr_canceller_new();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void) state;
+	mr_pool_free(pool);
+	mr_canceller_free(canceller);
+	event_base_free(base);
+	return 0;
+}
+
+static void
+queries_in_turn(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"SELECT 1", FAKE_ROW, "x", "one"},
+									 {"SELECT 2", FAKE_ERROR, "22P02", ""},
+									 {"SELECT 3", FAKE_ROW, "x", "three"}};
+	Seen seen[3] = {0};
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	for (int i = 0; i < 3; i++)
+		assert_non_null(ask(NULL, steps[i + 1].query, &seen[i]));
+	assert_true(turn_until(&seen[2], 1));
+	assert_string_equal(seen[0].value, "one");
+	assert_int_equal(seen[1].failure, MR_QUERY_ERROR);
+	assert_string_equal(seen[1].sqlstate, "22P02");
+	assert_string_equal(seen[2].value, "three");
+	assert_string_equal(fake_pq.parameters, "a|b");
+}
+
+static void
+a_statement_is_prepared_once(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"PREPARE s", FAKE_ROW, "x", ""},
+									 {"EXECUTE s", FAKE_ROW, "x", "1"},
+									 {"EXECUTE s", FAKE_ROW, "x", "2"}};
+	Seen seen = {0};
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	ask("s", "SELECT $1", &seen);
+	assert_true(turn_until(&seen, 1));
+	ask("s", "SELECT $1", &seen);
+	assert_true(turn_until(&seen, 2));
+	assert_string_equal(seen.value, "2");
+}
+
+static void
+a_statement_that_cannot_be_prepared(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"PREPARE s", FAKE_ERROR, "42703", ""},
+									 {"SELECT 1", FAKE_ROW, "x", "1"}};
+	Seen seen = {0};
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	ask("s", "SELECT nothing", &seen);
+	assert_true(turn_until(&seen, 1));
+	assert_int_equal(seen.failure, MR_QUERY_ERROR);
+	ask(NULL, "SELECT 1", &seen);
+	assert_true(turn_until(&seen, 2));
+	assert_int_equal(seen.failure, MR_QUERY_OK);
+}
+
+/* The next one waits for the answer and for the cancel. */
+static void
+an_abandoned_query_is_cancelled(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"SELECT 1", FAKE_SILENCE, "x", "1"},
+									 {"SELECT 2", FAKE_ROW, "x", "2"}};
+	Seen first = {0};
+	Seen second = {0};
+	MrQuery *query;
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	query = ask(NULL, "SELECT 1", &first);
+	turn(5);
+	mr_query_abandon(query);
+	assert_non_null(ask(NULL, "SELECT 2", &second));
+	for (int i = 0; i < 2000 && __atomic_load_n(&fake_pq.cancels, __ATOMIC_SEQ_CST) == 0; i++)
+		turn(1);
+	turn(20);
+	assert_int_equal(fake_pq.at, 2); /* the second has not been sent */
+	fake_pq_answer();
+	assert_true(turn_until(&second, 1));
+	assert_string_equal(second.value, "2");
+	assert_int_equal(first.ended, 0);
+	assert_int_equal(fake_pq.cancels, 1);
+}
+
+static void
+an_abandoned_query_that_waits_is_forgotten(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"SELECT 1", FAKE_SILENCE, "x", "1"},
+									 {"SELECT 3", FAKE_ROW, "x", "3"}};
+	Seen seen[3] = {0};
+	MrQuery *queries[3];
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	queries[0] = ask(NULL, "SELECT 1", &seen[0]);
+	queries[1] = ask(NULL, "SELECT 2", &seen[1]);
+	queries[2] = ask(NULL, "SELECT 3", &seen[2]);
+	assert_non_null(queries[0]);
+	assert_non_null(queries[2]);
+	mr_query_abandon(queries[1]);
+	turn(5);
+	fake_pq_answer();
+	assert_true(turn_until(&seen[2], 1));
+	assert_int_equal(seen[1].ended, 0);
+	assert_int_equal(fake_pq.cancels, 0);
+}
+
+static void
+a_lost_connection(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"SELECT 1", FAKE_CUT, "", ""},
+									 SET,
+									 {"SELECT 3", FAKE_ROW, "x", "3"}};
+	Seen seen[3] = {0};
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	ask(NULL, "SELECT 1", &seen[0]);
+	ask(NULL, "SELECT 2", &seen[1]); /* waits, and is for nobody */
+	assert_true(turn_until(&seen[0], 1));
+	assert_int_equal(seen[0].failure, MR_QUERY_LOST);
+	assert_int_equal(seen[1].failure, MR_QUERY_LOST);
+	assert_null(ask(NULL, "SELECT x", &seen[2])); /* the breaker is open */
+	assert_int_equal(refused, MR_QUERY_LOST);
+	for (int i = 0; i < 2000 && ask(NULL, "SELECT 3", &seen[2]) == NULL; i++)
+		turn(1);
+	assert_true(turn_until(&seen[2], 1));
+	assert_string_equal(seen[2].value, "3");
+}
+
+static void
+a_server_that_is_silent(void **state)
+{
+	static const FakeStep steps[] = {SET, {"SELECT 1", FAKE_SILENCE, "x", "1"}, SET};
+	Seen seen[2] = {0};
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	ask(NULL, "SELECT 1", &seen[0]);
+	ask(NULL, "SELECT 2", &seen[1]);
+	assert_true(turn_until(&seen[1], 1));
+	assert_int_equal(seen[1].failure,
+					 MR_QUERY_BUSY); /* it has waited for as long as a query may run */
+	assert_true(turn_until(&seen[0], 1));
+	assert_int_equal(seen[0].failure, MR_QUERY_TIMEOUT);
+	assert_null(ask(NULL, "SELECT 3", &seen[0]));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(queries_in_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_statement_is_prepared_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_statement_that_cannot_be_prepared, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_abandoned_query_is_cancelled, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_abandoned_query_that_waits_is_forgotten, setup,
+										teardown),
+		cmocka_unit_test_setup_teardown(a_lost_connection, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_server_that_is_silent, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("database/pool", tests, NULL, NULL);
+}

@@ -1,0 +1,141 @@
+/* CSV cells, entity tags, coordinates, hosts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/request/coordinate.h"
+#include "api/request/csv.h"
+#include "api/request/etag.h"
+#include "api/request/host.h"
+
+static void
+expect_cell(const char *text, bool raw, const char *cell)
+{
+	MrBuffer out = {0};
+
+	mr_csv_cell(&out, text, raw);
+	assert_string_equal(mr_buffer_string(&out), cell);
+	mr_buffer_free(&out);
+}
+
+static void
+csv_cells(void **state)
+{
+	(void) state;
+	expect_cell(NULL, false, "");
+	expect_cell("", false, "\"\"");
+	expect_cell("a b", false, "a b");
+	expect_cell("a,b", false, "\"a,b\"");
+	expect_cell("a\"b", false, "\"a\"\"b\"");
+	expect_cell("=1+1", false, "\"'=1+1\"");
+	expect_cell("=1+1", true, "=1+1");
+	expect_cell("@a\"", false, "\"'@a\"\"\"");
+	expect_cell("-3.5e1", false, "-3.5e1");
+	expect_cell("+1", false, "+1");
+	expect_cell("-1+2", false, "\"'-1+2\"");
+	expect_cell("-inf", false, "\"'-inf\"");
+	expect_cell("-0x1", false, "\"'-0x1\"");
+	expect_cell("\tx", false, "\"'\tx\"");
+}
+
+static void
+etags(void **state)
+{
+	char a[MR_ETAG_SIZE];
+	char b[MR_ETAG_SIZE];
+	char list[120];
+
+	(void) state;
+	mr_etag_make(a, "abc", 3);
+	mr_etag_make(b, "abd", 3);
+	assert_string_equal(a, "\"ba7816bf8f01cfea414140de5dae2223\"");
+	assert_string_not_equal(a, b);
+	assert_true(mr_etag_matches(a, a));
+	assert_false(mr_etag_matches(b, a));
+	assert_false(mr_etag_matches(NULL, a));
+	assert_false(mr_etag_matches("", a));
+	assert_true(mr_etag_matches("*", a));
+	assert_false(mr_etag_matches("*x", a));
+	assert_false(mr_etag_matches("\"open", a));
+	strcpy(list, "\"x,\" , W/");
+	strcat(list, a);
+	assert_true(mr_etag_matches(list, a));
+	strcat(strcat(strcpy(list, b), ",junk,"), a);
+	assert_true(mr_etag_matches(list, a));
+}
+
+static void
+coordinates(void **state)
+{
+	static const char *const wrong[] = {"",
+										"a",
+										"a:1",
+										"a:1:",
+										":1:2",
+										"a:01:2",
+										"a:1:02",
+										"a:-1:2",
+										"a:1:2:3",
+										"a b:1:2",
+										"a:1:2 ",
+										"a:2147483648:0",
+										"a:1:9223372036854775808",
+										"a:1:99999999999999999999",
+										"a:1x:2",
+										"a:99999999999:1",
+										"ä:1:2"};
+	MrCoordinate c;
+	char topic[300];
+
+	(void) state;
+	assert_true(mr_coordinate_read(&c, "a.b_c-1:2147483647:9223372036854775807"));
+	assert_string_equal(c.topic, "a.b_c-1");
+	assert_string_equal(c.partition, "2147483647");
+	assert_string_equal(c.offset, "9223372036854775807");
+	assert_true(mr_coordinate_read(&c, "a:0:0"));
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (mr_coordinate_read(&c, wrong[i]))
+			fail_msg("%s", wrong[i]);
+	memset(topic, 'a', sizeof(topic));
+	strcpy(topic + 249, ":0:0");
+	assert_true(mr_coordinate_read(&c, topic));
+	strcpy(topic + 249, "a:0:0");
+	assert_false(mr_coordinate_read(&c, topic));
+}
+
+static void
+hosts(void **state)
+{
+	char *names[] = {"api.example"};
+	const MrStrings allowed = {names, 1};
+	const MrStrings none = {0};
+
+	(void) state;
+	assert_true(mr_host_is_allowed("localhost", &none));
+	assert_true(mr_host_is_allowed("LocalHost:80", &none));
+	assert_true(mr_host_is_allowed("127.0.0.1:8080", &none));
+	assert_true(mr_host_is_allowed("[::1]:1", &none));
+	assert_false(mr_host_is_allowed("localhost.example", &none));
+	assert_false(mr_host_is_allowed("api.example", &none));
+	assert_true(mr_host_is_allowed("API.example:1", &allowed));
+	assert_false(mr_host_is_allowed(NULL, &allowed));
+	assert_true(mr_address_is_loopback("127.0.0.1") && mr_address_is_loopback("::1"));
+	assert_false(mr_address_is_loopback("0.0.0.0") || mr_address_is_loopback("::"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(csv_cells),
+		cmocka_unit_test(etags),
+		cmocka_unit_test(coordinates),
+		cmocka_unit_test(hosts),
+	};
+
+	return cmocka_run_group_tests_name("request/small", tests, NULL, NULL);
+}
