@@ -110,6 +110,10 @@ CREATE TABLE millrace.progress (
   bytes       bigint      NOT NULL,  -- payload bytes
   settled_at  timestamptz NOT NULL,
   retrying    bigint      NOT NULL DEFAULT 0,  -- currently waiting in millrace.retry
+  failed      bigint      NOT NULL DEFAULT 0,  -- events whose first try failed
+  retried     bigint      NOT NULL DEFAULT 0,  -- tries after the first
+  dead_lettered bigint    NOT NULL DEFAULT 0,  -- dead letters made
+  replayed    bigint      NOT NULL DEFAULT 0,  -- dead letters whose replay succeeded
   CONSTRAINT progress_pkey PRIMARY KEY (pipeline_id, partition, seq)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE millrace.progress IS 'Internal: position and counters of each partition, the newest row counts; see the views partitions and stats.';

@@ -13,7 +13,7 @@ BEGIN
   ORDER BY r.seq DESC LIMIT 1 FOR UPDATE;
   IF NOT FOUND THEN
     SELECT _progress.pipeline_id, _progress.partition, -1, NULL, NULL, NULL, NULL,
-           d.dead + w.retrying, 0, 0, 0, 0, d.dead, 0, 0, clock_timestamp(), w.retrying INTO g
+           d.dead + w.retrying, 0, 0, 0, 0, d.dead, 0, 0, clock_timestamp(), w.retrying, 0, 0, 0, 0 INTO g
     FROM (SELECT count(*) AS dead FROM millrace.dead_letter AS l
           WHERE l.pipeline_id = _progress.pipeline_id AND l.partition = _progress.partition AND l.state <> 'replayed') AS d
     CROSS JOIN (SELECT count(*) AS retrying FROM millrace.retry AS r
@@ -88,11 +88,13 @@ CREATE FUNCTION millrace._set_position(present millrace.progress, next_offset bi
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   INSERT INTO millrace.progress
     (pipeline_id, partition, seq, next_offset, last_offset, last_ts, last_crc,
-     events, written, filtered, superseded, skipped, dead, retrying, rows, bytes, settled_at)
+     events, written, filtered, superseded, skipped, dead, retrying, rows, bytes, settled_at,
+     failed, retried, dead_lettered, replayed)
   VALUES
     (present.pipeline_id, present.partition, present.seq + 1, next_offset, NULL, NULL, NULL,
      present.events, present.written, present.filtered, present.superseded, present.skipped, present.dead,
-     present.retrying, present.rows, present.bytes, clock_timestamp());
+     present.retrying, present.rows, present.bytes, clock_timestamp(), present.failed, present.retried, present.dead_lettered,
+     present.replayed);
   -- events processed again after a rewind are not under suspicion
   DELETE FROM millrace.crash_suspect AS s
   WHERE s.pipeline_id = present.pipeline_id AND s.partition = present.partition AND s.kind = 'lane';

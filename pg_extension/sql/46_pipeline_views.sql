@@ -14,7 +14,7 @@ CROSS JOIN LATERAL (
   SELECT r.seq, r.next_offset, r.last_offset,
          -- a producer may send any number; shown as timestamptz up to the last second of that type's range
          CASE WHEN r.last_ts BETWEEN 0 AND 9224318015999000 THEN r.last_ts END AS last_ts, r.events, r.written, r.filtered, r.superseded, r.skipped,
-         r.dead, r.retrying, r.rows, r.bytes, r.settled_at
+         r.dead, r.retrying, r.rows, r.bytes, r.settled_at, r.failed, r.retried, r.dead_lettered, r.replayed
   FROM millrace.progress AS r
   WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition
   ORDER BY r.seq DESC LIMIT 1) AS g;
@@ -225,45 +225,6 @@ COMMENT ON COLUMN millrace.lag.read_at IS 'the same by an ingestor that reads th
 COMMENT ON COLUMN millrace.lag.start_offset IS 'the first offset that Kafka has; null while the partition is being read';
 COMMENT ON COLUMN millrace.lag.lost IS 'offsets still to process that Kafka no longer has';
 
-CREATE VIEW millrace.stats WITH (security_barrier) AS
-SELECT p.name AS pipeline,
-       coalesce(pg_catalog.sum(g.events), 0)::bigint AS events, coalesce(pg_catalog.sum(g.written), 0)::bigint AS written,
-       coalesce(pg_catalog.sum(g.filtered), 0)::bigint AS filtered,
-       coalesce(pg_catalog.sum(g.superseded), 0)::bigint AS superseded,
-       coalesce(pg_catalog.sum(g.skipped), 0)::bigint AS skipped, coalesce(pg_catalog.sum(g.dead), 0)::bigint AS dead,
-       coalesce(pg_catalog.sum(g.retrying), 0)::bigint AS retrying,
-       coalesce(pg_catalog.sum(g.rows), 0)::bigint AS rows, coalesce(pg_catalog.sum(g.bytes), 0)::bigint AS bytes,
-       coalesce(pg_catalog.round(pg_catalog.sum(g.events - coalesce(s.events, 0)) / 10, 1), 0) AS events_per_s,
-       coalesce(pg_catalog.round(pg_catalog.sum(g.events - coalesce(m.events, 0)) / 60, 1), 0) AS events_per_s_minute,
-       coalesce(pg_catalog.round(pg_catalog.sum(g.rows - coalesce(s.rows, 0)) / 10, 1), 0) AS rows_per_s,
-       coalesce(pg_catalog.round(pg_catalog.sum(g.rows - coalesce(m.rows, 0)) / 60, 1), 0) AS rows_per_s_minute,
-       pg_catalog.sum(greatest(w.high - g.next_offset, 0)) FILTER (WHERE w.high IS NOT NULL)::bigint AS lag,
-       pg_catalog.max(g.settled_at) AS settled_at
-FROM millrace._visible AS p
-LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id
-LEFT JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
--- The counters at that time. The history of progress reaches further back than a minute, to a row of zeros for a new
--- partition.
-LEFT JOIN LATERAL (
-  SELECT r.events, r.rows FROM millrace.progress AS r
-  WHERE r.pipeline_id = g.pipeline_id AND r.partition = g.partition
-        AND r.settled_at <= pg_catalog.statement_timestamp() - interval '10 s'
-  ORDER BY r.seq DESC LIMIT 1) AS s ON true
-LEFT JOIN LATERAL (
-  SELECT r.events, r.rows FROM millrace.progress AS r
-  WHERE r.pipeline_id = g.pipeline_id AND r.partition = g.partition
-        AND r.settled_at <= pg_catalog.statement_timestamp() - interval '60 s'
-  ORDER BY r.seq DESC LIMIT 1) AS m ON true
-GROUP BY p.id, p.name
-ORDER BY p.name;
-COMMENT ON VIEW millrace.stats IS 'Totals of each pipeline since it was created, and its current rates.';
-COMMENT ON COLUMN millrace.stats.events IS '= written + filtered + superseded + skipped + dead + retrying';
-COMMENT ON COLUMN millrace.stats.dead IS 'open, discarded, or being replayed';
-COMMENT ON COLUMN millrace.stats.retrying IS 'waiting to be tried again';
-COMMENT ON COLUMN millrace.stats.events_per_s IS 'over the last 10 seconds';
-COMMENT ON COLUMN millrace.stats.events_per_s_minute IS 'over the last 60 seconds';
-COMMENT ON COLUMN millrace.stats.lag IS 'offsets still to process, in partitions whose end an ingestor has reported';
-
 CREATE VIEW millrace.position_changes WITH (security_barrier) AS
 SELECT p.name AS pipeline, c.partition, c.at, c.verb, c.from_offset, c.to_offset,
        CASE WHEN c.verb = 'skip_to' THEN c.to_offset - c.from_offset END AS left_out, c.by
@@ -271,5 +232,5 @@ FROM millrace._visible AS p JOIN millrace.position_change AS c ON c.pipeline_id 
 COMMENT ON VIEW millrace.position_changes IS 'Every time a position was set by hand, or at first.';
 COMMENT ON COLUMN millrace.position_changes.left_out IS 'offsets from from_offset on that were left out on purpose';
 
-GRANT SELECT ON millrace.workers, millrace.lanes, millrace.pipelines, millrace.partitions, millrace.lag, millrace.stats,
+GRANT SELECT ON millrace.workers, millrace.lanes, millrace.pipelines, millrace.partitions, millrace.lag,
   millrace.position_changes TO PUBLIC;

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(24);
+SELECT plan(23);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -8,7 +8,7 @@ SET ROLE mrt_ingestor;
 SELECT millrace.add_partitions('p', 0, '{0,0}');
 SELECT millrace.report_watermarks('p', '{0,1}', '{1500,700}');
 RESET ROLE;
--- 1,000 events two minutes ago, 200 half a minute ago, 100 at this moment, all in partition 0
+-- 1,300 events, all in partition 0
 UPDATE millrace.progress SET settled_at = now() - interval '1 hour' WHERE pipeline_id = :id;
 INSERT INTO millrace.progress
 SELECT :id, 0, v.seq, v.next_offset, v.next_offset - 1, extract(epoch FROM now() - v.ago) * 1000, 0, v.next_offset, v.next_offset - 10, 10, 0, 0, 0,
@@ -18,8 +18,6 @@ FROM (VALUES (1, 1000, interval '2 min'), (2, 1200, '30 s'), (3, 1300, '1 s')) A
 SET ROLE mrt_owner;
 SELECT results_eq($$ SELECT events, written, filtered, dead, rows, bytes FROM millrace.stats WHERE pipeline = 'p' $$,
   $$ VALUES (1300::bigint, 1290::bigint, 10::bigint, 0::bigint, 2580::bigint, 130000::bigint) $$, 'totals');
-SELECT results_eq($$ SELECT events_per_s, events_per_s_minute, rows_per_s, rows_per_s_minute FROM millrace.stats WHERE pipeline = 'p' $$,
-  $$ VALUES (10.0, 5.0, 20.0, 10.0) $$, 'rates over 10 and over 60 seconds');
 SELECT is((SELECT lag FROM millrace.stats WHERE pipeline = 'p'), 900::bigint, 'lag of all partitions');
 SELECT results_eq($$ SELECT partition, next_offset, end_offset, lag FROM millrace.lag WHERE pipeline = 'p' $$,
   $$ VALUES (0, 1300::bigint, 1500::bigint, 200::bigint), (1, 0, 700, 700) $$, 'lag of each');

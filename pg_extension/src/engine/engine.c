@@ -17,6 +17,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "server/catalog.h"
 #include "server/clock.h"
 #include "server/guc.h"
 #include "server/locks.h"
@@ -30,6 +31,7 @@
 #include "run/lane_reader.h"
 #include "run/work_record.h"
 #include "fail/crash.h"
+#include "engine/observe.h"
 #include "engine/process.h"
 #include "engine/settle.h"
 
@@ -115,6 +117,7 @@ mr_engine_prepare(MrEngine *engine, int32 version)
 		AllocSetContextCreate(engine->context, "millrace definition", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(engine->program_context);
 	PushActiveSnapshot(GetTransactionSnapshot());
+	engine->extension = mr_extension_oid();
 	definition = mr_definition_load(engine->pipeline_id, version);
 	use_settings(definition);
 	engine->program = mr_program_create(definition);
@@ -210,7 +213,7 @@ settle_batch(MrEngine *engine)
 }
 
 static void
-note_success(MrEngine *engine)
+note_success(MrEngine *engine, int64 began_at)
 {
 	MrPace *pace = engine->pace;
 
@@ -221,17 +224,18 @@ note_success(MrEngine *engine)
 		pace->event_limit = pace->event_limit > READ_EVENTS_MAX ? INT_MAX : pace->event_limit * 2;
 		pace->clean = 0;
 	}
+	mr_observe_batch(engine->extension, engine->pipeline_id, engine->batch, began_at);
 }
 
 /* What follows the commit: nothing here may be needed for correctness. */
 static void
-move_on(MrEngine *engine, MrLane *lane)
+move_on(MrEngine *engine, MrLane *lane, int64 began_at)
 {
 	MrBatch *batch = engine->batch;
 
 	mr_ring_advance(lane, &batch->tail, &batch->end, batch->nsettled);
 	note_wait(engine);
-	note_success(engine);
+	note_success(engine, began_at);
 }
 
 /* Behind the last row of a sealed segment: it is emptied, in a transaction that does nothing else. */
@@ -291,6 +295,7 @@ MrStep
 mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace)
 {
 	uint64 staged = pg_atomic_read_u64(&lane->staged);
+	int64 began_at = mr_clock_us();
 	int nest;
 	MrStep step = begin_step(engine, pace, engine->activity, &nest);
 
@@ -310,7 +315,7 @@ mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace)
 		step = MR_STEP_IDLE;
 	end_step(nest);
 	if (engine->batch->nstaged > 0)
-		move_on(engine, lane);
+		move_on(engine, lane, began_at);
 	if (step == MR_STEP_IDLE)
 		mr_ring_drained(lane, &engine->batch->tail, staged);
 	return step;
@@ -384,6 +389,7 @@ MrStep
 mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due)
 {
 	MrBatch *batch = engine->batch;
+	int64 began_at = mr_clock_us();
 	int passed_over;
 	int nread;
 	int nest;
@@ -421,7 +427,7 @@ mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due)
 		*next_due = Max(*next_due, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), BUSY_MS));
 	end_step(nest);
 	mr_retry_move_horizon(&engine->horizon);
-	note_success(engine);
+	note_success(engine, began_at);
 	return step;
 }
 

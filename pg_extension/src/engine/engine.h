@@ -33,6 +33,7 @@ typedef struct MrPace
 typedef struct MrEngine
 {
 	int32 pipeline_id;
+	Oid extension;
 	MemoryContext context;
 	char *activity; /* as pg_stat_activity shows it: of a batch from a lane */
 	char *retry_activity;

@@ -63,6 +63,22 @@ count(MrPartition *partition, const MrEvent *event)
 		total->bytes += VARSIZE_ANY_EXHDR(event->payload);
 }
 
+/* What only grows: failures, and what was tried again. An event that waits, or is discarded, was not tried. */
+static void
+count_tries(MrCounters *total, const MrEvent *event)
+{
+	bool replay = event->retry != NULL && event->retry->replay_of != 0;
+	bool again = event->retry != NULL && (replay || event->retry->attempts > 0);
+	bool failed = event->outcome.state == MR_RETRYING || event->outcome.state == MR_DEAD;
+
+	if (!mr_event_is_tried(event))
+		return;
+	total->retried += again;
+	total->failed += failed && !again;
+	total->dead_lettered += event->outcome.state == MR_DEAD;
+	total->replayed += replay && !failed;
+}
+
 static void
 settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead_letters,
 			 TimestampTz now)
@@ -129,6 +145,7 @@ mr_settle(const MrDefinition *definition, MrBatch *batch)
 		MrPartition *partition = mr_event_partition(batch, &batch->events[i]);
 
 		count(partition, &batch->events[i]);
+		count_tries(&partition->total, &batch->events[i]);
 		partition->moved = true;
 	}
 	for (int i = 0; i < batch->nrows; i++)

@@ -68,6 +68,10 @@ read_progress(HeapTuple tuple, TupleDesc desc, MrPartition *p)
 	p->total.rows = DatumGetInt64(values[MR_PROGRESS_ROWS - 1]);
 	p->total.bytes = DatumGetInt64(values[MR_PROGRESS_BYTES - 1]);
 	p->total.retrying = DatumGetInt64(values[MR_PROGRESS_RETRYING - 1]);
+	p->total.failed = DatumGetInt64(values[MR_PROGRESS_FAILED - 1]);
+	p->total.retried = DatumGetInt64(values[MR_PROGRESS_RETRIED - 1]);
+	p->total.dead_lettered = DatumGetInt64(values[MR_PROGRESS_DEAD_LETTERED - 1]);
+	p->total.replayed = DatumGetInt64(values[MR_PROGRESS_REPLAYED - 1]);
 	p->settled_at = DatumGetTimestampTz(values[MR_PROGRESS_SETTLED_AT - 1]);
 	p->progress_tid = tuple->t_self;
 }
@@ -196,6 +200,10 @@ form_progress(TupleDesc desc, int32 pipeline_id, const MrPartition *p, int64 seq
 	values[MR_PROGRESS_ROWS - 1] = Int64GetDatum(p->total.rows);
 	values[MR_PROGRESS_BYTES - 1] = Int64GetDatum(p->total.bytes);
 	values[MR_PROGRESS_RETRYING - 1] = Int64GetDatum(p->total.retrying);
+	values[MR_PROGRESS_FAILED - 1] = Int64GetDatum(p->total.failed);
+	values[MR_PROGRESS_RETRIED - 1] = Int64GetDatum(p->total.retried);
+	values[MR_PROGRESS_DEAD_LETTERED - 1] = Int64GetDatum(p->total.dead_lettered);
+	values[MR_PROGRESS_REPLAYED - 1] = Int64GetDatum(p->total.replayed);
 	values[MR_PROGRESS_SETTLED_AT - 1] = TimestampTzGetDatum(now);
 	return heap_form_tuple(desc, values, nulls);
 }

@@ -23,6 +23,11 @@ typedef struct MrCounters
 	int64 retrying; /* waiting now */
 	int64 rows;
 	int64 bytes;
+	/* of what went wrong, and was tried again: these only grow */
+	int64 failed;        /* events whose first try failed */
+	int64 retried;       /* tries after the first */
+	int64 dead_lettered; /* dead letters made; events that die again are counted again */
+	int64 replayed;      /* dead letters whose replay succeeded */
 } MrCounters;
 
 typedef struct MrPartition

@@ -77,6 +77,8 @@ typedef struct MrStagedBatch
 	int64 id;
 	int first; /* its events in MrBatch.events */
 	int count;
+	int admitted; /* of these, the ones that continue their partition; they follow those of the staged batch before */
+	TimestampTz staged_at; /* its commit, 0 when that is not known any more */
 	int nparts;
 	MrStagedPart *parts;
 	bool refused; /* not whole: its events do not count, its partitions are to be fetched again */

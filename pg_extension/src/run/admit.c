@@ -334,7 +334,11 @@ mr_batch_admit(MrBatch *batch, int32 pipeline_id, MrTakeEvent take, void *arg)
 	batch->nsettled = batch->nstaged;
 	for (int s = 0; s < batch->nstaged; s++)
 	{
-		if (!admit_staged(&admission, &batch->staged[s], take, arg, &kept))
+		int before = kept;
+		bool whole = admit_staged(&admission, &batch->staged[s], take, arg, &kept);
+
+		batch->staged[s].admitted = kept - before;
+		if (!whole)
 		{
 			/* What is left is read again; its settled part is then below the position. */
 			batch->nsettled = s;

@@ -8,6 +8,7 @@
 #include "run/lane_reader.h"
 
 #include "access/detoast.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "miscadmin.h"
@@ -15,6 +16,7 @@
 #include "utils/snapmgr.h"
 
 #include "common/staging_format.h"
+#include "server/wakeup.h"
 #include "staging/ring.h"
 
 static bytea *
@@ -108,7 +110,7 @@ read_trailer(MrStagedBatch *staged, const bytea *trailer)
  * for ever.
  */
 static void
-take_trailer(MrBatch *batch, TupleTableSlot *slot, int first)
+take_trailer(MrLane *lane, MrBatch *batch, TupleTableSlot *slot, int first)
 {
 	bytea *record = bytes_of(slot, MR_SEG_PAYLOAD);
 	MrStagedBatch *staged = mr_batch_add_staged(batch);
@@ -118,6 +120,10 @@ take_trailer(MrBatch *batch, TupleTableSlot *slot, int first)
 	staged->first = first;
 	staged->count = batch->nevents - first;
 	staged->end = slot->tts_tid;
+	staged->staged_at =
+		mr_lane_staged_at(lane,
+						  DatumGetTransactionId(
+							  slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull)));
 	if (read_trailer(staged, record))
 		return;
 	ereport(
@@ -191,7 +197,8 @@ read_again(Relation rel, MrBatch *batch, MrStagedBatch *staged)
 }
 
 static void
-read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int64 max_bytes)
+read_range(Relation rel, MrLane *lane, MrBatch *batch, ItemPointer cursor, int max_events,
+		   int64 max_bytes)
 {
 	TupleTableSlot *slot = table_slot_create(rel, NULL);
 	ItemPointerData from = *cursor;
@@ -218,7 +225,7 @@ read_range(Relation rel, MrBatch *batch, ItemPointer cursor, int max_events, int
 			take_event(batch, slot);
 			continue;
 		}
-		take_trailer(batch, slot, first);
+		take_trailer(lane, batch, slot, first);
 		staged = &batch->staged[batch->nstaged - 1];
 		if (!staged->refused && (mixed || !is_complete(batch, staged)))
 		{
@@ -262,7 +269,7 @@ mr_lane_read(MrLane *lane, int32 pipeline_id, MrBatch *batch, int max_events, in
 	/* The snapshot after the question whether it is sealed, see ring.h. */
 	PushActiveSnapshot(GetLatestSnapshot());
 	batch->end = cursor;
-	read_range(rel, batch, &cursor, max_events, max_bytes);
+	read_range(rel, lane, batch, &cursor, max_events, max_bytes);
 	PopActiveSnapshot();
 	table_close(rel, AccessShareLock);
 	batch->segment_done = sealed && batch->nstaged == 0;

@@ -18,6 +18,7 @@ int mr_lock_timeout_ms = 5000;
 int mr_batch_bytes_kb = 8192;
 int mr_batch_memory_kb = 65536;
 int mr_max_crashes = 2;
+int mr_stats_retention_min = 7 * 24 * 60;
 static int max_workers_per_role = 16; /* read by SQL: _check_workers() */
 
 void
@@ -66,5 +67,9 @@ mr_guc_define(bool preloading)
 							"Workers that the pipelines of a role may have in all, in a database.",
 							"Checked when a pipeline is created or changed; superusers are exempt.",
 							&max_workers_per_role, 16, 1, 10000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("millrace.stats_retention",
+							"How long the statistics of a minute are kept.",
+							"They are what millrace.stats_history shows.", &mr_stats_retention_min,
+							7 * 24 * 60, 60, 525600, PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("millrace");
 }

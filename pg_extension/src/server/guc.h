@@ -13,6 +13,7 @@ extern int mr_lock_timeout_ms;
 extern int mr_batch_bytes_kb;
 extern int mr_batch_memory_kb;
 extern int mr_max_crashes;
+extern int mr_stats_retention_min;
 
 /* Declares all settings; `preloading` also declares those that only the server's start can set. */
 extern void mr_guc_define(bool preloading);

@@ -9,6 +9,7 @@
 
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "port/atomics.h"
 #include "storage/itemptr.h"
 #include "storage/latch.h"
@@ -17,6 +18,7 @@
 
 #define MR_SEGMENTS_MAX 64 /* hard limit of millrace.max_segments */
 #define MR_ERROR_BYTES  256
+#define MR_STAGED_AT    256 /* staged batches whose time is known, at most */
 
 typedef enum MrSegmentState
 {
@@ -32,6 +34,13 @@ typedef struct MrSegment
 	MrSegmentState state;
 	uint64 number; /* of its filling: the reader takes them in this order */
 } MrSegment;
+
+/* When a transaction of the lane's writer was committed. */
+typedef struct MrStagedAt
+{
+	TransactionId xid;
+	TimestampTz at;
+} MrStagedAt;
 
 /* One staging lane. All but the atomics is protected by MrShared.lock. */
 typedef struct MrLane
@@ -53,6 +62,8 @@ typedef struct MrLane
 	MrSegment segments[MR_SEGMENTS_MAX];
 	uint64 tail_number;     /* of the filling the cursor is in, 0 = none yet */
 	ItemPointerData cursor; /* last row read there */
+	/* by xid; written by the lane's writer alone, without the lock: for statistics */
+	MrStagedAt staged_at[MR_STAGED_AT];
 } MrLane;
 
 typedef enum MrWorkerState

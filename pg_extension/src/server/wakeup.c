@@ -6,6 +6,7 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/timestamp.h"
 
 static MrLane *lane_to_wake = NULL;
 static bool wake_all = false;
@@ -43,6 +44,23 @@ mr_wake_database(Oid database)
 }
 
 static void
+note_staged(MrLane *lane)
+{
+	TransactionId xid = GetTopTransactionIdIfAny();
+
+	if (TransactionIdIsValid(xid))
+		lane->staged_at[xid % MR_STAGED_AT] = (MrStagedAt){xid, GetCurrentTimestamp()};
+}
+
+TimestampTz
+mr_lane_staged_at(const MrLane *lane, TransactionId xid)
+{
+	MrStagedAt staged = lane->staged_at[xid % MR_STAGED_AT];
+
+	return staged.xid == xid ? staged.at : 0;
+}
+
+static void
 at_transaction_end(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT)
@@ -51,6 +69,7 @@ at_transaction_end(XactEvent event, void *arg)
 		{
 			Latch *latch;
 
+			note_staged(lane_to_wake);
 			pg_atomic_fetch_add_u64(&lane_to_wake->staged, 1);
 			latch = *(Latch *volatile *) &lane_to_wake->worker_latch;
 			if (latch != NULL)

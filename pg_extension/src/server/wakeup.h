@@ -13,6 +13,9 @@
 /* At commit of this transaction count a staged batch in the lane and wake its worker. */
 extern void mr_wake_lane_at_commit(MrLane *lane);
 
+/* When that transaction of the lane's writer was committed; 0 when it is not known (any more). For statistics. */
+extern TimestampTz mr_lane_staged_at(const MrLane *lane, TransactionId xid);
+
 /* At commit wake the launcher, this database's supervisor and its workers: the catalogue has changed. */
 extern void mr_wake_all_at_commit(void);
 

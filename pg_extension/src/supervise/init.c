@@ -10,6 +10,7 @@
 
 #include "server/guc.h"
 #include "server/shmem.h"
+#include "stats/live.h"
 #include "supervise/launcher.h"
 
 PG_MODULE_MAGIC;
@@ -23,5 +24,6 @@ _PG_init(void)
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	mr_shmem_install_hooks();
+	mr_live_install_hooks();
 	mr_launcher_register();
 }

@@ -24,6 +24,7 @@
 #include "server/clock.h"
 #include "server/shmem.h"
 #include "server/xact.h"
+#include "stats/minutes.h"
 #include "pipeline/history.h"
 #include "pipeline/pipeline.h"
 #include "supervise/crash_collect.h"
@@ -385,7 +386,8 @@ mr_supervisor_main(Datum arg)
 				break;
 			continue;
 		}
-		mr_worker_sleep_until(keep_workers(), MR_WAIT_WORK);
+		mr_worker_sleep_until(Min(keep_workers(), mr_clock_us() + mr_minutes_record()),
+							  MR_WAIT_WORK);
 		mr_history_trim();
 		mr_crash_forget();
 	}

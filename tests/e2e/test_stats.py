@@ -1,0 +1,153 @@
+"""The statistics: rates and latencies against what really happened, totals and minutes through crashes."""
+import random
+import time
+
+from lib.cluster import ConnectionLost
+from lib.events import Events
+from lib.wait import wait_for
+from test_exactly_once import kill_worker
+from test_kafka_shapes import good, produce
+
+
+def row(world, view, **where):
+    condition = " AND ".join(f"{column} = %({column})s" for column in where) or "true"
+    with world.db.session() as s:
+        names = [n for (n,) in s.run("SELECT attname FROM pg_attribute WHERE attrelid = %(view)s::regclass AND attnum > 0 ORDER BY attnum",
+                                     {"view": f"millrace.{view}"})]
+        found = s.run(f"SELECT * FROM millrace.{view} WHERE pipeline = %(pipeline)s AND {condition}",
+                      dict(where, pipeline=world.pipeline_name))
+    assert len(found) == 1, found
+    return dict(zip(names, found[0]))
+
+
+def test_rates_and_latencies(world):
+    world.create_topic(partitions=3)
+    world.create_pipeline()
+    world.start_ingestor().wait_ready()
+    began = time.monotonic()
+    sent = Events(20000, seed=51, broken=1).send(world.broker, world.topic)
+    world.wait_settled()
+    truth = sent.truth()
+    took = time.monotonic() - began
+    rates = {int(over.total_seconds()): events for over, events in
+             world.db.run("SELECT over, events_per_s FROM millrace.rates WHERE pipeline = %s", (world.pipeline_name,))}
+    assert set(rates) == {1, 10, 60, 300, 3600}
+    # all of it came within these windows; a window that is longer than the pipeline is old counts its age
+    for window in (60, 300, 3600):
+        assert 20000 / (took + 61) <= float(rates[window]) <= 20000, rates
+    minute = row(world, "rates", over="1 min")
+    dead = len(truth["dead"]) + len(truth["tombstone"])
+    assert float(minute["dead_letters_per_s"]) * 20000 / float(minute["events_per_s"]) - dead < dead * 0.05 + 2
+    assert 0 < float(minute["busy_workers"]) <= 1 and minute["batches_per_s"] > 0
+    stats = row(world, "stats")
+    assert (stats["events"], stats["dead_lettered"], stats["lag"]) == (20000, dead, 0) or stats["lag"] is None
+
+    # a message whose age is known: what it was produced with, and what was measured, differ by the test's own time
+    before = time.time()
+    produce(world, good(1, timestamp=int((before - 3600) * 1000)))
+    produce(world, good(2, timestamp=int((before + 3600) * 1000)))
+    world.wait_settled()
+    older = row(world, "latency", stage="produced_to_visible", over="1 min")
+    assert 3600 * 1000 <= float(older["max_ms"]) <= (3600 + time.time() - before + 1) * 1000, older
+    assert older["events"] == len(truth["row"]) + 1 and row(world, "stats")["from_future"] == 1
+    through = row(world, "latency", stage="staged_to_visible", over="1 min")
+    assert 0 < float(through["p50_ms"]) <= float(through["p95_ms"]) <= float(through["p99_ms"]) <= float(through["max_ms"])
+    assert float(through["max_ms"]) <= (time.monotonic() - began) * 1000
+    # the time of staging is remembered for some hundred batches
+    assert through["events"] > 0
+
+
+def totals(world):
+    names = "events, written, filtered, superseded, skipped, dead, retrying, rows, bytes, failed, retried, dead_lettered, replayed"
+    return dict(zip(names.split(", "), world.db.run(f"SELECT {names} FROM millrace.stats WHERE pipeline = %s", (world.pipeline_name,))[0]))
+
+
+def known(look):
+    """What a look finds; 0 while the server is away."""
+    try:
+        return look()
+    except ConnectionLost:
+        return 0
+
+
+def record_minute(world, ago):
+    """As the supervisor does at its end; the real one is too long to wait for each."""
+    world.db.run("SELECT millrace._record_minute(date_trunc('minute', now()) + %s * interval '1 min', '7 d')", (ago,))
+
+
+def test_totals_are_true_after_crashes(world):
+    """Counters of tries are compared with the histories that the events carry."""
+    world.create_topic(partitions=2)
+    draw = random.Random(52)
+    world.create_pipeline(retry_delay="20ms", max_retries=2, retry_jitter=0)
+    world.start_ingestor().wait_ready()
+    events = Events(30000, seed=52, broken=1, db_refused=1, tombstones=1)
+    generator = world.start_generator(events, "--rate", "6000")
+    for share in (1, 2, 3):
+        wait_for(lambda: known(lambda: totals(world)["events"]) >= share * 7000, "a part is settled", 60)
+        kill_worker(world, draw)
+    assert generator.popen.wait(60) == 0, generator.tail()
+    world.wait_settled()
+    wait_for(lambda: totals(world)["retrying"] == 0, "nothing is tried again", 30)
+    world.check(events)
+    found = totals(world)
+    letters = world.db.run("SELECT count(*), coalesce(sum(greatest(jsonb_array_length(history), 1) - 1), 0)::bigint FROM millrace.dead_letter")[0]
+    assert found["dead_lettered"] == found["failed"] == found["dead"] == letters[0], (found, letters)
+    assert found["retried"] == letters[1], (found, letters)
+    assert found["rows"] == world.db.value("SELECT count(*) FROM reading")
+    # a replay that succeeds, and one that does not
+    world.db.run("ALTER TABLE reading DROP CONSTRAINT reading_value_check")
+    with world.db.session("app") as s:
+        n = s.value("SELECT millrace.replay(%s, 'true')", (world.pipeline_name,))
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE state = 'replaying'") == 0, "all are replayed", 60)
+    after = totals(world)
+    replayed = world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE state = 'replayed'")
+    again = n - replayed
+    assert (after["replayed"], after["dead_lettered"]) == (replayed, found["dead_lettered"] + again), (found, after)
+    assert after["retried"] >= found["retried"] + n and replayed > 0 and again > 0
+
+
+def test_minutes_have_no_gap(world):
+    """The supervisor writes them; a restart of the server leaves minutes that are down, none twice, and no event uncounted."""
+    world.create_topic(partitions=1)
+    world.create_pipeline()
+    world.start_ingestor().wait_ready()
+    Events(500, seed=53).send(world.broker, world.topic)
+    world.wait_settled()
+    recorded = "SELECT count(*) FROM millrace.stats_history WHERE pipeline = %s AND up AND minute >= date_trunc('minute', now()) - interval '1 min'"
+    wait_for(lambda: world.db.value(recorded, (world.pipeline_name,)) >= 1, "the supervisor has recorded a minute", 75)
+    record_minute(world, 3)  # the clock is ahead
+    assert world.db.value("SELECT sum(events) FROM millrace.stats_history WHERE pipeline = %s", (world.pipeline_name,)) == 500
+    Events(300, seed=53, first=500).send(world.broker, world.topic)
+    world.wait_settled()
+    world.cluster.restart("immediate")
+    wait_for(lambda: known(lambda: world.db.value("SELECT count(*) FROM millrace.workers WHERE pipeline = %s AND pid > 0",
+                                                  (world.pipeline_name,))) == 1, "it runs again", 60)
+    record_minute(world, 6)
+    minutes = world.db.run("SELECT minute, up, events, p50_ms FROM millrace.stats_history WHERE pipeline = %s ORDER BY minute", (world.pipeline_name,))
+    gaps = [(a[0], b[0]) for a, b in zip(minutes, minutes[1:]) if (b[0] - a[0]).total_seconds() != 60]
+    assert gaps == [] and sum(m[2] for m in minutes) == 800, minutes
+    assert any(not m[1] for m in minutes)
+    histogram = world.db.value("SELECT millrace.histogram_quantile(millrace.histogram_sum(produced_to_visible), 0.5)"
+                               " FROM millrace.stats_history WHERE pipeline = %s", (world.pipeline_name,))
+    assert histogram is None or histogram > 0
+
+
+def test_reading_costs_little(world):
+    """No lock that a worker needs: while the shared lock of live statistics is all they take, reads go through under load."""
+    world.create_topic(partitions=6)
+    world.create_pipeline()
+    world.start_ingestor().wait_ready()
+    Events(2000, seed=54).send(world.broker, world.topic)
+    world.wait_settled()
+    with world.db.session() as s:
+        s.run("BEGIN")
+        s.run("LOCK TABLE reading IN ACCESS EXCLUSIVE MODE")
+        assert s.value("SELECT count(*) FROM millrace.metric") > 20
+        with world.db.session() as other:
+            other.run("SET lock_timeout = '1s'")
+            assert other.value("SELECT events FROM millrace.stats WHERE pipeline = %s", (world.pipeline_name,)) == 2000
+            plan = "\n".join(line for (line,) in other.run("EXPLAIN (COSTS off) SELECT * FROM millrace.metric"))
+        s.run("ROLLBACK")
+    for table in ("reading", "dead_letter "):
+        assert f"Seq Scan on {table}" not in plan

@@ -1,0 +1,89 @@
+-- Statistics: histograms as values, the minute that is recorded, what is shown to whom. Rates and latencies are shown by real
+-- events in tests/e2e/test_stats.py.
+BEGIN;
+\ir helper.psql
+SELECT no_plan();
+
+-- histograms
+SELECT is(cardinality(millrace.histogram_ends()), 141, 'a histogram has 141 buckets');
+SELECT is((SELECT bool_and(e > b) FROM unnest(millrace.histogram_ends()) WITH ORDINALITY AS x (e, i)
+           JOIN unnest(millrace.histogram_ends()) WITH ORDINALITY AS y (b, k) ON x.i = y.k + 1), true, 'their ends ascend');
+CREATE FUNCTION pg_temp.histogram(bucket integer, count bigint) RETURNS bigint[] LANGUAGE sql AS $$
+  SELECT array_agg(CASE WHEN i = bucket THEN count ELSE 0 END ORDER BY i) FROM generate_series(1, 141) AS i
+$$;
+SELECT is(millrace.histogram_quantile(pg_temp.histogram(1, 10), 1), 0.064::float8, 'quantiles are in ms');
+SELECT is(millrace.histogram_quantile(pg_temp.histogram(1, 0), 0.5), NULL::float8, 'of no events there is none');
+SELECT is(millrace.histogram_quantile(NULL, 0.5), NULL::float8, 'nor of null');
+SELECT is((SELECT millrace.histogram_sum(h) FROM (VALUES (pg_temp.histogram(1, 3)), (NULL), (pg_temp.histogram(1, 4))) AS v (h)),
+          pg_temp.histogram(1, 7), 'they add up, nulls are passed over');
+SELECT is((SELECT millrace.histogram_sum(h) FROM (SELECT pg_temp.histogram(2, 1) AS h WHERE false) AS v), NULL::bigint[], 'of none: null');
+SELECT pg_temp.refused($$ SELECT millrace.histogram_quantile('{1,2}', 0.5) $$, '2202E', 'array is not a histogram', 'histogram_sum()', 'another array');
+SELECT pg_temp.refused($$ SELECT millrace.histogram_quantile(pg_temp.histogram(1, 1), 1.5) $$, '22003', 'quantile must be from 0 to 1', NULL, 'another share');
+SELECT pg_temp.refused($$ SELECT millrace.histogram_quantile(pg_temp.histogram(1, 1), 'NaN') $$, '22003', 'quantile must be from 0 to 1', NULL, 'no number');
+
+-- minutes
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p');
+RESET ROLE;
+SELECT millrace.add_partitions('p', 0, '{0,0}');
+CREATE FUNCTION pg_temp.settle(events bigint, at timestamptz) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO millrace.progress
+  SELECT p.id, 0, (SELECT max(seq) + 1 FROM millrace.progress AS g WHERE g.pipeline_id = p.id AND g.partition = 0), events, NULL, NULL, NULL,
+         events, events, 0, 0, 0, 0, events * 2, events * 100, at, 0, 5, 7, 3, 2
+  FROM millrace.pipeline AS p WHERE p.name = 'p'
+$$;
+CREATE VIEW pg_temp.minutes AS
+SELECT to_char(minute AT TIME ZONE 'UTC', 'HH24:MI') AS minute, up, events, rows, failed, retried, dead_lettered, replayed
+FROM millrace.stats_history WHERE pipeline = 'p';
+SELECT pg_temp.settle(100, now());
+SELECT millrace._record_minute('2026-01-01 10:00Z', '7 d');
+SELECT results_eq($$ SELECT * FROM pg_temp.minutes ORDER BY 1 $$,
+  $$ VALUES ('10:00', true, 100::bigint, 200::bigint, 5::bigint, 7::bigint, 3::bigint, 2::bigint) $$, 'a minute has what it added');
+SELECT pg_temp.settle(150, now());
+SELECT millrace._record_minute('2026-01-01 10:00Z', '7 d');
+SELECT is((SELECT count(*) FROM pg_temp.minutes), 1::bigint, 'a minute is recorded once');
+SELECT millrace._record_minute('2026-01-01 10:03Z', '7 d');
+SELECT results_eq($$ SELECT minute, up, events, failed FROM pg_temp.minutes ORDER BY 1 $$,
+  $$ VALUES ('10:00', true, 100::bigint, 5::bigint), ('10:01', false, 0, 0), ('10:02', false, 0, 0), ('10:03', true, 50, 0) $$,
+  'minutes that nobody recorded are there, and what came is counted');
+SELECT pg_temp.settle(160, now());
+SELECT millrace._record_minute('2026-01-01 10:01Z', '7 d');
+SELECT results_eq($$ SELECT minute, up, events FROM pg_temp.minutes ORDER BY 1 $$,
+  $$ VALUES ('10:00', true, 100::bigint), ('10:01', false, 0) $$, 'a clock that was ahead leaves no rows of the future');
+SELECT millrace._record_minute('2026-01-01 10:02Z', '7 d');
+SELECT results_eq($$ SELECT minute, up, events FROM pg_temp.minutes ORDER BY 1 $$,
+  $$ VALUES ('10:00', true, 100::bigint), ('10:01', false, 0), ('10:02', true, 60) $$, 'and nothing of what it counted is lost');
+SELECT millrace._record_minute('2026-01-01 12:00Z', '1 h');
+SELECT results_eq($$ SELECT min(minute), max(minute), count(*), sum(events)::bigint FROM pg_temp.minutes $$,
+  $$ VALUES ('11:00', '12:00', 61::bigint, 0::bigint) $$, 'older ones than the retention go, and are not made up');
+
+SELECT pg_temp.settle(10, now());
+SELECT millrace._record_minute('2026-01-01 12:01Z', '1 h');
+SELECT pg_temp.settle(160, now());
+SELECT millrace._record_minute('2026-01-01 12:02Z', '1 h');
+SELECT results_eq($$ SELECT minute, events FROM pg_temp.minutes WHERE minute > '12:00' ORDER BY 1 $$,
+  $$ VALUES ('12:01', 0::bigint), ('12:02', 150) $$, 'counters that begin again take nothing away');
+
+-- metrics
+SELECT is((SELECT count(*) - count(DISTINCT (name, labels)) FROM millrace.metric), 0::bigint, 'each series is there once');
+SELECT is((SELECT count(*) FROM (SELECT name FROM millrace.metric GROUP BY name HAVING count(DISTINCT (type, help)) > 1) AS v), 0::bigint,
+          'a metric has one type and one help');
+SELECT is((SELECT count(*) FROM millrace.metric WHERE (name LIKE '%\_total') <> (type = 'counter') OR name !~ '^millrace_[a-z_]+$'), 0::bigint,
+          'counters, and nothing else, end in _total');
+SELECT is((SELECT value FROM millrace.metric WHERE name = 'millrace_events_total' AND labels = '{"pipeline": "p"}'), 160::float8, 'a total');
+SELECT is((SELECT count(*) FROM millrace.metric, jsonb_each(labels) AS l WHERE jsonb_typeof(l.value) <> 'string'), 0::bigint, 'labels are strings');
+
+SET ROLE mrt_stranger;
+SELECT is((SELECT count(*) FROM millrace.stats_history) + (SELECT count(*) FROM millrace.rates) + (SELECT count(*) FROM millrace.latency)
+          + (SELECT count(*) FROM millrace.metric), 0::bigint, 'a stranger sees nothing');
+SET ROLE mrt_monitor;
+SELECT is((SELECT count(*) > 0 FROM millrace.stats_history WHERE pipeline = 'p'), true, 'a monitor sees minutes');
+SELECT is((SELECT count(*) FROM millrace.rates WHERE pipeline = 'p'), 5::bigint, 'rates over five times');
+SELECT is((SELECT count(*) > 10 FROM millrace.metric WHERE labels ->> 'pipeline' = 'p'), true, 'and metrics');
+RESET ROLE;
+
+SELECT millrace.drop_pipeline('p');
+SELECT is((SELECT count(*) FROM millrace.stats_minute), 0::bigint, 'drop_pipeline() removes the minutes');
+
+SELECT * FROM finish();
+ROLLBACK;
