@@ -1,6 +1,7 @@
 /* The helper thread against librdkafka's mock cluster: starts, watermarks, answers on the main thread. */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -24,6 +25,7 @@ static int answers;
 static int requests;        /* calls of rd_kafka_offsets_for_times() */
 static bool refuse_several; /* as when one partition of a request is in trouble */
 static rd_kafka_resp_err_t refuse_all;
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held: brokers take no request */
 
 extern rd_kafka_resp_err_t __real_rd_kafka_offsets_for_times(rd_kafka_t *handle,
 															 rd_kafka_topic_partition_list_t *list,
@@ -36,7 +38,9 @@ rd_kafka_resp_err_t
 __wrap_rd_kafka_offsets_for_times(rd_kafka_t *handle, rd_kafka_topic_partition_list_t *list,
 								  int timeout_ms)
 {
+	pthread_mutex_lock(&gate);
 	requests++;
+	pthread_mutex_unlock(&gate);
 	if (refuse_all)
 		return refuse_all;
 	if (refuse_several && list->cnt > 1)
@@ -164,12 +168,14 @@ ask_for_many(void)
 	int before = answers;
 
 	requests = good = 0;
+	pthread_mutex_lock(&gate);
 	for (int i = MANY; i >= 0; i--)
 		mr_resolver_ask(resolver, &(MrQuestion){.kind = MR_ASK_WATERMARKS,
 												.rk = rk,
 												.topic = (char[]){"many"},
 												.first = i,
 												.answer = on_one_of_many});
+	pthread_mutex_unlock(&gate);
 	for (int i = 0; i < 15000 && answers < before + MANY + 1; i++)
 	{
 		event_base_loop(base, EVLOOP_NONBLOCK);
