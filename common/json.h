@@ -4,7 +4,10 @@
 
 #include "common/buffer.h"
 
-/* Appends the text in quotes, escaped; line ends behind it (libpq's messages have them) are dropped. */
+/*
+ * Appends the text in quotes, escaped; line ends behind it (libpq's messages have them) are dropped. A byte that is no UTF-8
+ * becomes a question mark: an error message may come in any encoding, and what is written must be read by others.
+ */
 extern void mr_json_put_string(MrBuffer *out, const char *text);
 
 #endif

@@ -133,6 +133,22 @@ mr_pgconn_is_open(const MrPgconn *conn)
 	return conn->state == PGCONN_OPEN;
 }
 
+const char *
+mr_pgconn_user(const MrPgconn *conn)
+{
+	const char *user = conn->pg != NULL ? PQuser(conn->pg) : NULL;
+
+	return user != NULL ? user : "";
+}
+
+const char *
+mr_pgconn_database(const MrPgconn *conn)
+{
+	const char *database = conn->pg != NULL ? PQdb(conn->pg) : NULL;
+
+	return database != NULL ? database : "";
+}
+
 bool
 mr_pgconn_is_idle(const MrPgconn *conn)
 {

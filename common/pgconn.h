@@ -44,6 +44,9 @@ extern MrPgconn *mr_pgconn_new(struct event_base *base, const char *dsn, const c
 extern void mr_pgconn_set_answer_timeout(MrPgconn *conn, int64_t ms);
 extern void mr_pgconn_connect(MrPgconn *conn);
 extern bool mr_pgconn_is_open(const MrPgconn *conn);
+/* The role and the database of a connection; "" while there is none. */
+extern const char *mr_pgconn_user(const MrPgconn *conn);
+extern const char *mr_pgconn_database(const MrPgconn *conn);
 /* Open, and no query is running. */
 extern bool mr_pgconn_is_idle(const MrPgconn *conn);
 

@@ -60,6 +60,7 @@ mr_ingestor_new(MrSettings *settings, int argc, char **argv)
 	}
 	ingestor->control = mr_control_new(base, ingestor->settings.dsn, on_connected, ingestor);
 	ingestor->relays = mr_relay_set_new(&ingestor->settings, ingestor->control);
+	mr_presence_init(&ingestor->presence);
 	mr_timer_set(ingestor->every, EVERY_MS);
 	return ingestor;
 }
@@ -80,6 +81,7 @@ mr_ingestor_free(MrIngestor *ingestor)
 		(ingestor->resolver != NULL && mr_resolver_is_busy(ingestor->resolver)))
 		return false;
 	mr_control_free(ingestor->control);
+	mr_presence_free(&ingestor->presence);
 	mr_resolver_free(ingestor->resolver);
 	for (int i = 0; i < ingestor->pipeline_count; i++)
 		mr_pipeline_free(ingestor->pipelines[i]);
@@ -178,7 +180,12 @@ on_every(evutil_socket_t fd, short what, void *arg)
 	if (leaving)
 		leave_step(ingestor);
 	else
+	{
 		free_removed(ingestor);
+		if (ingestor->listed)
+			mr_presence_step(&ingestor->presence, ingestor->control, ingestor->pipelines,
+							 ingestor->pipeline_count, mr_now_ms());
+	}
 	mr_timer_set(ingestor->every, leaving ? EVERY_LEAVING_MS : EVERY_MS);
 }
 
@@ -221,9 +228,9 @@ on_list(void *owner, const PGresult *result, uint64_t tag)
 
 	(void) tag;
 	ingestor->listing_pending = false;
+	ingestor->listed = result != NULL;
 	if (result == NULL || ingestor->phase != MR_PHASE_RUNNING)
 		return;
-	ingestor->listed = true;
 	for (int i = 0; i < ingestor->pipeline_count; i++)
 		ingestor->pipelines[i]->listed = false;
 	for (int i = 0; i < PQntuples(result); i++)

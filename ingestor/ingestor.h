@@ -8,6 +8,7 @@
 #include "common/admin_http.h"
 #include "common/eventloop.h"
 #include "ingestor/control/control.h"
+#include "ingestor/ingestor_presence.h"
 #include "ingestor/pipeline.h"
 #include "ingestor/relay/relay_set.h"
 #include "ingestor/fetch/resolver.h"
@@ -30,10 +31,11 @@ typedef struct MrIngestor
 	MrControl *control;
 	MrResolver *resolver;
 	MrRelaySet *relays;
+	MrPresence presence;
 	MrAdminHttp *admin;
 	MrPipeline **pipelines;
 	int pipeline_count;
-	bool listed;          /* ingestor_pipelines() has answered at least once */
+	bool listed;          /* ingestor_pipelines() has answered, the last time it was called */
 	bool listing_pending; /* it is queued or under way */
 	struct event *poll;   /* every poll-interval */
 	struct event *every;  /* a few times a second; faster on the way out */

@@ -9,11 +9,12 @@
 #include "common/version.h"
 #include "ingestor/ingestor.h"
 #include "ingestor/pipeline_step.h"
+#include "ingestor/pipeline_trouble.h"
 
 typedef double (*PipelineValue)(const MrPipeline *pl);
 
-static bool not_ready(MrBuffer *out, const char *why, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+static bool not_ready(MrBuffer *out, const char *why, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 static void per_pipeline(const MrIngestor *ingestor, MrBuffer *out, const char *name,
 						 const char *type, const char *help, PipelineValue value);
 static void per_partition(const MrIngestor *ingestor, MrBuffer *out);
@@ -89,61 +90,59 @@ bool
 mr_ingestor_ready(void *owner, MrBuffer *out)
 {
 	const MrIngestor *ingestor = owner;
+	int64_t now = mr_now_ms();
+	MrPipelineTrouble trouble;
 	bool ready = true;
 
 	if (!mr_control_is_open(ingestor->control) || !ingestor->listed)
-		ready = not_ready(out, mr_control_trouble(ingestor->control), "%s",
+		ready = not_ready(out, mr_control_trouble(ingestor->control), "", "%s",
 						  mr_control_is_open(ingestor->control) ? "the pipelines are not known yet"
 																: "no connection to PostgreSQL");
 	if (ingestor->phase != MR_PHASE_RUNNING)
-		ready = not_ready(out, "", "draining");
+		ready = not_ready(out, "", "", "draining");
 	for (int i = 0; i < ingestor->pipeline_count; i++)
 	{
 		const MrPipeline *pl = ingestor->pipelines[i];
 
-		if (pl->consumer == NULL || !mr_consumer_has_joined(pl->consumer))
-			ready = not_ready(out, pl->consumer_counts.trouble.text,
-							  "pipeline %s: not in its consumer group yet", pl->name);
+		mr_pipeline_trouble(pl, now, &trouble);
+		if (trouble.kafka[0] != '\0')
+			ready = not_ready(out, trouble.kafka, trouble.kafka_hint,
+							  "pipeline %s: cannot read topic \"%s\"", pl->name, pl->topic);
+		else if (pl->consumer == NULL || !mr_consumer_has_joined(pl->consumer))
+			ready = not_ready(out, "", "", "pipeline %s: not in its consumer group yet", pl->name);
+		if (trouble.lane[0] != '\0')
+			ready = not_ready(out, "", "", "pipeline %s: %s", pl->name, trouble.lane);
 		ready = lanes_ready(pl, out) && ready;
 	}
 	return ready;
 }
 
-/* Those of our partitions are open, and none waits for the server for long. */
+/* Those of our partitions are open. */
 static bool
 lanes_ready(const MrPipeline *pl, MrBuffer *out)
 {
-	int64_t now = mr_now_ms();
 	bool ready = true;
 
 	for (int i = 0; i < pl->partition_cap; i++)
 		if (pl->partitions[i] != NULL && pl->partitions[i]->state != MR_PARTITION_REVOKED &&
 			!mr_lane_is_open(mr_pipeline_lane_of(pl, pl->partitions[i])))
-			ready = not_ready(out, mr_pipeline_lane_of(pl, pl->partitions[i])->trouble.text,
+			ready = not_ready(out, mr_pipeline_lane_of(pl, pl->partitions[i])->trouble.text, "",
 							  "pipeline %s: the lane of partition %d is not open", pl->name, i);
-	for (int i = 0; i < pl->lane_count; i++)
-	{
-		const MrLaneWriter *writer = &pl->lanes[i].stage->writer;
-
-		if (mr_lane_writer_is_stuck(writer, now))
-			ready = not_ready(out, "", "pipeline %s: lane %d has been %s for %lld s", pl->name, i,
-							  mr_lane_state_name(writer->state),
-							  (long long) mr_lane_writer_state_ms(writer, now) / 1000);
-	}
 	return ready;
 }
 
-/* A line: what is not ready, and why ("": not known). Returns false. */
+/* A line: what is not ready, why, and what to do ("": not known). Returns false. */
 static bool
-not_ready(MrBuffer *out, const char *why, const char *format, ...)
+not_ready(MrBuffer *out, const char *why, const char *hint, const char *format, ...)
 {
-	char what[256];
+	char what[512];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	mr_buffer_printf(out, "%s%s%s\n", what, *why ? ": " : "", why);
+	mr_buffer_printf(out, "%s%s%s%s%s\n", what, *why ? ": " : "", why, *hint ? "; hint: " : "",
+					 hint);
 	return false;
 }
 

@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/pipeline_answers.h"
 #include "ingestor/pipeline_consume.h"
 #include "ingestor/pipeline_lanes.h"
 #include "ingestor/pipeline_step.h"
+#include "ingestor/pipeline_trouble.h"
 
 static void make_consumer(MrPipeline *pl, int64_t buffer_bytes);
 static void replace_consumer(MrPipeline *pl, int64_t buffer_bytes);
@@ -124,6 +126,7 @@ void
 mr_pipeline_every(MrPipeline *pl)
 {
 	mr_pipeline_hold_blocked(pl);
+	mr_pipeline_watch(pl, mr_now_ms());
 }
 
 void
@@ -209,8 +212,10 @@ make_consumer(MrPipeline *pl, int64_t buffer_bytes)
 
 	pl->consumer = mr_consumer_new(&setup, error, sizeof(error));
 	if (pl->consumer == NULL)
-		mr_log(mr_trouble_set(&pl->consumer_counts.trouble, error) == MR_LOG_WARN ? MR_LOG_ERROR
-																				  : MR_LOG_DEBUG,
+		mr_log(mr_kafka_trouble_note(&pl->consumer_counts.trouble, RD_KAFKA_RESP_ERR__FATAL, -1,
+									 error) == MR_LOG_WARN
+				   ? MR_LOG_ERROR
+				   : MR_LOG_DEBUG,
 			   "could not set up the Kafka consumer", MR_STR("pipeline", pl->name),
 			   MR_STR("error", error));
 	mr_pipeline_block_consumer(pl);

@@ -48,6 +48,7 @@ typedef struct MrPipeline
 
 	MrConsumer *consumer; /* NULL: could not be set up, tried again */
 	MrConsumerCounts consumer_counts;
+	int64_t topic_asked_ms; /* when the cluster was last asked for the topic, or answered */
 	MrPipelineLane *lanes;
 	int lane_count;
 	MrFetchPartition **partitions; /* by number; NULL where the group never gave us that one */

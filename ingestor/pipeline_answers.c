@@ -4,8 +4,10 @@
 #include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/pipeline_step.h"
+#include "ingestor/pipeline_trouble.h"
 
 static void forget(MrPipeline *pl, MrFetchPartition *part);
+static void on_topic(void *owner, bool ok, rd_kafka_resp_err_t err, const char *error);
 static void on_known(void *owner, int known);
 static void on_watermarks(void *owner, int32_t number, uint32_t question, bool ok, int64_t low,
 						  int64_t high);
@@ -17,6 +19,7 @@ static void on_position(void *owner, uint64_t call, const MrPositionRow *row);
 static void on_positions_ended(void *owner);
 
 const MrPipelineAnswers mr_pipeline_answers = {
+	.topic = on_topic,
 	.known = on_known,
 	.watermarks = on_watermarks,
 	.located = on_located,
@@ -52,6 +55,12 @@ forget(MrPipeline *pl, MrFetchPartition *part)
 	mr_pipeline_step_begin(pl, part, &step);
 	mr_partition_forgotten(part, &step.at, &step.effects);
 	mr_pipeline_step_end(pl, part, &step);
+}
+
+static void
+on_topic(void *owner, bool ok, rd_kafka_resp_err_t err, const char *error)
+{
+	mr_pipeline_watch_answer(owner, ok, err, error);
 }
 
 static void

@@ -8,6 +8,7 @@
 static MrReply reply(MrPipelineCalls *calls, MrControlAnswer answer, uint64_t tag);
 static void ask(MrPipelineCalls *calls, MrQuestion question, rd_kafka_t *rk);
 static MrPipelineCalls *answered(const MrQuestion *question);
+static void on_topic(MrQuestion *question);
 static void on_starts(MrQuestion *question);
 static void on_added(void *owner, const PGresult *result, uint64_t tag);
 static void on_watermarks(MrQuestion *question);
@@ -18,6 +19,15 @@ static void on_positions(void *owner, const PGresult *result, uint64_t tag);
 static void on_retention(MrQuestion *question);
 static void on_reported(void *owner, const PGresult *result, uint64_t tag);
 static void on_no_answer(void *owner, const PGresult *result, uint64_t tag);
+
+void
+mr_pipeline_calls_topic(MrPipelineCalls *calls, rd_kafka_t *rk)
+{
+	if (calls->topic_pending || calls->draining)
+		return;
+	calls->topic_pending = true;
+	ask(calls, (MrQuestion){.kind = MR_ASK_TOPIC, .answer = on_topic}, rk);
+}
 
 void
 mr_pipeline_calls_starts(MrPipelineCalls *calls, rd_kafka_t *rk, int known, const char *start_at)
@@ -159,6 +169,15 @@ answered(const MrQuestion *question)
 	calls->jobs--;
 	calls->questions--;
 	return calls;
+}
+
+static void
+on_topic(MrQuestion *question)
+{
+	MrPipelineCalls *calls = answered(question);
+
+	calls->topic_pending = false;
+	calls->answers->topic(calls->owner, question->ok, question->err, question->error);
 }
 
 static void

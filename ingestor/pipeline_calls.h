@@ -13,6 +13,8 @@
 
 typedef struct MrPipelineAnswers
 {
+	/* Whether the topic is there; err and error: why not. */
+	void (*topic)(void *owner, bool ok, rd_kafka_resp_err_t err, const char *error);
 	/* So many partitions have a row in the catalogue now. */
 	void (*known)(void *owner, int partitions);
 	/* Answers to a question, by its number; not ok: none came. */
@@ -43,12 +45,15 @@ typedef struct MrPipelineCalls
 	uint64_t positions_call; /* number of the last call of positions() */
 	bool positions_pending;  /* it is queued or under way */
 	bool positions_again;    /* asked for while it was */
+	bool topic_pending;
 	bool starts_pending;
 	MrTrouble starts; /* why the start of the topic could not be asked for */
 	bool draining;    /* no partition is added, nothing is reported */
 	bool ended;       /* nothing is asked any more */
 } MrPipelineCalls;
 
+/* Is the topic there, and may we read it? One question at a time. */
+extern void mr_pipeline_calls_topic(MrPipelineCalls *calls, rd_kafka_t *rk);
 /*
  * Where do partitions from `known` on begin? Asks the broker (through rk), adds them to the catalogue, answers `known`.
  * start_at is the pipeline's. Several ingestors may ask; the first one counts.

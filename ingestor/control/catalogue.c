@@ -90,6 +90,14 @@ mr_catalogue_report(MrControl *control, const char *pipeline, const char *about,
 	call(control, "SELECT millrace.report($1, $2)", 2, values, reply);
 }
 
+void
+mr_catalogue_presence(MrControl *control, const char *ingestor, const char *serves, MrReply reply)
+{
+	const char *const values[] = {ingestor, serves};
+
+	call(control, "SELECT millrace.report_presence($1, $2)", 2, values, reply);
+}
+
 int64_t
 mr_catalogue_number(const PGresult *result, int64_t when_none)
 {

@@ -38,6 +38,10 @@ extern void mr_catalogue_report_ends(MrControl *control, const char *pipeline,
 extern void mr_catalogue_report(MrControl *control, const char *pipeline, const char *about,
 								MrReply reply);
 
+/* The process serves these pipelines: a JSON array (ingestor_presence.c). */
+extern void mr_catalogue_presence(MrControl *control, const char *ingestor, const char *serves,
+								  MrReply reply);
+
 /* The answer of add_partitions or set_position; `when_none` when there is none. */
 extern int64_t mr_catalogue_number(const PGresult *result, int64_t when_none);
 

@@ -2,6 +2,7 @@
 #include "ingestor/control/control.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/backoff.h"
@@ -10,6 +11,7 @@
 #include "common/log.h"
 #include "common/pgconn.h"
 #include "common/trouble.h"
+#include "ingestor/control/advice.h"
 
 typedef struct Call
 {
@@ -247,13 +249,18 @@ call_failed(MrControl *control, const PGresult *result)
 	const char *sql = control->first->sql;
 	MrTrouble *trouble = trouble_of(control, sql);
 	MrPgError error;
+	char hint[512];
+	char text[sizeof(error.message) + sizeof(hint) + 16];
 	bool same;
 
 	mr_pg_error_from_result(&error, result);
-	same = trouble != NULL && mr_trouble_set(trouble, error.message) == MR_LOG_DEBUG;
+	mr_control_advice(error.sqlstate, mr_pgconn_user(control->conn),
+					  mr_pgconn_database(control->conn), hint, sizeof(hint));
+	snprintf(text, sizeof(text), "%s%s%s", error.message, hint[0] != '\0' ? "; hint: " : "", hint);
+	same = trouble != NULL && mr_trouble_set(trouble, text) == MR_LOG_DEBUG;
 	mr_log(same ? MR_LOG_DEBUG : MR_LOG_ERROR, "call failed", MR_STR("sql", sql),
 		   MR_STR("sqlstate", error.sqlstate), MR_STR("error", error.message),
-		   MR_STR("hint", error.hint));
+		   MR_STR("hint", hint[0] != '\0' ? hint : error.hint));
 }
 
 static MrTrouble *

@@ -10,6 +10,8 @@
 #include "ingestor/fetch/start_at.h"
 
 #define BROKER_TIMEOUT_MS 5000
+#define TOPIC_TIMEOUT_MS                                                                           \
+	2000 /* asked again and again while there is no answer, and others wait behind it */
 
 /* What is asked of one partition at a time, and its answer. */
 typedef struct Place
@@ -21,7 +23,8 @@ typedef struct Place
 
 static void answer_partitions(MrQuestion *questions);
 static bool resolve_starts(MrQuestion *question);
-static int partition_count(MrQuestion *question);
+static int partition_count(MrQuestion *question, int timeout_ms);
+static rd_kafka_resp_err_t topic_error(const rd_kafka_metadata_t *metadata);
 static bool fail(MrQuestion *question, rd_kafka_resp_err_t err);
 static int compare_places(const void *a, const void *b);
 static int distinct(Place *places, int count);
@@ -56,6 +59,9 @@ mr_broker_answer(MrQuestion *questions)
 			questions->ok =
 				mr_retention_ask(questions->rk, questions->topic, BROKER_TIMEOUT_MS,
 								 &questions->low, questions->error, sizeof(questions->error));
+			break;
+		case MR_ASK_TOPIC:
+			questions->ok = partition_count(questions, TOPIC_TIMEOUT_MS) >= 0;
 			break;
 	}
 }
@@ -98,7 +104,7 @@ answer_partitions(MrQuestion *questions)
 static bool
 resolve_starts(MrQuestion *question)
 {
-	int total = partition_count(question);
+	int total = partition_count(question, BROKER_TIMEOUT_MS);
 	bool ok = true;
 	Place *places;
 
@@ -123,28 +129,44 @@ resolve_starts(MrQuestion *question)
 }
 
 static int
-partition_count(MrQuestion *question)
+partition_count(MrQuestion *question, int timeout_ms)
 {
 	const struct rd_kafka_metadata *metadata;
 	rd_kafka_topic_t *topic = rd_kafka_topic_new(question->rk, question->topic, NULL);
-	rd_kafka_resp_err_t err =
-		topic ? rd_kafka_metadata(question->rk, 0, topic, &metadata, BROKER_TIMEOUT_MS)
-			  : RD_KAFKA_RESP_ERR__FAIL;
+	rd_kafka_resp_err_t err = topic
+								  ? rd_kafka_metadata(question->rk, 0, topic, &metadata, timeout_ms)
+								  : RD_KAFKA_RESP_ERR__FAIL;
 	int count = -1;
 
 	if (!err)
 	{
-		if (metadata->topic_cnt == 1 && !metadata->topics[0].err)
+		err = topic_error(metadata);
+		if (!err)
 			count = metadata->topics[0].partition_cnt;
-		else
-			err = metadata->topic_cnt == 1 ? metadata->topics[0].err
-										   : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
 		rd_kafka_metadata_destroy(metadata);
 	}
-	(void) fail(question, err);
+	if (err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+		snprintf(question->error, sizeof(question->error), "topic \"%s\" does not exist",
+				 question->topic);
+	else
+		(void) fail(question, err);
+	question->err = err;
 	if (topic != NULL)
 		rd_kafka_topic_destroy(topic);
 	return count;
+}
+
+static rd_kafka_resp_err_t
+topic_error(const rd_kafka_metadata_t *metadata)
+{
+	const rd_kafka_metadata_topic_t *topic = &metadata->topics[0];
+
+	if (metadata->topic_cnt != 1)
+		return RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+	for (int i = 0; !topic->err && i < topic->partition_cnt; i++)
+		if (topic->partitions[i].leader < 0)
+			return RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+	return topic->err;
 }
 
 /* Notes what went wrong; false: nothing. */

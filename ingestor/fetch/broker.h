@@ -1,5 +1,5 @@
 /*
- * What is asked of a broker: where partitions begin, offsets by time, watermarks, retention. librdkafka has only
+ * What is asked of a broker: the topic, where partitions begin, offsets by time, watermarks, retention. librdkafka has only
  * blocking calls for these (up to 5 s each), so they are made in the resolver's thread (resolver.h).
  */
 #ifndef MR_INGESTOR_BROKER_H
@@ -14,7 +14,8 @@ typedef enum MrQuestionKind
 	MR_ASK_STARTS, /* where partitions from `first` on begin; `time` for partition 0 on if first = 0 */
 	MR_ASK_WATERMARKS, /* first and end offset of partition `first` */
 	MR_ASK_TIME,       /* first offset of partition `first` at or after `time` */
-	MR_ASK_RETENTION   /* of the topic, in `low` */
+	MR_ASK_RETENTION,  /* of the topic, in `low` */
+	MR_ASK_TOPIC       /* may we read it: nothing else but `ok`, or `err` and `error` */
 } MrQuestionKind;
 
 typedef struct MrQuestion
@@ -30,6 +31,7 @@ typedef struct MrQuestion
 
 	/* the answer */
 	bool ok;
+	rd_kafka_resp_err_t err; /* of MR_ASK_TOPIC and MR_ASK_STARTS */
 	char error[256];
 	int count; /* partitions answered for, from `first` on */
 	int64_t *offsets;

@@ -240,6 +240,7 @@ take(MrConsumer *consumer)
 {
 	const MrConsumerEvents *events = consumer->setup.events;
 	bool more = true;
+	bool heard = false;
 	int left = TAKE_BUDGET;
 
 	if (consumer->closing != NULL)
@@ -264,15 +265,18 @@ take(MrConsumer *consumer)
 			more = false;
 			break;
 		}
+		heard = heard || !message->err || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
 		if (message->err)
 			take_error(consumer, message);
 		else if (!mr_fetch_table_is_void(&consumer->fetches, message->partition))
 		{
-			mr_trouble_clear(&consumer->setup.counts->trouble);
+			mr_kafka_trouble_heard(&consumer->setup.counts->trouble, message->partition);
 			events->message(consumer->setup.owner, message);
 		}
 		rd_kafka_message_destroy(message);
 	}
+	if (heard)
+		consumer->setup.counts->heard_ms = mr_now_ms();
 	/* When blocked, the owner unblocks us. */
 	if (left == 0)
 		wake(consumer);
@@ -301,13 +305,13 @@ take_error(MrConsumer *consumer, const rd_kafka_message_t *message)
 		return;
 	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
 	{
-		mr_trouble_clear(&consumer->setup.counts->trouble);
+		mr_kafka_trouble_heard(&consumer->setup.counts->trouble, partition);
 		if (partition >= 0)
 			consumer->setup.events->end(consumer->setup.owner, partition, message->offset);
 		return;
 	}
 	consumer->setup.counts->errors++;
-	mr_log(mr_fetch_note_trouble(&consumer->setup.counts->trouble, message->err, text),
+	mr_log(mr_fetch_note_error(&consumer->setup.counts->trouble, message->err, partition, text),
 		   "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
 		   MR_INT("partition", partition), MR_STR("code", rd_kafka_err2name(message->err)),
 		   MR_STR("error", text));
@@ -369,7 +373,6 @@ on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_l
 
 	(void) rk;
 	consumer->joined = true;
-	mr_trouble_clear(&consumer->setup.counts->trouble);
 	if (granted)
 		accept_granted(consumer, list);
 	else
@@ -384,6 +387,7 @@ accept_granted(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list
 {
 	rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
 
+	mr_kafka_trouble_joined(&consumer->setup.counts->trouble);
 	mr_fetch_log_error(consumer->setup.pipeline, "could not accept the group's assignment",
 					   rd_kafka_incremental_assign(consumer->rk, none));
 	rd_kafka_topic_partition_list_destroy(none);
@@ -405,6 +409,7 @@ give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list)
 
 		if (mr_fetch_table_revoke(&consumer->fetches, partition))
 			rd_kafka_topic_partition_list_add(stop, consumer->setup.topic, partition);
+		mr_kafka_trouble_revoked(&consumer->setup.counts->trouble, partition);
 		consumer->setup.events->revoked(consumer->setup.owner, partition);
 	}
 	mr_fetch_log_error(consumer->setup.pipeline, "could not give partitions back",
@@ -424,8 +429,8 @@ on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
 		rd_kafka_fatal_error(rk, text, sizeof(text));
 		reason = text;
 	}
-	mr_log(mr_fetch_note_trouble(&consumer->setup.counts->trouble, (rd_kafka_resp_err_t) err,
-								 reason),
+	mr_log(mr_fetch_note_error(&consumer->setup.counts->trouble, (rd_kafka_resp_err_t) err, -1,
+							   reason),
 		   "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
 		   MR_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t) err)), MR_STR("error", reason));
 	/* A missing topic is reported here, without a message; librdkafka goes on when it exists again. */

@@ -16,9 +16,9 @@
 #include <event2/event.h>
 #include <librdkafka/rdkafka.h>
 
-#include "common/trouble.h"
 #include "ingestor/control/settings.h"
 #include "ingestor/fetch/failure.h"
+#include "ingestor/fetch/kafka_trouble.h"
 
 typedef struct MrConsumer MrConsumer;
 
@@ -41,7 +41,8 @@ typedef struct MrConsumerCounts
 {
 	uint64_t rebalances;
 	uint64_t errors;
-	MrTrouble trouble; /* the last of them, until the group or a partition answers */
+	MrKafkaTrouble trouble;
+	int64_t heard_ms; /* when a partition last gave a message or its end (mr_now_ms) */
 } MrConsumerCounts;
 
 /* Texts, counts and events must outlive the consumer. */

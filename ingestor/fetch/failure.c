@@ -1,8 +1,7 @@
 /* Error codes of librdkafka that ask for something. */
 #include "ingestor/fetch/failure.h"
 
-#include <stdio.h>
-#include <string.h>
+#include "common/log.h"
 
 MrFetchFailure
 mr_fetch_failure(rd_kafka_resp_err_t err)
@@ -32,21 +31,17 @@ mr_fetch_failure(rd_kafka_resp_err_t err)
 	}
 }
 
-/* The text without "(after 0ms in state CONNECT, 3 identical error(s) suppressed)", which differs each time. */
 MrLogLevel
-mr_fetch_note_trouble(MrTrouble *trouble, rd_kafka_resp_err_t err, const char *text)
+mr_fetch_note_error(MrKafkaTrouble *trouble, rd_kafka_resp_err_t err, int32_t partition,
+					const char *text)
 {
-	char cause[sizeof(trouble->text)];
-	char *tail;
+	MrFetchFailure failure = mr_fetch_failure(err);
 
-	/* It comes on top of why each of them is. */
-	if (err == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && mr_trouble_is_set(trouble))
-		return MR_LOG_DEBUG;
-	snprintf(cause, sizeof(cause), "%s", text != NULL ? text : "");
-	tail = strstr(cause, " (after ");
-	if (tail != NULL)
-		*tail = '\0';
-	return mr_trouble_set(trouble, cause);
+	if (failure == MR_FAILURE_NO_TOPIC)
+		partition = -1;
+	else if (partition >= 0 && failure != MR_FAILURE_PASSING)
+		return MR_LOG_WARN;
+	return mr_kafka_trouble_note(trouble, err, partition, text);
 }
 
 void

@@ -1,11 +1,10 @@
-/* Errors of the Kafka client: what one means to its partition, and how often it is logged. */
+/* Errors of the Kafka client: what one means to its partition, and to its pipeline. */
 #ifndef MR_INGESTOR_FAILURE_H
 #define MR_INGESTOR_FAILURE_H
 
 #include <librdkafka/rdkafka.h>
 
-#include "common/log.h"
-#include "common/trouble.h"
+#include "ingestor/fetch/kafka_trouble.h"
 
 typedef enum MrFetchFailure
 {
@@ -18,9 +17,12 @@ typedef enum MrFetchFailure
 
 extern MrFetchFailure mr_fetch_failure(rd_kafka_resp_err_t err);
 
-/* Keeps the cause of an error as the pipeline's trouble; returns the level to log it at (common/trouble.h). */
-extern MrLogLevel mr_fetch_note_trouble(MrTrouble *trouble, rd_kafka_resp_err_t err,
-										const char *text);
+/*
+ * Keeps an error as the pipeline's trouble, but not where the partition's own state says so, as it is stopped or assigned
+ * again. partition -1: of none. Returns the level to log it at (common/trouble.h).
+ */
+extern MrLogLevel mr_fetch_note_error(MrKafkaTrouble *trouble, rd_kafka_resp_err_t err,
+									  int32_t partition, const char *text);
 
 /* Logs an error, and frees it; nothing for NULL. */
 extern void mr_fetch_log_error(const char *pipeline, const char *what, rd_kafka_error_t *error);

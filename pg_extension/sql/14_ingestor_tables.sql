@@ -53,6 +53,21 @@ CREATE TABLE millrace.ingestor_report (
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE millrace.ingestor_report IS 'Internal: see the view ingestor_reports.';
 
+-- Signs of life: a row for each pipeline that an ingestor serves, written by that ingestor alone, every 3 s. Rows of one that
+-- is gone are removed after an hour, by the others.
+CREATE TABLE millrace.ingestor_presence (
+  ingestor    uuid        NOT NULL,  -- random, of one life of a process
+  pipeline_id integer     NOT NULL,
+  pid         integer     NOT NULL,  -- of its control session
+  seen_at     timestamptz NOT NULL,
+  kafka_error text,                  -- why it cannot read the topic
+  kafka_hint  text,                  -- what to do about it
+  lane_stuck  text,                  -- a lane of it that waits for the server for long
+  changed_at  timestamptz NOT NULL,  -- of the three
+  CONSTRAINT ingestor_presence_pkey PRIMARY KEY (pipeline_id, ingestor)
+) WITH (fillfactor = 10);
+COMMENT ON TABLE millrace.ingestor_presence IS 'Internal: see the view ingestors.';
+
 -- Where the dead letters of each pipeline are published, and how far that topic was read.
 CREATE TABLE millrace.dlq (
   pipeline_id integer NOT NULL,

@@ -135,6 +135,7 @@ JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read'
 CROSS JOIN engine
 LEFT JOIN millrace.dlq AS q ON q.pipeline_id = p.id
 LEFT JOIN millrace._breaker AS b ON b.pipeline_id = p.id AND b.kind = 'lane' AND b.state <> 'closed'
+JOIN millrace._service AS i ON i.pipeline_id = p.id
 LEFT JOIN worker AS w ON w.pipeline = p.name
 LEFT JOIN written AS l ON l.pipeline = p.name
 LEFT JOIN millrace._lane_trouble AS g ON g.pipeline_id = p.id
@@ -171,6 +172,9 @@ CROSS JOIN LATERAL (
     (9, b.state IS NOT NULL, 'breaker open', b.reason,
      coalesce(b.command, pg_catalog.format('SELECT millrace.resume(%L);  -- Fix the cause first: events wait in Kafka until a batch gets past. This tries one at once.', p.name))),
     (10, w.failure IS NOT NULL, 'failing', w.failure, 'Its workers try again; the server log has the details.'),
+    (11, w.running > 0 AND i.is_unserved, 'no ingestor', pg_catalog.format('no ingestor reads topic "%s"', p.topic),
+     'SELECT * FROM millrace.doctor(); says since when, and what to do.'),
+    (11, w.running > 0 AND i.is_unread, 'kafka error', pg_catalog.format('topic "%s" cannot be read: %s', p.topic, i.kafka_error), i.kafka_hint),
     (11, w.running > 0 AND g.error IS NOT NULL AND l.pipeline IS NULL, 'no lane', g.error, g.hint),
     (12, w.running > 0 AND w.waiting > 0, 'running', 'it waits: its queues of failed keys are full',
      'SELECT * FROM millrace.doctor(); shows which, and what to do.'),
@@ -186,7 +190,7 @@ CROSS JOIN LATERAL (
 ORDER BY p.name;
 COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to fix it; with the definition in force.';
 COMMENT ON COLUMN millrace.pipelines.status IS
-'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, foreign, owner missing, target missing, standby, not preloaded, topic not granted, no lane or no worker';
+'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, no ingestor, kafka error, foreign, owner missing, target missing, standby, not preloaded, topic not granted, no lane or no worker';
 
 CREATE VIEW millrace.partitions WITH (security_barrier) AS
 SELECT p.name AS pipeline, p.topic, t.partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,

@@ -12,7 +12,7 @@ BEGIN
     SELECT p.oid FROM pg_proc AS p
     WHERE p.pronamespace = 'millrace'::regnamespace
           AND p.proname IN ('ingestor_pipelines', 'add_partitions', 'positions', 'stop_partition', 'set_position',
-                            'report_watermarks', 'report', 'lane_open', 'lane_next', 'assign', 'stage',
+                            'report_watermarks', 'report', 'report_presence', 'lane_open', 'lane_next', 'assign', 'stage',
                             'relay_pipelines', 'relay_lock', 'relay_scan_positions', 'relay_mark', 'relay_batch')
   LOOP
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, role);
@@ -212,6 +212,61 @@ COMMENT ON FUNCTION millrace.report(text, jsonb) IS
 In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error and lane_error, why a lane cannot be opened (null: none any more). A key that is left out keeps its last value.
 Out: nothing.
 Errors: undefined_object for an unknown pipeline.';
+
+-- Only the ingestor itself writes its rows, and nobody waits for another: drop_pipeline() leaves them to be removed here.
+CREATE FUNCTION millrace.report_presence(ingestor uuid, serves jsonb) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  INSERT INTO millrace.ingestor_presence AS i
+  SELECT report_presence.ingestor, p.id, pg_backend_pid(), clock_timestamp(), s.kafka_error, s.kafka_hint, s.lane_stuck, clock_timestamp()
+  FROM jsonb_to_recordset(serves) AS s (pipeline text, kafka_error text, kafka_hint text, lane_stuck text)
+  JOIN millrace.pipeline AS p ON p.name = s.pipeline AND p.instance = millrace._instance()
+  ORDER BY p.id
+  ON CONFLICT ON CONSTRAINT ingestor_presence_pkey DO UPDATE
+  SET pid = excluded.pid, seen_at = excluded.seen_at, kafka_error = excluded.kafka_error, kafka_hint = excluded.kafka_hint,
+      lane_stuck = excluded.lane_stuck,
+      changed_at = CASE WHEN (i.kafka_error, i.lane_stuck) IS NOT DISTINCT FROM (excluded.kafka_error, excluded.lane_stuck)
+                        THEN i.changed_at ELSE excluded.changed_at END;
+  DELETE FROM millrace.ingestor_presence AS i
+  WHERE (i.ingestor, i.pipeline_id) IN (
+    SELECT g.ingestor, g.pipeline_id FROM millrace.ingestor_presence AS g
+    WHERE g.seen_at < now() - interval '1 h'
+          OR (g.ingestor = report_presence.ingestor AND NOT EXISTS (
+                SELECT FROM jsonb_to_recordset(serves) AS s (pipeline text) JOIN millrace.pipeline AS p ON p.name = s.pipeline
+                WHERE p.id = g.pipeline_id))
+    FOR UPDATE SKIP LOCKED);
+$$;
+REVOKE ALL ON FUNCTION millrace.report_presence(uuid, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.report_presence(uuid, jsonb) IS
+'For the ingestor, every 3 s and when something changed: that it is there, and what keeps its pipelines from working. One that is silent for 9 s counts as absent.
+In: ingestor: a random uuid of the process; serves: array of an object for each pipeline it serves: pipeline, kafka_error (why its topic cannot be read), kafka_hint (what to do about it), lane_stuck (a lane that waits for the server for long); left out or null: nothing of the kind. A pipeline that is not in the array is not served any more.
+Out: nothing.
+Errors: invalid_parameter_value when serves is not an array of objects.';
+
+CREATE VIEW millrace.ingestors WITH (security_barrier) AS
+SELECT p.name AS pipeline, i.ingestor, i.pid, i.is_present, i.seen_at, i.kafka_error, i.kafka_hint, i.lane_stuck, i.changed_at
+FROM millrace._visible AS p JOIN millrace._presence AS i ON i.pipeline_id = p.id
+ORDER BY p.name, i.is_present DESC, i.ingestor;
+COMMENT ON VIEW millrace.ingestors IS 'Ingestors that serve each pipeline, or did within the last hour, and what keeps them from it.';
+COMMENT ON COLUMN millrace.ingestors.ingestor IS 'a random number of one life of the process';
+COMMENT ON COLUMN millrace.ingestors.pid IS 'server process of its control session, as in pg_stat_activity';
+COMMENT ON COLUMN millrace.ingestors.is_present IS 'it is connected, and has reported within 9 s';
+COMMENT ON COLUMN millrace.ingestors.kafka_error IS 'why it cannot read the topic, and kafka_hint what to do about it';
+COMMENT ON COLUMN millrace.ingestors.lane_stuck IS 'a lane of it that has waited for the server for more than 30 s';
+COMMENT ON COLUMN millrace.ingestors.changed_at IS 'when kafka_error or lane_stuck became what it is';
+
+CREATE VIEW millrace.service WITH (security_barrier) AS
+SELECT p.name AS pipeline, p.topic, s.ingestors, s.failing, s.is_unserved, s.is_unread, s.heard_at, s.kafka_error, s.kafka_hint, s.lane_stuck
+FROM millrace._visible AS p JOIN millrace._service AS s ON s.pipeline_id = p.id
+ORDER BY p.name;
+COMMENT ON VIEW millrace.service IS 'Whether ingestors serve each pipeline and can read its topic.';
+COMMENT ON COLUMN millrace.service.ingestors IS 'how many are present';
+COMMENT ON COLUMN millrace.service.failing IS 'how many of them cannot read the topic';
+COMMENT ON COLUMN millrace.service.is_unserved IS 'none is present, and none has reported for 9 s';
+COMMENT ON COLUMN millrace.service.is_unread IS 'some are present, and none of them can read the topic';
+COMMENT ON COLUMN millrace.service.heard_at IS 'when one last reported anything';
+COMMENT ON COLUMN millrace.service.kafka_error IS 'of one of those that cannot read the topic; kafka_hint: what to do about it';
+COMMENT ON COLUMN millrace.service.lane_stuck IS 'a lane that has waited for the server for more than 30 s';
+GRANT SELECT ON millrace.ingestors, millrace.service TO PUBLIC;
 
 CREATE VIEW millrace.ingestor_reports WITH (security_barrier) AS
 SELECT p.name AS pipeline, i.about, i.reported_at

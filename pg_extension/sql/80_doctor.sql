@@ -7,10 +7,13 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   ), lag AS MATERIALIZED (
     SELECT l.pipeline, sum(l.lag) AS events, max(l.behind) AS behind, max(l.reported_at) AS reported_at, max(l.read_at) AS read_at
     FROM millrace.lag AS l GROUP BY l.pipeline
-  ), heard AS MATERIALIZED (
-    -- an ingestor reports on itself once a minute, and the ends of the partitions that it reads every few seconds
-    SELECT p.name AS pipeline, l.read_at, greatest(l.reported_at, i.reported_at) AS heard_at
-    FROM pipeline AS p LEFT JOIN lag AS l ON l.pipeline = p.name LEFT JOIN millrace.ingestor_reports AS i ON i.pipeline = p.name
+  ), service AS MATERIALIZED (
+    SELECT s.*, a.sessions AS silent, a.elsewhere
+    FROM millrace.service AS s
+    CROSS JOIN (
+      SELECT string_agg(format('pid %s, role "%s"', a.pid, a.usename), '; ' ORDER BY a.pid) FILTER (WHERE a.datname = current_database()) AS sessions,
+             string_agg(DISTINCT format('"%s"', a.datname), ', ') FILTER (WHERE a.datname <> current_database()) AS elsewhere
+      FROM pg_stat_activity AS a WHERE a.application_name = 'millrace-ingestor') AS a
   ), finding (rank, severity, what, detail, command) AS (
     -- the server
     SELECT 1, 'error', 'millrace is not preloaded', 'Nothing runs the pipelines of this server.',
@@ -24,7 +27,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     UNION ALL
     SELECT 10, CASE WHEN p.status IN ('paused', 'standby') THEN 'info' WHEN p.status = 'foreign' THEN 'warning' ELSE 'error' END,
            format('pipeline "%s": %s', p.name, p.status), p.reason, p.hint
-    FROM pipeline AS p WHERE p.status NOT IN ('running', 'starting', 'not preloaded')
+    FROM pipeline AS p WHERE p.status NOT IN ('running', 'starting', 'not preloaded', 'no ingestor', 'kafka error')
     UNION ALL
     SELECT 11, 'warning', format('pipeline "%s" has %s of %s workers', p.name, p.workers_running, p.workers),
            format('The others found no slot: max_worker_processes = %s.', current_setting('max_worker_processes')),
@@ -39,20 +42,36 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     WHERE p.status = 'running'
     UNION ALL
     SELECT 12, 'error', format('pipeline "%s" has no ingestor', p.name),
-           CASE WHEN h.heard_at IS NULL THEN format('No ingestor has ever reported on topic "%s".', p.topic)
-                ELSE format('No ingestor has reported on topic "%s" since %s.', p.topic, date_trunc('second', h.heard_at)) END,
+           CASE WHEN s.heard_at IS NULL THEN format('No ingestor has ever reported on topic "%s".', p.topic)
+                ELSE format('No ingestor has reported on topic "%s" since %s.', p.topic, date_trunc('second', s.heard_at)) END
+           || coalesce(' Connected, but silent, or not for this pipeline: ' || s.silent || '.', ' One is connected to database ' || s.elsewhere || '.', ''),
            format('start millrace-ingestor for database "%s", in a role that SELECT millrace.grant_ingestor(''…'') was run for',
                   current_database())
-    FROM pipeline AS p JOIN heard AS h ON h.pipeline = p.name
-    WHERE p.status NOT IN ('foreign', 'owner missing', 'topic not granted', 'standby')
-          AND coalesce(h.heard_at, p.created_at) < now() - interval '2 min'
+    FROM pipeline AS p JOIN service AS s ON s.pipeline = p.name
+    WHERE s.is_unserved AND p.status NOT IN ('foreign', 'owner missing', 'topic not granted', 'standby', 'not preloaded')
+    UNION ALL
+    SELECT 12, CASE WHEN s.is_unread THEN 'error' ELSE 'warning' END,
+           format(CASE WHEN s.ingestors = 1 THEN 'pipeline "%s": its ingestor cannot read topic "%s"'
+                       WHEN s.is_unread THEN 'pipeline "%s": its %3$s ingestors cannot read topic "%2$s"'
+                       ELSE 'pipeline "%s": %4$s of its %3$s ingestors cannot read topic "%2$s"' END, p.name, p.topic, s.ingestors, s.failing),
+           s.kafka_error, coalesce(s.kafka_hint, 'the log of millrace-ingestor has its errors')
+    FROM pipeline AS p JOIN service AS s ON s.pipeline = p.name
+    WHERE s.kafka_error IS NOT NULL AND p.status NOT IN ('foreign', 'owner missing', 'topic not granted', 'standby')
     UNION ALL
     SELECT 12, 'error', format('pipeline "%s": its ingestor cannot read topic "%s"', p.name, p.topic),
            'It runs, and has read no partition of the topic for more than two minutes.',
            format('check that topic "%s" exists and may be read; the log of millrace-ingestor has its errors', p.topic)
-    FROM pipeline AS p JOIN heard AS h ON h.pipeline = p.name
-    WHERE p.status NOT IN ('foreign', 'owner missing', 'topic not granted', 'standby', 'stopped')
-          AND h.heard_at >= now() - interval '2 min' AND coalesce(h.read_at, p.created_at) < now() - interval '2 min'
+    FROM pipeline AS p JOIN service AS s ON s.pipeline = p.name LEFT JOIN lag AS l ON l.pipeline = p.name
+    WHERE s.kafka_error IS NULL AND NOT s.is_unserved
+          AND p.status NOT IN ('foreign', 'owner missing', 'topic not granted', 'standby', 'stopped')
+          AND coalesce(l.read_at, p.created_at) < now() - interval '2 min'
+    UNION ALL
+    SELECT 12, 'error', format('pipeline "%s": a lane of its ingestor does not move', p.name),
+           format('In the ingestor, %s: the server does not answer it.', s.lane_stuck),
+           format('SELECT pid, state, wait_event_type, wait_event, pg_blocking_pids(pid), query FROM pg_stat_activity WHERE application_name LIKE %L;',
+                  format('millrace-ingestor %s/%%', p.name))
+    FROM pipeline AS p JOIN service AS s ON s.pipeline = p.name
+    WHERE s.lane_stuck IS NOT NULL AND p.status NOT IN ('foreign', 'standby')
     UNION ALL
     SELECT 13, 'error', format('pipeline "%s" is about to lose events', p.name),
            format('It is %s behind, and topic "%s" keeps messages for %s.', date_trunc('second', l.behind), p.topic, r.retention),
@@ -157,15 +176,24 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     WHERE p.ordering = 'key' AND (q.total >= p.max_parked OR btrim(q.longest[1])::bigint >= p.max_parked_per_key)
     UNION ALL
     -- the programs
-    SELECT 30, 'warning', format('the ingestor runs with %s %s', v.library, i.about ->> v.library), v.problem,
-           format('install %s %s or later where millrace-ingestor runs, and restart it', v.library, v.least)
-    FROM (SELECT DISTINCT r.about - ARRAY['retention_ms', 'relay_error', 'lane_error'] AS about FROM millrace.ingestor_reports AS r
+    SELECT 30, 'error', format('role "%s" is no ingestor, and one is connected as it', r.rolname),
+           'It may call no function of millrace, and so serves no pipeline of this database.',
+           format('as a superuser: SELECT millrace.grant_ingestor(%L);', quote_ident(r.rolname))
+    FROM pg_roles AS r
+    WHERE r.oid IN (SELECT a.usesysid FROM pg_stat_activity AS a WHERE a.application_name = 'millrace-ingestor' AND a.datname = current_database())
+          AND NOT (has_function_privilege(r.oid, 'millrace.ingestor_pipelines()', 'EXECUTE')
+                   AND has_function_privilege(r.oid, 'millrace.report_presence(uuid, jsonb)', 'EXECUTE'))
+    UNION ALL
+    SELECT 31, 'warning', format('the ingestor runs with %s %s', i.library, i.version), i.problem,
+           format('install %s %s or later where millrace-ingestor runs, and restart it', i.library, i.least)
+    FROM (SELECT DISTINCT v.library, r.about ->> v.library AS version, v.least, v.problem
+          FROM millrace.ingestor_reports AS r
+          CROSS JOIN (VALUES
+            ('librdkafka', '2.0.2', 'Earlier releases lose messages around rebalances, and are not tested.'),
+            ('libevent', '2.1.12', 'Earlier releases are not tested.')) AS v (library, least, problem)
           WHERE r.reported_at > now() - interval '10 min') AS i
-    CROSS JOIN (VALUES
-      ('librdkafka', '2.0.2', 'Earlier releases lose messages around rebalances, and are not tested.'),
-      ('libevent', '2.1.12', 'Earlier releases are not tested.')) AS v (library, least, problem)
-    WHERE i.about ->> v.library ~ '^\d{1,9}(\.\d{1,9})*'
-          AND string_to_array(substring(i.about ->> v.library FROM '^[\d.]*\d'), '.')::integer[] < string_to_array(v.least, '.')::integer[]
+    WHERE i.version ~ '^\d{1,9}(\.\d{1,9})*'
+          AND string_to_array(substring(i.version FROM '^[\d.]*\d'), '.')::integer[] < string_to_array(i.least, '.')::integer[]
   )
   SELECT f.severity, f.what, f.detail, f.command FROM finding AS f
   ORDER BY array_position(ARRAY['error', 'warning', 'info'], f.severity), f.rank, f.what;

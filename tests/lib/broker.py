@@ -57,7 +57,8 @@ def fetch():
 
 
 class Broker:
-    def __init__(self, name="broker", jvm=None, properties=None):
+    def __init__(self, name="broker", jvm=None, properties=None, listeners=()):
+        """listeners: names of further ones, such as SSL; their properties are among `properties`."""
         self.cache = fetch()
         self.jvm = jvm or JVM_QUICK_START
         self.extra = properties or {}
@@ -67,6 +68,7 @@ class Broker:
         os.makedirs(self.dir)
         shutil.copytree(os.path.join(self.cache, "formatted"), self.data)
         self.port = self.controller_port = None
+        self.listeners = dict.fromkeys(listeners)  # their ports
         self.process = None
         self._admin = None
 
@@ -74,11 +76,15 @@ class Broker:
     def address(self):
         return f"127.0.0.1:{self.port}"
 
+    def address_of(self, listener):
+        return f"127.0.0.1:{self.listeners[listener]}"
+
     def start(self, timeout=60):
         """Free ports are chosen at the first start and kept for the later ones."""
         for attempt in range(3):
             if self.port is None:
                 self.port, self.controller_port = free_port(), free_port()
+                self.listeners = {name: free_port() for name in self.listeners}
             self._spawn()
             try:
                 wait_for(lambda: self._answers() or not self.process.alive(), "broker answers", timeout)
@@ -94,8 +100,10 @@ class Broker:
         config = dict(PROPERTIES, **self.extra)
         config["log.dirs"] = self.data
         config["controller.quorum.voters"] = f"1@127.0.0.1:{self.controller_port}"
-        config["listeners"] = f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{self.controller_port}"
-        config["advertised.listeners"] = f"PLAINTEXT://{self.address}"
+        public = [f"PLAINTEXT://{self.address}", *(f"{name}://{self.address_of(name)}" for name in self.listeners)]
+        config["listeners"] = ",".join([*public, f"CONTROLLER://127.0.0.1:{self.controller_port}"])
+        config["advertised.listeners"] = ",".join(public)
+        config["listener.security.protocol.map"] += "".join(f",{name}:{name}" for name in self.listeners)
         file = os.path.join(self.dir, "server.properties")
         with open(file, "w") as f:
             f.writelines(f"{key}={value}\n" for key, value in config.items())

@@ -46,7 +46,7 @@ SELECT set_eq($$ SELECT c.oid::regclass::text FROM pg_extension AS e, unnest(e.e
         'millrace.dlq', 'millrace.dlq_scan', 'millrace.dlq_sighting', 'millrace.topic_grant', 'millrace.stats_minute'], 'pg_dump carries the catalogue');
 SELECT set_eq($$ SELECT c.relname::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%'
                  AND c.oid <> ALL (SELECT unnest(e.extconfig) FROM pg_extension AS e WHERE e.extname = 'millrace') $$,
-  ARRAY['instance', 'lane', 'segment', 'watermark', 'ingestor_report', 'crash_suspect', 'crash'], 'and leaves out what belongs to this server');
+  ARRAY['instance', 'lane', 'segment', 'watermark', 'ingestor_report', 'ingestor_presence', 'crash_suspect', 'crash'], 'and leaves out what belongs to this server');
 SELECT set_eq($$ SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = 'millrace'::regnamespace AND c.relkind IN ('r', 'v', 'S')
                  AND c.oid NOT IN (SELECT oid FROM rel) $$, ARRAY[]::text[], 'all that is in the schema belongs to the extension');
 SELECT set_eq($$ SELECT c.oid::regclass::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%' AND c.relreplident <> 'f'

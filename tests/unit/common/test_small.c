@@ -9,6 +9,7 @@
 
 #include "common/backoff.h"
 #include "common/buffer.h"
+#include "common/json.h"
 #include "common/metrics.h"
 #include "common/sqlstate.h"
 #include "common/trouble.h"
@@ -86,6 +87,38 @@ buffer_grows(void **state)
 	assert_null(buffer.data);
 }
 
+/* What an error message of any encoding has, others can read. */
+static void
+json_strings(void **state)
+{
+	static const struct
+	{
+		const char *text;
+		const char *json;
+	} cases[] = {
+		{"", "\"\""},
+		{"a \"b\" \\ c", "\"a \\\"b\\\" \\\\ c\""},
+		{"a\nb\tc\x01\x7f", "\"a\\nb\\tc\\u0001\\u007f\""},
+		{"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\""},
+		{"caf\xe9", "\"caf?\""},                 /* Latin-1 */
+		{"\xc3", "\"?\""},                       /* cut */
+		{"\xe2\x82", "\"??\""},                  /* cut */
+		{"\xc0\xaf \xe0\x80\xaf", "\"?? ???\""}, /* longer than needed */
+		{"\xed\xa0\x80", "\"???\""},             /* a surrogate */
+		{"\xf4\x90\x80\x80 \xff", "\"???? ?\""}, /* beyond Unicode */
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		MrBuffer out = {0};
+
+		mr_json_put_string(&out, cases[i].text);
+		assert_string_equal(mr_buffer_string(&out), cases[i].json);
+		mr_buffer_free(&out);
+	}
+}
+
 static void
 metrics_text(void **state)
 {
@@ -139,6 +172,7 @@ main(void)
 		cmocka_unit_test(a_trouble_is_news_when_its_text_changes),
 		cmocka_unit_test(sqlstates_by_class),
 		cmocka_unit_test(buffer_grows),
+		cmocka_unit_test(json_strings),
 		cmocka_unit_test(metrics_text),
 		cmocka_unit_test(histogram_is_cumulative),
 		cmocka_unit_test(process_metrics),

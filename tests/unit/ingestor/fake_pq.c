@@ -172,6 +172,20 @@ PQbackendPID(const PGconn *conn)
 }
 
 char *
+PQuser(const PGconn *conn)
+{
+	(void) conn;
+	return (char *) "tester";
+}
+
+char *
+PQdb(const PGconn *conn)
+{
+	(void) conn;
+	return (char *) "base";
+}
+
+char *
 PQerrorMessage(const PGconn *conn)
 {
 	(void) conn;
