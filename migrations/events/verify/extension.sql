@@ -1,0 +1,3 @@
+-- Verify events:extension on pg
+
+SELECT 1 / count(*) FROM pg_extension WHERE extname = 'millrace';
