@@ -10,11 +10,14 @@
 #include "api/request/host.h"
 #include "common/log.h"
 
+#define FLUSH_MS 2000 /* for messages that are sent and not acknowledged */
+
 static void on_terminate(void *owner);
 static void on_reload(void *owner);
 static void on_option(const MrOption *option, bool applied);
 static void on_relation_failed(void *owner, const MrPgError *error);
 static bool open_admin(MrApi *api);
+static bool open_producer(MrApi *api);
 static bool start_workers(MrApi *api);
 static bool split_address(const char *listen, char *address, size_t size, int *port);
 
@@ -38,7 +41,7 @@ mr_api_new(MrApiSettings *settings, int argc, char **argv)
 	else
 		api->describe = mr_describe_new(mr_loop_base(api->loop), &api->settings, &api->relation,
 										on_relation_failed, api);
-	if (!ok || !open_admin(api) || !start_workers(api))
+	if (!ok || !open_admin(api) || !open_producer(api) || !start_workers(api))
 	{
 		mr_api_free(api);
 		return NULL;
@@ -64,6 +67,7 @@ mr_api_free(MrApi *api)
 	for (int i = 0; i < api->worker_count; i++)
 		mr_worker_free(api->workers[i]);
 	free(api->workers);
+	mr_producer_free(api->producer, FLUSH_MS);
 	mr_admin_http_free(api->admin);
 	mr_describe_free(api->describe);
 	mr_canceller_free(api->canceller);
@@ -153,13 +157,35 @@ open_admin(MrApi *api)
 }
 
 static bool
+open_producer(MrApi *api)
+{
+	const MrProducerSetup setup = {.brokers = api->settings.brokers,
+								   .properties = &api->settings.properties,
+								   .topic = api->settings.topic,
+								   .publish_ms = api->settings.publish_ms};
+	char error[512];
+
+	if (*api->settings.brokers == '\0')
+		return true;
+	api->producer = mr_producer_new(&setup, error, sizeof(error));
+	if (api->producer == NULL)
+		mr_log(MR_LOG_ERROR, "could not set up the producer", MR_STR("error", error));
+	return api->producer != NULL;
+}
+
+static bool
 start_workers(MrApi *api)
 {
 	int64_t threads =
 		api->settings.threads > 0 ? api->settings.threads : sysconf(_SC_NPROCESSORS_ONLN);
 	char address[128];
 	char error[256] = "";
-	MrWorkerSetup setup = {&api->settings, address, api->canceller, &api->relation, &api->secret};
+	MrWorkerSetup setup = {.settings = &api->settings,
+						   .address = address,
+						   .canceller = api->canceller,
+						   .relation = &api->relation,
+						   .secret = &api->secret,
+						   .producer = api->producer};
 
 	if (!split_address(api->settings.listen, address, sizeof(address), &api->port))
 	{

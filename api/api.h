@@ -17,6 +17,7 @@ typedef struct MrApi
 	MrAdminHttp *admin;
 	MrCanceller *canceller;
 	MrDescribe *describe;
+	MrProducer *producer; /* NULL: nothing is published */
 	MrSharedRelation relation;
 	MrCursorSecret secret;
 	MrWorker **workers;

@@ -11,6 +11,7 @@
 
 static void put_routes(MrApi *api, MrBuffer *out);
 static void put_workers(MrApi *api, MrBuffer *out);
+static void put_producer(MrApi *api, MrBuffer *out);
 static void route_name(char *name, size_t size, int route);
 static void route_sum(MrApi *api, int route, MrRouteStat *sum);
 
@@ -23,6 +24,8 @@ mr_api_metrics(void *owner, MrBuffer *out)
 	mr_metrics_value(out, "millrace_api_build_info", 1, "version", MR_VERSION, NULL);
 	put_routes(api, out);
 	put_workers(api, out);
+	if (api->producer != NULL)
+		put_producer(api, out);
 	mr_metrics_process(out);
 }
 
@@ -53,6 +56,15 @@ mr_api_ready(void *owner, MrBuffer *out)
 		else
 			continue;
 		ready = false;
+	}
+	if (api->producer != NULL)
+	{
+		MrProducerState state;
+
+		mr_producer_state(api->producer, &state);
+		if (state.is_open)
+			mr_buffer_printf(out, "no event can be published: %s\n", state.trouble);
+		ready = ready && !state.is_open;
 	}
 	return ready;
 }
@@ -127,6 +139,26 @@ put_workers(MrApi *api, MrBuffer *out)
 			mr_metrics_value(out, families[f].name, values[f], "thread", thread, NULL);
 		}
 	}
+}
+
+static void
+put_producer(MrApi *api, MrBuffer *out)
+{
+	MrProducerState state;
+
+	mr_producer_state(api->producer, &state);
+	mr_metrics_family(out, "millrace_api_published_total", "counter",
+					  "Events acknowledged by Kafka.");
+	mr_metrics_value(out, "millrace_api_published_total", (double) state.published, NULL);
+	mr_metrics_family(out, "millrace_api_publish_failures_total", "counter",
+					  "Events that Kafka did not acknowledge.");
+	mr_metrics_value(out, "millrace_api_publish_failures_total", (double) state.failed, NULL);
+	mr_metrics_family(out, "millrace_api_producer_queued", "gauge",
+					  "Events sent and not acknowledged yet.");
+	mr_metrics_value(out, "millrace_api_producer_queued", state.queued, NULL);
+	mr_metrics_family(out, "millrace_api_producer_open", "gauge",
+					  "1: the circuit breaker towards Kafka is open.");
+	mr_metrics_value(out, "millrace_api_producer_open", state.is_open, NULL);
 }
 
 static void

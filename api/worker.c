@@ -19,6 +19,7 @@ struct MrWorker
 	struct event *tick;
 	MrServer *server;
 	MrPool *pool;
+	MrOutbox *outbox;
 	MrRouteStats stats;
 	MrContext context;
 	MrExchangeSetup exchanges;
@@ -49,7 +50,13 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 	mr_route_stats_init(&worker->stats);
 	worker->base = pool.base = event_base_new();
 	worker->pool = mr_pool_new(&pool);
-	worker->context = (MrContext){worker->pool, setup->relation, setup->secret};
+	if (setup->producer != NULL)
+		worker->outbox = mr_outbox_new(setup->producer, worker->base);
+	worker->context = (MrContext){.pool = worker->pool,
+								  .relation = setup->relation,
+								  .secret = setup->secret,
+								  .outbox = worker->outbox,
+								  .topic = settings->topic};
 	worker->exchanges = (MrExchangeSetup){.routes = mr_routes,
 										  .route_count = mr_route_count,
 										  .stats = &worker->stats,
@@ -96,9 +103,10 @@ mr_worker_free(MrWorker *worker)
 		return;
 	if (worker->started)
 		pthread_join(worker->thread, NULL);
-	/* exchanges that are left abandon their queries, so the pool is still there */
+	/* exchanges that are left abandon what they wait for, so it is still there */
 	mr_server_free(worker->server);
 	mr_pool_free(worker->pool);
+	mr_outbox_free(worker->outbox);
 	event_free(worker->tick);
 	event_base_free(worker->base);
 	pthread_mutex_destroy(&worker->lock);

@@ -16,6 +16,7 @@ typedef struct MrWorkerSetup
 	MrCanceller *canceller;
 	MrSharedRelation *relation;
 	const MrCursorSecret *secret;
+	MrProducer *producer; /* NULL: nothing is published */
 } MrWorkerSetup;
 
 /* What the main thread reads of a worker. */

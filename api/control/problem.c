@@ -33,7 +33,7 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_CODING] = {"MR-107", 501, "The transfer coding is not implemented",
 						   "Use Transfer-Encoding: chunked, or Content-Length."},
 	[MR_PROBLEM_METHOD_UNKNOWN] = {"MR-108", 501, "The method is not implemented",
-								   "Use GET or HEAD."},
+								   "Use GET, HEAD or POST."},
 	[MR_PROBLEM_VERSION] = {"MR-109", 505, "The version of HTTP is not supported", "Use HTTP/1.1."},
 	[MR_PROBLEM_PARAMETER] = {"MR-110", 400, "A query parameter is not known", NULL},
 	[MR_PROBLEM_VALUE] = {"MR-111", 400, "The value of a parameter is not valid", NULL},
@@ -45,10 +45,17 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 						   "Accept application/json, application/x-ndjson or text/csv."},
 	[MR_PROBLEM_METHOD] = {"MR-115", 405, "The route does not have this method",
 						   "The header field Allow lists the methods it has."},
+	[MR_PROBLEM_MEDIA_TYPE] = {"MR-116", 415, "The media type of the body is not supported",
+							   "Send application/json, application/x-ndjson, or CloudEvents in "
+							   "JSON (application/cloudevents+json, or ce- header fields)."},
 	[MR_PROBLEM_EXPECT] = {"MR-117", 417, "The expectation cannot be met",
 						   "Only Expect: 100-continue is understood."},
 	[MR_PROBLEM_MISDIRECTED] = {"MR-118", 421, "The request is for another host",
 								"Use localhost, or start millrace-api with --allow-host NAME."},
+	[MR_PROBLEM_BODY] = {"MR-119", 400, "The event is not valid", NULL},
+	[MR_PROBLEM_CROSS_SITE] = {"MR-203", 403, "The request comes from another site",
+							   "Pages of other origins may not send requests that change "
+							   "something."},
 	[MR_PROBLEM_HEAD_LARGE] = {"MR-301", 431, "The header fields are too large",
 							   "Send at most 64 fields and 16 KiB."},
 	[MR_PROBLEM_TARGET_LONG] = {"MR-302", 414, "The request target is too long",
@@ -69,6 +76,12 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 							 "The log of millrace-api says what is missing."},
 	[MR_PROBLEM_INTERNAL] = {"MR-505", 500, "The request failed",
 							 "The log of millrace-api says why."},
+	[MR_PROBLEM_KAFKA] = {"MR-506", 503, "The event could not be published",
+						  "Try again after the time in Retry-After."},
+	[MR_PROBLEM_UNKNOWN_OUTCOME] =
+		{"MR-507", 504, "It is not known whether the event is published",
+		 "Kafka did not acknowledge it in time. Sent again with the same "
+		 "id, the default pipeline keeps one of the two."},
 };
 
 int

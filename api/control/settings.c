@@ -25,6 +25,14 @@ static const MrOption options[] = {
 	 "its column that orders the rows"},
 	{"cursor-secret", 0, MR_OPTION_SECRET, FIELD(cursor_secret), "TEXT", "", 0, 0, NULL, false,
 	 "signs cursors; the same for all processes of a service, random when not given"},
+	{"brokers", 'b', MR_OPTION_TEXT, FIELD(brokers), "HOST:PORT[,...]", "", 0, 0, NULL, false,
+	 "Kafka brokers to publish to; without them POST /events is refused"},
+	{"topic", 0, MR_OPTION_TEXT, FIELD(topic), "NAME", "events", 0, 0, NULL, false,
+	 "the topic that POST /events publishes to"},
+	{"property", 'X', MR_OPTION_PROPERTIES, FIELD(properties), "NAME=VALUE", NULL, 0, 0, NULL,
+	 false, "librdkafka property (repeatable); in the file: kafka.NAME = VALUE"},
+	{"publish-timeout", 0, MR_OPTION_MS, FIELD(publish_ms), "TIME", "5s", 100, 600000, NULL, false,
+	 "how long to wait for Kafka's acknowledgement before the answer is 503 or 504"},
 	{"query-timeout", 0, MR_OPTION_MS, FIELD(query_ms), "TIME", "5s", 10, 600000, NULL, false,
 	 "how long a query may take before the answer is 504"},
 	{"head-timeout", 0, MR_OPTION_MS, FIELD(head_ms), "TIME", "5s", 100, 600000, NULL, false,
@@ -54,7 +62,7 @@ static const MrOption options[] = {
 
 const MrOptionTable mr_api_settings_table = {
 	.program = "millrace-api",
-	.summary = "Serves what the pipelines have written, over HTTP.",
+	.summary = "Serves what the pipelines have written, over HTTP, and publishes events.",
 	.prefix = "MILLRACE_API",
 	.options = options,
 	.count = (int) (sizeof(options) / sizeof(options[0])),

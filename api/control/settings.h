@@ -16,6 +16,10 @@ typedef struct MrApiSettings
 	char *id_column;
 	char *time_column;
 	char *cursor_secret;
+	char *brokers; /* "": nothing is published */
+	char *topic;
+	MrStrings properties;
+	int64_t publish_ms;
 	int64_t query_ms;
 	int64_t head_ms;
 	int64_t idle_ms;

@@ -30,6 +30,15 @@ mr_exchange_header(const MrExchange *exchange, const char *name)
 	return evhttp_find_header(evhttp_request_get_input_headers(exchange->http), name);
 }
 
+const char *
+mr_exchange_body(const MrExchange *exchange, size_t *len)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(exchange->http);
+
+	*len = evbuffer_get_length(input);
+	return *len > 0 ? (const char *) evbuffer_pullup(input, -1) : "";
+}
+
 void
 mr_exchange_set_header(MrExchange *exchange, const char *name, const char *value)
 {
@@ -147,6 +156,10 @@ route(MrExchange *exchange)
 		mr_exchange_refuse(exchange, MR_PROBLEM_ROUTE, NULL, NULL);
 	else if (exchange->match.route < 0)
 		refuse_method(exchange);
+	else if (setup->routes[exchange->match.route].method == MR_METHOD_POST &&
+			 !mr_is_same_site(mr_exchange_header(exchange, "Origin"),
+							  mr_exchange_header(exchange, "Sec-Fetch-Site"), setup->hosts))
+		mr_exchange_refuse(exchange, MR_PROBLEM_CROSS_SITE, NULL, NULL);
 	else if (!mr_params_parse(&exchange->params, uri[len] == '?' ? uri + len + 1 : NULL, error,
 							  sizeof(error)))
 		mr_exchange_refuse(exchange, MR_PROBLEM_PARAMETER, error,

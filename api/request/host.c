@@ -22,6 +22,16 @@ mr_host_is_allowed(const char *host, const MrStrings *allowed)
 }
 
 bool
+mr_is_same_site(const char *origin, const char *site, const MrStrings *allowed)
+{
+	const char *host = origin != NULL ? strstr(origin, "://") : NULL;
+
+	if (site != NULL && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0)
+		return false;
+	return origin == NULL || (host != NULL && mr_host_is_allowed(host + 3, allowed));
+}
+
+bool
 mr_address_is_loopback(const char *address)
 {
 	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;

@@ -6,6 +6,7 @@
 
 #include "api/database/pool.h"
 #include "api/database/relation.h"
+#include "api/publish/producer.h"
 #include "api/request/cursor.h"
 #include "api/request/exchange.h"
 
@@ -17,6 +18,8 @@ typedef struct MrContext
 	MrPool *pool;
 	MrSharedRelation *relation;
 	const MrCursorSecret *secret;
+	MrOutbox *outbox;  /* NULL: nothing is published */
+	const char *topic; /* that is published to */
 } MrContext;
 
 static inline const MrContext *

@@ -2,9 +2,11 @@
 
 #include "api/resource/event.h"
 #include "api/resource/event_list.h"
+#include "api/resource/event_post.h"
 
 const MrRoute mr_routes[] = {
 	{MR_METHOD_GET, "/events", mr_event_list_get},
+	{MR_METHOD_POST, "/events", mr_event_post},
 	{MR_METHOD_GET, "/events/{id}", mr_event_get},
 };
 

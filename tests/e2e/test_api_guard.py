@@ -58,9 +58,9 @@ def test_what_is_valid_is_served(web):
             (b"GET /events?limit=1 HTTP/1.0\r\nHost: 127.0.0.1:80\r\n\r\n", [200]),
             (b"GET /events?limit=1 HTTP/1.1\r\nHost: [::1]:8080\r\nX:\t a \t\r\nConnection: x, Close\r\n\r\nGET /no HTTP/1.1\r\nHost: a\r\n\r\n", [200]),
             (b"POST /events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: Chunked\r\n\r\n1\r\na\r\n001\r\nb\r\n0\r\n\r\n"
-             b"GET /events/all-of-it HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", [405, 400]),
+             b"GET /events/all-of-it HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", [503, 400]),
             (b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 003\r\n\r\nabc"
-             b"GET /none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", [405, 404]),
+             b"GET /none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", [503, 404]),
             (b"GET /events?limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40
              + b"GET /events?limit=2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", [200] * 41),
             # a good one is answered before the bad one behind it
@@ -99,7 +99,7 @@ def test_limits_to_the_byte(web):
 def test_large_bodies(web):
     """One at the limit is read to its end, a larger one is refused at its head, also when it waits for 100 Continue."""
     limit = 10 * 1024 * 1024
-    assert web.api.request("POST", "/events", body=b"a" * limit).status == 405
+    assert web.api.request("POST", "/events", body=b"a" * limit).status == 503
     with socket.create_connection(("127.0.0.1", web.api.port), timeout=10) as s:
         s.sendall(b"POST /events HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n" % (limit + 1))
         assert split_answers(read_all(s))[0][0] == 413
@@ -107,7 +107,7 @@ def test_large_bodies(web):
         s.sendall(b"POST /events HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n\r\n")
         assert s.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         s.sendall(b"abc")
-        assert split_answers(read_all(s))[0][0] == 405
+        assert split_answers(read_all(s))[0][0] == 503
 
 
 def test_a_refused_client_that_still_sends_gets_its_answer(web):

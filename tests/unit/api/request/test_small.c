@@ -123,6 +123,13 @@ hosts(void **state)
 	assert_false(mr_host_is_allowed("api.example", &none));
 	assert_true(mr_host_is_allowed("API.example:1", &allowed));
 	assert_false(mr_host_is_allowed(NULL, &allowed));
+	assert_true(mr_is_same_site(NULL, NULL, &none));
+	assert_true(mr_is_same_site("http://localhost:3000", "same-origin", &none));
+	assert_true(mr_is_same_site("https://api.example", "none", &allowed));
+	assert_false(mr_is_same_site("http://api.example", NULL, &none));
+	assert_false(mr_is_same_site("null", NULL, &none));
+	assert_false(mr_is_same_site("localhost", NULL, &none));
+	assert_false(mr_is_same_site(NULL, "cross-site", &none));
 	assert_true(mr_address_is_loopback("127.0.0.1") && mr_address_is_loopback("::1"));
 	assert_false(mr_address_is_loopback("0.0.0.0") || mr_address_is_loopback("::"));
 }

@@ -1,0 +1,438 @@
+/*
+ * Who frees what: a delivery belongs to librdkafka from producev() to its report, then to its outbox. An outbox lives
+ * until its last report, also when its loop has ended before (references are counted under its lock).
+ */
+#include "api/publish/producer.h"
+
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/buffer.h"
+#include "common/kafka_conf.h"
+#include "common/log.h"
+#include "common/trouble.h"
+
+#define POLL_MS 100
+#define PROBE_MS                                                                                   \
+	500 /* how long a look for a broker may take; one follows the other while none answers */
+
+struct MrDelivery
+{
+	MrOutbox *outbox;
+	MrPublishEnd end; /* NULL: forgotten; the loop's alone */
+	void *owner;
+	MrPublishFailure failure;
+	int32_t partition;
+	int64_t offset;
+	char text[128];
+	MrDelivery *next;
+};
+
+struct MrOutbox
+{
+	MrProducer *producer;
+	pthread_mutex_t lock;
+	MrDelivery *reported; /* under the lock, as the rest */
+	int references;       /* the loop, and each delivery that librdkafka has */
+	int fd;               /* an eventfd: something was reported */
+	struct event *event;
+};
+
+struct MrProducer
+{
+	MrProducerSetup setup;
+	char *topic;
+	char timeout[24];
+	pthread_rwlock_t handle_lock; /* written while the handle is replaced */
+	rd_kafka_t *handle;
+	pthread_t thread;
+	bool started;
+	atomic_bool stops;
+	atomic_bool is_open;
+	_Atomic uint64_t published;
+	_Atomic uint64_t failed;
+	pthread_mutex_t trouble_lock;
+	MrTrouble trouble;
+};
+
+static rd_kafka_t *new_handle(MrProducer *producer, char *error, size_t error_size);
+static void *run(void *arg);
+static void probe(MrProducer *producer);
+static void replace_failed(MrProducer *producer);
+static void on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
+static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque);
+static void open_breaker(MrProducer *producer, const char *why);
+static MrPublishFailure failure_of(rd_kafka_resp_err_t code, rd_kafka_msg_status_t status);
+static void on_reported(evutil_socket_t fd, short what, void *arg);
+static void release(MrOutbox *outbox, int count);
+
+MrProducer *
+mr_producer_new(const MrProducerSetup *setup, char *error, size_t error_size)
+{
+	MrProducer *producer = mr_calloc(1, sizeof(*producer));
+
+	producer->setup = *setup;
+	producer->topic = mr_strdup(setup->topic);
+	snprintf(producer->timeout, sizeof(producer->timeout), "%lld", (long long) setup->publish_ms);
+	pthread_rwlock_init(&producer->handle_lock, NULL);
+	pthread_mutex_init(&producer->trouble_lock, NULL);
+	producer->handle = new_handle(producer, error, error_size);
+	atomic_store(&producer->is_open, true); /* until a broker has answered */
+	if (producer->handle != NULL)
+		producer->started = pthread_create(&producer->thread, NULL, run, producer) == 0;
+	if (producer->started)
+		return producer;
+	mr_producer_free(producer, 0);
+	return NULL;
+}
+
+const char *
+mr_producer_topic(const MrProducer *producer)
+{
+	return producer->topic;
+}
+
+void
+mr_producer_state(MrProducer *producer, MrProducerState *state)
+{
+	*state = (MrProducerState){.is_open = atomic_load(&producer->is_open),
+							   .published = atomic_load(&producer->published),
+							   .failed = atomic_load(&producer->failed)};
+	pthread_rwlock_rdlock(&producer->handle_lock);
+	state->queued = rd_kafka_outq_len(producer->handle);
+	pthread_rwlock_unlock(&producer->handle_lock);
+	pthread_mutex_lock(&producer->trouble_lock);
+	snprintf(state->trouble, sizeof(state->trouble), "%s", producer->trouble.text);
+	pthread_mutex_unlock(&producer->trouble_lock);
+}
+
+void
+mr_producer_free(MrProducer *producer, int flush_ms)
+{
+	if (producer == NULL)
+		return;
+	if (producer->handle != NULL)
+		rd_kafka_flush(producer->handle, flush_ms);
+	atomic_store(&producer->stops, true);
+	if (producer->started)
+		pthread_join(producer->thread, NULL);
+	if (producer->handle != NULL)
+	{
+		rd_kafka_purge(producer->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+		rd_kafka_flush(producer->handle, 100); /* the reports of what was purged */
+		rd_kafka_destroy(producer->handle);
+	}
+	pthread_rwlock_destroy(&producer->handle_lock);
+	pthread_mutex_destroy(&producer->trouble_lock);
+	free(producer->topic);
+	free(producer);
+}
+
+MrOutbox *
+mr_outbox_new(MrProducer *producer, struct event_base *base)
+{
+	MrOutbox *outbox = mr_calloc(1, sizeof(*outbox));
+
+	outbox->producer = producer;
+	outbox->references = 1;
+	pthread_mutex_init(&outbox->lock, NULL);
+	outbox->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	outbox->event = event_new(base, outbox->fd, EV_READ | EV_PERSIST, on_reported, outbox);
+	event_add(outbox->event, NULL);
+	return outbox;
+}
+
+MrDelivery *
+mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload, size_t len,
+				  MrPublishEnd end, void *owner, MrPublishFailure *failure)
+{
+	MrProducer *producer = outbox->producer;
+	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+	size_t key_len = key != NULL ? strlen(key) : 0;
+	ssize_t terminated = -1;
+	MrDelivery *delivery;
+
+	if (atomic_load(&producer->is_open))
+	{
+		*failure = MR_PUBLISH_DOWN;
+		return NULL;
+	}
+	delivery = mr_calloc(1, sizeof(*delivery));
+	delivery->outbox = outbox;
+	delivery->end = end;
+	delivery->owner = owner;
+	pthread_mutex_lock(&outbox->lock);
+	outbox->references++;
+	pthread_mutex_unlock(&outbox->lock);
+	pthread_rwlock_rdlock(&producer->handle_lock);
+	code = rd_kafka_producev(producer->handle, RD_KAFKA_V_TOPIC(producer->topic),
+							 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_len),
+							 RD_KAFKA_V_VALUE((void *) payload, len),
+							 RD_KAFKA_V_HEADER("content-type", "application/cloudevents+json",
+											   terminated),
+							 RD_KAFKA_V_OPAQUE(delivery), RD_KAFKA_V_END);
+	pthread_rwlock_unlock(&producer->handle_lock);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return delivery;
+	*failure = failure_of(code, RD_KAFKA_MSG_STATUS_NOT_PERSISTED);
+	free(delivery);
+	release(outbox, 1);
+	return NULL;
+}
+
+void
+mr_delivery_forget(MrDelivery *delivery)
+{
+	delivery->end = NULL;
+}
+
+/* What is reported, and what is still to be, is for nobody. */
+void
+mr_outbox_free(MrOutbox *outbox)
+{
+	MrDelivery *next;
+	int references = 1;
+
+	if (outbox == NULL)
+		return;
+	event_free(outbox->event);
+	pthread_mutex_lock(&outbox->lock);
+	outbox->event = NULL;
+	next = outbox->reported;
+	outbox->reported = NULL;
+	pthread_mutex_unlock(&outbox->lock);
+	while (next != NULL)
+	{
+		MrDelivery *delivery = next;
+
+		next = delivery->next;
+		free(delivery);
+		references++;
+	}
+	release(outbox, references);
+}
+
+static rd_kafka_t *
+new_handle(MrProducer *producer, char *error, size_t error_size)
+{
+	/* a topic that does not exist is noticed in a second, not in thirty */
+	const MrKafkaProperty defaults[] = {{"bootstrap.servers", producer->setup.brokers},
+										{"client.id", "millrace-api"},
+										{"linger.ms", "2"},
+										{"compression.type", "lz4"},
+										{"queue.buffering.max.messages", "200000"},
+										{"queue.buffering.max.kbytes", "65536"},
+										{"topic.metadata.propagation.max.ms", "1000"},
+										{"reconnect.backoff.ms", "100"},
+										{"reconnect.backoff.max.ms", "1000"},
+										{NULL, NULL}};
+	const MrKafkaProperty forced[] = {{"enable.idempotence", "true"},
+									  {"acks", "all"},
+									  {"message.timeout.ms", producer->timeout},
+									  {NULL, NULL}};
+	rd_kafka_conf_t *conf =
+		mr_kafka_conf_new(defaults, producer->setup.properties, forced, error, error_size);
+	rd_kafka_t *handle;
+
+	if (conf == NULL)
+		return NULL;
+	rd_kafka_conf_set_opaque(conf, producer);
+	rd_kafka_conf_set_dr_msg_cb(conf, on_report);
+	rd_kafka_conf_set_error_cb(conf, on_error);
+	handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, error_size);
+	if (handle == NULL)
+		rd_kafka_conf_destroy(conf);
+	return handle;
+}
+
+static void *
+run(void *arg)
+{
+	MrProducer *producer = arg;
+
+	while (!atomic_load(&producer->stops))
+	{
+		rd_kafka_poll(producer->handle, atomic_load(&producer->is_open) ? 0 : POLL_MS);
+		if (rd_kafka_fatal_error(producer->handle, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR)
+			replace_failed(producer);
+		else if (atomic_load(&producer->is_open))
+			probe(producer);
+	}
+	return NULL;
+}
+
+/* Asks for the topic: that is what the next message needs. A broker that refuses the connection answers at once. */
+static void
+probe(MrProducer *producer)
+{
+	const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->handle, producer->topic, NULL);
+	rd_kafka_resp_err_t code = rd_kafka_metadata(producer->handle, 0, topic, &metadata, PROBE_MS);
+	char why[300];
+
+	rd_kafka_topic_destroy(topic);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1)
+		code = metadata->topics[0].err;
+	if (metadata != NULL)
+		rd_kafka_metadata_destroy(metadata);
+	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		snprintf(why, sizeof(why), "topic %s: %s", producer->topic, rd_kafka_err2str(code));
+		open_breaker(producer, why);
+		usleep(POLL_MS * 1000);
+		return;
+	}
+	pthread_mutex_lock(&producer->trouble_lock);
+	mr_trouble_clear(&producer->trouble);
+	pthread_mutex_unlock(&producer->trouble_lock);
+	atomic_store(&producer->is_open, false);
+	mr_log(MR_LOG_INFO, "publishing", MR_STR("topic", producer->topic));
+}
+
+/* A fatal error of the idempotent producer is for good: its messages are reported as failed, and another takes over. */
+static void
+replace_failed(MrProducer *producer)
+{
+	char error[256] = "";
+	rd_kafka_t *fresh;
+	rd_kafka_t *old = producer->handle;
+
+	rd_kafka_fatal_error(old, error, sizeof(error));
+	open_breaker(producer, error);
+	rd_kafka_purge(old, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	rd_kafka_flush(old, 1000);
+	fresh = new_handle(producer, error, sizeof(error));
+	if (fresh == NULL)
+	{
+		usleep(POLL_MS * 1000);
+		return;
+	}
+	pthread_rwlock_wrlock(&producer->handle_lock);
+	producer->handle = fresh;
+	pthread_rwlock_unlock(&producer->handle_lock);
+	rd_kafka_destroy(old);
+}
+
+static void
+on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+{
+	MrProducer *producer = opaque;
+	MrDelivery *delivery = message->_private;
+	MrOutbox *outbox = delivery->outbox;
+	uint64_t one = 1;
+	bool is_over;
+
+	(void) handle;
+	delivery->failure = failure_of(message->err, rd_kafka_message_status(message));
+	delivery->partition = message->partition;
+	delivery->offset = message->offset;
+	snprintf(delivery->text, sizeof(delivery->text), "%s", rd_kafka_err2str(message->err));
+	atomic_fetch_add(delivery->failure == MR_PUBLISH_OK ? &producer->published : &producer->failed,
+					 1);
+	pthread_mutex_lock(&outbox->lock);
+	is_over = outbox->event == NULL;
+	if (!is_over)
+	{
+		delivery->next = outbox->reported;
+		outbox->reported = delivery;
+		if (delivery->next == NULL && write(outbox->fd, &one, sizeof(one)) < 0)
+			one = 0; /* the counter is full: the loop will be woken anyway */
+	}
+	pthread_mutex_unlock(&outbox->lock);
+	if (!is_over)
+		return;
+	free(delivery);
+	release(outbox, 1);
+}
+
+static void
+on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque)
+{
+	(void) handle;
+	if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+		open_breaker(opaque, reason);
+}
+
+static void
+open_breaker(MrProducer *producer, const char *why)
+{
+	MrLogLevel level;
+
+	atomic_store(&producer->is_open, true);
+	pthread_mutex_lock(&producer->trouble_lock);
+	level = mr_trouble_set(&producer->trouble, why);
+	pthread_mutex_unlock(&producer->trouble_lock);
+	mr_log(level, "cannot publish to Kafka", MR_STR("error", why));
+}
+
+static MrPublishFailure
+failure_of(rd_kafka_resp_err_t code, rd_kafka_msg_status_t status)
+{
+	switch (code)
+	{
+		case RD_KAFKA_RESP_ERR_NO_ERROR:
+			return MR_PUBLISH_OK;
+		case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+			return MR_PUBLISH_BUSY;
+		case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+			return MR_PUBLISH_LARGE;
+		default:
+			break;
+	}
+	if (status == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED)
+		return MR_PUBLISH_UNKNOWN;
+	if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT ||
+		code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE)
+		return MR_PUBLISH_DOWN;
+	return MR_PUBLISH_FAILED;
+}
+
+static void
+on_reported(evutil_socket_t fd, short what, void *arg)
+{
+	MrOutbox *outbox = arg;
+	MrDelivery *next;
+	uint64_t count;
+	int references = 0;
+
+	(void) what;
+	if (read(fd, &count, sizeof(count)) < 0)
+		count = 0;
+	pthread_mutex_lock(&outbox->lock);
+	next = outbox->reported;
+	outbox->reported = NULL;
+	pthread_mutex_unlock(&outbox->lock);
+	while (next != NULL)
+	{
+		MrDelivery *delivery = next;
+
+		next = delivery->next;
+		if (delivery->end != NULL)
+			delivery->end(delivery->owner, delivery->failure, delivery->partition, delivery->offset,
+						  delivery->text);
+		free(delivery);
+		references++;
+	}
+	release(outbox, references);
+}
+
+static void
+release(MrOutbox *outbox, int count)
+{
+	int left;
+
+	pthread_mutex_lock(&outbox->lock);
+	left = outbox->references -= count;
+	pthread_mutex_unlock(&outbox->lock);
+	if (left > 0)
+		return;
+	close(outbox->fd);
+	pthread_mutex_destroy(&outbox->lock);
+	free(outbox);
+}

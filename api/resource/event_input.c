@@ -1,0 +1,296 @@
+#include "api/resource/event_input.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "api/control/utf8.h"
+
+typedef struct Refusal
+{
+	MrProblem *problem;
+	char *detail;
+	size_t size;
+	const char **hint;
+} Refusal;
+
+static const char *const names[] = {"eventType", "eventData", "source", "id", "time", "key"};
+#define NAME_COUNT ((int) (sizeof(names) / sizeof(names[0])))
+
+static bool refuse(const Refusal *refusal, MrProblem problem, const char *hint, const char *fmt,
+				   ...) __attribute__((format(printf, 4, 5)));
+static bool check_params(const MrEventInput *input, const Refusal *refusal);
+static bool is_type(const char *content_type, const char *type);
+static MrEventItem *new_item(MrEventItems *items, int line);
+static void finish(MrEventItem *item, const MrEventInput *input, const MrEventParts *parts);
+static void read_query(MrEventItems *items, const MrEventInput *input);
+static void read_object(MrEventItems *items, const MrEventInput *input, int line, const char *text,
+						size_t len);
+static bool read_lines(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
+static bool read_array(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
+static bool read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
+static const char *binary_header(const MrEventInput *input, const char *name, char **decoded);
+
+bool
+mr_event_input_read(MrEventItems *items, const MrEventInput *input, MrProblem *problem,
+					char *detail, size_t detail_size, const char **hint)
+{
+	const Refusal refusal = {problem, detail, detail_size, hint};
+	const char *type = input->content_type;
+
+	*items = (MrEventItems){0};
+	if (!check_params(input, &refusal))
+		return false;
+	if (input->params->count > 0)
+	{
+		if (input->body_len > 0)
+			return refuse(&refusal, MR_PROBLEM_BODY, "Send the event in one of the two.",
+						  "The request has an event in its query and a body.");
+		read_query(items, input);
+	}
+	else if (input->header(input->owner, "ce-type") != NULL)
+		return read_binary(items, input, &refusal);
+	else if (input->body_len == 0)
+		return refuse(&refusal, MR_PROBLEM_BODY,
+					  "Send eventType and eventData in the query, or an event as the body.",
+					  "The request has no event.");
+	else if (is_type(type, "application/json") || is_type(type, "application/cloudevents+json"))
+		read_object(items, input, 1, input->body, input->body_len);
+	else if (is_type(type, "application/x-ndjson"))
+		return read_lines(items, input, &refusal);
+	else if (is_type(type, "application/cloudevents-batch+json"))
+		return read_array(items, input, &refusal);
+	else
+		return refuse(&refusal, MR_PROBLEM_MEDIA_TYPE, NULL, "The Content-Type is \"%.80s\".",
+					  type != NULL ? type : "");
+	return true;
+}
+
+void
+mr_event_items_free(MrEventItems *items)
+{
+	for (int i = 0; i < items->count; i++)
+		mr_message_free(&items->items[i].message);
+	free(items->items);
+	*items = (MrEventItems){0};
+}
+
+static bool
+refuse(const Refusal *refusal, MrProblem problem, const char *hint, const char *fmt, ...)
+{
+	va_list args;
+
+	*refusal->problem = problem;
+	*refusal->hint = hint;
+	va_start(args, fmt);
+	vsnprintf(refusal->detail, refusal->size, fmt, args);
+	va_end(args);
+	return false;
+}
+
+static bool
+check_params(const MrEventInput *input, const Refusal *refusal)
+{
+	for (int i = 0; i < input->params->count; i++)
+	{
+		const char *name = input->params->items[i].name;
+		const char *nearest = mr_nearest_name(name, names, NAME_COUNT);
+		bool known = false;
+
+		for (int n = 0; n < NAME_COUNT; n++)
+			known = known || strcmp(names[n], name) == 0;
+		if (known)
+			continue;
+		if (nearest != NULL)
+			return refuse(refusal, MR_PROBLEM_PARAMETER, NULL,
+						  "There is no parameter \"%.64s\"; did you mean \"%s\"?", name, nearest);
+		return refuse(refusal, MR_PROBLEM_PARAMETER,
+					  "The parameters are eventType, eventData, source, id, time and key.",
+					  "There is no parameter \"%.64s\".", name);
+	}
+	return true;
+}
+
+/* The type itself, with or without parameters. */
+static bool
+is_type(const char *content_type, const char *type)
+{
+	size_t len = strlen(type);
+
+	return content_type != NULL && strncasecmp(content_type, type, len) == 0 &&
+		   (content_type[len] == '\0' || strchr("; \t", content_type[len]) != NULL);
+}
+
+static MrEventItem *
+new_item(MrEventItems *items, int line)
+{
+	MrEventItem *item;
+
+	/* doubles at 1, 2, 4, 8, … */
+	if ((items->count & (items->count - 1)) == 0)
+		items->items =
+			mr_realloc(items->items,
+					   sizeof(MrEventItem) * (size_t) (items->count > 0 ? 2 * items->count : 1));
+	item = &items->items[items->count++];
+	*item = (MrEventItem){.line = line};
+	return item;
+}
+
+static void
+finish(MrEventItem *item, const MrEventInput *input, const MrEventParts *parts)
+{
+	unsigned char bytes[16];
+	char uuid[MR_UUID_SIZE];
+
+	input->random(bytes);
+	mr_uuid_format(uuid, bytes);
+	if (!mr_message_build(&item->message, parts, uuid, input->now_ms, item->error,
+						  sizeof(item->error)) &&
+		item->error[0] == '\0')
+		snprintf(item->error, sizeof(item->error), "The event is not valid.");
+}
+
+static void
+read_query(MrEventItems *items, const MrEventInput *input)
+{
+	const MrEventParts parts = {.type = mr_params_get(input->params, "eventType"),
+								.text = mr_params_get(input->params, "eventData"),
+								.source = mr_params_get(input->params, "source"),
+								.id = mr_params_get(input->params, "id"),
+								.time = mr_params_get(input->params, "time"),
+								.key = mr_params_get(input->params, "key")};
+
+	finish(new_item(items, 1), input, &parts);
+}
+
+static void
+read_object(MrEventItems *items, const MrEventInput *input, int line, const char *text, size_t len)
+{
+	MrEventItem *item = new_item(items, line);
+	MrEventParts parts;
+	json_t *object;
+
+	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
+		len--;
+	if (mr_event_parts_of_json(&parts, text, len, &object, item->error, sizeof(item->error)))
+		finish(item, input, &parts);
+	json_decref(object);
+}
+
+/* Empty lines are passed over. */
+static bool
+read_lines(MrEventItems *items, const MrEventInput *input, const Refusal *refusal)
+{
+	const char *at = input->body;
+	const char *end = at + input->body_len;
+	int line = 0;
+
+	items->is_batch = true;
+	while (at < end)
+	{
+		const char *newline = memchr(at, '\n', (size_t) (end - at));
+		size_t len = (size_t) ((newline != NULL ? newline : end) - at);
+		bool empty = true;
+
+		line++;
+		for (size_t i = 0; i < len && empty; i++)
+			empty = strchr(" \t\r", at[i]) != NULL && at[i] != '\0';
+		if (!empty && items->count == MR_EVENTS_MAX)
+			return refuse(refusal, MR_PROBLEM_BODY_LARGE, NULL,
+						  "The request has more than %d events.", MR_EVENTS_MAX);
+		if (!empty)
+			read_object(items, input, line, at, len);
+		at += len + 1;
+	}
+	if (items->count == 0)
+		return refuse(refusal, MR_PROBLEM_BODY, "Send an event in each line.",
+					  "The body has no event.");
+	return true;
+}
+
+static bool
+read_array(MrEventItems *items, const MrEventInput *input, const Refusal *refusal)
+{
+	json_error_t error;
+	json_t *array = json_loadb(input->body, input->body_len, JSON_REJECT_DUPLICATES, &error);
+	size_t count = json_array_size(array);
+
+	items->is_batch = true;
+	for (size_t i = 0; i < count && count <= MR_EVENTS_MAX; i++)
+	{
+		char *text = json_dumps(json_array_get(array, i), JSON_COMPACT | JSON_ENCODE_ANY);
+
+		if (text != NULL)
+			read_object(items, input, (int) i + 1, text, strlen(text));
+		free(text);
+	}
+	json_decref(array);
+	if (array == NULL || count == 0)
+		return refuse(refusal, MR_PROBLEM_BODY, "Send an array of CloudEvents.",
+					  "The body is not a JSON array of events.");
+	if (count > MR_EVENTS_MAX)
+		return refuse(refusal, MR_PROBLEM_BODY_LARGE, NULL, "The request has more than %d events.",
+					  MR_EVENTS_MAX);
+	return true;
+}
+
+/* The attributes are header fields, the body is the data. */
+static bool
+read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refusal)
+{
+	const char *version = input->header(input->owner, "ce-specversion");
+	bool is_json = is_type(input->content_type, "application/json");
+	char *decoded[4] = {NULL, NULL, NULL, NULL};
+	MrEventParts parts = {0};
+	char *text = NULL;
+	json_t *data = NULL;
+	bool ok = true;
+
+	if (version == NULL || strcmp(version, "1.0") != 0)
+		return refuse(refusal, MR_PROBLEM_BODY, "Send ce-specversion: 1.0.",
+					  "The CloudEvent has another version, or none.");
+	parts.type = binary_header(input, "ce-type", &decoded[0]);
+	parts.source = binary_header(input, "ce-source", &decoded[1]);
+	parts.id = binary_header(input, "ce-id", &decoded[2]);
+	parts.time = binary_header(input, "ce-time", &decoded[3]);
+	if (input->body_len > 0 && is_json)
+	{
+		parts.json = input->body;
+		parts.json_len = input->body_len;
+		data = json_loadb(input->body, input->body_len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
+						  NULL);
+		if (data == NULL)
+			ok = refuse(refusal, MR_PROBLEM_BODY, "Send JSON, or text as text/plain.",
+						"The data is not valid JSON.");
+	}
+	else if (input->body_len > 0)
+	{
+		ok = mr_utf8_is_valid(input->body, input->body_len) &&
+			 memchr(input->body, '\0', input->body_len) == NULL;
+		if (!ok)
+			refuse(refusal, MR_PROBLEM_BODY, "Send JSON or text.",
+				   "The data is not text in UTF-8.");
+		text = mr_malloc(input->body_len + 1);
+		memcpy(text, input->body, input->body_len);
+		text[input->body_len] = '\0';
+		parts.text = text;
+	}
+	if (ok)
+		finish(new_item(items, 1), input, &parts);
+	json_decref(data);
+	free(text);
+	for (int i = 0; i < 4; i++)
+		free(decoded[i]);
+	return ok;
+}
+
+/* Values are percent-encoded, as the HTTP binding of CloudEvents, section 3.1.3.2, has it. */
+static const char *
+binary_header(const MrEventInput *input, const char *name, char **decoded)
+{
+	const char *value = input->header(input->owner, name);
+
+	if (value != NULL)
+		*decoded = mr_percent_decode(value, strlen(value), false);
+	return *decoded;
+}

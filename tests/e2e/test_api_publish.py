@@ -1,0 +1,261 @@
+"""POST /events, through Kafka and the default pipeline of migrations/events, to GET /events/{id}."""
+import concurrent.futures
+import json
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from lib import paths
+from lib.api import Api
+from lib.ingestor import Ingestor
+from lib.wait import wait_for
+
+MIGRATIONS = os.path.join(paths.ROOT, "migrations/events")
+
+
+def changes():
+    with open(os.path.join(MIGRATIONS, "sqitch.plan"), encoding="utf-8") as f:
+        return re.findall(r"^(\w+) .*<", f.read(), re.M)
+
+
+def run_change(db, verb, change):
+    with open(os.path.join(MIGRATIONS, verb, change + ".sql"), encoding="utf-8") as f:
+        db.run(f.read())
+
+
+def record_at(broker, place):
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "look"})
+    try:
+        consumer.assign([TopicPartition(place["topic"], place["partition"], int(place["offset"]))])
+        return wait_for(lambda: consumer.poll(1), "the record", 10)
+    finally:
+        consumer.close()
+
+
+class Whole:
+    """Database with the migrations, broker with the topic, ingestor, API."""
+
+    def __init__(self, cluster, broker):
+        self.broker = broker
+        self.db = cluster.create_database("api_publish")
+        for change in changes():
+            run_change(self.db, "deploy", change)
+            run_change(self.db, "verify", change)
+        broker.create_topic("events", 3)
+        self.ingestor = Ingestor(self.db.dsn("millrace_ingestor"), broker.address).start()
+        self.api = Api(self.db.dsn("millrace_api"), "--brokers", broker.address, "--publish-timeout", "2s").start()
+
+    def post(self, query="", body=None, **headers):
+        return self.api.request("POST", "/events" + query, {k.replace("_", "-"): v for k, v in headers.items()}, body)
+
+    def row(self, answer):
+        """The row of what a POST has published, once it is processed."""
+        assert answer.status == 202, answer
+        path = answer.headers["location"]
+        assert path == "/events/" + answer.json()["id"]
+        wait_for(lambda: self.api.get(path).status == 200, path + " is processed", 20)
+        return self.api.get(path).json()
+
+    def close(self):
+        self.api.kill()
+        self.ingestor.kill()
+        self.db.drop()
+
+
+@pytest.fixture(scope="module")
+def whole(cluster, broker):
+    whole = Whole(cluster, broker)
+    yield whole
+    whole.close()
+
+
+def test_the_mission(whole):
+    """POST /events?eventType=Temperature&eventData=30C, with an empty body."""
+    answer = whole.post("?eventType=Temperature&eventData=30C")
+    assert answer.status == 202 and set(answer.json()) == {"id", "topic", "partition", "offset"}
+    row = whole.row(answer)
+    assert (row["type"], row["value"], row["unit"], row["note"]) == ("Temperature", 30, "°C", None)
+    assert f"{row['topic']}:{row['partition']}:{row['offset']}" == answer.json()["id"]
+    assert whole.api.get("/events?type=Temperature&limit=1").json() == [row]
+
+
+def test_readings(whole):
+    """Numbers and units of data, in any form it comes in."""
+    whole.db.run("INSERT INTO event_source VALUES ('sensor-1', 'Roof')")
+    texts = [("30C", 30, "°C", None), ("86 F", 30, "°C", None), ("1013.2 hPa", 1013.2, "hPa", None), ("45 %", 45, "%", None),
+             ("-3.5e1 °C", -35, "°C", None), (".5mm", 0.5, "mm", None), ("+7", 7, None, None), ("300K", 26.85, "°C", None),
+             ("36 km/h", 10, "m/s", None), ("12 lux", 12, "lux", None), ("calm", None, None, "calm"), ("", None, None, ""),
+             ("30C 40C", None, None, "30C 40C"), ("1.2.3", None, None, "1.2.3"), ("0x10", None, None, "0x10"), ("C30", None, None, "C30")]
+    posted = [whole.post("", json.dumps({"type": "t", "source": "sensor-1", "data": text}), Content_Type="application/json") for text, *_ in texts]
+    posted += [whole.post("", json.dumps({"eventType": "t", "eventData": data}), Content_Type="application/json") for data in (21.5, {"a": 1}, None, True)]
+    posted.append(whole.post("", '{"type": "t", "value": 50, "unit": "F", "ts": "2026-01-01T00:00:00Z"}', Content_Type="application/json"))
+    rows = [whole.row(answer) for answer in posted]
+    assert [(r["value"], r["unit"], r["note"]) for r in rows] == [t[1:] for t in texts] + [
+        (21.5, None, None), (None, None, '{"a": 1}'), (None, None, None), (None, None, "true"), (10, "°C", None)]
+    assert {r["site"] for r in rows[: len(texts)]} == {"Roof"} and rows[-1]["site"] is None
+    assert rows[-1]["time"] == "2026-01-01T00:00:00+00:00"
+
+
+def test_heartbeats_are_filtered_and_what_has_no_type_is_dead(whole):
+    before = dict(zip(("filtered", "dead"), whole.db.run("SELECT filtered, dead FROM millrace.stats")[0]))
+    whole.post("?eventType=Heartbeat&eventData=1")
+    records_before = whole.db.value("SELECT count(*) FROM events")
+    producer = Producer({"bootstrap.servers": whole.broker.address})
+    producer.produce("events", b'{"data": 1}')
+    producer.flush(10)
+    wait_for(lambda: whole.db.run("SELECT filtered, dead FROM millrace.stats")[0] == (before["filtered"] + 1, before["dead"] + 1), "both are counted", 20)
+    assert whole.db.value("SELECT count(*) FROM events") == records_before
+
+
+def test_what_is_published(whole):
+    """A CloudEvents document; of what a client sends as JSON each byte is kept, and what is missing is added."""
+    text = '{ "type": "kept", "id": "order-7", "time": "2026-02-03T04:05:06.7+01:00", "data": 30.10, "extra": [1e2, "\\u00e4"] }'
+    answer = whole.post("", text, Content_Type="application/json; charset=utf-8")
+    place = answer.json()
+    record = record_at(whole.broker, place)
+    assert text[1:].encode().strip() in record.value() and record.value().startswith(b'{"specversion":"1.0","source":"/events",')
+    assert dict(record.headers())["content-type"] == b"application/cloudevents+json" and record.key() is None
+    row = whole.row(answer)
+    assert (row["value"], row["time"]) == (30.1, "2026-02-03T03:05:06.7+00:00")
+    # the same id again: one row
+    again = whole.post("", text, Content_Type="application/json").json()
+    wait_for(lambda: whole.db.value("SELECT superseded FROM millrace.stats") >= 1, "the second is superseded", 20)
+    assert whole.db.value("SELECT count(*) FROM events WHERE type = 'kept'") == 1
+    assert again["id"] != place["id"]
+
+
+def test_the_key_is_the_source(whole):
+    places = {whole.post(f"?eventType=a&eventData={i}&source=one").json()["partition"] for i in range(10)}
+    assert len(places) == 1
+    assert {whole.post(f"?eventType=a&eventData={i}&source=one&key={i}").json()["partition"] for i in range(30)} == {0, 1, 2}
+
+
+def test_cloudevents(whole):
+    event = {"specversion": "1.0", "type": "ce", "source": "/s", "id": "1", "data": {"x": 1}}
+    assert whole.row(whole.post("", json.dumps(event), Content_Type="application/cloudevents+json"))["note"] == '{"x": 1}'
+    row = whole.row(whole.post("", "30C", Content_Type="text/plain", ce_specversion="1.0", ce_type="ce%C3%A4", ce_source="/s", ce_id="2"))
+    assert (row["type"], row["source"], row["value"]) == ("ceä", "/s", 30)
+    row = whole.row(whole.post("", "[1,2]", Content_Type="application/json", ce_specversion="1.0", ce_type="ce", ce_source="/s", ce_id="3"))
+    assert row["note"] == "[1, 2]"
+    batch = whole.post("", json.dumps([event, {"type": 1}, dict(event, id="4")]), Content_Type="application/cloudevents-batch+json")
+    assert batch.json() == {"accepted": 2, "rejected": [{"line": 2, "code": "MR-119", "detail": "The event's type is not a string."}]}
+
+
+def test_lines(whole):
+    """One bad line of ten thousand: the others are published."""
+    lines = ['{"type": "line", "source": "s%d", "data": %d}' % (i % 50, i) for i in range(9999)]
+    lines.insert(5000, '{"type": "line", "data": }')
+    answer = whole.post("", "\n".join(lines) + "\r\n\n", Content_Type="application/x-ndjson")
+    assert answer.status == 202 and answer.json()["accepted"] == 9999
+    assert [(r["line"], r["code"]) for r in answer.json()["rejected"]] == [(5001, "MR-119")]
+    with open(os.path.join(paths.ROOT, "docs/api.md"), encoding="utf-8") as f:
+        assert answer.body.decode() in f.read()
+    wait_for(lambda: whole.db.value("SELECT count(*) FROM events WHERE type = 'line'") == 9999, "all are processed", 30)
+    assert whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'line'") == 9999
+    too_many = whole.post("", '{"type":"no"}\n' * 10001, Content_Type="application/x-ndjson")
+    assert (too_many.status, too_many.json()["code"]) == (413, "MR-303")
+
+
+def test_what_is_refused(whole):
+    for query, body, content_type, status, code in (
+            ("", None, None, 400, "MR-119"), ("", "", "application/json", 400, "MR-119"),
+            ("?eventData=1", None, None, 400, "MR-119"), ("?eventType=", None, None, 400, "MR-119"),
+            ("?eventTyp=a", None, None, 400, "MR-110"), ("?eventType=a&limit=1", None, None, 400, "MR-110"),
+            ("?eventType=a", "{}", "application/json", 400, "MR-119"), ("?eventType=a&time=now", None, None, 400, "MR-119"),
+            ("?eventType=" + "a" * 256, None, None, 400, "MR-119"), ("?eventType=a&id=", None, None, 400, "MR-119"),
+            ("", "a", None, 415, "MR-116"), ("", "a", "text/plain", 415, "MR-116"), ("", "<a/>", "application/xml", 415, "MR-116"),
+            ("", "a=b", "application/x-www-form-urlencoded", 415, "MR-116"), ("", "{}", "application/jsonx", 415, "MR-116"),
+            ("", "{", "application/json", 400, "MR-119"), ("", "[]", "application/json", 400, "MR-119"), ("", "1", "application/json", 400, "MR-119"),
+            ("", '{"type": "a"} x', "application/json", 400, "MR-119"), ("", '{"type": "a", "type": "b"}', "application/json", 400, "MR-119"),
+            ("", '{"type": 1}', "application/json", 400, "MR-119"), ("", '{"type": null}', "application/json", 400, "MR-119"),
+            ("", '{"type": "a", "data": "\\u0000"}', "application/json", 400, "MR-119"), ("", b'{"type": "\xff"}', "application/json", 400, "MR-119"),
+            ("", '{"type": "a", "specversion": "0.3"}', "application/cloudevents+json", 400, "MR-119"),
+            ("", '{"type": "a", "data_base64": "AA=="}', "application/cloudevents+json", 400, "MR-119"),
+            ("", "{}", "application/cloudevents-batch+json", 400, "MR-119"), ("", "\n \n", "application/x-ndjson", 400, "MR-119"),
+            ("", "[" * 100000, "application/json", 400, "MR-119")):
+        answer = whole.post(query, body, **({"Content_Type": content_type} if content_type else {}))
+        assert (answer.status, answer.json()["code"]) == (status, code), (query, str(body)[:50], answer)
+    assert whole.post("", "a", ce_type="a", Content_Type="text/plain").json()["detail"] == "The CloudEvent has another version, or none."
+    large = whole.post("", '{"type": "a", "data": "%s"}' % ("a" * 9_000_000), Content_Type="application/json")
+    assert (large.status, large.json()["code"]) == (413, "MR-303")  # more than Kafka takes
+
+
+def test_other_sites(whole):
+    """A page of another origin, in a browser on this machine, publishes nothing."""
+    for headers, status in (({"Origin": "http://example.com"}, 403), ({"Origin": "null"}, 403), ({"Sec-Fetch-Site": "cross-site"}, 403),
+                            ({"Sec-Fetch-Site": "same-site"}, 403), ({"Origin": "http://localhost.example.com"}, 403), ({"Origin": ""}, 403),
+                            ({"Origin": "http://localhost:3000"}, 202), ({"Sec-Fetch-Site": "same-origin"}, 202), ({"Sec-Fetch-Site": "none"}, 202)):
+        answer = whole.api.request("POST", "/events?eventType=site&eventData=1", headers)
+        assert answer.status == status, headers
+    assert whole.api.request("GET", "/events?limit=1", {"Origin": "http://example.com"}).status == 200
+
+
+def test_many_at_once(whole):
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda i: whole.post(f"?eventType=many&eventData={i}"), range(500)))
+    assert {a.status for a in answers} == {202}
+    assert len({a.json()["id"] for a in answers}) == 500
+    wait_for(lambda: whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'many'") == 500, "all are processed", 20)
+
+
+def test_a_client_that_leaves(whole):
+    """Its event is published all the same, and nothing is left of its request."""
+    for i in range(20):
+        with socket.create_connection(("127.0.0.1", whole.api.port)) as s:
+            s.sendall(b"POST /events?eventType=left&eventData=%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % i)
+    wait_for(lambda: whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'left'") == 20, "all are processed", 20)
+    wait_for(lambda: whole.api.metric("millrace_api_requests_in_flight") == 0, "none in flight", 5)
+
+
+def test_the_broker_is_down(whole):
+    """POST: 503, at once after the first; GET as ever. Soon published again when it is back, and nothing twice."""
+    whole.broker.kill()
+    first = whole.post("?eventType=down&eventData=1")
+    assert first.status in (503, 504)
+    wait_for(lambda: whole.api.metric("millrace_api_producer_open") == 1, "the breaker is open", 10)
+    began = time.monotonic()
+    answers = [whole.post("?eventType=down&eventData=1") for _ in range(20)]
+    assert {(a.status, a.json()["code"], a.headers["retry-after"]) for a in answers} == {(503, "MR-506", "1")}
+    assert (time.monotonic() - began) / 20 < 0.05
+    assert whole.api.get("/events?limit=1").status == 200
+    assert "no event can be published: " in whole.api.admin("/readyz")[1]
+    whole.broker.start()
+    began = time.monotonic()
+    wait_for(lambda: whole.post("?eventType=up&eventData=1").status == 202, "published again", 20)
+    assert time.monotonic() - began < 3
+    assert whole.api.admin("/readyz")[0] == 200
+
+
+def test_a_topic_that_is_not_there_and_no_brokers(whole):
+    for options, detail in ((("--brokers", whole.broker.address, "--topic", "not-there"), None), ((), "This service does not publish.")):
+        api = Api(whole.db.dsn("millrace_api"), *options).start(wait=False)
+        try:
+            wait_for(lambda: api.admin("/livez")[0] == 200, "it lives", 10)
+            wait_for(lambda: api.get("/events?limit=1").status == 200, "it serves", 10)
+            answer = api.request("POST", "/events?eventType=a&eventData=1")
+            assert (answer.status, answer.json()["code"], answer.json().get("detail")) == (503, "MR-506", detail)
+        finally:
+            api.kill()
+
+
+def test_the_end_waits_for_acknowledgements(whole):
+    api = Api(whole.db.dsn("millrace_api"), "--brokers", whole.broker.address, "-X", "linger.ms=300").start()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(api.request, "POST", "/events?eventType=end&eventData=1")
+        wait_for(lambda: api.metric("millrace_api_requests_in_flight") == 1, "it is in flight", 5, every=0.005)
+        api.process.signal(signal.SIGTERM)
+        assert waiting.result(10).status == 202
+    assert api.process.popen.wait(10) == 0
+
+
+def test_revert(whole):
+    whole.api.kill()
+    whole.ingestor.stop()
+    for change in reversed(changes()):
+        run_change(whole.db, "revert", change)
+    assert whole.db.run("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace") == []

@@ -1,0 +1,155 @@
+/* Requests of POST /events as the events they hold. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/resource/event_input.h"
+
+static MrParams params;
+static MrEventItems items;
+static MrProblem problem;
+static char detail[320];
+static const char *hint;
+
+/* Header fields: "name=value" in pairs. */
+static const char *
+header(void *owner, const char *name)
+{
+	const char *const *fields = owner;
+
+	for (; fields != NULL && *fields != NULL; fields += 2)
+		if (strcmp(fields[0], name) == 0)
+			return fields[1];
+	return NULL;
+}
+
+static void
+zero(unsigned char bytes[16])
+{
+	memset(bytes, 0, 16);
+}
+
+static bool
+read_request(const char *query, const char *type, const char *body, const char *const *fields)
+{
+	char error[128];
+	MrEventInput input = {.params = &params,
+						  .content_type = type,
+						  .body = body,
+						  .body_len = strlen(body),
+						  .header = header,
+						  .owner = (void *) fields,
+						  .random = zero};
+
+	assert_true(mr_params_parse(&params, query, error, sizeof(error)));
+	problem = MR_PROBLEM_NONE;
+	return mr_event_input_read(&items, &input, &problem, detail, sizeof(detail), &hint);
+}
+
+static void
+done(void)
+{
+	mr_event_items_free(&items);
+	mr_params_free(&params);
+}
+
+static void
+expect_refusal(const char *query, const char *type, const char *body, MrProblem expected)
+{
+	assert_false(read_request(query, type, body, NULL));
+	assert_int_equal(problem, expected);
+	done();
+}
+
+static void
+one_event(void **state)
+{
+	static const char *const fields[] = {"ce-specversion", "1.0", "ce-type", "a%C3%A4",
+										 "ce-source",      "s",   NULL};
+
+	(void) state;
+	assert_true(read_request("eventType=T&eventData=30C", NULL, "", NULL));
+	assert_non_null(strstr(mr_buffer_string(&items.items[0].message.payload), "\"type\":\"T\""));
+	assert_false(items.is_batch);
+	done();
+	assert_true(read_request(NULL, "Application/JSON ; a=b", "{\"type\":\"T\"}\r\n", NULL));
+	assert_string_equal(items.items[0].error, "");
+	done();
+	assert_true(read_request(NULL, "text/plain", "hello", fields));
+	assert_non_null(
+		strstr(mr_buffer_string(&items.items[0].message.payload), "\"type\":\"a\xc3\xa4\""));
+	assert_non_null(
+		strstr(mr_buffer_string(&items.items[0].message.payload), "\"data\":\"hello\"}"));
+	done();
+	assert_true(read_request("eventData=30C", NULL, "", NULL));
+	assert_string_equal(items.items[0].error, "The event has no type.");
+	done();
+}
+
+static void
+lines(void **state)
+{
+	(void) state;
+	assert_true(read_request(NULL, "application/x-ndjson",
+							 "{\"type\":\"1\"}\n\n \r\n{\r\n{\"type\":\"3\"}", NULL));
+	assert_int_equal(items.count, 3);
+	assert_true(items.is_batch);
+	assert_int_equal(items.items[1].line, 4);
+	assert_string_not_equal(items.items[1].error, "");
+	assert_int_equal(items.items[2].line, 5);
+	assert_string_equal(items.items[2].error, "");
+	done();
+}
+
+static void
+a_batch(void **state)
+{
+	(void) state;
+	assert_true(
+		read_request(NULL, "application/cloudevents-batch+json", "[{\"type\":\"1\"}, [2]]", NULL));
+	assert_int_equal(items.count, 2);
+	assert_string_equal(items.items[0].error, "");
+	assert_string_equal(items.items[1].error, "The event is not a JSON object.");
+	done();
+}
+
+static void
+refused(void **state)
+{
+	static const char *const old[] = {"ce-type", "a", NULL};
+	static const char *const new[] = {"ce-type", "a", "ce-specversion", "1.0", NULL};
+
+	(void) state;
+	expect_refusal(NULL, NULL, "", MR_PROBLEM_BODY);
+	expect_refusal(NULL, NULL, "x", MR_PROBLEM_MEDIA_TYPE);
+	expect_refusal(NULL, "application/jsonp", "{}", MR_PROBLEM_MEDIA_TYPE);
+	expect_refusal("eventtype=1", NULL, "", MR_PROBLEM_PARAMETER);
+	assert_non_null(strstr(detail, "did you mean \"eventType\"?"));
+	expect_refusal("eventType=1", "application/json", "{}", MR_PROBLEM_BODY);
+	expect_refusal(NULL, "application/x-ndjson", "\n", MR_PROBLEM_BODY);
+	expect_refusal(NULL, "application/cloudevents-batch+json", "{}", MR_PROBLEM_BODY);
+	assert_false(read_request(NULL, NULL, "", old));
+	done();
+	assert_false(read_request(NULL, "application/json", "{", new));
+	done();
+	assert_false(read_request(NULL, NULL, "\xff", new));
+	done();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_event),
+		cmocka_unit_test(lines),
+		cmocka_unit_test(a_batch),
+		cmocka_unit_test(refused),
+	};
+
+	return cmocka_run_group_tests_name("resource/event_input", tests, NULL, NULL);
+}
