@@ -18,7 +18,9 @@ main(int argc, char **argv)
 	int status = 0;
 
 	if (!mr_options_load(&mr_api_settings_table, argc, argv, &settings, error, sizeof(error)) ||
-		(!settings.help && !settings.version && !mr_dsn_check(settings.dsn, error, sizeof(error))))
+		(!settings.help && !settings.version &&
+		 !(mr_dsn_check(settings.dsn, error, sizeof(error)) &&
+		   mr_dsn_check(settings.operate_dsn, error, sizeof(error)))))
 	{
 		fprintf(stderr, "millrace-api: %s\n", error);
 		status = 2;

@@ -9,7 +9,8 @@
 #include "api/wire/server.h"
 #include "common/eventloop.h"
 
-#define TICK_MS 50
+#define TICK_MS             50
+#define OPERATE_CONNECTIONS 2
 
 struct MrWorker
 {
@@ -19,6 +20,7 @@ struct MrWorker
 	struct event *tick;
 	MrServer *server;
 	MrPool *pool;
+	MrPool *operate_pool;
 	MrOutbox *outbox;
 	MrRouteStats stats;
 	MrContext context;
@@ -29,6 +31,7 @@ struct MrWorker
 	bool draining;
 };
 
+static MrPool *new_operate_pool(const MrPoolSetup *other, const MrApiSettings *settings);
 static void *run(void *arg);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 static void show_state(MrWorker *worker);
@@ -50,9 +53,12 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 	mr_route_stats_init(&worker->stats);
 	worker->base = pool.base = event_base_new();
 	worker->pool = mr_pool_new(&pool);
+	if (*settings->operate_dsn != '\0')
+		worker->operate_pool = new_operate_pool(&pool, settings);
 	if (setup->producer != NULL)
 		worker->outbox = mr_outbox_new(setup->producer, worker->base);
 	worker->context = (MrContext){.pool = worker->pool,
+								  .operate_pool = worker->operate_pool,
 								  .relation = setup->relation,
 								  .secret = setup->secret,
 								  .outbox = worker->outbox,
@@ -106,11 +112,24 @@ mr_worker_free(MrWorker *worker)
 	/* exchanges that are left abandon what they wait for, so it is still there */
 	mr_server_free(worker->server);
 	mr_pool_free(worker->pool);
+	mr_pool_free(worker->operate_pool);
 	mr_outbox_free(worker->outbox);
 	event_free(worker->tick);
 	event_base_free(worker->base);
 	pthread_mutex_destroy(&worker->lock);
 	free(worker);
+}
+
+/* People and scripts operate: there are never many at a time. */
+static MrPool *
+new_operate_pool(const MrPoolSetup *other, const MrApiSettings *settings)
+{
+	MrPoolSetup setup = *other;
+
+	setup.dsn = settings->operate_dsn;
+	setup.connections = OPERATE_CONNECTIONS;
+	setup.writes = true;
+	return mr_pool_new(&setup);
 }
 
 static void *
@@ -131,6 +150,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void) fd;
 	(void) what;
 	mr_pool_tick(worker->pool);
+	if (worker->operate_pool != NULL)
+		mr_pool_tick(worker->operate_pool);
 	if (end_ms > 0)
 		drain(worker, end_ms);
 	show_state(worker);

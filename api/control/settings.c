@@ -9,6 +9,8 @@ static const MrOption options[] = {
 	 "read options from this file"},
 	{"dsn", 'd', MR_OPTION_SECRET, FIELD(dsn), "CONNINFO", "", 0, 0, NULL, false,
 	 "PostgreSQL connection string or URI; what is missing comes from PGHOST, PGSERVICE, ..."},
+	{"operate-dsn", 0, MR_OPTION_SECRET, FIELD(operate_dsn), "CONNINFO", "", 0, 0, NULL, false,
+	 "the same as a member of pipelines' owners: serves what is theirs, and pauses and resumes"},
 	{"listen", 'L', MR_OPTION_TEXT, FIELD(listen), "ADDRESS:PORT", "127.0.0.1:8080", 0, 0, NULL,
 	 false, "serve HTTP here, on a loopback address; port 0 takes a free one"},
 	{"allow-host", 0, MR_OPTION_LIST, FIELD(hosts), "NAME", NULL, 0, 0, NULL, false,

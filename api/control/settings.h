@@ -8,6 +8,7 @@ typedef struct MrApiSettings
 {
 	char *config;
 	char *dsn;
+	char *operate_dsn; /* "": nothing is operated */
 	char *listen;
 	MrStrings hosts; /* names besides the loopback's that requests may be for */
 	int64_t threads; /* 0: one for each CPU */

@@ -28,6 +28,7 @@ typedef struct MrPoolSetup
 	struct event_base *base;
 	const char *dsn;
 	int connections;
+	bool writes;      /* else its transactions are read only */
 	int64_t query_ms; /* longest a query may run, and wait */
 	MrCanceller *canceller;
 } MrPoolSetup;

@@ -137,9 +137,9 @@ set_session(MrSession *session)
 	mr_strings_clear(&session->prepared);
 	session->state = MR_SESSION_SETTING;
 	snprintf(sql, sizeof(sql),
-			 "SET statement_timeout = %lld; SET default_transaction_read_only = on; "
+			 "SET statement_timeout = %lld; SET default_transaction_read_only = %s; "
 			 "SET TimeZone = 'UTC'; SET extra_float_digits = 1",
-			 (long long) session->setup.query_ms);
+			 (long long) session->setup.query_ms, session->setup.writes ? "off" : "on");
 	mr_pgconn_query(session->conn, sql);
 }
 

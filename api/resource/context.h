@@ -16,6 +16,7 @@ typedef _Atomic(const MrRelation *) MrSharedRelation;
 typedef struct MrContext
 {
 	MrPool *pool;
+	MrPool *operate_pool; /* NULL: nothing is operated */
 	MrSharedRelation *relation;
 	const MrCursorSecret *secret;
 	MrOutbox *outbox;  /* NULL: nothing is published */

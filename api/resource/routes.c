@@ -1,5 +1,6 @@
 #include "api/resource/routes.h"
 
+#include "api/resource/document.h"
 #include "api/resource/event.h"
 #include "api/resource/event_list.h"
 #include "api/resource/event_post.h"
@@ -8,6 +9,14 @@ const MrRoute mr_routes[] = {
 	{MR_METHOD_GET, "/events", mr_event_list_get},
 	{MR_METHOD_POST, "/events", mr_event_post},
 	{MR_METHOD_GET, "/events/{id}", mr_event_get},
+	{MR_METHOD_GET, "/events/{id}/status", mr_event_status_get},
+	{MR_METHOD_GET, "/dead-letters/groups", mr_dead_letter_groups_get},
+	{MR_METHOD_GET, "/dead-letters/{id}", mr_dead_letter_get},
+	{MR_METHOD_GET, "/pipelines", mr_pipelines_get},
+	{MR_METHOD_GET, "/pipelines/{name}", mr_pipeline_get},
+	{MR_METHOD_POST, "/pipelines/{name}/pause", mr_pipeline_pause},
+	{MR_METHOD_POST, "/pipelines/{name}/resume", mr_pipeline_resume},
+	{MR_METHOD_GET, "/doctor", mr_doctor_get},
 };
 
 const int mr_route_count = sizeof(mr_routes) / sizeof(mr_routes[0]);
