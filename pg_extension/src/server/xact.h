@@ -27,9 +27,9 @@ extern ErrorData *mr_try(void (*fn)(void *arg), void *arg, void (*on_error)(void
 extern bool mr_subtransaction(bool (*fn)(void *arg), void *arg);
 
 /*
- * Checks what deferred constraints and constraint triggers have queued, as SET CONSTRAINTS ALL IMMEDIATE does, but leaves
- * them deferred: were they immediate for the rest of the transaction, rows that refer to later ones would be accepted in
- * the first attempt of a batch only. Inside a query, as in dry_run(), nothing is checked.
+ * Checks what deferred constraints and constraint triggers have queued, as SET CONSTRAINTS ALL IMMEDIATE does, and defers
+ * all of them again: were they immediate for the rest of the transaction, a row that refers to a later one would be accepted
+ * in the first attempt of a batch only. Inside a query, as in dry_run(), nothing is checked.
  */
 extern void mr_check_deferred(void);
 
