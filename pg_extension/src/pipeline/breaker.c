@@ -10,8 +10,7 @@
 #define TRANSIENT_FAILURES 3 /* in a row: what passes by itself would have passed */
 #define SMALL_FAILURES     3
 #define SEVERAL            2 /* distinct events in one batch */
-#define LONE_FAILURES                                                                              \
-	3 /* distinct events, one by one: two that belong together may come one after the other */
+#define LONE_FAILURES      3 /* one by one: two that belong together may follow each other */
 
 /* One function per edge of the drawing. */
 

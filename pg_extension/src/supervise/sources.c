@@ -111,7 +111,7 @@ mr_sources_find(MrSources *sources, int workers)
 		close_if_over(&sources->lanes[i], now);
 	close_if_over(&sources->common, now);
 	if (sources->engine->lone.count > 0 && mr_seat_others_passed(sources->lone_since))
-		sources->engine->lone.count = 0;
+		mr_lone_passed(&sources->engine->lone, sources->engine->lone.stage);
 }
 
 static void
