@@ -53,6 +53,8 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_MISDIRECTED] = {"MR-118", 421, "The request is for another host",
 								"Use localhost, or start millrace-api with --allow-host NAME."},
 	[MR_PROBLEM_BODY] = {"MR-119", 400, "The event is not valid", NULL},
+	[MR_PROBLEM_VERB] = {"MR-120", 400, "The request does not say what to do", NULL},
+	[MR_PROBLEM_STATE] = {"MR-121", 409, "It is not in the state for this", NULL},
 	[MR_PROBLEM_NO_OPERATE] = {"MR-202", 403, "This service does not operate pipelines",
 							   "Start millrace-api with --operate-dsn, as a member of the "
 							   "pipelines' owners."},
@@ -72,7 +74,7 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 							 "It may not be processed yet: try again later."},
 	[MR_PROBLEM_NO_PIPELINE] = {"MR-403", 404, "There is no such pipeline",
 								"GET /pipelines lists them."},
-	[MR_PROBLEM_NO_LETTER] = {"MR-404", 404, "There is no such dead letter",
+	[MR_PROBLEM_NO_LETTER] = {"MR-404", 404, "There is no such dead letter, or pipeline",
 							  "GET /dead-letters/groups shows what there is."},
 	[MR_PROBLEM_DATABASE] = {"MR-501", 503, "The database cannot be reached",
 							 "Try again after the time in Retry-After."},

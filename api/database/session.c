@@ -25,6 +25,7 @@ struct MrSession
 	int64_t retry_ms;   /* DOWN: when to connect */
 	MrStrings prepared; /* names of statements */
 	MrCancel *cancel;   /* CANCELLING: asked for, and not known to be over */
+	bool is_unsure;     /* CANCELLING: whether the statement was prepared */
 	bool query_is_over; /* CANCELLING */
 };
 
@@ -86,6 +87,7 @@ mr_session_abandon(MrSession *session)
 	assert(session->state == MR_SESSION_PREPARING || session->state == MR_SESSION_RUNNING);
 	session->query->session = NULL;
 	session->query = NULL;
+	session->is_unsure = session->state == MR_SESSION_PREPARING;
 	session->state = MR_SESSION_CANCELLING;
 	session->query_is_over = false;
 	session->cancel =
@@ -259,7 +261,11 @@ settle_cancel(MrSession *session)
 		return;
 	mr_cancel_free(session->setup.canceller, session->cancel);
 	session->cancel = NULL;
-	become_idle(session);
+	session->state = MR_SESSION_IDLE;
+	if (session->is_unsure)
+		mr_session_renew(session); /* another try to prepare it might find it there */
+	else
+		become_idle(session);
 }
 
 /* Names of statements come and go with the relation they are of: a connection does not collect them for ever. */

@@ -1,20 +1,26 @@
 /*
- * Routes whose answer is one JSON text that one statement gives: the state of the pipelines, what failed, and what is done
- * about it. Those that show or change what belongs to a pipeline's owner run as the role of --operate-dsn, and only when
- * that is given.
+ * Routes whose answer is one JSON text that one statement gives. Those that show or change what belongs to a pipeline's
+ * owner run as the role of --operate-dsn, and only when that is given.
  */
 #ifndef MR_API_DOCUMENT_H
 #define MR_API_DOCUMENT_H
 
 #include "api/request/exchange.h"
 
-extern void mr_pipelines_get(MrExchange *exchange);
-extern void mr_pipeline_get(MrExchange *exchange);
-extern void mr_pipeline_pause(MrExchange *exchange);
-extern void mr_pipeline_resume(MrExchange *exchange);
-extern void mr_doctor_get(MrExchange *exchange);
-extern void mr_event_status_get(MrExchange *exchange);
-extern void mr_dead_letter_groups_get(MrExchange *exchange);
-extern void mr_dead_letter_get(MrExchange *exchange);
+typedef struct MrDocument
+{
+	const char *name; /* of the prepared statement */
+	/* One row: the text (no row or NULL: there is no such thing), and of a page the value of `next`, or NULL. */
+	const char *sql;
+	bool operates;
+	MrProblem absent;
+	const char *next; /* the parameter that leads to the next page; NULL: there are no pages */
+} MrDocument;
+
+/* Runs the statement and answers; a request that cannot have this document is refused. */
+extern void mr_document_ask(MrExchange *exchange, const MrDocument *document, int count,
+							const char *const *values);
+/* Refuses a request with any parameter. */
+extern bool mr_document_has_no_params(MrExchange *exchange);
 
 #endif

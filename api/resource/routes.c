@@ -1,15 +1,20 @@
 #include "api/resource/routes.h"
 
-#include "api/resource/document.h"
+#include "api/resource/dead_letters.h"
 #include "api/resource/event.h"
 #include "api/resource/event_list.h"
 #include "api/resource/event_post.h"
+#include "api/resource/event_status.h"
+#include "api/resource/pipelines.h"
 
 const MrRoute mr_routes[] = {
 	{MR_METHOD_GET, "/events", mr_event_list_get},
 	{MR_METHOD_POST, "/events", mr_event_post},
 	{MR_METHOD_GET, "/events/{id}", mr_event_get},
 	{MR_METHOD_GET, "/events/{id}/status", mr_event_status_get},
+	{MR_METHOD_GET, "/dead-letters", mr_dead_letters_get},
+	{MR_METHOD_POST, "/dead-letters/replay", mr_dead_letters_replay},
+	{MR_METHOD_POST, "/dead-letters/discard", mr_dead_letters_discard},
 	{MR_METHOD_GET, "/dead-letters/groups", mr_dead_letter_groups_get},
 	{MR_METHOD_GET, "/dead-letters/{id}", mr_dead_letter_get},
 	{MR_METHOD_GET, "/pipelines", mr_pipelines_get},

@@ -192,6 +192,33 @@ an_abandoned_query_is_cancelled(void **state)
 	assert_int_equal(fake_pq.cancels, 1);
 }
 
+/* Whether the statement is there is not known: the connection is made again. */
+static void
+abandoned_while_it_is_prepared(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"PREPARE s", FAKE_SILENCE, "x", ""},
+									 SET,
+									 {"PREPARE s", FAKE_ROW, "x", ""},
+									 {"EXECUTE s", FAKE_ROW, "x", "1"}};
+	Seen seen = {0};
+	MrQuery *query;
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	query = ask("s", "SELECT $1", &seen);
+	turn(5);
+	mr_query_abandon(query);
+	turn(5);
+	fake_pq_answer();
+	for (int i = 0; i < 2000 && fake_pq.connections < 2; i++)
+		turn(1);
+	for (int i = 0; i < 2000 && ask("s", "SELECT $1", &seen) == NULL; i++)
+		turn(1);
+	assert_true(turn_until(&seen, 1));
+	assert_string_equal(seen.value, "1");
+}
+
 static void
 an_abandoned_query_that_waits_is_forgotten(void **state)
 {
@@ -266,6 +293,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_statement_is_prepared_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_statement_that_cannot_be_prepared, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_abandoned_query_is_cancelled, setup, teardown),
+		cmocka_unit_test_setup_teardown(abandoned_while_it_is_prepared, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_abandoned_query_that_waits_is_forgotten, setup,
 										teardown),
 		cmocka_unit_test_setup_teardown(a_lost_connection, setup, teardown),
