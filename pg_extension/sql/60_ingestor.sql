@@ -202,9 +202,9 @@ Errors: undefined_object for an unknown pipeline.';
 CREATE FUNCTION millrace.report(pipeline text, about jsonb) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   INSERT INTO millrace.ingestor_report AS r (pipeline_id, about, reported_at)
-  SELECT p.id, coalesce(report.about, '{}'), clock_timestamp() FROM millrace._served(pipeline) AS p
+  SELECT p.id, jsonb_strip_nulls(coalesce(report.about, '{}')), clock_timestamp() FROM millrace._served(pipeline) AS p
   ON CONFLICT ON CONSTRAINT ingestor_report_pkey DO UPDATE
-  SET about = jsonb_strip_nulls(r.about || excluded.about), reported_at = excluded.reported_at;
+  SET about = jsonb_strip_nulls(r.about || coalesce(report.about, '{}')), reported_at = excluded.reported_at;
 $$;
 REVOKE ALL ON FUNCTION millrace.report(text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.report(text, jsonb) IS

@@ -1,7 +1,7 @@
 -- Hints for mistakes that a new user makes: what is pasted from a hint works.
 BEGIN;
 \ir helper.psql
-SELECT plan(33);
+SELECT plan(37);
 
 -- the command or condition in a statement's hint that this pattern's group finds; not refused, or no such hint: the whole of what was said
 CREATE FUNCTION pg_temp.from_hint(statement text, pattern text) RETURNS text LANGUAGE plpgsql AS $$
@@ -32,7 +32,16 @@ SELECT results_eq($$ SELECT topic, fields, transform, target, search_path, tombs
 SELECT lives_ok(pg_temp.from_hint($$ SELECT millrace.alter_pipeline('p_2', topic => 'events') $$, 'are processed: (SELECT .*;)'), 'and the other drops this one');
 SELECT is((SELECT count(*) FROM millrace.pipelines WHERE name = 'p_2'), 0::bigint, 'indeed');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', topic => 'a,b') $$, '42602', 'not a valid Kafka topic name', NULL, 'no topic at all');
-SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', start_at => 'latest') $$, '0A000', 'start_at of pipeline "p" cannot be changed', 'millrace.rewind(''p'', to_time', 'another start');
+SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', start_at => 'latest') $$, '0A000', 'start_at of pipeline "p" cannot be changed', 'Move its position instead: SELECT millrace.skip_to(', 'another start');
+SELECT lives_ok(pg_temp.from_hint($$ SELECT millrace.alter_pipeline('p', start_at => 'latest') $$, 'instead: (.*)$'), 'its command can be pasted');
+SELECT is(pg_temp.from_hint($$ SELECT millrace.alter_pipeline('p', start_at => '2026-01-31 12:00+00') $$, 'instead: (.*)$'), 'SELECT millrace.rewind(''p'', to_time => ''2026-01-31 12:00+00'');', 'a time');
+SELECT millrace.create_pipeline('late', topic => 'events', target => 'mrt.reading', start_at => 'latest', on_conflict => 'ignore', conflict_key => '{id}', fields => 'id bigint', transform => 'SELECT id FROM event');
+SELECT is(pg_temp.from_hint($$ SELECT millrace.alter_pipeline('late', start_at => 'earliest') $$, 'instead: (.*)$'), 'SELECT millrace.rewind(''late'', to_time => ''-infinity'');', 'the beginning');
+SET ROLE mrt_ingestor;
+SELECT millrace.add_partitions('late', 0, '{0}');
+SET ROLE mrt_owner;
+SELECT lives_ok(pg_temp.from_hint($$ SELECT millrace.alter_pipeline('late', start_at => 'earliest') $$, 'instead: (.*)$'), 'can be pasted, too');
+SELECT millrace.drop_pipeline('late');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', paused => true) $$, '0A000', 'paused is no setting', 'SELECT millrace.pause(''p'');', 'paused');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', paused => false) $$, '0A000', 'paused is no setting', 'SELECT millrace.resume(''p'');', 'not paused');
 SELECT lives_ok($$ SELECT millrace.alter_pipeline('p', topic => 'events', start_at => 'earliest', batch_rows => 1000) $$, 'the same as before is no change');

@@ -1,7 +1,7 @@
 -- What ingestors report about themselves, and what is made of it.
 BEGIN;
 \ir helper.psql
-SELECT plan(26);
+SELECT plan(27);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -69,8 +69,9 @@ SELECT is((SELECT count(*) FROM millrace.doctor() WHERE what = 'pipeline "p" has
 SELECT is((SELECT count(*) FROM millrace.doctor() WHERE what = 'pipeline "q" has no ingestor' AND detail = 'No ingestor has ever reported on topic "events".'), 1::bigint, 'or that none ever was');
 SET ROLE mrt_ingestor;
 SELECT millrace.report_watermarks('q', '{}', '{}');
-SELECT millrace.report('q', '{"version": "0"}');
+SELECT millrace.report('q', '{"version": "0", "lane_error": null}');
 SET ROLE mrt_owner;
+SELECT is((SELECT about FROM millrace.ingestor_reports WHERE pipeline = 'q'), '{"version": "0"}', 'null is nothing in a first report, too');
 SELECT is((SELECT is_unserved FROM millrace.service WHERE pipeline = 'q'), false, 'any report is a sign of life');
 RESET ROLE;
 UPDATE millrace.ingestor_presence SET seen_at = now() - interval '61 min';
