@@ -1,6 +1,5 @@
 #include "api/api.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,10 @@
 
 #define FLUSH_MS 2000 /* for messages that are sent and not acknowledged */
 
+#define END_MS 20 /* between looks whether the workers have ended */
+
 static void on_terminate(void *owner);
+static void on_end(evutil_socket_t fd, short what, void *arg);
 static void on_reload(void *owner);
 static void on_option(const MrOption *option, bool applied);
 static void on_relation_failed(void *owner, const MrPgError *error);
@@ -39,8 +41,11 @@ mr_api_new(MrApiSettings *settings, int argc, char **argv)
 	if (!ok)
 		mr_log(MR_LOG_ERROR, "could not set up the event loop");
 	else
+	{
+		api->end = evtimer_new(mr_loop_base(api->loop), on_end, api);
 		api->describe = mr_describe_new(mr_loop_base(api->loop), &api->settings, &api->relation,
 										on_relation_failed, api);
+	}
 	if (!ok || !open_admin(api) || !open_producer(api) || !start_workers(api))
 	{
 		mr_api_free(api);
@@ -63,29 +68,52 @@ mr_api_free(MrApi *api)
 	if (api == NULL)
 		return;
 	for (int i = 0; i < api->worker_count; i++)
-		mr_worker_stop(api->workers[i], api->settings.drain_ms);
+		mr_worker_stop(api->workers[i], 0); /* those that have not ended: something failed */
 	for (int i = 0; i < api->worker_count; i++)
 		mr_worker_free(api->workers[i]);
 	free(api->workers);
 	mr_producer_free(api->producer, FLUSH_MS);
 	mr_admin_http_free(api->admin);
 	mr_describe_free(api->describe);
+	if (api->end != NULL)
+		event_free(api->end);
 	mr_canceller_free(api->canceller);
 	mr_loop_free(api->loop);
 	mr_options_free(&mr_api_settings_table, &api->settings);
 	free(api);
 }
 
-/* The workers drain in mr_api_free(). A second signal then has its default effect: it ends the process. */
+/* The loop goes on until the workers have ended: /readyz says meanwhile that they are draining. */
 static void
 on_terminate(void *owner)
 {
 	MrApi *api = owner;
 
+	if (++api->terminations > 1)
+	{
+		mr_log(MR_LOG_WARN, "stopping at once");
+		_exit(1);
+	}
 	mr_log(MR_LOG_INFO, "draining");
-	signal(SIGTERM, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
-	mr_loop_stop(api->loop);
+	for (int i = 0; i < api->worker_count; i++)
+		mr_worker_stop(api->workers[i], api->settings.drain_ms);
+	mr_timer_set(api->end, 0);
+}
+
+static void
+on_end(evutil_socket_t fd, short what, void *arg)
+{
+	MrApi *api = arg;
+	bool ended = true;
+
+	(void) fd;
+	(void) what;
+	for (int i = 0; i < api->worker_count; i++)
+		ended = ended && mr_worker_has_ended(api->workers[i]);
+	if (ended)
+		mr_loop_stop(api->loop);
+	else
+		mr_timer_set(api->end, END_MS);
 }
 
 static void

@@ -24,7 +24,8 @@ typedef struct MrApi
 	int worker_count;
 	int port;
 	int terminations;
-	bool failed; /* the relation cannot be served, and there was none before */
+	struct event *end; /* a timer: have the workers ended? */
+	bool failed;       /* the relation cannot be served, and there was none before */
 } MrApi;
 
 /* Takes the settings over. NULL when it cannot start; the reason is in the log. */

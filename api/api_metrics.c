@@ -34,8 +34,10 @@ mr_api_ready(void *owner, MrBuffer *out)
 {
 	MrApi *api = owner;
 	int64_t now = mr_now_ms();
-	bool ready = true;
+	bool ready = api->terminations == 0;
 
+	if (!ready)
+		mr_buffer_printf(out, "draining\n");
 	if (atomic_load(&api->relation) == NULL)
 	{
 		mr_buffer_printf(out, "relation %s is not known yet: %s\n", api->settings.events,

@@ -26,7 +26,8 @@ struct MrWorker
 	MrContext context;
 	MrExchangeSetup exchanges;
 	pthread_mutex_t lock;
-	MrWorkerState state;    /* under the lock: of the last tick */
+	MrWorkerState state; /* under the lock: of the last tick */
+	atomic_bool ended;
 	_Atomic int64_t end_ms; /* set by mr_worker_stop(): when to end at the latest; 0: never */
 	bool draining;
 };
@@ -102,6 +103,12 @@ mr_worker_stop(MrWorker *worker, int64_t drain_ms)
 	atomic_store(&worker->end_ms, mr_now_ms() + drain_ms);
 }
 
+bool
+mr_worker_has_ended(const MrWorker *worker)
+{
+	return atomic_load(&worker->ended);
+}
+
 void
 mr_worker_free(MrWorker *worker)
 {
@@ -138,6 +145,7 @@ run(void *arg)
 	MrWorker *worker = arg;
 
 	event_base_dispatch(worker->base);
+	atomic_store(&worker->ended, true);
 	return NULL;
 }
 

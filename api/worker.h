@@ -35,6 +35,7 @@ extern void mr_worker_state(MrWorker *worker, MrWorkerState *state);
 extern MrRouteStats *mr_worker_stats(MrWorker *worker);
 /* Asks it to end: requests in flight are answered, for drain_ms at most. */
 extern void mr_worker_stop(MrWorker *worker, int64_t drain_ms);
+extern bool mr_worker_has_ended(const MrWorker *worker);
 /* Waits for its end. */
 extern void mr_worker_free(MrWorker *worker);
 

@@ -19,6 +19,11 @@ mr_target_check(const char *target, size_t len, const char **why)
 		*why = "The target does not begin with \"/\".";
 		return false;
 	}
+	if (len > 1 && target[1] == '/')
+	{
+		*why = "The target begins with \"//\", which is an authority to some.";
+		return false;
+	}
 	for (size_t i = 0; i < len; i++)
 	{
 		int byte = (unsigned char) target[i];

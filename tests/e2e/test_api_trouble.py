@@ -147,11 +147,12 @@ def test_a_server_that_is_silent(web):
 def test_the_end_answers_what_is_in_flight(web):
     api = web.start("--events", "slow_events")
     with socket.create_connection(("127.0.0.1", api.port), timeout=20) as busy, socket.create_connection(("127.0.0.1", api.port), timeout=5) as idle:
-        busy.sendall(GET % 20)
+        busy.sendall(GET % 40)
         idle.sendall(GET % 1)
         assert idle.recv(12) == b"HTTP/1.1 200"
         wait_for(lambda: running(web) == 1, "it runs", 5)
         api.process.signal(signal.SIGTERM)
+        wait_for(lambda: api.admin("/readyz") == (503, "draining\n"), "it says so", 2, every=0.01)
         read_all(idle)  # it is closed
         with pytest.raises(OSError):
             wait_for(lambda: socket.create_connection(("127.0.0.1", api.port), timeout=0.1).close(), "refused", 3)

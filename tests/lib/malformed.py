@@ -53,6 +53,8 @@ MALFORMED = [
     ("a hello of TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "MR-103"),
     # the target
     ("a target without a slash", target(b"events"), 400, "MR-102"),
+    ("two slashes", target(b"//events"), 400, "MR-102"),
+    ("an authority in the target", target(b"//a:b@c:99999/"), 400, "MR-102"),
     ("the target *", get(line=b"OPTIONS * HTTP/1.1"), 400, "MR-102"),
     ("a NUL as %00", target(b"/events?type=a%00b"), 400, "MR-102"),
     ("a NUL as %00 in the path", target(b"/events/%00"), 400, "MR-102"),
