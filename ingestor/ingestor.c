@@ -24,7 +24,6 @@ static bool open_admin(MrIngestor *ingestor);
 static void ask_list(MrIngestor *ingestor);
 static void on_list(void *owner, const PGresult *result, uint64_t tag);
 static void take_in(MrIngestor *ingestor, const MrServedRow *row);
-static int64_t fetch_buffer(const MrIngestor *ingestor);
 static bool is_wanted(const MrIngestor *ingestor, const char *name);
 static void free_removed(MrIngestor *ingestor);
 static void begin_drain(MrIngestor *ingestor);
@@ -40,6 +39,7 @@ mr_ingestor_new(MrSettings *settings, int argc, char **argv)
 
 	ingestor->settings = *settings;
 	*settings = (MrSettings){0};
+	ingestor->budget.bytes = ingestor->settings.fetch_buffer_bytes;
 	ingestor->argc = argc;
 	ingestor->argv = argv;
 	ingestor->loop = mr_loop_new(&signals, ingestor);
@@ -231,6 +231,14 @@ on_list(void *owner, const PGresult *result, uint64_t tag)
 	ingestor->listed = result != NULL;
 	if (result == NULL || ingestor->phase != MR_PHASE_RUNNING)
 		return;
+	ingestor->budget.planned = 0;
+	for (int i = 0; i < PQntuples(result); i++)
+	{
+		MrServedRow row;
+
+		mr_served_row_read(result, i, &row);
+		ingestor->budget.planned += is_wanted(ingestor, row.pipeline);
+	}
 	for (int i = 0; i < ingestor->pipeline_count; i++)
 		ingestor->pipelines[i]->listed = false;
 	for (int i = 0; i < PQntuples(result); i++)
@@ -252,7 +260,8 @@ take_in(MrIngestor *ingestor, const MrServedRow *row)
 	const MrPipelineSetup setup = {.base = mr_loop_base(ingestor->loop),
 								   .settings = &ingestor->settings,
 								   .control = ingestor->control,
-								   .resolver = ingestor->resolver};
+								   .resolver = ingestor->resolver,
+								   .budget = &ingestor->budget};
 	MrPipeline *pl;
 
 	for (int i = 0; i < ingestor->pipeline_count; i++)
@@ -261,24 +270,15 @@ take_in(MrIngestor *ingestor, const MrServedRow *row)
 		if (strcmp(pl->name, row->pipeline) != 0)
 			continue;
 		/* One that has to be replaced goes first; its successor begins at the next listing. */
-		pl->listed = !pl->removed && mr_pipeline_update(pl, row, fetch_buffer(ingestor));
+		pl->listed = !pl->removed && mr_pipeline_update(pl, row);
 		return;
 	}
-	pl = mr_pipeline_new(&setup, row, fetch_buffer(ingestor));
+	pl = mr_pipeline_new(&setup, row);
 	pl->listed = true;
 	ingestor->pipelines =
 		mr_realloc(ingestor->pipelines,
 				   sizeof(MrPipeline *) * (size_t) (ingestor->pipeline_count + 1));
 	ingestor->pipelines[ingestor->pipeline_count++] = pl;
-}
-
-/* One budget for all pipelines there are; each keeps the share it began with. */
-static int64_t
-fetch_buffer(const MrIngestor *ingestor)
-{
-	int64_t share = ingestor->settings.fetch_buffer_bytes / (ingestor->pipeline_count + 1);
-
-	return share < (4 << 20) ? (4 << 20) : share;
 }
 
 static bool

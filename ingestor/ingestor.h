@@ -33,6 +33,7 @@ typedef struct MrIngestor
 	MrRelaySet *relays;
 	MrPresence presence;
 	MrAdminHttp *admin;
+	MrFetchBudget budget;
 	MrPipeline **pipelines;
 	int pipeline_count;
 	bool listed;          /* ingestor_pipelines() has answered, the last time it was called */

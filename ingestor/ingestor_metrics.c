@@ -34,6 +34,7 @@ static double fenced(const MrPipeline *pl);
 static double rebalances(const MrPipeline *pl);
 static double kafka_errors(const MrPipeline *pl);
 static double queued(const MrPipeline *pl);
+static double queued_bytes(const MrPipeline *pl);
 
 static const struct
 {
@@ -59,7 +60,11 @@ static const struct
 	 rebalances},
 	{"millrace_ingestor_kafka_errors_total", "counter", "Errors reported by the Kafka client.",
 	 kafka_errors},
-	{"millrace_ingestor_queued_messages", "gauge", "Messages fetched and not yet taken.", queued},
+	{"millrace_ingestor_queued_messages", "gauge", "Messages fetched and not yet put into a batch.",
+	 queued},
+	{"millrace_ingestor_queued_bytes", "gauge",
+	 "Memory that they take; of all pipelines together it is limited by --fetch-buffer.",
+	 queued_bytes},
 };
 
 void
@@ -308,4 +313,10 @@ static double
 queued(const MrPipeline *pl)
 {
 	return pl->consumer ? (double) mr_consumer_queued(pl->consumer) : 0;
+}
+
+static double
+queued_bytes(const MrPipeline *pl)
+{
+	return pl->consumer ? (double) mr_consumer_queued_bytes(pl->consumer) : 0;
 }

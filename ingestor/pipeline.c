@@ -12,8 +12,8 @@
 #include "ingestor/pipeline_step.h"
 #include "ingestor/pipeline_trouble.h"
 
-static void make_consumer(MrPipeline *pl, int64_t buffer_bytes);
-static void replace_consumer(MrPipeline *pl, int64_t buffer_bytes);
+static void make_consumer(MrPipeline *pl);
+static void replace_consumer(MrPipeline *pl);
 static void stop_partition(MrPipeline *pl, const MrFetchPartition *part);
 static int lanes_of(const MrServedRow *row);
 static MrBatchLimits limits_of(const MrSettings *settings);
@@ -21,7 +21,7 @@ static const char *lane_trouble(const MrPipeline *pl);
 static void report(MrPipeline *pl);
 
 MrPipeline *
-mr_pipeline_new(const MrPipelineSetup *setup, const MrServedRow *row, int64_t buffer_bytes)
+mr_pipeline_new(const MrPipelineSetup *setup, const MrServedRow *row)
 {
 	MrPipeline *pl = mr_calloc(1, sizeof(*pl));
 	MrBatchLimits limits = limits_of(setup->settings);
@@ -45,12 +45,12 @@ mr_pipeline_new(const MrPipelineSetup *setup, const MrServedRow *row, int64_t bu
 										 &mr_pipeline_lane_events, pl);
 	mr_log(MR_LOG_INFO, "pipeline begins", MR_STR("pipeline", pl->name), MR_STR("topic", pl->topic),
 		   MR_STR("group", pl->group_id), MR_INT("lanes", pl->lane_count));
-	make_consumer(pl, buffer_bytes);
+	make_consumer(pl);
 	return pl;
 }
 
 bool
-mr_pipeline_update(MrPipeline *pl, const MrServedRow *row, int64_t buffer_bytes)
+mr_pipeline_update(MrPipeline *pl, const MrServedRow *row)
 {
 	if (strcmp(pl->topic, row->topic) != 0 || strcmp(pl->group_id, row->group_id) != 0 ||
 		pl->lane_count != lanes_of(row))
@@ -70,7 +70,7 @@ mr_pipeline_update(MrPipeline *pl, const MrServedRow *row, int64_t buffer_bytes)
 			mr_lane_reset(lane, "the server was restarted: what was staged may be gone");
 	}
 	if (pl->consumer == NULL || mr_consumer_is_fatal(pl->consumer))
-		replace_consumer(pl, buffer_bytes);
+		replace_consumer(pl);
 	return true;
 }
 
@@ -197,7 +197,7 @@ mr_pipeline_has_left(const MrPipeline *pl)
 }
 
 static void
-make_consumer(MrPipeline *pl, int64_t buffer_bytes)
+make_consumer(MrPipeline *pl)
 {
 	char error[512];
 	const MrConsumerSetup setup = {.base = pl->setup.base,
@@ -205,7 +205,7 @@ make_consumer(MrPipeline *pl, int64_t buffer_bytes)
 								   .pipeline = pl->name,
 								   .topic = pl->topic,
 								   .group_id = pl->group_id,
-								   .buffer_bytes = buffer_bytes,
+								   .budget = pl->setup.budget,
 								   .counts = &pl->consumer_counts,
 								   .events = &mr_pipeline_consumer_events,
 								   .owner = pl};
@@ -223,13 +223,13 @@ make_consumer(MrPipeline *pl, int64_t buffer_bytes)
 
 /* After a fatal error the handle cannot be used any more, and its group membership is gone. */
 static void
-replace_consumer(MrPipeline *pl, int64_t buffer_bytes)
+replace_consumer(MrPipeline *pl)
 {
 	if (pl->calls.questions > 0)
 		return; /* the resolver may be using it: next time */
 	mr_pipeline_revoke_all(pl);
 	mr_consumer_free(pl->consumer);
-	make_consumer(pl, buffer_bytes);
+	make_consumer(pl);
 }
 
 /* Neither fetched nor assigned from now on, whatever its state. */

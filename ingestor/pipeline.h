@@ -22,6 +22,7 @@ typedef struct MrPipelineSetup
 	const MrSettings *settings;
 	MrControl *control;
 	MrResolver *resolver;
+	MrFetchBudget *budget; /* of what is fetched and not yet staged */
 } MrPipelineSetup;
 
 typedef struct MrPipelineLane
@@ -65,11 +66,9 @@ typedef struct MrPipeline
 	uint64_t oversize, fenced;
 } MrPipeline;
 
-/* buffer_bytes: of messages fetched and not yet taken. */
-extern MrPipeline *mr_pipeline_new(const MrPipelineSetup *setup, const MrServedRow *row,
-								   int64_t buffer_bytes);
+extern MrPipeline *mr_pipeline_new(const MrPipelineSetup *setup, const MrServedRow *row);
 /* Takes over what a row of the listing says; false: that needs a new pipeline object. */
-extern bool mr_pipeline_update(MrPipeline *pl, const MrServedRow *row, int64_t buffer_bytes);
+extern bool mr_pipeline_update(MrPipeline *pl, const MrServedRow *row);
 /* The settings have changed: takes them over, and reports soon. */
 extern void mr_pipeline_reload(MrPipeline *pl);
 /* Leaves the group; may be freed when nothing is under way. */

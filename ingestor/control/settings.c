@@ -30,7 +30,7 @@ static const MrOption options[] = {
 	{"max-message-bytes", 0, MR_OPTION_SIZE, FIELD(max_message_bytes), "SIZE", "16MB", 1024,
 	 512 << 20, NULL, true, "stage a larger message without its payload; it becomes a dead letter"},
 	{"fetch-buffer", 0, MR_OPTION_SIZE, FIELD(fetch_buffer_bytes), "SIZE", "48MB", 1 << 20, 1 << 30,
-	 NULL, false, "limit of events fetched but not yet staged, all pipelines together"},
+	 NULL, false, "limit of memory for events fetched but not yet staged, all pipelines together"},
 	{"poll-interval", 0, MR_OPTION_MS, FIELD(poll_ms), "TIME", "2s", 100, 60000, NULL, true,
 	 "how often to look for new pipelines, lost partitions and settled positions"},
 	{"hold-after", 0, MR_OPTION_MS, FIELD(hold_after_ms), "TIME", "1500ms", 100, 60000, NULL, true,

@@ -12,71 +12,65 @@
 #include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/fetch/consumer_conf.h"
-#include "ingestor/fetch/fetch_table.h"
+#include "ingestor/fetch/consumer_group.h"
+#include "ingestor/fetch/consumer_private.h"
 #include "ingestor/fetch/handle_end.h"
 
-#define TAKE_BUDGET 2000 /* messages before the loop looks at its sockets again */
+/* Messages before the loop looks at its sockets again: taken from librdkafka, and handed on, which costs more. */
+#define COLLECT_MAX 20000
+#define HAND_ON_MAX 2000
 /*
  * Look into the queue at least this often: librdkafka leaves the group of a consumer that does not, for
  * max.poll.interval.ms, though nothing has come and the descriptor announces nothing.
  */
 #define LOOK_MS 500
-
-struct MrConsumer
-{
-	MrConsumerSetup setup;
-	rd_kafka_t *rk;
-	rd_kafka_queue_t *queue;
-	rd_kafka_queue_t *closing; /* takes the last rebalance events while we leave */
-	rd_kafka_queue_t *nothing; /* always empty: polled while we are blocked */
-	int wake_fd;
-	struct event *readable; /* librdkafka put something into the empty queue */
-	struct event *again;    /* we want to go on taking, or to look */
-	MrFetchTable fetches;
-	bool blocked;
-	bool joined;
-	bool closed;
-};
+/* Silence of a topic that is not at its end; more than a long poll (fetch.wait.max.ms). Doubled each time in a row. */
+#define SILENCE_MS     150
+#define SILENCE_MAX_MS 2400
 
 static void wake(MrConsumer *consumer);
 static void on_wake(evutil_socket_t fd, short what, void *arg);
+static void on_room(void *owner);
 static void take(MrConsumer *consumer);
-static void poll_nothing(MrConsumer *consumer);
-static void take_error(MrConsumer *consumer, const rd_kafka_message_t *message);
+static void resume(MrConsumer *consumer);
+static void listen_for_more(MrConsumer *consumer);
+static bool collect(MrConsumer *consumer);
+static bool keep(MrConsumer *consumer, rd_kafka_message_t *message);
+static bool hand_on(MrConsumer *consumer);
+static void hand_on_one(MrConsumer *consumer, const MrInboxItem *item);
+static void hand_on_error(MrConsumer *consumer, const rd_kafka_message_t *message);
 static void serve_closing(MrConsumer *consumer);
 static void apply_changes(MrConsumer *consumer);
 static void start_fetching(MrConsumer *consumer, rd_kafka_topic_partition_list_t *start);
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err,
-						 rd_kafka_topic_partition_list_t *list, void *opaque);
-static void accept_granted(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
-static void give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list);
-static void on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque);
-static void report_failed(MrConsumer *consumer, int32_t partition, MrFetchFailure failure,
-						  const char *text);
 
 MrConsumer *
 mr_consumer_new(const MrConsumerSetup *setup, char *error, size_t error_size)
 {
 	static const uint64_t one = 1;
-	static const MrConsumerCallbacks callbacks = {on_rebalance, on_error};
+	static const MrConsumerCallbacks callbacks = {mr_consumer_on_rebalance, mr_consumer_on_error};
 	MrConsumer *consumer = mr_calloc(1, sizeof(*consumer));
 
 	consumer->setup = *setup;
+	mr_share_join(&consumer->inbox.share, setup->budget, on_room, consumer);
+	mr_fetch_table_pause(&consumer->fetches, true);
+	consumer->silence_ms = SILENCE_MS;
 	consumer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	consumer->readable =
 		event_new(setup->base, consumer->wake_fd, EV_READ | EV_PERSIST, on_wake, consumer);
 	consumer->again = evtimer_new(setup->base, on_wake, consumer);
 	event_add(consumer->readable, NULL);
-	consumer->rk = mr_consumer_open(setup->group_id, setup->settings, setup->buffer_bytes,
-									&callbacks, consumer, error, error_size);
-	if (consumer->rk == NULL ||
-		!mr_consumer_subscribe(consumer->rk, setup->topic, error, error_size))
+	consumer->queue_bytes = mr_consumer_conf_queue_bytes(setup->settings);
+	consumer->rk =
+		mr_consumer_open(setup->group_id, setup->settings, mr_budget_response_bytes(setup->budget),
+						 &callbacks, consumer, error, error_size);
+	consumer->subscribed = consumer->rk != NULL &&
+						   mr_consumer_subscribe(consumer->rk, setup->topic, error, error_size);
+	if (!consumer->subscribed)
 	{
 		mr_consumer_free(consumer);
 		return NULL;
 	}
 	consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
-	consumer->nothing = rd_kafka_queue_new(consumer->rk);
 	rd_kafka_queue_io_event_enable(consumer->queue, consumer->wake_fd, &one, sizeof(one));
 	wake(consumer);
 	return consumer;
@@ -131,6 +125,7 @@ mr_consumer_close(MrConsumer *consumer)
 
 	if (consumer->closing != NULL)
 		return;
+	mr_inbox_free(&consumer->inbox);
 	consumer->closing = rd_kafka_queue_new(consumer->rk);
 	rd_kafka_queue_io_event_enable(consumer->closing, consumer->wake_fd, &one, sizeof(one));
 	error = rd_kafka_consumer_close_queue(consumer->rk, consumer->closing);
@@ -180,7 +175,13 @@ mr_consumer_end(const MrConsumer *consumer, int32_t partition)
 size_t
 mr_consumer_queued(const MrConsumer *consumer)
 {
-	return rd_kafka_queue_length(consumer->queue);
+	return consumer->inbox.count + rd_kafka_queue_length(consumer->queue);
+}
+
+int64_t
+mr_consumer_queued_bytes(const MrConsumer *consumer)
+{
+	return consumer->inbox.share.used;
 }
 
 void
@@ -188,6 +189,7 @@ mr_consumer_free(MrConsumer *consumer)
 {
 	if (consumer == NULL)
 		return;
+	mr_inbox_free(&consumer->inbox);
 	if (consumer->queue != NULL)
 	{
 		rd_kafka_queue_io_event_enable(consumer->queue, -1, NULL, 0);
@@ -198,18 +200,17 @@ mr_consumer_free(MrConsumer *consumer)
 		rd_kafka_queue_io_event_enable(consumer->closing, -1, NULL, 0);
 		rd_kafka_queue_destroy(consumer->closing);
 	}
-	if (consumer->nothing != NULL)
-		rd_kafka_queue_destroy(consumer->nothing);
 	/*
 	 * librdkafka 2.0.2 aborts the process when a member that joined its group and never got an
 	 * assignment is destroyed (an assertion in the sticky assignor): such a handle is left behind.
 	 */
-	if (consumer->rk != NULL && consumer->joined)
+	if (consumer->rk != NULL && (consumer->joined || !consumer->subscribed))
 		mr_handle_end(consumer->rk);
 	event_free(consumer->readable);
 	event_free(consumer->again);
 	close(consumer->wake_fd);
 	mr_fetch_table_free(&consumer->fetches);
+	mr_share_leave(&consumer->inbox.share);
 	free(consumer);
 }
 
@@ -231,78 +232,176 @@ on_wake(evutil_socket_t fd, short what, void *arg)
 	take(arg);
 }
 
-/*
- * Takes messages until the queue is empty, we are blocked, or the budget is spent. One by one:
- * in librdkafka 2.0.2 the batch call can lose messages around rebalances.
- */
+static void
+on_room(void *owner)
+{
+	wake(owner);
+}
+
+/* Whatever stands in the way of handing on, librdkafka is polled: it would leave the group. */
 static void
 take(MrConsumer *consumer)
 {
-	const MrConsumerEvents *events = consumer->setup.events;
-	bool more = true;
-	bool heard = false;
-	int left = TAKE_BUDGET;
+	bool more;
 
 	if (consumer->closing != NULL)
 	{
 		serve_closing(consumer);
 		return;
 	}
-	for (; left > 0; left--)
+	more = collect(consumer);
+	more = hand_on(consumer) || more;
+	listen_for_more(consumer);
+	if (consumer->fetches.paused && mr_share_may_fill(&consumer->inbox.share))
+		resume(consumer);
+	if (consumer->fetches.changed)
+		apply_changes(consumer);
+	if (more)
+		wake(consumer);
+	consumer->setup.events->taken(consumer->setup.owner, more);
+	if (!evtimer_pending(consumer->again, NULL))
+		mr_timer_set(consumer->again, consumer->listening ? consumer->silence_ms : LOOK_MS);
+}
+
+static void
+resume(MrConsumer *consumer)
+{
+	mr_fetch_table_pause(&consumer->fetches, false);
+	consumer->heard_ms = mr_now_ms();
+}
+
+/*
+ * Nothing comes, though there is something to fetch: librdkafka's thread may be asleep (consumer_conf.c), as what was dropped when
+ * fetching stopped filled its queue once more. To stop and start again wakes it.
+ */
+static void
+listen_for_more(MrConsumer *consumer)
+{
+	int64_t now = mr_now_ms();
+
+	consumer->listening =
+		!consumer->fetches.paused && consumer->inbox.count == 0 &&
+		(consumer->inbox.share.expected > 0 || mr_fetch_table_is_behind(&consumer->fetches));
+	if (!consumer->listening || now - consumer->heard_ms < consumer->silence_ms)
+		return;
+	mr_share_note_dry(&consumer->inbox.share);
+	if (!mr_fetch_table_is_behind(&consumer->fetches))
+		return;
+	mr_fetch_table_pause(&consumer->fetches, true);
+	apply_changes(consumer);
+	if (consumer->silence_ms < SILENCE_MAX_MS)
+		consumer->silence_ms *= 2;
+}
+
+/*
+ * Takes messages until librdkafka has none, or so many that there may be more: true. One by one: in librdkafka 2.0.2 the
+ * batch call can lose messages around rebalances. Fetching stops between responses, as far as that can be seen: what is left of
+ * one would be fetched again. So many that librdkafka's queue was full are as good as a full share: its thread may be asleep,
+ * and starting again wakes it.
+ */
+static bool
+collect(MrConsumer *consumer)
+{
+	int64_t bytes = 0;
+	bool heard = false;
+	int left;
+
+	for (left = COLLECT_MAX; left > 0; left--)
 	{
 		rd_kafka_message_t *message;
 
 		if (consumer->fetches.changed)
 			apply_changes(consumer);
-		if (consumer->blocked)
-		{
-			poll_nothing(consumer);
-			break;
-		}
 		message = rd_kafka_consume_queue(consumer->queue, 0);
 		if (message == NULL)
-		{
-			more = false;
 			break;
-		}
-		heard = heard || !message->err || message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
-		if (message->err)
-			take_error(consumer, message);
-		else if (!mr_fetch_table_is_void(&consumer->fetches, message->partition))
-		{
-			mr_kafka_trouble_heard(&consumer->setup.counts->trouble, message->partition);
-			events->message(consumer->setup.owner, message);
-		}
-		rd_kafka_message_destroy(message);
+		bytes += (int64_t) message->len;
+		heard = keep(consumer, message) || heard;
+	}
+	if (left < COLLECT_MAX)
+	{
+		consumer->heard_ms = mr_now_ms();
+		consumer->silence_ms = SILENCE_MS;
 	}
 	if (heard)
-		consumer->setup.counts->heard_ms = mr_now_ms();
-	/* When blocked, the owner unblocks us. */
-	if (left == 0)
-		wake(consumer);
-	events->taken(consumer->setup.owner, more && left == 0);
-	if (!evtimer_pending(consumer->again, NULL))
-		mr_timer_set(consumer->again, LOOK_MS);
+		consumer->setup.counts->heard_ms = consumer->heard_ms;
+	if (!consumer->fetches.paused &&
+		(mr_share_is_full(&consumer->inbox.share) || bytes >= consumer->queue_bytes))
+	{
+		mr_fetch_table_pause(&consumer->fetches, true);
+		apply_changes(consumer);
+		mr_share_note_full(&consumer->inbox.share);
+	}
+	return left == 0;
 }
 
-/* While blocked no message may be taken, yet we must poll (LOOK_MS): any queue of the handle counts. */
-static void
-poll_nothing(MrConsumer *consumer)
+/* True: a message, or the end of a partition. */
+static bool
+keep(MrConsumer *consumer, rd_kafka_message_t *message)
 {
-	rd_kafka_message_t *message = rd_kafka_consume_queue(consumer->nothing, 0);
+	const bool end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+	const bool heard = end || !message->err;
+	int64_t next = INT64_MIN; /* an error moves nothing */
+	uint32_t version = 0;
 
-	if (message != NULL)
-		rd_kafka_message_destroy(message);
+	if (message->rkt != NULL && message->partition >= 0)
+	{
+		if (mr_fetch_table_is_void(&consumer->fetches, message->partition))
+		{
+			rd_kafka_message_destroy(message);
+			return heard;
+		}
+		if (heard)
+			next = message->offset + !end;
+		version = mr_fetch_table_keep(&consumer->fetches, message->partition, next, end);
+	}
+	mr_inbox_put(&consumer->inbox, message, version);
+	return heard;
+}
+
+/* Hands messages on until there is none, we are blocked, or (true) it is others' turn. */
+static bool
+hand_on(MrConsumer *consumer)
+{
+	/* When blocked, the owner unblocks us. */
+	for (int left = HAND_ON_MAX; !consumer->blocked; left--)
+	{
+		MrInboxItem item;
+
+		if (left == 0)
+			return consumer->inbox.count > 0;
+		item = mr_inbox_take(&consumer->inbox);
+		if (item.message == NULL)
+			return false;
+		hand_on_one(consumer, &item);
+		rd_kafka_message_destroy(item.message);
+	}
+	return false;
 }
 
 static void
-take_error(MrConsumer *consumer, const rd_kafka_message_t *message)
+hand_on_one(MrConsumer *consumer, const MrInboxItem *item)
+{
+	const rd_kafka_message_t *message = item->message;
+
+	if (message->rkt != NULL && message->partition >= 0 &&
+		mr_fetch_table_is_stale(&consumer->fetches, message->partition, item->version))
+		return;
+	if (message->err)
+		hand_on_error(consumer, message);
+	else
+	{
+		mr_kafka_trouble_heard(&consumer->setup.counts->trouble, message->partition);
+		consumer->setup.events->message(consumer->setup.owner, message);
+	}
+}
+
+static void
+hand_on_error(MrConsumer *consumer, const rd_kafka_message_t *message)
 {
 	int32_t partition = message->rkt != NULL ? message->partition : -1;
 	const char *text = rd_kafka_message_errstr(message);
 
-	if (partition >= 0 && mr_fetch_table_is_void(&consumer->fetches, partition))
-		return;
 	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
 	{
 		mr_kafka_trouble_heard(&consumer->setup.counts->trouble, partition);
@@ -316,7 +415,7 @@ take_error(MrConsumer *consumer, const rd_kafka_message_t *message)
 		   MR_INT("partition", partition), MR_STR("code", rd_kafka_err2name(message->err)),
 		   MR_STR("error", text));
 	if (partition >= 0)
-		report_failed(consumer, partition, mr_fetch_failure(message->err), text);
+		mr_consumer_report_failed(consumer, partition, mr_fetch_failure(message->err), text);
 }
 
 static void
@@ -357,93 +456,5 @@ start_fetching(MrConsumer *consumer, rd_kafka_topic_partition_list_t *start)
 	for (int i = 0; i < start->cnt; i++)
 		mr_fetch_table_failed(&consumer->fetches, start->elems[i].partition);
 	for (int i = 0; i < start->cnt; i++)
-		report_failed(consumer, start->elems[i].partition, MR_FAILURE_NOT_STARTED, "");
-}
-
-/*
- * Called from inside rd_kafka_consume_queue, on the main thread. Nothing is waited for here: what
- * the group gives is answered with an empty assignment, and handed to the fetcher later.
- */
-static void
-on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t err, rd_kafka_topic_partition_list_t *list,
-			 void *opaque)
-{
-	MrConsumer *consumer = opaque;
-	bool granted = err == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-
-	(void) rk;
-	consumer->joined = true;
-	if (granted)
-		accept_granted(consumer, list);
-	else
-		give_back(consumer, list);
-	consumer->setup.counts->rebalances++;
-	mr_log(MR_LOG_INFO, "rebalance", MR_STR("pipeline", consumer->setup.pipeline),
-		   MR_STR("what", granted ? "granted" : "revoked"), MR_INT("partitions", list->cnt));
-}
-
-static void
-accept_granted(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list)
-{
-	rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
-
-	mr_kafka_trouble_joined(&consumer->setup.counts->trouble);
-	mr_fetch_log_error(consumer->setup.pipeline, "could not accept the group's assignment",
-					   rd_kafka_incremental_assign(consumer->rk, none));
-	rd_kafka_topic_partition_list_destroy(none);
-	for (int i = 0; i < list->cnt; i++)
-	{
-		mr_fetch_table_grant(&consumer->fetches, list->elems[i].partition);
-		consumer->setup.events->granted(consumer->setup.owner, list->elems[i].partition);
-	}
-}
-
-static void
-give_back(MrConsumer *consumer, const rd_kafka_topic_partition_list_t *list)
-{
-	rd_kafka_topic_partition_list_t *stop = rd_kafka_topic_partition_list_new(8);
-
-	for (int i = 0; i < list->cnt; i++)
-	{
-		int32_t partition = list->elems[i].partition;
-
-		if (mr_fetch_table_revoke(&consumer->fetches, partition))
-			rd_kafka_topic_partition_list_add(stop, consumer->setup.topic, partition);
-		mr_kafka_trouble_revoked(&consumer->setup.counts->trouble, partition);
-		consumer->setup.events->revoked(consumer->setup.owner, partition);
-	}
-	mr_fetch_log_error(consumer->setup.pipeline, "could not give partitions back",
-					   rd_kafka_incremental_unassign(consumer->rk, stop));
-	rd_kafka_topic_partition_list_destroy(stop);
-}
-
-static void
-on_error(rd_kafka_t *rk, int err, const char *reason, void *opaque)
-{
-	MrConsumer *consumer = opaque;
-	char text[512];
-
-	consumer->setup.counts->errors++;
-	if (err == RD_KAFKA_RESP_ERR__FATAL)
-	{
-		rd_kafka_fatal_error(rk, text, sizeof(text));
-		reason = text;
-	}
-	mr_log(mr_fetch_note_error(&consumer->setup.counts->trouble, (rd_kafka_resp_err_t) err, -1,
-							   reason),
-		   "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
-		   MR_STR("code", rd_kafka_err2name((rd_kafka_resp_err_t) err)), MR_STR("error", reason));
-	/* A missing topic is reported here, without a message; librdkafka goes on when it exists again. */
-	if (mr_fetch_failure((rd_kafka_resp_err_t) err) != MR_FAILURE_NO_TOPIC)
-		return;
-	for (int i = 0; i < consumer->fetches.count; i++)
-		if (consumer->fetches.items[i].granted)
-			report_failed(consumer, i, MR_FAILURE_NO_TOPIC, reason);
-}
-
-static void
-report_failed(MrConsumer *consumer, int32_t partition, MrFetchFailure failure, const char *text)
-{
-	if (failure != MR_FAILURE_PASSING)
-		consumer->setup.events->failed(consumer->setup.owner, partition, failure, text);
+		mr_consumer_report_failed(consumer, start->elems[i].partition, MR_FAILURE_NOT_STARTED, "");
 }

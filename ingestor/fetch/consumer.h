@@ -8,6 +8,9 @@
  * version barrier inside librdkafka, so that messages fetched before it are never seen after it;
  * seek and pause are not used.
  *
+ * Messages are taken from librdkafka as they come (inbox.h). When they fill the consumer's share of the budget, fetching
+ * stops; it goes on behind the last one when most of them have been handed on.
+ *
  * The main thread only. Callbacks may call any function below but mr_consumer_free.
  */
 #ifndef MR_INGESTOR_CONSUMER_H
@@ -17,6 +20,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "ingestor/control/settings.h"
+#include "ingestor/fetch/budget.h"
 #include "ingestor/fetch/failure.h"
 #include "ingestor/fetch/kafka_trouble.h"
 
@@ -45,7 +49,7 @@ typedef struct MrConsumerCounts
 	int64_t heard_ms; /* when a partition last gave a message or its end (mr_now_ms) */
 } MrConsumerCounts;
 
-/* Texts, counts and events must outlive the consumer. */
+/* Texts, budget, counts and events must outlive the consumer. */
 typedef struct MrConsumerSetup
 {
 	struct event_base *base;
@@ -53,7 +57,7 @@ typedef struct MrConsumerSetup
 	const char *pipeline; /* for the log */
 	const char *topic;
 	const char *group_id;
-	int64_t buffer_bytes; /* of messages fetched and not yet taken */
+	MrFetchBudget *budget;
 	MrConsumerCounts *counts;
 	const MrConsumerEvents *events;
 	void *owner;
@@ -68,7 +72,7 @@ extern MrConsumer *mr_consumer_new(const MrConsumerSetup *setup, char *error, si
  */
 extern void mr_consumer_fetch(MrConsumer *consumer, int32_t partition, int64_t from);
 extern void mr_consumer_stop(MrConsumer *consumer, int32_t partition);
-/* While blocked, messages stay in the queue; the rest goes on. */
+/* While blocked, messages are not handed on; the rest goes on. */
 extern void mr_consumer_block(MrConsumer *consumer, bool blocked);
 /* The offset below which all is settled; mr_consumer_commit writes what is new to the group, best effort. */
 extern void mr_consumer_settled(MrConsumer *consumer, int32_t partition, int64_t offset);
@@ -83,8 +87,9 @@ extern bool mr_consumer_is_fatal(const MrConsumer *consumer);
 extern rd_kafka_t *mr_consumer_handle(const MrConsumer *consumer);
 /* The end of a partition as the last fetch saw it, -1 = not known. No request is made. */
 extern int64_t mr_consumer_end(const MrConsumer *consumer, int32_t partition);
-/* Messages fetched and not yet taken. */
+/* Messages fetched and not yet handed on, and the memory that they take. */
 extern size_t mr_consumer_queued(const MrConsumer *consumer);
+extern int64_t mr_consumer_queued_bytes(const MrConsumer *consumer);
 extern void mr_consumer_free(MrConsumer *consumer);
 
 #endif

@@ -5,16 +5,27 @@
 
 #include "common/kafka_conf.h"
 
+#define QUEUE_PART 8 /* of the budget: the payloads in librdkafka's own queue */
+
 /*
- * The local queue: librdkafka before 2.2 sleeps for a second when it is full by messages, so the
- * limit is in bytes only; later versions have a property for that pause. fetch.wait.max.ms is
- * short because other requests wait behind a long poll on the same connection.
+ * A broker counts compressed bytes, and a response is decompressed as a whole: so it is small (budget.h). librdkafka wants
+ * fetch.max.bytes to be message.max.bytes at least, which means nothing else to a consumer (but the first guess at the size of an
+ * LZ4 batch).
+ *
+ * The consumer takes messages as they come (inbox.h); the local queue has a limit for a main thread that is busy elsewhere.
+ * When it is reached, librdkafka before 2.2 sleeps for up to a second, unless fetching is stopped and started, as the
+ * consumer does then; later versions have a property for that pause. fetch.wait.max.ms is short because other requests wait
+ * behind a long poll on the same connection.
  */
 rd_kafka_conf_t *
-mr_consumer_conf_new(const char *group_id, const MrSettings *settings, int64_t buffer_bytes,
+mr_consumer_conf_new(const char *group_id, const MrSettings *settings, int64_t response_bytes,
 					 char *error, size_t error_size)
 {
 	char kbytes[24];
+	char fetch_bytes[24];
+	const MrStrings *user = &settings->properties;
+	const bool own_fetch_bytes = !mr_kafka_conf_has(user, "fetch.max.bytes") &&
+								 !mr_kafka_conf_has(user, "message.max.bytes");
 	const bool has_queue_backoff = rd_kafka_version() >= 0x02020000;
 	const bool has_protocol = rd_kafka_version() >= 0x02040000;
 	const MrKafkaProperty defaults[] = {
@@ -33,6 +44,9 @@ mr_consumer_conf_new(const char *group_id, const MrSettings *settings, int64_t b
 		{"log.connection.close", "false"},
 		{"queued.min.messages", "1000000"},
 		{"queued.max.messages.kbytes", kbytes},
+		{"fetch.max.bytes", own_fetch_bytes ? fetch_bytes : NULL},
+		{"message.max.bytes", own_fetch_bytes ? fetch_bytes : NULL},
+		{"fetch.message.max.bytes", fetch_bytes},
 		{"fetch.queue.backoff.ms", has_queue_backoff ? "5" : NULL},
 		{NULL, NULL},
 	};
@@ -48,14 +62,22 @@ mr_consumer_conf_new(const char *group_id, const MrSettings *settings, int64_t b
 		{NULL, NULL},
 	};
 
-	snprintf(kbytes, sizeof(kbytes), "%lld", (long long) (buffer_bytes / 1024));
-	return mr_kafka_conf_new(defaults, &settings->properties, forced, error, error_size);
+	snprintf(kbytes, sizeof(kbytes), "%lld",
+			 (long long) mr_consumer_conf_queue_bytes(settings) / 1024);
+	snprintf(fetch_bytes, sizeof(fetch_bytes), "%lld", (long long) response_bytes);
+	return mr_kafka_conf_new(defaults, user, forced, error, error_size);
+}
+
+int64_t
+mr_consumer_conf_queue_bytes(const MrSettings *settings)
+{
+	return settings->fetch_buffer_bytes / QUEUE_PART;
 }
 
 bool
 mr_consumer_conf_check(const MrSettings *settings, char *error, size_t error_size)
 {
-	rd_kafka_conf_t *conf = mr_consumer_conf_new(NULL, settings, 1 << 20, error, error_size);
+	rd_kafka_conf_t *conf = mr_consumer_conf_new(NULL, settings, 1000000, error, error_size);
 
 	if (conf != NULL)
 		rd_kafka_conf_destroy(conf);
@@ -63,11 +85,11 @@ mr_consumer_conf_check(const MrSettings *settings, char *error, size_t error_siz
 }
 
 rd_kafka_t *
-mr_consumer_open(const char *group_id, const MrSettings *settings, int64_t buffer_bytes,
+mr_consumer_open(const char *group_id, const MrSettings *settings, int64_t response_bytes,
 				 const MrConsumerCallbacks *callbacks, void *opaque, char *error, size_t error_size)
 {
 	rd_kafka_conf_t *conf =
-		mr_consumer_conf_new(group_id, settings, buffer_bytes, error, error_size);
+		mr_consumer_conf_new(group_id, settings, response_bytes, error, error_size);
 	rd_kafka_t *rk;
 
 	if (conf == NULL)

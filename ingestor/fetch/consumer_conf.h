@@ -9,10 +9,12 @@
 
 #include "ingestor/control/settings.h"
 
-/* group_id NULL: it only checks. buffer_bytes: of messages fetched and not yet taken. NULL and a message on failure. */
+/* group_id NULL: it only checks. response_bytes: what one holds at most, compressed. NULL and a message on failure. */
 extern rd_kafka_conf_t *mr_consumer_conf_new(const char *group_id, const MrSettings *settings,
-											 int64_t buffer_bytes, char *error, size_t error_size)
+											 int64_t response_bytes, char *error, size_t error_size)
 	__attribute__((warn_unused_result));
+/* Payloads in librdkafka's own queue at which it stops fetching. */
+extern int64_t mr_consumer_conf_queue_bytes(const MrSettings *settings);
 /* Would librdkafka take these properties? Asked at the start of the program. */
 extern bool mr_consumer_conf_check(const MrSettings *settings, char *error, size_t error_size)
 	__attribute__((warn_unused_result));
@@ -27,7 +29,7 @@ typedef struct MrConsumerCallbacks
 
 /* A consumer's handle, configured so. NULL and a message on failure. */
 extern rd_kafka_t *mr_consumer_open(const char *group_id, const MrSettings *settings,
-									int64_t buffer_bytes, const MrConsumerCallbacks *callbacks,
+									int64_t response_bytes, const MrConsumerCallbacks *callbacks,
 									void *opaque, char *error, size_t error_size)
 	__attribute__((warn_unused_result));
 /* Joins the group for one topic. False and a message on failure. */

@@ -7,6 +7,8 @@
 
 static const MrFetch nothing = {.settled = -1, .committed = -1};
 
+static void apply_to(MrFetchTable *table, const char *topic, int32_t partition,
+					 rd_kafka_topic_partition_list_t *stop, rd_kafka_topic_partition_list_t *start);
 static MrFetch *item(MrFetchTable *table, int32_t partition);
 
 void
@@ -23,8 +25,10 @@ mr_fetch_table_revoke(MrFetchTable *table, int32_t partition)
 {
 	MrFetch *fetch = item(table, partition);
 	bool fetching = fetch->fetching;
+	uint32_t version = fetch->version;
 
 	*fetch = nothing;
+	fetch->version = version + 1;
 	return fetching;
 }
 
@@ -35,6 +39,8 @@ mr_fetch_table_start(MrFetchTable *table, int32_t partition, int64_t from)
 
 	fetch->wanted = true;
 	fetch->from = from;
+	fetch->at_end = false;
+	fetch->version++;
 	fetch->changed = table->changed = true;
 }
 
@@ -44,9 +50,37 @@ mr_fetch_table_stop(MrFetchTable *table, int32_t partition)
 	MrFetch *fetch = item(table, partition);
 
 	fetch->wanted = false;
+	fetch->version++;
 	fetch->changed = fetch->fetching;
 	if (fetch->changed)
 		table->changed = true;
+}
+
+void
+mr_fetch_table_pause(MrFetchTable *table, bool paused)
+{
+	table->changed = table->changed || table->paused != paused;
+	table->paused = paused;
+}
+
+uint32_t
+mr_fetch_table_keep(MrFetchTable *table, int32_t partition, int64_t next, bool end)
+{
+	MrFetch *fetch = item(table, partition);
+
+	if (next > fetch->from)
+		fetch->from = next;
+	fetch->at_end = end;
+	return fetch->version;
+}
+
+bool
+mr_fetch_table_is_behind(const MrFetchTable *table)
+{
+	for (int i = 0; i < table->count; i++)
+		if (table->items[i].fetching && !table->items[i].at_end)
+			return true;
+	return false;
 }
 
 void
@@ -60,19 +94,15 @@ mr_fetch_table_apply(MrFetchTable *table, const char *topic, rd_kafka_topic_part
 					 rd_kafka_topic_partition_list_t *start)
 {
 	table->changed = false;
-	for (int i = 0; i < table->count; i++)
-	{
-		MrFetch *fetch = &table->items[i];
+	table->turn++;
+	for (int at_end = 1; at_end >= 0; at_end--)
+		for (int i = 0; i < table->count; i++)
+		{
+			int32_t partition = (int32_t) ((table->turn + (uint32_t) i) % (uint32_t) table->count);
 
-		if (!fetch->changed)
-			continue;
-		if (fetch->fetching)
-			rd_kafka_topic_partition_list_add(stop, topic, i);
-		if (fetch->wanted)
-			rd_kafka_topic_partition_list_add(start, topic, i)->offset = fetch->from;
-		fetch->fetching = fetch->wanted;
-		fetch->changed = false;
-	}
+			if (table->items[partition].at_end == at_end)
+				apply_to(table, topic, partition, stop, start);
+		}
 }
 
 void
@@ -103,6 +133,23 @@ mr_fetch_table_free(MrFetchTable *table)
 {
 	free(table->items);
 	*table = (MrFetchTable){0};
+}
+
+static void
+apply_to(MrFetchTable *table, const char *topic, int32_t partition,
+		 rd_kafka_topic_partition_list_t *stop, rd_kafka_topic_partition_list_t *start)
+{
+	MrFetch *fetch = &table->items[partition];
+	bool fetching = fetch->wanted && !table->paused;
+
+	if (!fetch->changed && fetch->fetching == fetching)
+		return;
+	if (fetch->fetching)
+		rd_kafka_topic_partition_list_add(stop, topic, partition);
+	if (fetching)
+		rd_kafka_topic_partition_list_add(start, topic, partition)->offset = fetch->from;
+	fetch->fetching = fetching;
+	fetch->changed = false;
 }
 
 /* Made when there is none; the partition is one that the group has named. */

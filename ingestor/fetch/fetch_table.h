@@ -14,8 +14,10 @@ typedef struct MrFetch
 	bool granted; /* by the group */
 	bool fetching;
 	bool wanted;
-	bool changed; /* `wanted` or `from` are not applied yet */
-	int64_t from;
+	bool changed;      /* `wanted` or `from` are not applied yet */
+	uint32_t version;  /* counts such changes: what was fetched under an older one is void */
+	int64_t from;      /* fetch from here; behind the last message kept */
+	bool at_end;       /* the last thing kept was the end of the partition */
 	int64_t settled;   /* all below is processed, -1 = not known */
 	int64_t committed; /* written to the group, -1 = nothing */
 } MrFetch;
@@ -24,7 +26,9 @@ typedef struct MrFetchTable
 {
 	MrFetch *items; /* by partition */
 	int count;
-	bool changed; /* of some item */
+	bool changed;  /* of some item, or `paused` */
+	bool paused;   /* nothing is fetched, whatever is wanted */
+	uint32_t turn; /* counts calls of apply */
 } MrFetchTable;
 
 extern void mr_fetch_table_grant(MrFetchTable *table, int32_t partition);
@@ -32,11 +36,23 @@ extern void mr_fetch_table_grant(MrFetchTable *table, int32_t partition);
 extern bool mr_fetch_table_revoke(MrFetchTable *table, int32_t partition);
 extern void mr_fetch_table_start(MrFetchTable *table, int32_t partition, int64_t from);
 extern void mr_fetch_table_stop(MrFetchTable *table, int32_t partition);
+/* Stops fetching all, and goes on behind the last messages kept; what was kept stays valid. */
+extern void mr_fetch_table_pause(MrFetchTable *table, bool paused);
+/*
+ * A message, or the end of the partition, was kept: all below `next` was fetched (INT64_MIN: an error, nothing moves).
+ * Returns the version it belongs to.
+ */
+extern uint32_t mr_fetch_table_keep(MrFetchTable *table, int32_t partition, int64_t next, bool end);
+/* Something is fetched of which the end was not seen yet. */
+extern bool mr_fetch_table_is_behind(const MrFetchTable *table);
 extern void mr_fetch_table_settled(MrFetchTable *table, int32_t partition, int64_t offset);
 
 /*
  * The changes since the last call are done from now on: appended to `stop` what is not fetched any more or from
  * elsewhere, to `start` what is, with offsets. failed: librdkafka did not start it.
+ *
+ * librdkafka starts the last one of a list first, and asks the broker for it at once: a partition without new messages
+ * would keep the others waiting for the length of a long poll. So these come first in the list. Otherwise they take turns.
  */
 extern void mr_fetch_table_apply(MrFetchTable *table, const char *topic,
 								 rd_kafka_topic_partition_list_t *stop,
@@ -53,6 +69,13 @@ mr_fetch_table_is_void(const MrFetchTable *table, int32_t partition)
 {
 	return partition >= table->count || !table->items[partition].fetching ||
 		   table->items[partition].changed;
+}
+
+/* A message that was kept under this version, of a partition that must not be fetched any more, or from elsewhere. */
+static inline bool
+mr_fetch_table_is_stale(const MrFetchTable *table, int32_t partition, uint32_t version)
+{
+	return table->items[partition].version != version;
 }
 
 #endif

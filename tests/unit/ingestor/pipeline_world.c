@@ -190,7 +190,7 @@ setup(void **state)
 							.batch_bytes = 1 << 20,
 							.max_message_bytes = 1 << 20,
 							.hold_after_ms = 1000};
-	pl = mr_pipeline_new(&with, &row, 0);
+	pl = mr_pipeline_new(&with, &row);
 	lane = pl->lanes[1].stage;
 	lane->backoff = (MrBackoff){.min_ms = 2, .max_ms = 4};
 	part = NULL;

@@ -89,7 +89,7 @@ list(int partitions)
 							 .start_at = "earliest",
 							 .incarnation = 99};
 
-	assert_true(mr_pipeline_update(pl, &row, 0));
+	assert_true(mr_pipeline_update(pl, &row));
 }
 
 /* The database went back to before the topic grew: what it does not know any more is added, then assigned. */

@@ -2,6 +2,7 @@
  * The consumer against librdkafka's mock cluster: the group, fetching from explicit offsets, no
  * stale message after a seek, ends of partitions, leaving.
  */
+#include <dirent.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <setjmp.h>
@@ -30,6 +31,7 @@ static rd_kafka_mock_cluster_t *cluster;
 static char brokers[256];
 static MrSettings settings;
 
+static MrFetchBudget budget = {.bytes = 8 << 20};
 static MrConsumer *consumer;
 static MrConsumerCounts counts;
 static int granted, revoked, failed;
@@ -145,13 +147,14 @@ setup(void **state)
 	snprintf(brokers, sizeof(brokers), "%s", rd_kafka_mock_cluster_bootstraps(cluster));
 	produce();
 	settings.brokers = brokers;
+	settings.fetch_buffer_bytes = budget.bytes;
 	settings.properties = (MrStrings){quick, sizeof(quick) / sizeof(quick[0])};
 	consumer = mr_consumer_new(&(MrConsumerSetup){.base = base,
 												  .settings = &settings,
 												  .pipeline = "p",
 												  .topic = TOPIC,
 												  .group_id = "g",
-												  .buffer_bytes = 8 << 20,
+												  .budget = &budget,
 												  .counts = &counts,
 												  .events = &events},
 							   error, sizeof(error));
@@ -272,6 +275,92 @@ a_blocked_consumer_keeps_the_membership(void **state)
 	assert_int_equal(out_of_order, 0);
 }
 
+/* Each time the share is full, fetching stops; it goes on behind the last message that was kept. */
+static void
+a_full_share_stops_fetching_and_loses_nothing(void **state)
+{
+	int64_t bytes = budget.bytes;
+	int64_t most = 0;
+
+	(void) state;
+	forget();
+	budget.bytes = 100 * 400; /* a tenth of what a partition holds */
+	mr_consumer_block(consumer, true);
+	mr_consumer_fetch(consumer, 0, 0);
+	mr_consumer_fetch(consumer, 1, 0);
+	TURN_UNTIL(mr_consumer_queued_bytes(consumer) >= budget.bytes);
+	mr_consumer_block(consumer, false);
+	TURN_UNTIL((most = mr_consumer_queued_bytes(consumer) > most
+						   ? mr_consumer_queued_bytes(consumer)
+						   : most,
+				ends[0] == 2 * MESSAGES && ends[1] == 2 * MESSAGES));
+	assert_int_equal(first[0], 0);
+	assert_int_equal(first[1], 0);
+	assert_int_equal(taken, 4 * MESSAGES);
+	assert_int_equal(out_of_order, 0);
+	assert_int_equal(budget.used, 0);
+	budget.bytes = bytes;
+}
+
+/* What was kept before a seek, or of a partition that was stopped, does not come out any more. */
+static void
+a_seek_voids_what_was_kept(void **state)
+{
+	(void) state;
+	forget();
+	mr_consumer_block(consumer, true);
+	mr_consumer_fetch(consumer, 0, 0);
+	mr_consumer_fetch(consumer, 1, 0);
+	TURN_UNTIL(mr_consumer_queued(consumer) >= 4 * MESSAGES);
+	mr_consumer_fetch(consumer, 0, 900);
+	mr_consumer_stop(consumer, 1);
+	mr_consumer_block(consumer, false);
+	TURN_UNTIL(ends[0] == 2 * MESSAGES);
+	assert_int_equal(first[0], 900);
+	assert_int_equal(first[1], -1);
+	assert_int_equal(out_of_order, 0);
+	assert_int_equal(budget.used, 0);
+}
+
+static int
+threads(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	int count = -2; /* . and .. */
+
+	while (readdir(tasks) != NULL)
+		count++;
+	closedir(tasks);
+	return count;
+}
+
+/* Its handle ends: none may be left behind at each attempt. */
+static void
+a_subscription_that_fails_leaves_nothing_behind(void **state)
+{
+	MrConsumerSetup setup = {.base = base,
+							 .settings = &settings,
+							 .pipeline = "p",
+							 .topic = "",
+							 .group_id = "g",
+							 .budget = &budget,
+							 .counts = &counts,
+							 .events = &events};
+	int before = threads();
+	int shares = budget.shares;
+	char error[512];
+
+	(void) state;
+	for (int i = 0; i < 3; i++)
+	{
+		assert_null(mr_consumer_new(&setup, error, sizeof(error)));
+		assert_non_null(strstr(error, "could not subscribe"));
+	}
+	assert_true(mr_handles_have_ended(10000));
+	TURN_UNTIL(threads() == before);
+	assert_int_equal(budget.shares, shares);
+}
+
 static void
 leaves_the_group(void **state)
 {
@@ -314,6 +403,9 @@ main(void)
 		cmocka_unit_test(a_stopped_partition_stays_silent),
 		cmocka_unit_test(an_idle_topic_keeps_the_membership),
 		cmocka_unit_test(a_blocked_consumer_keeps_the_membership),
+		cmocka_unit_test(a_full_share_stops_fetching_and_loses_nothing),
+		cmocka_unit_test(a_seek_voids_what_was_kept),
+		cmocka_unit_test(a_subscription_that_fails_leaves_nothing_behind),
 		cmocka_unit_test(leaves_the_group),
 		cmocka_unit_test(wrong_properties_are_reported),
 	};

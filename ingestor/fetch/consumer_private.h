@@ -1,0 +1,30 @@
+/* What consumer.c and consumer_group.c share; nobody else includes it. */
+#ifndef MR_INGESTOR_CONSUMER_PRIVATE_H
+#define MR_INGESTOR_CONSUMER_PRIVATE_H
+
+#include "ingestor/fetch/consumer.h"
+#include "ingestor/fetch/fetch_table.h"
+#include "ingestor/fetch/inbox.h"
+
+struct MrConsumer
+{
+	MrConsumerSetup setup;
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *queue;
+	rd_kafka_queue_t *closing; /* takes the last rebalance events while we leave */
+	int wake_fd;
+	struct event *readable; /* librdkafka put something into the empty queue */
+	struct event *again;    /* we want to go on taking, or to look */
+	MrFetchTable fetches;
+	MrInbox inbox;
+	int64_t queue_bytes; /* payloads in librdkafka's queue at which it is full */
+	int64_t heard_ms;    /* when something came, or fetching began */
+	int64_t silence_ms;  /* after so long without anything fetching begins again */
+	bool listening;      /* something ought to come */
+	bool blocked;
+	bool subscribed;
+	bool joined;
+	bool closed;
+};
+
+#endif
