@@ -31,6 +31,7 @@ typedef struct MrRelayRow
 	const char *transactional_id;
 	const char *source_topic;
 	int partitions;
+	bool due; /* letters wait, and no session relays them */
 } MrRelayRow;
 
 /* A partition that is ours from now on: millrace.assign(). */

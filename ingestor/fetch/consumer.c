@@ -23,9 +23,11 @@
  * Look into the queue at least this often: librdkafka leaves the group of a consumer that does not, for
  * max.poll.interval.ms, though nothing has come and the descriptor announces nothing.
  */
-#define LOOK_MS 500
+#define LOOK_MS 2000
+/* What was asked for has come by then, if there was something to send at once. */
+#define ANSWER_MS 100
 /* Silence of a topic that is not at its end; more than a long poll (fetch.wait.max.ms). Doubled each time in a row. */
-#define SILENCE_MS     150
+#define SILENCE_MS     600
 #define SILENCE_MAX_MS 2400
 
 static void wake(MrConsumer *consumer);
@@ -33,7 +35,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg);
 static void on_room(void *owner);
 static void take(MrConsumer *consumer);
 static void resume(MrConsumer *consumer);
-static void listen_for_more(MrConsumer *consumer);
+static int64_t listen_for_more(MrConsumer *consumer);
 static bool collect(MrConsumer *consumer);
 static bool keep(MrConsumer *consumer, rd_kafka_message_t *message);
 static bool hand_on(MrConsumer *consumer);
@@ -242,6 +244,7 @@ on_room(void *owner)
 static void
 take(MrConsumer *consumer)
 {
+	int64_t look_ms;
 	bool more;
 
 	if (consumer->closing != NULL)
@@ -251,7 +254,7 @@ take(MrConsumer *consumer)
 	}
 	more = collect(consumer);
 	more = hand_on(consumer) || more;
-	listen_for_more(consumer);
+	look_ms = listen_for_more(consumer);
 	if (consumer->fetches.paused && mr_share_may_fill(&consumer->inbox.share))
 		resume(consumer);
 	if (consumer->fetches.changed)
@@ -260,7 +263,7 @@ take(MrConsumer *consumer)
 		wake(consumer);
 	consumer->setup.events->taken(consumer->setup.owner, more);
 	if (!evtimer_pending(consumer->again, NULL))
-		mr_timer_set(consumer->again, consumer->listening ? consumer->silence_ms : LOOK_MS);
+		mr_timer_set(consumer->again, look_ms);
 }
 
 static void
@@ -272,25 +275,28 @@ resume(MrConsumer *consumer)
 
 /*
  * Nothing comes, though there is something to fetch: librdkafka's thread may be asleep (consumer_conf.c), as what was dropped when
- * fetching stopped filled its queue once more. To stop and start again wakes it.
+ * fetching stopped filled its queue once more. To stop and start again wakes it. Returns when to look again.
  */
-static void
+static int64_t
 listen_for_more(MrConsumer *consumer)
 {
-	int64_t now = mr_now_ms();
+	int64_t silent_ms = mr_now_ms() - consumer->heard_ms;
 
-	consumer->listening =
-		!consumer->fetches.paused && consumer->inbox.count == 0 &&
-		(consumer->inbox.share.expected > 0 || mr_fetch_table_is_behind(&consumer->fetches));
-	if (!consumer->listening || now - consumer->heard_ms < consumer->silence_ms)
-		return;
-	mr_share_note_dry(&consumer->inbox.share);
+	if (consumer->fetches.paused || consumer->inbox.count > 0)
+		return LOOK_MS;
+	if (silent_ms >= ANSWER_MS)
+		mr_share_note_dry(&consumer->inbox.share);
+	else if (consumer->inbox.share.expected > 0)
+		return ANSWER_MS - silent_ms;
 	if (!mr_fetch_table_is_behind(&consumer->fetches))
-		return;
+		return LOOK_MS;
+	if (silent_ms < consumer->silence_ms)
+		return consumer->silence_ms - silent_ms;
 	mr_fetch_table_pause(&consumer->fetches, true);
 	apply_changes(consumer);
 	if (consumer->silence_ms < SILENCE_MAX_MS)
 		consumer->silence_ms *= 2;
+	return 0;
 }
 
 /*

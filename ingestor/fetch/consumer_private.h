@@ -20,7 +20,6 @@ struct MrConsumer
 	int64_t queue_bytes; /* payloads in librdkafka's queue at which it is full */
 	int64_t heard_ms;    /* when something came, or fetching began */
 	int64_t silence_ms;  /* after so long without anything fetching begins again */
-	bool listening;      /* something ought to come */
 	bool blocked;
 	bool subscribed;
 	bool joined;

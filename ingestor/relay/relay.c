@@ -17,7 +17,9 @@
 #include "ingestor/relay/relay_db.h"
 #include "ingestor/relay/relay_session.h"
 
-#define LOOK_MS 1000 /* how often to look for letters, or whether the lock is free */
+#define LOOK_MS 1000 /* how often to look for letters */
+#define IDLE_MS                                                                                    \
+	60000 /* after so long without one it ends: connections and thread are for those with work */
 
 struct MrRelay
 {
@@ -27,7 +29,7 @@ struct MrRelay
 	char *transactional_id;
 	char *source_topic;
 	bool exactly_once;
-	MrRelayCounters counters;
+	MrRelayCounters *counters;
 
 	pthread_t thread;
 	pthread_mutex_t mutex; /* guards wake */
@@ -39,6 +41,8 @@ struct MrRelay
 	MrRelayDb *db;
 	bool locked;
 	MrRelaySession *session;
+	int64_t idle_since_ms; /* 0: a letter waited */
+	bool done;             /* nothing to do here for now */
 	MrBackoff backoff;
 	MrTrouble trouble;
 };
@@ -46,6 +50,7 @@ struct MrRelay
 static MrRelaySession *make_session(MrRelay *relay, const MrRelayRow *row);
 static void *run(void *arg);
 static bool work(MrRelay *relay, char *error);
+static void idle(MrRelay *relay);
 static bool connect_db(MrRelay *relay, char *error);
 static void fail(MrRelay *relay, const char *error);
 static void works_again(MrRelay *relay);
@@ -53,7 +58,7 @@ static void close_all(MrRelay *relay);
 static void pause_ms(MrRelay *relay, int64_t ms);
 
 MrRelay *
-mr_relay_new(const MrSettings *settings, const MrRelayRow *row)
+mr_relay_new(const MrSettings *settings, const MrRelayRow *row, MrRelayCounters *counters)
 {
 	MrRelay *relay = mr_calloc(1, sizeof(*relay));
 	pthread_condattr_t monotonic;
@@ -62,6 +67,7 @@ mr_relay_new(const MrSettings *settings, const MrRelayRow *row)
 	int err;
 
 	relay->settings = settings;
+	relay->counters = counters;
 	relay->pipeline = mr_strdup(row->pipeline);
 	relay->topic = mr_strdup(row->topic);
 	relay->transactional_id = mr_strdup(row->transactional_id);
@@ -87,18 +93,6 @@ mr_relay_new(const MrSettings *settings, const MrRelayRow *row)
 	relay->thread = pthread_self();
 	mr_relay_free(relay);
 	return NULL;
-}
-
-const char *
-mr_relay_pipeline(const MrRelay *relay)
-{
-	return relay->pipeline;
-}
-
-const MrRelayCounters *
-mr_relay_counters(const MrRelay *relay)
-{
-	return &relay->counters;
 }
 
 bool
@@ -153,7 +147,7 @@ make_session(MrRelay *relay, const MrRelayRow *row)
 		.stop = &relay->stop,
 	};
 
-	return mr_relay_session_new(&target, relay->pipeline, &relay->counters);
+	return mr_relay_session_new(&target, relay->pipeline, relay->counters);
 }
 
 static void *
@@ -164,7 +158,7 @@ run(void *arg)
 
 	mr_log(MR_LOG_DEBUG, "relay begins", MR_STR("pipeline", relay->pipeline),
 		   MR_STR("topic", relay->topic));
-	while (!atomic_load(&relay->stop))
+	while (!atomic_load(&relay->stop) && !relay->done)
 		if (!work(relay, error) && !atomic_load(&relay->stop))
 			fail(relay, error);
 	close_all(relay);
@@ -184,10 +178,11 @@ work(MrRelay *relay, char *error)
 	{
 		if (!mr_relay_db_lock(relay->db, &relay->locked, error))
 			return false;
-		atomic_store(&relay->counters.active, relay->locked);
+		atomic_store(&relay->counters->active, relay->locked);
 		if (!relay->locked)
 		{
-			pause_ms(relay, LOOK_MS);
+			atomic_store(&relay->counters->failing, false); /* that is for the other one to say */
+			relay->done = true;
 			return true;
 		}
 		mr_log(MR_LOG_INFO, "relays dead letters", MR_STR("pipeline", relay->pipeline),
@@ -197,8 +192,22 @@ work(MrRelay *relay, char *error)
 	if (step == MR_RELAY_IDLE || step == MR_RELAY_PUBLISHED)
 		works_again(relay);
 	if (step == MR_RELAY_IDLE)
-		pause_ms(relay, LOOK_MS);
+		idle(relay);
+	else
+		relay->idle_since_ms = 0;
 	return step != MR_RELAY_FAILED;
+}
+
+static void
+idle(MrRelay *relay)
+{
+	int64_t now = mr_now_ms();
+
+	if (relay->idle_since_ms == 0)
+		relay->idle_since_ms = now;
+	relay->done = now - relay->idle_since_ms >= IDLE_MS;
+	if (!relay->done)
+		pause_ms(relay, LOOK_MS);
 }
 
 static bool
@@ -218,8 +227,8 @@ fail(MrRelay *relay, const char *error)
 	char ignored[MR_RELAY_ERROR];
 	int delay = mr_backoff_next(&relay->backoff, mr_random32());
 
-	atomic_fetch_add(&relay->counters.errors, 1);
-	atomic_store(&relay->counters.failing, true);
+	atomic_fetch_add(&relay->counters->errors, 1);
+	atomic_store(&relay->counters->failing, true);
 	mr_log(mr_trouble_set(&relay->trouble, error), "dead letters wait",
 		   MR_STR("pipeline", relay->pipeline), MR_STR("topic", relay->topic),
 		   MR_STR("error", error), MR_INT("again_in_ms", delay));
@@ -235,9 +244,9 @@ works_again(MrRelay *relay)
 	char ignored[MR_RELAY_ERROR];
 
 	mr_backoff_reset(&relay->backoff);
-	if (!atomic_load(&relay->counters.failing) || !mr_relay_db_report(relay->db, NULL, ignored))
+	if (!atomic_load(&relay->counters->failing) || !mr_relay_db_report(relay->db, NULL, ignored))
 		return;
-	atomic_store(&relay->counters.failing, false);
+	atomic_store(&relay->counters->failing, false);
 	mr_trouble_clear(&relay->trouble);
 	mr_log(MR_LOG_INFO, "dead letters go out again", MR_STR("pipeline", relay->pipeline));
 }
@@ -249,7 +258,7 @@ close_all(MrRelay *relay)
 	mr_relay_db_close(relay->db);
 	relay->db = NULL;
 	relay->locked = false;
-	atomic_store(&relay->counters.active, false);
+	atomic_store(&relay->counters->active, false);
 }
 
 /* A stop ends it early. */

@@ -2,8 +2,10 @@
  * The relay of one pipeline: takes its dead letters to their topic in Kafka, each once. A thread of its
  * own, because the transaction calls of librdkafka block, with its own connection to PostgreSQL.
  *
- *   WAITING --lock--> READY --a letter waits--> fence, read the topic, mark --> publish, read, mark
- *      ^                ^_________________________no more letters___________________|
+ *   LOCKING --lock--> READY --a letter waits--> fence, read the topic, mark --> publish, read, mark
+ *      ^  |             ^ |_______________________no more letters___________________|
+ *      |  |               |                                                         |
+ *      |  |_another has it_|_none for a while__> the end: it begins again when a letter waits
  *      |________________ any failure: everything is closed, then backoff ___________|
  *
  * The table says what must be in the topic, the topic what is: a letter is marked when it was read there,
@@ -23,6 +25,7 @@
 #include "ingestor/control/rows.h"
 #include "ingestor/control/settings.h"
 
+/* Of one pipeline; they outlive its relays. */
 typedef struct MrRelayCounters
 {
 	atomic_uint_fast64_t published;
@@ -35,15 +38,14 @@ typedef struct MrRelayCounters
 
 typedef struct MrRelay MrRelay;
 
-/* Starts the thread; settings must outlive it. NULL after logging why. */
-extern MrRelay *mr_relay_new(const MrSettings *settings, const MrRelayRow *row)
-	__attribute__((warn_unused_result));
-extern const char *mr_relay_pipeline(const MrRelay *relay);
-extern const MrRelayCounters *mr_relay_counters(const MrRelay *relay);
+/* Starts the thread; settings and counters must outlive it. NULL after logging why. */
+extern MrRelay *mr_relay_new(const MrSettings *settings, const MrRelayRow *row,
+							 MrRelayCounters *counters) __attribute__((warn_unused_result));
 /* Is it what the row asks for? */
 extern bool mr_relay_fits(const MrRelay *relay, const MrRelayRow *row);
 /* Asks it to end; returns at once. */
 extern void mr_relay_stop(MrRelay *relay);
+/* It was asked to, or another ingestor relays, or there was no letter for a minute. */
 extern bool mr_relay_has_ended(const MrRelay *relay);
 /* It has ended. */
 extern void mr_relay_free(MrRelay *relay);

@@ -10,7 +10,6 @@
 #include "ingestor/relay/relay_scan.h"
 
 #define BATCH_ROWS 1000
-#define IDLE_MS    300000 /* then the connections to Kafka are closed */
 
 struct MrRelaySession
 {
@@ -23,7 +22,6 @@ struct MrRelaySession
 	MrRelayKafka *kafka; /* NULL: closed */
 	int64_t *positions;  /* of the DLQ topic: read up to, and marked */
 	int64_t *stored;     /* what the database has of them, -1 nothing */
-	int64_t used_ms;     /* when Kafka was last needed */
 
 	/* these outlive a failure */
 	int one_by_one;       /* letters to be published one by one: one of them is too large */
@@ -70,11 +68,7 @@ mr_relay_session_step(MrRelaySession *session, MrRelayDb *db, char *error)
 	if (letters.count > 0)
 		step = next_step(session, &positions, &letters, error);
 	else
-	{
 		session->one_by_one = 0;
-		if (session->kafka != NULL && mr_now_ms() - session->used_ms > IDLE_MS)
-			mr_relay_session_close(session);
-	}
 	mr_positions_free(&positions);
 	mr_letters_free(&letters);
 	return step;
@@ -122,7 +116,6 @@ open_kafka(MrRelaySession *session, char *error)
 	session->kafka = mr_relay_kafka_open(&session->target, error);
 	if (session->kafka == NULL)
 		return false;
-	session->used_ms = mr_now_ms();
 	count = (size_t) mr_relay_kafka_partitions(session->kafka);
 	session->positions = mr_calloc(count, sizeof(int64_t));
 	session->stored = mr_calloc(count, sizeof(int64_t));
@@ -165,7 +158,6 @@ publish(MrRelaySession *session, MrLetters *letters, char *error)
 	{
 		atomic_fetch_add(&session->counters->published, (uint64_t) letters->count);
 		atomic_fetch_add(&session->counters->batches, 1);
-		session->used_ms = mr_now_ms();
 		if (session->one_by_one > 0)
 			session->one_by_one--;
 	}

@@ -1,6 +1,5 @@
 /*
- * A relay's session with Kafka: from the fence to the first failure, or until nothing was to be done for
- * long. It knows how far the DLQ topic was read and what the database has of that, reads and marks before
+ * A relay's session with Kafka: from the fence to the first failure, or to the end of the relay. It knows how far the DLQ topic was read and what the database has of that, reads and marks before
  * it publishes, and decides what to do with a letter that is too large. In the relay's thread.
  */
 #ifndef MR_INGESTOR_RELAY_SESSION_H

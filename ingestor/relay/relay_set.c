@@ -8,11 +8,20 @@
 #include "ingestor/control/catalogue.h"
 #include "ingestor/relay/relay.h"
 
+/* A pipeline whose dead letters go to Kafka. */
+typedef struct Outlet
+{
+	char *pipeline;
+	MrRelayCounters counters;
+	MrRelay *relay; /* NULL: nothing to do */
+	bool listed;    /* by the listing that is being read */
+} Outlet;
+
 struct MrRelaySet
 {
 	const MrSettings *settings;
 	MrControl *control;
-	MrRelay **relays;
+	Outlet **outlets;
 	int count;
 	bool pending; /* the question is queued or under way */
 	bool stopping;
@@ -20,8 +29,10 @@ struct MrRelaySet
 
 static void on_list(void *owner, const PGresult *result, uint64_t tag);
 static bool is_wanted(const MrRelaySet *set, const char *pipeline);
-static MrRelay *find(const MrRelaySet *set, const char *pipeline);
+static void take_in(MrRelaySet *set, const MrRelayRow *row);
+static Outlet *outlet_of(MrRelaySet *set, const char *pipeline);
 static void free_ended(MrRelaySet *set);
+static void forget_unlisted(MrRelaySet *set);
 
 MrRelaySet *
 mr_relay_set_new(const MrSettings *settings, MrControl *control)
@@ -48,14 +59,15 @@ mr_relay_set_stop(MrRelaySet *set)
 {
 	set->stopping = true;
 	for (int i = 0; i < set->count; i++)
-		mr_relay_stop(set->relays[i]);
+		if (set->outlets[i]->relay != NULL)
+			mr_relay_stop(set->outlets[i]->relay);
 }
 
 bool
 mr_relay_set_has_ended(const MrRelaySet *set)
 {
 	for (int i = 0; i < set->count; i++)
-		if (!mr_relay_has_ended(set->relays[i]))
+		if (set->outlets[i]->relay != NULL && !mr_relay_has_ended(set->outlets[i]->relay))
 			return false;
 	return true;
 }
@@ -85,7 +97,7 @@ mr_relay_set_metrics(const MrRelaySet *set, MrBuffer *out)
 		mr_metrics_family(out, families[k].name, families[k].type, families[k].help);
 		for (int i = 0; i < set->count; i++)
 		{
-			const MrRelayCounters *c = mr_relay_counters(set->relays[i]);
+			const MrRelayCounters *c = &set->outlets[i]->counters;
 			const double values[] = {
 				atomic_load(&c->active),          atomic_load(&c->failing),
 				(double) atomic_load(&c->errors), (double) atomic_load(&c->published),
@@ -93,7 +105,7 @@ mr_relay_set_metrics(const MrRelaySet *set, MrBuffer *out)
 			};
 
 			mr_metrics_value(out, families[k].name, values[k], "pipeline",
-							 mr_relay_pipeline(set->relays[i]), NULL);
+							 set->outlets[i]->pipeline, NULL);
 		}
 	}
 }
@@ -105,9 +117,12 @@ mr_relay_set_free(MrRelaySet *set)
 		return true;
 	mr_relay_set_stop(set);
 	free_ended(set);
-	if (set->count > 0)
+	if (!mr_relay_set_has_ended(set))
 		return false;
-	free(set->relays);
+	for (int i = 0; i < set->count; i++)
+		set->outlets[i]->listed = false;
+	forget_unlisted(set);
+	free(set->outlets);
 	free(set);
 	return true;
 }
@@ -121,34 +136,31 @@ on_list(void *owner, const PGresult *result, uint64_t tag)
 	set->pending = false;
 	if (result == NULL || set->stopping)
 		return;
-	/* What is asked for no longer, or otherwise, ends; its successor begins at the next poll. */
+	free_ended(set);
 	for (int i = 0; i < set->count; i++)
-	{
-		bool fits = false;
-
-		for (int j = 0; !fits && j < PQntuples(result); j++)
-		{
-			MrRelayRow row;
-
-			mr_relay_row_read(result, j, &row);
-			fits = strcmp(row.pipeline, mr_relay_pipeline(set->relays[i])) == 0 &&
-				   is_wanted(set, row.pipeline) && mr_relay_fits(set->relays[i], &row);
-		}
-		if (!fits)
-			mr_relay_stop(set->relays[i]);
-	}
-	for (int j = 0; j < PQntuples(result); j++)
+		set->outlets[i]->listed = false;
+	for (int i = 0; i < PQntuples(result); i++)
 	{
 		MrRelayRow row;
-		MrRelay *relay;
 
-		mr_relay_row_read(result, j, &row);
-		if (!is_wanted(set, row.pipeline) || find(set, row.pipeline) != NULL ||
-			(relay = mr_relay_new(set->settings, &row)) == NULL)
-			continue;
-		set->relays = mr_realloc(set->relays, sizeof(MrRelay *) * (size_t) (set->count + 1));
-		set->relays[set->count++] = relay;
+		mr_relay_row_read(result, i, &row);
+		if (is_wanted(set, row.pipeline))
+			take_in(set, &row);
 	}
+	forget_unlisted(set);
+}
+
+/* What is asked for otherwise ends; its successor begins at a later poll. */
+static void
+take_in(MrRelaySet *set, const MrRelayRow *row)
+{
+	Outlet *outlet = outlet_of(set, row->pipeline);
+
+	outlet->listed = true;
+	if (outlet->relay != NULL && !mr_relay_fits(outlet->relay, row))
+		mr_relay_stop(outlet->relay);
+	else if (outlet->relay == NULL && row->due)
+		outlet->relay = mr_relay_new(set->settings, row, &outlet->counters);
 }
 
 /* The same pipelines that this ingestor reads. */
@@ -163,13 +175,20 @@ is_wanted(const MrRelaySet *set, const char *pipeline)
 	return names->count == 0;
 }
 
-static MrRelay *
-find(const MrRelaySet *set, const char *pipeline)
+/* Made when there is none. */
+static Outlet *
+outlet_of(MrRelaySet *set, const char *pipeline)
 {
+	Outlet *outlet;
+
 	for (int i = 0; i < set->count; i++)
-		if (strcmp(mr_relay_pipeline(set->relays[i]), pipeline) == 0)
-			return set->relays[i];
-	return NULL;
+		if (strcmp(set->outlets[i]->pipeline, pipeline) == 0)
+			return set->outlets[i];
+	outlet = mr_calloc(1, sizeof(*outlet));
+	outlet->pipeline = mr_strdup(pipeline);
+	set->outlets = mr_realloc(set->outlets, sizeof(Outlet *) * (size_t) (set->count + 1));
+	set->outlets[set->count++] = outlet;
+	return outlet;
 }
 
 static void
@@ -177,9 +196,32 @@ free_ended(MrRelaySet *set)
 {
 	for (int i = 0; i < set->count; i++)
 	{
-		if (!mr_relay_has_ended(set->relays[i]))
+		Outlet *outlet = set->outlets[i];
+
+		if (outlet->relay == NULL || !mr_relay_has_ended(outlet->relay))
 			continue;
-		mr_relay_free(set->relays[i]);
-		set->relays[i--] = set->relays[--set->count];
+		mr_relay_free(outlet->relay);
+		outlet->relay = NULL;
+	}
+}
+
+/* A relay whose pipeline is gone ends first. */
+static void
+forget_unlisted(MrRelaySet *set)
+{
+	for (int i = 0; i < set->count; i++)
+	{
+		Outlet *outlet = set->outlets[i];
+
+		if (outlet->listed)
+			continue;
+		if (outlet->relay != NULL)
+		{
+			mr_relay_stop(outlet->relay);
+			continue;
+		}
+		free(outlet->pipeline);
+		free(outlet);
+		set->outlets[i--] = set->outlets[--set->count];
 	}
 }

@@ -1,6 +1,6 @@
 /*
- * The relays of this ingestor: one for each pipeline whose dead letters go to Kafka, as
- * millrace.relay_pipelines() lists them. Main thread only.
+ * The relays of this ingestor: one for each pipeline of which millrace.relay_pipelines() says that dead letters wait for
+ * a relay. Where none waits, or another ingestor relays, there is no thread and no connection. Main thread only.
  */
 #ifndef MR_INGESTOR_RELAY_SET_H
 #define MR_INGESTOR_RELAY_SET_H
@@ -15,7 +15,7 @@ typedef struct MrRelaySet MrRelaySet;
 
 /* settings must outlive it. */
 extern MrRelaySet *mr_relay_set_new(const MrSettings *settings, MrControl *control);
-/* Asks which relays there ought to be, starts and stops them. */
+/* Asks where a relay is needed, starts and stops them. */
 extern void mr_relay_set_poll(MrRelaySet *set);
 /* Asks all to end; returns at once. */
 extern void mr_relay_set_stop(MrRelaySet *set);

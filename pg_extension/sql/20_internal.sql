@@ -20,6 +20,11 @@ LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'm
 REVOKE ALL ON FUNCTION millrace._try_lock_relay(integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._try_lock_relay(integer) IS 'Internal: makes this session the relay of a pipeline until it ends; false when another session is.';
 
+CREATE FUNCTION millrace._is_relay_free(pipeline_id integer) RETURNS boolean
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_is_relay_free';
+REVOKE ALL ON FUNCTION millrace._is_relay_free(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._is_relay_free(integer) IS 'Internal: whether no session is the relay of a pipeline at this moment.';
+
 CREATE FUNCTION millrace._random_epoch() RETURNS bigint
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_random_epoch';
 REVOKE ALL ON FUNCTION millrace._random_epoch() FROM PUBLIC;

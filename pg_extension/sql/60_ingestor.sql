@@ -99,7 +99,11 @@ Errors: undefined_object for an unknown pipeline; MR003 when known is more than 
 
 CREATE FUNCTION millrace.positions(pipeline text)
 RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, state text, end_age bigint)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+BEGIN
+  -- called every two seconds for each pipeline: PL/pgSQL keeps the plan
+  RETURN QUERY
   SELECT t.partition, t.epoch, g.next_offset, t.state,
          CASE WHEN w.reported_at IS NOT NULL THEN
            greatest(trunc(extract(epoch FROM statement_timestamp() - w.reported_at) * 1000), 0)::bigint END
@@ -110,7 +114,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET s
                      WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition
                      ORDER BY r.seq DESC LIMIT 1) AS g ON true
   ORDER BY t.partition;
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace.positions(text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.positions(text) IS
 'For the ingestor: epoch, position and state of each partition. An epoch that is not the ingestor''s own means that the partition was assigned to another ingestor or moved.
@@ -179,7 +183,9 @@ Errors: MR001 for a stale epoch; MR003 for an unknown partition; object_not_in_p
 
 CREATE FUNCTION millrace.report_watermarks(pipeline text, partitions integer[], highs bigint[], lows bigint[] DEFAULT NULL,
                                            reads boolean DEFAULT true) RETURNS void
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+BEGIN
   INSERT INTO millrace.watermark AS w (pipeline_id, partition, high, reported_at, low, read_at)
   SELECT p.id, r.partition, r.high, c.now, r.low, CASE WHEN reads THEN c.now END
   FROM millrace._served(pipeline) AS p, clock_timestamp() AS c (now), unnest(report_watermarks.partitions, highs, lows) AS r (partition, high, low)
@@ -192,7 +198,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard
         OR w.reported_at NOT BETWEEN excluded.reported_at - interval '20 s' AND excluded.reported_at
         OR (w.read_at BETWEEN excluded.read_at - interval '20 s' AND excluded.read_at) IS FALSE
         OR (w.read_at IS NULL AND excluded.read_at IS NOT NULL);
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace.report_watermarks(text, integer[], bigint[], bigint[], boolean) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.report_watermarks(text, integer[], bigint[], bigint[], boolean) IS
 'For the ingestor, every 2 s or less often: the end offsets (high watermarks) of partitions, from which lag is computed; those it reads as its fetches show them, those that nobody reads as Kafka says when it is asked.

@@ -62,9 +62,11 @@ REVOKE ALL ON FUNCTION millrace._check_dlq_loop(integer, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_dlq_loop(integer, text) IS 'Internal: refuses pipelines whose DLQ topics lead back to their source.';
 
 CREATE FUNCTION millrace.relay_pipelines()
-RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT p.name, q.topic, q.delivery, format('millrace.%s.%s.dlq', p.instance, p.name), p.topic, p.partitions
+RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer, due boolean)
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT p.name, q.topic, q.delivery, format('millrace.%s.%s.dlq', p.instance, p.name), p.topic, p.partitions,
+         EXISTS (SELECT FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id AND l.published_at IS NULL)
+         AND millrace._is_relay_free(p.id)
   FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
   JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'dlq' AND u.is_granted
   WHERE p.instance = millrace._instance() AND q.enabled ORDER BY p.name;
@@ -73,7 +75,7 @@ REVOKE ALL ON FUNCTION millrace.relay_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_pipelines() IS
 'For the ingestor: the pipelines whose dead letters go to Kafka, paused ones too; not those whose DLQ topic is not granted to their owner.
 In: nothing.
-Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic and the number of its partitions known.
+Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic and the number of its partitions known; due: dead letters wait, and no session is the relay.
 Errors: none.';
 
 CREATE FUNCTION millrace.relay_lock(pipeline text) RETURNS boolean

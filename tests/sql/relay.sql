@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(54);
+SELECT plan(57);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -12,6 +12,7 @@ SELECT millrace.add_partitions('p', 0, '{0,0,0}');
 SELECT results_eq($$ SELECT pipeline, topic, delivery, source_topic, partitions FROM millrace.relay_pipelines() WHERE pipeline IN ('p', 'q') $$,
   $$ VALUES ('p', 'events.dlq', 'exactly_once', 'events', 3) $$, 'pipelines with an enabled DLQ');
 SELECT matches((SELECT transactional_id FROM millrace.relay_pipelines() WHERE pipeline = 'p'), '^millrace\.[0-9a-f-]{36}\.p\.dlq$', 'the transactional id holds the instance');
+SELECT is((SELECT due FROM millrace.relay_pipelines() WHERE pipeline = 'p'), false, 'no letter waits');
 SELECT is(millrace.relay_lock('p'), true, 'this session relays');
 SELECT is((SELECT bool_and(objsubid NOT IN (1, 2)) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'), true, 'by a lock that no SQL function can take');
 SELECT pg_temp.refused($$ SELECT millrace.relay_lock('nix') $$, '42704', 'runs no pipeline "nix"', NULL, 'unknown pipeline');
@@ -31,6 +32,8 @@ FROM (VALUES (1, :id, 0, 10, 100, 0, 'open'), (2, :id, 1, 11, 100, 2, 'open'), (
              (5, :id, 0, 10, 1, 0, 'open'), (6, :other, 0, 10, 1, 0, 'open')) AS v (id, pipeline, p, o, size, n, state);
 SELECT format('%s/p/events/', q.origin) AS prefix FROM millrace.dlq AS q WHERE q.pipeline_id = :id \gset
 SET ROLE mrt_ingestor;
+SELECT is((SELECT due FROM millrace.relay_pipelines() WHERE pipeline = 'p'), true, 'letters wait');
+SELECT is((SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory' AND mode = 'ShareLock'), 0::bigint, 'the look at the lock leaves none');
 SELECT results_eq($$ SELECT dead_letter, id FROM millrace.relay_batch('p', 10) $$,
   format($$ VALUES (1::bigint, '%1$s0/10/0'), (2, '%1$s1/11/2'), (3, '%1$s1/12/0'), (4, '%1$s2/13/0') $$, :'prefix'),
   'whatever became of them since; of an event that died twice one');

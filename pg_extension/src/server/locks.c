@@ -104,9 +104,22 @@ mr_try_lock_relay(int32 pipeline_id)
 	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
+bool
+mr_is_relay_free(int32 pipeline_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_RELAY);
+	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	(void) LockRelease(&tag, ShareLock, false);
+	return true;
+}
+
 PG_FUNCTION_INFO_V1(mr_sql_lock_pipeline);
 PG_FUNCTION_INFO_V1(mr_sql_lock_partition);
 PG_FUNCTION_INFO_V1(mr_sql_try_lock_relay);
+PG_FUNCTION_INFO_V1(mr_sql_is_relay_free);
 PG_FUNCTION_INFO_V1(mr_sql_lock_owner);
 
 /* millrace._lock_pipeline(pipeline_id integer): exclusive until the end of the transaction. */
@@ -130,6 +143,13 @@ Datum
 mr_sql_try_lock_relay(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(mr_try_lock_relay(PG_GETARG_INT32(0)));
+}
+
+/* millrace._is_relay_free(pipeline_id integer) RETURNS boolean: at this moment. */
+Datum
+mr_sql_is_relay_free(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(mr_is_relay_free(PG_GETARG_INT32(0)));
 }
 
 /* millrace._lock_owner(owner regrole): exclusive until the transaction ends. */

@@ -34,5 +34,7 @@ extern void mr_unlock_lane(int32 lane_id);
 
 /* The relay of a pipeline's dead letters is one session until that ends; false when another one is. */
 extern bool mr_try_lock_relay(int32 pipeline_id);
+/* No session is the relay at this moment. */
+extern bool mr_is_relay_free(int32 pipeline_id);
 
 #endif /* MR_LOCKS_H */

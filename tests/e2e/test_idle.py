@@ -1,0 +1,98 @@
+"""An idle system idles: what pipelines without events cost in processor time, threads and connections."""
+import os
+import time
+
+import pytest
+
+from lib.cluster import Cluster
+from lib.process import children
+from lib.wait import holds_for, wait_for
+from lib.world import World, ensure_roles
+from test_kafka_shapes import produce
+from test_relay import wait_published
+
+PIPELINES = 40
+WINDOW_S = 10
+# 3 % of a core on a machine with nothing else to do; 12 % before consumers slept and relays were for those with letters
+CPU_S = 0.06 * WINDOW_S
+THREADS = 4 * PIPELINES + 10  # librdkafka has four for a consumer
+SESSIONS = PIPELINES + 1      # a lane each, and the control connection
+
+
+@pytest.fixture(scope="module")
+def wide_cluster():
+    cluster = Cluster("idle", settings={"millrace.max_lanes": "64", "millrace.max_workers_per_role": "64",
+                                        "max_worker_processes": "64"}).init().start()
+    ensure_roles(cluster)
+    yield cluster
+    cluster.stop("immediate")
+
+
+@pytest.fixture
+def wide_world(request, wide_cluster, broker):
+    world = World(wide_cluster, broker, request.node.name.replace("test_", "", 1))
+    request.node.world = world
+    yield world
+    world.close()
+
+
+def threads(pid):
+    return os.listdir(f"/proc/{pid}/task")
+
+
+def run_seconds(pid):
+    """Processor time of all threads, to the nanosecond: a tick of 10 ms sees little of what wakes up for microseconds."""
+    total = 0
+    for thread in threads(pid):
+        try:
+            with open(f"/proc/{pid}/task/{thread}/schedstat") as f:
+                total += int(f.read().split()[0])
+        except OSError:
+            pass
+    return total / 1e9
+
+
+def used(pids, window_s):
+    """What each process used in the window."""
+    before = {pid: run_seconds(pid) for pid in pids}
+    time.sleep(window_s)
+    return {pid: run_seconds(pid) - before[pid] for pid in pids}
+
+
+def sessions(world):
+    return world.db.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'ingestor' AND datname = current_database()")
+
+
+def relays(world):
+    return world.db.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'millrace-relay' AND datname = current_database()")
+
+
+def test_forty_pipelines_at_rest(wide_world):
+    world = wide_world
+    world.create_topic(2)
+    world.db.run("CREATE TABLE t (n int); ALTER TABLE t OWNER TO app")
+    for i in range(PIPELINES):
+        world.create_pipeline(name=f"p{i}", fields="n int", transform="SELECT n FROM event", target="t")
+    ingestor = world.start_ingestor().wait_ready(60)
+    positions = "SELECT count(*) FROM millrace.progress WHERE next_offset = 0"
+    wait_for(lambda: world.db.value(positions) == 2 * PIPELINES, "all partitions are known", 30)
+    processes = [ingestor.pid, *children(world.cluster.process.pid)]
+    # what they do to begin with ends within seconds
+    wait_for(lambda: sum(used(processes, WINDOW_S).values()) < CPU_S, f"less than {CPU_S} s in {WINDOW_S} s", 60)
+    assert len(threads(ingestor.pid)) <= THREADS
+    assert sessions(world) <= SESSIONS
+
+
+def test_a_relay_is_there_while_letters_wait(wide_world):
+    """No session before there is a letter; then one, of one ingestor, whatever their number."""
+    world = wide_world
+    world.create_topic(2)
+    world.db.run("CREATE TABLE t (n int); ALTER TABLE t OWNER TO app")
+    world.create_pipeline(fields="n int NOT NULL", transform="SELECT n FROM event", target="t")
+    for _ in range(3):
+        world.start_ingestor().wait_ready()
+    holds_for(lambda: relays(world) == 0, "nothing to relay, no session", 5)
+    produce(world, dict(value=b"no json"))
+    wait_published(world)
+    holds_for(lambda: relays(world) <= 1, "one session", 5)
+    assert world.db.value("SELECT count(*) FROM millrace.dead_letter") == 1
