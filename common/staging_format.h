@@ -32,7 +32,8 @@ enum /* bits of column kind */
 	MR_KIND_TRAILER = 1, /* no event: the payload is the batch's trailer */
 	MR_KIND_OVERSIZE =
 		2, /* the message was too large: the payload is its size, MR_OVERSIZE_BYTES */
-	MR_KIND_LOG_APPEND_TIME = 4 /* kafka_ts is the broker's time, not the producer's */
+	MR_KIND_LOG_APPEND_TIME = 4, /* kafka_ts is the broker's time, not the producer's */
+	MR_KIND_BAD_HEADERS = 8      /* it had headers that could not be read: column headers is NULL */
 };
 
 #define MR_OVERSIZE_BYTES 8 /* an int64 */

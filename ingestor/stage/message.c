@@ -69,10 +69,13 @@ pack_headers_of(const rd_kafka_message_t *message, MrCopyRow *row)
 {
 	static MrBuffer headers; /* kept from message to message */
 	rd_kafka_headers_t *list;
+	rd_kafka_resp_err_t err = rd_kafka_message_headers(message, &list);
 
 	if (headers.cap > KEEP_BYTES)
 		mr_buffer_free(&headers);
-	if (rd_kafka_message_headers(message, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR && err != RD_KAFKA_RESP_ERR__NOENT)
+		row->kind |= MR_KIND_BAD_HEADERS;
+	if (err != RD_KAFKA_RESP_ERR_NO_ERROR)
 		return;
 	headers.len = 0;
 	mr_headers_pack(list, &headers);

@@ -6,7 +6,9 @@ import time
 
 from confluent_kafka import Producer
 
+from lib.wait import wait_for
 from test_relay import dlq, read_topic, wait_published
+from test_target_changes import Feed
 
 FIELDS = "n int, s text, d double precision, x numeric, at timestamptz, day date, id uuid, j jsonb, list int[], raw_bytes bytea, ip inet"
 DDL = """CREATE TABLE t (n int, s text CHECK (s <> 'refused'), d double precision, x numeric, at timestamptz, day date, id uuid, j jsonb,
@@ -263,3 +265,16 @@ def test_hostile(world):
     # readable for a person, whatever it holds
     assert world.db.value("SELECT count(*) FROM millrace.dead_letters WHERE length(payload) >= 0 OR payload IS NULL") == counts[2]
     assert world.db.value("SELECT sum(count) FROM millrace.dead_letter_groups") == counts[2]
+
+
+def test_headers_that_cannot_be_read(world):
+    """The event dies alone, with its payload, and a replay takes it without headers."""
+    feed = Feed(world, "CREATE TABLE t (n int, v text)", transform="SELECT n, event.headers::text AS v FROM event", dlq="off")
+    feed.send('{"n":1}')
+    feed.lane.send(0, [b'{"n":2}'], kind=8)  # MR_KIND_BAD_HEADERS
+    counters = feed.send('{"n":3}').settled()
+    assert (counters["written"], counters["dead"]) == (2, 1)
+    assert world.db.run("SELECT stage, sqlstate, message, convert_from(payload, 'UTF8') FROM millrace.dead_letter") == [
+        ("decode", "22P03", "the headers of the message could not be read", '{"n":2}')]
+    world.db.run("SELECT millrace.replay(%s)", (world.pipeline_name,))
+    wait_for(lambda: feed.rows("SELECT n FROM t ORDER BY 1") == [(1,), (2,), (3,)], "replayed", 20)

@@ -60,6 +60,14 @@ decode_events(MrEngine *engine)
 
 		if (event->outcome.state != MR_PENDING)
 			continue;
+		/* A replay takes it without them. */
+		if (event->kind & MR_KIND_BAD_HEADERS)
+		{
+			mr_outcome_fail(&event->outcome,
+							mr_failure_make(MR_STAGE_DECODE, ERRCODE_INVALID_BINARY_REPRESENTATION,
+											"the headers of the message could not be read"));
+			continue;
+		}
 		if (event->payload == NULL || (event->kind & MR_KIND_OVERSIZE))
 		{
 			settle_missing_payload(event, engine->program->definition);

@@ -21,6 +21,7 @@ make_row(const rd_kafka_message_t *message)
 }
 
 static rd_kafka_headers_t *headers;
+static rd_kafka_resp_err_t unreadable; /* with this error */
 static rd_kafka_timestamp_type_t timestamp_type;
 
 /* librdkafka's accessors, for messages that are not its own. */
@@ -29,6 +30,8 @@ rd_kafka_message_headers(const rd_kafka_message_t *message, rd_kafka_headers_t *
 {
 	(void) message;
 	*out = headers;
+	if (unreadable)
+		return unreadable;
 	return headers ? RD_KAFKA_RESP_ERR_NO_ERROR : RD_KAFKA_RESP_ERR__NOENT;
 }
 
@@ -46,6 +49,7 @@ setup(void **state)
 	(void) state;
 	timestamp_type = RD_KAFKA_TIMESTAMP_CREATE_TIME;
 	headers = NULL;
+	unreadable = RD_KAFKA_RESP_ERR_NO_ERROR;
 	return 0;
 }
 
@@ -63,6 +67,20 @@ plain(void **state)
 	assert_int_equal(row.kind, 0);
 	assert_null(row.headers);
 	assert_false(oversize);
+}
+
+/* None are there, or none that can be read: that is not the same. */
+static void
+headers_that_cannot_be_read_are_marked(void **state)
+{
+	rd_kafka_message_t message = {.payload = "value", .len = 5};
+
+	(void) state;
+	unreadable = RD_KAFKA_RESP_ERR__BAD_MSG;
+	make_row(&message);
+	assert_int_equal(row.kind, MR_KIND_BAD_HEADERS);
+	assert_null(row.headers);
+	assert_int_equal(row.payload_len, 5);
 }
 
 static void
@@ -133,6 +151,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(plain, setup),
+		cmocka_unit_test_setup(headers_that_cannot_be_read_are_marked, setup),
 		cmocka_unit_test_setup(tombstone_and_log_append_time, setup),
 		cmocka_unit_test_setup(headers_are_packed, setup),
 		cmocka_unit_test_setup(oversize_keeps_size_key_and_crc, setup),
