@@ -21,12 +21,12 @@ static void on_reported(void *owner, const PGresult *result, uint64_t tag);
 static void on_no_answer(void *owner, const PGresult *result, uint64_t tag);
 
 void
-mr_pipeline_calls_topic(MrPipelineCalls *calls, rd_kafka_t *rk)
+mr_pipeline_calls_topic(MrPipelineCalls *calls, rd_kafka_t *rk, bool is_first)
 {
 	if (calls->topic_pending || calls->draining)
 		return;
 	calls->topic_pending = true;
-	ask(calls, (MrQuestion){.kind = MR_ASK_TOPIC, .answer = on_topic}, rk);
+	ask(calls, (MrQuestion){.kind = MR_ASK_TOPIC, .is_first = is_first, .answer = on_topic}, rk);
 }
 
 void

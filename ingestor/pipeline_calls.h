@@ -52,8 +52,8 @@ typedef struct MrPipelineCalls
 	bool ended;       /* nothing is asked any more */
 } MrPipelineCalls;
 
-/* Is the topic there, and may we read it? One question at a time. */
-extern void mr_pipeline_calls_topic(MrPipelineCalls *calls, rd_kafka_t *rk);
+/* Is the topic there, and may we read it? One question at a time; is_first: nothing is wrong so far. */
+extern void mr_pipeline_calls_topic(MrPipelineCalls *calls, rd_kafka_t *rk, bool is_first);
 /*
  * Where do partitions from `known` on begin? Asks the broker (through rk), adds them to the catalogue, answers `known`.
  * start_at is the pipeline's. Several ingestors may ask; the first one counts.

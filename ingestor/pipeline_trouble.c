@@ -45,7 +45,7 @@ mr_pipeline_watch(MrPipeline *pl, int64_t now_ms)
 		return;
 	pl->topic_asked_ms = now_ms;
 	mr_kafka_trouble_asking(kafka);
-	mr_pipeline_calls_topic(&pl->calls, mr_consumer_handle(pl->consumer));
+	mr_pipeline_calls_topic(&pl->calls, mr_consumer_handle(pl->consumer), !suspect);
 }
 
 void

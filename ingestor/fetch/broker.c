@@ -10,8 +10,8 @@
 #include "ingestor/fetch/start_at.h"
 
 #define BROKER_TIMEOUT_MS 5000
-#define TOPIC_TIMEOUT_MS                                                                           \
-	2000 /* asked again and again while there is no answer, and others wait behind it */
+#define TOPIC_TIMEOUT_MS  2000 /* asked again and again, and others wait behind it */
+#define HURRY_TIMEOUT_MS  200
 
 /* What is asked of one partition at a time, and its answer. */
 typedef struct Place
@@ -61,7 +61,8 @@ mr_broker_answer(MrQuestion *questions)
 								 &questions->low, questions->error, sizeof(questions->error));
 			break;
 		case MR_ASK_TOPIC:
-			questions->ok = partition_count(questions, TOPIC_TIMEOUT_MS) >= 0;
+			questions->ok = partition_count(questions, questions->hurry ? HURRY_TIMEOUT_MS
+																		: TOPIC_TIMEOUT_MS) >= 0;
 			break;
 	}
 }

@@ -24,7 +24,10 @@ typedef struct MrQuestion
 	rd_kafka_t *rk;
 	char *topic;
 	int32_t first;
-	int64_t time; /* ms since 1970, or MR_START_EARLIEST/LATEST */
+	int64_t time;  /* ms since 1970, or MR_START_EARLIEST/LATEST */
+	bool is_first; /* of MR_ASK_TOPIC: nothing is wrong with it so far */
+	bool
+		hurry; /* of MR_ASK_TOPIC, set by the resolver: others had no answer, so this one gets little time */
 	uint32_t tag; /* the asker's; comes back with the answer */
 	void *owner;
 	void (*answer)(struct MrQuestion *question); /* on the main thread */

@@ -18,11 +18,13 @@ struct MrResolver
 	MrQuestion *answers;
 	bool resolving; /* a question is under way */
 	bool stopping;
+	bool silent; /* the last question for a topic was not answered; the helper thread's own */
 	int wake_fd;
 	struct event *answered;
 };
 
 static void *run(void *arg);
+static void answer(MrResolver *resolver, MrQuestion *questions);
 static MrQuestion *take(MrResolver *resolver);
 static void append(MrQuestion **list, MrQuestion *question);
 static void on_answered(evutil_socket_t fd, short what, void *arg);
@@ -121,7 +123,7 @@ run(void *arg)
 		questions = take(resolver);
 		resolver->resolving = true;
 		pthread_mutex_unlock(&resolver->lock);
-		mr_broker_answer(questions);
+		answer(resolver, questions);
 		pthread_mutex_lock(&resolver->lock);
 		resolver->resolving = false;
 		append(&resolver->answers, questions);
@@ -130,6 +132,19 @@ run(void *arg)
 	}
 	pthread_mutex_unlock(&resolver->lock);
 	return NULL;
+}
+
+/*
+ * Pipelines have the same brokers: when those are silent, all are to hear of it within seconds. One that is in trouble
+ * already is asked with all patience, so that a slow broker is not taken for a silent one for long.
+ */
+static void
+answer(MrResolver *resolver, MrQuestion *questions)
+{
+	questions->hurry = resolver->silent && questions->is_first;
+	mr_broker_answer(questions);
+	if (questions->kind == MR_ASK_TOPIC)
+		resolver->silent = !questions->ok && questions->err < 0;
 }
 
 /* The oldest, and all that are answered by the same request. */

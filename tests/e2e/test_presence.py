@@ -103,6 +103,23 @@ def test_broker_hangs(world):
     well(world, 40)
 
 
+def test_broker_hangs_under_many_pipelines(world):
+    """All say so within some seconds, not one after the other."""
+    for i in range(10):
+        world.broker.create_topic(f"{world.name}_{i}", 1)
+        world.create_pipeline(name=f"{world.name}_{i}", topic=f"{world.name}_{i}")
+    world.start_ingestor().wait_ready(60)
+    unread_now = "SELECT count(*) FROM millrace.service WHERE is_unread"
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.service WHERE ingestors = 1 AND failing = 0") == 10, "all are served")
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.ingestor_reports WHERE about ? 'retention_ms'") == 10, "all is asked for")
+    world.broker.process.signal(signal.SIGSTOP)
+    try:
+        wait_for(lambda: world.db.value(unread_now) == 10, "all say so", 12)
+    finally:
+        world.broker.process.signal(signal.SIGCONT)
+    wait_for(lambda: world.db.value(unread_now) == 0 and findings(world) == [], "all is well", 40)
+
+
 def test_topic_that_is_missing(world):
     world.create_pipeline()
     ingestor = world.start_ingestor()

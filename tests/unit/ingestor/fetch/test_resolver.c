@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "common/eventloop.h"
 #include "ingestor/fetch/resolver.h"
 #include "ingestor/fetch/start_at.h"
 
@@ -142,6 +143,39 @@ watermarks(void **state)
 }
 
 static void
+a_topic_that_is_there(void **state)
+{
+	(void) state;
+	ask((MrQuestion){.kind = MR_ASK_TOPIC, .topic = (char[]){"t"}});
+	assert_true(got.ok);
+}
+
+/* Those who ask after one that had no answer do not wait as long, but for one that is in trouble already. */
+static void
+silence_is_noticed_by_all(void **state)
+{
+	int64_t begin;
+
+	(void) state;
+	rd_kafka_mock_broker_set_rtt(rd_kafka_handle_mock_cluster(rk), 1, 3000);
+	ask((MrQuestion){.kind = MR_ASK_TOPIC, .topic = (char[]){"t"}, .is_first = true});
+	assert_false(got.ok);
+	assert_true(got.err < 0);
+	begin = mr_now_ms();
+	ask((MrQuestion){.kind = MR_ASK_TOPIC, .topic = (char[]){"t"}, .is_first = true});
+	assert_false(got.ok);
+	assert_true(mr_now_ms() - begin < 1500);
+	begin = mr_now_ms();
+	ask((MrQuestion){.kind = MR_ASK_TOPIC, .topic = (char[]){"t"}, .is_first = false});
+	assert_false(got.ok);
+	assert_true(mr_now_ms() - begin >= 1500);
+	rd_kafka_mock_broker_set_rtt(rd_kafka_handle_mock_cluster(rk), 1, 0);
+	for (int i = 0; i < 10 && !got.ok; i++)
+		ask((MrQuestion){.kind = MR_ASK_TOPIC, .topic = (char[]){"t"}});
+	assert_true(got.ok);
+}
+
+static void
 unknown_partition_is_no_answer(void **state)
 {
 	(void) state;
@@ -257,6 +291,8 @@ main(void)
 		cmocka_unit_test(later_partitions_begin_at_the_earliest),
 		cmocka_unit_test(watermarks),
 		cmocka_unit_test(unknown_partition_is_no_answer),
+		cmocka_unit_test(a_topic_that_is_there),
+		cmocka_unit_test(silence_is_noticed_by_all),
 		cmocka_unit_test(many_partitions_are_asked_for_together),
 		cmocka_unit_test(trouble_of_one_partition_is_not_that_of_others),
 		cmocka_unit_test(silence_is_waited_for_once),
