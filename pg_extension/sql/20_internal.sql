@@ -59,10 +59,10 @@ COMMENT ON FUNCTION millrace._lanes() IS 'Internal: lanes in shared memory; stag
 
 CREATE FUNCTION millrace._workers()
 RETURNS TABLE (pipeline_id integer, number integer, pid integer, started_at timestamptz, state text, batches bigint,
-               last_error text, last_error_at timestamptz)
+               last_error text, last_error_at timestamptz, waited double precision)
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_workers';
 REVOKE ALL ON FUNCTION millrace._workers() FROM PUBLIC;
-COMMENT ON FUNCTION millrace._workers() IS 'Internal: worker processes in shared memory.';
+COMMENT ON FUNCTION millrace._workers() IS 'Internal: workers in shared memory; waited: seconds for a process, null when it has one or needs none.';
 
 CREATE FUNCTION millrace._check_definition(
   caller regrole, fields text, transform text, target regclass, on_conflict text, conflict_key text[], newer_by text,

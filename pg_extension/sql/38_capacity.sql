@@ -29,7 +29,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   FROM need AS n CROSS JOIN setting AS s CROSS JOIN room AS r CROSS JOIN millrace._capacity() AS c
   CROSS JOIN LATERAL (VALUES
     (1, n.workers + c.workers_elsewhere > r.workers, 'too few worker slots',
-     format('Pipelines of this database need %s workers, those of other databases have %s, and max_worker_processes = %s leaves room for %s.',
+     format('Pipelines of this database need %s workers, those of other databases have %s, and max_worker_processes = %s leaves room for %s: workers of an owner share processes by turns.',
             n.workers, c.workers_elsewhere, s.processes, r.workers),
      format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server', n.workers + c.workers_elsewhere + 8)),
     (2, n.lanes + c.lanes_elsewhere > c.max_lanes OR c.lanes_used >= c.max_lanes, 'too few staging lanes',

@@ -78,8 +78,9 @@ CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'workers')
   AS w (pipeline text, number integer, pid integer, state text, started_at timestamptz, batches bigint, last_error text,
         last_error_at timestamptz)
 ORDER BY w.pipeline, w.number;
-COMMENT ON VIEW millrace.workers IS 'Worker processes: what each does, and the last error it met.';
-COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, backoff (waits after an error), waiting (as many events are parked as are allowed) or stopped';
+COMMENT ON VIEW millrace.workers IS 'Workers of the pipelines: what each does, and the last error it met.';
+COMMENT ON COLUMN millrace.workers.pid IS 'process that serves it; null: none does at the moment, the processes of an owner serve his workers by turns';
+COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, queued (there are events, and it waits for its turn), backoff (waits after an error), waiting (as many events are parked as are allowed) or stopped (its process ended)';
 
 CREATE VIEW millrace.lanes WITH (security_barrier) AS
 SELECT l.pipeline, l.lane_id, nullif(l.writer_pid, 0) AS writer_pid, nullif(l.worker_pid, 0) AS worker_pid, l.segments_used, l.segments, l.bytes, l.staged
@@ -109,11 +110,12 @@ CREATE VIEW millrace.pipelines WITH (security_barrier) AS
 WITH engine AS MATERIALIZED (
   SELECT millrace.engine_status() AS doc
 ), worker AS MATERIALIZED (
-  SELECT w.pipeline, pg_catalog.count(*) FILTER (WHERE w.pid > 0 AND w.state <> 'stopped') AS running,
+  -- one that waits for its turn runs
+  SELECT w.pipeline, pg_catalog.count(*) FILTER (WHERE w.state NOT IN ('starting', 'stopped') AND coalesce(w.waited, 0) < 10) AS running,
          pg_catalog.count(*) FILTER (WHERE w.state = 'waiting') AS waiting,
          pg_catalog.max(w.last_error) FILTER (WHERE w.state IN ('backoff', 'stopped') AND w.last_error <> '') AS failure
   FROM engine CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(engine.doc -> 'workers')
-    AS w (pipeline text, pid integer, state text, last_error text)
+    AS w (pipeline text, state text, last_error text, waited double precision)
   GROUP BY w.pipeline
 ), written AS MATERIALIZED (
   SELECT l.pipeline FROM engine CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(engine.doc -> 'lanes') AS l (pipeline text, writer_pid integer)

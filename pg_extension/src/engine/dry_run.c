@@ -67,7 +67,7 @@ take_samples(MrBatch *batch, ArrayType *samples)
 static void
 take_staged(MrBatch *batch, int32 pipeline_id, int n)
 {
-	for (int i = 0; mr_shared != NULL && i < mr_shared->max_lanes && batch->nevents < n; i++)
+	for (int i = 0; mr_shared != NULL && i < mr_shared->lanes_used && batch->nevents < n; i++)
 	{
 		MrLane *lane = mr_lane_slot(i);
 

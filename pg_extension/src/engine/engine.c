@@ -87,6 +87,22 @@ remember(MrEngine *engine)
 	engine->remembered_context = context;
 }
 
+void
+mr_engine_free(MrEngine *engine)
+{
+	forget_program(engine);
+	MemoryContextDelete(engine->context);
+	pfree(engine->activity);
+	pfree(engine->retry_activity);
+	pfree(engine);
+}
+
+void
+mr_engine_rest(MrEngine *engine)
+{
+	mr_batch_reset(engine->batch);
+}
+
 /* What the SQL was checked with, until the end of the GUC nest level. */
 static void
 use_settings(const MrDefinition *definition)
@@ -165,7 +181,7 @@ read_suspicions(MrEngine *engine, MrWorkKind kind)
 {
 	MemoryContext old = MemoryContextSwitchTo(engine->batch->context);
 
-	engine->batch->suspicions = mr_crash_suspicions(engine->pipeline_id, kind);
+	engine->batch->suspicions = mr_crash_suspicions(&engine->crashes, engine->pipeline_id, kind);
 	MemoryContextSwitchTo(old);
 }
 

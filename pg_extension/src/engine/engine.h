@@ -9,6 +9,7 @@
 #include "program/batch.h"
 #include "program/program.h"
 #include "fail/clock_step.h"
+#include "fail/crash.h"
 #include "fail/order.h"
 #include "fail/patience.h"
 #include "fail/retry_due.h"
@@ -44,6 +45,7 @@ typedef struct MrEngine
 	List *remembered; /* of the program last made: remembered.h */
 	MemoryContext remembered_context;
 	MrRetryHorizon horizon;
+	MrCrashWatch crashes;
 	MrClockStep clock_step;
 	int64 set_back;      /* µs, of the wall clock; 0: what is due later knows of it */
 	MrOrder *order;      /* queues the batch from a lane found, NULL: not read */
@@ -59,6 +61,10 @@ typedef struct MrEngine
 
 /* `name` of the pipeline: for pg_stat_activity. */
 extern MrEngine *mr_engine_create(int32 pipeline_id, const char *name);
+extern void mr_engine_free(MrEngine *engine);
+
+/* The process turns to another pipeline: memory of the last batch is given back. */
+extern void mr_engine_rest(MrEngine *engine);
 
 /* Nothing is known of the source: it begins closed, with batches of any size. */
 extern void mr_pace_init(MrPace *pace);

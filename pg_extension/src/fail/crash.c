@@ -105,22 +105,20 @@ read_table(MrSuspicions *suspicions, int32 pipeline_id)
 }
 
 MrSuspicions *
-mr_crash_suspicions(int32 pipeline_id, MrWorkKind kind)
+mr_crash_suspicions(MrCrashWatch *watch, int32 pipeline_id, MrWorkKind kind)
 {
-	static bool none = false;
-	static uint32 crashes_known = 0;
 	uint32 crashes = pg_atomic_read_u32(&mr_shared->crashes);
 	MrSuspicions *suspicions;
 
-	if (none && crashes == crashes_known)
+	if (watch->none && crashes == watch->crashes)
 		return NULL;
 	suspicions = palloc0(sizeof(MrSuspicions));
 	suspicions->kind = kind;
 	suspicions->max = 16;
 	suspicions->list = palloc(suspicions->max * sizeof(Suspicion));
-	none = false; /* should the read fail */
-	crashes_known = crashes;
-	none = !read_table(suspicions, pipeline_id);
+	watch->none = false; /* should the read fail */
+	watch->crashes = crashes;
+	watch->none = !read_table(suspicions, pipeline_id);
 	return suspicions->n > 0 ? suspicions : NULL;
 }
 

@@ -13,11 +13,18 @@
 
 typedef struct MrSuspicions MrSuspicions;
 
+/* What is known of the table, so that it is not read for each batch. Of one pipeline; zeroed at first. */
+typedef struct MrCrashWatch
+{
+	bool none;      /* the pipeline has no row */
+	uint32 crashes; /* MrShared.crashes when it was read */
+} MrCrashWatch;
+
 /*
  * What is under suspicion in the pipeline, in the current memory context; NULL, at the cost of a comparison, as long
  * as nothing is.
  */
-extern MrSuspicions *mr_crash_suspicions(int32 pipeline_id, MrWorkKind kind);
+extern MrSuspicions *mr_crash_suspicions(MrCrashWatch *watch, int32 pipeline_id, MrWorkKind kind);
 
 /* Whether the event may be in a batch that has `taken` events; asked in their order. */
 extern bool mr_crash_admits(MrSuspicions *suspicions, const MrEvent *event, int taken);

@@ -17,9 +17,15 @@
 #define ROW_AGE_MS      1000
 
 /* How often the newest progress row of a partition was updated in place, by this process. */
+typedef struct UpdatesKey
+{
+	int32 pipeline_id;
+	int32 partition;
+} UpdatesKey;
+
 typedef struct Updates
 {
-	int32 partition;
+	UpdatesKey key;
 	int count;
 } Updates;
 
@@ -209,19 +215,20 @@ form_progress(TupleDesc desc, int32 pipeline_id, const MrPartition *p, int64 seq
 }
 
 static int *
-updates_of(int32 partition)
+updates_of(int32 pipeline_id, int32 partition)
 {
 	static HTAB *table = NULL;
+	UpdatesKey key = {pipeline_id, partition};
 	bool found;
 	Updates *entry;
 
 	if (table == NULL)
 	{
-		HASHCTL control = {.keysize = sizeof(int32), .entrysize = sizeof(Updates)};
+		HASHCTL control = {.keysize = sizeof(UpdatesKey), .entrysize = sizeof(Updates)};
 
 		table = hash_create("millrace progress updates", 64, &control, HASH_ELEM | HASH_BLOBS);
 	}
-	entry = hash_search(table, &partition, HASH_ENTER, &found);
+	entry = hash_search(table, &key, HASH_ENTER, &found);
 	if (!found)
 		entry->count = 0;
 	return &entry->count;
@@ -231,7 +238,7 @@ static void
 settle_one(Relation rel, CatalogIndexState indexes, int32 pipeline_id, const MrPartition *p,
 		   TimestampTz now)
 {
-	int *updates = updates_of(p->partition);
+	int *updates = updates_of(pipeline_id, p->partition);
 	/* settled_at keeps the time of the row's first settling, so that rows are about ROW_AGE_MS apart. */
 	bool in_place = *updates < UPDATES_PER_ROW &&
 					!TimestampDifferenceExceeds(p->settled_at, now, ROW_AGE_MS) && p->seq > 0;

@@ -171,17 +171,24 @@ remove_file(int code, Datum arg)
 }
 
 void
-mr_work_open(int32 pipeline_id, int32 worker)
+mr_work_open(uint32 ticket)
 {
-	snprintf(path, sizeof(path), MR_WORK_DIRECTORY "/" MR_WORK_FILE_FORMAT, MyDatabaseId,
-			 pipeline_id, worker);
+	snprintf(path, sizeof(path), MR_WORK_DIRECTORY "/" MR_WORK_FILE_FORMAT, MyDatabaseId, ticket,
+			 MyProcPid);
 	if (!map(FILE_BYTES))
 		return;
-	mr_work->pipeline_id = pipeline_id;
-	mr_work->worker = worker;
 	mr_work->number = mr_random_epoch() / 2; /* far from the end */
 	handle_signals();
 	before_shmem_exit(remove_file, 0);
+}
+
+void
+mr_work_serve(int32 pipeline_id, int32 worker)
+{
+	if (mr_work == &nobodys)
+		return;
+	mr_work->pipeline_id = pipeline_id;
+	mr_work->worker = worker;
 }
 
 /* A range for each partition that the batch has events of. */

@@ -1,7 +1,7 @@
 /*
  * work_record.h: what a worker is running, in a small mapped file, so that it is known after a crash of its process.
  *
- * One file per worker in PG_STAT_TMP_DIR (left out of base backups), made when the worker has connected and removed
+ * One file per worker process in PG_STAT_TMP_DIR (left out of base backups), made when the process has connected and removed
  * when it ends in order. It is written with plain stores: the page cache keeps them when the process is killed. Only a
  * power loss may leave an old or a torn state, which is no worse than a false suspicion. The supervisor reads
  * what crashes have left (crash_collect.c).
@@ -16,7 +16,7 @@
 #include "program/batch.h"
 
 #define MR_WORK_DIRECTORY   PG_STAT_TMP_DIR
-#define MR_WORK_FILE_FORMAT "millrace_%u_%d_%d.work" /* database, pipeline, number of the worker */
+#define MR_WORK_FILE_FORMAT "millrace_%u_%u_%d.work" /* database, ticket of the process, its pid */
 #define MR_WORK_MAGIC       0x4d524e31               /* "MRN1" */
 #define MR_WORK_UNKNOWN     (-1)                     /* in the place of an offset */
 
@@ -67,10 +67,13 @@ typedef struct MrWorkRecord
 extern MrWorkRecord *mr_work;
 
 /*
- * Makes the record of this worker and takes over SIGQUIT and the signals of a crash. Without the file (disk full) the
+ * Makes the record of this process (`ticket`: another one for each) and takes over SIGQUIT and the signals of a crash. Without the file (disk full) the
  * worker works, but what it does when it crashes is not known.
  */
-extern void mr_work_open(int32 pipeline_id, int32 worker);
+extern void mr_work_open(uint32 ticket);
+
+/* The worker that runs the next batches. */
+extern void mr_work_serve(int32 pipeline_id, int32 worker);
 
 /* The batch's events are admitted; user code runs from here on, until mr_work_end() behind commit or abort. */
 extern void mr_work_begin(MrWorkKind kind, const MrBatch *batch, int32 version);

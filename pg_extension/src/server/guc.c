@@ -9,7 +9,8 @@
 
 #include "server/shmem.h"
 
-int mr_max_lanes = 32;
+int mr_max_lanes = 1000;
+int mr_max_workers = 1000;
 int mr_segment_size_mb = 64;
 int mr_ring_segments = 4;
 int mr_max_segments = 16;
@@ -25,10 +26,18 @@ void
 mr_guc_define(bool preloading)
 {
 	if (preloading)
+	{
 		DefineCustomIntVariable("millrace.max_lanes",
 								"Staging lanes that can be in use at a time on this server.",
 								"Each ingestor takes as many of a pipeline as it has workers.",
-								&mr_max_lanes, 32, 1, 1024, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+								&mr_max_lanes, 1000, 1, 100000, PGC_POSTMASTER, 0, NULL, NULL,
+								NULL);
+		DefineCustomIntVariable("millrace.max_workers",
+								"Workers that the pipelines of this server can have in all.",
+								"They share the processes that max_worker_processes allows.",
+								&mr_max_workers, 1000, 1, 100000, PGC_POSTMASTER, 0, NULL, NULL,
+								NULL);
+	}
 	DefineCustomIntVariable("millrace.segment_size",
 							"Size at which a staging segment is full and the next one is taken.",
 							NULL, &mr_segment_size_mb, 64, 1, 1024, PGC_SIGHUP, GUC_UNIT_MB, NULL,

@@ -5,6 +5,7 @@
 #define MR_GUC_H
 
 extern int mr_max_lanes;
+extern int mr_max_workers;
 extern int mr_segment_size_mb;
 extern int mr_ring_segments;
 extern int mr_max_segments;

@@ -32,7 +32,8 @@ shared_bytes(void)
 	Size size = MAXALIGN(sizeof(MrShared));
 
 	size = add_size(size, mul_size(mr_max_lanes, MAXALIGN(sizeof(MrLane))));
-	size = add_size(size, mul_size(max_worker_processes, MAXALIGN(sizeof(MrWorkerSlot))));
+	size = add_size(size, mul_size(mr_max_workers, MAXALIGN(sizeof(MrWorkerSlot))));
+	size = add_size(size, mul_size(max_worker_processes, MAXALIGN(sizeof(MrWorkerProcess))));
 	return add_size(size, mul_size(max_databases(), sizeof(MrDatabase)));
 }
 
@@ -60,7 +61,8 @@ startup_shmem(void)
 		memset(mr_shared, 0, shared_bytes());
 		mr_shared->lock = &GetNamedLWLockTranche("millrace")->lock;
 		mr_shared->max_lanes = mr_max_lanes;
-		mr_shared->max_workers = max_worker_processes;
+		mr_shared->max_workers = mr_max_workers;
+		mr_shared->max_processes = max_worker_processes;
 		mr_shared->max_databases = max_databases();
 		if (!pg_strong_random(&mr_shared->incarnation, sizeof(mr_shared->incarnation)))
 			ereport(FATAL, (errmsg("could not make a random number for the incarnation")));
@@ -83,23 +85,51 @@ mr_shmem_install_hooks(void)
 	shmem_startup_hook = startup_shmem;
 }
 
+/* The arrays behind MrShared, one after the other. */
+
+static char *
+lanes(void)
+{
+	return (char *) mr_shared + MAXALIGN(sizeof(MrShared));
+}
+
+static char *
+workers(void)
+{
+	return lanes() + mr_shared->max_lanes * MAXALIGN(sizeof(MrLane));
+}
+
+static char *
+processes(void)
+{
+	return workers() + mr_shared->max_workers * MAXALIGN(sizeof(MrWorkerSlot));
+}
+
+static char *
+databases(void)
+{
+	return processes() + mr_shared->max_processes * MAXALIGN(sizeof(MrWorkerProcess));
+}
+
 MrLane *
 mr_lane_slot(int i)
 {
-	char *lanes = (char *) mr_shared + MAXALIGN(sizeof(MrShared));
-
 	Assert(i >= 0 && i < mr_shared->max_lanes);
-	return (MrLane *) (lanes + i * MAXALIGN(sizeof(MrLane)));
+	return (MrLane *) (lanes() + i * MAXALIGN(sizeof(MrLane)));
 }
 
 MrWorkerSlot *
 mr_worker_slot(int i)
 {
-	char *workers = (char *) mr_shared + MAXALIGN(sizeof(MrShared)) +
-					mr_shared->max_lanes * MAXALIGN(sizeof(MrLane));
-
 	Assert(i >= 0 && i < mr_shared->max_workers);
-	return (MrWorkerSlot *) (workers + i * MAXALIGN(sizeof(MrWorkerSlot)));
+	return (MrWorkerSlot *) (workers() + i * MAXALIGN(sizeof(MrWorkerSlot)));
+}
+
+MrWorkerProcess *
+mr_worker_process(int i)
+{
+	Assert(i >= 0 && i < mr_shared->max_processes);
+	return (MrWorkerProcess *) (processes() + i * MAXALIGN(sizeof(MrWorkerProcess)));
 }
 
 void
@@ -115,12 +145,8 @@ mr_require_preload(void)
 MrDatabase *
 mr_database_slot_at(int i)
 {
-	char *workers = (char *) mr_shared + MAXALIGN(sizeof(MrShared)) +
-					mr_shared->max_lanes * MAXALIGN(sizeof(MrLane));
-	char *databases = workers + mr_shared->max_workers * MAXALIGN(sizeof(MrWorkerSlot));
-
 	Assert(i >= 0 && i < mr_shared->max_databases);
-	return (MrDatabase *) databases + i;
+	return (MrDatabase *) databases() + i;
 }
 
 MrDatabase *

@@ -74,32 +74,59 @@ typedef enum MrWorkerState
 	MR_WORKER_BUSY,
 	MR_WORKER_BACKOFF,
 	MR_WORKER_WAITING, /* for parked events to go */
-	MR_WORKER_STOPPED  /* ended; the supervisor may start it again */
+	MR_WORKER_STOPPED  /* its process ended; another one will serve it */
 } MrWorkerState;
 
+#define MR_NEVER PG_INT64_MAX /* due_at of a worker that is not wanted any more */
+
 /*
- * In use while a worker has it (pid) or a supervisor keeps it for one (supervisor_pid); else FREE. The last of
- * them to end frees it, so that nothing of a dropped database, extension or pipeline stays.
+ * A worker of a pipeline. In use while a process serves it (pid) or a supervisor keeps it (supervisor_pid); else FREE. The
+ * last of them to end frees it, so that nothing of a dropped database, extension or pipeline stays.
+ *
+ * Where there are fewer processes than workers, the processes of an owner serve them by turns (supervise/turn.h).
  */
 typedef struct MrWorkerSlot
 {
-	Oid database;
+	Oid database; /* InvalidOid: slot is free */
 	int32 pipeline_id;
 	char pipeline[NAMEDATALEN]; /* its name */
 	int32 number;
 	Oid owner;
 	pid_t supervisor_pid;
-	uint32 ticket; /* of the last start: a worker that comes too late does not find its own */
-	pid_t pid;
-	Latch *latch;
+	pid_t pid;    /* of the process that serves it, 0: none at the moment */
+	Latch *latch; /* of that process */
+	pid_t home;   /* process that has its state, 0: none has */
+	bool sticky;  /* that state is of use: it is in trouble */
+	bool deaf; /* what is staged does not make it due: it waits, and has a time to be served at */
+	int64 due_at;   /* while none serves it: when it is to be served, mr_clock_us() */
+	int backoff_s;  /* after the next bad end of its process */
+	int64 begun_at; /* since the last one, mr_clock_us() */
 	MrWorkerState state;
-	TimestampTz started_at;
+	TimestampTz started_at; /* its home took it over */
 	uint64 batches;
 	int64 passed_at; /* mr_clock_us(): when the last batch began of which an event was written */
-	uint32 wakes;    /* counted: a verb changed something */
+	bool woken;      /* a verb changed something since it looked last */
+	int32 logged_version; /* worker 0: of the pipeline, as the log has it; 0: none */
 	char last_error[MR_ERROR_BYTES];
 	TimestampTz last_error_at;
 } MrWorkerSlot;
+
+/*
+ * A process that serves workers of an owner. In use while it runs (pid) or a supervisor keeps it for one (supervisor_pid).
+ */
+typedef struct MrWorkerProcess
+{
+	Oid database;
+	Oid owner;
+	pid_t supervisor_pid;
+	uint32 ticket; /* of its start: a process that comes too late does not find its own */
+	pid_t pid;
+	Latch *latch;
+	int64 started_at; /* mr_clock_us() */
+	int64
+		idle_since; /* sleeps, and may be woken for any worker of the owner; 0: it does not. mr_clock_us() */
+	bool leave; /* asked to end, for the sake of another owner */
+} MrWorkerProcess;
 
 /*
  * A database with the extension, or in which a supervisor looks for it. There are as many slots as there can be background
@@ -114,6 +141,10 @@ typedef struct MrDatabase
 	uint32 wakes; /* counted, so that who found the extension absent knows whether it still is */
 	pid_t supervisor_pid;
 	Latch *supervisor_latch;
+	int64
+		waiting_since; /* for a process, while another database's may give way; 0: it does not. mr_clock_us() */
+	int64 waiting_at; /* it still was */
+	int waiting_with; /* processes that its owner has */
 } MrDatabase;
 
 typedef struct MrShared
@@ -121,14 +152,19 @@ typedef struct MrShared
 	LWLock *lock;
 	int64 incarnation; /* random, made when this memory was */
 	Latch *launcher_latch;
+	int64
+		launcher_waits_at; /* for a process to give way to a supervisor; 0: it does not. mr_clock_us() */
 	uint32 last_ticket;
 	pg_atomic_uint32 crashes; /* incremented when millrace.crash_suspect has new rows */
 	int max_lanes;
 	int max_workers;
+	int max_processes;
 	int max_databases;
+	int lanes_used;   /* all in use are among the first so many */
+	int workers_used; /* likewise */
 	uint32
 		lost_wakes; /* of databases for which no slot was free: the launcher looks at all of them */
-	/* followed by MrLane[max_lanes], MrWorkerSlot[max_workers], MrDatabase[max_databases] */
+	/* followed by MrLane[max_lanes], MrWorkerSlot[max_workers], MrWorkerProcess[max_processes], MrDatabase[max_databases] */
 } MrShared;
 
 extern MrShared *mr_shared; /* NULL when the library is not preloaded */
@@ -136,6 +172,7 @@ extern MrShared *mr_shared; /* NULL when the library is not preloaded */
 extern void mr_shmem_install_hooks(void);
 extern MrLane *mr_lane_slot(int i);
 extern MrWorkerSlot *mr_worker_slot(int i);
+extern MrWorkerProcess *mr_worker_process(int i);
 
 /* Raises a clear error unless the library was preloaded. */
 extern void mr_require_preload(void);

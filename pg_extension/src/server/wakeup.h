@@ -3,7 +3,7 @@
  *
  * No NOTIFY: it takes a cluster-wide lock at commit and writes. A flag in this backend, acted on by a
  * transaction callback, sets latches after the commit is visible. Nothing depends on it alone: workers look
- * at least once a second.
+ * at least once a second, those without a process every five.
  */
 #ifndef MR_WAKEUP_H
 #define MR_WAKEUP_H
@@ -15,6 +15,9 @@ extern void mr_wake_lane_at_commit(MrLane *lane);
 
 /* When that transaction of the lane's writer was committed; 0 when it is not known (any more). For statistics. */
 extern TimestampTz mr_lane_staged_at(const MrLane *lane, TransactionId xid);
+
+/* At commit wake the workers of the pipeline: it has another lane. */
+extern void mr_wake_pipeline_at_commit(int32 pipeline_id);
 
 /* At commit wake the launcher, this database's supervisor and its workers: the catalogue has changed. */
 extern void mr_wake_all_at_commit(void);

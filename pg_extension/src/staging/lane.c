@@ -145,7 +145,7 @@ mr_lane_open(PG_FUNCTION_ARGS)
 						errdetail("Other sessions hold locks on all of them."),
 						errhint("End those sessions, or raise millrace.max_segments.")));
 
-	mr_wake_all_at_commit(); /* the worker that is to serve the lane */
+	mr_wake_pipeline_at_commit(lane->pipeline_id); /* the worker that is to serve the lane */
 	SetUserIdAndSecContext(caller, context);
 	values[0] = Int32GetDatum(lane->lane_id);
 	values[1] = Int64GetDatum(mr_shared->incarnation);

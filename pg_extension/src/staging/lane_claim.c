@@ -124,23 +124,23 @@ install_callbacks(void)
 	installed = true;
 }
 
-/* The slot of a lane, or a free one. Lock held exclusively. */
+/* The slot of a lane, or one without a writer, or a new one. Lock held exclusively. */
 static MrLane *
 find_slot(int32 lane_id)
 {
 	MrLane *unused = NULL;
 
-	for (int i = 0; i < mr_shared->max_lanes; i++)
+	for (int i = 0; i < mr_shared->lanes_used; i++)
 	{
 		MrLane *lane = mr_lane_slot(i);
 
 		if (lane->database == MyDatabaseId && lane->lane_id == lane_id)
 			return lane;
-		if (lane->database == InvalidOid || (lane->writer_pid == 0 && unused == NULL))
+		if (lane->writer_pid == 0 && unused == NULL)
 			unused = lane;
-		if (lane->database == InvalidOid)
-			break;
 	}
+	if (unused == NULL && mr_shared->lanes_used < mr_shared->max_lanes)
+		unused = mr_lane_slot(mr_shared->lanes_used++);
 	return unused;
 }
 

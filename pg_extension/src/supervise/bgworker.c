@@ -13,6 +13,7 @@
 
 #include "server/clock.h"
 #include "server/compat.h"
+#include "server/guc.h"
 
 bool
 mr_worker_start(const char *name, const char *type, const char *function, Datum argument,
@@ -90,6 +91,19 @@ mr_worker_pin_settings(void)
 		if (GetConfigOption(pinned[i][0], true, false) != NULL)
 			SetConfigOption(pinned[i][0], pinned[i][1], PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+void
+mr_worker_pin_lock_timeout(void)
+{
+	static int pinned_ms = -1;
+	char lock_timeout[32];
+
+	if (pinned_ms == mr_lock_timeout_ms)
+		return;
+	pinned_ms = mr_lock_timeout_ms;
+	snprintf(lock_timeout, sizeof(lock_timeout), "%d", pinned_ms);
+	SetConfigOption("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 void

@@ -33,6 +33,9 @@ extern void mr_worker_prepare(void);
  */
 extern void mr_worker_pin_settings(void);
 
+/* lock_timeout as millrace.lock_timeout says, which may be changed while a worker runs. */
+extern void mr_worker_pin_lock_timeout(void);
+
 /*
  * Between two transactions, at least once a batch: serves interrupts and configuration reloads, and ends the process when the
  * postmaster is gone. A cancel is for what runs; here nothing does, and it is forgotten.

@@ -33,19 +33,19 @@
 
 static bool any = true; /* rows, as far as is known */
 
-/* A worker that runs keeps its file. */
+/* A process that runs keeps its file. */
 static bool
-is_at_work(int32 pipeline_id, int32 number)
+is_at_work(uint32 ticket, pid_t pid)
 {
 	bool found = false;
 
 	LWLockAcquire(mr_shared->lock, LW_SHARED);
-	for (int i = 0; i < mr_shared->max_workers && !found; i++)
+	for (int i = 0; i < mr_shared->max_processes && !found; i++)
 	{
-		MrWorkerSlot *slot = mr_worker_slot(i);
+		MrWorkerProcess *process = mr_worker_process(i);
 
-		found = slot->pid != 0 && slot->database == MyDatabaseId &&
-				slot->pipeline_id == pipeline_id && slot->number == number;
+		found = process->pid == pid && pid != 0 && process->database == MyDatabaseId &&
+				process->ticket == ticket;
 	}
 	LWLockRelease(mr_shared->lock);
 	return found;
@@ -179,12 +179,12 @@ collect(const char *name)
 	MrWorkRecord *record;
 	char path[MAXPGPATH];
 	Oid database;
-	int32 pipeline_id;
-	int32 worker;
+	uint32 ticket;
+	int pid;
 	int length = 0;
 
-	if (sscanf(name, MR_WORK_FILE_FORMAT "%n", &database, &pipeline_id, &worker, &length) != 3 ||
-		length != (int) strlen(name) || database != MyDatabaseId || is_at_work(pipeline_id, worker))
+	if (sscanf(name, MR_WORK_FILE_FORMAT "%n", &database, &ticket, &pid, &length) != 3 ||
+		length != (int) strlen(name) || database != MyDatabaseId || is_at_work(ticket, pid))
 		return;
 	snprintf(path, sizeof(path), "%s/%s", MR_WORK_DIRECTORY, name);
 	record = read_file(path);

@@ -25,6 +25,7 @@
 #include "server/clock.h"
 #include "server/shmem.h"
 #include "supervise/bgworker.h"
+#include "supervise/give_way.h"
 #include "supervise/keep.h"
 
 #define LOOK_INTERVAL_US INT64_C(60000000) /* between two looks for new databases */
@@ -37,6 +38,7 @@ typedef struct Watch
 	Oid database;
 	bool absent; /* the extension is not there, as far as is known */
 	bool seen;
+	bool lacking;        /* its supervisor found no slot of max_worker_processes */
 	int64 no_slot_since; /* 0: it has one; -1: has none, and the log says so */
 } Watch;
 
@@ -224,12 +226,15 @@ start_supervisor(MrChild *child)
 	Watch *watch = (Watch *) child;
 	char *database = name_of_database(watch->database);
 	char name[BGW_MAXLEN];
+	bool started;
 
 	snprintf(name, sizeof(name), "millrace supervisor of %s", database ? database : "?");
 	if (database != NULL)
 		pfree(database);
-	return mr_worker_start(name, "millrace supervisor", "mr_supervisor_main",
-						   ObjectIdGetDatum(watch->database), &child->handle);
+	started = mr_worker_start(name, "millrace supervisor", "mr_supervisor_main",
+							  ObjectIdGetDatum(watch->database), &child->handle);
+	watch->lacking = !started;
+	return started;
 }
 
 static void
@@ -246,14 +251,22 @@ keep_supervisors(int64 now)
 									  .ended = note_end,
 									  .no_slot_us = NO_SLOT_US};
 	int64 look_at = now + LOOK_INTERVAL_US;
+	bool lacking = false;
 	ListCell *cell;
 
 	foreach (cell, watches)
 	{
 		Watch *watch = lfirst(cell);
 
+		if (watch->lacking)
+			watch->supervisor.restart.next_start = now;
+		watch->lacking = false;
 		look_at = mr_keep(&keeping, &watch->supervisor, is_wanted(watch, now), now, look_at);
+		lacking = lacking || watch->lacking;
 	}
+	mr_give_way_launcher_waits(lacking, now);
+	if (lacking && mr_give_way_ask(InvalidOid, InvalidOid, now))
+		look_at = Min(look_at, now + MR_GIVE_WAY_WAIT_US);
 	return look_at;
 }
 

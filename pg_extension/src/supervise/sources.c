@@ -11,6 +11,8 @@
 #include "supervise/seat.h"
 #include "supervise/trouble.h"
 
+#define LANES_FIRST 4
+
 static bool
 is_closed(const MrSource *source)
 {
@@ -37,11 +39,10 @@ void
 mr_sources_begin(MrSources *sources, MrEngine *engine)
 {
 	sources->engine = engine;
-	sources->nslots = mr_shared->max_lanes;
+	sources->nlanes = 0;
+	sources->max_lanes = LANES_FIRST;
 	sources->lanes =
-		MemoryContextAlloc(TopMemoryContext, sources->nslots * sizeof(*sources->lanes));
-	for (int i = 0; i < sources->nslots; i++)
-		clear(&sources->lanes[i]);
+		MemoryContextAlloc(TopMemoryContext, sources->max_lanes * sizeof(*sources->lanes));
 	clear(&sources->common);
 	clear(&sources->retries);
 	if (mr_trouble_begin(MR_BREAKER_OF_LANES))
@@ -50,32 +51,92 @@ mr_sources_begin(MrSources *sources, MrEngine *engine)
 		inherit(&sources->retries, mr_clock_us());
 }
 
+void
+mr_sources_free(MrSources *sources)
+{
+	pfree(sources->lanes);
+}
+
 /* The lane is not this worker's any more. Nothing shows that its trouble is over. */
 static void
 leave(MrSources *sources, MrSource *source)
 {
 	if (!is_closed(source))
 		inherit(&sources->common, source->since);
-	clear(source);
+	*source = sources->lanes[--sources->nlanes];
 }
 
-static void
-find(MrSources *sources, MrSource *source, MrLane *lane, int workers)
+static MrSource *
+source_of(MrSources *sources, const MrLane *lane)
 {
-	bool mine = lane->database == MyDatabaseId && lane->pipeline_id == mr_seat->pipeline_id &&
-				lane->number % workers == mr_seat->number;
+	for (int i = 0; i < sources->nlanes; i++)
+		if (sources->lanes[i].lane == lane && sources->lanes[i].lane_id == lane->lane_id)
+			return &sources->lanes[i];
+	return NULL;
+}
 
-	if (source->lane != NULL && (!mine || lane->lane_id != source->lane_id))
-		leave(sources, source);
-	if (!mine)
-		return;
-	sources->nlanes++;
-	lane->worker_latch = MyLatch;
-	if (source->lane == NULL && !is_closed(&sources->common))
-		inherit(source, mr_clock_us());
+static MrSource *
+add(MrSources *sources, MrLane *lane)
+{
+	MrSource *source;
+
+	if (sources->nlanes == sources->max_lanes)
+		return NULL;
+	source = &sources->lanes[sources->nlanes++];
+	clear(source);
 	source->lane = lane;
 	source->lane_id = lane->lane_id;
-	source->pending = pg_atomic_read_u64(&lane->staged) != pg_atomic_read_u64(&lane->consumed);
+	if (!is_closed(&sources->common))
+		inherit(source, mr_clock_us());
+	return source;
+}
+
+static bool
+is_mine(const MrLane *lane, int workers)
+{
+	return lane->database == MyDatabaseId && lane->pipeline_id == mr_seat->pipeline_id &&
+		   lane->number % workers == mr_seat->number;
+}
+
+/* Those that are this worker's no more leave first: a lane that takes their place takes over their trouble. The lock is held. */
+static void
+leave_lost(MrSources *sources, int workers)
+{
+	for (int i = sources->nlanes - 1; i >= 0; i--)
+	{
+		MrSource *source = &sources->lanes[i];
+
+		if (!is_mine(source->lane, workers) || source->lane->lane_id != source->lane_id)
+			leave(sources, source);
+	}
+}
+
+/* False: there is no room for all. */
+static bool
+find(MrSources *sources, int workers)
+{
+	bool all = true;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	leave_lost(sources, workers);
+	for (int i = 0; i < mr_shared->lanes_used; i++)
+	{
+		MrLane *lane = mr_lane_slot(i);
+		MrSource *source;
+
+		if (!is_mine(lane, workers))
+			continue;
+		lane->worker_latch = MyLatch;
+		source = source_of(sources, lane);
+		if (source == NULL)
+			source = add(sources, lane);
+		all = all && source != NULL;
+		if (source != NULL)
+			source->pending =
+				pg_atomic_read_u64(&lane->staged) != pg_atomic_read_u64(&lane->consumed);
+	}
+	LWLockRelease(mr_shared->lock);
+	return all;
 }
 
 static void
@@ -102,12 +163,12 @@ mr_sources_find(MrSources *sources, int workers)
 {
 	int64 now = mr_clock_us();
 
-	sources->nlanes = 0;
-	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < sources->nslots; i++)
-		find(sources, &sources->lanes[i], mr_lane_slot(i), workers);
-	LWLockRelease(mr_shared->lock);
-	for (int i = 0; i < sources->nslots; i++)
+	while (!find(sources, workers))
+	{
+		sources->max_lanes *= 2;
+		sources->lanes = repalloc(sources->lanes, sources->max_lanes * sizeof(*sources->lanes));
+	}
+	for (int i = 0; i < sources->nlanes; i++)
 		close_if_over(&sources->lanes[i], now);
 	close_if_over(&sources->common, now);
 	if (sources->engine->lone.count > 0 && mr_seat_others_passed(sources->lone_since))
@@ -124,7 +185,7 @@ probe(MrSource *source, int64 now)
 void
 mr_sources_probe(MrSources *sources, int64 now)
 {
-	for (int i = 0; i < sources->nslots; i++)
+	for (int i = 0; i < sources->nlanes; i++)
 		probe(&sources->lanes[i], now);
 	probe(&sources->common, now);
 	mr_sources_show(sources);
@@ -133,7 +194,7 @@ mr_sources_probe(MrSources *sources, int64 now)
 bool
 mr_sources_are_ready(const MrSources *sources, int64 now)
 {
-	for (int i = 0; i < sources->nslots; i++)
+	for (int i = 0; i < sources->nlanes; i++)
 		if (sources->lanes[i].pending &&
 			mr_breaker_wait_us(&sources->lanes[i].pace.breaker, now) == 0)
 			return true;
@@ -145,7 +206,7 @@ mr_sources_allow_retries(MrSources *sources, int64 now)
 {
 	bool probing = false;
 
-	for (int i = -1; i < sources->nslots; i++)
+	for (int i = -1; i < sources->nlanes; i++)
 	{
 		const MrSource *source = i < 0 ? &sources->common : &sources->lanes[i];
 		const MrBreaker *breaker = &source->pace.breaker;
@@ -167,7 +228,7 @@ mr_sources_wake_at(const MrSources *sources, int64 now)
 {
 	int64 wait = PG_INT64_MAX;
 
-	for (int i = -1; i < sources->nslots; i++)
+	for (int i = -1; i < sources->nlanes; i++)
 	{
 		const MrSource *source = i < 0 ? &sources->common : &sources->lanes[i];
 		int64 its = mr_breaker_wait_us(&source->pace.breaker, now);
@@ -178,12 +239,28 @@ mr_sources_wake_at(const MrSources *sources, int64 now)
 	return wait == PG_INT64_MAX ? wait : now + wait;
 }
 
+static bool
+is_troubled(const MrSource *source)
+{
+	return source->pace.breaker.failures > 0 || source->pace.event_limit < INT_MAX;
+}
+
+bool
+mr_sources_are_troubled(const MrSources *sources)
+{
+	bool troubled = is_troubled(&sources->common) || is_troubled(&sources->retries);
+
+	for (int i = 0; i < sources->nlanes && !troubled; i++)
+		troubled = is_troubled(&sources->lanes[i]);
+	return troubled;
+}
+
 bool
 mr_sources_hurry(MrSources *sources)
 {
 	if (mr_trouble_is_due(MR_BREAKER_OF_LANES))
 	{
-		for (int i = 0; i < sources->nslots; i++)
+		for (int i = 0; i < sources->nlanes; i++)
 			mr_breaker_hurry(&sources->lanes[i].pace.breaker);
 		mr_breaker_hurry(&sources->common.pace.breaker);
 	}
@@ -237,7 +314,7 @@ note_passed(MrSources *sources, const MrSource *passed, int64 began_at)
 	mr_seat_passed(began_at);
 	if (passed == retries)
 		return;
-	for (int i = -1; i < sources->nslots; i++)
+	for (int i = -1; i < sources->nlanes; i++)
 	{
 		MrSource *source = i < 0 ? &sources->common : &sources->lanes[i];
 
@@ -269,7 +346,7 @@ mr_sources_settled(MrSources *sources, MrSource *source, int64 began_at)
 {
 	settle(source);
 	if (source == &sources->retries)
-		for (int i = 0; i < sources->nslots; i++)
+		for (int i = 0; i < sources->nlanes; i++)
 			if (!sources->lanes[i].pending &&
 				mr_breaker_is_probing(&sources->lanes[i].pace.breaker))
 				settle(&sources->lanes[i]);
@@ -297,7 +374,7 @@ sum_up(const MrSources *sources, int64 *wait_us)
 	int64 now = mr_clock_us();
 
 	*wait_us = PG_INT64_MAX;
-	for (int i = -1; i < sources->nslots; i++)
+	for (int i = -1; i < sources->nlanes; i++)
 	{
 		const MrSource *source = i < 0 ? &sources->common : &sources->lanes[i];
 		const MrBreaker *breaker = &source->pace.breaker;

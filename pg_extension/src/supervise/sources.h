@@ -12,7 +12,7 @@
 
 typedef struct MrSource
 {
-	MrLane *lane;  /* NULL: none */
+	MrLane *lane;  /* NULL: none, of events that are tried again */
 	int32 lane_id; /* the slot may be given to another one */
 	bool pending;  /* something is staged there; as of mr_sources_find() */
 	int64 since;   /* mr_clock_us(): the breaker is not closed since */
@@ -22,9 +22,9 @@ typedef struct MrSource
 typedef struct MrSources
 {
 	MrEngine *engine;
-	int nslots;
-	MrSource *lanes; /* by slot in shared memory; those without a lane are not this worker's */
-	int nlanes;      /* of this worker */
+	int nlanes;
+	int max_lanes;   /* so many there is room for */
+	MrSource *lanes; /* of this worker */
 	MrSource
 		common; /* no lane's: left by an earlier worker, or by a lane that is gone; or met outside of a batch */
 	MrSource retries;
@@ -33,6 +33,7 @@ typedef struct MrSources
 
 /* What an earlier worker left is probed by the first batch of any source. */
 extern void mr_sources_begin(MrSources *sources, MrEngine *engine);
+extern void mr_sources_free(MrSources *sources);
 
 /* Finds the lanes that this worker of `workers` serves, and what is staged there; it is woken for them from now on. */
 extern void mr_sources_find(MrSources *sources, int workers);
@@ -51,6 +52,9 @@ extern bool mr_sources_allow_retries(MrSources *sources, int64 now);
 
 /* When the first source that waits may be tried: mr_clock_us(), PG_INT64_MAX when none waits. */
 extern int64 mr_sources_wake_at(const MrSources *sources, int64 now);
+
+/* A source knows more than one that begins: how small its batches are to be, or how long it has to wait. */
+extern bool mr_sources_are_troubled(const MrSources *sources);
 
 /* A verb asks for a probe at once (mr_trouble_is_due()). Returns whether the retries have one. */
 extern bool mr_sources_hurry(MrSources *sources);

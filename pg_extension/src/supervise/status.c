@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
+#include "server/clock.h"
 #include "server/shmem.h"
 #include "server/wakeup.h"
 #include "pipeline/partition.h"
@@ -63,7 +64,7 @@ mr_sql_lanes(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; mr_shared != NULL && i < mr_shared->max_lanes; i++)
+	for (int i = 0; mr_shared != NULL && i < mr_shared->lanes_used; i++)
 	{
 		MrLane *lane = mr_lane_slot(i);
 		Oid used[MR_SEGMENTS_MAX];
@@ -98,6 +99,13 @@ mr_sql_lanes(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Due, and no process serves it. */
+static bool
+is_queued(const MrWorkerSlot *slot)
+{
+	return slot->pid == 0 && slot->state != MR_WORKER_STOPPED && slot->due_at <= mr_clock_us();
+}
+
 static const char *
 state_name(MrWorkerState state)
 {
@@ -125,7 +133,8 @@ PG_FUNCTION_INFO_V1(mr_sql_workers);
 
 /*
  * millrace._workers() RETURNS TABLE (pipeline_id integer, number integer, pid integer, started_at timestamptz,
- *   state text, batches bigint, last_error text, last_error_at timestamptz) of this database
+ *   state text, batches bigint, last_error text, last_error_at timestamptz, waited double precision) of this database;
+ * waited: for a process, seconds
  */
 Datum
 mr_sql_workers(PG_FUNCTION_ARGS)
@@ -133,11 +142,11 @@ mr_sql_workers(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; mr_shared != NULL && i < mr_shared->max_workers; i++)
+	for (int i = 0; mr_shared != NULL && i < mr_shared->workers_used; i++)
 	{
 		MrWorkerSlot slot;
-		Datum values[8];
-		bool nulls[8] = {false};
+		Datum values[9];
+		bool nulls[9] = {false};
 
 		LWLockAcquire(mr_shared->lock, LW_SHARED);
 		slot = *mr_worker_slot(i);
@@ -150,11 +159,14 @@ mr_sql_workers(PG_FUNCTION_ARGS)
 		nulls[2] = slot.pid == 0;
 		values[3] = TimestampTzGetDatum(slot.started_at);
 		nulls[3] = slot.started_at == 0;
-		values[4] = CStringGetTextDatum(state_name(slot.state));
+		values[4] = CStringGetTextDatum(
+			is_queued(&slot) && slot.state == MR_WORKER_IDLE ? "queued" : state_name(slot.state));
 		values[5] = Int64GetDatum((int64) slot.batches);
 		nulls[6] = nulls[7] = slot.last_error_at == 0;
 		values[6] = CStringGetTextDatum(slot.last_error);
 		values[7] = TimestampTzGetDatum(slot.last_error_at);
+		nulls[8] = !is_queued(&slot);
+		values[8] = Float8GetDatum((mr_clock_us() - slot.due_at) / 1e6);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;
@@ -164,7 +176,7 @@ mr_sql_workers(PG_FUNCTION_ARGS)
 static void
 count_used(int *lanes, int *lanes_elsewhere, int *workers_elsewhere, int *databases)
 {
-	for (int i = 0; i < mr_shared->max_lanes; i++)
+	for (int i = 0; i < mr_shared->lanes_used; i++)
 	{
 		MrLane *lane = mr_lane_slot(i);
 
@@ -173,8 +185,8 @@ count_used(int *lanes, int *lanes_elsewhere, int *workers_elsewhere, int *databa
 		(*lanes)++;
 		*lanes_elsewhere += lane->database != MyDatabaseId ? 1 : 0;
 	}
-	for (int i = 0; i < mr_shared->max_workers; i++)
-		if (mr_worker_slot(i)->pid != 0 && mr_worker_slot(i)->database != MyDatabaseId)
+	for (int i = 0; i < mr_shared->workers_used; i++)
+		if (OidIsValid(mr_worker_slot(i)->database) && mr_worker_slot(i)->database != MyDatabaseId)
 			(*workers_elsewhere)++;
 	for (int i = 0; i < mr_shared->max_databases; i++)
 		if (mr_database_slot_at(i)->supervisor_pid != 0)

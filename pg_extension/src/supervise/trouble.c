@@ -16,20 +16,7 @@
 #define NOTABLE_US                                                                                 \
 	500000 /* the next probe is later than shown: that of another lane, which waits longer, is next */
 
-/* A row of this worker's. */
-typedef struct Shown
-{
-	MrBreakerState state; /* what the row says */
-	bool stale;           /* the cause changed since, or a write failed */
-	int64 probe_at;       /* mr_clock_us(), while it is open */
-	int64 again_at;       /* mr_clock_us(): not written before */
-	int64 open_since;     /* mr_clock_us(); 0: it is closed, -1: since an earlier worker */
-	char *reason;         /* of the latest trouble; NULL: of an earlier worker */
-	int sqlstate;
-	char *command;
-} Shown;
-
-static Shown rows[MR_BREAKER_OF_RETRIES + 1];
+static MrShownTrouble *rows; /* of the worker that is served, by MrBreakerKind */
 
 /* A call of breaker_table.h. It may fail: the table may be locked, the disk full. That is no reason to end a worker. */
 typedef struct Call
@@ -81,6 +68,39 @@ write_row(void *arg)
 	call->answer = mr_breaker_table_show(&row, call->state, &call->cause);
 }
 
+static void
+keep_text(char **kept, const char *text)
+{
+	char *old = *kept;
+
+	*kept = text != NULL ? MemoryContextStrdup(TopMemoryContext, text) : NULL;
+	if (old != NULL)
+		pfree(old);
+}
+
+/* It is over. */
+static void
+forget(MrShownTrouble *row)
+{
+	row->stale = false;
+	row->again_at = row->open_since = 0;
+	keep_text(&row->reason, NULL);
+	keep_text(&row->command, NULL);
+}
+
+void
+mr_trouble_serve(MrTrouble *trouble)
+{
+	rows = trouble->rows;
+}
+
+void
+mr_trouble_free(MrTrouble *trouble)
+{
+	for (int i = 0; i < lengthof(trouble->rows); i++)
+		forget(&trouble->rows[i]);
+}
+
 bool
 mr_trouble_begin(MrBreakerKind kind)
 {
@@ -101,20 +121,10 @@ mr_trouble_is_due(MrBreakerKind kind)
 	return rows[kind].state == MR_BREAKER_OPEN && mr_xact_guard(ask_due, &call) && call.answer;
 }
 
-static void
-keep_text(char **kept, const char *text)
-{
-	char *old = *kept;
-
-	*kept = text != NULL ? MemoryContextStrdup(TopMemoryContext, text) : NULL;
-	if (old != NULL)
-		pfree(old);
-}
-
 void
 mr_trouble_met(MrBreakerKind kind, MrBreaker *breaker, const ErrorData *error, const char *command)
 {
-	Shown *row = &rows[kind];
+	MrShownTrouble *row = &rows[kind];
 	const char *reason = error->message != NULL ? error->message : "missing error text";
 	Call call = {.sqlstate = error->sqlerrcode};
 	bool lasting =
@@ -132,7 +142,7 @@ mr_trouble_met(MrBreakerKind kind, MrBreaker *breaker, const ErrorData *error, c
 }
 
 static void
-log_opened(const Shown *row, MrBreakerKind kind, int64 wait_us)
+log_opened(const MrShownTrouble *row, MrBreakerKind kind, int64 wait_us)
 {
 	if (kind == MR_BREAKER_OF_RETRIES)
 		ereport(LOG, (errmsg("millrace: retries of pipeline \"%s\" are held back: %s",
@@ -150,7 +160,7 @@ log_opened(const Shown *row, MrBreakerKind kind, int64 wait_us)
 }
 
 static void
-log_closed(const Shown *row, MrBreakerKind kind)
+log_closed(const MrShownTrouble *row, MrBreakerKind kind)
 {
 	char after[32] = "";
 
@@ -164,20 +174,10 @@ log_closed(const Shown *row, MrBreakerKind kind)
 							 mr_seat->pipeline, after)));
 }
 
-/* It is over. */
-static void
-forget(Shown *row)
-{
-	row->stale = false;
-	row->again_at = row->open_since = 0;
-	keep_text(&row->reason, NULL);
-	keep_text(&row->command, NULL);
-}
-
 void
 mr_trouble_show(MrBreakerKind kind, MrBreakerState state, int64 wait_us)
 {
-	Shown *row = &rows[kind];
+	MrShownTrouble *row = &rows[kind];
 	Call call = {.kind = kind, .state = state};
 	int64 probe_at = mr_clock_us() + wait_us;
 

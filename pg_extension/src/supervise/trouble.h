@@ -9,6 +9,29 @@
 
 #include "pipeline/breaker_table.h"
 
+/* What a row of millrace.breaker shows of a worker's trouble, and what it is to show. */
+typedef struct MrShownTrouble
+{
+	MrBreakerState state; /* what the row says */
+	bool stale;           /* the cause changed since, or a write failed */
+	int64 probe_at;       /* mr_clock_us(), while it is open */
+	int64 again_at;       /* mr_clock_us(): not written before */
+	int64 open_since;     /* mr_clock_us(); 0: it is closed, -1: since an earlier worker */
+	char *reason;         /* of the latest trouble; NULL: of an earlier worker */
+	int sqlstate;
+	char *command;
+} MrShownTrouble;
+
+/* Of a worker, by MrBreakerKind. Zeroed at first. */
+typedef struct MrTrouble
+{
+	MrShownTrouble rows[MR_BREAKER_OF_RETRIES + 1];
+} MrTrouble;
+
+/* The functions below are about this one from now on: the process serves its worker. */
+extern void mr_trouble_serve(MrTrouble *trouble);
+extern void mr_trouble_free(MrTrouble *trouble);
+
 /* None of these raises an error: what cannot be written is written later, by the next mr_trouble_show(). */
 
 /* When the worker starts. Returns whether an earlier worker left the breaker open. */

@@ -1,96 +1,55 @@
 /*
- * worker.c: a worker of a pipeline: serves its share of the pipeline's lanes.
- *
- * A session of the pipeline's owner: nothing of a user's ever runs as superuser. Ends when it is not wanted
- * any more (the supervisor decides whether to start it again); an error costs the batch's transaction and a
- * pause, never an event.
+ * worker.c: see worker.h.
  */
-#include "supervise/bgworker.h"
-
-#include <malloc.h>
+#include "supervise/worker.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/prepare.h"
 #include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/ipc.h"
 #include "utils/timestamp.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "server/clock.h"
-#include "server/compat.h"
-#include "server/guc.h"
 #include "server/shmem.h"
 #include "server/xact.h"
 #include "run/work_record.h"
 #include "engine/engine.h"
+#include "supervise/bgworker.h"
 #include "supervise/seat.h"
 #include "supervise/sources.h"
+#include "supervise/trouble.h"
 #include "supervise/worker_log.h"
 
-#define IDLE_US    1000000 /* the longest sleep: nothing depends on a latch alone */
+#define IDLE_US    1000000 /* the longest rest: nothing depends on a latch alone */
+#define AWAY_US    5000000 /* the same while no process serves the worker */
 #define WAITING_US 100000  /* for room among the parked events */
 
-PGDLLEXPORT void mr_worker_main(Datum arg);
-
-static int my_workers = 1; /* of the pipeline */
-
-/*
- * A batch takes and gives back some megabytes, many times a second. By default malloc returns them to the
- * kernel each time, and the page faults of getting them again were a quarter of the worker's time.
- */
-static void
-keep_memory(void)
+/* Times in µs of mr_clock_us(). */
+struct MrWorker
 {
-#ifdef __GLIBC__
-	(void) mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
-	(void) mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);
-#endif
-}
-
-/* The settings a batch relies on; the owner's own (ALTER ROLE ... SET) do not reach it. */
-static void
-pin_settings(const char *synchronous_commit_of_server)
-{
-	mr_worker_pin_settings();
-	SetConfigOption("synchronous_commit", synchronous_commit_of_server, PGC_USERSET,
-					PGC_S_OVERRIDE);
-	SetConfigOption("DateStyle", "ISO, MDY", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("IntervalStyle", "postgres", PGC_USERSET, PGC_S_OVERRIDE);
-}
-
-/* millrace.lock_timeout may be changed while the worker runs. */
-static void
-pin_lock_timeout(void)
-{
-	static int pinned_ms = -1;
-	char lock_timeout[32];
-
-	if (pinned_ms == mr_lock_timeout_ms)
-		return;
-	pinned_ms = mr_lock_timeout_ms;
-	snprintf(lock_timeout, sizeof(lock_timeout), "%d", pinned_ms);
-	SetConfigOption("lock_timeout", lock_timeout, PGC_USERSET, PGC_S_OVERRIDE);
-}
-
-/* What the main loop knows. Times in µs of mr_clock_us(). */
-typedef struct Worker
-{
+	int32 pipeline_id;
+	int32 number;
 	MrEngine *engine;
 	MrSources sources;
-	int64 look_at;        /* when to look at the pipeline and at all lanes again */
-	int64 retry_at;       /* worker 0: when to look for events that are due again */
-	TimestampTz next_due; /* worker 0: when the next one of them is; infinity: none, or not known */
+	MrTrouble trouble;
+	int workers;    /* of the pipeline */
+	int64 look_at;  /* when to look at the pipeline and at all lanes again */
+	int64 retry_at; /* worker 0: when to look for events that are due again */
+	int64
+		known_due_at; /* worker 0: when the next one is, as far as is known; PG_INT64_MAX: none is */
+	TimestampTz next_due; /* worker 0: the same by the wall clock; infinity: none, or not known */
 	bool waiting;         /* a lane of this round for room among the parked events */
 	bool retries_held;    /* worker 0: they wait for a probe of the lanes */
-} Worker;
+	bool turned;          /* the process has served another worker before this round */
+};
 
 /*
  * One step of a source. An error ends its transaction; it is trouble unless the batch is only to be settled in smaller
  * parts.
  */
 static MrStep
-step(Worker *worker, MrSource *source, bool *failed)
+step(MrWorker *worker, MrSource *source, bool *failed)
 {
 	MrEngine *engine = worker->engine;
 	ErrorData *volatile error = NULL;
@@ -131,9 +90,17 @@ step(Worker *worker, MrSource *source, bool *failed)
 	return result;
 }
 
+/* Of the session, and made by the SQL of another pipeline of the owner: this one is not to meet it. In a transaction. */
+static void
+forget_session_state(void)
+{
+	ResetTempTableNamespace();
+	DropAllPreparedStatements();
+}
+
 /* The pipeline's number of workers may have been changed; a worker too many ends. False: end. */
 static bool
-look_at_pipeline(void)
+look_at_pipeline(MrWorker *worker)
 {
 	MrPipelineRow row;
 	bool wanted;
@@ -144,14 +111,17 @@ look_at_pipeline(void)
 			 row.owner == GetUserId() && mr_seat->number < row.workers;
 	if (wanted)
 		mr_worker_log_pipeline(&row);
-	my_workers = wanted ? row.workers : 1;
+	worker->workers = wanted ? row.workers : 1;
+	if (worker->turned)
+		forget_session_state();
+	worker->turned = false;
 	mr_xact_commit();
 	return wanted;
 }
 
 /* Serves a lane until it is empty, something failed, or others have their turn. False: the worker is to end. */
 static bool
-serve_lane(Worker *worker, MrSource *source)
+serve_lane(MrWorker *worker, MrSource *source)
 {
 	for (;;)
 	{
@@ -173,19 +143,24 @@ serve_lane(Worker *worker, MrSource *source)
 
 /* Serves the lanes that do not wait, in turn. False: the worker is to end. */
 static bool
-serve_lanes(Worker *worker, int64 now)
+serve_lanes(MrWorker *worker, int64 now)
 {
 	MrSources *sources = &worker->sources;
 
-	for (int i = 0; i < sources->nslots; i++)
+	for (int i = 0; i < sources->nlanes; i++)
 	{
 		MrSource *source = &sources->lanes[i];
 
-		if (source->lane != NULL && mr_breaker_wait_us(&source->pace.breaker, now) == 0 &&
-			!serve_lane(worker, source))
+		if (mr_breaker_wait_us(&source->pace.breaker, now) == 0 && !serve_lane(worker, source))
 			return false;
 	}
 	return true;
+}
+
+static int64
+due_by_clock(TimestampTz due, int64 now)
+{
+	return TIMESTAMP_IS_NOEND(due) ? PG_INT64_MAX : now + Max(due - GetCurrentTimestamp(), 0);
 }
 
 /*
@@ -193,7 +168,7 @@ serve_lanes(Worker *worker, int64 now)
  * to wait for it is counted here, and other workers add to the table unnoticed: so never long. False: the worker is to end.
  */
 static bool
-serve_retries(Worker *worker, int64 now)
+serve_retries(MrWorker *worker, int64 now)
 {
 	MrSource *source = &worker->sources.retries;
 	bool failed;
@@ -207,8 +182,10 @@ serve_retries(Worker *worker, int64 now)
 	worker->next_due = DT_NOEND;
 	result = step(worker, source, &failed);
 	worker->retry_at = now + IDLE_US;
+	worker->known_due_at = due_by_clock(worker->next_due, now);
 	if (failed)
-		worker->retry_at = mr_clock_us() + mr_breaker_wait_us(&source->pace.breaker, mr_clock_us());
+		worker->retry_at = worker->known_due_at =
+			mr_clock_us() + mr_breaker_wait_us(&source->pace.breaker, mr_clock_us());
 	else if (worker->next_due < GetCurrentTimestamp() + IDLE_US)
 		worker->retry_at = now + Max(worker->next_due - GetCurrentTimestamp(), 0);
 	else if (result == MR_STEP_SETTLED && TIMESTAMP_IS_NOEND(worker->next_due))
@@ -216,24 +193,13 @@ serve_retries(Worker *worker, int64 now)
 	return result != MR_STEP_GONE && result != MR_STEP_PAUSED;
 }
 
-/* Sleeps, served by the latch, until `at` at the latest. */
-static void
-sleep_until(int64 at, MrWorkerState state)
-{
-	mr_seat_show(state);
-	mr_worker_sleep_until(Min(at, mr_clock_us() + IDLE_US),
-						  state == MR_WORKER_BACKOFF   ? MR_WAIT_BACKOFF
-						  : state == MR_WORKER_WAITING ? MR_WAIT_PARKED
-													   : MR_WAIT_WORK);
-}
-
 /* Once a second, and when a verb was called. False: end. */
 static bool
-look(Worker *worker, int64 now, bool woken)
+look(MrWorker *worker, int64 now, bool woken)
 {
 	mr_worker_attend(); /* under load there is no sleep that would */
-	pin_lock_timeout();
-	if (!look_at_pipeline())
+	mr_worker_pin_lock_timeout();
+	if (!look_at_pipeline(worker))
 		return false;
 	worker->look_at = now + IDLE_US;
 	if (woken && mr_sources_hurry(&worker->sources))
@@ -241,26 +207,73 @@ look(Worker *worker, int64 now, bool woken)
 	return true;
 }
 
-/* One round of the main loop. False: end. */
+/* Nothing to do before `until`; nothing is missed when no process serves the worker until `away`. */
+static void
+rest(MrWorkerState state, int64 until, int64 away, MrRest *result)
+{
+	mr_seat_show(state);
+	result->until = Min(until, mr_clock_us() + IDLE_US);
+	result->away = away;
+}
+
+/*
+ * While no process serves it: a lane that has events makes it due (wakeup.h), retries are due at a time that is known. Other
+ * workers of the pipeline may add some.
+ */
+static int64
+away_until(const MrWorker *worker, int64 now)
+{
+	int64 until = now + AWAY_US;
+
+	if (mr_seat->number != 0)
+		return until;
+	if (worker->workers > 1 || worker->retries_held)
+		until = now + IDLE_US;
+	return worker->retries_held ? until : Min(until, worker->known_due_at);
+}
+
+/* Nothing is to be done for now: until when. */
+static void
+rest_until(const MrWorker *worker, int64 now, MrRest *result)
+{
+	int64 wake_at = mr_seat->number == 0 && !worker->retries_held
+						? Min(worker->look_at, worker->retry_at)
+						: worker->look_at;
+	int64 backoff_to = mr_sources_wake_at(&worker->sources, now);
+	int64 away = Min(away_until(worker, now), backoff_to);
+
+	wake_at = Min(wake_at, backoff_to);
+	if (worker->waiting)
+		wake_at = away = Min(wake_at, now + WAITING_US);
+	rest(backoff_to != PG_INT64_MAX ? MR_WORKER_BACKOFF
+		 : worker->waiting          ? MR_WORKER_WAITING
+									: MR_WORKER_IDLE,
+		 wake_at, away, result);
+	/* with several lanes, another one may have something that need not wait */
+	result->deaf = worker->waiting || (backoff_to != PG_INT64_MAX && worker->sources.nlanes == 1);
+}
+
+/* One round. False: the worker is not wanted any more. */
 static bool
-work(Worker *worker)
+work(MrWorker *worker, MrRest *result)
 {
 	MrSources *sources = &worker->sources;
 	int64 now = mr_clock_us();
 	bool woken = mr_seat_was_woken();
-	bool due = woken || now >= worker->look_at;
-	int64 backoff_to;
-	int64 wake_at;
+	bool due = woken || worker->turned || now >= worker->look_at;
 	bool ready;
 
 	if (due && !look(worker, now, woken))
 		return false;
 	if (mr_breaker_wait_us(&sources->common.pace.breaker, now) > 0)
 	{
-		sleep_until(mr_sources_wake_at(sources, now), MR_WORKER_BACKOFF);
+		int64 wake_at = mr_sources_wake_at(sources, now);
+
+		rest(MR_WORKER_BACKOFF, wake_at, wake_at, result);
+		result->deaf = true;
 		return true;
 	}
-	mr_sources_find(sources, my_workers);
+	mr_sources_find(sources, worker->workers);
 	mr_sources_probe(sources, now);
 	ready = mr_sources_are_ready(sources, now);
 	worker->waiting = false;
@@ -268,30 +281,21 @@ work(Worker *worker)
 		return false;
 	if (!serve_retries(worker, now))
 		return false;
-	if (ready && !worker->waiting)
-		return true;
-	wake_at = mr_seat->number == 0 && !worker->retries_held ? Min(worker->look_at, worker->retry_at)
-															: worker->look_at;
-	backoff_to = mr_sources_wake_at(sources, now);
-	wake_at = Min(wake_at, backoff_to);
-	if (worker->waiting)
-		wake_at = Min(wake_at, now + WAITING_US);
-	sleep_until(wake_at, backoff_to != PG_INT64_MAX ? MR_WORKER_BACKOFF
-						 : worker->waiting          ? MR_WORKER_WAITING
-													: MR_WORKER_IDLE);
+	if (!ready || worker->waiting)
+		rest_until(worker, now, result);
 	return true;
 }
 
-/* An error outside a step is trouble too, and no reason to end; a cancel that meets a mere look is not even that. */
-static bool
-work_or_back_off(Worker *worker)
+bool
+mr_worker_round(MrWorker *worker, MrRest *result)
 {
 	ErrorData *volatile error = NULL;
 	volatile bool go_on = true;
 
+	memset(result, 0, sizeof(*result));
 	PG_TRY();
 	{
-		go_on = work(worker);
+		go_on = work(worker, result);
 	}
 	PG_CATCH();
 	{
@@ -306,31 +310,49 @@ work_or_back_off(Worker *worker)
 			mr_sources_met(&worker->sources, &worker->sources.common, error);
 		FreeErrorData(error);
 	}
+	result->sticky = mr_sources_are_troubled(&worker->sources);
 	return go_on;
 }
 
-void
-mr_worker_main(Datum arg)
+MrWorker *
+mr_worker_create(void)
 {
-	Worker worker = {0};
-	char *synchronous_commit_of_server;
+	MrWorker *worker = MemoryContextAllocZero(TopMemoryContext, sizeof(MrWorker));
 
-	if (!mr_seat_take(DatumGetUInt32(arg)))
-		proc_exit(0);
-	mr_worker_log_begin();
-	mr_worker_prepare();
-	/* Connecting applies the settings of role and database: what postgresql.conf says is to be read before. */
-	synchronous_commit_of_server = pstrdup(GetConfigOption("synchronous_commit", false, false));
-	mr_worker_connect(mr_seat->database, mr_seat->owner);
-	pin_settings(synchronous_commit_of_server);
-	pin_lock_timeout();
-	keep_memory();
-	mr_work_open(mr_seat->pipeline_id, mr_seat->number);
-	worker.engine = mr_engine_create(mr_seat->pipeline_id, mr_seat->pipeline);
-	mr_sources_begin(&worker.sources, worker.engine);
+	worker->pipeline_id = mr_seat->pipeline_id;
+	worker->number = mr_seat->number;
+	worker->workers = 1;
+	worker->engine = mr_engine_create(mr_seat->pipeline_id, mr_seat->pipeline);
+	mr_trouble_serve(&worker->trouble);
+	mr_sources_begin(&worker->sources, worker->engine);
+	return worker;
+}
 
-	while (!mr_database_is_held(MyDatabaseId) && work_or_back_off(&worker))
-		;
-	mr_worker_log_end();
-	proc_exit(0);
+bool
+mr_worker_is_of_seat(const MrWorker *worker)
+{
+	return worker->pipeline_id == mr_seat->pipeline_id && worker->number == mr_seat->number;
+}
+
+void
+mr_worker_turn_to(MrWorker *worker)
+{
+	worker->turned = true;
+	mr_trouble_serve(&worker->trouble);
+	mr_work_serve(worker->pipeline_id, worker->number);
+}
+
+void
+mr_worker_turn_from(MrWorker *worker)
+{
+	mr_engine_rest(worker->engine);
+}
+
+void
+mr_worker_free(MrWorker *worker)
+{
+	mr_trouble_free(&worker->trouble);
+	mr_sources_free(&worker->sources);
+	mr_engine_free(worker->engine);
+	pfree(worker);
 }

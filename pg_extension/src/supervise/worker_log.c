@@ -12,8 +12,6 @@
 #include "run/work_record.h"
 #include "supervise/seat.h"
 
-static int32 logged_version = 0; /* 0: none yet */
-
 /* Called for each message that is written or raised; costs nothing otherwise. */
 static void
 add_context(void *arg)
@@ -21,6 +19,8 @@ add_context(void *arg)
 	int32 partition;
 	int64 offset;
 
+	if (mr_seat == NULL)
+		return;
 	if (!mr_work->running)
 		errcontext("millrace worker %d of pipeline \"%s\"", mr_seat->number, mr_seat->pipeline);
 	else if (mr_work_place(&partition, &offset))
@@ -51,6 +51,8 @@ mr_worker_log_begin(void)
 void
 mr_worker_log_pipeline(const MrPipelineRow *row)
 {
+	int32 logged_version = mr_seat->logged_version;
+
 	if (mr_seat->number != 0 || row->version == logged_version)
 		return;
 	if (logged_version == 0)
@@ -61,7 +63,7 @@ mr_worker_log_pipeline(const MrPipelineRow *row)
 		ereport(LOG, (errmsg("millrace: pipeline \"%s\" changed from version %d to version %d",
 							 row->name, logged_version, row->version),
 					  errhidecontext(true)));
-	logged_version = row->version;
+	mr_seat->logged_version = row->version;
 }
 
 /* Why worker 0 is not wanted any more. */
@@ -92,7 +94,7 @@ reason_to_end(void)
 void
 mr_worker_log_end(void)
 {
-	if (logged_version == 0)
+	if (mr_seat->logged_version == 0)
 		return;
 	ereport(LOG,
 			(errmsg("millrace: pipeline \"%s\" stopped: %s", mr_seat->pipeline, reason_to_end()),

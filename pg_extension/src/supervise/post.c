@@ -1,0 +1,270 @@
+/*
+ * post.c: see post.h.
+ */
+#include "supervise/post.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "server/catalog.h"
+#include "server/clock.h"
+#include "server/shmem.h"
+#include "server/xact.h"
+#include "pipeline/pipeline.h"
+
+/* A worker that should be. */
+typedef struct Post
+{
+	int32 pipeline_id;
+	char *pipeline; /* its name */
+	int32 number;
+	Oid owner;
+	MrWorkerSlot *slot; /* NULL: none */
+	bool wanted;
+	bool slot_missed; /* it was logged */
+} Post;
+
+static List *posts = NIL;
+
+static Post *
+post_of(const MrPipelineRow *row, int32 number)
+{
+	ListCell *cell;
+	MemoryContext old;
+	Post *post;
+
+	foreach (cell, posts)
+	{
+		post = lfirst(cell);
+		if (post->pipeline_id == row->id && post->number == number)
+			return post;
+	}
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	post = palloc0(sizeof(Post));
+	post->pipeline_id = row->id;
+	post->pipeline = pstrdup(row->name);
+	post->number = number;
+	posts = lappend(posts, post);
+	MemoryContextSwitchTo(old);
+	return post;
+}
+
+/* The slot of the post, an unused one or a new one; NULL: there is no room. The lock is held. */
+static MrWorkerSlot *
+find_slot(const Post *post, Oid database)
+{
+	MrWorkerSlot *unused = NULL;
+
+	for (int i = 0; i < mr_shared->workers_used; i++)
+	{
+		MrWorkerSlot *slot = mr_worker_slot(i);
+
+		if (slot->database == database && slot->pipeline_id == post->pipeline_id &&
+			slot->number == post->number)
+			return slot; /* an earlier supervisor's: a process serves it */
+		if (slot->database == InvalidOid && unused == NULL)
+			unused = slot;
+	}
+	if (unused == NULL && mr_shared->workers_used < mr_shared->max_workers)
+		unused = mr_worker_slot(mr_shared->workers_used++);
+	return unused;
+}
+
+/* Gives the post its slot, and makes it due when it is new or was not wanted before. The lock is held. */
+static void
+keep_slot(Post *post, Oid database)
+{
+	if (post->slot == NULL)
+		post->slot = find_slot(post, database);
+	if (post->slot == NULL)
+		return;
+	if (post->slot->database == InvalidOid || post->slot->due_at == MR_NEVER)
+		post->slot->due_at = mr_clock_us();
+	if (post->slot->database == InvalidOid)
+		post->slot->state = MR_WORKER_STARTING;
+	post->slot->supervisor_pid = MyProcPid;
+	post->slot->database = database;
+	post->slot->pipeline_id = post->pipeline_id;
+	post->slot->number = post->number;
+	post->slot->owner = post->owner; /* may have changed */
+	strlcpy(post->slot->pipeline, post->pipeline, sizeof(post->slot->pipeline));
+}
+
+/* A process that serves it notices by itself, and gives it back. The lock is held. */
+static bool
+release_slot(Post *post)
+{
+	if (post->slot != NULL && post->slot->pid != 0)
+		return false;
+	if (post->slot != NULL)
+		memset(post->slot, 0, sizeof(MrWorkerSlot));
+	post->slot = NULL;
+	return true;
+}
+
+/* Once, until it has got one. */
+static void
+log_missed(Post *post)
+{
+	if (post->wanted && post->slot == NULL && !post->slot_missed)
+		ereport(LOG, (errmsg("millrace: no room for worker %d of pipeline \"%s\"", post->number,
+							 post->pipeline),
+					  errdetail("Shared memory has room for %d workers.", mr_shared->max_workers),
+					  errhint("Raise millrace.max_workers and restart the server.")));
+	post->slot_missed = post->wanted && post->slot == NULL;
+}
+
+static void
+keep_slots(Oid database)
+{
+	ListCell *cell;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	foreach (cell, posts)
+	{
+		Post *post = lfirst(cell);
+
+		if (post->wanted)
+			keep_slot(post, database);
+		else if (release_slot(post))
+		{
+			posts = foreach_delete_current(posts, cell);
+			pfree(post->pipeline);
+			pfree(post);
+		}
+	}
+	LWLockRelease(mr_shared->lock);
+	foreach (cell, posts)
+		log_missed(lfirst(cell));
+}
+
+static bool
+role_exists(Oid role)
+{
+	return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role));
+}
+
+static void
+want_workers(const MrPipelineRow *row)
+{
+	if (!row->running || row->foreign || !role_exists(row->owner))
+		return;
+	for (int number = 0; number < row->workers; number++)
+	{
+		Post *post = post_of(row, number);
+
+		post->wanted = true;
+		post->owner = row->owner;
+	}
+}
+
+bool
+mr_posts_read(Oid database)
+{
+	Relation rel;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	ListCell *cell;
+
+	foreach (cell, posts)
+		((Post *) lfirst(cell))->wanted = false;
+	if (!mr_xact_begin("looking for pipelines"))
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	rel = mr_catalog_open("pipeline", AccessShareLock);
+	scan = systable_beginscan(rel, InvalidOid, false, GetActiveSnapshot(), 0, NULL);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool isnull;
+		MrPipelineRow row;
+
+		if (mr_pipeline_row_by_id(DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_ID,
+															 RelationGetDescr(rel), &isnull)),
+								  &row))
+			want_workers(&row);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	PopActiveSnapshot();
+	mr_xact_commit();
+	keep_slots(database);
+	return true;
+}
+
+bool
+mr_posts_have_leavers(void)
+{
+	bool any = false;
+	ListCell *cell;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	foreach (cell, posts)
+	{
+		const Post *post = lfirst(cell);
+
+		any = any || (post->slot != NULL && post->slot->pid == 0 && post->slot->due_at == MR_NEVER);
+	}
+	LWLockRelease(mr_shared->lock);
+	return any;
+}
+
+static MrOwnerNeed *
+need_of(List **needs, Oid owner)
+{
+	ListCell *cell;
+	MrOwnerNeed *need;
+
+	foreach (cell, *needs)
+		if (((MrOwnerNeed *) lfirst(cell))->owner == owner)
+			return lfirst(cell);
+	need = palloc0(sizeof(MrOwnerNeed));
+	need->owner = owner;
+	need->due_at = MR_NEVER;
+	*needs = lappend(*needs, need);
+	return need;
+}
+
+List *
+mr_posts_needs(void)
+{
+	List *needs = NIL;
+	ListCell *cell;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	foreach (cell, posts)
+	{
+		const Post *post = lfirst(cell);
+		MrOwnerNeed *need;
+
+		if (!post->wanted || post->slot == NULL)
+			continue;
+		need = need_of(&needs, post->owner);
+		if (need->workers++ > 0 && (post->slot->pid != 0 || post->slot->due_at >= need->due_at))
+			continue;
+		if (post->slot->pid == 0)
+			need->due_at = post->slot->due_at;
+		snprintf(need->example, sizeof(need->example), "millrace worker %d of %s", post->number,
+				 post->pipeline);
+	}
+	LWLockRelease(mr_shared->lock);
+	return needs;
+}
+
+void
+mr_posts_leave(void)
+{
+	for (int i = 0; i < mr_shared->workers_used; i++)
+	{
+		MrWorkerSlot *slot = mr_worker_slot(i);
+
+		if (slot->supervisor_pid != MyProcPid)
+			continue;
+		slot->supervisor_pid = 0;
+		if (slot->pid == 0)
+			memset(slot, 0, sizeof(*slot));
+	}
+}
