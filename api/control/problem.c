@@ -32,8 +32,6 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 						  "CRLF, and end with 0, CRLF, CRLF."},
 	[MR_PROBLEM_CODING] = {"MR-107", 501, "The transfer coding is not implemented",
 						   "Use Transfer-Encoding: chunked, or Content-Length."},
-	[MR_PROBLEM_METHOD_UNKNOWN] = {"MR-108", 501, "The method is not implemented",
-								   "Use GET, HEAD or POST."},
 	[MR_PROBLEM_VERSION] = {"MR-109", 505, "The version of HTTP is not supported", "Use HTTP/1.1."},
 	[MR_PROBLEM_PARAMETER] = {"MR-110", 400, "A query parameter is not known", NULL},
 	[MR_PROBLEM_VALUE] = {"MR-111", 400, "The value of a parameter is not valid", NULL},

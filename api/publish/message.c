@@ -41,7 +41,7 @@ mr_event_parts_of_json(MrEventParts *parts, const char *text, size_t len, json_t
 	json_error_t found;
 
 	*parts = (MrEventParts){.object = text, .object_len = len};
-	*object = json_loadb(text, len, JSON_REJECT_DUPLICATES, &found);
+	*object = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &found);
 	if (*object == NULL)
 		snprintf(error, error_size, "The event is not valid JSON, at byte %d: %.160s.",
 				 found.position, found.text);
@@ -138,11 +138,15 @@ check_version(const json_t *object, char *error, size_t error_size)
 static bool
 check_name(const char *what, const char *text, char *error, size_t error_size)
 {
+	size_t characters = 0;
+
 	if (text == NULL)
 		return true;
-	if (*text != '\0' && strlen(text) <= MR_NAME_MAX)
+	for (const char *c = text; *c != '\0'; c++)
+		characters += ((unsigned char) *c & 0xc0) != 0x80; /* not a continuation of UTF-8 */
+	if (characters > 0 && characters <= MR_NAME_MAX)
 		return true;
-	snprintf(error, error_size, "The event's %s is empty, or longer than %d bytes.", what,
+	snprintf(error, error_size, "The event's %s is empty, or longer than %d characters.", what,
 			 MR_NAME_MAX);
 	return false;
 }

@@ -11,7 +11,7 @@
 
 #include "common/buffer.h"
 
-#define MR_NAME_MAX  255 /* bytes of type, source, id and key */
+#define MR_NAME_MAX  255 /* characters of type, source, id and key */
 #define MR_UUID_SIZE 37
 
 /* What an event may have; NULL: not given. */

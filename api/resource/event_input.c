@@ -28,6 +28,7 @@ static void read_object(MrEventItems *items, const MrEventInput *input, int line
 						size_t len);
 static bool read_lines(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
 static bool read_array(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
+static const char *skip_space(const char *at, const char *end);
 static bool read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
 static const char *binary_header(const MrEventInput *input, const char *name, char **decoded);
 
@@ -208,30 +209,50 @@ read_lines(MrEventItems *items, const MrEventInput *input, const Refusal *refusa
 	return true;
 }
 
+/* Each element is read by itself, so that its bytes are kept. */
 static bool
 read_array(MrEventItems *items, const MrEventInput *input, const Refusal *refusal)
 {
-	json_error_t error;
-	json_t *array = json_loadb(input->body, input->body_len, JSON_REJECT_DUPLICATES, &error);
-	size_t count = json_array_size(array);
+	const char *end = input->body + input->body_len;
+	const char *at = skip_space(input->body, end);
+	char expected = '[';
 
 	items->is_batch = true;
-	for (size_t i = 0; i < count && count <= MR_EVENTS_MAX; i++)
+	while (at < end && *at == expected)
 	{
-		char *text = json_dumps(json_array_get(array, i), JSON_COMPACT | JSON_ENCODE_ANY);
+		json_error_t found;
+		json_t *element;
 
-		if (text != NULL)
-			read_object(items, input, (int) i + 1, text, strlen(text));
-		free(text);
+		at = skip_space(at + 1, end);
+		element =
+			json_loadb(at, (size_t) (end - at),
+					   JSON_DISABLE_EOF_CHECK | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, &found);
+		if (element == NULL)
+		{
+			at = end; /* nothing is there, or no JSON */
+			break;
+		}
+		json_decref(element);
+		if (items->count == MR_EVENTS_MAX)
+			return refuse(refusal, MR_PROBLEM_BODY_LARGE, NULL,
+						  "The request has more than %d events.", MR_EVENTS_MAX);
+		/* where libjansson has stopped */
+		read_object(items, input, items->count + 1, at, (size_t) found.position);
+		at = skip_space(at + found.position, end);
+		expected = ',';
 	}
-	json_decref(array);
-	if (array == NULL || count == 0)
-		return refuse(refusal, MR_PROBLEM_BODY, "Send an array of CloudEvents.",
-					  "The body is not a JSON array of events.");
-	if (count > MR_EVENTS_MAX)
-		return refuse(refusal, MR_PROBLEM_BODY_LARGE, NULL, "The request has more than %d events.",
-					  MR_EVENTS_MAX);
-	return true;
+	if (items->count > 0 && at < end && *at == ']' && skip_space(at + 1, end) == end)
+		return true;
+	return refuse(refusal, MR_PROBLEM_BODY, "Send an array of CloudEvents.",
+				  "The body is not a JSON array of events.");
+}
+
+static const char *
+skip_space(const char *at, const char *end)
+{
+	while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
+		at++;
+	return at;
 }
 
 /* The attributes are header fields, the body is the data. */
@@ -257,8 +278,8 @@ read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refus
 	{
 		parts.json = input->body;
 		parts.json_len = input->body_len;
-		data = json_loadb(input->body, input->body_len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY,
-						  NULL);
+		data = json_loadb(input->body, input->body_len,
+						  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
 		if (data == NULL)
 			ok = refuse(refusal, MR_PROBLEM_BODY, "Send JSON, or text as text/plain.",
 						"The data is not valid JSON.");

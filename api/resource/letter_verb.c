@@ -118,16 +118,14 @@ take_ids(MrLetterVerb *verb, const Refusal *refusal)
 	return true;
 }
 
-/* As they are shown, a string of digits, or a number. */
+/* As they are shown: a string of digits. */
 static bool
 put_id(MrBuffer *out, const json_t *item)
 {
 	const char *text = json_string_value(item);
 
-	if (json_is_integer(item) && json_integer_value(item) >= 0)
-		mr_buffer_printf(out, "%lld", (long long) json_integer_value(item));
-	else if (text != NULL && *text != '\0' && strlen(text) <= 18 &&
-			 text[strspn(text, "0123456789")] == '\0')
+	if (text != NULL && *text != '\0' && strlen(text) <= 18 &&
+		text[strspn(text, "0123456789")] == '\0')
 		mr_buffer_printf(out, "%s", text);
 	else
 		return false;
@@ -141,15 +139,16 @@ take_choice(MrLetterVerb *verb, MrLetterVerbKind kind, const Refusal *refusal)
 	const json_t *dry_run = json_object_get(verb->object, "dry_run");
 	const json_t *all = json_object_get(verb->object, "all");
 	const json_t *rate = json_object_get(verb->object, "rate");
+	double number = json_number_value(rate); /* 5.0 is 5; 0 for what is none */
 	bool filtered = verb->values[2] != NULL || verb->values[3] != NULL;
 	int ways = (verb->values[1] != NULL) + filtered + json_is_true(all);
 
 	if (verb->values[0] == NULL)
 		return refuse(refusal, "pipeline is missing.");
-	if ((dry_run != NULL && !json_is_boolean(dry_run)) || (all != NULL && !json_is_boolean(all)))
-		return refuse(refusal, "dry_run or all is not true or false.");
-	if (rate != NULL && !json_is_integer(rate))
-		return refuse(refusal, "rate is not a number.");
+	if ((dry_run != NULL && !json_is_boolean(dry_run)) || (all != NULL && !json_is_true(all)))
+		return refuse(refusal, "dry_run is not true or false, or all is not true.");
+	if (rate != NULL && !(number >= 1 && number <= 1000000 && number == (double) (int) number))
+		return refuse(refusal, "rate is not a number from 1 to 1000000.");
 	if (ways != 1)
 		return refuse(refusal,
 					  "Choose dead letters in one way: by ids, by fingerprint and sqlstate, "
@@ -160,7 +159,7 @@ take_choice(MrLetterVerb *verb, MrLetterVerbKind kind, const Refusal *refusal)
 	verb->values[4] = json_is_true(dry_run) ? "true" : "false";
 	if (rate != NULL)
 	{
-		snprintf(verb->rate, sizeof(verb->rate), "%lld", (long long) json_integer_value(rate));
+		snprintf(verb->rate, sizeof(verb->rate), "%d", (int) number);
 		verb->values[6] = verb->rate;
 	}
 	if (verb->values[1] == NULL)

@@ -5,6 +5,7 @@
 #include "api/resource/event_list.h"
 #include "api/resource/event_post.h"
 #include "api/resource/event_status.h"
+#include "api/resource/openapi.h"
 #include "api/resource/pipelines.h"
 
 const MrRoute mr_routes[] = {
@@ -22,6 +23,7 @@ const MrRoute mr_routes[] = {
 	{MR_METHOD_POST, "/pipelines/{name}/pause", mr_pipeline_pause},
 	{MR_METHOD_POST, "/pipelines/{name}/resume", mr_pipeline_resume},
 	{MR_METHOD_GET, "/doctor", mr_doctor_get},
+	{MR_METHOD_GET, "/openapi.json", mr_openapi_get},
 };
 
 const int mr_route_count = sizeof(mr_routes) / sizeof(mr_routes[0]);

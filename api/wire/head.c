@@ -34,7 +34,7 @@ typedef struct Fields
 
 static bool is_token_byte(char c);
 static bool is_token(const char *text, size_t len);
-static MrRefusal check_method(const MrHead *head);
+static bool is_known_method(const MrHead *head);
 static MrRefusal check_version(const char *version, size_t len, MrHead *head);
 static MrRefusal check_target(const char *target, size_t len, MrHead *head);
 static MrRefusal check_field(const char *line, size_t len, Fields *fields, MrHead *head);
@@ -68,8 +68,7 @@ mr_request_line_check(const char *line, size_t len, MrHead *head)
 		return REFUSED(MR_PROBLEM_REQUEST_LINE,
 					   "The request line has more than two spaces, or an empty target.");
 	refusal = check_version(last + 1, (size_t) (end - last - 1), head);
-	if (refusal.problem == MR_PROBLEM_NONE)
-		refusal = check_method(head);
+	head->is_known = is_known_method(head);
 	if (refusal.problem == MR_PROBLEM_NONE)
 		refusal = check_target(space + 1, (size_t) (last - space - 1), head);
 	return refusal;
@@ -129,9 +128,9 @@ is_token(const char *text, size_t len)
 	return len > 0;
 }
 
-/* Those that evhttp can hand to a handler; which of them a route has is the router's to say. */
-static MrRefusal
-check_method(const MrHead *head)
+/* Those that evhttp can hand to a handler. */
+static bool
+is_known_method(const MrHead *head)
 {
 	static const char *const methods[] = {"GET",    "HEAD",  "POST",   "PUT",
 										  "DELETE", "PATCH", "OPTIONS"};
@@ -139,8 +138,8 @@ check_method(const MrHead *head)
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
 		if (strlen(methods[i]) == head->method_len &&
 			memcmp(methods[i], head->method, head->method_len) == 0)
-			return OK;
-	return REFUSED(MR_PROBLEM_METHOD_UNKNOWN, "The method is unknown, or not written in capitals.");
+			return true;
+	return false;
 }
 
 static MrRefusal
@@ -284,7 +283,8 @@ check_body(const Fields *fields, uint64_t body_max, MrHead *head)
 				 : fields->length > 0 ? MR_BODY_LENGTH
 									  : MR_BODY_NONE;
 	head->length = fields->length;
-	if (head->body != MR_BODY_NONE && head->method_len == 4 && memcmp(head->method, "HEAD", 4) == 0)
+	/* evhttp does not read it: it would be taken for the next request */
+	if (head->body != MR_BODY_NONE && memcmp(head->method, "HEAD ", 5) == 0)
 		return REFUSED(MR_PROBLEM_BODY_LENGTH, "A HEAD request has no body.");
 	return OK;
 }

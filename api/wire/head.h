@@ -22,6 +22,7 @@ typedef struct MrHead
 {
 	const char *method; /* not terminated; into the text that was checked, as all spans here */
 	size_t method_len;
+	bool is_known;      /* the method, to evhttp */
 	const char *target; /* origin form: "/…"; of an absolute form what is behind the host */
 	size_t target_len;
 	size_t line_len; /* of the request line, its CRLF included */

@@ -170,7 +170,11 @@ rewrite_head(MrIntake *intake, const MrHead *head)
 	const char *at = intake->text.data + head->line_len;
 	const char *end = intake->text.data + intake->text.len - 2;
 
-	mr_buffer_append(&out, head->method, head->method_len + 1);
+	/* evhttp knows some methods only; of another one it needs one that no route has either, and the answer is 405 */
+	if (head->is_known)
+		mr_buffer_append(&out, head->method, head->method_len + 1);
+	else
+		mr_buffer_append(&out, "PATCH ", 6);
 	mr_buffer_append(&out, head->target, head->target_len);
 	mr_buffer_append(&out, head->minor > 0 ? " HTTP/1.1\r\n" : " HTTP/1.0\r\n", 11);
 	while (at < end)

@@ -196,7 +196,7 @@ def test_head_and_other_methods(web):
     for path in ("/events?limit=3", "/events/events:0:1", "/events/events:0:999999", "/none"):
         get, head = web.api.get(path), web.api.request("HEAD", path)
         assert head.body == b"" and (head.status, head.headers["content-length"]) == (get.status, get.headers["content-length"])
-    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get", "QUERY"):
         answer = web.api.request(method, "/events/events:0:1")
         assert (answer.status, answer.headers["allow"], answer.json()["code"]) == (405, "GET, HEAD", "MR-115")
 

@@ -119,6 +119,28 @@ a_batch(void **state)
 }
 
 static void
+elements_of_a_batch_are_kept(void **state)
+{
+	static const char *const wrong[] = {"[",
+										"[]",
+										"[,]",
+										"[{\"type\":\"a\"},]",
+										"[{\"type\":\"a\"}",
+										"[{\"type\":\"a\"}] x",
+										"[{\"type\":\"a\"} {}]"};
+
+	(void) state;
+	assert_true(read_request(NULL, "application/cloudevents-batch+json",
+							 " [ {\"type\":\"a\", \"data\":1.10e2} ,\n{\"type\":\"b\"}] ", NULL));
+	assert_int_equal(items.count, 2);
+	assert_non_null(strstr(mr_buffer_string(&items.items[0].message.payload),
+						   ",\"type\":\"a\", \"data\":1.10e2}"));
+	done();
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		expect_refusal(NULL, "application/cloudevents-batch+json", wrong[i], MR_PROBLEM_BODY);
+}
+
+static void
 refused(void **state)
 {
 	static const char *const old[] = {"ce-type", "a", NULL};
@@ -145,9 +167,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_event),
-		cmocka_unit_test(lines),
-		cmocka_unit_test(a_batch),
+		cmocka_unit_test(one_event), cmocka_unit_test(lines),
+		cmocka_unit_test(a_batch),   cmocka_unit_test(elements_of_a_batch_are_kept),
 		cmocka_unit_test(refused),
 	};
 

@@ -22,8 +22,9 @@ static void
 taken(void **state)
 {
 	(void) state;
-	assert_true(read_body(MR_LETTER_REPLAY,
-						  "{\"pipeline\":\"p\",\"ids\":[\"17\",18],\"dry_run\":true,\"rate\":5}"));
+	assert_true(
+		read_body(MR_LETTER_REPLAY,
+				  "{\"pipeline\":\"p\",\"ids\":[\"17\",\"18\"],\"dry_run\":true,\"rate\":5}"));
 	assert_string_equal(verb.values[0], "p");
 	assert_string_equal(verb.values[1], "{17,18}");
 	assert_null(verb.values[2]);
@@ -42,7 +43,8 @@ taken(void **state)
 	assert_true(read_body(MR_LETTER_REPLAY, "{\"pipeline\":\"p\",\"all\":true}"));
 	assert_string_equal(verb.values[7], "all (HTTP API)");
 	mr_letter_verb_free(&verb);
-	assert_true(read_body(MR_LETTER_REPLAY, "{\"pipeline\":\"p\",\"ids\":[1],\"payload\":\"{}\"}"));
+	assert_true(
+		read_body(MR_LETTER_REPLAY, "{\"pipeline\":\"p\",\"ids\":[\"1\"],\"payload\":\"{}\"}"));
 	assert_string_equal(verb.values[5], "{}");
 	mr_letter_verb_free(&verb);
 }
@@ -50,28 +52,29 @@ taken(void **state)
 static void
 refused(void **state)
 {
-	static const char *const wrong[] = {"",
-										"[]",
-										"{}",
-										"{\"pipeline\":\"p\"}",
-										"{\"ids\":[1]}",
-										"{\"pipeline\":1,\"ids\":[1]}",
-										"{\"pipeline\":\"p\",\"ids\":[]}",
-										"{\"pipeline\":\"p\",\"ids\":\"1\"}",
-										"{\"pipeline\":\"p\",\"ids\":[\"1,2\"]}",
-										"{\"pipeline\":\"p\",\"ids\":[\"\"]}",
-										"{\"pipeline\":\"p\",\"ids\":[-1]}",
-										"{\"pipeline\":\"p\",\"ids\":[1.5]}",
-										"{\"pipeline\":\"p\",\"ids\":[\"1234567890123456789\"]}",
-										"{\"pipeline\":\"p\",\"ids\":[1],\"all\":true}",
-										"{\"pipeline\":\"p\",\"all\":false}",
-										"{\"pipeline\":\"p\",\"all\":\"yes\"}",
-										"{\"pipeline\":\"p\",\"all\":true,\"dry_run\":1}",
-										"{\"pipeline\":\"p\",\"all\":true,\"where\":\"true\"}",
-										"{\"pipeline\":\"p\",\"all\":true,\"payload\":\"x\"}",
-										"{\"pipeline\":\"p\",\"ids\":[1,2],\"payload\":\"x\"}",
-										"{\"pipeline\":\"p\",\"all\":true,\"rate\":\"1\"}",
-										"{\"pipeline\":\"p\",\"all\":true,\"reason\":\"x\"}"};
+	static const char *const wrong[] = {
+		"",
+		"[]",
+		"{}",
+		"{\"pipeline\":\"p\"}",
+		"{\"ids\":[\"1\"]}",
+		"{\"pipeline\":1,\"ids\":[\"1\"]}",
+		"{\"pipeline\":\"p\",\"ids\":[]}",
+		"{\"pipeline\":\"p\",\"ids\":\"1\"}",
+		"{\"pipeline\":\"p\",\"ids\":[\"1,2\"]}",
+		"{\"pipeline\":\"p\",\"ids\":[\"\"]}",
+		"{\"pipeline\":\"p\",\"ids\":[1]}",
+		"{\"pipeline\":\"p\",\"ids\":[1.5]}",
+		"{\"pipeline\":\"p\",\"ids\":[\"1234567890123456789\"]}",
+		"{\"pipeline\":\"p\",\"ids\":[\"1\"],\"all\":true}",
+		"{\"pipeline\":\"p\",\"all\":false}",
+		"{\"pipeline\":\"p\",\"all\":\"yes\"}",
+		"{\"pipeline\":\"p\",\"all\":true,\"dry_run\":1}",
+		"{\"pipeline\":\"p\",\"all\":true,\"where\":\"true\"}",
+		"{\"pipeline\":\"p\",\"all\":true,\"payload\":\"x\"}",
+		"{\"pipeline\":\"p\",\"ids\":[\"1\",\"2\"],\"payload\":\"x\"}",
+		"{\"pipeline\":\"p\",\"all\":true,\"rate\":\"1\"}",
+		"{\"pipeline\":\"p\",\"all\":true,\"reason\":\"x\"}"};
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
@@ -81,7 +84,7 @@ refused(void **state)
 		mr_letter_verb_free(&verb);
 	}
 	assert_false(
-		read_body(MR_LETTER_DISCARD, "{\"pipeline\":\"p\",\"ids\":[1],\"payload\":\"x\"}"));
+		read_body(MR_LETTER_DISCARD, "{\"pipeline\":\"p\",\"ids\":[\"1\"],\"payload\":\"x\"}"));
 	mr_letter_verb_free(&verb);
 }
 
