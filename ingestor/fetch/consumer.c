@@ -26,9 +26,8 @@
 #define LOOK_MS 2000
 /* What was asked for has come by then, if there was something to send at once. */
 #define ANSWER_MS 100
-/* Silence of a topic that is not at its end; more than a long poll (fetch.wait.max.ms). Doubled each time in a row. */
-#define SILENCE_MS     600
-#define SILENCE_MAX_MS 2400
+/* Silence of a topic that is not at its end; more than a long poll (fetch.wait.max.ms). */
+#define SILENCE_MS 600
 
 static void wake(MrConsumer *consumer);
 static void on_wake(evutil_socket_t fd, short what, void *arg);
@@ -55,7 +54,6 @@ mr_consumer_new(const MrConsumerSetup *setup, char *error, size_t error_size)
 	consumer->setup = *setup;
 	mr_share_join(&consumer->inbox.share, setup->budget, on_room, consumer);
 	mr_fetch_table_pause(&consumer->fetches, true);
-	consumer->silence_ms = SILENCE_MS;
 	consumer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	consumer->readable =
 		event_new(setup->base, consumer->wake_fd, EV_READ | EV_PERSIST, on_wake, consumer);
@@ -255,8 +253,12 @@ take(MrConsumer *consumer)
 	more = collect(consumer);
 	more = hand_on(consumer) || more;
 	look_ms = listen_for_more(consumer);
-	if (consumer->fetches.paused && mr_share_may_fill(&consumer->inbox.share))
+	if (consumer->fetches.paused && mr_fetch_table_is_wanted(&consumer->fetches) &&
+		mr_share_may_fill(&consumer->inbox.share))
+	{
 		resume(consumer);
+		look_ms = ANSWER_MS;
+	}
 	if (consumer->fetches.changed)
 		apply_changes(consumer);
 	if (more)
@@ -274,8 +276,9 @@ resume(MrConsumer *consumer)
 }
 
 /*
- * Nothing comes, though there is something to fetch: librdkafka's thread may be asleep (consumer_conf.c), as what was dropped when
- * fetching stopped filled its queue once more. To stop and start again wakes it. Returns when to look again.
+ * When nothing comes though there is something to fetch, librdkafka's thread may be asleep (consumer_conf.c): what was dropped when
+ * fetching stopped may have filled its queue once more. To stop and start again wakes it; once only, as a broker may be slow.
+ * Returns when to look again.
  */
 static int64_t
 listen_for_more(MrConsumer *consumer)
@@ -288,14 +291,13 @@ listen_for_more(MrConsumer *consumer)
 		mr_share_note_dry(&consumer->inbox.share);
 	else if (consumer->inbox.share.expected > 0)
 		return ANSWER_MS - silent_ms;
-	if (!mr_fetch_table_is_behind(&consumer->fetches))
+	if (!consumer->may_sleep || !mr_fetch_table_is_behind(&consumer->fetches))
 		return LOOK_MS;
-	if (silent_ms < consumer->silence_ms)
-		return consumer->silence_ms - silent_ms;
+	if (silent_ms < SILENCE_MS)
+		return SILENCE_MS - silent_ms;
+	consumer->may_sleep = false;
 	mr_fetch_table_pause(&consumer->fetches, true);
 	apply_changes(consumer);
-	if (consumer->silence_ms < SILENCE_MAX_MS)
-		consumer->silence_ms *= 2;
 	return 0;
 }
 
@@ -325,15 +327,13 @@ collect(MrConsumer *consumer)
 		heard = keep(consumer, message) || heard;
 	}
 	if (left < COLLECT_MAX)
-	{
 		consumer->heard_ms = mr_now_ms();
-		consumer->silence_ms = SILENCE_MS;
-	}
 	if (heard)
 		consumer->setup.counts->heard_ms = consumer->heard_ms;
 	if (!consumer->fetches.paused &&
 		(mr_share_is_full(&consumer->inbox.share) || bytes >= consumer->queue_bytes))
 	{
+		consumer->may_sleep = rd_kafka_version() < 0x02020000;
 		mr_fetch_table_pause(&consumer->fetches, true);
 		apply_changes(consumer);
 		mr_share_note_full(&consumer->inbox.share);

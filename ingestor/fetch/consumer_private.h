@@ -19,7 +19,7 @@ struct MrConsumer
 	MrInbox inbox;
 	int64_t queue_bytes; /* payloads in librdkafka's queue at which it is full */
 	int64_t heard_ms;    /* when something came, or fetching began */
-	int64_t silence_ms;  /* after so long without anything fetching begins again */
+	bool may_sleep;      /* librdkafka's thread, since fetching stopped */
 	bool blocked;
 	bool subscribed;
 	bool joined;

@@ -75,6 +75,15 @@ mr_fetch_table_keep(MrFetchTable *table, int32_t partition, int64_t next, bool e
 }
 
 bool
+mr_fetch_table_is_wanted(const MrFetchTable *table)
+{
+	for (int i = 0; i < table->count; i++)
+		if (table->items[i].wanted)
+			return true;
+	return false;
+}
+
+bool
 mr_fetch_table_is_behind(const MrFetchTable *table)
 {
 	for (int i = 0; i < table->count; i++)

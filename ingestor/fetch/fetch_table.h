@@ -43,6 +43,8 @@ extern void mr_fetch_table_pause(MrFetchTable *table, bool paused);
  * Returns the version it belongs to.
  */
 extern uint32_t mr_fetch_table_keep(MrFetchTable *table, int32_t partition, int64_t next, bool end);
+/* Something is to be fetched, if it were not for a pause. */
+extern bool mr_fetch_table_is_wanted(const MrFetchTable *table);
 /* Something is fetched of which the end was not seen yet. */
 extern bool mr_fetch_table_is_behind(const MrFetchTable *table);
 extern void mr_fetch_table_settled(MrFetchTable *table, int32_t partition, int64_t offset);

@@ -61,6 +61,7 @@ messages_are_void_until_the_change_is_applied(void **state)
 	mr_fetch_table_grant(&table, 40); /* beyond the first size of the table */
 	assert_true(mr_fetch_table_is_void(&table, 40));
 	assert_true(mr_fetch_table_is_void(&table, 1000));
+	assert_false(mr_fetch_table_is_wanted(&table));
 	mr_fetch_table_start(&table, 40, 7);
 	assert_true(table.changed);
 	assert_true(mr_fetch_table_is_void(&table, 40));
@@ -131,6 +132,7 @@ a_pause_goes_on_behind_the_last_message(void **state)
 	apply_afresh();
 	for (int p = 0; p < 3; p++)
 		version[p] = mr_fetch_table_keep(&table, p, 20 + p, false);
+	assert_true(mr_fetch_table_is_wanted(&table));
 	mr_fetch_table_pause(&table, true);
 	assert_true(table.changed);
 	apply_afresh();
