@@ -10,7 +10,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'role with OID % does not exist', owner::oid
       USING ERRCODE = 'undefined_object',
-            HINT = 'A superuser can give the pipeline a new owner: SELECT millrace.alter_pipeline(…, owner => …).';
+            HINT = 'A superuser can give the pipeline a new owner with millrace.alter_pipeline().';
   END IF;
   IF r.rolsuper AND NOT coalesce(allow_superuser, false) THEN
     RAISE EXCEPTION 'role "%" is a superuser and should not own a pipeline', r.rolname

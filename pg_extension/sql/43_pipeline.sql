@@ -137,11 +137,9 @@ BEGIN
   ELSIF given ->> 'start_at' IS NOT NULL AND millrace._start_at(given ->> 'start_at') <> p.start_at THEN
     RAISE EXCEPTION 'start_at of pipeline "%" cannot be changed', p.name
       USING ERRCODE = 'feature_not_supported', DETAIL = 'It counts once, when an ingestor first sees the topic.',
-            HINT = format('Move its position instead: '
-                          || CASE given ->> 'start_at'
-                             WHEN 'earliest' THEN 'SELECT millrace.rewind(%L, to_time => ''-infinity'');'
-                             WHEN 'latest' THEN 'SELECT millrace.skip_to(l.pipeline, l.partition, l.end_offset) FROM millrace.lag AS l WHERE l.pipeline = %L;'
-                             ELSE 'SELECT millrace.rewind(%L, to_time => %L);' END, p.name, given ->> 'start_at');
+            HINT = 'Move its position instead: ' || CASE given ->> 'start_at'
+              WHEN 'latest' THEN format('SELECT millrace.skip_to(l.pipeline, l.partition, l.end_offset) FROM millrace.lag AS l WHERE l.pipeline = %L;', p.name)
+              ELSE millrace._rewind_command(p.name, format('to_time => %L', CASE given ->> 'start_at' WHEN 'earliest' THEN '-infinity' ELSE given ->> 'start_at' END), NULL) END;
   ELSIF given ->> 'paused' IS NOT NULL THEN
     RAISE EXCEPTION 'paused is no setting of pipeline "%"', p.name
       USING ERRCODE = 'feature_not_supported',

@@ -93,7 +93,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_confo
 BEGIN
   IF NOT pg_has_role(caller, (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database()), 'USAGE') THEN
     RAISE EXCEPTION 'must be owner of database "%"', current_database()
-      USING ERRCODE = 'insufficient_privilege', HINT = 'To pause a pipeline of your own: SELECT millrace.pause(…);';
+      USING ERRCODE = 'insufficient_privilege', HINT = 'Pipelines of your own can be paused with millrace.pause().';
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_database_owner(regrole) FROM PUBLIC;

@@ -157,7 +157,12 @@ CROSS JOIN LATERAL (
     (1, p.is_foreign, 'foreign', 'it belongs to another installation',
      pg_catalog.format('SELECT millrace.adopt(%L);', p.name)),
     (2, NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid = p.owner), 'owner missing',
-     'the role that owned it was dropped', pg_catalog.format('SELECT millrace.alter_pipeline(%L, owner => …);', p.name)),
+     'the role that owned it was dropped', 
+     -- the owner of its target will do
+     pg_catalog.format('As a superuser: SELECT millrace.alter_pipeline(%L, owner => %s);', p.name,
+                       coalesce((SELECT pg_catalog.quote_literal(k.relowner::regrole) FROM pg_catalog.pg_class AS k
+                                 JOIN pg_catalog.pg_roles AS r ON r.oid = k.relowner AND r.rolcanlogin AND NOT r.rolsuper
+                                 WHERE k.oid = d.target), '…'))),
     (3, NOT EXISTS (SELECT FROM pg_catalog.pg_class AS k WHERE k.oid = d.target), 'target missing',
      'its target was dropped', pg_catalog.format('SELECT millrace.alter_pipeline(%L, target => …);', p.name)),
     (4, p.state = 'paused', 'paused', NULL, pg_catalog.format('SELECT millrace.resume(%L);', p.name)),

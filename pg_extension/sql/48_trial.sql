@@ -74,7 +74,7 @@ BEGIN
     IF cardinality(payloads) = 0 THEN
       RAISE EXCEPTION 'there are no events to run pipeline "%" on', pipeline
         USING ERRCODE = 'invalid_parameter_value',
-              HINT = format('Pass some payloads: SELECT * FROM millrace.explain(%L, true, ARRAY[''{…}'']);', pipeline);
+              HINT = 'Pass some payloads of its topic: samples => ARRAY[''{…}''].';
     END IF;
   END IF;
   columns := millrace.field_columns(d.fields);

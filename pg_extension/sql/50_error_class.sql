@@ -63,7 +63,9 @@ BEGIN
                     CASE WHEN pipeline IS NULL THEN 'for every pipeline' ELSE format('for pipeline "%s"', pipeline) END
       USING ERRCODE = 'undefined_object',
             DETAIL = 'Built-in classes cannot be dropped; they apply where none is set.',
-            HINT = format('millrace.error_classes lists them; to override one: SELECT millrace.set_error_class(%L, …);', left(sqlstate, 100));
+            HINT = format('millrace.error_classes lists them. To set one: SELECT millrace.set_error_class(%L, ''retry''%s);',
+                          CASE WHEN sqlstate ~ '^[0-9A-Z]{2}([0-9A-Z]{3})?$' THEN sqlstate ELSE '23503' END,
+                          ', pipeline => ' || quote_literal(pipeline));
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._drop_error_class(regrole, text, text, text) FROM PUBLIC;

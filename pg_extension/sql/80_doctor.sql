@@ -14,6 +14,15 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
       SELECT string_agg(format('pid %s, role "%s"', a.pid, a.usename), '; ' ORDER BY a.pid) FILTER (WHERE a.datname = current_database()) AS sessions,
              string_agg(DISTINCT format('"%s"', a.datname), ', ') FILTER (WHERE a.datname <> current_database()) AS elsewhere
       FROM pg_stat_activity AS a WHERE a.application_name = 'millrace-ingestor') AS a
+  ), more_workers AS (
+    -- one more, where its owner may have one more
+    SELECT p.name AS pipeline,
+           CASE WHEN NOT r.rolsuper AND sum(p.workers) OVER (PARTITION BY p.owner) >= current_setting('millrace.max_workers_per_role', true)::integer
+                THEN format('as a superuser: ALTER SYSTEM SET millrace.max_workers_per_role = %s; SELECT pg_reload_conf(); then: ',
+                            least(2 * current_setting('millrace.max_workers_per_role')::integer, 10000)) ELSE '' END
+           || format('SELECT millrace.alter_pipeline(%L, workers => %s);', p.name, least(p.workers + 1, 64)) AS command
+    FROM pipeline AS p LEFT JOIN pg_roles AS r ON r.oid = p.owner
+    WHERE p.status <> 'foreign'
   ), finding (rank, severity, what, detail, command) AS (
     -- the server
     SELECT 1, 'error', 'millrace is not preloaded', 'Nothing runs the pipelines of this server.',
@@ -75,11 +84,12 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     UNION ALL
     SELECT 13, 'error', format('pipeline "%s" is about to lose events', p.name),
            format('It is %s behind, and topic "%s" keeps messages for %s.', date_trunc('second', l.behind), p.topic, r.retention),
-           format('raise retention.ms of topic "%s"; then: SELECT millrace.alter_pipeline(%L, workers => %s);', p.topic, p.name, p.workers + 1)
+           format('raise retention.ms of topic "%s"; then: %s', p.topic, m.command)
     FROM pipeline AS p JOIN lag AS l ON l.pipeline = p.name
     JOIN LATERAL (SELECT make_interval(secs => (i.about ->> 'retention_ms')::float8 / 1000) AS retention
                   FROM millrace.ingestor_reports AS i
                   WHERE i.pipeline = p.name AND (i.about ->> 'retention_ms')::float8 > 0) AS r ON l.behind > r.retention * 0.8
+    JOIN more_workers AS m ON m.pipeline = p.name
     WHERE l.events > 0
     UNION ALL
     SELECT 13, 'error', format('pipeline "%s" has lost events', p.name),
@@ -91,8 +101,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     UNION ALL
     SELECT 14, 'warning', format('pipeline "%s" lags behind', p.name),
            format('%s events wait; the last one processed is %s old.', l.events, date_trunc('second', l.behind)),
-           format('SELECT millrace.alter_pipeline(%L, workers => %s);', p.name, p.workers + 1)
-    FROM pipeline AS p JOIN lag AS l ON l.pipeline = p.name
+           m.command
+    FROM pipeline AS p JOIN lag AS l ON l.pipeline = p.name JOIN more_workers AS m ON m.pipeline = p.name
     WHERE p.status = 'running' AND l.events > 0 AND l.behind > interval '5 min'
     UNION ALL
     SELECT 15, 'error', format('pipeline "%s": its target has no unique index on (%s)', p.name, array_to_string(p.conflict_key, ', ')),

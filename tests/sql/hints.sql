@@ -34,7 +34,7 @@ SELECT is((SELECT count(*) FROM millrace.pipelines WHERE name = 'p_2'), 0::bigin
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', topic => 'a,b') $$, '42602', 'not a valid Kafka topic name', NULL, 'no topic at all');
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', start_at => 'latest') $$, '0A000', 'start_at of pipeline "p" cannot be changed', 'Move its position instead: SELECT millrace.skip_to(', 'another start');
 SELECT lives_ok(pg_temp.from_hint($$ SELECT millrace.alter_pipeline('p', start_at => 'latest') $$, 'instead: (.*)$'), 'its command can be pasted');
-SELECT is(pg_temp.from_hint($$ SELECT millrace.alter_pipeline('p', start_at => '2026-01-31 12:00+00') $$, 'instead: (.*)$'), 'SELECT millrace.rewind(''p'', to_time => ''2026-01-31 12:00+00'');', 'a time');
+SELECT is(pg_temp.from_hint($$ SELECT millrace.alter_pipeline('p', start_at => '2026-01-31 12:00+00') $$, 'instead: (.*)$'), 'SELECT millrace.rewind(''p'', to_time => ''2026-01-31 12:00+00'', allow_duplicates => true);', 'a time');
 SELECT millrace.create_pipeline('late', topic => 'events', target => 'mrt.reading', start_at => 'latest', on_conflict => 'ignore', conflict_key => '{id}', fields => 'id bigint', transform => 'SELECT id FROM event');
 SELECT is(pg_temp.from_hint($$ SELECT millrace.alter_pipeline('late', start_at => 'earliest') $$, 'instead: (.*)$'), 'SELECT millrace.rewind(''late'', to_time => ''-infinity'');', 'the beginning');
 SET ROLE mrt_ingestor;

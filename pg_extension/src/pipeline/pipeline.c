@@ -63,7 +63,7 @@ mr_pipeline_row_by_name(const char *name, MrPipelineRow *row)
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
-				 errhint("SELECT name FROM millrace.pipelines shows those there are.")));
+				 errhint("SELECT name FROM millrace.pipelines; lists the pipelines.")));
 	fill_row(tuple, RelationGetDescr(rel), row);
 	table_close(rel, AccessShareLock);
 }

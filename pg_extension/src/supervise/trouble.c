@@ -150,13 +150,13 @@ log_opened(const MrShownTrouble *row, MrBreakerKind kind, int64 wait_us)
 					  errdetail("The SQLSTATE is %s, and the next try comes in %lld ms; events of "
 								"the lanes are processed meanwhile.",
 								unpack_sql_state(row->sqlstate), (long long) wait_us / 1000),
-					  errhint("SELECT * FROM millrace.breakers shows it until they are tried.")));
+					  errhint("SELECT * FROM millrace.breakers; shows it until they are tried.")));
 	else
 		ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" opened: %s",
 							 mr_seat->pipeline, row->reason),
 					  errdetail("The SQLSTATE is %s, and the next probe comes in %lld ms.",
 								unpack_sql_state(row->sqlstate), (long long) wait_us / 1000),
-					  errhint("SELECT * FROM millrace.breakers shows it until it closes.")));
+					  errhint("SELECT * FROM millrace.breakers; shows it until it closes.")));
 }
 
 static void
