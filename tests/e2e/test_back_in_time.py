@@ -188,6 +188,22 @@ def test_a_lane_of_a_dropped_pipeline_takes_no_partition_of_its_successor(world,
     assert e.value.pgcode == "MR002"
 
 
+def test_history_is_removed_after_a_position_was_lost(world, lane):
+    """It is removed up to a number that is remembered, and the numbers begin again."""
+    def grow_history(rows):
+        world.db.run("INSERT INTO millrace.progress SELECT pipeline_id, partition, seq + n, next_offset, last_offset, last_ts, last_crc,"
+                     " events, written, filtered, superseded, skipped, dead, rows, bytes, settled_at, retrying"
+                     " FROM (SELECT * FROM millrace.progress WHERE partition = 1 ORDER BY seq DESC LIMIT 1) AS g, generate_series(1, %s) AS n",
+                     (rows,))
+        wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.progress WHERE partition = 1") <= 301, "it is removed", 30)
+    grow_history(1000)
+    world.db.run("DELETE FROM millrace.progress WHERE partition = 1")
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.skip_to(%s, 1, 5)", (world.pipeline_name,))
+    grow_history(600)
+    assert world.positions()[1] == 5
+
+
 @pytest.mark.parametrize("table", ["progress", "partition"])
 def test_a_lost_position_is_set_by_the_printed_command(world, table):
     """Rows of the catalogue are gone: that partition is stopped, the others flow; its hint is pasted."""
