@@ -119,6 +119,24 @@ CREATE TABLE millrace.progress (
 COMMENT ON TABLE millrace.progress IS 'Internal: position and counters of each partition, the newest row counts; see the views partitions and stats.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.progress', '');
 
+-- The same for a lane whose batches have very many partitions: entries of 22 integers, ascending by partition over all rows
+-- of the lane (src/pipeline/ledger.c). What is here is valid, not their newest row of progress, which is appended about once a
+-- second. Two versions of a row fit into a page.
+CREATE TABLE millrace.ledger (
+  pipeline_id integer     NOT NULL,
+  lane        integer     NOT NULL,
+  number      integer     NOT NULL,
+  seq         bigint      NOT NULL,
+  rows        integer     NOT NULL,  -- how many there are; of row 0 only
+  updates     integer     NOT NULL,
+  written_at  timestamptz NOT NULL,
+  entries     bigint[]    NOT NULL,
+  CONSTRAINT ledger_pkey PRIMARY KEY (pipeline_id, lane, number, seq)
+) WITH (fillfactor = 50);
+ALTER TABLE millrace.ledger ALTER COLUMN entries SET STORAGE PLAIN;
+COMMENT ON TABLE millrace.ledger IS 'Internal: position and counters of the partitions of lanes with very many of them; see the views partitions and stats.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.ledger', '');
+
 -- Every time a position was moved by hand (or set at first): what was skipped, what will be processed again.
 CREATE TABLE millrace.position_change (
   pipeline_id integer     NOT NULL,

@@ -83,6 +83,21 @@ $$;
 REVOKE ALL ON FUNCTION millrace._stop_lost(integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._stop_lost(integer, integer) IS 'Internal: stops a partition whose position is lost.';
 
+-- The same of any partition, without a lock; null for one that there is not.
+CREATE FUNCTION millrace._next_offset(pipeline_id integer, partition integer) RETURNS bigint
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT coalesce(
+    (SELECT l.entries[i + 4] FROM millrace.ledger AS l CROSS JOIN LATERAL generate_series(0, cardinality(l.entries) - 1, 22) AS i
+     WHERE l.pipeline_id = _next_offset.pipeline_id
+           AND _next_offset.partition BETWEEN l.entries[1] AND l.entries[cardinality(l.entries) - 21]
+           AND l.entries[i + 1] = _next_offset.partition),
+    (SELECT r.next_offset FROM millrace.progress AS r
+     WHERE r.pipeline_id = _next_offset.pipeline_id AND r.partition = _next_offset.partition
+     ORDER BY r.seq DESC LIMIT 1));
+$$;
+REVOKE ALL ON FUNCTION millrace._next_offset(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._next_offset(integer, integer) IS 'Internal: the position of a partition.';
+
 -- Appends the new position with the same counters. The identity of the message before it is not known.
 CREATE FUNCTION millrace._set_position(present millrace.progress, next_offset bigint, verb text, by text) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$

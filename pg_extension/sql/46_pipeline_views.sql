@@ -7,18 +7,38 @@ FROM millrace.pipeline AS p
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 COMMENT ON VIEW millrace._visible IS 'Internal: pipelines whose state the reader may see.';
 
+CREATE VIEW millrace._ledger_entry WITH (security_barrier) AS
+SELECT l.pipeline_id, l.entries[i + 1]::integer AS partition, l.entries[i + 3] + l.entries[i + 18] AS seq, l.entries[i + 4] AS next_offset,
+       CASE WHEN l.entries[i + 5] >= 0 THEN l.entries[i + 5] END AS last_offset,
+       CASE WHEN l.entries[i + 5] >= 0 THEN l.entries[i + 6] END AS last_ts,
+       l.entries[i + 8] AS events, l.entries[i + 9] AS written, l.entries[i + 10] AS filtered, l.entries[i + 11] AS superseded,
+       l.entries[i + 12] AS skipped, l.entries[i + 13] AS dead, l.entries[i + 14] AS retrying, l.entries[i + 15] AS rows,
+       l.entries[i + 16] AS bytes,
+       timestamptz '2000-01-01 00:00:00+00' + l.entries[i + 17] * interval '1 microsecond' AS settled_at,
+       l.entries[i + 19] AS failed, l.entries[i + 20] AS retried, l.entries[i + 21] AS dead_lettered, l.entries[i + 22] AS replayed
+-- as many as a row has at most: with bounds that are constants the planner knows how few they are
+FROM millrace.ledger AS l CROSS JOIN pg_catalog.generate_series(0, 462, 22) AS i
+WHERE i < pg_catalog.cardinality(l.entries);
+COMMENT ON VIEW millrace._ledger_entry IS 'Internal: partitions whose position and counters are in a ledger.';
+
 CREATE VIEW millrace._position WITH (security_barrier) AS
-SELECT t.pipeline_id, t.partition, g.*
+SELECT t.pipeline_id, t.partition, g.seq, g.next_offset, g.last_offset,
+       -- a producer may send any number; shown as timestamptz up to the last second of that type's range
+       CASE WHEN g.last_ts BETWEEN 0 AND 9224318015999000 THEN g.last_ts END AS last_ts, g.events, g.written, g.filtered,
+       g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, g.failed, g.retried, g.dead_lettered, g.replayed
 FROM millrace.partition AS t
+LEFT JOIN millrace._ledger_entry AS e ON e.pipeline_id = t.pipeline_id AND e.partition = t.partition
 CROSS JOIN LATERAL (
-  SELECT r.seq, r.next_offset, r.last_offset,
-         -- a producer may send any number; shown as timestamptz up to the last second of that type's range
-         CASE WHEN r.last_ts BETWEEN 0 AND 9224318015999000 THEN r.last_ts END AS last_ts, r.events, r.written, r.filtered, r.superseded, r.skipped,
-         r.dead, r.retrying, r.rows, r.bytes, r.settled_at, r.failed, r.retried, r.dead_lettered, r.replayed
-  FROM millrace.progress AS r
-  WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition
-  ORDER BY r.seq DESC LIMIT 1) AS g;
-COMMENT ON VIEW millrace._position IS 'Internal: the newest progress of each partition.';
+  SELECT e.seq, e.next_offset, e.last_offset, e.last_ts, e.events, e.written, e.filtered, e.superseded, e.skipped, e.dead,
+         e.retrying, e.rows, e.bytes, e.settled_at, e.failed, e.retried, e.dead_lettered, e.replayed
+  WHERE e.partition IS NOT NULL
+  UNION ALL
+  (SELECT r.seq, r.next_offset, r.last_offset, r.last_ts, r.events, r.written, r.filtered, r.superseded, r.skipped, r.dead,
+          r.retrying, r.rows, r.bytes, r.settled_at, r.failed, r.retried, r.dead_lettered, r.replayed
+   FROM millrace.progress AS r
+   WHERE e.partition IS NULL AND r.pipeline_id = t.pipeline_id AND r.partition = t.partition
+   ORDER BY r.seq DESC LIMIT 1)) AS g;
+COMMENT ON VIEW millrace._position IS 'Internal: position and counters of each partition.';
 
 -- The breaker of a pipeline is that of the worker with the worst; each worker has rows of its own.
 CREATE VIEW millrace._breaker WITH (security_barrier) AS

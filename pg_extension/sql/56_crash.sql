@@ -14,9 +14,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   FROM millrace.pipeline AS p
   WHERE p.id = _note_crash.pipeline_id
         -- it crashed after its commit
-        AND NOT (_note_crash.kind = 'lane' AND _note_crash.last_offset < (
-          SELECT g.next_offset FROM millrace.progress AS g
-          WHERE g.pipeline_id = p.id AND g.partition = _note_crash.partition ORDER BY g.seq DESC LIMIT 1))
+        AND NOT (_note_crash.kind = 'lane' AND _note_crash.last_offset < millrace._next_offset(p.id, _note_crash.partition))
   ON CONFLICT ON CONSTRAINT crash_suspect_pkey DO UPDATE
   SET version = EXCLUDED.version, suspect_offset = EXCLUDED.suspect_offset, events = least(s.events, EXCLUDED.events),
       stage = EXCLUDED.stage, crashes = s.crashes + EXCLUDED.crashes, began_at = EXCLUDED.began_at,
@@ -47,9 +45,7 @@ CREATE FUNCTION millrace._forget_crashes() RETURNS integer
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   DELETE FROM millrace.crash_suspect AS s
   WHERE CASE s.kind
-        WHEN 'lane' THEN s.last_offset < (
-          SELECT g.next_offset FROM millrace.progress AS g
-          WHERE g.pipeline_id = s.pipeline_id AND g.partition = s.partition ORDER BY g.seq DESC LIMIT 1)
+        WHEN 'lane' THEN s.last_offset < millrace._next_offset(s.pipeline_id, s.partition)
         ELSE s.crashed_at < now() - interval '1 hour' OR NOT EXISTS (  -- events may be parked for long
           SELECT FROM millrace.retry AS r
           WHERE r.pipeline_id = s.pipeline_id AND r.partition = s.partition AND r."offset" BETWEEN s.first_offset AND s.last_offset

@@ -5,6 +5,15 @@
 CREATE FUNCTION millrace._settling(pipeline_id integer, partition integer, "offset" bigint, OUT outcome text,
                                    OUT after timestamptz, OUT settled_at timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  WITH state AS (
+    SELECT g.seq, g.next_offset, g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.retrying, g.settled_at
+    FROM millrace.progress AS g
+    WHERE g.pipeline_id = _settling.pipeline_id AND g.partition = _settling.partition
+    UNION ALL
+    SELECT g.seq, g.next_offset, g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.retrying, g.settled_at
+    FROM millrace._ledger_entry AS g
+    WHERE g.pipeline_id = _settling.pipeline_id AND g.partition = _settling.partition
+  )
   SELECT CASE
            -- the difference is not exact while an event is tried again
            WHEN b.events = a.events THEN 'left_out'
@@ -14,13 +23,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
            WHEN b.events - a.events = b.superseded - a.superseded + b.dead - a.dead THEN 'superseded'
            WHEN b.events - a.events = b.skipped - a.skipped + b.dead - a.dead THEN 'skipped'
          END, a.settled_at, b.settled_at
-  FROM (SELECT * FROM millrace.progress AS g
-        WHERE g.pipeline_id = _settling.pipeline_id AND g.partition = _settling.partition AND g.next_offset <= _settling."offset"
-        ORDER BY g.seq DESC LIMIT 1) AS a
-  CROSS JOIN LATERAL (
-        SELECT * FROM millrace.progress AS g
-        WHERE g.pipeline_id = a.pipeline_id AND g.partition = a.partition AND g.seq > a.seq
-        ORDER BY g.seq LIMIT 1) AS b;
+  FROM (SELECT * FROM state AS g WHERE g.next_offset <= _settling."offset" ORDER BY g.seq DESC LIMIT 1) AS a
+  CROSS JOIN LATERAL (SELECT * FROM state AS g WHERE g.seq > a.seq ORDER BY g.seq LIMIT 1) AS b;
 $$;
 REVOKE ALL ON FUNCTION millrace._settling(integer, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._settling(integer, integer, bigint) IS 'Internal: outcome of an offset by the counters around it.';
@@ -80,9 +84,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
                      || jsonb_build_object('timeline', millrace._timeline(p.id, _event_trace.partition, _event_trace."offset")))
            ORDER BY p.name), '[]')
   FROM millrace.pipeline AS p
-  LEFT JOIN LATERAL (
-    SELECT * FROM millrace.progress AS c
-    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition ORDER BY c.seq DESC LIMIT 1) AS g ON true
+  LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id AND g.partition = _event_trace.partition
   LEFT JOIN LATERAL (
     SELECT * FROM millrace.retry AS c
     WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition AND c."offset" = _event_trace."offset"

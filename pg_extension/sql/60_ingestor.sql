@@ -110,9 +110,7 @@ BEGIN
   FROM millrace._served(pipeline) AS p
   JOIN millrace.partition AS t ON t.pipeline_id = p.id
   LEFT JOIN millrace.watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
-  LEFT JOIN LATERAL (SELECT r.next_offset FROM millrace.progress AS r
-                     WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition
-                     ORDER BY r.seq DESC LIMIT 1) AS g ON true
+  LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
   ORDER BY t.partition;
 END $$;
 REVOKE ALL ON FUNCTION millrace.positions(text) FROM PUBLIC;

@@ -111,9 +111,7 @@ COMMENT ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) IS 'Inter
 -- Whether an event that is no dead letter may yet become one: it is not settled, or waits to be tried again.
 CREATE FUNCTION millrace._may_die(pipeline_id integer, partition integer, "offset" bigint) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT "offset" >= coalesce((SELECT g.next_offset FROM millrace.progress AS g
-                               WHERE g.pipeline_id = _may_die.pipeline_id AND g.partition = _may_die.partition
-                               ORDER BY g.seq DESC LIMIT 1), 0)
+  SELECT "offset" >= coalesce(millrace._next_offset(_may_die.pipeline_id, _may_die.partition), 0)
          OR EXISTS (SELECT FROM millrace.retry AS r
                     WHERE r.pipeline_id = _may_die.pipeline_id AND r.partition = _may_die.partition AND r."offset" = _may_die."offset");
 $$;

@@ -142,7 +142,7 @@ def test_catalogue_dump_is_whole(world):
     world.wait_settled()
     ingestor.stop()
     copy = restore(world, world.name + "_copy")
-    for table in ("pipeline", "pipeline_version", "partition", "progress", "position_change", "dead_letter"):
+    for table in ("pipeline", "pipeline_version", "partition", "progress", "ledger", "position_change", "dead_letter"):
         sql = f"SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')), count(*) FROM millrace.{table} AS t"
         assert copy.run(sql) == world.db.run(sql), table
     for sequence in ("pipeline_id_seq", "dead_letter_id_seq"):

@@ -1,5 +1,8 @@
 """Batches over many partitions of one pipeline, on a lane that is played by hand: without a broker, so that there can be
 thousands, and so that it is known what is in a batch."""
+import os
+import signal
+
 from .lane import Batch, Lane
 from .process import cpu_seconds
 from .wait import wait_for
@@ -38,17 +41,24 @@ class Spread:
     def wait(self):
         wait_for(lambda: self.db.value("SELECT coalesce(sum(events), 0) FROM millrace.stats") == self.sent, "all settled", 120)
 
+    def worker(self):
+        return self.db.value("SELECT max(pid) FROM millrace.workers WHERE pid > 0")
+
     def worker_cpu(self):
-        return cpu_seconds(self.db.value("SELECT max(pid) FROM millrace.workers WHERE pid > 0"))
+        return cpu_seconds(self.worker())
 
     def cost_of_a_batch(self, batches=10):
-        """CPU seconds of the worker, once it has its plans and each partition the first row of its progress."""
+        """CPU seconds of the worker, when it has a backlog, its plans, and the first row of each partition's progress."""
         for _ in range(2):
             self.send()
         self.wait()
-        before = self.worker_cpu()
-        for _ in range(batches):
-            self.send()
+        before, worker = self.worker_cpu(), self.worker()
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            for _ in range(batches):
+                self.send()
+        finally:
+            os.kill(worker, signal.SIGCONT)
         self.wait()
         return (self.worker_cpu() - before) / batches
 

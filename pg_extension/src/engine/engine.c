@@ -22,6 +22,7 @@
 #include "server/guc.h"
 #include "server/locks.h"
 #include "server/xact.h"
+#include "pipeline/position_lock.h"
 #include "staging/ring.h"
 #include "staging/segment.h"
 #include "program/remedy.h"
@@ -374,7 +375,7 @@ read_due(MrEngine *engine)
 	int passed_over;
 
 	if (wait_ms > 0)
-		mr_wait_for_partition(engine->pipeline_id, patience->partition, wait_ms);
+		mr_partition_wait(engine->pipeline_id, patience->partition, wait_ms);
 	passed_over =
 		mr_retry_read_due(engine->batch, engine->pipeline_id, &engine->horizon,
 						  Min(engine->pace->event_limit, engine->program->definition->batch_rows),

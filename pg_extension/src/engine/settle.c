@@ -9,6 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
+#include "pipeline/ledger.h"
 #include "fail/dead_letter.h"
 #include "fail/order.h"
 #include "fail/retry.h"
@@ -151,6 +152,9 @@ mr_settle(const MrDefinition *definition, MrBatch *batch)
 	for (int i = 0; i < batch->nrows; i++)
 		if (batch->rows[i].written)
 			mr_event_partition(batch, &batch->events[batch->rows[i].event])->total.rows++;
-	mr_partitions_settle(definition->pipeline_id, batch->partitions, batch->npartitions);
+	if (batch->ledger != NULL)
+		mr_ledger_settle(batch->ledger, batch->partitions, batch->npartitions);
+	else
+		mr_partitions_settle(definition->pipeline_id, batch->partitions, batch->npartitions);
 	MemoryContextSwitchTo(old);
 }

@@ -46,6 +46,7 @@ read_epoch(HeapTuple tuple, TupleDesc desc, MrPartition *p)
 	p->epoch = mr_catalog_int8(tuple, MR_PARTITION_EPOCH, desc, 0);
 	p->stopped = VARSIZE_ANY_EXHDR(state) != 6 || memcmp(VARDATA_ANY(state), "active", 6) != 0;
 	p->seek_ts = mr_catalog_int8(tuple, MR_PARTITION_SEEK_TS, desc, -1);
+	p->lane = mr_catalog_int4(tuple, MR_PARTITION_LANE, desc); /* 0 for a null */
 }
 
 /* Of the newest row of millrace.progress. */
@@ -108,10 +109,10 @@ mr_partitions_read(int32 pipeline_id, MrPartition *partitions, int n)
 		epoch_row = mr_catalog_reader_fetch(&epochs, keys);
 		progress_row = mr_catalog_reader_fetch(&progress, progress_keys);
 		p->unknown = epoch_row == NULL || progress_row == NULL;
-		if (p->unknown)
-			continue;
-		read_epoch(epoch_row, RelationGetDescr(epochs.rel), p);
-		read_progress(progress_row, RelationGetDescr(progress.rel), p);
+		if (epoch_row != NULL)
+			read_epoch(epoch_row, RelationGetDescr(epochs.rel), p);
+		if (progress_row != NULL)
+			read_progress(progress_row, RelationGetDescr(progress.rel), p);
 	}
 	mr_catalog_reader_close(&progress);
 	mr_catalog_reader_close(&epochs);
@@ -270,6 +271,25 @@ mr_partitions_settle(int32 pipeline_id, const MrPartition *partitions, int n)
 	for (int i = 0; i < n; i++)
 		if (partitions[i].moved && !partitions[i].unknown)
 			settle_one(rel, indexes, pipeline_id, &partitions[i], now);
+	CatalogCloseIndexes(indexes);
+	table_close(rel, RowExclusiveLock);
+}
+
+void
+mr_partitions_append(int32 pipeline_id, const MrPartition *partitions, int n)
+{
+	Relation rel = mr_catalog_open("progress", RowExclusiveLock);
+	CatalogIndexState indexes = CatalogOpenIndexes(rel);
+
+	for (int i = 0; i < n; i++)
+	{
+		const MrPartition *p = &partitions[i];
+		HeapTuple tuple =
+			form_progress(RelationGetDescr(rel), pipeline_id, p, p->seq, p->settled_at);
+
+		CatalogTupleInsertWithInfo(rel, tuple, indexes);
+		heap_freetuple(tuple);
+	}
 	CatalogCloseIndexes(indexes);
 	table_close(rel, RowExclusiveLock);
 }

@@ -36,6 +36,7 @@ typedef struct MrPartition
 	bool unknown; /* has no rows: nothing below is known, nothing of it can be settled */
 	int64 epoch;
 	bool stopped;
+	int32 lane;    /* of its assignment, 0 none */
 	int64 seek_ts; /* ms since 1970: a rewind to be resolved at assignment, -1 none */
 	/* newest row of millrace.progress */
 	int64 seq;
@@ -47,11 +48,12 @@ typedef struct MrPartition
 	TimestampTz settled_at;
 	ItemPointerData progress_tid;
 	bool moved; /* next_offset is not what the table has */
+	int entry;  /* in the ledger that the batch has (ledger.h), -1 none */
 } MrPartition;
 
 /*
  * Reads both rows of each of n partitions, whose numbers are given and whose locks are held: `unknown` where the pipeline does
- * not know the partition. The look-ups share all that can be shared.
+ * not know the partition. The look-ups share all that can be shared. Of one in a ledger the state is there: position_lock.h.
  */
 extern void mr_partitions_read(int32 pipeline_id, MrPartition *partitions, int n);
 
@@ -73,5 +75,8 @@ extern int64 mr_random_epoch(void);
  * per batch went from 15 to 700 us after 60,000 updates under an old snapshot.
  */
 extern void mr_partitions_settle(int32 pipeline_id, const MrPartition *partitions, int n);
+
+/* Appends rows of progress with the seq and the time of settling in *partitions; locks held. */
+extern void mr_partitions_append(int32 pipeline_id, const MrPartition *partitions, int n);
 
 #endif /* MR_PARTITION_H */

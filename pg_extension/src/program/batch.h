@@ -99,6 +99,7 @@ typedef struct MrBatch
 	MrStagedBatch *staged;
 	int npartitions;
 	int max_partitions;
+	struct MrLedger *ledger; /* has their state (pipeline/ledger.h); NULL: millrace.progress has */
 	MrPartition *partitions; /* those touched, ascending; position and totals as they will be */
 	int nrows;
 	int max_rows;

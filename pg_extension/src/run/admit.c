@@ -1,8 +1,8 @@
 /*
  * admit.c: the fence. Which of the events that were read are the next ones of their partitions?
  *
- * Runs in workers, in the transaction that settles the batch: the partition locks taken here are held until
- * its commit, so nobody else assigns, moves or settles these partitions until then.
+ * Runs in workers, in the transaction that settles the batch: the partition locks taken here, or that of a ledger which has
+ * them all, are held until its commit, so nobody else assigns, moves or settles these partitions until then.
  *
  * A staged part continues a partition when it carries the current epoch and starts at the position:
  *   epoch differs        written by a session that has lost the partition: dropped
@@ -17,9 +17,9 @@
 
 #include "utils/memutils.h"
 
-#include "server/locks.h"
-#include "pipeline/partition.h"
+#include "pipeline/ledger.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/position_lock.h"
 
 static int
 compare_numbers(const void *a, const void *b)
@@ -44,10 +44,11 @@ report_unknown(const MrPartition *partition, int32 pipeline_id)
 bool
 mr_batch_try_partition(MrBatch *batch, int32 pipeline_id, int32 partition)
 {
+	MrPartition locked = {.partition = partition};
 	MemoryContext old;
 	MrPartition *added;
 
-	if (!mr_try_lock_partition(pipeline_id, partition))
+	if (!mr_partition_try_lock(pipeline_id, &locked))
 		return false;
 	old = MemoryContextSwitchTo(batch->context);
 	if (batch->npartitions == batch->max_partitions)
@@ -62,8 +63,7 @@ mr_batch_try_partition(MrBatch *batch, int32 pipeline_id, int32 partition)
 	while (added > batch->partitions && added[-1].partition > partition)
 		added--;
 	memmove(added + 1, added, (char *) &batch->partitions[batch->npartitions++] - (char *) added);
-	added->partition = partition;
-	mr_partitions_read(pipeline_id, added, 1);
+	*added = locked;
 	if (added->unknown)
 		report_unknown(added, pipeline_id);
 	MemoryContextSwitchTo(old);
@@ -93,14 +93,26 @@ list_partitions(MrBatch *batch)
 	pfree(numbers);
 }
 
-/* Locks all of them, then reads them. */
+/* Of those whose trailer cannot be read, not even the lane is known. */
+static bool
+is_readable(const MrBatch *batch)
+{
+	for (int s = 0; s < batch->nstaged; s++)
+		if (batch->staged[s].unreadable)
+			return false;
+	return true;
+}
+
+/* Locks all of them, or the ledger that has them, and reads them. */
 static void
 lock_staged(MrBatch *batch, int32 pipeline_id)
 {
 	list_partitions(batch);
-	for (int i = 0; i < batch->npartitions; i++)
-		mr_lock_partition(pipeline_id, batch->partitions[i].partition);
-	mr_partitions_read(pipeline_id, batch->partitions, batch->npartitions);
+	if (batch->npartitions >= MR_LEDGER_PARTITIONS && is_readable(batch))
+		batch->ledger = mr_ledger_begin(pipeline_id, batch->tail.lane_id, batch->partitions,
+										batch->npartitions);
+	if (batch->ledger == NULL)
+		mr_partitions_lock(pipeline_id, batch->partitions, batch->npartitions);
 	for (int i = 0; i < batch->npartitions; i++)
 		if (batch->partitions[i].unknown)
 			report_unknown(&batch->partitions[i], pipeline_id);

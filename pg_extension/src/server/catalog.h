@@ -100,6 +100,19 @@ enum /* millrace.progress */
 	MR_PROGRESS_NATTS = MR_PROGRESS_REPLAYED
 };
 
+enum /* millrace.ledger */
+{
+	MR_LEDGER_PIPELINE_ID = 1,
+	MR_LEDGER_LANE,
+	MR_LEDGER_NUMBER,
+	MR_LEDGER_SEQ,
+	MR_LEDGER_ROWS,
+	MR_LEDGER_UPDATES,
+	MR_LEDGER_WRITTEN_AT,
+	MR_LEDGER_ENTRIES,
+	MR_LEDGER_NATTS = MR_LEDGER_ENTRIES
+};
+
 enum /* millrace.dead_letter */
 {
 	MR_DEAD_LETTER_ID = 1,

@@ -7,13 +7,12 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 
-#include "server/xact.h"
-
 /* Lock classes (locktag_field4); pg_advisory_lock() uses 1 and 2. */
 #define CLASS_PIPELINE  0x4d50
 #define CLASS_PARTITION 0x4d51
 #define CLASS_LANE      0x4d52
 #define CLASS_RELAY     0x4d53
+#define CLASS_LEDGER    0x4d54
 #define CLASS_OWNER     0x4d54
 
 void
@@ -52,29 +51,40 @@ mr_try_lock_partition(int32 pipeline_id, int32 partition)
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* What mr_wait_for_partition() waits for. */
-typedef struct Wanted
+void
+mr_unlock_partition(int32 pipeline_id, int32 partition)
 {
-	int32 pipeline_id;
-	int32 partition;
-} Wanted;
+	LOCKTAG tag;
 
-static void
-lock_wanted(void *arg)
-{
-	const Wanted *wanted = arg;
-
-	mr_lock_partition(wanted->pipeline_id, wanted->partition);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, partition, CLASS_PARTITION);
+	(void) LockRelease(&tag, ExclusiveLock, false);
 }
 
 void
-mr_wait_for_partition(int32 pipeline_id, int32 partition, int ms)
+mr_lock_ledger(int32 pipeline_id, int32 lane_id)
 {
-	Wanted wanted = {pipeline_id, partition};
-	ErrorData *error = mr_try(lock_wanted, &wanted, NULL, 0, ms);
+	LOCKTAG tag;
 
-	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-		ReThrowError(error);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, lane_id, CLASS_LEDGER);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+bool
+mr_try_lock_ledger(int32 pipeline_id, int32 lane_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, lane_id, CLASS_LEDGER);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+mr_unlock_ledger(int32 pipeline_id, int32 lane_id)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, lane_id, CLASS_LEDGER);
+	(void) LockRelease(&tag, ExclusiveLock, false);
 }
 
 bool
@@ -116,27 +126,9 @@ mr_is_relay_free(int32 pipeline_id)
 	return true;
 }
 
-PG_FUNCTION_INFO_V1(mr_sql_lock_pipeline);
-PG_FUNCTION_INFO_V1(mr_sql_lock_partition);
 PG_FUNCTION_INFO_V1(mr_sql_try_lock_relay);
 PG_FUNCTION_INFO_V1(mr_sql_is_relay_free);
 PG_FUNCTION_INFO_V1(mr_sql_lock_owner);
-
-/* millrace._lock_pipeline(pipeline_id integer): exclusive until the end of the transaction. */
-Datum
-mr_sql_lock_pipeline(PG_FUNCTION_ARGS)
-{
-	mr_lock_pipeline(PG_GETARG_INT32(0), ExclusiveLock);
-	PG_RETURN_VOID();
-}
-
-/* millrace._lock_partition(pipeline_id integer, partition integer): exclusive until the transaction ends. */
-Datum
-mr_sql_lock_partition(PG_FUNCTION_ARGS)
-{
-	mr_lock_partition(PG_GETARG_INT32(0), PG_GETARG_INT32(1));
-	PG_RETURN_VOID();
-}
 
 /* millrace._try_lock_relay(pipeline_id integer) RETURNS boolean: until the session ends. */
 Datum

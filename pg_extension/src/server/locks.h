@@ -25,8 +25,13 @@ extern void mr_lock_partition(int32 pipeline_id, int32 partition);
 /* The same if that is possible at once; false when another transaction has it. */
 extern bool mr_try_lock_partition(int32 pipeline_id, int32 partition);
 
-/* Waits for it, `ms` at most, and has it then or has not: mr_try_lock_partition() reports which. Before any other partition. */
-extern void mr_wait_for_partition(int32 pipeline_id, int32 partition, int ms);
+/* Before the end of the transaction: what was tried has not come to anything. */
+extern void mr_unlock_partition(int32 pipeline_id, int32 partition);
+
+/* Exclusive, for reading and changing what a lane's ledger has (pipeline/ledger.h). */
+extern void mr_lock_ledger(int32 pipeline_id, int32 lane_id);
+extern bool mr_try_lock_ledger(int32 pipeline_id, int32 lane_id);
+extern void mr_unlock_ledger(int32 pipeline_id, int32 lane_id);
 
 /* A lane belongs to one session until that ends; false when another has it. */
 extern bool mr_try_lock_lane(int32 lane_id);

@@ -21,6 +21,7 @@
 #include "server/locks.h"
 #include "pipeline/partition.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/position_lock.h"
 #include "staging/lane_claim.h"
 
 enum
@@ -74,9 +75,7 @@ lock_and_read(int32 pipeline_id, int32 *numbers, int *n)
 	for (int i = 0; i < *n; i++)
 		if (i == 0 || numbers[i] != numbers[i - 1])
 			partitions[count++].partition = numbers[i];
-	for (int i = 0; i < count; i++)
-		mr_lock_partition(pipeline_id, partitions[i].partition);
-	mr_partitions_read(pipeline_id, partitions, count);
+	mr_partitions_lock(pipeline_id, partitions, count);
 	*n = count;
 	return partitions;
 }

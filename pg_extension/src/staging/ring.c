@@ -133,6 +133,7 @@ mr_ring_tail(MrLane *lane, int32 pipeline_id, MrFilling *tail, ItemPointer curso
 	if (lane->database == MyDatabaseId && lane->pipeline_id == pipeline_id)
 	{
 		tail->generation = lane->generation;
+		tail->lane_id = lane->lane_id;
 		segment = tail_segment(lane);
 	}
 	if (segment != NULL)

@@ -22,6 +22,7 @@ typedef struct MrFilling
 	uint64 generation; /* of the lane */
 	uint64 number;     /* of the filling, ascending in its lane */
 	Oid relation;
+	int32 lane_id;
 } MrFilling;
 
 /* Puts a segment of the catalogue into the ring; it must be empty. */
