@@ -287,3 +287,28 @@ def test_retries_of_a_worker_without_a_process(two):
     wait_for(lambda: small.db.value("SELECT count(*) FROM millrace.retries"), "it is tried again", 15)
     small.db.run("INSERT INTO parent VALUES (0)")
     wait_for(lambda: small.rows(0) == [0], "it has passed", 20)
+
+
+def top_memory(small):
+    """Bytes in use of TopMemoryContext in the one process that serves workers."""
+    ((pid, *_),) = small.processes()
+    start = small.cluster.log_position()
+    small.db.run("SELECT pg_log_backend_memory_contexts(%s)", (pid,))
+    return wait_for(lambda: [int(used) for used in re.findall(r"TopMemoryContext: .*?(\d+) used", small.cluster.log_text(start))],
+                    "the process logs its memory", 10)[0]
+
+
+def test_a_turn_leaves_no_memory_behind(request):
+    """With more workers than a process keeps, each turn makes one that was made and freed before."""
+    small = Small(request, 1, "turns_memory", 36)
+
+    def rounds(n):
+        for round in range(n):
+            for p in range(36):
+                small.send(p)
+            small.wait_settled(*range(36))
+
+    rounds(2)
+    before = top_memory(small)
+    rounds(10)
+    assert top_memory(small) - before < 20_000

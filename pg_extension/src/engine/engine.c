@@ -45,15 +45,16 @@ MrEngine *
 mr_engine_create(int32 pipeline_id, const char *name)
 {
 	MrEngine *engine = MemoryContextAllocZero(TopMemoryContext, sizeof(MrEngine));
+	MemoryContext old;
 
 	engine->pipeline_id = pipeline_id;
 	engine->context =
 		AllocSetContextCreate(TopMemoryContext, "millrace engine", ALLOCSET_DEFAULT_SIZES);
 	engine->batch = mr_batch_create(engine->context);
-	engine->activity =
-		MemoryContextStrdup(TopMemoryContext, psprintf("settling a batch of %s", name));
-	engine->retry_activity =
-		MemoryContextStrdup(TopMemoryContext, psprintf("trying failed events of %s again", name));
+	old = MemoryContextSwitchTo(engine->context);
+	engine->activity = psprintf("settling a batch of %s", name);
+	engine->retry_activity = psprintf("trying failed events of %s again", name);
+	MemoryContextSwitchTo(old);
 	return engine;
 }
 
@@ -93,8 +94,6 @@ mr_engine_free(MrEngine *engine)
 {
 	forget_program(engine);
 	MemoryContextDelete(engine->context);
-	pfree(engine->activity);
-	pfree(engine->retry_activity);
 	pfree(engine);
 }
 
