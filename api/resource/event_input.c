@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "api/control/utf8.h"
+#include "common/utf8.h"
 
 typedef struct Refusal
 {

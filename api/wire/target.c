@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "api/control/utf8.h"
+#include "common/utf8.h"
 #include "api/wire/limits.h"
 
 static int hex_digit(char c);

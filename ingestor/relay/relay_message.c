@@ -7,6 +7,7 @@
 
 #include "common/buffer.h"
 #include "common/staging_format.h"
+#include "common/utf8.h"
 
 #define TEXT_BYTES      8192 /* of a message, a detail, ...: the table has it whole */
 #define TEXT_BYTES_BARE 256
@@ -25,7 +26,6 @@ static void add_text(rd_kafka_headers_t *headers, const char *name, const char *
 static void add_number(rd_kafka_headers_t *headers, const char *name, int64_t number);
 static void add_bytes(rd_kafka_headers_t *headers, const char *name, const void *data, size_t len);
 static size_t cut(const char *text, size_t max);
-static bool is_utf8(const unsigned char *at, size_t len);
 
 rd_kafka_headers_t *
 mr_letter_headers(const MrLetter *letter, MrLetterForm form)
@@ -49,7 +49,8 @@ mr_letter_id(const rd_kafka_headers_t *headers, char *buffer, size_t size)
 	size_t len;
 
 	if (rd_kafka_header_get_last(headers, MR_HEADER_ID, &value, &len) != 0 || value == NULL ||
-		len == 0 || len >= size || memchr(value, '\0', len) != NULL || !is_utf8(value, len))
+		len == 0 || len >= size || memchr(value, '\0', len) != NULL ||
+		!mr_utf8_is_valid(value, len))
 		return NULL;
 	memcpy(buffer, value, len);
 	buffer[len] = '\0';
@@ -225,32 +226,4 @@ cut(const char *text, size_t max)
 		while (len > 0 && ((unsigned char) text[len] & 0xC0) == 0x80)
 			len--;
 	return len;
-}
-
-/* As PostgreSQL judges it: no overlong forms, no surrogates, nothing above U+10FFFF. */
-static bool
-is_utf8(const unsigned char *at, size_t len)
-{
-	static const uint32_t least[] = {0, 0x80, 0x800, 0x10000};
-	const unsigned char *end = at + len;
-
-	while (at < end)
-	{
-		int more = *at < 0x80 ? 0 : *at >= 0xF0 ? 3 : *at >= 0xE0 ? 2 : 1;
-		uint32_t code;
-
-		if ((*at >= 0x80 && *at < 0xC2) || *at > 0xF4 || end - at <= more)
-			return false;
-		code = more == 0 ? *at : *at & (0x3Fu >> more);
-		for (int i = 1; i <= more; i++)
-		{
-			if ((at[i] & 0xC0) != 0x80)
-				return false;
-			code = code << 6 | (at[i] & 0x3F);
-		}
-		if (code < least[more] || code > 0x10FFFF || (code >= 0xD800 && code <= 0xDFFF))
-			return false;
-		at += 1 + more;
-	}
-	return true;
 }

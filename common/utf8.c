@@ -1,4 +1,4 @@
-#include "api/control/utf8.h"
+#include "common/utf8.h"
 
 /* The table of well-formed sequences of the Unicode standard (table 3-7), by the range of the second byte. */
 size_t

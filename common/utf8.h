@@ -1,6 +1,6 @@
 /* UTF-8, strictly: no overlong forms, no surrogates, nothing above U+10FFFF. */
-#ifndef MR_API_UTF8_H
-#define MR_API_UTF8_H
+#ifndef MR_COMMON_UTF8_H
+#define MR_COMMON_UTF8_H
 
 #include <stdbool.h>
 #include <stddef.h>
