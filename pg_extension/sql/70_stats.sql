@@ -118,7 +118,7 @@ SELECT p.name AS pipeline, t.events, t.written, t.filtered, t.superseded, t.skip
        pg_catalog.round(((h.lag - t.lag) / h.age_s)::numeric, 1) AS drained_per_s,
        CASE WHEN t.lag = 0 THEN interval '0'
             WHEN h.lag > t.lag THEN pg_catalog.make_interval(secs => t.lag * h.age_s / (h.lag - t.lag)) END AS drained_in,
-       t.settled_at, v.without_time, v.from_future
+       t.settled_at, v.without_time, v.from_future, r.next_at AS next_retry_at
 FROM millrace._visible AS p
 CROSS JOIN LATERAL (
   SELECT coalesce(pg_catalog.sum(g.events), 0)::bigint AS events, coalesce(pg_catalog.sum(g.written), 0)::bigint AS written,
@@ -136,6 +136,7 @@ CROSS JOIN LATERAL (
 LEFT JOIN rate AS s ON s.pipeline = p.name AND s.window_s = 10
 LEFT JOIN rate AS m ON m.pipeline = p.name AND m.window_s = 60
 LEFT JOIN live AS v ON v.pipeline = p.name
+LEFT JOIN LATERAL (SELECT r.next_at FROM millrace.retry AS r WHERE r.pipeline_id = p.id ORDER BY r.next_at LIMIT 1) AS r ON true
 -- the lag five minutes ago, or as long as it is known in these five minutes
 LEFT JOIN LATERAL (
   SELECT h.lag, pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - h.minute) - 60 AS age_s
@@ -157,6 +158,7 @@ COMMENT ON COLUMN millrace.stats.events_per_s_minute IS 'over the last 60 second
 COMMENT ON COLUMN millrace.stats.lag IS 'offsets still to process, in partitions whose end an ingestor has reported';
 COMMENT ON COLUMN millrace.stats.drained_per_s IS 'by how much the lag became smaller in the last minutes, five at most; negative when it grows';
 COMMENT ON COLUMN millrace.stats.drained_in IS 'when the lag will be gone if that goes on; null when it grows, or is not known yet';
+COMMENT ON COLUMN millrace.stats.next_retry_at IS 'when the next retry is due; in the past: the oldest that is';
 COMMENT ON COLUMN millrace.stats.without_time IS 'events without a Kafka timestamp since the server was started: they are in no latency';
 COMMENT ON COLUMN millrace.stats.from_future IS 'events with a Kafka timestamp in the future since the server was started: they are in no latency';
 
