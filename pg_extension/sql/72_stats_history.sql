@@ -1,9 +1,10 @@
 -- The minutes: written by the supervisor as each ends, kept for millrace.stats_retention.
 
 -- One row for each pipeline: the minute that has ended, and before it those in which no supervisor ran. The rows of a clock that
--- was ahead are removed; what they counted is counted again by the next one.
-CREATE FUNCTION millrace._record_minute(minute timestamptz, retention interval) RETURNS void
-LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+-- was ahead are removed; what they counted is counted again by the next one. False: there is more to do (a week without a
+-- server is ten thousand minutes of each pipeline); then it is to be called again.
+CREATE FUNCTION millrace._record_minute(minute timestamptz, retention interval) RETURNS boolean
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET lock_timeout = '5s' AS $$
   DELETE FROM millrace.stats_minute AS s USING millrace.pipeline AS p
   WHERE s.pipeline_id = p.id AND s.minute > _record_minute.minute;
 
@@ -14,7 +15,8 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
   CROSS JOIN LATERAL (SELECT s.minute, s.total FROM millrace.stats_minute AS s
                       WHERE s.pipeline_id = p.id ORDER BY s.minute DESC LIMIT 1) AS l
   CROSS JOIN LATERAL generate_series(greatest(l.minute + interval '1 min', _record_minute.minute - retention),
-                                     _record_minute.minute - interval '1 min', interval '1 min') AS m (at);
+                                     _record_minute.minute - interval '1 min', interval '1 min') AS m (at)
+  ORDER BY p.id, m.at LIMIT 50000;
 
   INSERT INTO millrace.stats_minute
   SELECT p.id, _record_minute.minute, true, t.total, d.added[1], d.added[2], d.added[3], d.added[4], d.added[5], d.added[6], d.added[7],
@@ -32,18 +34,24 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
     LEFT JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
     WHERE g.pipeline_id = p.id) AS t
   CROSS JOIN LATERAL (
-    SELECT coalesce((SELECT s.total FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id ORDER BY s.minute DESC LIMIT 1),
-                    '{0,0,0,0,0,0,0,0,0,0,0}'::bigint[]) AS total) AS l
+    SELECT s.minute, s.total FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id
+    UNION ALL
+    SELECT '-infinity', '{0,0,0,0,0,0,0,0,0,0,0}'
+    ORDER BY minute DESC LIMIT 1) AS l
   -- the counters of a partition whose position was lost begin again
   CROSS JOIN LATERAL (SELECT array_agg(greatest(t.total[i] - l.total[i], 0) ORDER BY i) AS added FROM generate_series(1, 11) AS i) AS d
   CROSS JOIN LATERAL millrace._live_take_minute(p.id) AS v
-  WHERE NOT EXISTS (SELECT FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id AND s.minute = _record_minute.minute);
+  WHERE l.minute IN ('-infinity', _record_minute.minute - interval '1 min');
 
   DELETE FROM millrace.stats_minute AS s
   USING (SELECT o.pipeline_id, o.minute FROM millrace.pipeline AS p
          JOIN millrace.stats_minute AS o ON o.pipeline_id = p.id AND o.minute < _record_minute.minute - retention
          LIMIT 10000) AS o
   WHERE s.pipeline_id = o.pipeline_id AND s.minute = o.minute;
+
+  SELECT NOT EXISTS (
+    SELECT FROM millrace.pipeline AS p
+    WHERE NOT EXISTS (SELECT FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id AND s.minute = _record_minute.minute));
 $$;
 REVOKE ALL ON FUNCTION millrace._record_minute(timestamptz, interval) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._record_minute(timestamptz, interval) IS 'Internal, for the supervisor: the row of a minute for each pipeline.';

@@ -57,6 +57,11 @@ SELECT millrace._record_minute('2026-01-01 12:00Z', '1 h');
 SELECT results_eq($$ SELECT min(minute), max(minute), count(*), sum(events)::bigint FROM pg_temp.minutes $$,
   $$ VALUES ('11:00', '12:00', 61::bigint, 0::bigint) $$, 'older ones than the retention go, and are not made up');
 
+SELECT is(millrace._record_minute('2026-02-10 12:00Z', '60 d'), false, 'a long time without a server is recorded in bounded steps');
+SELECT is((SELECT max(minute) < '2026-02-10 11:00Z' FROM millrace.stats_history WHERE pipeline = 'p'), true, 'in order');
+SELECT is(millrace._record_minute('2026-02-10 12:00Z', '60 d'), true, 'and to the end');
+SELECT is((SELECT count(*) FROM millrace.stats_history WHERE pipeline = 'p' AND minute > '2026-01-01 12:00Z'), 40 * 1440::bigint, 'without a gap');
+SELECT millrace._record_minute('2026-01-01 12:00Z', '1 h');
 SELECT pg_temp.settle(10, now());
 SELECT millrace._record_minute('2026-01-01 12:01Z', '1 h');
 SELECT pg_temp.settle(160, now());

@@ -240,7 +240,8 @@ note_success(MrEngine *engine, int64 began_at)
 		pace->event_limit = pace->event_limit > READ_EVENTS_MAX ? INT_MAX : pace->event_limit * 2;
 		pace->clean = 0;
 	}
-	mr_observe_batch(engine->extension, engine->pipeline_id, engine->batch, began_at);
+	mr_observe_batch(&engine->live, engine->extension, engine->pipeline_id, engine->batch,
+					 began_at);
 }
 
 /* What follows the commit: nothing here may be needed for correctness. */

@@ -5,6 +5,7 @@
 #define MR_ENGINE_H
 
 #include "server/shmem.h"
+#include "stats/live.h"
 #include "pipeline/breaker.h"
 #include "program/batch.h"
 #include "program/program.h"
@@ -35,6 +36,7 @@ typedef struct MrEngine
 {
 	int32 pipeline_id;
 	Oid extension;
+	MrLiveSeat live;
 	MemoryContext context;
 	char *activity; /* as pg_stat_activity shows it: of a batch from a lane */
 	char *retry_activity;

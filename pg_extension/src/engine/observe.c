@@ -103,7 +103,8 @@ observe_events(MrObservation *seen, const MrBatch *batch, int first, int n, Time
 }
 
 void
-mr_observe_batch(Oid extension, int32 pipeline_id, const MrBatch *batch, int64 began_us)
+mr_observe_batch(MrLiveSeat *seat, Oid extension, int32 pipeline_id, const MrBatch *batch,
+				 int64 began_us)
 {
 	static MrObservation seen;
 	TimestampTz now = GetCurrentTimestamp();
@@ -124,5 +125,5 @@ mr_observe_batch(Oid extension, int32 pipeline_id, const MrBatch *batch, int64 b
 	observe_events(&seen, batch, observed, batch->nevents - observed, 0, now);
 	seen.counters[MR_LIVE_BATCHES] = 1;
 	seen.counters[MR_LIVE_BUSY_US] = mr_clock_us() - began_us;
-	mr_live_add(extension, pipeline_id, &seen);
+	mr_live_add(seat, extension, pipeline_id, &seen);
 }

@@ -166,15 +166,16 @@ take_slot(Oid extension, int32 pipeline_id)
 	return live;
 }
 
-/* The slot this worker used last is nearly always the one. */
+/* The worker's slot, unless another pipeline has taken it over. */
 static Live *
-slot_of(Oid extension, int32 pipeline_id)
+slot_of(MrLiveSeat *seat, Oid extension, int32 pipeline_id, int64 now)
 {
-	static Live *last = NULL;
-
-	if (last == NULL || !is_of(last, extension, pipeline_id))
-		last = take_slot(extension, pipeline_id);
-	return last;
+	if (seat->slot != NULL && is_of(seat->slot, extension, pipeline_id))
+		return seat->slot;
+	seat->slot = now >= seat->look_at ? take_slot(extension, pipeline_id) : NULL;
+	if (seat->slot == NULL && now >= seat->look_at)
+		seat->look_at = now + US_PER_S;
+	return seat->slot;
 }
 
 /* The totals as they are now, unless the second or minute has begun before: the number says that they are there. */
@@ -219,10 +220,10 @@ raise_to(pg_atomic_uint64 *max, uint64 value)
 }
 
 void
-mr_live_add(Oid extension, int32 pipeline_id, const MrObservation *seen)
+mr_live_add(MrLiveSeat *seat, Oid extension, int32 pipeline_id, const MrObservation *seen)
 {
-	Live *live = lives != NULL ? slot_of(extension, pipeline_id) : NULL;
 	int64 now = mr_clock_us();
+	Live *live = lives != NULL ? slot_of(seat, extension, pipeline_id, now) : NULL;
 	Slice *slice;
 
 	if (live == NULL)

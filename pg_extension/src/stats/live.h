@@ -75,8 +75,19 @@ typedef struct MrLiveMinute
 
 extern void mr_live_install_hooks(void);
 
-/* Adds a batch of a pipeline of this database. Never waits; when there is no room for the pipeline it does nothing. */
-extern void mr_live_add(Oid extension, int32 pipeline_id, const MrObservation *seen);
+/* Where a worker adds; zero at first. */
+typedef struct MrLiveSeat
+{
+	struct Live *slot;
+	int64 look_at; /* without a slot: when to look for one again */
+} MrLiveSeat;
+
+/*
+ * Adds a batch of a pipeline of this database. Takes a lock for the first batch only; when there is no room for the
+ * pipeline it does nothing, and looks for room once a second.
+ */
+extern void mr_live_add(MrLiveSeat *seat, Oid extension, int32 pipeline_id,
+						const MrObservation *seen);
 
 /*
  * Reads the pipelines of this database: calls back with each. The reading is valid in the call only.

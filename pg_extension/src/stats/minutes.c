@@ -12,22 +12,35 @@
 #include "server/guc.h"
 #include "server/xact.h"
 
-#define SETTLED_US INT64_C(200000) /* after the minute's end, for batches that were under way */
+#define SETTLED_US   INT64_C(200000)  /* after the minute's end, for batches that were under way */
+#define TRY_AGAIN_US INT64_C(5000000) /* after an error */
+
+/* A step of recording a minute. */
+typedef struct Recording
+{
+	TimestampTz minute;
+	bool complete;
+} Recording;
 
 static void
-record(TimestampTz minute)
+record(void *arg)
 {
 	static Oid types[] = {TIMESTAMPTZOID, INTERVALOID};
+	Recording *recording = arg;
 	Interval retention = {.time = (int64) mr_stats_retention_min * USECS_PER_MINUTE};
-	Datum values[] = {TimestampTzGetDatum(minute), IntervalPGetDatum(&retention)};
+	Datum values[] = {TimestampTzGetDatum(recording->minute), IntervalPGetDatum(&retention)};
+	bool isnull;
 
 	if (!mr_xact_begin("recording statistics"))
 		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	if (SPI_execute_with_args("SELECT millrace._record_minute($1, $2)", lengthof(types), types,
-							  values, NULL, false, 0) != SPI_OK_SELECT)
+							  values, NULL, false, 0) != SPI_OK_SELECT ||
+		SPI_processed != 1)
 		elog(ERROR, "could not record statistics");
+	recording->complete =
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	PopActiveSnapshot();
 	mr_xact_commit();
@@ -40,11 +53,14 @@ mr_minutes_record(void)
 	TimestampTz now = GetCurrentTimestamp() - SETTLED_US;
 	TimestampTz begin =
 		now - now % USECS_PER_MINUTE - (now % USECS_PER_MINUTE < 0 ? USECS_PER_MINUTE : 0);
+	Recording recording = {.minute = begin - USECS_PER_MINUTE};
 
-	if (begin - USECS_PER_MINUTE != recorded)
-	{
-		record(begin - USECS_PER_MINUTE);
-		recorded = begin - USECS_PER_MINUTE;
-	}
+	if (recording.minute == recorded)
+		return begin + USECS_PER_MINUTE - now;
+	if (!mr_xact_guard(record, &recording))
+		return TRY_AGAIN_US;
+	if (!recording.complete)
+		return 0;
+	recorded = recording.minute;
 	return begin + USECS_PER_MINUTE - now;
 }

@@ -8,7 +8,7 @@
 
 /*
  * Writes the rows of the minute that has ended, unless they are there, and removes old ones. Runs in the supervisor,
- * outside of a transaction; cheap when it is too early. Returns in how many µs to call it again.
+ * outside of a transaction; cheap when it is too early. An error is in the log. Returns in how many µs to call it again.
  */
 extern int64 mr_minutes_record(void);
 

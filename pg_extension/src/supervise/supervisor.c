@@ -139,6 +139,8 @@ mr_supervisor_main(Datum arg)
 	while (!mr_database_is_held(my_database))
 	{
 		uint32 wakes = count_wakes();
+		int64 staff_at;
+		int64 minute_at;
 
 		if (is_time_to_read(wakes) && !mr_posts_read(my_database))
 		{
@@ -146,8 +148,9 @@ mr_supervisor_main(Datum arg)
 				break;
 			continue;
 		}
-		mr_worker_sleep_until(Min(mr_staff_keep(), mr_clock_us() + mr_minutes_record()),
-							  MR_WAIT_WORK);
+		staff_at = mr_staff_keep();
+		minute_at = mr_clock_us() + mr_minutes_record();
+		mr_worker_sleep_until(Min(staff_at, minute_at), MR_WAIT_WORK);
 		mr_history_trim();
 		mr_crash_forget();
 	}
