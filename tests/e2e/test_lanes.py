@@ -1,11 +1,12 @@
 """A lane outlives its sessions: what a worker, an aborted transaction or a dropped pipeline leaves behind of the one
 before must not reach the next one. Lanes are played by hand."""
+import os
 import threading
 
 import psycopg2
 import pytest
 
-from lib.cluster import Cluster
+from lib.cluster import Cluster, ConnectionLost
 from lib.lane import Lane
 from lib.wait import holds_for, wait_for
 from lib.world import World, ensure_roles
@@ -107,6 +108,33 @@ def test_a_lock_on_a_toast_table_is_not_waited_for(world, size):
         assert (world.db.value(count) > segments) == (size > 10)
         assert world.db.value("SELECT coalesce(max(last_error), '') FROM millrace.workers") == "", "the worker waited for lock_timeout"
     lane.close()
+
+
+def test_an_emptying_that_was_cut_off_is_repeated(world):
+    """Of the TOAST table, its pages were gone and its index had none yet: large payloads could not be staged any more."""
+    make_pipeline(world)
+    lane = Lane(world.db, world.pipeline_name).assign([0])
+    lane.send(0, events(10))
+    wait_position(world, 0, 10)
+    index = "SELECT pg_relation_filepath(indexrelid) FROM pg_index JOIN pg_class AS c ON indrelid = c.reltoastrelid JOIN millrace.segment ON relation = c.oid"
+    files = [os.path.join(world.cluster.data, path) for (path,) in world.db.run(index)]
+    lane.close()
+    world.cluster.stop()
+    for file in files:
+        os.truncate(file, 0)
+    world.cluster.start()
+    wait_for(lambda: reachable(world), "the server is back", 30)
+    lane = Lane(world.db, world.pipeline_name).assign([0])
+    lane.send(0, [b'{"n":10,"v":"%s"}' % (b"x" * 20000)])
+    wait_position(world, 0, 11)
+    lane.close()
+
+
+def reachable(world):
+    try:
+        return world.db.value("SELECT true")
+    except ConnectionLost:
+        return False
 
 
 def test_aborted_lane_open(world):

@@ -106,13 +106,14 @@ typedef enum EmptyResult
  * Outside of recovery PostgreSQL looks through all of shared_buffers for the relation's pages: 6 ms with 8 GB, whatever
  * the relation's size. It looks for the pages by their numbers where it trusts the relation's size as it was last
  * asked for, which is in recovery only: elsewhere another process may have extended the relation since. Under this lock
- * none can. smgrtruncate() is the only one that is to see the flag, and an error ends it too.
+ * none can. smgrtruncate() is the only one that is to see the flag: an error ends it too, and a termination waits.
  */
 static void
 truncate_by_page(Relation rel)
 {
 	Assert(CheckRelationLockedByMe(rel, AccessExclusiveLock, false));
 	Assert(!RelationNeedsWAL(rel));
+	HOLD_INTERRUPTS();
 	PG_TRY();
 	{
 		InRecovery = true;
@@ -123,6 +124,7 @@ truncate_by_page(Relation rel)
 		InRecovery = false;
 	}
 	PG_END_TRY();
+	RESUME_INTERRUPTS();
 }
 
 /* The same for its indexes, of which an empty one has a page. */
@@ -143,6 +145,25 @@ empty_indexes(Relation rel)
 	list_free(indexes);
 }
 
+/* Whether it has pages, or an index that is not as an empty one: emptying it may have been cut off in the middle. */
+static bool
+has_content(Relation rel)
+{
+	List *indexes = RelationGetIndexList(rel);
+	bool found = RelationGetNumberOfBlocks(rel) > 0;
+	ListCell *cell;
+
+	foreach (cell, indexes)
+	{
+		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		found = found || RelationGetNumberOfBlocks(index) != 1; /* the meta page */
+		index_close(index, AccessShareLock);
+	}
+	list_free(indexes);
+	return found;
+}
+
 /*
  * Large payloads: most often there are none, and then its lock is not needed either. False: somebody else has a lock on the
  * TOAST table.
@@ -158,7 +179,7 @@ empty_toast(Oid relation)
 	if (!ConditionalLockRelationOid(relation, AccessShareLock))
 		return false;
 	rel = table_open(relation, NoLock);
-	used = RelationGetNumberOfBlocks(rel) > 0;
+	used = has_content(rel);
 	table_close(rel, AccessShareLock);
 	if (!used)
 		return true;
