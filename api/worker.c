@@ -6,6 +6,7 @@
 
 #include "api/request/exchange.h"
 #include "api/resource/routes.h"
+#include "api/resource/statistics.h"
 #include "api/wire/server.h"
 #include "common/eventloop.h"
 
@@ -21,6 +22,7 @@ struct MrWorker
 	MrServer *server;
 	MrPool *pool;
 	MrPool *operate_pool;
+	MrStatistics *statistics;
 	MrOutbox *outbox;
 	MrRouteStats stats;
 	MrContext context;
@@ -54,12 +56,14 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 	mr_route_stats_init(&worker->stats);
 	worker->base = pool.base = event_base_new();
 	worker->pool = mr_pool_new(&pool);
+	worker->statistics = mr_statistics_new(worker->pool);
 	if (*settings->operate_dsn != '\0')
 		worker->operate_pool = new_operate_pool(&pool, settings);
 	if (setup->producer != NULL)
 		worker->outbox = mr_outbox_new(setup->producer, worker->base);
 	worker->context = (MrContext){.pool = worker->pool,
 								  .operate_pool = worker->operate_pool,
+								  .statistics = worker->statistics,
 								  .relation = setup->relation,
 								  .secret = setup->secret,
 								  .outbox = worker->outbox,
@@ -118,6 +122,7 @@ mr_worker_free(MrWorker *worker)
 		pthread_join(worker->thread, NULL);
 	/* exchanges that are left abandon what they wait for, so it is still there */
 	mr_server_free(worker->server);
+	mr_statistics_free(worker->statistics);
 	mr_pool_free(worker->pool);
 	mr_pool_free(worker->operate_pool);
 	mr_outbox_free(worker->outbox);

@@ -13,10 +13,13 @@
 /* The relation behind /events, NULL until the server has described it; the main thread sets it. */
 typedef _Atomic(const MrRelation *) MrSharedRelation;
 
+struct MrStatistics;
+
 typedef struct MrContext
 {
 	MrPool *pool;
 	MrPool *operate_pool; /* NULL: nothing is operated */
+	struct MrStatistics *statistics;
 	MrSharedRelation *relation;
 	const MrCursorSecret *secret;
 	MrOutbox *outbox;  /* NULL: nothing is published */

@@ -1,0 +1,102 @@
+"""GET /events/all: the document is what the views say, few queries serve many requests, and it survives the database."""
+import json
+import threading
+import time
+
+import pytest
+from confluent_kafka import Producer
+
+from lib.api import Api
+from lib.wait import wait_for
+
+
+@pytest.fixture
+def served(world):
+    if not world.db.value("SELECT count(*) FROM pg_roles WHERE rolname = 'web'"):
+        world.db.run("CREATE ROLE web LOGIN")
+    world.db.run("SELECT millrace.grant_api('web'); CREATE TABLE events (id text PRIMARY KEY, time timestamptz NOT NULL);"
+                 " CREATE INDEX ON events (time, id); GRANT SELECT ON events TO web")
+    world.create_topic(1)
+    world.create_pipeline()
+    world.start_ingestor()
+    producer = Producer({"bootstrap.servers": world.broker.address})
+    good = dict(id="00000000-0000-4000-8000-000000000001", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
+    producer.produce(world.topic, json.dumps(good))
+    producer.produce(world.topic, json.dumps(dict(good, value="calm")))
+    producer.flush(10)
+    world.wait_settled()
+    api = Api(world.db.dsn("web")).start()
+    yield world, api
+    api.kill()
+
+
+def test_document(served):
+    world, api = served
+    answer = api.get("/events/all")
+    assert answer.status == 200 and answer.headers["content-type"] == "application/json"
+    (pipeline,) = answer.json()["pipelines"]
+    with world.db.session("web") as web:
+        (row,) = web.run("SELECT pipeline, events::text, written::text, retrying::text, dead::text, dead_lettered::text, lag::text FROM millrace.stats")
+    assert (pipeline["name"], pipeline["totals"]["events"], pipeline["totals"]["written"], pipeline["retries"]["waiting"],
+            pipeline["dead_letters"]["present"], pipeline["dead_letters"]["made"], pipeline["lag"]["records"]) == row
+    assert (row[1], row[4]) == ("2", "1")
+    assert [r["over_s"] for r in pipeline["rates"]] == [1, 10, 60, 300, 3600]
+    assert pipeline["breaker"]["state"] == "closed"
+    assert api.get("/events/all?a=b").json()["code"] == "MR-110"
+    assert api.get("/events/all", Accept="text/csv").status == 406
+    head, get = api.request("HEAD", "/events/all"), api.get("/events/all")
+    assert (head.status, head.body) == (200, b"") and set(head.headers) == set(get.headers)
+    assert head.headers["content-type"] == "application/json" and int(head.headers["content-length"]) > 0
+    # while nothing changes the tag stays; rates do change, so it is asked at once
+    wait_for(lambda: api.get("/events/all", If_None_Match=api.get("/events/all").headers["etag"]).status == 304, "not modified", 10)
+
+
+def test_an_event_whose_id_is_all(served):
+    """The route wins; the event is found by its filter."""
+    world, api = served
+    world.db.run("INSERT INTO events VALUES ('all', '2026-01-01')")
+    assert list(api.get("/events/all").json()) == ["pipelines"]
+    assert [row["id"] for row in api.get("/events?id=all").json()] == ["all"]
+
+
+def test_many_requests_share_queries(served):
+    """Each of the two threads asks at most once per 100 ms, however many requests come."""
+    _, api = served
+    statuses = []
+
+    def client():
+        connection = api.connect()
+        for _ in range(10):
+            statuses.append(api.request("GET", "/events/all", connection=connection).status)
+        connection.close()
+
+    threads = [threading.Thread(target=client) for _ in range(50)]
+    before, began = api.metric("millrace_api_queries_total"), time.monotonic()
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    took = time.monotonic() - began
+    # the workers' counters are shown by their next tick: until then some queries are missing
+    seen = []
+
+    def settled():
+        seen.append(api.metric("millrace_api_queries_total"))
+        return len(seen) > 1 and before < seen[-1] == seen[-2]
+
+    wait_for(settled, "all queries are counted", 5, every=0.5)
+    assert statuses == [200] * 500
+    assert seen[-1] - before <= 2 * (took / 0.1 + 1)
+
+
+def test_the_database_is_killed(served, cluster):
+    _, api = served
+    assert api.get("/events/all").status == 200
+    cluster.kill_postmaster()
+    try:
+        # each thread has a document of its own, which may still be fresh: all that counts is in one answer
+        wait_for(lambda: api.get("/events/all").json().get("code") == "MR-501", "it is refused", 10)
+        wait_for(lambda: api.admin("/readyz")[0] == 503, "no thread has a connection", 10)
+    finally:
+        cluster.start()
+    wait_for(lambda: api.get("/events/all").status == 200, "it is served again", 20)
