@@ -38,7 +38,8 @@ run() {
 	tests/matrix/enter.sh "$root" "$work" tests/check.sh >"$work/check.log" 2>&1 </dev/null
 	local rc=$?
 	rm -rf "$work/tmp" "$work/cache"
-	grep '^check: ' "$work/check.log" || tail -n 1 "$work/check.log"
+	# without a summary no test was run: the system could not be entered, or not be made ready
+	grep '^check: ' "$work/check.log" || { tail -n 1 "$work/check.log"; return 77; }
 	[ $rc != 77 ] || rc=1
 	return $rc
 }
