@@ -145,18 +145,20 @@ static void
 log_opened(const MrShownTrouble *row, MrBreakerKind kind, int64 wait_us)
 {
 	if (kind == MR_BREAKER_OF_RETRIES)
-		ereport(LOG, (errmsg("millrace: retries of pipeline \"%s\" are held back: %s",
-							 mr_seat->pipeline, row->reason),
-					  errdetail("The SQLSTATE is %s, and the next try comes in %lld ms; events of "
-								"the lanes are processed meanwhile.",
-								unpack_sql_state(row->sqlstate), (long long) wait_us / 1000),
-					  errhint("SELECT * FROM millrace.breakers; shows it until they are tried.")));
+		ereport(LOG,
+				(errmsg("millrace: retries of pipeline \"%s\" are held back: %s", mr_seat->pipeline,
+						row->reason),
+				 errdetail("The SQLSTATE is %s, and the next try comes in %lld ms; events of "
+						   "the lanes are processed meanwhile.",
+						   unpack_sql_state(row->sqlstate), (long long) (wait_us + 999) / 1000),
+				 errhint("SELECT * FROM millrace.breakers; shows it until they are tried.")));
 	else
-		ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" opened: %s",
-							 mr_seat->pipeline, row->reason),
-					  errdetail("The SQLSTATE is %s, and the next probe comes in %lld ms.",
-								unpack_sql_state(row->sqlstate), (long long) wait_us / 1000),
-					  errhint("SELECT * FROM millrace.breakers; shows it until it closes.")));
+		ereport(LOG,
+				(errmsg("millrace: circuit breaker of pipeline \"%s\" opened: %s",
+						mr_seat->pipeline, row->reason),
+				 errdetail("The SQLSTATE is %s, and the next probe comes in %lld ms.",
+						   unpack_sql_state(row->sqlstate), (long long) (wait_us + 999) / 1000),
+				 errhint("SELECT * FROM millrace.breakers; shows it until it closes.")));
 }
 
 static void
