@@ -170,9 +170,10 @@ end_waiting(MrFetchShare *share)
 
 	if (!share->is_waiting)
 		return;
-	while (*at != share)
+	while (*at != NULL && *at != share)
 		at = &(*at)->next;
-	*at = share->next;
+	if (*at != NULL)
+		*at = share->next;
 	share->is_waiting = false;
 }
 

@@ -26,7 +26,7 @@ SELECT format('sequence %s owned by %s', d.objid::regclass, pg_describe_object(r
 UNION ALL
 SELECT format('view %s %s', c.oid::regclass, pg_get_viewdef(c.oid)) FROM c WHERE relkind = 'v'
 UNION ALL
-SELECT format('function %s owner-rights %s acl %s comment %s %s', p.oid::regprocedure, prosecdef, proacl, obj_description(p.oid, 'pg_proc'), pg_get_functiondef(p.oid)) FROM pg_proc AS p, n WHERE pronamespace = n.oid
+SELECT format('function %s owner-rights %s acl %s comment %s %s', p.oid::regprocedure, prosecdef, proacl, obj_description(p.oid, 'pg_proc'), CASE WHEN prokind <> 'a' THEN pg_get_functiondef(p.oid) END) FROM pg_proc AS p, n WHERE pronamespace = n.oid
 UNION ALL
 SELECT format('trigger %s', pg_get_triggerdef(t.oid)) FROM pg_trigger AS t JOIN c ON c.oid = tgrelid
 UNION ALL
