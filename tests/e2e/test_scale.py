@@ -213,9 +213,15 @@ def test_a_verb_in_the_middle_of_wide_batches(world):
 
     def pause_and_resume():
         with world.db.session("app") as s:
+            def workers(state):
+                return s.value(f"SELECT count(*) FROM millrace.workers WHERE {state}")
+
             while not done.is_set():
                 s.run("SELECT millrace.pause(%s)", (wide.name,))
+                # one that is started again before it was missed waits twice as long each time, as after a failure
+                wait_for(lambda: workers("true") == 0, "all workers have ended", 20)
                 s.run("SELECT millrace.resume(%s)", (wide.name,))
+                wait_for(lambda: workers("pid > 0") > 0 or done.is_set(), "a worker runs", 20)
 
     halves = range(0, MANY, 2), range(1, MANY, 2)
     lanes = [wide.lane(half, preferred=i) for i, half in enumerate(halves)]
