@@ -11,16 +11,8 @@
 #include "server/clock.h"
 #include "stats/live.h"
 
-#define AHEAD_MS                                                                                   \
-	1000 /* a producer's clock may be ahead of ours by so much; beyond it is a wrong one */
-
-/* Milliseconds since 1970, as Kafka counts. */
-static int64
-unix_ms(TimestampTz at)
-{
-	return at / 1000 +
-		   (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * INT64_C(1000);
-}
+/* A producer's clock may be ahead of ours by so much; beyond it is a wrong one. */
+#define AHEAD_MS 1000
 
 static void
 add_latency(MrObservation *seen, MrLatency latency, int64 us, uint32 n)
@@ -60,8 +52,7 @@ count(MrObservation *seen, const MrEvent *event)
 		if (event->payload != NULL)
 			seen->counters[MR_LIVE_BYTES] += VARSIZE_ANY_EXHDR(event->payload);
 	}
-	else if (event->retry->attempts > 0 && mr_event_is_tried(event))
-		seen->counters[MR_LIVE_RETRIED]++;
+	seen->counters[MR_LIVE_RETRIED] += mr_event_is_tried_again(event);
 	if (event->outcome.state == MR_WRITTEN)
 		seen->counters[MR_LIVE_ROWS] += event->rows;
 	if (event->outcome.state == MR_DEAD)
@@ -75,8 +66,8 @@ static void
 observe_events(MrObservation *seen, const MrBatch *batch, int first, int n, TimestampTz staged_at,
 			   TimestampTz now)
 {
-	int64 now_ms = unix_ms(now);
-	int64 staged_ms = staged_at != 0 ? unix_ms(staged_at) : 0;
+	int64 now_ms = mr_timestamp_to_unix_ms(now);
+	int64 staged_ms = staged_at != 0 ? mr_timestamp_to_unix_ms(staged_at) : 0;
 	int64 kafka_ts = -1;
 	uint32 same = 0;
 	uint32 visible = 0;

@@ -69,7 +69,7 @@ static void
 count_tries(MrCounters *total, const MrEvent *event)
 {
 	bool replay = event->retry != NULL && event->retry->replay_of != 0;
-	bool again = event->retry != NULL && (replay || event->retry->attempts > 0);
+	bool again = mr_event_is_tried_again(event);
 	bool failed = event->outcome.state == MR_RETRYING || event->outcome.state == MR_DEAD;
 
 	if (!mr_event_is_tried(event))

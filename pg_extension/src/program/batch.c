@@ -127,13 +127,20 @@ mr_batch_partition(const MrBatch *batch, int32 partition)
 	return NULL;
 }
 
+/* Of PostgreSQL's epoch, by Kafka's count. */
+#define EPOCH_MS ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
+
 bool
 mr_timestamp_from_unix_ms(int64 ms, TimestampTz *timestamp)
 {
-	int64 offset = (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
-
-	if (ms < 0 || ms >= END_TIMESTAMP / 1000 + offset)
+	if (ms < 0 || ms >= END_TIMESTAMP / 1000 + EPOCH_MS)
 		return false;
-	*timestamp = (ms - offset) * 1000;
+	*timestamp = (ms - EPOCH_MS) * 1000;
 	return true;
+}
+
+int64
+mr_timestamp_to_unix_ms(TimestampTz timestamp)
+{
+	return timestamp / 1000 + EPOCH_MS;
 }

@@ -163,6 +163,14 @@ mr_event_bytes(const MrEvent *event)
 		   (event->payload != NULL ? (int64) VARSIZE_ANY(event->payload) : 0);
 }
 
+/* Whether this try follows one that failed: of this event, or of the dead letter that it replays. */
+static inline bool
+mr_event_is_tried_again(const MrEvent *event)
+{
+	return mr_event_is_tried(event) && event->retry != NULL &&
+		   (event->retry->replay_of != 0 || event->retry->attempts > 0);
+}
+
 /* The entry of a partition, NULL when the batch has none of it. */
 extern MrPartition *mr_batch_partition(const MrBatch *batch, int32 partition);
 
@@ -193,5 +201,8 @@ mr_event_compare(const MrEvent *a, const MrEvent *b)
  * the range of PostgreSQL's.
  */
 extern bool mr_timestamp_from_unix_ms(int64 ms, TimestampTz *timestamp);
+
+/* The way back, of a finite one. */
+extern int64 mr_timestamp_to_unix_ms(TimestampTz timestamp);
 
 #endif /* MR_BATCH_H */

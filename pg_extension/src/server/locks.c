@@ -7,122 +7,113 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 
-/* Lock classes (locktag_field4); pg_advisory_lock() uses 1 and 2. */
-#define CLASS_PIPELINE  0x4d50
-#define CLASS_PARTITION 0x4d51
-#define CLASS_LANE      0x4d52
-#define CLASS_RELAY     0x4d53
-#define CLASS_LEDGER    0x4d54
-#define CLASS_OWNER     0x4d54
+/* Lock classes (locktag_field4), each its own; pg_advisory_lock() uses 1 and 2. */
+typedef enum LockClass
+{
+	CLASS_PIPELINE = 0x4d50,
+	CLASS_PARTITION,
+	CLASS_LANE,
+	CLASS_RELAY,
+	CLASS_LEDGER,
+	CLASS_OWNER
+} LockClass;
+
+/* How long a lock is held, and whether it is waited for. */
+#define OF_SESSION     true
+#define OF_TRANSACTION false
+#define AT_ONCE        true
+#define WAITING        false
+
+static bool
+acquire(LockClass class, uint32 object, uint32 part, LOCKMODE mode, bool of_session, bool at_once)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, object, part, class);
+	return LockAcquire(&tag, mode, of_session, at_once) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+release(LockClass class, uint32 object, uint32 part, LOCKMODE mode, bool of_session)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, object, part, class);
+	(void) LockRelease(&tag, mode, of_session);
+}
 
 void
 mr_lock_pipeline(int32 pipeline_id, LOCKMODE lockmode)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_PIPELINE);
-	(void) LockAcquire(&tag, lockmode, false, false);
+	(void) acquire(CLASS_PIPELINE, pipeline_id, 0, lockmode, OF_TRANSACTION, WAITING);
 }
 
 bool
 mr_try_share_pipeline(int32 pipeline_id)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_PIPELINE);
-	return LockAcquire(&tag, ShareLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	return acquire(CLASS_PIPELINE, pipeline_id, 0, ShareLock, OF_TRANSACTION, AT_ONCE);
 }
 
 void
 mr_lock_partition(int32 pipeline_id, int32 partition)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, partition, CLASS_PARTITION);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	(void) acquire(CLASS_PARTITION, pipeline_id, partition, ExclusiveLock, OF_TRANSACTION, WAITING);
 }
 
 bool
 mr_try_lock_partition(int32 pipeline_id, int32 partition)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, partition, CLASS_PARTITION);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	return acquire(CLASS_PARTITION, pipeline_id, partition, ExclusiveLock, OF_TRANSACTION, AT_ONCE);
 }
 
 void
 mr_unlock_partition(int32 pipeline_id, int32 partition)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, partition, CLASS_PARTITION);
-	(void) LockRelease(&tag, ExclusiveLock, false);
+	release(CLASS_PARTITION, pipeline_id, partition, ExclusiveLock, OF_TRANSACTION);
 }
 
 void
 mr_lock_ledger(int32 pipeline_id, int32 lane_id)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, lane_id, CLASS_LEDGER);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	(void) acquire(CLASS_LEDGER, pipeline_id, lane_id, ExclusiveLock, OF_TRANSACTION, WAITING);
 }
 
 bool
 mr_try_lock_ledger(int32 pipeline_id, int32 lane_id)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, lane_id, CLASS_LEDGER);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	return acquire(CLASS_LEDGER, pipeline_id, lane_id, ExclusiveLock, OF_TRANSACTION, AT_ONCE);
 }
 
 void
 mr_unlock_ledger(int32 pipeline_id, int32 lane_id)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, lane_id, CLASS_LEDGER);
-	(void) LockRelease(&tag, ExclusiveLock, false);
+	release(CLASS_LEDGER, pipeline_id, lane_id, ExclusiveLock, OF_TRANSACTION);
 }
 
 bool
 mr_try_lock_lane(int32 lane_id)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, lane_id, 0, CLASS_LANE);
-	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	return acquire(CLASS_LANE, lane_id, 0, ExclusiveLock, OF_SESSION, AT_ONCE);
 }
 
 void
 mr_unlock_lane(int32 lane_id)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, lane_id, 0, CLASS_LANE);
-	(void) LockRelease(&tag, ExclusiveLock, true);
+	release(CLASS_LANE, lane_id, 0, ExclusiveLock, OF_SESSION);
 }
 
 bool
 mr_try_lock_relay(int32 pipeline_id)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_RELAY);
-	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	return acquire(CLASS_RELAY, pipeline_id, 0, ExclusiveLock, OF_SESSION, AT_ONCE);
 }
 
 bool
 mr_is_relay_free(int32 pipeline_id)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, pipeline_id, 0, CLASS_RELAY);
-	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	if (!acquire(CLASS_RELAY, pipeline_id, 0, ShareLock, OF_TRANSACTION, AT_ONCE))
 		return false;
-	(void) LockRelease(&tag, ShareLock, false);
+	release(CLASS_RELAY, pipeline_id, 0, ShareLock, OF_TRANSACTION);
 	return true;
 }
 
@@ -148,9 +139,6 @@ mr_sql_is_relay_free(PG_FUNCTION_ARGS)
 Datum
 mr_sql_lock_owner(PG_FUNCTION_ARGS)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, PG_GETARG_OID(0), 0, CLASS_OWNER);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	(void) acquire(CLASS_OWNER, PG_GETARG_OID(0), 0, ExclusiveLock, OF_TRANSACTION, WAITING);
 	PG_RETURN_VOID();
 }

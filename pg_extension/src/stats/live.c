@@ -17,10 +17,9 @@
 
 #include "server/clock.h"
 
-#define SLOTS 256
-#define RING  64 /* more than 60, the longest window in seconds and in minutes */
-#define SLICES                                                                                     \
-	8 /* of SLICE_S seconds: those of the last minute, the present one, one that is being emptied */
+#define SLOTS        256
+#define RING         64 /* more than 60, the longest window in seconds and in minutes */
+#define SLICES       8  /* the last minute's, the present one, one that is being emptied */
 #define SLICE_S      10
 #define IDLE_US      INT64_C(600000000) /* a slot that was idle so long may be taken over */
 #define US_PER_S     INT64_C(1000000)
