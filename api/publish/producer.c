@@ -91,12 +91,6 @@ mr_producer_new(const MrProducerSetup *setup, char *error, size_t error_size)
 	return NULL;
 }
 
-const char *
-mr_producer_topic(const MrProducer *producer)
-{
-	return producer->topic;
-}
-
 void
 mr_producer_state(MrProducer *producer, MrProducerState *state)
 {

@@ -50,7 +50,6 @@ typedef void (*MrPublishEnd)(void *owner, MrPublishFailure failure, int32_t part
 /* NULL, and a message, when a property is wrong. */
 extern MrProducer *mr_producer_new(const MrProducerSetup *setup, char *error, size_t error_size)
 	__attribute__((warn_unused_result));
-extern const char *mr_producer_topic(const MrProducer *producer);
 extern void mr_producer_state(MrProducer *producer, MrProducerState *state);
 /* Waits for what is queued, for flush_ms at most. After its outboxes have been freed. */
 extern void mr_producer_free(MrProducer *producer, int flush_ms);

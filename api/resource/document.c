@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/request/accept.h"
+#include "api/request/etag.h"
 #include "api/resource/context.h"
 #include "api/resource/query_problem.h"
 
@@ -47,6 +48,17 @@ mr_document_ask(MrExchange *exchange, const MrDocument *document, int count,
 	}
 	exchange->work = wait;
 	exchange->abandon = abandon;
+}
+
+void
+mr_document_answer(MrExchange *exchange, MrBuffer *body, const char *tag)
+{
+	mr_exchange_set_header(exchange, "ETag", tag);
+	mr_exchange_set_header(exchange, "Cache-Control", "private, no-cache");
+	if (mr_etag_matches(mr_exchange_header(exchange, "If-None-Match"), tag))
+		mr_exchange_answer(exchange, 304, NULL, body);
+	else
+		mr_exchange_answer(exchange, 200, "application/json", body);
 }
 
 bool

@@ -7,6 +7,7 @@
 #include "api/request/coordinate.h"
 #include "api/request/etag.h"
 #include "api/resource/context.h"
+#include "api/resource/document.h"
 #include "api/resource/event_query.h"
 #include "api/resource/query_problem.h"
 
@@ -121,12 +122,7 @@ answer(MrExchange *exchange, const PGresult *result)
 	mr_buffer_append(&body, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0));
 	mr_buffer_append(&body, "\n", 1);
 	mr_etag_make(tag, body.data, body.len);
-	mr_exchange_set_header(exchange, "ETag", tag);
-	mr_exchange_set_header(exchange, "Cache-Control", "private, no-cache");
-	if (mr_etag_matches(mr_exchange_header(exchange, "If-None-Match"), tag))
-		mr_exchange_answer(exchange, 304, NULL, &body);
-	else
-		mr_exchange_answer(exchange, 200, "application/json", &body);
+	mr_document_answer(exchange, &body, tag);
 }
 
 static void

@@ -28,8 +28,14 @@ struct MrStatistics
 	Waiter *first;
 };
 
-/* No time of rendering is in it: while nothing changes, neither does the entity tag. Bigints are text. */
+/*
+ * No time of rendering is in it: while nothing changes, neither does the entity tag. Bigints are text. Each view is read
+ * once, not once for each pipeline.
+ */
 static const char sql[] =
+	"WITH rates AS MATERIALIZED (SELECT * FROM millrace.rates), "
+	"latency AS MATERIALIZED (SELECT * FROM millrace.latency), "
+	"lag AS MATERIALIZED (SELECT * FROM millrace.lag) "
 	"SELECT json_build_object('pipelines', coalesce(json_agg(json_build_object("
 	"'name', s.pipeline, 'totals', json_build_object('events', s.events::text, "
 	"'written', s.written::text, 'filtered', s.filtered::text, "
@@ -58,11 +64,6 @@ static const char sql[] =
 	"'retries_state', b.retries_state, 'retries_since', b.retries_since, "
 	"'retries_sqlstate', b.retries_sqlstate)) ORDER BY s.pipeline), '[]'))::text "
 	"FROM millrace.stats AS s LEFT JOIN millrace.breakers AS b USING (pipeline)";
-/* Each view is read once, not once for each pipeline. */
-static const char with_views[] = "WITH rates AS MATERIALIZED (SELECT * FROM millrace.rates), "
-								 "latency AS MATERIALIZED (SELECT * FROM millrace.latency), "
-								 "lag AS MATERIALIZED (SELECT * FROM millrace.lag) ";
-
 static bool is_fresh(const MrStatistics *statistics);
 static bool render(MrStatistics *statistics, MrQueryFailure *failure);
 static void await(MrStatistics *statistics, MrExchange *exchange);
@@ -120,13 +121,9 @@ is_fresh(const MrStatistics *statistics)
 static bool
 render(MrStatistics *statistics, MrQueryFailure *failure)
 {
-	MrBuffer text = {0};
-
-	mr_buffer_printf(&text, "%s%s", with_views, sql);
 	statistics->asked_ms = mr_now_ms();
-	statistics->running = mr_pool_query(statistics->pool, "statistics", mr_buffer_string(&text), 0,
-										NULL, on_document, statistics, failure);
-	mr_buffer_free(&text);
+	statistics->running = mr_pool_query(statistics->pool, "statistics", sql, 0, NULL, on_document,
+										statistics, failure);
 	return statistics->running != NULL;
 }
 
@@ -168,9 +165,13 @@ on_document(void *owner, MrQueryFailure failure, const PGresult *result, const M
 	}
 	while (waiters != NULL)
 	{
-		MrExchange *exchange = waiters->exchange;
+		Waiter *waiter = waiters;
+		MrExchange *exchange = waiter->exchange;
 
-		forget(waiters);
+		waiters = waiter->next;
+		if (waiters != NULL)
+			waiters->link = &waiters;
+		free(waiter);
 		mr_exchange_forget_work(exchange);
 		if (failure == MR_QUERY_OK)
 			answer(exchange, statistics);
@@ -184,13 +185,8 @@ answer(MrExchange *exchange, const MrStatistics *statistics)
 {
 	MrBuffer body = {0};
 
-	mr_exchange_set_header(exchange, "ETag", statistics->tag);
-	mr_exchange_set_header(exchange, "Cache-Control", "private, no-cache");
 	mr_buffer_append(&body, statistics->document.data, statistics->document.len);
-	if (mr_etag_matches(mr_exchange_header(exchange, "If-None-Match"), statistics->tag))
-		mr_exchange_answer(exchange, 304, NULL, &body);
-	else
-		mr_exchange_answer(exchange, 200, "application/json", &body);
+	mr_document_answer(exchange, &body, statistics->tag);
 }
 
 /* The query goes on: others wait for it, or will. */
