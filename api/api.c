@@ -7,6 +7,7 @@
 
 #include "api/api_metrics.h"
 #include "api/request/host.h"
+#include "common/address.h"
 #include "common/log.h"
 
 #define FLUSH_MS 2000 /* for messages that are sent and not acknowledged */
@@ -16,17 +17,15 @@
 static void on_terminate(void *owner);
 static void on_end(evutil_socket_t fd, short what, void *arg);
 static void on_reload(void *owner);
-static void on_option(const MrOption *option, bool applied);
 static void on_relation_failed(void *owner, const MrPgError *error);
-static bool open_admin(MrApi *api);
 static bool open_producer(MrApi *api);
 static bool start_workers(MrApi *api);
-static bool split_address(const char *listen, char *address, size_t size, int *port);
 
 MrApi *
 mr_api_new(MrApiSettings *settings, int argc, char **argv)
 {
 	static const MrSignals signals = {on_terminate, on_reload};
+	static const MrAdminCallbacks admin = {mr_api_metrics, mr_api_ready};
 	MrApi *api = mr_calloc(1, sizeof(*api));
 	bool ok;
 
@@ -46,7 +45,10 @@ mr_api_new(MrApiSettings *settings, int argc, char **argv)
 		api->describe = mr_describe_new(mr_loop_base(api->loop), &api->settings, &api->relation,
 										on_relation_failed, api);
 	}
-	if (!ok || !open_admin(api) || !open_producer(api) || !start_workers(api))
+	if (!ok ||
+		!mr_admin_http_open(mr_loop_base(api->loop), api->settings.admin_listen, &admin, api,
+							&api->admin) ||
+		!open_producer(api) || !start_workers(api))
 	{
 		mr_api_free(api);
 		return NULL;
@@ -125,7 +127,7 @@ on_reload(void *owner)
 
 	if (mr_options_load(&mr_api_settings_table, api->argc, api->argv, &fresh, error, sizeof(error)))
 	{
-		mr_options_reload(&mr_api_settings_table, &api->settings, &fresh, on_option);
+		mr_options_reload(&mr_api_settings_table, &api->settings, &fresh, mr_options_log_change);
 		mr_log_setup(mr_api_settings_table.program, (MrLogLevel) api->settings.log_level,
 					 (MrLogFormat) api->settings.log_format);
 		mr_log(MR_LOG_INFO, "options reloaded");
@@ -134,14 +136,6 @@ on_reload(void *owner)
 		mr_log(MR_LOG_ERROR, "options not reloaded", MR_STR("error", error));
 	mr_options_free(&mr_api_settings_table, &fresh);
 	mr_describe_ask(api->describe);
-}
-
-static void
-on_option(const MrOption *option, bool applied)
-{
-	mr_log(applied ? MR_LOG_INFO : MR_LOG_WARN,
-		   applied ? "option changed" : "option takes effect after a restart",
-		   MR_STR("option", option->name));
 }
 
 static void
@@ -160,28 +154,6 @@ on_relation_failed(void *owner, const MrPgError *error)
 		return;
 	api->failed = true;
 	mr_loop_stop(api->loop);
-}
-
-static bool
-open_admin(MrApi *api)
-{
-	static const MrAdminCallbacks callbacks = {mr_api_metrics, mr_api_ready};
-	const char *listen = api->settings.admin_listen;
-	char error[512];
-
-	if (*listen == '\0' || strcmp(listen, "off") == 0)
-		return true;
-	api->admin =
-		mr_admin_http_new(mr_loop_base(api->loop), listen, &callbacks, api, error, sizeof(error));
-	if (api->admin == NULL)
-	{
-		mr_log(MR_LOG_ERROR, "could not open the admin port", MR_STR("error", error),
-			   MR_STR("hint", "choose another with --admin-listen, or \"off\""));
-		return false;
-	}
-	mr_log(MR_LOG_INFO, "admin port open", MR_STR("listen", listen),
-		   MR_INT("port", mr_admin_http_port(api->admin)));
-	return true;
 }
 
 static bool
@@ -215,7 +187,7 @@ start_workers(MrApi *api)
 						   .secret = &api->secret,
 						   .producer = api->producer};
 
-	if (!split_address(api->settings.listen, address, sizeof(address), &api->port))
+	if (!mr_address_split(api->settings.listen, address, sizeof(address), &api->port))
 	{
 		mr_log(MR_LOG_ERROR, "--listen is not ADDRESS:PORT",
 			   MR_STR("listen", api->settings.listen));
@@ -246,25 +218,4 @@ start_workers(MrApi *api)
 	mr_log(MR_LOG_INFO, "listening", MR_STR("address", address), MR_INT("port", api->port),
 		   MR_INT("threads", threads));
 	return true;
-}
-
-/* An IPv6 address is in brackets. */
-static bool
-split_address(const char *listen, char *address, size_t size, int *port)
-{
-	const char *colon = strrchr(listen, ':');
-	size_t len = colon != NULL ? (size_t) (colon - listen) : 0;
-	char *end;
-
-	if (len == 0 || len >= size)
-		return false;
-	if (listen[0] == '[' && listen[len - 1] == ']')
-	{
-		listen++;
-		len -= 2;
-	}
-	memcpy(address, listen, len);
-	address[len] = '\0';
-	*port = (int) strtol(colon + 1, &end, 10);
-	return colon[1] != '\0' && *end == '\0' && *port >= 0 && *port <= 65535;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "common/address.h"
 #include "common/eventloop.h"
 #include "common/log.h"
 
@@ -33,7 +34,6 @@ struct MrAdminHttp
 
 static MrAdminHttp *admins; /* main thread only */
 
-static bool split_address(const char *listen, char *host, size_t host_size, int *port);
 static void on_metrics(struct evhttp_request *request, void *arg);
 static void on_live(struct evhttp_request *request, void *arg);
 static void on_ready(struct evhttp_request *request, void *arg);
@@ -52,7 +52,7 @@ mr_admin_http_new(struct event_base *base, const char *listen, const MrAdminCall
 	char host[128];
 	int port;
 
-	if (!split_address(listen, host, sizeof(host), &port))
+	if (!mr_address_split(listen, host, sizeof(host), &port))
 	{
 		snprintf(error, error_size, "\"%s\" is not address:port", listen);
 		return NULL;
@@ -89,18 +89,27 @@ mr_admin_http_new(struct event_base *base, const char *listen, const MrAdminCall
 int
 mr_admin_http_port(const MrAdminHttp *admin)
 {
-	union
-	{
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} address;
-	socklen_t len = sizeof(address);
+	return mr_address_port(evhttp_bound_socket_get_fd(admin->socket));
+}
 
-	memset(&address, 0, sizeof(address));
-	if (getsockname(evhttp_bound_socket_get_fd(admin->socket), &address.any, &len) != 0)
-		return 0;
-	return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+bool
+mr_admin_http_open(struct event_base *base, const char *listen, const MrAdminCallbacks *callbacks,
+				   void *owner, MrAdminHttp **admin)
+{
+	char error[512];
+
+	if (*listen == '\0' || strcmp(listen, "off") == 0)
+		return true;
+	*admin = mr_admin_http_new(base, listen, callbacks, owner, error, sizeof(error));
+	if (*admin == NULL)
+	{
+		mr_log(MR_LOG_ERROR, "could not open the admin port", MR_STR("error", error),
+			   MR_STR("hint", "choose another with --admin-listen, or \"off\""));
+		return false;
+	}
+	mr_log(MR_LOG_INFO, "admin port open", MR_STR("listen", listen),
+		   MR_INT("port", mr_admin_http_port(*admin)));
+	return true;
 }
 
 void
@@ -120,26 +129,6 @@ mr_admin_http_free(MrAdminHttp *admin)
 	if (admin->tick != NULL)
 		event_free(admin->tick);
 	free(admin);
-}
-
-static bool
-split_address(const char *listen, char *host, size_t host_size, int *port)
-{
-	const char *colon = strrchr(listen, ':');
-	size_t len = colon ? (size_t) (colon - listen) : 0;
-	char *end;
-
-	if (colon == NULL || len == 0 || len >= host_size)
-		return false;
-	if (listen[0] == '[' && listen[len - 1] == ']')
-	{
-		listen++;
-		len -= 2;
-	}
-	memcpy(host, listen, len);
-	host[len] = '\0';
-	*port = (int) strtol(colon + 1, &end, 10);
-	return colon[1] != '\0' && *end == '\0' && *port >= 0 && *port <= 65535;
 }
 
 /*

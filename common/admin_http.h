@@ -24,6 +24,13 @@ typedef struct MrAdminCallbacks
 extern MrAdminHttp *mr_admin_http_new(struct event_base *base, const char *listen,
 									  const MrAdminCallbacks *callbacks, void *owner, char *error,
 									  size_t error_size) __attribute__((warn_unused_result));
+/*
+ * As the option --admin-listen says: "" and "off" open none, and *admin is left as it is. What was opened, or why not, is
+ * in the log; false: it could not be opened.
+ */
+extern bool mr_admin_http_open(struct event_base *base, const char *listen,
+							   const MrAdminCallbacks *callbacks, void *owner, MrAdminHttp **admin)
+	__attribute__((warn_unused_result));
 /* The port really listened on. */
 extern int mr_admin_http_port(const MrAdminHttp *admin);
 extern void mr_admin_http_free(MrAdminHttp *admin);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/buffer.h"
+#include "common/log.h"
 #include "common/options_value.h"
 
 extern char **environ;
@@ -44,6 +45,14 @@ mr_options_load(const MrOptionTable *table, int argc, char **argv, void *setting
 		if (!load_environment(&load, &table->options[i]))
 			return false;
 	return load_flags(&load, argc, argv, false);
+}
+
+void
+mr_options_log_change(const MrOption *option, bool applied)
+{
+	mr_log(applied ? MR_LOG_INFO : MR_LOG_WARN,
+		   applied ? "option changed" : "option takes effect after a restart",
+		   MR_STR("option", option->name));
 }
 
 void

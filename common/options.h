@@ -75,6 +75,9 @@ extern void mr_options_free(const MrOptionTable *table, void *settings);
 extern void mr_options_reload(const MrOptionTable *table, void *current, void *fresh,
 							  void (*notice)(const MrOption *option, bool applied));
 
+/* A notice for it: a line in the log. */
+extern void mr_options_log_change(const MrOption *option, bool applied);
+
 extern void mr_options_help(const MrOptionTable *table, FILE *out);
 
 extern void mr_strings_add(MrStrings *list, const char *item);

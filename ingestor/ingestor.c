@@ -16,11 +16,9 @@
 
 static void on_terminate(void *owner);
 static void on_reload(void *owner);
-static void on_option(const MrOption *option, bool applied);
 static void on_connected(void *owner);
 static void on_poll(evutil_socket_t fd, short what, void *arg);
 static void on_every(evutil_socket_t fd, short what, void *arg);
-static bool open_admin(MrIngestor *ingestor);
 static void ask_list(MrIngestor *ingestor);
 static void on_list(void *owner, const PGresult *result, uint64_t tag);
 static void take_in(MrIngestor *ingestor, const MrServedRow *row);
@@ -34,6 +32,7 @@ MrIngestor *
 mr_ingestor_new(MrSettings *settings, int argc, char **argv)
 {
 	static const MrSignals signals = {on_terminate, on_reload};
+	static const MrAdminCallbacks admin = {mr_ingestor_metrics, mr_ingestor_ready};
 	MrIngestor *ingestor = mr_calloc(1, sizeof(*ingestor));
 	struct event_base *base;
 
@@ -53,7 +52,8 @@ mr_ingestor_new(MrSettings *settings, int argc, char **argv)
 	ingestor->resolver = mr_resolver_new(base);
 	ingestor->poll = evtimer_new(base, on_poll, ingestor);
 	ingestor->every = evtimer_new(base, on_every, ingestor);
-	if (ingestor->resolver == NULL || !open_admin(ingestor))
+	if (ingestor->resolver == NULL || !mr_admin_http_open(base, ingestor->settings.admin_listen,
+														  &admin, ingestor, &ingestor->admin))
 	{
 		mr_ingestor_free(ingestor);
 		return NULL;
@@ -123,7 +123,7 @@ on_reload(void *owner)
 	if (mr_options_load(&mr_settings_table, ingestor->argc, ingestor->argv, &fresh, error,
 						sizeof(error)))
 	{
-		mr_options_reload(&mr_settings_table, &ingestor->settings, &fresh, on_option);
+		mr_options_reload(&mr_settings_table, &ingestor->settings, &fresh, mr_options_log_change);
 		mr_log_setup(mr_settings_table.program, (MrLogLevel) ingestor->settings.log_level,
 					 (MrLogFormat) ingestor->settings.log_format);
 		mr_log(MR_LOG_INFO, "options reloaded");
@@ -134,14 +134,6 @@ on_reload(void *owner)
 	else
 		mr_log(MR_LOG_ERROR, "options not reloaded", MR_STR("error", error));
 	mr_options_free(&mr_settings_table, &fresh);
-}
-
-static void
-on_option(const MrOption *option, bool applied)
-{
-	mr_log(applied ? MR_LOG_INFO : MR_LOG_WARN,
-		   applied ? "option changed" : "option takes effect after a restart",
-		   MR_STR("option", option->name));
 }
 
 static void
@@ -187,28 +179,6 @@ on_every(evutil_socket_t fd, short what, void *arg)
 							 ingestor->pipeline_count, mr_now_ms());
 	}
 	mr_timer_set(ingestor->every, leaving ? EVERY_LEAVING_MS : EVERY_MS);
-}
-
-static bool
-open_admin(MrIngestor *ingestor)
-{
-	static const MrAdminCallbacks callbacks = {mr_ingestor_metrics, mr_ingestor_ready};
-	const char *listen = ingestor->settings.admin_listen;
-	char error[512];
-
-	if (*listen == '\0' || strcmp(listen, "off") == 0)
-		return true;
-	ingestor->admin = mr_admin_http_new(mr_loop_base(ingestor->loop), listen, &callbacks, ingestor,
-										error, sizeof(error));
-	if (ingestor->admin == NULL)
-	{
-		mr_log(MR_LOG_ERROR, "could not open the admin port", MR_STR("error", error),
-			   MR_STR("hint", "choose another with --admin-listen, or \"off\""));
-		return false;
-	}
-	mr_log(MR_LOG_INFO, "admin port open", MR_STR("listen", listen),
-		   MR_INT("port", mr_admin_http_port(ingestor->admin)));
-	return true;
 }
 
 /* Which pipelines are there? */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/address.h"
 #include "common/buffer.h"
 #include "common/eventloop.h"
 #include "common/log.h"
@@ -25,7 +26,6 @@ struct MrServer
 
 static struct evconnlistener *listen_on(struct event_base *base, const char *address, int port,
 										char *error, size_t error_size);
-static int port_of(const struct evconnlistener *listener);
 static void on_accept_error(struct evconnlistener *listener, void *arg);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 
@@ -43,7 +43,7 @@ mr_server_new(struct event_base *base, const char *address, int *port, const MrW
 		mr_server_free(server);
 		return NULL;
 	}
-	*port = port_of(server->listener);
+	*port = mr_address_port(evconnlistener_get_fd(server->listener));
 	server->connections = mr_connections_new(server->http, server->listener, limits, events, owner);
 	evhttp_bind_listener(server->http, server->listener);
 	/* evhttp has made itself the argument of the listener's callbacks */
@@ -110,24 +110,6 @@ listen_on(struct event_base *base, const char *address, int port, char *error, s
 		snprintf(error, error_size, "could not listen on %s port %d: %m", address, port);
 	freeaddrinfo(found);
 	return listener;
-}
-
-static int
-port_of(const struct evconnlistener *listener)
-{
-	union
-	{
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} address;
-	socklen_t len = sizeof(address);
-
-	memset(&address, 0, sizeof(address));
-	if (getsockname(evconnlistener_get_fd((struct evconnlistener *) listener), &address.any,
-					&len) != 0)
-		return 0;
-	return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
 }
 
 /* What cannot be accepted (no file descriptor left, say) keeps the socket readable: without a pause the loop spins. */

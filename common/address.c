@@ -1,0 +1,43 @@
+#include "common/address.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+bool
+mr_address_split(const char *listen, char *host, size_t host_size, int *port)
+{
+	const char *colon = strrchr(listen, ':');
+	size_t len = colon ? (size_t) (colon - listen) : 0;
+	char *end;
+
+	if (colon == NULL || len == 0 || len >= host_size)
+		return false;
+	if (listen[0] == '[' && listen[len - 1] == ']')
+	{
+		listen++;
+		len -= 2;
+	}
+	memcpy(host, listen, len);
+	host[len] = '\0';
+	*port = (int) strtol(colon + 1, &end, 10);
+	return colon[1] != '\0' && *end == '\0' && *port >= 0 && *port <= 65535;
+}
+
+int
+mr_address_port(int fd)
+{
+	union
+	{
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address;
+	socklen_t len = sizeof(address);
+
+	memset(&address, 0, sizeof(address));
+	if (getsockname(fd, &address.any, &len) != 0)
+		return 0;
+	return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+}

@@ -1,0 +1,13 @@
+/* Where a program listens, as its options have it: "address:port", "[v6]:port". */
+#ifndef MR_COMMON_ADDRESS_H
+#define MR_COMMON_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Splits it; the brackets of an IPv6 address are left out. False: it is of another form, or longer than the buffer. */
+extern bool mr_address_split(const char *listen, char *host, size_t host_size, int *port);
+/* The port that a socket really listens on; 0 when that is not known. */
+extern int mr_address_port(int fd);
+
+#endif
