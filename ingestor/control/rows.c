@@ -31,6 +31,7 @@ mr_relay_row_read(const PGresult *result, int number, MrRelayRow *row)
 	row->source_topic = text_of(result, number, "source_topic");
 	row->partitions = (int) int64_of(result, number, "partitions", 0);
 	row->due = *text_of(result, number, "due") == 't';
+	row->former_ids = text_of(result, number, "former_ids");
 }
 
 void

@@ -31,7 +31,8 @@ typedef struct MrRelayRow
 	const char *transactional_id;
 	const char *source_topic;
 	int partitions;
-	bool due; /* letters wait, and no session relays them */
+	bool due;               /* letters wait, and no session relays them */
+	const char *former_ids; /* transactional ids of before, separated by commas; "" none */
 } MrRelayRow;
 
 /* A partition that is ours from now on: millrace.assign(). */

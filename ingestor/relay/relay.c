@@ -27,6 +27,7 @@ struct MrRelay
 	char *pipeline;
 	char *topic;
 	char *transactional_id;
+	char *former_ids;
 	char *source_topic;
 	bool exactly_once;
 	MrRelayCounters *counters;
@@ -71,6 +72,7 @@ mr_relay_new(const MrSettings *settings, const MrRelayRow *row, MrRelayCounters 
 	relay->pipeline = mr_strdup(row->pipeline);
 	relay->topic = mr_strdup(row->topic);
 	relay->transactional_id = mr_strdup(row->transactional_id);
+	relay->former_ids = mr_strdup(row->former_ids);
 	relay->source_topic = mr_strdup(row->source_topic);
 	relay->exactly_once = strcmp(row->delivery, "at_least_once") != 0;
 	relay->backoff = (MrBackoff){.min_ms = 250, .max_ms = 10000};
@@ -130,6 +132,7 @@ mr_relay_free(MrRelay *relay)
 	free(relay->pipeline);
 	free(relay->topic);
 	free(relay->transactional_id);
+	free(relay->former_ids);
 	free(relay->source_topic);
 	free(relay);
 }
@@ -142,6 +145,7 @@ make_session(MrRelay *relay, const MrRelayRow *row)
 		.properties = &relay->settings->properties,
 		.topic = relay->topic,
 		.transactional_id = relay->exactly_once ? relay->transactional_id : NULL,
+		.former_ids = relay->former_ids,
 		.source_topic = relay->source_topic,
 		.source_partitions = row->partitions,
 		.stop = &relay->stop,

@@ -31,6 +31,8 @@ static bool produce(MrRelayKafka *kafka, const MrLetter *letter, MrLetterForm fo
 static bool wait_delivered(MrRelayKafka *kafka, char *error);
 static bool is_behind_what_was_read(const MrRelayKafka *kafka, const int64_t *positions,
 									const MrPlace *places, int count, char *error);
+static bool fence_former(const MrRelayTarget *target, char *error);
+static bool fence(const MrRelayTarget *target, const char *id, char *error);
 static void remember(MrRelayKafka *kafka, const MrPlace *places, int count);
 
 bool
@@ -41,6 +43,7 @@ mr_relay_kafka_check(const MrStrings *properties, char *error, size_t error_size
 								  .properties = properties,
 								  .topic = "",
 								  .transactional_id = "check",
+								  .former_ids = "",
 								  .source_topic = ""};
 	MrRelayKafka kafka = {.target = target};
 	rd_kafka_t *rk = make_client(&target, RD_KAFKA_PRODUCER, &kafka, reason);
@@ -63,7 +66,8 @@ mr_relay_kafka_open(const MrRelayTarget *target, char *error)
 		kafka->producer = make_client(target, RD_KAFKA_PRODUCER, kafka, error);
 	if (kafka->producer == NULL || !mr_relay_topic_prepare(kafka, error) ||
 		(target->transactional_id != NULL &&
-		 !repeat(kafka, rd_kafka_init_transactions, INIT_MS, NULL, error)))
+		 !(repeat(kafka, rd_kafka_init_transactions, INIT_MS, NULL, error) &&
+		   fence_former(target, error))))
 	{
 		mr_relay_kafka_close(kafka);
 		return NULL;
@@ -141,6 +145,37 @@ mr_relay_kafka_publish(MrRelayKafka *kafka, const MrLetters *letters, MrLetterFo
 	}
 	if (ok)
 		remember(kafka, places, letters->count);
+	return ok;
+}
+
+/* A relay that has been frozen since the pipeline was called otherwise in Kafka could publish what is published now. */
+static bool
+fence_former(const MrRelayTarget *target, char *error)
+{
+	char *ids = mr_strdup(target->former_ids);
+	char *next = ids;
+	bool ok = true;
+
+	for (char *id; ok && (id = strsep(&next, ",")) != NULL;)
+		ok = *id == '\0' || fence(target, id, error);
+	free(ids);
+	return ok;
+}
+
+/* An id that we may not use is one that no relay with our rights can use. */
+static bool
+fence(const MrRelayTarget *target, const char *id, char *error)
+{
+	MrRelayKafka former = {.target = *target};
+	bool ok;
+
+	former.target.transactional_id = id;
+	former.producer = make_client(&former.target, RD_KAFKA_PRODUCER, &former, error);
+	if (former.producer == NULL)
+		return false;
+	ok = repeat(&former, rd_kafka_init_transactions, INIT_MS, NULL, error) ||
+		 former.refused == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+	rd_kafka_destroy(former.producer);
 	return ok;
 }
 
@@ -262,6 +297,7 @@ repeat(MrRelayKafka *kafka, rd_kafka_error_t *(*step)(rd_kafka_t *, int), int bu
 
 		if (failure == NULL)
 			return true;
+		kafka->refused = code;
 		rd_kafka_poll(kafka->producer, 0);
 		again = rd_kafka_error_is_retriable(failure) && mr_now_ms() < end &&
 				!atomic_load(kafka->target.stop);

@@ -22,6 +22,7 @@ typedef struct MrRelayTarget
 	const MrStrings *properties;
 	const char *topic;
 	const char *transactional_id; /* NULL: at_least_once, without transactions */
+	const char *former_ids;       /* it had before, separated by commas: fenced, too */
 	const char *source_topic;
 	int source_partitions; /* known, should the source topic be gone */
 	const atomic_bool *stop;
@@ -39,7 +40,7 @@ typedef struct MrPlace
 /* Are the user's properties fit for it? */
 extern bool mr_relay_kafka_check(const MrStrings *properties, char *error, size_t error_size);
 
-/* Creates the topic when it is missing, and fences who was here before. */
+/* Creates the topic when it is missing, and fences who was here before, under any of its ids. */
 extern MrRelayKafka *mr_relay_kafka_open(const MrRelayTarget *target, char *error)
 	__attribute__((warn_unused_result));
 extern void mr_relay_kafka_close(MrRelayKafka *kafka);

@@ -18,6 +18,7 @@ struct MrRelayKafka
 	bool forgotten;              /* delivery reports have nowhere to go any more */
 	int under_way;               /* messages produced, not yet reported on */
 	rd_kafka_resp_err_t failure; /* of the batch under way */
+	rd_kafka_resp_err_t refused; /* why a step failed last */
 	char last_error[256];        /* what the client last complained of */
 };
 

@@ -32,6 +32,9 @@ CREATE TABLE millrace.pipeline (
   state      text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'crashing')),
   version    integer     NOT NULL,
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  group_prefix text      NOT NULL DEFAULT '',
+  -- its consumer group in Kafka; with .dlq behind it the transactional id of its relay. docs/ingestor.md has the form, for ACLs
+  group_id   text        NOT NULL GENERATED ALWAYS AS (group_prefix || 'millrace.' || instance::text || '.' || name) STORED,
   CONSTRAINT pipeline_pkey PRIMARY KEY (id),
   CONSTRAINT pipeline_name_key UNIQUE (name)
 );

@@ -75,6 +75,7 @@ CREATE TABLE millrace.dlq (
   topic       text    NOT NULL,
   delivery    text    NOT NULL CHECK (delivery IN ('exactly_once', 'at_least_once')),
   origin      uuid    NOT NULL,  -- random, made with the pipeline: another one of its name, later, has other ids
+  former_prefixes text[] NOT NULL DEFAULT '{}',  -- group_prefix was these before, the last one last
   CONSTRAINT dlq_pkey PRIMARY KEY (pipeline_id)
 );
 CREATE TABLE millrace.dlq_scan (

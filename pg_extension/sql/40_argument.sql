@@ -27,6 +27,20 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_topic(text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_topic(text) IS 'Internal: refuses what is not a Kafka topic name.';
 
+-- What groups and transactional ids begin with: any characters would do for Kafka, but not for who reads its lists.
+CREATE FUNCTION millrace._check_prefix(argument text, given text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF given !~ '^[A-Za-z0-9._-]{0,100}$' THEN
+    RAISE EXCEPTION '% "%" is not valid', argument, left(given, 150)
+      USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'A prefix is up to 100 letters, digits, ".", "_" and "-".',
+            HINT = format('Pass %s => ''team-a.'' with the separator at its end, or '''' for none.', argument);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_prefix(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_prefix(text, text) IS 'Internal: refuses what no name in Kafka should begin with.';
+
 CREATE FUNCTION millrace._check_range(argument text, given bigint, low bigint, high bigint) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN

@@ -50,7 +50,9 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
   ('dlq', 'text', 'NULL', 'both', NULL, NULL, NULL,
    'Kafka topic that gets the dead letters, by default the topic''s name and .dlq, off for none'),
   ('dlq_delivery', 'text', '''exactly_once''', 'both', 'choice', '{exactly_once,at_least_once}', NULL,
-   'exactly_once, or at_least_once for brokers without transactions');
+   'exactly_once, or at_least_once for brokers without transactions'),
+  ('group_prefix', 'text', '''''', 'both', 'prefix', NULL, NULL,
+   'what the names of its consumer group and transactional id in Kafka begin with');
 $list$;
 REVOKE ALL ON FUNCTION millrace._settings FROM PUBLIC;
 COMMENT ON FUNCTION millrace._settings IS 'Internal: the arguments of create_pipeline and alter_pipeline.';
@@ -69,6 +71,7 @@ BEGIN
     CASE s.rule
       WHEN 'integer' THEN PERFORM millrace._check_range(s.name, s.value::bigint, s.bounds[1]::bigint, s.bounds[2]::bigint);
       WHEN 'number' THEN PERFORM millrace._check_number(s.name, s.value::float8, s.bounds[1]::float8, s.bounds[2]::float8);
+      WHEN 'prefix' THEN PERFORM millrace._check_prefix(s.name, s.value);
       WHEN 'choice' THEN PERFORM millrace._check_choice(s.name, s.value, s.bounds);
       WHEN 'interval' THEN
         stored := stored || jsonb_build_object(s.name,

@@ -88,9 +88,9 @@ BEGIN
             || millrace._checked(given);
   PERFORM millrace._check_owner(caller, (given ->> 'allow_superuser')::boolean);
 
-  INSERT INTO millrace.pipeline AS p (name, instance, owner, topic, start_at, workers, state, version)
+  INSERT INTO millrace.pipeline AS p (name, instance, owner, topic, start_at, workers, state, version, group_prefix)
   VALUES (pipeline, millrace._instance(), caller, topic, millrace._start_at(given ->> 'start_at'), (given ->> 'workers')::integer,
-          CASE WHEN (given ->> 'paused')::boolean THEN 'paused' ELSE 'running' END, 1)
+          CASE WHEN (given ->> 'paused')::boolean THEN 'paused' ELSE 'running' END, 1, given ->> 'group_prefix')
   RETURNING p.id INTO id;
   d := millrace._add_version(id, 1, caller, jsonb_populate_record(NULL::millrace.pipeline_version, stored));
   PERFORM millrace._check_version(caller, d);
@@ -187,11 +187,13 @@ BEGIN
   END IF;
   PERFORM millrace._check_version(new_owner, d);
   PERFORM millrace._set_dlq(p.id, given ->> 'dlq', given ->> 'dlq_delivery');
+  PERFORM millrace._note_prefix(p, given ->> 'group_prefix');
   IF (old.ordering, old.on_dead) IS DISTINCT FROM (d.ordering, d.on_dead) THEN
     PERFORM millrace._reorder(p, d.ordering, d.on_dead);
   END IF;
   UPDATE millrace.pipeline AS c
-  SET owner = new_owner, workers = coalesce((given ->> 'workers')::integer, c.workers), version = d.version
+  SET owner = new_owner, workers = coalesce((given ->> 'workers')::integer, c.workers), version = d.version,
+      group_prefix = coalesce(given ->> 'group_prefix', c.group_prefix)
   WHERE c.id = p.id;
   PERFORM millrace._check_grants(p.id);
   IF (given ->> 'workers')::integer > p.workers THEN
@@ -226,8 +228,8 @@ Errors: each wrong argument, with a hint; the position of a mistake in fields or
   EXECUTE format(declaration, 'alter', a.declared);
   EXECUTE format('COMMENT ON FUNCTION millrace.alter_pipeline IS %L', format(
 'Changes a pipeline; returns when the batch in flight has ended, and the next batch uses the change. Topic and start are fixed.
-In: %s. NULL leaves a setting as it is, '''' or ''{}'' removes fields, conflict_key or newer_by, 0 failure_share. Another dlq gets all dead letters that are not published yet; with ordering none or on_dead release what waits for it continues.
-Out: the version now in force; a change of owner, workers, dlq or dlq_delivery alone makes no new one.
+In: %s. NULL leaves a setting as it is, '''' or ''{}'' removes fields, conflict_key or newer_by, 0 failure_share. Another dlq gets all dead letters that are not published yet; with ordering none or on_dead release what waits for it continues; with another group_prefix the ingestors join another group and continue at the same positions.
+Out: the version now in force; a change of owner, workers, dlq, dlq_delivery or group_prefix alone makes no new one.
 Errors: as create_pipeline; feature_not_supported for topic, start_at and paused, with what to do instead; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.',
     a.explained));
 END $do$;

@@ -72,8 +72,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   INSERT INTO millrace.partition AS t (pipeline_id, partition, epoch, state, error, hint, changed_at)
   SELECT p.id, _stop_lost.partition, millrace._random_epoch(), 'stopped',
          'its position is lost: it has no row in millrace.partition or millrace.progress',
-         format('To process again all that Kafka has of it: %s To go on where it was: millrace.skip_to() with the offset that consumer group millrace.%s.%s has committed in Kafka.',
-                millrace._rewind_command(p.name, '"offset" => 0', _stop_lost.partition), p.instance, p.name),
+         format('To process again all that Kafka has of it: %s To go on where it was: millrace.skip_to() with the offset that consumer group %s has committed in Kafka.',
+                millrace._rewind_command(p.name, '"offset" => 0', _stop_lost.partition), p.group_id),
          clock_timestamp()
   FROM millrace.pipeline AS p WHERE p.id = _stop_lost.pipeline_id
   ON CONFLICT ON CONSTRAINT partition_pkey DO UPDATE

@@ -150,7 +150,7 @@ SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partiti
        pg_catalog.make_interval(secs => d.retry_max_delay / 1000.0) AS retry_max_delay, d.retry_jitter,
        pg_catalog.make_interval(secs => d.retry_age / 1000.0) AS retry_age, d.failure_share, d.failure_window,
        d.ordering, d.on_dead, d.max_parked, d.max_parked_per_key,
-       CASE WHEN q.enabled THEN q.topic ELSE 'off' END AS dlq, q.delivery AS dlq_delivery
+       CASE WHEN q.enabled THEN q.topic ELSE 'off' END AS dlq, q.delivery AS dlq_delivery, p.group_prefix, p.group_id
 FROM millrace._visible AS p
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
 JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read'
@@ -216,6 +216,7 @@ CROSS JOIN LATERAL (
   WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
 ORDER BY p.name;
 COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to fix it; with the definition in force.';
+COMMENT ON COLUMN millrace.pipelines.group_id IS 'its consumer group in Kafka: group_prefix, millrace, this installation and the name';
 COMMENT ON COLUMN millrace.pipelines.status IS
 'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, no ingestor, kafka error, foreign, owner missing, target missing, standby, not preloaded, topic not granted, no lane or no worker';
 

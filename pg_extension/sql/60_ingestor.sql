@@ -32,7 +32,7 @@ CREATE FUNCTION millrace.ingestor_pipelines()
 RETURNS TABLE (pipeline text, topic text, group_id text, lanes integer, partitions integer, start_at text,
                incarnation bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT p.name, p.topic, format('millrace.%s.%s', p.instance, p.name), p.workers, p.partitions,
+  SELECT p.name, p.topic, p.group_id, p.workers, p.partitions,
          CASE WHEN p.start_at IN ('earliest', 'latest') THEN p.start_at
               ELSE trunc(extract(epoch FROM p.start_at::timestamptz) * 1000)::bigint::text END,
          millrace._incarnation()

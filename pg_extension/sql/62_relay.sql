@@ -61,12 +61,29 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_dlq_loop(integer, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_dlq_loop(integer, text) IS 'Internal: refuses pipelines whose DLQ topics lead back to their source.';
 
+-- A transactional id keeps an old relay from publishing: those of former prefixes are fenced, too. A relay cannot be that old
+-- that the last eight do not have its own.
+CREATE FUNCTION millrace._note_prefix(p millrace.pipeline, prefix text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  UPDATE millrace.dlq AS q
+  SET former_prefixes = (array_remove(array_remove(q.former_prefixes, p.group_prefix), prefix) || p.group_prefix)
+  WHERE q.pipeline_id = p.id AND prefix <> p.group_prefix;
+  UPDATE millrace.dlq AS q
+  SET former_prefixes = q.former_prefixes[cardinality(q.former_prefixes) - 7 : cardinality(q.former_prefixes)]
+  WHERE q.pipeline_id = p.id AND cardinality(q.former_prefixes) > 8;
+$$;
+REVOKE ALL ON FUNCTION millrace._note_prefix(millrace.pipeline, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._note_prefix(millrace.pipeline, text) IS 'Internal: the group_prefix of a pipeline changes to this one; NULL: it does not.';
+
 CREATE FUNCTION millrace.relay_pipelines()
-RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer, due boolean)
+RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer, due boolean,
+               former_ids text)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT p.name, q.topic, q.delivery, format('millrace.%s.%s.dlq', p.instance, p.name), p.topic, p.partitions,
+  SELECT p.name, q.topic, q.delivery, p.group_id || '.dlq', p.topic, p.partitions,
          EXISTS (SELECT FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id AND l.published_at IS NULL)
-         AND millrace._is_relay_free(p.id)
+         AND millrace._is_relay_free(p.id),
+         (SELECT string_agg(f.prefix || substr(p.group_id, length(p.group_prefix) + 1) || '.dlq', ',' ORDER BY f.nth)
+          FROM unnest(q.former_prefixes) WITH ORDINALITY AS f (prefix, nth))
   FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
   JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'dlq' AND u.is_granted
   WHERE p.instance = millrace._instance() AND q.enabled ORDER BY p.name;
@@ -75,7 +92,7 @@ REVOKE ALL ON FUNCTION millrace.relay_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_pipelines() IS
 'For the ingestor: the pipelines whose dead letters go to Kafka, paused ones too; not those whose DLQ topic is not granted to their owner.
 In: nothing.
-Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic and the number of its partitions known; due: dead letters wait, and no session is the relay.
+Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic and the number of its partitions known; due: dead letters wait, and no session is the relay; former_ids: transactional ids it had before, separated by commas, to be fenced, too (null: none).
 Errors: none.';
 
 CREATE FUNCTION millrace.relay_lock(pipeline text) RETURNS boolean
@@ -259,7 +276,8 @@ Errors: undefined_object for an unknown pipeline.';
 CREATE VIEW millrace.dlqs WITH (security_barrier) AS
 SELECT p.name AS pipeline, q.enabled, q.topic, q.delivery, w.failed_at AS waiting_since, 
        CASE WHEN NOT u.is_granted THEN pg_catalog.format('role "%s" is not allowed to publish to it', u.owner)
-            ELSE i.about ->> 'relay_error' END AS error, i.reported_at, coalesce(u.is_granted, true) AS is_granted
+            ELSE i.about ->> 'relay_error' END AS error, i.reported_at, coalesce(u.is_granted, true) AS is_granted,
+       p.group_id || '.dlq' AS transactional_id
 FROM millrace._visible AS p
 JOIN millrace.dlq AS q ON q.pipeline_id = p.id
 LEFT JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'dlq'
@@ -270,6 +288,7 @@ LEFT JOIN LATERAL (
 ORDER BY p.name;
 COMMENT ON VIEW millrace.dlqs IS 'Where the dead letters of each pipeline are published, and whether the relay keeps up.';
 COMMENT ON COLUMN millrace.dlqs.waiting_since IS 'failure time of the oldest dead letter that is not in the topic yet, null: all are';
+COMMENT ON COLUMN millrace.dlqs.transactional_id IS 'of the producer, for exactly_once';
 COMMENT ON COLUMN millrace.dlqs.is_granted IS 'whether the owner may publish to the topic, see topic_grants';
 COMMENT ON COLUMN millrace.dlqs.error IS 'what the relay last reported, null: it works';
 GRANT SELECT ON millrace.dlqs TO PUBLIC;

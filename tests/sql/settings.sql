@@ -16,7 +16,7 @@ SELECT results_eq($$ SELECT name, type FROM argument WHERE proname = 'alter_pipe
   $$ SELECT name, type::regtype::text FROM setting WHERE verbs <> 'create' ORDER BY ordinality $$, 'so does alter_pipeline');
 SELECT set_eq($$ SELECT a.attname::text COLLATE "default" FROM pg_attribute AS a WHERE a.attrelid = 'millrace.pipeline_version'::regclass AND a.attnum > 0
                  AND a.attname NOT IN ('pipeline_id', 'version', 'created_at', 'created_by') $$,
-  $$ SELECT name FROM setting WHERE verbs = 'both' AND name NOT IN ('pipeline', 'workers', 'allow_superuser', 'dlq', 'dlq_delivery') $$,
+  $$ SELECT name FROM setting WHERE verbs = 'both' AND name NOT IN ('pipeline', 'workers', 'allow_superuser', 'dlq', 'dlq_delivery', 'group_prefix') $$,
   'each setting of the definition has its column');
 SELECT set_eq($$ SELECT name FROM setting WHERE name NOT IN ('pipeline', 'paused', 'allow_superuser')
                  EXCEPT SELECT attname::text COLLATE "default" FROM pg_attribute WHERE attrelid = 'millrace.pipelines'::regclass $$,
