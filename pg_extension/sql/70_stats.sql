@@ -21,6 +21,13 @@ LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 
 REVOKE ALL ON FUNCTION millrace._live_totals() FROM PUBLIC;
 COMMENT ON FUNCTION millrace._live_totals() IS 'Internal: what is counted in shared memory only, since the server was started.';
 
+CREATE FUNCTION millrace._live_histograms()
+RETURNS TABLE (pipeline_id integer, stage text, shorter bigint[], sum_s float8)
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_live_histograms';
+REVOKE ALL ON FUNCTION millrace._live_histograms() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._live_histograms() IS
+'Internal: how many events had a latency below 1.024 ms, 2.048 ms and so on to 33.6 s, and how many there were; since the server was started.';
+
 CREATE FUNCTION millrace._live_take_minute(
   pipeline_id integer, OUT batches bigint, OUT busy_s float8, OUT produced_to_staged bigint[], OUT staged_to_visible bigint[],
   OUT produced_to_visible bigint[], OUT produced_to_staged_max_ms float8, OUT staged_to_visible_max_ms float8,
@@ -40,6 +47,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
               FROM millrace._live_rates() AS r JOIN visible AS v ON v.id = r.pipeline_id),
     'latencies', (SELECT coalesce(jsonb_agg(to_jsonb(l) || jsonb_build_object('pipeline', v.name)), '[]')
                   FROM millrace._live_latencies() AS l JOIN visible AS v ON v.id = l.pipeline_id),
+    'histograms', (SELECT coalesce(jsonb_agg(to_jsonb(h) || jsonb_build_object('pipeline', v.name)), '[]')
+                   FROM millrace._live_histograms() AS h JOIN visible AS v ON v.id = h.pipeline_id),
     'totals', (SELECT coalesce(jsonb_agg(to_jsonb(t) || jsonb_build_object('pipeline', v.name)), '[]')
                FROM millrace._live_totals() AS t JOIN visible AS v ON v.id = t.pipeline_id));
 $$;
@@ -50,7 +59,8 @@ CREATE FUNCTION millrace.live_status() RETURNS jsonb
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.live_status() IS
 'What shared memory knows of the pipelines the caller may see, as the views rates and latency show it.
-In: nothing. Out: object with rates (per second, by window), latencies (of the last minute, in ms), totals. Errors: none.';
+In: nothing. Out: object with rates (per second, by window), latencies (of the last minute, in ms),
+histograms (of latencies since the server was started), totals. Errors: none.';
 
 CREATE FUNCTION millrace._histogram_add(state bigint[], counts bigint[]) RETURNS bigint[]
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_histogram_add';

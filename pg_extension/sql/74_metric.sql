@@ -1,8 +1,76 @@
--- Every figure of the system once, for exporters. One list: what is added here is exported everywhere.
+-- Every figure of the system once, for exporters. Two lists: metric_family says which metrics there are, metrics() gives
+-- their values. What is added to both is exported everywhere (76_exporter.sql makes the exporters' queries of them).
 
--- A function, so that it runs without just-in-time compilation: the planner takes each list for a hundred rows, and a compiled
--- plan would take ten times as long.
-CREATE FUNCTION millrace.metrics() RETURNS TABLE (name text, labels jsonb, value float8, type text, help text)
+CREATE VIEW millrace.metric_source WITH (security_barrier) AS
+SELECT v.source, v.labels::text[] AS labels, v.prefix
+FROM (VALUES
+  ('pipeline', '{pipeline}', 'millrace'),
+  ('outcome', '{pipeline,outcome}', 'millrace_events_ended'),
+  ('status', '{pipeline,status}', 'millrace_pipeline'),
+  ('worker', '{pipeline,state}', 'millrace_worker'),
+  ('rate', '{pipeline,over}', 'millrace_events'),
+  ('latency', '{pipeline,stage}', 'millrace_latency_max'),
+  ('quantile', '{pipeline,stage,quantile}', 'millrace_latency'),
+  ('histogram', '{pipeline,stage}', 'millrace_event_latency'),
+  ('partition', '{pipeline,topic,partition}', 'millrace_lag')
+) AS v (source, labels, prefix);
+COMMENT ON VIEW millrace.metric_source IS 'Metrics that are read together, and have the same labels: an exporter reads each source by one query.';
+COMMENT ON COLUMN millrace.metric_source.prefix IS 'with which the names of its metrics begin, and no other source''s query is named';
+
+CREATE VIEW millrace.metric_family WITH (security_barrier) AS
+SELECT v.name, v.type, v.source, v.help
+FROM (VALUES
+  -- in the commits of the batches: they survive everything, and never fall
+  ('millrace_events_total', 'counter', 'pipeline', 'Events settled for the first time.'),
+  ('millrace_events_ended_total', 'counter', 'outcome', 'Events by how they ended; dead letters are counted apart.'),
+  ('millrace_rows_total', 'counter', 'pipeline', 'Rows written to the target.'),
+  ('millrace_payload_bytes_total', 'counter', 'pipeline', 'Bytes of payload of settled events.'),
+  ('millrace_events_failed_total', 'counter', 'pipeline', 'Events whose first try failed.'),
+  ('millrace_retries_total', 'counter', 'pipeline', 'Tries of events after the first.'),
+  ('millrace_dead_letters_made_total', 'counter', 'pipeline', 'Dead letters made.'),
+  ('millrace_dead_letters_replayed_total', 'counter', 'pipeline', 'Dead letters whose replay succeeded.'),
+  ('millrace_retrying_events', 'gauge', 'pipeline', 'Events that wait to be tried again.'),
+  ('millrace_dead_letters', 'gauge', 'pipeline', 'Dead letters whose events are not in the target: open, discarded or being replayed.'),
+  ('millrace_drain_seconds', 'gauge', 'pipeline', 'When the lag will be gone at the present rate.'),
+  -- in shared memory
+  ('millrace_batches_total', 'counter', 'pipeline', 'Batches settled since the server was started.'),
+  ('millrace_worker_busy_seconds_total', 'counter', 'pipeline', 'Time of the workers from reading a batch to its commit, since the server was started.'),
+  ('millrace_events_without_timestamp_total', 'counter', 'pipeline', 'Events without a Kafka timestamp since the server was started.'),
+  ('millrace_events_from_future_total', 'counter', 'pipeline', 'Events with a Kafka timestamp in the future since the server was started.'),
+  ('millrace_events_per_second', 'gauge', 'rate', 'Events settled per second, over the last seconds.'),
+  ('millrace_latency_seconds', 'gauge', 'quantile', 'Latency of events that became visible in the last minute.'),
+  ('millrace_latency_max_seconds', 'gauge', 'latency', 'Longest latency of an event that became visible in the last minute.'),
+  ('millrace_event_latency_seconds', 'histogram', 'histogram', 'Latency of events since the server was started.'),
+  -- partitions
+  ('millrace_lag_events', 'gauge', 'partition', 'Offsets still to process, by the end that an ingestor reported last.'),
+  ('millrace_lag_seconds', 'gauge', 'partition', 'Age of the last event processed; 0 when there is none to process.'),
+  ('millrace_partitions_stopped', 'gauge', 'pipeline', 'Partitions that are stopped, see millrace.partitions for the reason.'),
+  -- processes, staging, breakers
+  ('millrace_pipeline_status', 'gauge', 'status', 'One series for each pipeline, with its status as label.'),
+  ('millrace_workers', 'gauge', 'pipeline', 'Workers that run.'),
+  ('millrace_workers_wanted', 'gauge', 'pipeline', 'Workers that the pipeline is to have.'),
+  ('millrace_worker_states', 'gauge', 'worker', 'Workers by what they do: backoff is a worker that waits after an error, stopped one whose process ended.'),
+  ('millrace_staging_bytes', 'gauge', 'pipeline', 'Size of the segments that hold staged events.'),
+  ('millrace_staging_batches', 'gauge', 'pipeline', 'Staged batches that wait for a worker.'),
+  ('millrace_staging_fill_ratio', 'gauge', 'pipeline', 'Share of the segments in use, of the lane that is fullest.'),
+  ('millrace_breaker_open', 'gauge', 'pipeline', '1 while the breaker is open or half open.'),
+  ('millrace_retries_breaker_open', 'gauge', 'pipeline', '1 while the breaker of the events that are tried again is open or half open.'),
+  ('millrace_breaker_opened_total', 'counter', 'pipeline', 'How often the breaker was opened.'),
+  -- retries, dead letters on their way to Kafka, ingestors
+  ('millrace_retry_overdue_seconds', 'gauge', 'pipeline', 'How long the oldest retry has been due.'),
+  ('millrace_dlq_waiting_seconds', 'gauge', 'pipeline', 'How long the oldest dead letter has waited to be published to its topic.'),
+  ('millrace_ingestor_report_age_seconds', 'gauge', 'pipeline', 'When an ingestor last reported on itself.'),
+  ('millrace_topic_retention_seconds', 'gauge', 'pipeline', 'How long the topic keeps its messages, as an ingestor reported it; not there when it keeps them for good.'),
+  ('millrace_target_age_transactions', 'gauge', 'pipeline', 'Transactions since the target table was frozen last: the server stops before 2^31 of them.')
+) AS v (name, type, source, help);
+COMMENT ON VIEW millrace.metric_family IS 'The metrics there are, whether they have values now or not.';
+COMMENT ON COLUMN millrace.metric_family.type IS 'counter (only grows; those since the server was started begin at 0 again), gauge or histogram';
+COMMENT ON COLUMN millrace.metric_family.source IS 'of metric_source, which has its labels';
+GRANT SELECT ON millrace.metric_source, millrace.metric_family TO PUBLIC;
+
+-- Without just-in-time compilation: the planner takes each list for a hundred rows, and a compiled plan would take ten
+-- times as long. Parts of other sources than the one asked for are not run.
+CREATE FUNCTION millrace.metrics(source text DEFAULT NULL) RETURNS TABLE (family text, name text, labels jsonb, value float8)
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
 WITH stats AS MATERIALIZED (
   SELECT * FROM millrace.stats
@@ -11,7 +79,7 @@ WITH stats AS MATERIALIZED (
 ), live AS MATERIALIZED (
   SELECT millrace.live_status() AS doc
 ), pipeline AS MATERIALIZED (
-  SELECT p.name, p.status, p.workers, p.workers_running FROM millrace.pipelines AS p
+  SELECT p.name, p.status, p.workers, p.workers_running, p.target FROM millrace.pipelines AS p
 ), lane AS MATERIALIZED (
   SELECT l.pipeline, sum(l.bytes) AS bytes, sum(l.staged) AS staged,
          max(l.segments_used::float8 / nullif(l.segments, 0)) AS fill
@@ -19,128 +87,140 @@ WITH stats AS MATERIALIZED (
     AS l (pipeline text, segments_used integer, segments integer, bytes bigint, staged bigint)
   GROUP BY l.pipeline
 )
-SELECT m.name, m.labels, m.value, m.type, m.help
+SELECT coalesce(m.family, m.name), m.name, jsonb_build_object('pipeline', m.pipeline) || m.label, m.value
 FROM (
-  -- counters in the commits of the batches: they survive everything, and never fall
-  SELECT v.name, jsonb_build_object('pipeline', s.pipeline) || v.label AS labels, v.value::float8 AS value, 'counter' AS type, v.help
+  SELECT NULL AS family, v.name, s.pipeline, '{}'::jsonb AS label, v.value::float8 AS value
   FROM stats AS s
   CROSS JOIN LATERAL (VALUES
-    ('millrace_events_total', '{}'::jsonb, s.events, 'Events settled for the first time.'),
-    ('millrace_events_ended_total', '{"outcome": "written"}', s.written, 'Events by how they ended; dead letters are counted apart.'),
-    ('millrace_events_ended_total', '{"outcome": "filtered"}', s.filtered, 'Events by how they ended; dead letters are counted apart.'),
-    ('millrace_events_ended_total', '{"outcome": "superseded"}', s.superseded, 'Events by how they ended; dead letters are counted apart.'),
-    ('millrace_events_ended_total', '{"outcome": "skipped"}', s.skipped, 'Events by how they ended; dead letters are counted apart.'),
-    ('millrace_rows_total', '{}', s.rows, 'Rows written to the target.'),
-    ('millrace_payload_bytes_total', '{}', s.bytes, 'Bytes of payload of settled events.'),
-    ('millrace_events_failed_total', '{}', s.failed, 'Events whose first try failed.'),
-    ('millrace_retries_total', '{}', s.retried, 'Tries of events after the first.'),
-    ('millrace_dead_letters_made_total', '{}', s.dead_lettered, 'Dead letters made.'),
-    ('millrace_dead_letters_replayed_total', '{}', s.replayed, 'Dead letters whose replay succeeded.')
-  ) AS v (name, label, value, help)
+    ('millrace_events_total', s.events::numeric), ('millrace_rows_total', s.rows), ('millrace_payload_bytes_total', s.bytes),
+    ('millrace_events_failed_total', s.failed), ('millrace_retries_total', s.retried),
+    ('millrace_dead_letters_made_total', s.dead_lettered), ('millrace_dead_letters_replayed_total', s.replayed),
+    ('millrace_retrying_events', s.retrying), ('millrace_dead_letters', s.dead),
+    ('millrace_drain_seconds', date_part('epoch', s.drained_in)::numeric),
+    ('millrace_retry_overdue_seconds',
+     greatest(coalesce(date_part('epoch', statement_timestamp() - s.next_retry_at), 0), 0)::numeric)
+  ) AS v (name, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL
-  SELECT v.name, jsonb_build_object('pipeline', s.pipeline), v.value::float8, 'gauge', v.help
+  SELECT NULL, 'millrace_events_ended_total', s.pipeline, jsonb_build_object('outcome', v.outcome), v.value
   FROM stats AS s
-  CROSS JOIN LATERAL (VALUES
-    ('millrace_retrying_events', s.retrying::numeric, 'Events that wait to be tried again.'),
-    ('millrace_dead_letters', s.dead, 'Dead letters whose events are not in the target: open, discarded or being replayed.'),
-    ('millrace_drain_seconds', date_part('epoch', s.drained_in)::numeric, 'When the lag will be gone at the present rate.')
-  ) AS v (name, value, help)
+  CROSS JOIN LATERAL (VALUES ('written', s.written), ('filtered', s.filtered), ('superseded', s.superseded), ('skipped', s.skipped))
+    AS v (outcome, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'outcome'
   UNION ALL
-  -- in shared memory: since the server was started
-  SELECT v.name, jsonb_build_object('pipeline', t.pipeline), v.value, 'counter', v.help
+  SELECT NULL, v.name, t.pipeline, '{}', v.value
   FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'totals')
     AS t (pipeline text, batches bigint, busy_s float8, without_time bigint, from_future bigint)
   CROSS JOIN LATERAL (VALUES
-    ('millrace_batches_total', t.batches::float8, 'Batches settled since the server was started.'),
-    ('millrace_worker_busy_seconds_total', t.busy_s, 'Time of the workers from reading a batch to its commit, since the server was started.'),
-    ('millrace_events_without_timestamp_total', t.without_time, 'Events without a Kafka timestamp since the server was started.'),
-    ('millrace_events_from_future_total', t.from_future, 'Events with a Kafka timestamp in the future since the server was started.')
-  ) AS v (name, value, help)
+    ('millrace_batches_total', t.batches::float8), ('millrace_worker_busy_seconds_total', t.busy_s),
+    ('millrace_events_without_timestamp_total', t.without_time), ('millrace_events_from_future_total', t.from_future)
+  ) AS v (name, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL
-  SELECT 'millrace_events_per_second', jsonb_build_object('pipeline', r.pipeline, 'over', r.window_s || 's'), r.events, 'gauge',
-         'Events settled per second, over the last seconds.'
+  SELECT NULL, 'millrace_events_per_second', r.pipeline, jsonb_build_object('over', r.window_s || 's'), r.events
   FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'rates') AS r (pipeline text, window_s integer, events float8)
+  WHERE metrics.source IS NULL OR metrics.source = 'rate'
   UNION ALL
-  SELECT v.name, jsonb_build_object('pipeline', l.pipeline, 'stage', l.stage) || v.label, v.value / 1000, 'gauge', v.help
+  SELECT NULL, 'millrace_latency_seconds', l.pipeline, jsonb_build_object('stage', l.stage, 'quantile', v.quantile), v.ms / 1000
   FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'latencies')
-    AS l (pipeline text, stage text, p50_ms float8, p95_ms float8, p99_ms float8, max_ms float8)
-  CROSS JOIN LATERAL (VALUES
-    ('millrace_latency_seconds', '{"quantile": "0.5"}'::jsonb, l.p50_ms, 'Latency of events that became visible in the last minute.'),
-    ('millrace_latency_seconds', '{"quantile": "0.95"}', l.p95_ms, 'Latency of events that became visible in the last minute.'),
-    ('millrace_latency_seconds', '{"quantile": "0.99"}', l.p99_ms, 'Latency of events that became visible in the last minute.'),
-    ('millrace_latency_max_seconds', '{}', l.max_ms, 'Longest latency of an event that became visible in the last minute.')
-  ) AS v (name, label, value, help)
+    AS l (pipeline text, stage text, p50_ms float8, p95_ms float8, p99_ms float8)
+  CROSS JOIN LATERAL (VALUES ('0.5', l.p50_ms), ('0.95', l.p95_ms), ('0.99', l.p99_ms)) AS v (quantile, ms)
+  WHERE metrics.source IS NULL OR metrics.source = 'quantile'
   UNION ALL
-  -- partitions
-  SELECT v.name, jsonb_build_object('pipeline', l.pipeline, 'topic', l.topic, 'partition', l.partition::text), v.value, 'gauge', v.help
+  SELECT NULL, 'millrace_latency_max_seconds', l.pipeline, jsonb_build_object('stage', l.stage), l.max_ms / 1000
+  FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'latencies') AS l (pipeline text, stage text, max_ms float8)
+  WHERE metrics.source IS NULL OR metrics.source = 'latency'
+  UNION ALL
+  -- as Prometheus has histograms: how many were at most `le` seconds
+  SELECT 'millrace_event_latency_seconds', 'millrace_event_latency_seconds_' || v.name, h.pipeline,
+         jsonb_build_object('stage', h.stage) || v.label, v.value
+  FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'histograms') AS h (pipeline text, stage text, shorter bigint[], sum_s float8)
+  CROSS JOIN LATERAL (
+    SELECT 'bucket', jsonb_build_object('le', CASE WHEN b.i < cardinality(h.shorter) THEN (0.001024 * 2 ^ (b.i - 1))::float8::text ELSE '+Inf' END),
+           b.n::float8
+    FROM unnest(h.shorter) WITH ORDINALITY AS b (n, i)
+    UNION ALL SELECT 'count', '{}', h.shorter[cardinality(h.shorter)]
+    UNION ALL SELECT 'sum', '{}', h.sum_s
+  ) AS v (name, label, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'histogram'
+  UNION ALL
+  SELECT NULL, v.name, l.pipeline, jsonb_build_object('topic', l.topic, 'partition', l.partition::text), v.value
   FROM millrace.lag AS l
-  CROSS JOIN LATERAL (VALUES
-    ('millrace_lag_events', l.lag::float8, 'Offsets still to process, by the end that an ingestor reported last.'),
-    ('millrace_lag_seconds', date_part('epoch', l.behind), 'Age of the last event processed; 0 when there is none to process.')
-  ) AS v (name, value, help)
+  CROSS JOIN LATERAL (VALUES ('millrace_lag_events', l.lag::float8), ('millrace_lag_seconds', date_part('epoch', l.behind)))
+    AS v (name, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'partition'
   UNION ALL
-  SELECT 'millrace_partitions_stopped', jsonb_build_object('pipeline', p.name),
-         (SELECT count(*) FROM millrace.partitions AS t WHERE t.pipeline = p.name AND t.state = 'stopped'), 'gauge',
-         'Partitions that are stopped, see millrace.partitions for the reason.'
+  SELECT NULL, 'millrace_partitions_stopped', p.name, '{}',
+         (SELECT count(*) FROM millrace.partitions AS t WHERE t.pipeline = p.name AND t.state = 'stopped')
   FROM pipeline AS p
+  WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL
-  -- processes, staging, breaker
-  SELECT 'millrace_pipeline_status', jsonb_build_object('pipeline', p.name, 'status', p.status), 1, 'gauge',
-         'One series for each pipeline, with its status as label.'
+  SELECT NULL, 'millrace_pipeline_status', p.name, jsonb_build_object('status', p.status), 1
   FROM pipeline AS p
+  WHERE metrics.source IS NULL OR metrics.source = 'status'
   UNION ALL
-  SELECT v.name, jsonb_build_object('pipeline', p.name), v.value, 'gauge', v.help
+  SELECT NULL, v.name, p.name, '{}', v.value
   FROM pipeline AS p
-  CROSS JOIN LATERAL (VALUES
-    ('millrace_workers', p.workers_running::float8, 'Workers that run.'),
-    ('millrace_workers_wanted', p.workers, 'Workers that the pipeline is to have.')
-  ) AS v (name, value, help)
+  CROSS JOIN LATERAL (VALUES ('millrace_workers', p.workers_running), ('millrace_workers_wanted', p.workers)) AS v (name, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL
-  SELECT v.name, jsonb_build_object('pipeline', l.pipeline), v.value, 'gauge', v.help
+  SELECT NULL, 'millrace_worker_states', p.name, jsonb_build_object('state', s.state), count(w.number)
+  FROM pipeline AS p
+  CROSS JOIN (VALUES ('starting'), ('idle'), ('busy'), ('queued'), ('backoff'), ('waiting'), ('stopped')) AS s (state)
+  LEFT JOIN millrace.workers AS w ON w.pipeline = p.name AND w.state = s.state
+  WHERE metrics.source IS NULL OR metrics.source = 'worker'
+  GROUP BY p.name, s.state
+  UNION ALL
+  SELECT NULL, v.name, l.pipeline, '{}', v.value
   FROM lane AS l
   CROSS JOIN LATERAL (VALUES
-    ('millrace_staging_bytes', l.bytes::float8, 'Size of the segments that hold staged events.'),
-    ('millrace_staging_batches', l.staged, 'Staged batches that wait for a worker.'),
-    ('millrace_staging_fill_ratio', l.fill, 'Share of the segments in use, of the lane that is fullest.')
-  ) AS v (name, value, help)
+    ('millrace_staging_bytes', l.bytes::float8), ('millrace_staging_batches', l.staged), ('millrace_staging_fill_ratio', l.fill)
+  ) AS v (name, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL
-  SELECT 'millrace_breaker_open', jsonb_build_object('pipeline', b.pipeline), (b.state <> 'closed')::integer, 'gauge',
-         '1 while the breaker is open or half open.'
+  SELECT NULL, v.name, b.pipeline, '{}', v.value
   FROM millrace.breakers AS b
+  CROSS JOIN LATERAL (VALUES
+    ('millrace_breaker_open', (b.state <> 'closed')::integer::float8),
+    ('millrace_retries_breaker_open', (b.retries_state <> 'closed')::integer),
+    ('millrace_breaker_opened_total', b.opened)
+  ) AS v (name, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL
-  SELECT 'millrace_retries_breaker_open', jsonb_build_object('pipeline', b.pipeline), (b.retries_state <> 'closed')::integer, 'gauge',
-         '1 while the breaker of the events that are tried again is open or half open.'
-  FROM millrace.breakers AS b
+  SELECT NULL, 'millrace_dlq_waiting_seconds', q.pipeline, '{}',
+         coalesce(date_part('epoch', statement_timestamp() - q.waiting_since), 0)
+  FROM millrace.dlqs AS q
+  WHERE q.enabled AND (metrics.source IS NULL OR metrics.source = 'pipeline')
   UNION ALL
-  SELECT 'millrace_breaker_opened_total', jsonb_build_object('pipeline', b.pipeline), b.opened, 'counter',
-         'How often the breaker was opened.'
-  FROM millrace.breakers AS b
-  UNION ALL
-  -- retries, dead letters on their way to Kafka, ingestors
-  SELECT 'millrace_retry_overdue_seconds', jsonb_build_object('pipeline', s.pipeline),
-         greatest(coalesce(date_part('epoch', statement_timestamp() - s.next_retry_at), 0), 0), 'gauge', 'How long the oldest retry has been due.'
-  FROM stats AS s
-  UNION ALL
-  SELECT 'millrace_dlq_waiting_seconds', jsonb_build_object('pipeline', q.pipeline),
-         coalesce(date_part('epoch', statement_timestamp() - q.waiting_since), 0), 'gauge',
-         'How long the oldest dead letter has waited to be published to its topic.'
-  FROM millrace.dlqs AS q WHERE q.enabled
-  UNION ALL
-  SELECT 'millrace_ingestor_report_age_seconds', jsonb_build_object('pipeline', i.pipeline),
-         greatest(date_part('epoch', statement_timestamp() - i.reported_at), 0), 'gauge',
-         'When an ingestor last reported on itself.'
+  SELECT NULL, v.name, i.pipeline, '{}', v.value
   FROM millrace.ingestor_reports AS i
-) AS m
+  CROSS JOIN LATERAL (VALUES
+    ('millrace_ingestor_report_age_seconds', greatest(date_part('epoch', statement_timestamp() - i.reported_at), 0)),
+    ('millrace_topic_retention_seconds', CASE WHEN (i.about ->> 'retention_ms')::float8 > 0 THEN (i.about ->> 'retention_ms')::float8 / 1000 END)
+  ) AS v (name, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
+  UNION ALL
+  SELECT NULL, 'millrace_target_age_transactions', p.name, '{}', max(age(c.relfrozenxid))
+  FROM pipeline AS p
+  CROSS JOIN LATERAL (SELECT p.target::oid UNION SELECT t.relid FROM pg_partition_tree(p.target) AS t) AS r (oid)
+  JOIN pg_class AS c ON c.oid = r.oid AND c.relfrozenxid <> '0'
+  WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
+  GROUP BY p.name
+) AS m (family, name, pipeline, label, value)
 WHERE m.value IS NOT NULL;
 $$;
-COMMENT ON FUNCTION millrace.metrics() IS
-'The rows of the view metric. In: nothing.
-Out: every figure of the pipelines the caller may see: name, labels (object of strings), value, type (counter or gauge), help.
-Errors: none.';
+COMMENT ON FUNCTION millrace.metrics(text) IS
+'The values of the metrics that metric_family lists.
+In: one source of metric_source, or null for all of them.
+Out: of the pipelines the caller may see: family (of metric_family), name (of the series: a histogram has several), labels
+(object of strings), value.
+Errors: none; a source that does not exist has no rows.';
 
-CREATE VIEW millrace.metric WITH (security_barrier) AS SELECT m.* FROM millrace.metrics() AS m;
+CREATE VIEW millrace.metric WITH (security_barrier) AS
+SELECT m.name, m.labels, m.value, f.type, f.help
+FROM millrace.metrics() AS m JOIN millrace.metric_family AS f ON f.name = m.family;
 COMMENT ON VIEW millrace.metric IS 'Every figure of the pipelines once, named as Prometheus names metrics, for exporters: units are in the names.';
 COMMENT ON COLUMN millrace.metric.name IS 'of the metric; several rows share it, with other labels';
 COMMENT ON COLUMN millrace.metric.labels IS 'object of strings';
-COMMENT ON COLUMN millrace.metric.type IS 'counter (only grows; those since the server was started begin at 0 again) or gauge';
+COMMENT ON COLUMN millrace.metric.type IS 'counter (only grows; those since the server was started begin at 0 again), gauge or histogram';
 GRANT SELECT ON millrace.metric TO PUBLIC;

@@ -20,6 +20,7 @@ add_latency(MrObservation *seen, MrLatency latency, int64 us, uint32 n)
 	us = Max(us, 0);
 	seen->latency[latency][mr_histogram_bucket(us)] += n;
 	seen->max_us[latency] = Max(seen->max_us[latency], us);
+	seen->sum_us[latency] += (uint64) us * n;
 }
 
 /* `n` events that became visible now: produced at `kafka_ts`, staged at `staged_ms` (0: not known, or long ago). */

@@ -55,8 +55,9 @@ typedef struct Live
 	Tick seconds[RING];
 	Tick minutes[RING];
 	Slice slices[SLICES];
-	/* for the rows of minutes; `taken` is the supervisor's */
 	pg_atomic_uint64 latency[MR_LATENCIES][MR_HISTOGRAM_BUCKETS];
+	pg_atomic_uint64 sum_us[MR_LATENCIES];
+	/* for the rows of minutes; `taken` is the supervisor's */
 	pg_atomic_uint64 minute_max_us[MR_LATENCIES];
 	uint64 taken[MR_LATENCIES][MR_HISTOGRAM_BUCKETS];
 	uint64 taken_batches;
@@ -243,6 +244,7 @@ mr_live_add(MrLiveSeat *seat, Oid extension, int32 pipeline_id, const MrObservat
 			pg_atomic_fetch_add_u64(&live->latency[l][i], seen->latency[l][i]);
 			pg_atomic_fetch_add_u32(&slice->count[l][i], seen->latency[l][i]);
 		}
+		pg_atomic_fetch_add_u64(&live->sum_us[l], seen->sum_us[l]);
 		/* one more than the longest: 0 is none */
 		raise_to(&live->minute_max_us[l], seen->max_us[l] + 1);
 		raise_to(&slice->max_us[l], seen->max_us[l] + 1);
@@ -344,6 +346,12 @@ mr_live_read(Oid extension, void (*take)(void *arg, const MrLiveReading *reading
 		reading->from_future = pg_atomic_read_u64(&live->from_future);
 		read_rates(live, now, reading);
 		read_latencies(live, now, reading);
+		for (int l = 0; l < MR_LATENCIES; l++)
+		{
+			for (int i = 0; i < MR_HISTOGRAM_BUCKETS; i++)
+				reading->latency_total[l][i] = pg_atomic_read_u64(&live->latency[l][i]);
+			reading->sum_us[l] = pg_atomic_read_u64(&live->sum_us[l]);
+		}
 		take(arg, reading);
 	}
 	pfree(reading);

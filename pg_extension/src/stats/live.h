@@ -43,8 +43,9 @@ typedef struct MrObservation
 	uint64 counters[MR_LIVE_COUNTERS];
 	uint32 latency[MR_LATENCIES][MR_HISTOGRAM_BUCKETS];
 	int64 max_us[MR_LATENCIES];
-	uint64 without_time; /* events whose message has no timestamp */
-	uint64 from_future;  /* whose timestamp lies in the future: of producers with a wrong clock */
+	uint64 sum_us[MR_LATENCIES]; /* of all that are in the histogram */
+	uint64 without_time;         /* events whose message has no timestamp */
+	uint64 from_future; /* whose timestamp lies in the future: of producers with a wrong clock */
 } MrObservation;
 
 /* Rates are per second, over these windows. */
@@ -58,8 +59,10 @@ typedef struct MrLiveReading
 	uint64 total
 		[MR_LIVE_COUNTERS]; /* since the server was started, or the pipeline came into shared memory */
 	double rate[MR_LIVE_WINDOWS][MR_LIVE_COUNTERS];
-	uint64 latency[MR_LATENCIES][MR_HISTOGRAM_BUCKETS]; /* of the last minute */
-	int64 max_us[MR_LATENCIES];                         /* likewise, -1 none */
+	uint64 latency[MR_LATENCIES][MR_HISTOGRAM_BUCKETS];       /* of the last minute */
+	int64 max_us[MR_LATENCIES];                               /* likewise, -1 none */
+	uint64 latency_total[MR_LATENCIES][MR_HISTOGRAM_BUCKETS]; /* as long as `total` */
+	uint64 sum_us[MR_LATENCIES];                              /* likewise */
 	uint64 without_time;
 	uint64 from_future;
 } MrLiveReading;

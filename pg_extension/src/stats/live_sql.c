@@ -129,14 +129,53 @@ mr_sql_live_totals(PG_FUNCTION_ARGS)
 }
 
 static Datum
-counts_array(const uint64 *counts)
+counts_array(const uint64 *counts, int n)
 {
 	Datum values[MR_HISTOGRAM_BUCKETS];
 
-	for (int i = 0; i < MR_HISTOGRAM_BUCKETS; i++)
+	for (int i = 0; i < n; i++)
 		values[i] = Int64GetDatum((int64) counts[i]);
-	return PointerGetDatum(construct_array(values, MR_HISTOGRAM_BUCKETS, INT8OID, sizeof(int64),
-										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	return PointerGetDatum(
+		construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* Each fourth bucket ends at a power of two; so many of them are shown. */
+#define BOUNDS         16
+#define FIRST_BOUND_US INT64_C(1024)
+
+static void
+put_histograms(void *arg, const MrLiveReading *reading)
+{
+	for (int l = 0; l < MR_LATENCIES; l++)
+	{
+		uint64 shorter[BOUNDS + 1] = {0};
+		Datum values[4];
+		bool nulls[4] = {false};
+
+		for (int i = 0; i < MR_HISTOGRAM_BUCKETS; i++)
+			for (int b = 0; b <= BOUNDS; b++)
+				if (b == BOUNDS || mr_histogram_end(i) <= FIRST_BOUND_US << b)
+					shorter[b] += reading->latency_total[l][i];
+		values[0] = Int32GetDatum(reading->pipeline_id);
+		values[1] = CStringGetTextDatum(latency_name[l]);
+		values[2] = counts_array(shorter, BOUNDS + 1);
+		values[3] = Float8GetDatum((double) reading->sum_us[l] / 1e6);
+		put(arg, values, nulls);
+	}
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_live_histograms);
+
+/*
+ * millrace._live_histograms() RETURNS TABLE (pipeline_id integer, stage text, shorter bigint[], sum_s float8): how many
+ * events had a latency below 1.024 ms, below twice that, and so on to 33.6 s, and last how many there were; the sum of
+ * their latencies. Since the server was started.
+ */
+Datum
+mr_sql_live_histograms(PG_FUNCTION_ARGS)
+{
+	read_into(fcinfo, put_histograms);
+	return (Datum) 0;
 }
 
 PG_FUNCTION_INFO_V1(mr_sql_live_take_minute);
@@ -163,7 +202,7 @@ mr_sql_live_take_minute(PG_FUNCTION_ARGS)
 		nulls[0] = nulls[1] = false;
 		for (int l = 0; l < MR_LATENCIES; l++)
 		{
-			values[2 + l] = counts_array(minute->latency[l]);
+			values[2 + l] = counts_array(minute->latency[l], MR_HISTOGRAM_BUCKETS);
 			values[2 + MR_LATENCIES + l] = Float8GetDatum((double) minute->max_us[l] / 1000);
 			/* an idle minute has no histogram: it would only take room */
 			nulls[2 + l] = nulls[2 + MR_LATENCIES + l] = minute->max_us[l] < 0;

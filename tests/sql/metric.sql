@@ -1,0 +1,49 @@
+-- Metrics: the list of them and their values agree, and exporters' queries give the same.
+BEGIN;
+\ir helper.psql
+SELECT no_plan();
+
+SELECT is((SELECT count(*) - count(DISTINCT name) FROM millrace.metric_family), 0::bigint, 'each family is there once');
+SELECT is((SELECT array_agg(f.name) FROM millrace.metric_family AS f LEFT JOIN millrace.metric_source AS s USING (source)
+           WHERE s.source IS NULL OR left(f.name, length(s.prefix) + 1) <> s.prefix || '_'), NULL, 'its source is one, and names it');
+SELECT is((SELECT array_agg(name) FROM millrace.metric_family WHERE (name LIKE '%\_total') <> (type = 'counter') OR name !~ '^millrace_[a-z_]+$'),
+          NULL, 'counters, and nothing else, end in _total');
+SELECT is((SELECT array_agg(name) FROM millrace.metric_family WHERE help !~ '\.$'), NULL, 'help is a sentence');
+
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p');
+RESET ROLE;
+SELECT millrace.add_partitions('p', 0, '{0,0}');
+
+SELECT isnt((SELECT count(*) FROM millrace.metrics()), 0::bigint, 'there are values');
+SELECT is((SELECT array_agg(DISTINCT m.family) FROM millrace.metrics() AS m LEFT JOIN millrace.metric_family AS f ON f.name = m.family WHERE f.name IS NULL),
+          NULL, 'each value is of a family');
+SELECT is((SELECT count(*) FROM millrace.metric), (SELECT count(*) FROM millrace.metrics()), 'metric has all of them');
+SELECT results_eq(
+  $$ SELECT m.name, m.labels FROM millrace.metric_source AS s CROSS JOIN LATERAL millrace.metrics(s.source) AS m ORDER BY m.name, m.labels $$,
+  $$ SELECT m.name, m.labels FROM millrace.metrics() AS m ORDER BY m.name, m.labels $$, 'each value is of one source');
+SELECT is((SELECT array_agg(DISTINCT m.name) FROM millrace.metrics() AS m JOIN millrace.metric_family AS f ON f.name = m.family
+           JOIN millrace.metric_source AS s ON s.source = f.source
+           WHERE (SELECT array_agg(k ORDER BY k) FROM jsonb_object_keys(m.labels) AS k WHERE k <> 'le')
+                 <> (SELECT array_agg(l ORDER BY l) FROM unnest(s.labels) AS l)), NULL, 'with the labels of its source');
+SELECT is((SELECT array_agg(m.family) FROM millrace.metric_source AS s CROSS JOIN LATERAL millrace.metrics(s.source) AS m
+           JOIN millrace.metric_family AS f ON f.name = m.family WHERE f.source <> s.source), NULL, 'and the source that the list says');
+
+-- the exporters' queries run, and have the values
+CREATE FUNCTION pg_temp.run(query text) RETURNS SETOF jsonb LANGUAGE plpgsql AS $$
+BEGIN RETURN QUERY EXECUTE format('SELECT to_jsonb(q) FROM (%s) AS q', query); END $$;
+SELECT is(
+  (SELECT count(*) FROM millrace.exporter_query AS s CROSS JOIN LATERAL pg_temp.run(s.query) AS row
+   CROSS JOIN LATERAL jsonb_each(row) AS c (name, value) JOIN millrace.metric_family AS f ON f.name = s.prefix || '_' || c.name AND f.source = s.source
+   WHERE c.value <> 'null' AND f.type <> 'histogram'),
+  (SELECT count(*) FROM millrace.metrics() AS m WHERE m.name = m.family), 'an exporter gets every value');
+SELECT is((SELECT count(*) FROM regexp_matches(millrace.postgres_exporter_queries(), 'usage: (COUNTER|GAUGE|HISTOGRAM)', 'g')),
+          (SELECT count(*) FROM millrace.metric_family), 'postgres_exporter: each metric once');
+SELECT is((SELECT count(*) FROM regexp_matches(millrace.sql_exporter_collector(), 'metric_name:', 'g')),
+          (SELECT count(*) + 2 * count(*) FILTER (WHERE type = 'histogram') FROM millrace.metric_family), 'sql_exporter: likewise, a histogram as three');
+SET ROLE mrt_stranger;
+SELECT matches(millrace.postgres_exporter_queries(), 'millrace_lag:', 'anybody may make them');
+RESET ROLE;
+
+SELECT * FROM finish();
+ROLLBACK;
