@@ -64,13 +64,10 @@ LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 
 REVOKE ALL ON FUNCTION millrace._workers() FROM PUBLIC;
 COMMENT ON FUNCTION millrace._workers() IS 'Internal: workers in shared memory; waited: seconds for a process, null when it has one or needs none.';
 
-CREATE FUNCTION millrace._check_definition(
-  caller regrole, fields text, transform text, target regclass, on_conflict text, conflict_key text[], newer_by text,
-  search_path text)
-RETURNS void
+CREATE FUNCTION millrace._check_definition(caller regrole, d millrace.pipeline_version) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_check_definition';
-REVOKE ALL ON FUNCTION millrace._check_definition(regrole, text, text, regclass, text, text[], text, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_definition(regrole, text, text, regclass, text, text[], text, text) IS
+REVOKE ALL ON FUNCTION millrace._check_definition(regrole, millrace.pipeline_version) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_definition(regrole, millrace.pipeline_version) IS
 'Internal: analyses a definition as its owner and raises the error found, with the position in the user''s text.';
 
 CREATE FUNCTION millrace._instance() RETURNS uuid

@@ -209,8 +209,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_s
 BEGIN
   PERFORM millrace._check_target(owner, d);
   PERFORM millrace._check_conflict(d);
-  PERFORM millrace._check_definition(owner, d.fields, d.transform, d.target, d.on_conflict, d.conflict_key,
-                                     d.newer_by, d.search_path);
+  PERFORM millrace._check_definition(owner, d);
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_version(regrole, millrace.pipeline_version) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_version(regrole, millrace.pipeline_version) IS 'Internal: checks a pipeline''s whole definition.';

@@ -247,17 +247,17 @@ CREATE FUNCTION millrace.replay(
   pipeline    text,
   "where"     text     DEFAULT NULL,
   ids         bigint[] DEFAULT NULL,
-  payload     bytea    DEFAULT NULL,
+  payload     millrace.payload DEFAULT NULL,
   rate        integer  DEFAULT 1000,
   max_replays integer  DEFAULT 5)
 RETURNS bigint
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT millrace.replay_ids(pipeline, CASE WHEN "where" IS NULL THEN ids ELSE millrace.dead_letter_ids(pipeline, "where", ids) END,
-                             payload, rate, max_replays, "where");
+                             payload::bytea, rate, max_replays, "where");
 $$;
-COMMENT ON FUNCTION millrace.replay(text, text, bigint[], bytea, integer, integer) IS
+COMMENT ON FUNCTION millrace.replay(text, text, bigint[], millrace.payload, integer, integer) IS
 'Sends dead letters through their pipeline again, under their original Kafka coordinate. Takes effect at commit: in BEGIN … ROLLBACK it shows how many there are.
-In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path; ids: these (with where: of these); neither: all that are open; payload: bytes to process instead of the original, for exactly one id, both are kept; rate: maximum per second; max_replays: dead letters replayed this often are left out (a guard against endless loops).
+In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path; ids: these (with where: of these); neither: all that are open; payload: text or bytes to process instead of the original, for exactly one id, both are kept; rate: maximum per second; max_replays: dead letters replayed this often are left out (a guard against endless loops).
 Out: number of dead letters being replayed; each becomes replayed, or open again with its new failure.
 Errors: those of the condition; object_not_in_prerequisite_state for an id that is not open (a discarded one may be named); undefined_object for an unknown pipeline or id; invalid_parameter_value for a payload for more than one; insufficient_privilege unless the caller is the owner or a member of it.';
 

@@ -3,7 +3,7 @@ BEGIN;
 SET LOCAL client_min_messages = error;
 CREATE EXTENSION IF NOT EXISTS pgtap;
 CREATE EXTENSION IF NOT EXISTS millrace;
-SELECT plan(340);
+SELECT plan(350);
 
 SET LOCAL timezone = 'Europe/Berlin';
 SET LOCAL datestyle = 'ISO';
@@ -231,7 +231,15 @@ FROM (VALUES
   ('v int PATH ''$.a[0][1].b''', '{"a":[[0,{"b":3}]]}', '{"v": 3}'),
   ('a text PATH ''$.x'', b int PATH ''$.x''', '{"x":"5"}', '{"a": "5", "b": 5}'),
   ('"A" int, "a b" int, a int', '{"A":1,"a b":2,"a":3}', '{"A": 1, "a": 3, "a b": 2}'),
-  ('Abc int', '{"abc":1,"Abc":2}', '{"abc": 1}'),
+  -- the key is as it is written, the name is folded
+  ('Abc int', '{"abc":1,"Abc":2}', '{"abc": 2}'),
+  ('abc int', '{"abc":1,"Abc":2}', '{"abc": 1}'),
+  ('orderId bigint, customerName text,TOTAL numeric', '{"orderId":1,"customerName":"a","TOTAL":10}', '{"total": 10, "orderid": 1, "customername": "a"}'),
+  (E'-- first\n/* , B text */ aB\tint,"a""B" int, cD$1 int, Größe_Ä int', '{"aB":1,"a\"B":2,"cD$1":3,"Größe_Ä":4}', '{"ab": 1, "a\"B": 2, "cd$1": 3, "größe_Ä": 4}'),
+  ('U&"\0061B" int', '{"aB":1}', '{"aB": 1}'),
+  ('aB int PATH ''$.ab''', '{"aB":1,"ab":2}', '{"ab": 2}'),
+  (repeat('aB', 40) || ' int', '{"' || repeat('aB', 40) || '":1}', '{"' || repeat('ab', 31) || 'a": 1}'),
+  ('"' || repeat('aB', 40) || '" int', '{"' || repeat('aB', 40) || '":1}', '{"' || repeat('aB', 31) || 'a": 1}'),
   ('v int', '{"\u0076":1}', '{"v": 1}'),
   ('v int', '{"v":1,"v":2}', '{"v": 2}'),
   ('v int', '{"v":1,"v":null}', '{"v": null}'),
@@ -240,6 +248,11 @@ FROM (VALUES
   ('v int', E' \r\n\t{ "v" : 1 , "w" : [ ] } \n', '{"v": 1}'),
   ('"from" text, "select" int', '{"from":"x","select":1}', '{"from": "x", "select": 1}')
 ) t (fields, payload, expected);
+
+-- A literal is what it looks like.
+SELECT is(millrace.decode('s text', '{"s": "say \"hi\"\n"}'), '{"s": "say \"hi\"\n"}', 'backslashes of a literal are JSON''s');
+SELECT is(millrace.decode('s text', '{"s": "C:\\temp \u00e9"}') ->> 's', 'C:\temp é', 'each of them');
+SELECT is(millrace.decode('s text', '{"s": "a"}'::text || ''), millrace.decode('s text', '\x7b2273223a2261227d'::bytea), 'text or bytes');
 
 ------------------------------------------------------------------ hostile payloads
 CREATE TABLE decode_test.hostile (name text, payload bytea, expected text, fields text DEFAULT 'id int, s text');
@@ -440,7 +453,7 @@ SELECT lives_ok($$ SELECT millrace.decode(E'v int, -- a comment\n w int /* and a
 ------------------------------------------------------------------ the function itself
 SELECT is(millrace.decode(NULL, '{}'), NULL, 'no list, no result');
 SELECT is(millrace.decode('v int', NULL), NULL, 'no payload, no result');
-SELECT function_privs_are('millrace', 'decode', ARRAY['text', 'bytea'], 'public', ARRAY['EXECUTE'], 'everyone may try');
+SELECT function_privs_are('millrace', 'decode', ARRAY['text', 'millrace.payload'], 'public', ARRAY['EXECUTE'], 'everyone may try');
 
 SELECT finish();
 ROLLBACK;

@@ -1,7 +1,7 @@
 -- Hints for mistakes that a new user makes: what is pasted from a hint works.
 BEGIN;
 \ir helper.psql
-SELECT plan(37);
+SELECT plan(39);
 
 -- the command or condition in a statement's hint that this pattern's group finds; not refused, or no such hint: the whole of what was said
 CREATE FUNCTION pg_temp.from_hint(statement text, pattern text) RETURNS text LANGUAGE plpgsql AS $$
@@ -55,10 +55,12 @@ SELECT matches(pg_temp.fields_hint('id bigint,'), '^Write name type \[NOT NULL\]
 SELECT matches(pg_temp.fields_hint('id'), '^Write name type \[NOT NULL\]', 'no type');
 SELECT matches(pg_temp.fields_hint('value double'), '^Write name type \[NOT NULL\]', 'no such type');
 SELECT is(pg_temp.fields_hint('id bigint, order int'), '"order" is a reserved word: write it in double quotes, here and in the transform.', 'a reserved word');
-SELECT is(pg_temp.fields_hint(E'User text'), '"user" is a reserved word: write it in double quotes, here and in the transform.', 'at the beginning');
+SELECT is(pg_temp.fields_hint(E'User text'), '"User" is a reserved word: write it in double quotes, here and in the transform.', 'at the beginning');
 SELECT is(pg_temp.fields_hint(E'ä text,\n  left\ttext'), '"left" is a reserved word: write it in double quotes, here and in the transform.', 'of those that may name functions');
 SELECT matches(pg_temp.fields_hint('id bigint order'), '^Write name type', 'not where a name is expected');
 SELECT matches(pg_temp.fields_hint('id bigint, offset bigint'), 'as in: event_offset text PATH ''\$\.offset''', 'one that comes with every event');
+SELECT matches(pg_temp.fields_hint('Topic text'), 'as in: event_topic text PATH ''\$\.Topic''', 'with the key as it is written');
+SELECT matches(pg_temp.fields_hint('a int, "orderId" int, A int'), '^Names that differ in capitals only are one name', 'one name twice');
 SELECT is(millrace.decode('id bigint, "order" int', '{"order": 3}'), '{"id": null, "order": 3}', 'in double quotes it is a name');
 SELECT is(millrace.decode('event_offset text PATH ''$.offset''', '{"offset": 3}'), '{"event_offset": "3"}', 'a path leads to the other');
 

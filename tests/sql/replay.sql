@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(67);
+SELECT plan(72);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -92,7 +92,20 @@ SELECT results_eq($$ SELECT "offset", attempts, max_retries, replay_of, payload,
 SELECT is(millrace.replay('p', ids => '{4}', payload => '{"id": 44}'), 1::bigint, 'edited');
 SELECT is((SELECT (payload, edited_payload)::text FROM millrace.dead_letters WHERE id = 4), '("{""id"": 4}","{""id"": 44}")', 'both are kept');
 SELECT is((SELECT payload FROM millrace.retries WHERE replay_of = 4), '{"id": 44}', 'the edited one is processed');
-SELECT is(millrace.replay('p', ids => '{6}', payload => '{"id": 6}'), 1::bigint, 'what was too large, edited');
+SELECT is(millrace.replay('p', ids => '{6}', payload => '{"id": 6, "s": "say \"hi\"\n"}'), 1::bigint, 'what was too large, edited');
+SELECT is((SELECT edited_payload FROM millrace.dead_letters WHERE id = 6), '{"id": 6, "s": "say \"hi\"\n"}', 'with each of its backslashes');
+RESET ROLE;
+DELETE FROM millrace.retry WHERE replay_of IN (4, 6);
+UPDATE millrace.dead_letter SET state = 'open' WHERE id IN (4, 6);
+SET ROLE mrt_owner;
+SELECT is((SELECT millrace.replay('p', ids => ARRAY[id], payload => replace(payload, '4', '5')) FROM millrace.dead_letters WHERE id = 4), 1::bigint, 'as a text');
+SELECT is((SELECT edited_payload FROM millrace.dead_letters WHERE id = 4), '{"id": 5}', 'made of the first one');
+SELECT is(millrace.replay('p', ids => '{6}', payload => '\x7b7d'::bytea), 1::bigint, 'or as bytes');
+SELECT is((SELECT edited_payload FROM millrace.dead_letters WHERE id = 6), '{}', 'as they are');
+RESET ROLE;
+DELETE FROM millrace.dead_letter_action WHERE at IN (SELECT at FROM millrace.dead_letter_action ORDER BY at DESC LIMIT 2);
+UPDATE millrace.dead_letter SET edited_payload = '{"id": 44}' WHERE id = 4;
+SET ROLE mrt_owner;
 
 -- the guard
 RESET ROLE;

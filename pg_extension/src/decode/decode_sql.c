@@ -31,6 +31,7 @@ static DecodeCall *prepare(FmgrInfo *flinfo, text *list);
 static TupleDesc row_of(const MrFields *fields);
 static Datum jsonb_of_row(TupleDesc row, Datum *values, bool *isnull);
 
+/* millrace.decode(fields text, payload millrace.payload) RETURNS jsonb; a payload is what text and bytea are inside */
 Datum
 mr_decode_sql(PG_FUNCTION_ARGS)
 {

@@ -40,10 +40,11 @@ static MrFields *parse_wrapped(const char *wrapped);
 static List *columns_of(const char *wrapped, ParseState *pstate);
 static bool is_plain_wrap(List *statements);
 static void parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField *field);
-static void check_name(const char *name, int location, ParseState *pstate);
+static void check_name(const RangeTableFuncCol *column, ParseState *pstate);
+static char *key_as_written(const char *written, const char *name);
 static bool comes_with_events(const char *name);
-static char *other_name_hint(const char *name);
-static void parse_path(Node *path, ParseState *pstate, MrField *field);
+static char *other_name_hint(const char *name, const char *key);
+static void parse_path(RangeTableFuncCol *column, ParseState *pstate, MrField *field);
 static void parse_default(Node *expression, ParseState *pstate, MrField *field);
 static void point_into_list(void *list);
 pg_noreturn static void rethrow_in_terms_of(const char *list, MemoryContext context);
@@ -96,9 +97,12 @@ parse_wrapped(const char *wrapped)
 							parser_errposition(pstate, column->location)));
 		for (int i = 0; i < fields->count; i++)
 			if (strcmp(fields->fields[i].name, column->colname) == 0)
-				ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
-								errmsg("field \"%s\" is declared more than once", column->colname),
-								parser_errposition(pstate, column->location)));
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("field \"%s\" is declared more than once", column->colname),
+						 errhint("Names that differ in capitals only are one name unless they are "
+								 "in double quotes. Give one of them another name and a PATH."),
+						 parser_errposition(pstate, column->location)));
 		parse_column(column, pstate, &fields->fields[fields->count++]);
 	}
 	free_parsestate(pstate);
@@ -141,7 +145,7 @@ is_plain_wrap(List *statements)
 static void
 parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField *field)
 {
-	check_name(column->colname, column->location, pstate);
+	check_name(column, pstate);
 	field->name = column->colname;
 	if (column->for_ordinality)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -161,18 +165,23 @@ parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField *field)
 	field->collation = get_typcollation(field->type_id);
 	get_typlenbyval(field->type_id, &field->typlen, &field->typbyval);
 	field->not_null = column->is_not_null;
-	parse_path(column->colexpr, pstate, field);
+	parse_path(column, pstate, field);
 	if (column->coldefexpr != NULL)
 		parse_default(column->coldefexpr, pstate, field);
 }
 
 static void
-check_name(const char *name, int location, ParseState *pstate)
+check_name(const RangeTableFuncCol *column, ParseState *pstate)
 {
+	const char *name = column->colname;
+
 	if (comes_with_events(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_RESERVED_NAME), errmsg("field name \"%s\" is reserved", name),
-				 errhint("%s", other_name_hint(name)), parser_errposition(pstate, location)));
+				 errhint("%s", other_name_hint(name, key_as_written(pstate->p_sourcetext +
+																		column->location,
+																	name))),
+				 parser_errposition(pstate, column->location)));
 }
 
 /* The names of what comes with every event. */
@@ -189,24 +198,26 @@ comes_with_events(const char *name)
 }
 
 static char *
-other_name_hint(const char *name)
+other_name_hint(const char *name, const char *key)
 {
 	return psprintf("Give the field another name and say where it is found, as in: "
 					"event_%s text PATH '$.%s'.",
-					name, name);
+					name, key);
 }
 
 static void
-parse_path(Node *path, ParseState *pstate, MrField *field)
+parse_path(RangeTableFuncCol *column, ParseState *pstate, MrField *field)
 {
+	Node *path = column->colexpr;
 	const char *problem;
 	int at;
 
 	if (path == NULL)
 	{
 		field->steps = palloc0(sizeof(MrPathStep));
-		field->steps[0].key = field->name;
-		field->steps[0].key_length = strlen(field->name);
+		field->steps[0].key =
+			key_as_written(pstate->p_sourcetext + column->location, column->colname);
+		field->steps[0].key_length = strlen(field->steps[0].key);
 		field->step_count = 1;
 		return;
 	}
@@ -224,6 +235,28 @@ parse_path(Node *path, ParseState *pstate, MrField *field)
 								  strVal(&castNode(A_Const, path)->val)),
 						errhint("A path is $ followed by steps .key, .\"any key\" or [0]."),
 						parser_errposition(pstate, exprLocation(path))));
+}
+
+/*
+ * The key of a field that has no PATH: its name as the list has it, before PostgreSQL folds capitals and cuts at 63
+ * bytes. A name with Unicode escapes (U&"...") has been resolved by the parser.
+ */
+static char *
+key_as_written(const char *written, const char *name)
+{
+	StringInfoData key;
+
+	if ((*written == 'U' || *written == 'u') && written[1] == '&')
+		return pstrdup(name);
+	initStringInfo(&key);
+	if (*written != '"')
+		while (isalnum((unsigned char) *written) || *written == '_' || *written == '$' ||
+			   IS_HIGHBIT_SET(*written))
+			appendStringInfoChar(&key, *written++);
+	else
+		for (written++; *written != '"' || *++written == '"'; written++)
+			appendStringInfoChar(&key, *written);
+	return key.data;
 }
 
 /* Folded here: the value for a missing key must not depend on when it is missing. */
@@ -317,13 +350,13 @@ hint_for(const ErrorData *edata, const char *list)
 			   : NULL;
 	if (word == NULL)
 		return pstrdup(HOW_TO_WRITE);
-	if (comes_with_events(word))
-		return other_name_hint(word);
+	if (comes_with_events(asc_tolower(word, strlen(word))))
+		return other_name_hint(asc_tolower(word, strlen(word)), word);
 	return psprintf(
 		"\"%s\" is a reserved word: write it in double quotes, here and in the transform.", word);
 }
 
-/* A key word where a field's name is expected, in lower case; NULL: none there. The position counts characters from 1. */
+/* A key word where a field's name is expected, as it is written; NULL: none there. The position counts characters from 1. */
 static char *
 reserved_word_at(const char *list, int position)
 {
@@ -342,8 +375,8 @@ reserved_word_at(const char *list, int position)
 		before--;
 	if (before > 0 && list[before - 1] != ',')
 		return NULL;
-	word = asc_tolower(&list[start], length);
-	keyword = ScanKeywordLookup(word, &ScanKeywords);
+	word = pnstrdup(&list[start], length);
+	keyword = ScanKeywordLookup(word, &ScanKeywords); /* whatever its capitals */
 	if (keyword < 0 || (ScanKeywordCategories[keyword] != RESERVED_KEYWORD &&
 						ScanKeywordCategories[keyword] != TYPE_FUNC_NAME_KEYWORD))
 		return NULL;

@@ -6,7 +6,8 @@
  *     name type [ NOT NULL ] [ PATH '$.a."b c"[0]' ] [ DEFAULT constant ] , ...
  *
  * and read by PostgreSQL's own grammar, so that every type name PostgreSQL knows is known here.
- * The path defaults to the key with the field's name. DEFAULT is used for a missing key only: an
+ * The path defaults to the key with the field's name as it is written, capitals included; the name itself is folded as
+ * SQL folds names. DEFAULT is used for a missing key only: an
  * explicit JSON null is SQL NULL.
  */
 #ifndef MR_FIELDS_H

@@ -126,8 +126,8 @@ load_names(MrDefinition *definition)
 	table_close(rel, AccessShareLock);
 }
 
-MrOnConflict
-mr_on_conflict_parse(const char *text)
+static MrOnConflict
+on_conflict_of(const char *text)
 {
 	if (strcmp(text, "error") == 0)
 		return MR_CONFLICT_ERROR;
@@ -175,26 +175,36 @@ load_order_rules(MrDefinition *definition, HeapTuple tuple, TupleDesc desc)
 MrDefinition *
 mr_definition_load(int32 pipeline_id, int32 version)
 {
-	MrDefinition *definition = palloc0(sizeof(MrDefinition));
+	MrDefinition *definition;
 	Relation rel = mr_catalog_open("pipeline_version", AccessShareLock);
-	TupleDesc desc = RelationGetDescr(rel);
 	ScanKeyData keys[2];
 	HeapTuple tuple;
-	bool isnull;
-	char *tombstone;
 
 	mr_key_int4(&keys[0], MR_VERSION_PIPELINE_ID, pipeline_id);
 	mr_key_int4(&keys[1], MR_VERSION_VERSION, version);
 	tuple = mr_catalog_fetch(rel, "pipeline_version_pkey", 2, keys, false);
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "version %d of pipeline %d does not exist", version, pipeline_id);
-	definition->pipeline_id = pipeline_id;
-	definition->version = version;
+	definition = mr_definition_of(tuple, RelationGetDescr(rel));
+	table_close(rel, AccessShareLock);
+	load_names(definition);
+	return definition;
+}
+
+MrDefinition *
+mr_definition_of(HeapTuple tuple, TupleDesc desc)
+{
+	MrDefinition *definition = palloc0(sizeof(MrDefinition));
+	bool isnull;
+	char *tombstone;
+
+	definition->name = definition->topic = "";
+	definition->pipeline_id = mr_catalog_int4(tuple, MR_VERSION_PIPELINE_ID, desc);
+	definition->version = mr_catalog_int4(tuple, MR_VERSION_VERSION, desc);
 	definition->fields = mr_catalog_text(tuple, MR_VERSION_FIELDS, desc);
 	definition->transform = mr_catalog_text(tuple, MR_VERSION_TRANSFORM, desc);
 	definition->target = DatumGetObjectId(heap_getattr(tuple, MR_VERSION_TARGET, desc, &isnull));
-	definition->on_conflict =
-		mr_on_conflict_parse(mr_catalog_text(tuple, MR_VERSION_ON_CONFLICT, desc));
+	definition->on_conflict = on_conflict_of(mr_catalog_text(tuple, MR_VERSION_ON_CONFLICT, desc));
 	definition->conflict_key = names_of(tuple, MR_VERSION_CONFLICT_KEY, desc);
 	definition->newer_by = mr_catalog_text(tuple, MR_VERSION_NEWER_BY, desc);
 	tombstone = mr_catalog_text(tuple, MR_VERSION_TOMBSTONE, desc);
@@ -207,8 +217,6 @@ mr_definition_load(int32 pipeline_id, int32 version)
 	definition->search_path = mr_catalog_text(tuple, MR_VERSION_SEARCH_PATH, desc);
 	load_retry_rules(definition, tuple, desc);
 	load_order_rules(definition, tuple, desc);
-	table_close(rel, AccessShareLock);
-	load_names(definition);
 	return definition;
 }
 

@@ -6,6 +6,8 @@
 
 #include "postgres.h"
 
+#include "access/htup.h"
+#include "access/tupdesc.h"
 #include "nodes/pg_list.h"
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
@@ -88,10 +90,13 @@ extern const char *mr_pipeline_name(int32 id);
 /* Loads a version into the current memory context. */
 extern MrDefinition *mr_definition_load(int32 pipeline_id, int32 version);
 
+/*
+ * The definition that a row of millrace.pipeline_version holds, stored or not, in the current memory context. Name and
+ * topic, which the row has not, are empty.
+ */
+extern MrDefinition *mr_definition_of(HeapTuple tuple, TupleDesc desc);
+
 /* The definition's table, opened; an error that names the pipeline when it was dropped. */
 extern Relation mr_target_open(const MrDefinition *definition, LOCKMODE mode);
-
-/* The value of on_conflict in SQL as the enum; an error for anything else. */
-extern MrOnConflict mr_on_conflict_parse(const char *text);
 
 #endif /* MR_PIPELINE_H */
