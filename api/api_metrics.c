@@ -120,6 +120,10 @@ put_workers(MrApi *api, MrBuffer *out)
 		{"millrace_api_query_cancels_total", "counter", "Queries cancelled: the client left."},
 		{"millrace_api_pool_losses_total", "counter",
 		 "Connections to PostgreSQL lost, or not made."},
+		{"millrace_api_streams", "gauge", "Open streams of server-sent events."},
+		{"millrace_api_streams_total", "counter", "Streams begun."},
+		{"millrace_api_streams_slow_total", "counter",
+		 "Streams closed because the client left too much unread."},
 	};
 
 	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++)
@@ -136,7 +140,9 @@ put_workers(MrApi *api, MrBuffer *out)
 									 s.pool.connections,      s.pool.running,
 									 s.pool.waiting,          s.pool.is_open,
 									 (double) s.pool.queries, (double) s.pool.refused,
-									 (double) s.pool.cancels, (double) s.pool.losses};
+									 (double) s.pool.cancels, (double) s.pool.losses,
+									 s.streams.open,          (double) s.streams.begun,
+									 (double) s.streams.slow};
 
 			mr_metrics_value(out, families[f].name, values[f], "thread", thread, NULL);
 		}

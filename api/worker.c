@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include "api/request/exchange.h"
+#include "api/request/stream.h"
 #include "api/resource/routes.h"
 #include "api/resource/statistics.h"
+#include "api/resource/statistics_feed.h"
 #include "api/wire/server.h"
 #include "common/eventloop.h"
 
@@ -23,6 +25,8 @@ struct MrWorker
 	MrPool *pool;
 	MrPool *operate_pool;
 	MrStatistics *statistics;
+	MrStatisticsFeed *feed;
+	MrStreams *streams;
 	MrOutbox *outbox;
 	MrRouteStats stats;
 	MrContext context;
@@ -51,12 +55,17 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 						.connections = (int) settings->pool,
 						.query_ms = settings->query_ms,
 						.canceller = setup->canceller};
+	const MrStreamSetup streams = {.streams = (int) settings->max_streams,
+								   .unsent_bytes = (size_t) settings->stream_buffer_bytes,
+								   .heartbeat_ms = settings->heartbeat_ms};
 
 	pthread_mutex_init(&worker->lock, NULL);
 	mr_route_stats_init(&worker->stats);
 	worker->base = pool.base = event_base_new();
 	worker->pool = mr_pool_new(&pool);
 	worker->statistics = mr_statistics_new(worker->pool);
+	worker->feed = mr_statistics_feed_new(worker->base, worker->statistics);
+	worker->streams = mr_streams_new(&streams);
 	if (*settings->operate_dsn != '\0')
 		worker->operate_pool = new_operate_pool(&pool, settings);
 	if (setup->producer != NULL)
@@ -64,6 +73,7 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 	worker->context = (MrContext){.pool = worker->pool,
 								  .operate_pool = worker->operate_pool,
 								  .statistics = worker->statistics,
+								  .feed = worker->feed,
 								  .relation = setup->relation,
 								  .secret = setup->secret,
 								  .outbox = worker->outbox,
@@ -73,6 +83,7 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 										  .stats = &worker->stats,
 										  .access_log = (MrAccessLog) settings->access_log,
 										  .hosts = &settings->hosts,
+										  .streams = worker->streams,
 										  .context = &worker->context};
 	worker->server = mr_server_new(worker->base, setup->address, port, &limits, &mr_exchange_events,
 								   &worker->exchanges, error, error_size);
@@ -122,6 +133,8 @@ mr_worker_free(MrWorker *worker)
 		pthread_join(worker->thread, NULL);
 	/* exchanges that are left abandon what they wait for, so it is still there */
 	mr_server_free(worker->server);
+	mr_streams_free(worker->streams);
+	mr_statistics_feed_free(worker->feed);
 	mr_statistics_free(worker->statistics);
 	mr_pool_free(worker->pool);
 	mr_pool_free(worker->operate_pool);
@@ -165,6 +178,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	mr_pool_tick(worker->pool);
 	if (worker->operate_pool != NULL)
 		mr_pool_tick(worker->operate_pool);
+	mr_streams_tick(worker->streams, mr_now_ms());
 	if (end_ms > 0)
 		drain(worker, end_ms);
 	show_state(worker);
@@ -177,6 +191,7 @@ show_state(MrWorker *worker)
 	MrWorkerState state = {.tick_ms = mr_now_ms()};
 
 	mr_pool_state(worker->pool, &state.pool);
+	mr_streams_state(worker->streams, &state.streams);
 	if (worker->server != NULL)
 	{
 		state.connections = mr_connections_count(mr_server_connections(worker->server));
@@ -195,6 +210,7 @@ drain(MrWorker *worker, int64_t end_ms)
 	{
 		worker->draining = true;
 		mr_server_drain(worker->server);
+		mr_streams_drain(worker->streams);
 	}
 	else if (mr_connections_busy(mr_server_connections(worker->server)) == 0 ||
 			 mr_now_ms() >= end_ms)

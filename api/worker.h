@@ -4,6 +4,7 @@
 
 #include "api/control/settings.h"
 #include "api/database/pool.h"
+#include "api/request/stream.h"
 #include "api/resource/context.h"
 
 typedef struct MrWorker MrWorker;
@@ -23,6 +24,7 @@ typedef struct MrWorkerSetup
 typedef struct MrWorkerState
 {
 	MrPoolState pool;
+	MrStreamState streams;
 	int connections;
 	int busy;
 	int64_t tick_ms; /* when its loop last turned */

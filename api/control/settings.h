@@ -27,6 +27,9 @@ typedef struct MrApiSettings
 	int64_t drain_ms;
 	int64_t max_connections; /* of each thread */
 	int64_t max_body_bytes;
+	int64_t max_streams; /* of each thread */
+	int64_t stream_buffer_bytes;
+	int64_t heartbeat_ms;
 	char *admin_listen;
 	int64_t log_level;
 	int64_t log_format;

@@ -69,6 +69,7 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
 static void open_breaker(MrProducer *producer, const char *why);
 static MrPublishFailure failure_of(rd_kafka_resp_err_t code, rd_kafka_msg_status_t status);
 static void on_reported(evutil_socket_t fd, short what, void *arg);
+static void take_reported(MrOutbox *outbox, bool ends);
 static void release(MrOutbox *outbox, int count);
 
 MrProducer *
@@ -189,26 +190,14 @@ mr_delivery_forget(MrDelivery *delivery)
 void
 mr_outbox_free(MrOutbox *outbox)
 {
-	MrDelivery *next;
-	int references = 1;
-
 	if (outbox == NULL)
 		return;
 	event_free(outbox->event);
 	pthread_mutex_lock(&outbox->lock);
 	outbox->event = NULL;
-	next = outbox->reported;
-	outbox->reported = NULL;
 	pthread_mutex_unlock(&outbox->lock);
-	while (next != NULL)
-	{
-		MrDelivery *delivery = next;
-
-		next = delivery->next;
-		free(delivery);
-		references++;
-	}
-	release(outbox, references);
+	take_reported(outbox, false);
+	release(outbox, 1);
 }
 
 static rd_kafka_t *
@@ -390,14 +379,21 @@ failure_of(rd_kafka_resp_err_t code, rd_kafka_msg_status_t status)
 static void
 on_reported(evutil_socket_t fd, short what, void *arg)
 {
-	MrOutbox *outbox = arg;
-	MrDelivery *next;
 	uint64_t count;
-	int references = 0;
 
 	(void) what;
 	if (read(fd, &count, sizeof(count)) < 0)
 		count = 0;
+	take_reported(arg, true);
+}
+
+/* ends: their owners hear of it. */
+static void
+take_reported(MrOutbox *outbox, bool ends)
+{
+	MrDelivery *next;
+	int references = 0;
+
 	pthread_mutex_lock(&outbox->lock);
 	next = outbox->reported;
 	outbox->reported = NULL;
@@ -407,7 +403,7 @@ on_reported(evutil_socket_t fd, short what, void *arg)
 		MrDelivery *delivery = next;
 
 		next = delivery->next;
-		if (delivery->end != NULL)
+		if (ends && delivery->end != NULL)
 			delivery->end(delivery->owner, delivery->failure, delivery->partition, delivery->offset,
 						  delivery->text);
 		free(delivery);

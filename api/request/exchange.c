@@ -18,9 +18,11 @@ static MrMethod method_of(const struct evhttp_request *request);
 static void refuse_method(MrExchange *exchange);
 static void send_answer(MrExchange *exchange, int status, MrBuffer *body);
 static const char *reason_of(int status);
+static void put_common_headers(MrExchange *exchange);
 static void log_answer(const MrExchange *exchange, int64_t took_us, bool sent);
 static int64_t now_us(void);
 static void free_buffer(const void *data, size_t len, void *extra);
+static void release_text(const void *data, size_t len, void *extra);
 
 const MrConnectionEvents mr_exchange_events = {on_request, on_ended, on_left};
 
@@ -83,6 +85,40 @@ mr_exchange_refuse(MrExchange *exchange, MrProblem problem, const char *detail, 
 	mr_exchange_problem(exchange, &report);
 }
 
+bool
+mr_exchange_begin(MrExchange *exchange, const char *type, int send_buffer)
+{
+	exchange->status = 200;
+	exchange->took_us = now_us() - exchange->began_us;
+	mr_connection_begin_stream(exchange->connection, send_buffer);
+	mr_exchange_set_header(exchange, "Content-Type", type);
+	put_common_headers(exchange);
+	exchange->goes_on = !exchange->is_head;
+	if (exchange->goes_on)
+		evhttp_send_reply_start(exchange->http, 200, NULL);
+	else
+		evhttp_send_reply(exchange->http, 200, NULL, NULL);
+	return exchange->goes_on;
+}
+
+void
+mr_exchange_send(MrExchange *exchange, MrSharedText *part)
+{
+	struct evbuffer *out = evbuffer_new();
+
+	evbuffer_add_reference(out, mr_shared_text_data(part), mr_shared_text_len(part), release_text,
+						   mr_shared_text_hold(part));
+	evhttp_send_reply_chunk(exchange->http, out);
+	evbuffer_free(out);
+}
+
+void
+mr_exchange_end(MrExchange *exchange)
+{
+	exchange->goes_on = false;
+	evhttp_send_reply_end(exchange->http);
+}
+
 static void
 on_request(void *owner, MrConnection *connection, struct evhttp_request *request,
 		   const MrRefusal *refusal)
@@ -106,13 +142,20 @@ on_ended(void *owner, void *arg, bool sent)
 {
 	const MrExchangeSetup *setup = owner;
 	MrExchange *exchange = arg;
-	int64_t took_us = now_us() - exchange->began_us;
+	int64_t lasted_us = now_us() - exchange->began_us;
+	/* a stream that has begun is answered, however it ends */
+	bool is_stream = exchange->took_us > 0;
+	int64_t took_us = is_stream ? exchange->took_us : lasted_us;
 	int route = exchange->match.route >= 0 ? exchange->match.route : MR_ROUTES_MAX - 1;
 
 	if (exchange->abandon != NULL)
 		exchange->abandon(exchange->work);
-	mr_route_stats_add(setup->stats, route, sent ? exchange->status : 0, (double) took_us / 1e6);
-	log_answer(exchange, took_us, sent);
+	mr_route_stats_add(setup->stats, route, sent || is_stream ? exchange->status : 0,
+					   (double) took_us / 1e6);
+	log_answer(exchange, lasted_us, sent || is_stream);
+	/* evhttp leaves a request to us whose answer has not ended when the connection does */
+	if (exchange->goes_on && evhttp_request_get_connection(exchange->http) == NULL)
+		evhttp_request_free(exchange->http);
 	mr_route_match_free(&exchange->match);
 	mr_params_free(&exchange->params);
 	free(exchange->path);
@@ -202,12 +245,7 @@ send_answer(MrExchange *exchange, int status, MrBuffer *body)
 	char length[24];
 
 	exchange->status = status;
-	mr_exchange_set_header(exchange, "X-Content-Type-Options", "nosniff");
-	if (mr_connection_ends(exchange->connection))
-	{
-		evhttp_remove_header(evhttp_request_get_output_headers(exchange->http), "Connection");
-		mr_exchange_set_header(exchange, "Connection", "close");
-	}
+	put_common_headers(exchange);
 	if (status != 304 && status != 204)
 	{
 		snprintf(length, sizeof(length), "%zu", body->len);
@@ -220,6 +258,16 @@ send_answer(MrExchange *exchange, int status, MrBuffer *body)
 	*body = (MrBuffer){0};
 	evhttp_send_reply(exchange->http, status, reason_of(status), out);
 	evbuffer_free(out);
+}
+
+static void
+put_common_headers(MrExchange *exchange)
+{
+	mr_exchange_set_header(exchange, "X-Content-Type-Options", "nosniff");
+	if (!mr_connection_ends(exchange->connection))
+		return;
+	evhttp_remove_header(evhttp_request_get_output_headers(exchange->http), "Connection");
+	mr_exchange_set_header(exchange, "Connection", "close");
 }
 
 /* evhttp knows most of them, but not all of these. */
@@ -276,4 +324,12 @@ free_buffer(const void *data, size_t len, void *extra)
 	(void) len;
 	(void) extra;
 	free((void *) data);
+}
+
+static void
+release_text(const void *data, size_t len, void *extra)
+{
+	(void) data;
+	(void) len;
+	mr_shared_text_release(extra);
 }

@@ -10,6 +10,7 @@
 
 #include "api/control/problem.h"
 #include "api/control/route_stats.h"
+#include "api/control/shared_text.h"
 #include "api/request/params.h"
 #include "api/request/router.h"
 #include "api/wire/connection.h"
@@ -22,6 +23,8 @@ typedef enum MrAccessLog
 	MR_ACCESS_ALL
 } MrAccessLog;
 
+typedef struct MrStreams MrStreams; /* stream.h */
+
 /* What all exchanges of a thread share. */
 typedef struct MrExchangeSetup
 {
@@ -30,7 +33,8 @@ typedef struct MrExchangeSetup
 	MrRouteStats *stats;
 	MrAccessLog access_log;
 	const MrStrings *hosts; /* names besides the loopback's that requests may be for */
-	void *context;          /* of the handlers */
+	MrStreams *streams;
+	void *context; /* of the handlers */
 } MrExchangeSetup;
 
 typedef struct MrExchange
@@ -43,7 +47,9 @@ typedef struct MrExchange
 	char *path; /* of the request, without the query: queries hold data, and are never logged */
 	bool is_head;
 	int64_t began_us;
-	int status; /* 0: not answered yet */
+	int64_t took_us; /* from there to its answer, or of a stream to its beginning */
+	int status;      /* 0: not answered yet */
+	bool goes_on;    /* the answer has begun, and not ended */
 	void *work;
 	void (*abandon)(void *work); /* frees it; called when it is still there at the end */
 } MrExchange;
@@ -64,5 +70,15 @@ extern void mr_exchange_problem(MrExchange *exchange, const MrProblemReport *rep
 /* The same in one line; detail and hint may be NULL. */
 extern void mr_exchange_refuse(MrExchange *exchange, MrProblem problem, const char *detail,
 							   const char *hint);
+
+/*
+ * An answer that goes on, with status 200. False: the request is HEAD's, and answered. send_buffer: how many bytes the
+ * socket may hold, so that a client that does not read is noticed.
+ */
+extern bool mr_exchange_begin(MrExchange *exchange, const char *type, int send_buffer);
+/* A part of it; the text is not copied. */
+extern void mr_exchange_send(MrExchange *exchange, MrSharedText *part);
+/* Nothing comes behind this. The exchange may be gone afterwards. */
+extern void mr_exchange_end(MrExchange *exchange);
 
 #endif

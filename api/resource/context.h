@@ -14,12 +14,14 @@
 typedef _Atomic(const MrRelation *) MrSharedRelation;
 
 struct MrStatistics;
+struct MrStatisticsFeed;
 
 typedef struct MrContext
 {
 	MrPool *pool;
 	MrPool *operate_pool; /* NULL: nothing is operated */
 	struct MrStatistics *statistics;
+	struct MrStatisticsFeed *feed;
 	MrSharedRelation *relation;
 	const MrCursorSecret *secret;
 	MrOutbox *outbox;  /* NULL: nothing is published */

@@ -32,13 +32,6 @@ mr_openapi_get(MrExchange *exchange)
 	if (!mr_document_has_no_params(exchange))
 		return;
 	mr_etag_make(tag, mr_openapi_begin, len);
-	mr_exchange_set_header(exchange, "ETag", tag);
-	mr_exchange_set_header(exchange, "Cache-Control", "no-cache");
-	if (mr_etag_matches(mr_exchange_header(exchange, "If-None-Match"), tag))
-	{
-		mr_exchange_answer(exchange, 304, NULL, &body);
-		return;
-	}
 	mr_buffer_append(&body, mr_openapi_begin, len);
-	mr_exchange_answer(exchange, 200, "application/json", &body);
+	mr_document_answer(exchange, &body, tag);
 }

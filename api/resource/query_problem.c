@@ -7,23 +7,32 @@ static MrProblem problem_of(MrQueryFailure failure, const char *sqlstate);
 void
 mr_query_problem(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error)
 {
+	MrProblemReport report;
+
+	mr_query_report(&report, failure, error, exchange->path);
+	mr_exchange_problem(exchange, &report);
+}
+
+void
+mr_query_report(MrProblemReport *report, MrQueryFailure failure, const MrPgError *error,
+				const char *path)
+{
 	static const MrPgError none = {"", "", ""};
 	const MrPgError *found = error != NULL ? error : &none;
 	const char *sqlstate = found->sqlstate;
 	MrProblem problem = problem_of(failure, sqlstate);
 	bool is_of_client = problem == MR_PROBLEM_VALUE;
-	const MrProblemReport report = {
+
+	*report = (MrProblemReport){
 		.problem = problem,
 		.sqlstate = sqlstate,
 		.detail = is_of_client ? found->message : NULL,
 		.hint = is_of_client && found->hint[0] != '\0' ? found->hint : NULL,
+		.instance = path,
 	};
-
 	if (failure == MR_QUERY_ERROR && !is_of_client)
-		mr_log(MR_LOG_WARN, "a query failed", MR_STR("path", exchange->path),
-			   MR_STR("sqlstate", sqlstate), MR_STR("error", found->message),
-			   MR_STR("hint", found->hint));
-	mr_exchange_problem(exchange, &report);
+		mr_log(MR_LOG_WARN, "a query failed", MR_STR("path", path), MR_STR("sqlstate", sqlstate),
+			   MR_STR("error", found->message), MR_STR("hint", found->hint));
 }
 
 /* As PostgREST maps them, but 40001 and 40P01, which may work at the next try, and 57014. */

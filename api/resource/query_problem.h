@@ -10,5 +10,8 @@
  * (class 22); the others are logged.
  */
 extern void mr_query_problem(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error);
+/* The report that it answers with, of a request for that path; its texts are the error's and the path's. */
+extern void mr_query_report(MrProblemReport *report, MrQueryFailure failure, const MrPgError *error,
+							const char *path);
 
 #endif

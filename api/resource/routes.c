@@ -2,17 +2,17 @@
 
 #include "api/resource/dead_letters.h"
 #include "api/resource/event.h"
+#include "api/resource/event_all.h"
 #include "api/resource/event_list.h"
 #include "api/resource/event_post.h"
 #include "api/resource/event_status.h"
 #include "api/resource/openapi.h"
 #include "api/resource/pipelines.h"
-#include "api/resource/statistics.h"
 
 const MrRoute mr_routes[] = {
 	{MR_METHOD_GET, "/events", mr_event_list_get},
 	{MR_METHOD_POST, "/events", mr_event_post},
-	{MR_METHOD_GET, "/events/all", mr_statistics_get},
+	{MR_METHOD_GET, "/events/all", mr_event_all_get},
 	{MR_METHOD_GET, "/events/{id}", mr_event_get},
 	{MR_METHOD_GET, "/events/{id}/status", mr_event_status_get},
 	{MR_METHOD_GET, "/dead-letters", mr_dead_letters_get},

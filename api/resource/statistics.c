@@ -2,30 +2,27 @@
 
 #include <stdlib.h>
 
-#include "api/request/accept.h"
 #include "api/request/etag.h"
-#include "api/resource/context.h"
-#include "api/resource/document.h"
-#include "api/resource/query_problem.h"
+#include "common/buffer.h"
 #include "common/eventloop.h"
 
-/* A request that waits for the query that runs. */
-typedef struct Waiter
+struct MrStatisticsWait
 {
-	MrExchange *exchange;
-	struct Waiter **link; /* what points to it: it leaves whatever list it is in */
-	struct Waiter *next;
-} Waiter;
+	MrStatisticsDone done;
+	void *owner;
+	MrStatisticsWait **link; /* what points to it: it leaves whatever list it is in */
+	MrStatisticsWait *next;
+};
 
 struct MrStatistics
 {
 	MrPool *pool;
 	MrQuery *running; /* NULL: none */
 	int64_t asked_ms; /* when the latest query began */
-	MrBuffer document;
-	int64_t document_ms; /* when the query of the document began: its age counts from there */
+	MrBuffer text;
+	int64_t text_ms; /* when the query of the text began: its age counts from there */
 	char tag[MR_ETAG_SIZE];
-	Waiter *first;
+	MrStatisticsWait *first;
 };
 
 /*
@@ -64,13 +61,13 @@ static const char sql[] =
 	"'retries_state', b.retries_state, 'retries_since', b.retries_since, "
 	"'retries_sqlstate', b.retries_sqlstate)) ORDER BY s.pipeline), '[]'))::text "
 	"FROM millrace.stats AS s LEFT JOIN millrace.breakers AS b USING (pipeline)";
+
 static bool is_fresh(const MrStatistics *statistics);
-static bool render(MrStatistics *statistics, MrQueryFailure *failure);
-static void await(MrStatistics *statistics, MrExchange *exchange);
-static void on_document(void *owner, MrQueryFailure failure, const PGresult *result,
+static MrStatisticsWait *await(MrStatistics *statistics, MrStatisticsDone done, void *owner);
+static void on_rendered(void *owner, MrQueryFailure failure, const PGresult *result,
 						const MrPgError *error);
-static void answer(MrExchange *exchange, const MrStatistics *statistics);
-static void forget(void *work);
+static MrStatisticsAnswer answer_of(const MrStatistics *statistics, MrQueryFailure failure,
+									const MrPgError *error);
 
 MrStatistics *
 mr_statistics_new(MrPool *pool)
@@ -88,115 +85,98 @@ mr_statistics_free(MrStatistics *statistics)
 		return;
 	if (statistics->running != NULL)
 		mr_query_abandon(statistics->running);
-	mr_buffer_free(&statistics->document);
+	mr_buffer_free(&statistics->text);
 	free(statistics);
 }
 
-void
-mr_statistics_get(MrExchange *exchange)
+MrStatisticsWait *
+mr_statistics_ask(MrStatistics *statistics, MrStatisticsDone done, void *owner)
 {
-	static const char *const types[] = {"application/json"};
-	MrStatistics *statistics = mr_context_of(exchange)->statistics;
-	MrQueryFailure failure;
+	MrQueryFailure failure = MR_QUERY_OK;
+	MrStatisticsAnswer answer;
 
-	if (!mr_document_has_no_params(exchange))
-		return;
-	if (mr_accept_choose(mr_exchange_header(exchange, "Accept"), types, 1) < 0)
-		mr_exchange_refuse(exchange, MR_PROBLEM_ACCEPT, NULL, "Accept application/json.");
-	else if (is_fresh(statistics))
-		answer(exchange, statistics);
-	else if (statistics->running == NULL && !render(statistics, &failure))
-		mr_query_problem(exchange, failure, NULL);
-	else
-		await(statistics, exchange);
+	if (statistics->running == NULL && !is_fresh(statistics))
+	{
+		statistics->asked_ms = mr_now_ms();
+		statistics->running = mr_pool_query(statistics->pool, "statistics", sql, 0, NULL,
+											on_rendered, statistics, &failure);
+	}
+	if (statistics->running != NULL)
+		return await(statistics, done, owner);
+	answer = answer_of(statistics, failure, NULL);
+	done(owner, &answer);
+	return NULL;
+}
+
+void
+mr_statistics_forget(MrStatisticsWait *wait)
+{
+	*wait->link = wait->next;
+	if (wait->next != NULL)
+		wait->next->link = wait->link;
+	free(wait);
 }
 
 static bool
 is_fresh(const MrStatistics *statistics)
 {
-	return statistics->running == NULL && statistics->document.len > 0 &&
-		   mr_now_ms() - statistics->document_ms < MR_STATISTICS_FRESH_MS;
+	return statistics->text.len > 0 && mr_now_ms() - statistics->text_ms < MR_STATISTICS_FRESH_MS;
 }
 
-static bool
-render(MrStatistics *statistics, MrQueryFailure *failure)
+static MrStatisticsWait *
+await(MrStatistics *statistics, MrStatisticsDone done, void *owner)
 {
-	statistics->asked_ms = mr_now_ms();
-	statistics->running = mr_pool_query(statistics->pool, "statistics", sql, 0, NULL, on_document,
-										statistics, failure);
-	return statistics->running != NULL;
+	MrStatisticsWait *wait = mr_calloc(1, sizeof(*wait));
+
+	wait->done = done;
+	wait->owner = owner;
+	wait->link = &statistics->first;
+	wait->next = statistics->first;
+	if (wait->next != NULL)
+		wait->next->link = &wait->next;
+	statistics->first = wait;
+	return wait;
 }
 
+/* The list is taken first: who comes while these are answered waits for the next query, not for this one. */
 static void
-await(MrStatistics *statistics, MrExchange *exchange)
-{
-	Waiter *waiter = mr_calloc(1, sizeof(*waiter));
-
-	waiter->exchange = exchange;
-	waiter->link = &statistics->first;
-	waiter->next = statistics->first;
-	if (waiter->next != NULL)
-		waiter->next->link = &waiter->next;
-	statistics->first = waiter;
-	exchange->work = waiter;
-	exchange->abandon = forget;
-}
-
-/* The list is taken first: a request that comes while these are answered waits for the next query, not for this one. */
-static void
-on_document(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
+on_rendered(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
 {
 	MrStatistics *statistics = owner;
-	Waiter *waiters = statistics->first;
+	MrStatisticsWait *waiting = statistics->first;
+	MrStatisticsAnswer answer;
 
 	statistics->running = NULL;
 	statistics->first = NULL;
-	if (waiters != NULL)
-		waiters->link = &waiters;
+	if (waiting != NULL)
+		waiting->link = &waiting;
 	if (failure == MR_QUERY_OK)
 	{
-		mr_buffer_free(&statistics->document);
-		statistics->document = (MrBuffer){0};
-		statistics->document_ms = statistics->asked_ms;
-		mr_buffer_append(&statistics->document, PQgetvalue(result, 0, 0),
+		statistics->text.len = 0;
+		statistics->text_ms = statistics->asked_ms;
+		mr_buffer_append(&statistics->text, PQgetvalue(result, 0, 0),
 						 (size_t) PQgetlength(result, 0, 0));
-		mr_buffer_append(&statistics->document, "\n", 1);
-		mr_etag_make(statistics->tag, statistics->document.data, statistics->document.len);
+		mr_buffer_append(&statistics->text, "\n", 1);
+		mr_etag_make(statistics->tag, statistics->text.data, statistics->text.len);
 	}
-	while (waiters != NULL)
+	answer = answer_of(statistics, failure, error);
+	while (waiting != NULL)
 	{
-		Waiter *waiter = waiters;
-		MrExchange *exchange = waiter->exchange;
+		MrStatisticsWait *wait = waiting;
+		MrStatisticsDone done = wait->done;
+		void *who = wait->owner;
 
-		waiters = waiter->next;
-		if (waiters != NULL)
-			waiters->link = &waiters;
-		free(waiter);
-		mr_exchange_forget_work(exchange);
-		if (failure == MR_QUERY_OK)
-			answer(exchange, statistics);
-		else
-			mr_query_problem(exchange, failure, error);
+		waiting = wait->next;
+		if (waiting != NULL)
+			waiting->link = &waiting;
+		free(wait);
+		done(who, &answer);
 	}
 }
 
-static void
-answer(MrExchange *exchange, const MrStatistics *statistics)
+static MrStatisticsAnswer
+answer_of(const MrStatistics *statistics, MrQueryFailure failure, const MrPgError *error)
 {
-	MrBuffer body = {0};
-
-	mr_buffer_append(&body, statistics->document.data, statistics->document.len);
-	mr_document_answer(exchange, &body, statistics->tag);
-}
-
-/* The query goes on: others wait for it, or will. */
-static void
-forget(void *work)
-{
-	Waiter *waiter = work;
-
-	*waiter->link = waiter->next;
-	if (waiter->next != NULL)
-		waiter->next->link = waiter->link;
-	free(waiter);
+	return (MrStatisticsAnswer){failure, error, statistics->text.data, statistics->text.len,
+								statistics->tag};
 }

@@ -1,22 +1,38 @@
 /*
  * The statistics of the pipelines that the role may see, as one document. Each thread renders it at most once per
- * MR_STATISTICS_FRESH_MS; requests that come while it is rendered wait for the same query.
+ * MR_STATISTICS_FRESH_MS; who asks while it is rendered waits for the same query.
  */
 #ifndef MR_API_STATISTICS_H
 #define MR_API_STATISTICS_H
 
 #include "api/database/pool.h"
-#include "api/request/exchange.h"
 
 #define MR_STATISTICS_FRESH_MS 100
 
 typedef struct MrStatistics MrStatistics;
+typedef struct MrStatisticsWait MrStatisticsWait;
+
+/* The document, a line, with its entity tag, when failure is MR_QUERY_OK; else error, or NULL. */
+typedef struct MrStatisticsAnswer
+{
+	MrQueryFailure failure;
+	const MrPgError *error;
+	const char *text;
+	size_t len;
+	const char *tag;
+} MrStatisticsAnswer;
+
+typedef void (*MrStatisticsDone)(void *owner, const MrStatisticsAnswer *answer);
 
 /* The pool must outlive it. */
 extern MrStatistics *mr_statistics_new(MrPool *pool);
-/* After the exchanges that wait for it. */
+/* After all that wait for it. */
 extern void mr_statistics_free(MrStatistics *statistics);
 
-extern void mr_statistics_get(MrExchange *exchange);
+/* Calls `done` with a fresh document, or with why there is none. NULL: it has been called already. */
+extern MrStatisticsWait *mr_statistics_ask(MrStatistics *statistics, MrStatisticsDone done,
+										   void *owner);
+/* `done` will not be called. The query goes on: others wait for it, or will. */
+extern void mr_statistics_forget(MrStatisticsWait *wait);
 
 #endif

@@ -39,6 +39,7 @@ struct MrConnection
 	void *exchange;
 	bool passing;  /* the input buffer changes by our own hand */
 	bool ends;     /* the answer in flight closes the connection */
+	bool streams;  /* it goes on: so does its connection */
 	bool has_left; /* the client, while its request is worked on */
 	MrConnection *previous;
 	MrConnection *next;
@@ -160,8 +161,32 @@ mr_connection_set_exchange(MrConnection *connection, void *exchange)
 bool
 mr_connection_ends(MrConnection *connection)
 {
-	connection->ends = is_last(connection) || connection->all->drains;
+	connection->ends = connection->streams || is_last(connection) || connection->all->drains;
 	return connection->ends;
+}
+
+void
+mr_connection_begin_stream(MrConnection *connection, int send_buffer)
+{
+	int64_t idle_ms = connection->all->limits.idle_ms;
+	const struct timeval writing = {idle_ms / 1000, idle_ms % 1000 * 1000};
+
+	connection->streams = true;
+	/* evhttp's read timeout is for the next request: nothing is expected from the client here */
+	bufferevent_set_timeouts(connection->bev, NULL, &writing);
+	setsockopt(connection->fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
+}
+
+size_t
+mr_connection_unsent(const MrConnection *connection)
+{
+	return evbuffer_get_length(bufferevent_get_output(connection->bev));
+}
+
+void
+mr_connection_abort(MrConnection *connection)
+{
+	bufferevent_trigger_event(connection->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
 }
 
 static struct bufferevent *
@@ -394,8 +419,7 @@ tick_one(MrConnection *connection, int64_t now)
 	else if (connection->began_ms > 0)
 		check_deadline(connection, now);
 	else if (all->drains)
-		/* as if the client had closed an idle connection */
-		bufferevent_trigger_event(connection->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
+		mr_connection_abort(connection); /* it is idle */
 	return true;
 }
 

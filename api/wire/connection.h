@@ -50,4 +50,14 @@ extern void mr_connection_set_exchange(MrConnection *connection, void *exchange)
 /* Must the answer close the connection? To be asked when it is made: what is true then stays so. */
 extern bool mr_connection_ends(MrConnection *connection);
 
+/*
+ * The answer in flight goes on until it is ended, whatever the client sends meanwhile: it closes the connection. The
+ * socket holds about send_buffer bytes of it at most; a client that takes none of it for the idle time is closed.
+ */
+extern void mr_connection_begin_stream(MrConnection *connection, int send_buffer);
+/* Bytes of the answer that the socket has not taken. */
+extern size_t mr_connection_unsent(const MrConnection *connection);
+/* Closes it now, as if the client had: `ended` is called before this returns. Not from a callback of evhttp. */
+extern void mr_connection_abort(MrConnection *connection);
+
 #endif

@@ -1,4 +1,4 @@
-/* CSV cells, entity tags, coordinates, hosts. */
+/* CSV cells, entity tags, coordinates, hosts, server-sent events. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +11,7 @@
 #include "api/request/csv.h"
 #include "api/request/etag.h"
 #include "api/request/host.h"
+#include "api/request/sse.h"
 
 static void
 expect_cell(const char *text, bool raw, const char *cell)
@@ -134,14 +135,43 @@ hosts(void **state)
 	assert_false(mr_address_is_loopback("0.0.0.0") || mr_address_is_loopback("::"));
 }
 
+static void
+expect_event(const char *name, const char *id, const char *data, const char *text)
+{
+	MrBuffer out = {0};
+
+	mr_sse_event(&out, name, id, data, strlen(data));
+	assert_string_equal(mr_buffer_string(&out), text);
+	mr_buffer_free(&out);
+}
+
+/* A client joins the lines of the data with LF; CR ends one, too. */
+static void
+server_sent_events(void **state)
+{
+	MrBuffer out = {0};
+
+	(void) state;
+	expect_event(NULL, NULL, "{}", "data: {}\n\n");
+	expect_event("problem", "1.2", "x", "event: problem\nid: 1.2\ndata: x\n\n");
+	expect_event(NULL, NULL, "", "data: \n\n");
+	expect_event(NULL, NULL, "a\nb\rc\r\nd", "data: a\ndata: b\ndata: c\ndata: d\n\n");
+	expect_event(NULL, NULL, "a\n", "data: a\ndata: \n\n");
+	expect_event(NULL, NULL, "\n\n", "data: \ndata: \ndata: \n\n");
+	expect_event(NULL, NULL, ": x\nid: 3", "data: : x\ndata: id: 3\n\n");
+	mr_sse_retry(&out, 2000);
+	mr_sse_comment(&out);
+	assert_string_equal(mr_buffer_string(&out), "retry: 2000\n\n:\n\n");
+	mr_buffer_free(&out);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(csv_cells),
-		cmocka_unit_test(etags),
-		cmocka_unit_test(coordinates),
-		cmocka_unit_test(hosts),
+		cmocka_unit_test(csv_cells),          cmocka_unit_test(etags),
+		cmocka_unit_test(coordinates),        cmocka_unit_test(hosts),
+		cmocka_unit_test(server_sent_events),
 	};
 
 	return cmocka_run_group_tests_name("request/small", tests, NULL, NULL);

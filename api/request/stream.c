@@ -1,0 +1,167 @@
+#include "api/request/stream.h"
+
+#include <stdlib.h>
+
+#include "api/request/sse.h"
+#include "common/eventloop.h"
+
+#define RETRY_MS 2000
+
+struct MrStream
+{
+	MrStreams *all;
+	MrExchange *exchange;
+	MrStreamEnded ended;
+	void *owner;
+	int64_t sent_ms;  /* when something was sent last */
+	bool is_complete; /* its end has been sent */
+	bool aborts;      /* nothing more is sent; the tick closes the connection */
+	MrStream *previous;
+	MrStream *next;
+};
+
+struct MrStreams
+{
+	MrStreamSetup setup;
+	MrStream *first;
+	MrStreamState state;
+	MrSharedText *greeting;
+	MrSharedText *heartbeat;
+	bool drains;
+};
+
+static void on_over(void *work);
+
+MrStreams *
+mr_streams_new(const MrStreamSetup *setup)
+{
+	MrStreams *streams = mr_calloc(1, sizeof(*streams));
+	MrBuffer text = {0};
+
+	streams->setup = *setup;
+	mr_sse_retry(&text, RETRY_MS);
+	streams->greeting = mr_shared_text_new(&text);
+	mr_sse_comment(&text);
+	streams->heartbeat = mr_shared_text_new(&text);
+	return streams;
+}
+
+void
+mr_streams_state(const MrStreams *streams, MrStreamState *state)
+{
+	*state = streams->state;
+}
+
+void
+mr_streams_tick(MrStreams *streams, int64_t now_ms)
+{
+	MrStream *next;
+
+	for (MrStream *stream = streams->first; stream != NULL; stream = next)
+	{
+		next = stream->next;
+		if (stream->aborts)
+			mr_connection_abort(stream->exchange->connection);
+		else if (now_ms - stream->sent_ms >= streams->setup.heartbeat_ms)
+			mr_stream_send(stream, streams->heartbeat);
+	}
+}
+
+void
+mr_streams_drain(MrStreams *streams)
+{
+	MrStream *next;
+
+	streams->drains = true;
+	for (MrStream *stream = streams->first; stream != NULL; stream = next)
+	{
+		next = stream->next;
+		if (stream->aborts)
+			continue;
+		stream->is_complete = true;
+		mr_exchange_end(stream->exchange);
+	}
+}
+
+void
+mr_streams_free(MrStreams *streams)
+{
+	if (streams == NULL)
+		return;
+	mr_shared_text_release(streams->greeting);
+	mr_shared_text_release(streams->heartbeat);
+	free(streams);
+}
+
+MrStream *
+mr_stream_begin(MrExchange *exchange, MrStreamEnded ended, void *owner)
+{
+	MrStreams *streams = exchange->setup->streams;
+	MrStream *stream;
+
+	if (streams->state.open >= streams->setup.streams || streams->drains)
+	{
+		mr_exchange_refuse(exchange, MR_PROBLEM_BUSY, "There are too many streams.", NULL);
+		return NULL;
+	}
+	/* no proxy may keep an event until it has more */
+	mr_exchange_set_header(exchange, "Cache-Control", "no-store");
+	mr_exchange_set_header(exchange, "X-Accel-Buffering", "no");
+	if (!mr_exchange_begin(exchange, MR_SSE_TYPE, (int) streams->setup.unsent_bytes))
+		return NULL;
+	stream = mr_calloc(1, sizeof(*stream));
+	stream->all = streams;
+	stream->exchange = exchange;
+	stream->ended = ended;
+	stream->owner = owner;
+	stream->next = streams->first;
+	if (stream->next != NULL)
+		stream->next->previous = stream;
+	streams->first = stream;
+	streams->state.open++;
+	streams->state.begun++;
+	exchange->work = stream;
+	exchange->abandon = on_over;
+	mr_stream_send(stream, streams->greeting);
+	return stream;
+}
+
+void
+mr_stream_send(MrStream *stream, MrSharedText *text)
+{
+	size_t unsent;
+
+	if (stream->is_complete || stream->aborts)
+		return;
+	unsent = mr_stream_unsent(stream);
+	if (unsent > 0 && unsent + mr_shared_text_len(text) > stream->all->setup.unsent_bytes)
+	{
+		stream->aborts = true;
+		stream->all->state.slow++;
+		return;
+	}
+	mr_exchange_send(stream->exchange, text);
+	stream->sent_ms = mr_now_ms();
+}
+
+size_t
+mr_stream_unsent(const MrStream *stream)
+{
+	return mr_connection_unsent(stream->exchange->connection);
+}
+
+static void
+on_over(void *work)
+{
+	MrStream *stream = work;
+
+	if (stream->previous != NULL)
+		stream->previous->next = stream->next;
+	else
+		stream->all->first = stream->next;
+	if (stream->next != NULL)
+		stream->next->previous = stream->previous;
+	stream->all->state.open--;
+	stream->ended(stream->owner);
+	free(stream);
+}

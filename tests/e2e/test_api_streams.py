@@ -1,0 +1,145 @@
+"""Streams of server-sent events: /events/all once a second, many clients, slow ones, and the ends they come to."""
+import http.client
+import socket
+import time
+
+import pytest
+
+from lib.api_world import ApiWorld
+from lib.event_stream import EventStream
+from lib.wait import wait_for
+
+PIPELINES = 12
+
+
+@pytest.fixture(scope="module")
+def web(cluster):
+    """Several pipelines that never run: their statistics are some KiB."""
+    world = ApiWorld(cluster, "api_streams")
+    world.db.run("CREATE TABLE target (id integer, t text)")
+    for i in range(PIPELINES):
+        world.db.run("SELECT millrace.create_pipeline(%s, topic => 'streams', fields => 'id integer', transform => 'SELECT id FROM event', target => 'target', allow_superuser => true)",
+                     (f"p{i:02}",))
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def start(web):
+    apis = []
+
+    def run(*options):
+        apis.append(web.start(*options))
+        return apis[-1]
+
+    yield run
+    for api in apis:
+        api.kill()
+
+
+def test_statistics_once_a_second(start):
+    """The same document as GET has it; one query a second and thread, however many clients there are."""
+    api = start("--heartbeat", "300ms")
+    streams = [EventStream(api, "/events/all") for _ in range(40)]
+    first = [s.next() for s in streams]
+    for s, event in zip(streams, first):
+        assert (s.status, s.headers["content-type"], s.headers["cache-control"], s.headers["connection"]) == (200, "text/event-stream", "no-store", "close")
+        assert (event.name, event.id, s.retry) == ("message", "", 2000)
+        assert [p["name"] for p in event.json()["pipelines"]] == [f"p{i:02}" for i in range(PIPELINES)]
+        assert set(event.json()["pipelines"][0]) == set(api.get("/events/all").json()["pipelines"][0])
+    for s in streams:
+        s.next()
+    before, began = api.metric("millrace_api_queries_total"), time.monotonic()
+    for _ in range(2):
+        for s in streams:
+            assert s.next().name == "message"
+    took = time.monotonic() - began
+    assert 1 < took, "an event comes once a second"
+    assert api.metric("millrace_api_queries_total") - before <= 2 * (took + 1)
+    assert all(s.comments > 0 for s in streams), "comments come between the events"
+    assert api.metric("millrace_api_streams") == 40
+    for s in streams:
+        s.close()
+    wait_for(lambda: api.metric("millrace_api_streams") == 0, "all are gone", 5)
+    assert api.metric("millrace_api_streams_total") == 40 and api.metric("millrace_api_streams_slow_total") == 0
+
+
+def test_which_representation(start):
+    api = start("--max-streams", "1", "--threads", "1")
+    assert api.get("/events/all", Accept="text/event-stream;q=0.5, application/json").headers["content-type"] == "application/json"
+    assert api.get("/events/all", Accept="*/*").headers["content-type"] == "application/json"
+    head = api.request("HEAD", "/events/all", {"Accept": "text/event-stream"})
+    assert (head.status, head.headers["content-type"], head.body) == (200, "text/event-stream", b"") and "content-length" not in head.headers
+    assert EventStream(api, "/events/all?a=b").status == 400
+    with EventStream(api, "/events/all").response:
+        refused = EventStream(api, "/events/all")
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+    # without chunks, for HTTP/1.0: the stream ends with the connection
+    wait_for(lambda: api.metric("millrace_api_streams") == 0, "it is gone", 5)
+    with socket.create_connection(("127.0.0.1", api.port), timeout=10) as s:
+        s.sendall(b"GET /events/all HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nAccept: text/event-stream\r\n\r\n")
+        text = b""
+        while text.count(b"data: ") < 2:
+            text += s.recv(65536)
+    assert b"chunked" not in text and b"Connection: close" in text and b"\r\n\r\nretry: 2000\n\ndata: {" in text
+
+
+def test_a_client_that_does_not_read(start):
+    """It is closed at the bound; the others have their events."""
+    api = start("--stream-buffer", "4kB")
+    slow = EventStream(api, "/events/all", receive_buffer=1024)
+    good = EventStream(api, "/events/all")
+    try:
+        wait_for(lambda: good.next() and api.metric("millrace_api_streams_slow_total") == 1, "the slow one is closed", 30)
+        with pytest.raises(http.client.IncompleteRead):
+            slow.read_to_end()
+        assert good.next().name == "message" and api.metric("millrace_api_streams") == 1
+    finally:
+        slow.close()
+        good.close()
+
+
+def test_what_a_client_sends_into_a_stream(start):
+    """Requests behind it are dropped, and its leaving is noticed all the same."""
+    api = start("--threads", "1")
+    stream = EventStream(api, "/events/all")
+    assert stream.next().name == "message"
+    stream.socket.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000)
+    assert stream.next().name == "message" and stream.next().name == "message"
+    stream.close()
+    wait_for(lambda: api.metric("millrace_api_streams") == 0, "it is gone", 5)
+    assert api.get("/events/all").status == 200
+
+
+def test_stop_ends_streams(start):
+    """They are complete, and the process does not wait for its drain timeout."""
+    api = start("--drain-timeout", "60s")
+    streams = [EventStream(api, "/events/all") for _ in range(10)]
+    assert all(s.next() for s in streams)
+    began = time.monotonic()
+    assert api.stop() == 0
+    assert time.monotonic() - began < 30
+    for s in streams:
+        s.read_to_end()
+        s.close()
+
+
+def test_the_database_is_away(start, web, cluster):
+    """The stream says so, and goes on when it is back."""
+    api = start()
+    stream = EventStream(api, "/events/all")
+    assert stream.next().name == "message"
+    cluster.kill_postmaster()
+    try:
+        event = stream.next()
+        while event.name == "message":
+            event = stream.next()
+        assert event.name == "problem"
+        assert (event.json()["status"], event.json()["code"], event.json()["instance"]) == (503, "MR-501", "/events/all")
+    finally:
+        cluster.start()
+    event = stream.next()
+    while event.name == "problem":
+        event = stream.next()
+    assert event.name == "message" and len(event.json()["pipelines"]) == PIPELINES
+    stream.close()

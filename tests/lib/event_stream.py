@@ -1,0 +1,64 @@
+"""A client of server-sent events, as WHATWG HTML (section 9.2.6) has it parse a stream."""
+import json
+import socket
+
+
+class Event:
+    def __init__(self, name, id, data):
+        self.name, self.id, self.data = name, id, data
+
+    def json(self):
+        return json.loads(self.data)
+
+
+class EventStream:
+    """The answer to a request, event by event; what is not read stays in the socket."""
+
+    def __init__(self, api, path, headers=None, timeout=20, receive_buffer=None):
+        self.connection = api.connect(timeout)
+        if receive_buffer:
+            self.connection.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+            self.connection.sock.settimeout(timeout)
+            self.connection.sock.connect(("127.0.0.1", api.port))
+        self.connection.request("GET", path, headers=dict({"Accept": "text/event-stream"}, **(headers or {})))
+        self.socket = self.connection.sock  # which the connection forgets when the answer closes it
+        self.response = self.connection.getresponse()
+        self.headers = {k.lower(): v for k, v in self.response.getheaders()}
+        self.status, self.retry, self.comments, self.last_id = self.response.status, None, 0, ""
+
+    def next(self):
+        """The next event; None: the stream has ended as it should (http.client raises IncompleteRead when it has not)."""
+        name, data = "message", []
+        while True:
+            line = self.response.readline()
+            if not line:
+                assert not data, "the stream ended within an event"
+                return None
+            line = line.decode().rstrip("\n")
+            field, _, value = line.partition(": ")
+            if line == "":
+                if data:
+                    return Event(name, self.last_id, "\n".join(data))
+                name = "message"
+            elif line.startswith(":"):
+                self.comments += 1
+            elif field == "data":
+                data.append(value)
+            elif field == "event":
+                name = value
+            elif field == "id":
+                self.last_id = value
+            elif field == "retry":
+                self.retry = int(value)
+
+    def read_to_end(self):
+        events = []
+        while (event := self.next()) is not None:
+            events.append(event)
+        return events
+
+    def close(self):
+        """As a client that leaves in the middle."""
+        self.response.close()
+        self.connection.close()
