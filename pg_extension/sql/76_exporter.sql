@@ -26,12 +26,12 @@ GRANT SELECT ON millrace.exporter_query TO PUBLIC;
 -- Its file of custom queries: a query is named by the prefix, a metric by prefix and column.
 CREATE FUNCTION millrace.postgres_exporter_queries() RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-SELECT string_agg(format(E'%s:\n  query: %s\n  metrics:\n%s%s', q.prefix, to_json(q.query),
+SELECT rtrim(string_agg(format(E'%s:\n  query: %s\n  metrics:\n%s%s', q.prefix, to_json(q.query),
   (SELECT string_agg(format(E'    - %s:\n        usage: LABEL\n        description: %s\n', l.name, to_json(initcap(l.name) || '.')), '' ORDER BY l.i)
    FROM unnest(q.labels) WITH ORDINALITY AS l (name, i)),
   (SELECT string_agg(format(E'    - %s:\n        usage: %s\n        description: %s\n',
                             substr(f.name, length(q.prefix) + 2), upper(f.type), to_json(f.help)), '' ORDER BY f.name)
-   FROM millrace.metric_family AS f WHERE f.source = q.source)), '' ORDER BY q.source)
+   FROM millrace.metric_family AS f WHERE f.source = q.source)), '' ORDER BY q.source), E'\n')
 FROM millrace.exporter_query AS q;
 $$;
 COMMENT ON FUNCTION millrace.postgres_exporter_queries() IS
@@ -52,13 +52,13 @@ WITH metric AS (
   FROM millrace.metric_family AS f JOIN millrace.exporter_query AS q ON q.source = f.source
   CROSS JOIN (VALUES ('_bucket', '{le}'::text[]), ('_sum', '{}'), ('_count', '{}')) AS p (part, label) WHERE f.type = 'histogram'
 )
-SELECT E'collector_name: millrace\nmetrics:\n'
+SELECT rtrim(E'collector_name: millrace\nmetrics:\n'
   || (SELECT string_agg(format(E'  - metric_name: %s\n    type: %s\n    help: %s\n    key_labels: [%s]\n    values: [%s]\n    query_ref: %s\n',
                                m.name, m.type, to_json(m.help), array_to_string(m.labels, ', '), m.value, m.query_name), '' ORDER BY m.name)
       FROM metric AS m)
   || E'queries:\n'
   || (SELECT string_agg(format(E'  - query_name: %s\n    query: %s\n', q.query_name, to_json(q.query)), '' ORDER BY q.query_name)
-      FROM (SELECT DISTINCT m.query_name, m.query FROM metric AS m) AS q);
+      FROM (SELECT DISTINCT m.query_name, m.query FROM metric AS m) AS q), E'\n');
 $$;
 COMMENT ON FUNCTION millrace.sql_exporter_collector() IS
 'A collector for sql_exporter that exports every metric of metric_family.

@@ -27,8 +27,9 @@ class Ingestor:
         self.port = None
         self.process = None
 
-    def start(self, wait=True):
-        self.port = free_port()
+    def start(self, wait=True, port=None):
+        """port: of the admin port, as it was before, say; a free one otherwise."""
+        self.port = port or free_port()
         args = [*self.wrapper, self.program, "--dsn", self.dsn, "--brokers", self.brokers,
                 "--admin-listen", f"127.0.0.1:{self.port}", *self.options]
         for name, value in self.properties.items():
