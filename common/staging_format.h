@@ -111,6 +111,67 @@ mr_get64(const char *in)
 	return (uint64_t) mr_get32(in) << 32 | mr_get32(in + 4);
 }
 
+/* Reading packed headers one by one; what is broken off ends them. */
+typedef struct MrHeaderReader
+{
+	const char *at;
+	const char *end;
+	int64_t left;
+} MrHeaderReader;
+
+typedef struct MrHeader
+{
+	const char *name; /* not ended by a NUL */
+	const char *value;
+	int32_t name_length;
+	int32_t value_length; /* MR_HEADER_NULL: null */
+} MrHeader;
+
+/* `packed` may be NULL: none. */
+static inline MrHeaderReader
+mr_headers_begin(const char *packed, size_t length)
+{
+	MrHeaderReader reader = {packed, packed, 0};
+
+	if (packed == NULL || length < 4)
+		return reader;
+	reader.at = packed + 4;
+	reader.end = packed + length;
+	reader.left = (int32_t) mr_get32(packed);
+	return reader;
+}
+
+/* A length and as many bytes; a null has none. */
+static inline int
+mr_headers_bytes(MrHeaderReader *reader, const char **bytes, int32_t *length)
+{
+	if (reader->end - reader->at < 4)
+		return 0;
+	*length = (int32_t) mr_get32(reader->at);
+	reader->at += 4;
+	*bytes = reader->at;
+	if (*length < 0)
+		return *length == MR_HEADER_NULL;
+	if (*length > reader->end - reader->at)
+		return 0;
+	reader->at += *length;
+	return 1;
+}
+
+/* The next header, which points into the packed ones; 0: there is none. */
+static inline int
+mr_headers_next(MrHeaderReader *reader, MrHeader *header)
+{
+	if (reader->left <= 0)
+		return 0;
+	reader->left--;
+	if (mr_headers_bytes(reader, &header->name, &header->name_length) && header->name_length >= 0 &&
+		mr_headers_bytes(reader, &header->value, &header->value_length))
+		return 1;
+	reader->left = 0;
+	return 0;
+}
+
 /* Bytes of a trailer with so many parts. */
 static inline size_t
 mr_trailer_bytes(size_t parts)

@@ -47,6 +47,7 @@ SELECT pg_catalog.pg_extension_config_dump('millrace.pipeline_id_seq', '');
 CREATE TABLE millrace.pipeline_version (
   pipeline_id       integer     NOT NULL,
   version           integer     NOT NULL,
+  format            text        NOT NULL,
   fields            text,
   transform         text        NOT NULL,
   target            regclass    NOT NULL,

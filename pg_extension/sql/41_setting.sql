@@ -15,6 +15,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
   ('target', 'regclass', NULL, 'both', NULL, NULL, NULL, 'an ordinary or partitioned table'),
   ('fields', 'text', 'NULL', 'both', NULL, NULL, '',
    'columns to read from the JSON payload, e.g. ''id bigint NOT NULL, station text PATH ''''$.source'''' '''),
+  ('format', 'text', '''json''', 'both', 'choice', '{json,confluent-json,connect,cloudevents}', NULL,
+   'what a message is: json, confluent-json (behind a schema registry''s prefix), connect (schema and payload), or cloudevents'),
   ('start_at', 'text', '''earliest''', 'fixed', NULL, NULL, NULL, 'earliest, latest or a time, for the first start'),
   ('on_conflict', 'text', '''error''', 'both', 'choice', '{error,ignore,update}', NULL, 'error, ignore or update'),
   ('conflict_key', 'text[]', 'NULL', 'both', NULL, NULL, '[]', 'the columns of a unique index, for on_conflict ignore or update'),

@@ -129,7 +129,7 @@ BEGIN
       USING ERRCODE = 'feature_not_supported',
             DETAIL = format('Its positions, dead letters and retries are those of topic "%s".', p.topic),
             HINT = format('Create one with the same definition for the other topic: SELECT millrace.create_pipeline(%L, topic => %L, '
-                          'fields => p.fields, transform => p.transform, target => p.target, on_conflict => p.on_conflict, '
+                          'format => p.format, fields => p.fields, transform => p.transform, target => p.target, on_conflict => p.on_conflict, '
                           'conflict_key => p.conflict_key, newer_by => p.newer_by, tombstone => p.tombstone, ordering => p.ordering, '
                           'workers => p.workers, search_path => p.search_path) FROM millrace.pipelines AS p WHERE p.name = %L; '
                           'and when the events of this one are processed: SELECT millrace.drop_pipeline(%3$L);',

@@ -142,7 +142,7 @@ WITH engine AS MATERIALIZED (
   WHERE l.writer_pid > 0 GROUP BY l.pipeline
 )
 SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partitions, p.workers,
-       coalesce(w.running, 0)::integer AS workers_running, p.version, d.fields, d.transform, d.on_conflict,
+       coalesce(w.running, 0)::integer AS workers_running, p.version, d.format, d.fields, d.transform, d.on_conflict,
        d.conflict_key, d.newer_by, d.tombstone, p.start_at, d.batch_rows, d.rows_per_event,
        pg_catalog.make_interval(secs => d.statement_timeout / 1000.0) AS statement_timeout, d.search_path,
        p.created_at, d.created_at AS changed_at, d.created_by AS changed_by, d.max_retries,

@@ -2,15 +2,23 @@
 
 -- Types outside pg_catalog are named with their schema here; a pipeline's own field list is read with the search_path its
 -- creator had.
-CREATE FUNCTION millrace.decode(fields text, payload millrace.payload) RETURNS jsonb
+CREATE FUNCTION millrace.decode(fields text, payload millrace.payload, format text DEFAULT 'json') RETURNS jsonb
   LANGUAGE C STABLE STRICT PARALLEL UNSAFE
   SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'mr_decode_sql';
-COMMENT ON FUNCTION millrace.decode(text, millrace.payload) IS
+COMMENT ON FUNCTION millrace.decode(text, millrace.payload, text) IS
 'The result of applying a field list to a payload.
-In: fields, as in create_pipeline; payload, text or bytes, e.g. ''{"a": 1}''.
-Out: an object with the value of each field.
+In: fields and format, as in create_pipeline; payload, text or bytes, e.g. ''{"a": 1}''. There are no headers: a CloudEvent is structured.
+Out: an object with the value of each field, and of each column that the format adds.
 Errors: the one that would make the event a dead letter; those of a field list that is wrong.';
+
+CREATE FUNCTION millrace.decode_event(fields text, payload millrace.payload, format text) RETURNS jsonb
+  LANGUAGE C STABLE PARALLEL UNSAFE
+  SET search_path = pg_catalog, pg_temp
+  AS 'MODULE_PATHNAME', 'mr_decode_event';
+COMMENT ON FUNCTION millrace.decode_event(text, millrace.payload, text) IS
+'The columns of event that a message''s payload gives: its fields, those that the format adds, and payload.
+In: fields and format, as in create_pipeline, fields may be null; payload. Out: an object; null for a null payload. Errors: as decode().';
 
 CREATE FUNCTION millrace.dry_run(pipeline text, samples text[] DEFAULT NULL, staged integer DEFAULT 100)
 RETURNS TABLE (sample integer, partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text,
@@ -44,6 +52,12 @@ COMMENT ON FUNCTION millrace.field_columns(text) IS
 'The columns that a field list makes, as a column definition list: ''id bigint NOT NULL, at date PATH ''''$.t'''''' gives id bigint, at date.
 In: fields, as in create_pipeline, with types outside pg_catalog named with their schema. Out: text. Errors: those of a field list that is wrong.';
 
+CREATE FUNCTION millrace.format_columns(format text) RETURNS text
+LANGUAGE c STABLE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_format_columns_sql';
+COMMENT ON FUNCTION millrace.format_columns(text) IS
+'The columns that a format adds to event, as a column definition list: ''confluent-json'' gives schema_id integer.
+In: format, as in create_pipeline. Out: text, null when it adds none. Errors: invalid_parameter_value for a format that does not exist.';
+
 -- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
 -- owner: nobody's SQL runs with another role's privileges. A CTE named event represents the batch.
 CREATE FUNCTION millrace.explain(pipeline text, "analyze" boolean DEFAULT false, samples text[] DEFAULT NULL) RETURNS SETOF text
@@ -57,7 +71,7 @@ DECLARE
   lines    text[] := '{}';
   done     boolean := false;
 BEGIN
-  SELECT p.owner, p.topic, p.fields, p.transform, p.search_path, p.batch_rows INTO d
+  SELECT p.owner, p.topic, p.format, p.fields, p.transform, p.search_path, p.batch_rows INTO d
   FROM millrace.pipelines AS p WHERE p.name = pipeline;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'pipeline "%" does not exist', pipeline
@@ -77,18 +91,16 @@ BEGIN
               HINT = 'Pass some payloads of its topic: samples => ARRAY[''{…}''].';
     END IF;
   END IF;
-  columns := millrace.field_columns(d.fields);
+  columns := concat_ws(', ', millrace.field_columns(d.fields), millrace.format_columns(d.format), 'payload pg_catalog.jsonb');
   query := format(
-    E'WITH event AS MATERIALIZED (SELECT %s payload.*, s.raw, %L::pg_catalog.text AS topic, 0 AS partition, g.i::pg_catalog.int8 AS "offset",'
+    E'WITH event AS MATERIALIZED (SELECT fields.*, s.raw, %L::pg_catalog.text AS topic, 0 AS partition, g.i::pg_catalog.int8 AS "offset",'
     ' NULL::pg_catalog.bytea AS key, ''{}''::pg_catalog.jsonb AS headers, pg_catalog.now() AS kafka_ts'
     ' FROM pg_catalog.generate_series(0, %s) AS g (i)'
     ' CROSS JOIN LATERAL (SELECT (%L::pg_catalog.bytea[])[g.i OPERATOR(pg_catalog.%%) %s OPERATOR(pg_catalog.+) 1]) AS s (raw)'
-    ' CROSS JOIN LATERAL (SELECT pg_catalog.convert_from(s.raw, ''UTF8'')::pg_catalog.jsonb) AS payload (payload) %s)'
+    ' CROSS JOIN LATERAL pg_catalog.jsonb_to_record(millrace.decode_event(%L, s.raw, %L)) AS fields (%s))'
     ' SELECT * FROM (%s\n) AS transform',
-    CASE WHEN columns IS NOT NULL THEN 'fields.*,' END, d.topic, d.batch_rows - 1, payloads, greatest(cardinality(payloads), 1),
-    CASE WHEN columns IS NOT NULL THEN
-      format('CROSS JOIN LATERAL pg_catalog.jsonb_to_record(millrace.decode(%L, s.raw)) AS fields (%s)', d.fields, columns) END,
-    d.transform);
+    d.topic, d.batch_rows - 1, payloads, greatest(cardinality(payloads), 1),
+    d.fields, d.format, columns, d.transform);
   -- as the workers do
   PERFORM set_config('jit', 'off', true), set_config('search_path', d.search_path, true);
   BEGIN

@@ -146,6 +146,22 @@ def test_cloudevents(whole):
     assert batch.json() == {"accepted": 2, "rejected": [{"line": 2, "code": "MR-119", "detail": "The event's type is not a string."}]}
 
 
+def test_what_is_published_is_read_by_format_cloudevents(whole):
+    """Whatever it came in as: attributes are columns of event, data is its document."""
+    whole.db.run("CREATE TABLE ce (id text, type text, source text, at timestamptz, ext jsonb, x int); ALTER TABLE ce OWNER TO events_owner")
+    with whole.db.session("events_owner") as owner:
+        owner.run("""SELECT millrace.create_pipeline('ce', topic => 'events', target => 'ce', format => 'cloudevents', start_at => 'latest',
+                     fields => 'x int', dlq => 'off',
+                     transform => 'SELECT ce_id AS id, ce_type AS type, ce_source AS source, ce_time AS at, ce_extensions AS ext, x FROM event')""")
+    wait_for(lambda: whole.db.value("SELECT count(next_offset) FROM millrace.partitions WHERE pipeline = 'ce'") == 3, "it reads", 20)
+    whole.post("", '{"type": "a", "id": "ce-1", "source": "/s", "time": "2026-01-31T12:00:00Z", "data": {"x": 1}, "ext": "e"}', Content_Type="application/json")
+    whole.post("", '{"x": 2}', Content_Type="application/json", ce_specversion="1.0", ce_type="b", ce_source="/s", ce_id="ce-2", ce_time="2026-01-31T12:00:00Z")
+    wait_for(lambda: whole.db.run("SELECT id, type, source, at::text, ext, x FROM ce WHERE id LIKE 'ce-_' ORDER BY id") == [
+        ("ce-1", "a", "/s", "2026-01-31 12:00:00+00", {"ext": "e"}, 1), ("ce-2", "b", "/s", "2026-01-31 12:00:00+00", {}, 2)], "both are read", 20)
+    with whole.db.session("events_owner") as owner:
+        owner.run("SELECT millrace.drop_pipeline('ce', discard_dead_letters => true)")
+
+
 def test_lines(whole):
     """One bad line of ten thousand: the others are published."""
     lines = ['{"type": "line", "source": "s%d", "data": %d}' % (i % 50, i) for i in range(9999)]

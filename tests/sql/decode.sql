@@ -453,7 +453,7 @@ SELECT lives_ok($$ SELECT millrace.decode(E'v int, -- a comment\n w int /* and a
 ------------------------------------------------------------------ the function itself
 SELECT is(millrace.decode(NULL, '{}'), NULL, 'no list, no result');
 SELECT is(millrace.decode('v int', NULL), NULL, 'no payload, no result');
-SELECT function_privs_are('millrace', 'decode', ARRAY['text', 'millrace.payload'], 'public', ARRAY['EXECUTE'], 'everyone may try');
+SELECT function_privs_are('millrace', 'decode', ARRAY['text', 'millrace.payload', 'text'], 'public', ARRAY['EXECUTE'], 'everyone may try');
 
 SELECT finish();
 ROLLBACK;

@@ -148,8 +148,6 @@ is_of_shape(const MrDecoder *decoder, const char *bytes, int length)
 static MrFailure *
 wrong_shape(const MrDecoder *decoder, const char *bytes, int length)
 {
-	static const char *const names[] = {"nothing",  "null",     "a boolean", "a boolean",
-										"a number", "a string", "an array",  "an object"};
 	MrJsonSlot whole;
 	MrJsonError error;
 
@@ -157,7 +155,7 @@ wrong_shape(const MrDecoder *decoder, const char *bytes, int length)
 	return mr_failure_make(MR_STAGE_DECODE,
 						   decoder->want_object ? ERRCODE_SQL_JSON_OBJECT_NOT_FOUND
 												: ERRCODE_SQL_JSON_ARRAY_NOT_FOUND,
-						   "payload is %s, expected %s", names[whole.kind],
+						   "payload is %s, expected %s", mr_json_kind_name(whole.kind),
 						   decoder->want_object ? "an object" : "an array");
 }
 

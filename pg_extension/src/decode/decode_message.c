@@ -95,8 +95,9 @@ mr_decode_syntax(const char *bytes, int length, const MrJsonError *error)
 		failure->detail = psprintf("The error is after: %s%s", from > 0 ? "..." : "",
 								   print(bytes + from, error->offset - from, SHOWN_CONTEXT));
 	if (error->code == MR_JSON_BAD_TOKEN && error->offset == 0 && bytes[0] == '\0')
-		failure->hint = "A payload that begins with a zero byte is usually framed for a schema "
-						"registry (Avro, Protobuf or JSON Schema); Millrace reads plain JSON.";
+		failure->hint =
+			"A payload that begins with a zero byte is usually framed for a schema "
+			"registry. Of JSON: set format => 'confluent-json'. Avro and Protobuf are not read.";
 	else if (error->code == MR_JSON_BAD_BOM)
 		failure->hint = "Have the producer leave out the byte order mark (bytes EF BB BF).";
 	return failure;

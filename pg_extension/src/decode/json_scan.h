@@ -120,6 +120,9 @@ extern bool mr_json_next(MrJsonElements *elements, MrJsonSlot *slot);
 /* Writes a string's characters, escapes resolved, to out (room for length bytes); returns how many. */
 extern int mr_json_unescape(const char *raw, int length, char *out);
 
+/* "an object", "null" and so on, for messages. */
+extern const char *mr_json_kind_name(MrJsonKind kind);
+
 /* Is the raw string (with escapes) this key? */
 extern bool mr_json_same_key(const char *raw, int length, const char *key, int key_length);
 

@@ -64,6 +64,15 @@ mr_json_unescape(const char *raw, int length, char *out)
 	return (int) (out - start);
 }
 
+const char *
+mr_json_kind_name(MrJsonKind kind)
+{
+	static const char *const names[] = {"nothing",  "null",     "a boolean", "a boolean",
+										"a number", "a string", "an array",  "an object"};
+
+	return names[kind];
+}
+
 bool
 mr_json_same_key(const char *raw, int length, const char *key, int key_length)
 {

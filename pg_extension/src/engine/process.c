@@ -57,6 +57,7 @@ decode_events(MrEngine *engine)
 	{
 		MrEvent *event = &batch->events[i];
 		MrFailure *failure;
+		bool tombstone;
 
 		if (event->outcome.state != MR_PENDING)
 			continue;
@@ -74,9 +75,11 @@ decode_events(MrEngine *engine)
 			continue;
 		}
 		mr_work_at(event);
-		failure = mr_event_relation_decode(engine->program->event, event);
+		failure = mr_event_relation_decode(engine->program->event, event, &tombstone);
 		if (failure != NULL)
 			mr_outcome_fail(&event->outcome, failure);
+		else if (tombstone)
+			settle_missing_payload(event, engine->program->definition);
 		if (i % 256 == 0)
 			CHECK_FOR_INTERRUPTS();
 	}

@@ -201,6 +201,7 @@ mr_definition_of(HeapTuple tuple, TupleDesc desc)
 	definition->name = definition->topic = "";
 	definition->pipeline_id = mr_catalog_int4(tuple, MR_VERSION_PIPELINE_ID, desc);
 	definition->version = mr_catalog_int4(tuple, MR_VERSION_VERSION, desc);
+	definition->format = mr_catalog_text(tuple, MR_VERSION_FORMAT, desc);
 	definition->fields = mr_catalog_text(tuple, MR_VERSION_FIELDS, desc);
 	definition->transform = mr_catalog_text(tuple, MR_VERSION_TRANSFORM, desc);
 	definition->target = DatumGetObjectId(heap_getattr(tuple, MR_VERSION_TARGET, desc, &isnull));

@@ -45,6 +45,7 @@ typedef struct MrDefinition
 	int32 version;
 	const char *name;
 	const char *topic;
+	const char *format; /* of the messages, a name of decode/format.h */
 	const char *fields; /* NULL: none */
 	const char *transform;
 	Oid target;

@@ -24,10 +24,12 @@ enum /* columns behind the fields */
 };
 
 static TupleDesc
-make_columns(const MrFields *fields, bool with_ordinal)
+make_columns(const MrFields *fields, const MrFormat *format, bool with_ordinal)
 {
 	int n = fields->count;
-	TupleDesc desc = CreateTemplateTupleDesc(n + NCOLUMNS + (with_ordinal ? 1 : 0));
+	int of_format;
+	const MrFormatColumn *columns = mr_format_columns(format, &of_format);
+	TupleDesc desc = CreateTemplateTupleDesc(n + NCOLUMNS + of_format + (with_ordinal ? 1 : 0));
 
 	for (int i = 0; i < n; i++)
 	{
@@ -44,20 +46,42 @@ make_columns(const MrFields *fields, bool with_ordinal)
 	TupleDescInitEntry(desc, n + KEY, "key", BYTEAOID, -1, 0);
 	TupleDescInitEntry(desc, n + HEADERS, "headers", JSONBOID, -1, 0);
 	TupleDescInitEntry(desc, n + KAFKA_TS, "kafka_ts", TIMESTAMPTZOID, -1, 0);
+	for (int i = 0; i < of_format; i++)
+		TupleDescInitEntry(desc, n + NCOLUMNS + i + 1, columns[i].name, columns[i].type_id, -1, 0);
 	if (with_ordinal)
-		TupleDescInitEntry(desc, n + NCOLUMNS + 1, "ordinal", INT4OID, -1, 0);
+		TupleDescInitEntry(desc, n + NCOLUMNS + of_format + 1, "ordinal", INT4OID, -1, 0);
 	return desc;
 }
 
+/* fields.c knows the names that come with every event; these come with those of a format. */
+static void
+check_names(const MrFields *fields, const MrFormat *format, const char *format_name)
+{
+	int n;
+	const MrFormatColumn *columns = mr_format_columns(format, &n);
+
+	for (int i = 0; i < fields->count; i++)
+		for (int k = 0; k < n; k++)
+			if (strcmp(fields->fields[i].name, columns[k].name) == 0)
+				ereport(ERROR, (errcode(ERRCODE_RESERVED_NAME),
+								errmsg("field name \"%s\" is reserved with format \"%s\"",
+									   columns[k].name, format_name),
+								errhint("Give the field another name and say where it is found, as "
+										"in: event_%s text PATH '$.%s'.",
+										columns[k].name, columns[k].name)));
+}
+
 MrEventRelation *
-mr_event_relation_create(const char *fields, const char *topic)
+mr_event_relation_create(const char *format, const char *fields, const char *topic)
 {
 	MrEventRelation *relation = palloc0(sizeof(MrEventRelation));
 
+	relation->format = mr_format_create(format);
 	relation->fields = mr_fields_parse(fields);
+	check_names(relation->fields, relation->format, format);
 	relation->decoder = relation->fields->count > 0 ? mr_decoder_create(relation->fields) : NULL;
-	relation->visible = make_columns(relation->fields, false);
-	relation->full = make_columns(relation->fields, true);
+	relation->visible = make_columns(relation->fields, relation->format, false);
+	relation->full = make_columns(relation->fields, relation->format, true);
 	relation->topic = topic;
 	relation->topic_datum = CStringGetTextDatum(topic);
 	return relation;
@@ -92,28 +116,84 @@ put_coordinates(MrEventRelation *relation, MrEvent *event)
 		put(event, n + KAFKA_TS, TimestampTzGetDatum(kafka_ts));
 }
 
-MrFailure *
-mr_event_relation_decode(MrEventRelation *relation, MrEvent *event)
+/* The columns that the format adds, as far as the transform names them. */
+static MrFailure *
+put_format(MrEventRelation *relation, MrEvent *event, const MrEnvelope *envelope)
+{
+	int before = relation->fields->count + NCOLUMNS;
+	int n;
+
+	(void) mr_format_columns(relation->format, &n);
+	for (int i = 0; i < n; i++)
+	{
+		MrFailure *failure;
+
+		if (!bms_is_member(before + i + 1, relation->used))
+			continue;
+		failure = mr_format_value(relation->format, i, event->payload, event->headers, envelope,
+								  &event->values[before + i], &event->isnull[before + i]);
+		if (failure != NULL)
+			return failure;
+	}
+	return NULL;
+}
+
+/* The fields and event.payload, of a document. */
+static MrFailure *
+put_document(MrEventRelation *relation, MrEvent *event, const char *bytes, int length,
+			 bool has_payload)
 {
 	int n = relation->fields->count;
 	MrFailure *failure = NULL;
 
-	event->values = palloc((n + NCOLUMNS) * sizeof(Datum));
-	event->isnull = palloc((n + NCOLUMNS) * sizeof(bool));
-	memset(event->isnull + n, true, NCOLUMNS);
 	if (relation->decoder != NULL)
-		failure = mr_decode(relation->decoder, VARDATA_ANY(event->payload),
-							VARSIZE_ANY_EXHDR(event->payload), event->values, event->isnull);
-	if (failure == NULL && bms_is_member(n + PAYLOAD, relation->used))
+		failure = mr_decode(relation->decoder, bytes, length, event->values, event->isnull);
+	if (failure == NULL && has_payload && bms_is_member(n + PAYLOAD, relation->used))
 	{
 		Datum jsonb;
 
-		failure = mr_json_to_jsonb(VARDATA_ANY(event->payload), VARSIZE_ANY_EXHDR(event->payload),
-								   &jsonb);
+		failure = mr_json_to_jsonb(bytes, length, &jsonb);
 		if (failure == NULL)
 			put(event, n + PAYLOAD, jsonb);
 	}
+	return failure;
+}
+
+static MrFailure *
+put_formatted(MrEventRelation *relation, MrEvent *event, bool *tombstone)
+{
+	MrEnvelope envelope;
+	MrFailure *failure =
+		mr_format_open(relation->format, event->payload, event->headers, &envelope);
+
+	if (failure != NULL)
+		return failure;
+	*tombstone = envelope.tombstone;
+	if (*tombstone)
+		return NULL;
+	failure = put_document(relation, event, envelope.document, envelope.length, !envelope.absent);
 	if (failure == NULL)
+		return put_format(relation, event, &envelope);
+	mr_format_explain(relation->format, &envelope, failure);
+	return failure;
+}
+
+MrFailure *
+mr_event_relation_decode(MrEventRelation *relation, MrEvent *event, bool *tombstone)
+{
+	int n = relation->visible->natts;
+	MrFailure *failure;
+
+	*tombstone = false;
+	event->values = palloc(n * sizeof(Datum));
+	event->isnull = palloc(n * sizeof(bool));
+	memset(event->isnull + relation->fields->count, true, n - relation->fields->count);
+	if (unlikely(relation->format != NULL))
+		failure = put_formatted(relation, event, tombstone);
+	else
+		failure = put_document(relation, event, VARDATA_ANY(event->payload),
+							   VARSIZE_ANY_EXHDR(event->payload), true);
+	if (failure == NULL && !*tombstone)
 		put_coordinates(relation, event);
 	return failure;
 }

@@ -2,7 +2,7 @@
  * event_relation.h: the ephemeral relation `event` as a transform sees it.
  *
  *   fields ..., payload jsonb, raw bytea, topic text, partition integer, "offset" bigint, key bytea,
- *   headers jsonb, kafka_ts timestamptz  [, hidden ordinal integer]
+ *   headers jsonb, kafka_ts timestamptz, columns of the format ...  [, hidden ordinal integer]
  */
 #ifndef MR_EVENT_RELATION_H
 #define MR_EVENT_RELATION_H
@@ -14,12 +14,14 @@
 #include "utils/tuplestore.h"
 
 #include "decode/decode.h"
+#include "decode/format.h"
 #include "program/batch.h"
 
 #define MR_EVENT_RELATION "event"
 
 typedef struct MrEventRelation
 {
+	MrFormat *format; /* NULL: json */
 	MrFields *fields;
 	MrDecoder *decoder;
 	TupleDesc visible;
@@ -29,14 +31,17 @@ typedef struct MrEventRelation
 	Datum topic_datum;
 } MrEventRelation;
 
-/* Made in the current memory context from a field list (NULL: none). */
-extern MrEventRelation *mr_event_relation_create(const char *fields, const char *topic);
+/* Made in the current memory context from a format's name and a field list (NULL: none). */
+extern MrEventRelation *mr_event_relation_create(const char *format, const char *fields,
+												 const char *topic);
 
 /*
  * Decodes one event into event->values/isnull (all visible columns; what the transform does not name stays
- * NULL). Returns why it cannot, or NULL. Allocates in the current memory context.
+ * NULL). Returns why it cannot, or NULL; *tombstone: its format says that it has no payload, nothing was decoded. Allocates in
+ * the current memory context.
  */
-extern MrFailure *mr_event_relation_decode(MrEventRelation *relation, MrEvent *event);
+extern MrFailure *mr_event_relation_decode(MrEventRelation *relation, MrEvent *event,
+										   bool *tombstone);
 
 /* Appends a decoded event with its ordinal. */
 extern void mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store,

@@ -1,0 +1,46 @@
+/*
+ * format.h - what a pipeline's messages look like around their JSON document (its setting `format`)
+ *
+ * A message is opened before its fields are decoded: that gives the range of the document, and columns of `event` that the
+ * format adds. With the format json the document is the message, nothing is added, and there is no MrFormat.
+ */
+#ifndef MR_FORMAT_H
+#define MR_FORMAT_H
+
+#include "postgres.h"
+
+#include "server/failure.h"
+#include "decode/format_envelope.h"
+
+typedef struct MrFormat MrFormat;
+
+/* A column that a format adds to `event`. */
+typedef struct MrFormatColumn
+{
+	const char *name;
+	Oid type_id;
+} MrFormatColumn;
+
+/* Made in the current memory context; NULL for json. An error for a name that is none of the formats. */
+extern MrFormat *mr_format_create(const char *name);
+
+/* The columns that it adds, `count` of them; none of NULL. */
+extern const MrFormatColumn *mr_format_columns(const MrFormat *format, int *count);
+
+/*
+ * Opens a message: its payload, and its packed headers (NULL: none). Returns NULL, with the envelope, whose parts point into
+ * both, or why not. Never throws for what is in the bytes. Without a document it has that of "{}".
+ */
+extern MrFailure *mr_format_open(MrFormat *format, const bytea *payload, const bytea *headers,
+								 MrEnvelope *envelope);
+
+/* The value of a column it adds, of an opened message, in the current memory context. Returns NULL, or why it has none. */
+extern MrFailure *mr_format_value(MrFormat *format, int column, const bytea *payload,
+								  const bytea *headers, const MrEnvelope *envelope, Datum *value,
+								  bool *isnull);
+
+/* Says of a failure to decode the document of a message what its format has to do with it. */
+extern void mr_format_explain(const MrFormat *format, const MrEnvelope *envelope,
+							  MrFailure *failure);
+
+#endif
