@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs every test and ends with one summary line. CHECK="lint unit sql e2e" chooses steps, E2E="tests/e2e/test_x.py …"
-# end-to-end tests; PYTEST_ADDOPTS and KEEP=1 (keeps logs and data) reach them.
+# end-to-end tests, E2E_PROCESSES=2 how many processes share them (0: none but pytest's own; else as many as pay on this
+# machine, see tests/lib/parallel.py); PYTEST_ADDOPTS and KEEP=1 (keeps logs and data) reach them.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 steps=${CHECK:-lint unit sql e2e}
@@ -55,7 +56,8 @@ if [ $failed = 0 ]; then
 	step lint .ci/lint
 	step unit unit
 	step sql /usr/bin/python3 tests/lib/run_pgtap.py
-	step e2e env PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=10 "${e2e[@]}"
+	step e2e env PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider --durations=10 \
+		-n "${E2E_PROCESSES:-auto}" "${e2e[@]}"
 fi
 
 took=$(((SECONDS - begin) / 60)):$(printf %02d $(((SECONDS - begin) % 60)))

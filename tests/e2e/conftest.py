@@ -1,4 +1,4 @@
-"""One broker and one cluster for all tests; a database, a topic and ingestors of its own for each."""
+"""One broker and one cluster for the tests of a process; a database, a topic and ingestors of its own for each test."""
 import os
 import sys
 
@@ -6,18 +6,59 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lib import paths  # noqa: E402
-from lib.broker import Broker, NoBroker  # noqa: E402
+from lib import parallel, paths  # noqa: E402
+from lib.broker import Broker, NoBroker, fetch  # noqa: E402
 from lib.cluster import Cluster, bin_dir  # noqa: E402
 from lib.world import World, ensure_roles  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: it measures, and must have the machine to itself: it runs after the other tests")
+    parallel.prepare(config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    return parallel.processes()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    parallel.prepare_part(node)
+
+
+def pytest_sessionstart(session):
+    if parallel.is_shared(session.config):
+        fetch_broker()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    parallel.arrange(items)
+
+
+def pytest_collection_finish(session):
+    if not parallel.is_part(session.config) and any("broker" in item.fixturenames for item in session.items):
+        fetch_broker()
+
+
+def fetch_broker():
+    """Before the first test: what is missing is said once, not for each of them."""
+    try:
+        fetch()
+    except NoBroker as e:
+        raise pytest.UsageError(str(e))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("alone"):
+        parallel.wait_alone()
+
+
 @pytest.fixture(scope="session")
 def broker():
-    try:
-        broker = Broker().start()
-    except NoBroker as e:
-        pytest.exit(str(e), returncode=2)  # once, not for every test
+    broker = Broker().start()
     yield broker
     broker.stop()
 
@@ -51,16 +92,19 @@ def pytest_runtest_makereport(item, call):
 
 def pytest_terminal_summary(terminalreporter):
     if paths.KEEP:
-        directory = paths.run_dir()
-        server = f"{bin_dir()}/postgres -D {directory}/pg/data"
-        terminalreporter.write_line(f"logs and data: {directory}")
-        terminalreporter.write_line("start the server again: " + ("runuser -u postgres -- " if paths.AS_ROOT else "") + server)
-        terminalreporter.write_line(f"and look: psql -h {directory}/pg -U postgres -l")
+        for directory in parallel.directories():
+            server = f"{bin_dir()}/postgres -D {directory}/pg/data"
+            terminalreporter.write_line(f"logs and data: {directory}")
+            terminalreporter.write_line("start the server again: " + ("runuser -u postgres -- " if paths.AS_ROOT else "") + server)
+            terminalreporter.write_line(f"and look: psql -h {directory}/pg -U postgres -l")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
     """Nothing may outlive the run, whether a test failed or not."""
+    parallel.finish(session.config)
+    if parallel.is_part(session.config):
+        return
     left = survivors(paths.run_dir())
     if left:
         print("\nstill running after the tests: " + "; ".join(left))

@@ -146,6 +146,7 @@ def test_stopped_ingestor_wakes_after_its_partitions_moved(world):
     world.check(events)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how, seconds", [("kill", 15), ("stop", 2)])
 def test_takeover(world, how, seconds):
     """The promised times, with the group timeouts users have by default."""

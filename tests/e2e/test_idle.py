@@ -67,6 +67,7 @@ def relays(world):
     return world.db.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'millrace-relay' AND datname = current_database()")
 
 
+@pytest.mark.alone
 def test_forty_pipelines_at_rest(wide_world):
     world = wide_world
     world.create_topic(2)

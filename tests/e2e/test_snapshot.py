@@ -1,6 +1,8 @@
 """Throughput does not decay while another session holds an old snapshot."""
 import time
 
+import pytest
+
 from lib.lane import Lane
 from lib.process import cpu_seconds
 from lib.wait import wait_for
@@ -27,6 +29,7 @@ def kept(rates):
     return max(rates[-third:]) / max(rates[:third])
 
 
+@pytest.mark.alone
 def test_old_snapshot_does_not_slow_it(world):
     """REPEATABLE READ, idle in transaction, having read staging and target, for 100,000 commits. Every batch updates or
     appends the partition's progress: a row that had to be followed through all its versions would show."""

@@ -71,6 +71,7 @@ class Broker:
         self.listeners = dict.fromkeys(listeners)  # their ports
         self.process = None
         self._admin = None
+        self._new_archive = None
 
     @property
     def address(self):
@@ -118,10 +119,19 @@ class Broker:
         """Uses the archive of loaded classes, or makes it when this broker stops for the first time."""
         if self.jvm != JVM_QUICK_START:
             return []
-        archive = os.path.join(self.cache, "broker.jsa")
-        if os.path.exists(archive):
-            return [f"-XX:SharedArchiveFile={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
-        return [f"-XX:ArchiveClassesAtExit={archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+        if os.path.exists(self._archive()):
+            return [f"-XX:SharedArchiveFile={self._archive()}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+        self._new_archive = os.path.join(self.cache, f"broker-{os.getpid()}-{os.path.basename(self.dir)}.jsa")
+        return [f"-XX:ArchiveClassesAtExit={self._new_archive}", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+
+    def _archive(self):
+        return os.path.join(self.cache, "broker.jsa")
+
+    def _keep_archive(self):
+        """Whole, and by one of the brokers that made one: others start meanwhile."""
+        if self._new_archive and os.path.exists(self._new_archive):
+            os.rename(self._new_archive, self._archive())
+        self._new_archive = None
 
     def _answers(self):
         """A metadata answer, not merely an open port."""
@@ -143,6 +153,7 @@ class Broker:
     def stop(self):
         if self.process:
             self.process.stop()
+            self._keep_archive()
 
     # -- topics
 

@@ -32,6 +32,14 @@ def run_dir():
     return _run_dir
 
 
+def use_run_dir(path):
+    """A directory below that of a run with several processes, whose first one removes it."""
+    global _run_dir
+    os.makedirs(path, exist_ok=True)
+    os.chmod(path, 0o755)
+    _run_dir = path
+
+
 def _remove(owner):
     if os.getpid() == owner:
         from .process import stop_all

@@ -14,6 +14,11 @@ bin=$("$pg_config" --bindir)
 share=$("$pg_config" --sharedir)
 lib=$("$pg_config" --pkglibdir)
 
+# One at a time: processes that share a run come here together.
+mkdir -p "$root/build"
+exec 9>"$root/build/stage.lock"
+flock 9
+
 mkdir -p "$dest$bin" "$dest$share" "$dest$lib"
 for program in "$bin"/*; do
 	copy=$dest$bin/${program##*/}

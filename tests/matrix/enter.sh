@@ -25,4 +25,4 @@ fi
 # Not exec: this shell is the first process of its namespace and reaps the orphans.
 chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/tmp \
 	XDG_CACHE_HOME=/srv/cache PG_CONFIG="${PG_CONFIG:-pg_config}" MR_CFLAGS=-Werror CHECK="${CHECK:-}" E2E="${E2E:-}" \
-	PYTEST_ADDOPTS="${PYTEST_ADDOPTS:-}" ${SEED:+"SEED=$SEED"} sh -c 'cd /srv/millrace && exec "$@"' sh "$@"
+	PYTEST_ADDOPTS="${PYTEST_ADDOPTS:-}" E2E_PROCESSES="${E2E_PROCESSES:-}" ${SEED:+"SEED=$SEED"} sh -c 'cd /srv/millrace && exec "$@"' sh "$@"
