@@ -71,6 +71,13 @@ CREATE TABLE millrace.pipeline_version (
   on_dead           text        NOT NULL,
   max_parked        integer     NOT NULL,
   max_parked_per_key integer    NOT NULL,
+  date_order        text        NOT NULL,
+  time_zone         text        NOT NULL,
+  other_zone        text        NOT NULL,
+  bytea_format      text        NOT NULL,
+  epoch             text        NOT NULL,
+  number_style      text        NOT NULL,
+  interval_style    text        NOT NULL,
   created_at        timestamptz NOT NULL,
   created_by        regrole     NOT NULL,
   CONSTRAINT pipeline_version_pkey PRIMARY KEY (pipeline_id, version)

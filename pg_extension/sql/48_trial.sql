@@ -2,23 +2,31 @@
 
 -- Types outside pg_catalog are named with their schema here; a pipeline's own field list is read with the search_path its
 -- creator had.
-CREATE FUNCTION millrace.decode(fields text, payload millrace.payload, format text DEFAULT 'json') RETURNS jsonb
+CREATE FUNCTION millrace.decode(
+  fields text, payload millrace.payload, format text DEFAULT 'json', date_order text DEFAULT 'ISO',
+  time_zone text DEFAULT 'UTC', other_zone text DEFAULT 'error', bytea_format text DEFAULT 'auto',
+  epoch text DEFAULT 'none', number_style text DEFAULT 'plain', interval_style text DEFAULT 'postgres')
+  RETURNS jsonb
   LANGUAGE C STABLE STRICT PARALLEL UNSAFE
   SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'mr_decode_sql';
-COMMENT ON FUNCTION millrace.decode(text, millrace.payload, text) IS
+COMMENT ON FUNCTION millrace.decode IS
 'The result of applying a field list to a payload.
-In: fields and format, as in create_pipeline; payload, text or bytes, e.g. ''{"a": 1}''. There are no headers: a CloudEvent is structured.
+In: fields and format, as in create_pipeline; payload, text or bytes, e.g. ''{"a": 1}''; the rest as in create_pipeline, and independent of the session. There are no headers: a CloudEvent is structured.
 Out: an object with the value of each field, and of each column that the format adds.
 Errors: the one that would make the event a dead letter; those of a field list that is wrong.';
 
-CREATE FUNCTION millrace.decode_event(fields text, payload millrace.payload, format text) RETURNS jsonb
+CREATE FUNCTION millrace.decode_event(
+  fields text, payload millrace.payload, format text, date_order text DEFAULT 'ISO',
+  time_zone text DEFAULT 'UTC', other_zone text DEFAULT 'error', bytea_format text DEFAULT 'auto',
+  epoch text DEFAULT 'none', number_style text DEFAULT 'plain', interval_style text DEFAULT 'postgres')
+  RETURNS jsonb
   LANGUAGE C STABLE PARALLEL UNSAFE
   SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'mr_decode_event';
-COMMENT ON FUNCTION millrace.decode_event(text, millrace.payload, text) IS
+COMMENT ON FUNCTION millrace.decode_event IS
 'The columns of event that a message''s payload gives: its fields, those that the format adds, and payload.
-In: fields and format, as in create_pipeline, fields may be null; payload. Out: an object; null for a null payload. Errors: as decode().';
+In: as decode(); fields may be null. Out: an object; null for a null payload. Errors: as decode().';
 
 CREATE FUNCTION millrace.dry_run(pipeline text, samples text[] DEFAULT NULL, staged integer DEFAULT 100)
 RETURNS TABLE (sample integer, partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text,
@@ -30,24 +38,8 @@ In: pipeline; samples: payloads to try; or, without samples, staged: number of e
 Out: per event its number, coordinate (of staged events), outcome (written, filtered, superseded, skipped, dead, retrying), the rows it gives, and why it fails.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; those of the definition.';
 
--- Names and types of the columns of a field list: its syntax is XMLTABLE's, so XMLTABLE is asked; LIMIT 0 keeps it from running.
 CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-DECLARE
-  source text := 'XMLTABLE(''/x'' PASSING (NULL::xml) COLUMNS ' || fields || E'\n)';
-  empty  record;
-  list   text;
-BEGIN
-  IF fields IS NULL THEN
-    RETURN NULL;
-  END IF;
-  EXECUTE format('SELECT t.* FROM %s AS t LIMIT 0', source) INTO empty;
-  SELECT string_agg(format('format(''%%s %%s'', %L, pg_typeof(t.%I))', quote_ident(k), k), ', ') INTO list
-  FROM json_object_keys(row_to_json(empty)) AS k;
-  EXECUTE format('SELECT concat_ws('', '', %s) FROM (SELECT) AS one LEFT JOIN (SELECT * FROM %s AS x LIMIT 0) AS t ON true', list, source)
-  INTO list;
-  RETURN list;
-END $$;
+LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_field_columns';
 COMMENT ON FUNCTION millrace.field_columns(text) IS
 'The columns that a field list makes, as a column definition list: ''id bigint NOT NULL, at date PATH ''''$.t'''''' gives id bigint, at date.
 In: fields, as in create_pipeline, with types outside pg_catalog named with their schema. Out: text. Errors: those of a field list that is wrong.';
@@ -57,6 +49,12 @@ LANGUAGE c STABLE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNA
 COMMENT ON FUNCTION millrace.format_columns(text) IS
 'The columns that a format adds to event, as a column definition list: ''confluent-json'' gives schema_id integer.
 In: format, as in create_pipeline. Out: text, null when it adds none. Errors: invalid_parameter_value for a format that does not exist.';
+
+CREATE FUNCTION millrace.session_settings(pipeline text) RETURNS TABLE (name text, setting text)
+LANGUAGE c STABLE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_session_settings';
+COMMENT ON FUNCTION millrace.session_settings(text) IS
+'The settings of the session that a pipeline''s transform runs with, which are those of its definition and not the server''s, the database''s or the role''s.
+In: pipeline. Out: rows of name and setting, to be used with set_config(). Errors: undefined_object for an unknown pipeline.';
 
 -- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
 -- owner: nobody's SQL runs with another role's privileges. A CTE named event represents the batch.
@@ -71,7 +69,9 @@ DECLARE
   lines    text[] := '{}';
   done     boolean := false;
 BEGIN
-  SELECT p.owner, p.topic, p.format, p.fields, p.transform, p.search_path, p.batch_rows INTO d
+  SELECT p.owner, p.topic, p.format, p.fields, p.transform, p.search_path, p.batch_rows,
+         format('date_order => %L, time_zone => %L, other_zone => %L, bytea_format => %L, epoch => %L, number_style => %L, interval_style => %L',
+                p.date_order, p.time_zone, p.other_zone, p.bytea_format, p.epoch, p.number_style, p.interval_style) AS reading INTO d
   FROM millrace.pipelines AS p WHERE p.name = pipeline;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'pipeline "%" does not exist', pipeline
@@ -97,13 +97,14 @@ BEGIN
     ' NULL::pg_catalog.bytea AS key, ''{}''::pg_catalog.jsonb AS headers, pg_catalog.now() AS kafka_ts'
     ' FROM pg_catalog.generate_series(0, %s) AS g (i)'
     ' CROSS JOIN LATERAL (SELECT (%L::pg_catalog.bytea[])[g.i OPERATOR(pg_catalog.%%) %s OPERATOR(pg_catalog.+) 1]) AS s (raw)'
-    ' CROSS JOIN LATERAL pg_catalog.jsonb_to_record(millrace.decode_event(%L, s.raw, %L)) AS fields (%s))'
+    ' CROSS JOIN LATERAL pg_catalog.jsonb_to_record(millrace.decode_event(%L, s.raw, %L, %s)) AS fields (%s))'
     ' SELECT * FROM (%s\n) AS transform',
     d.topic, d.batch_rows - 1, payloads, greatest(cardinality(payloads), 1),
-    d.fields, d.format, columns, d.transform);
-  -- as the workers do
-  PERFORM set_config('jit', 'off', true), set_config('search_path', d.search_path, true);
+    d.fields, d.format, d.reading, columns, d.transform);
   BEGIN
+    -- as the workers do, until it is rolled back
+    PERFORM set_config(s.name, s.setting, true) FROM millrace.session_settings(pipeline) AS s WHERE s.name <> 'search_path';
+    PERFORM set_config('jit', 'off', true), set_config('search_path', d.search_path, true);
     FOR line IN EXECUTE 'EXPLAIN ' || CASE WHEN "analyze" THEN '(ANALYZE, BUFFERS) ' ELSE '' END || query LOOP
       lines := lines || line;
     END LOOP;

@@ -2,7 +2,7 @@
 -- PostgreSQL does, and leave SQLSTATEs of the user's functions alone.
 BEGIN;
 \ir helper.psql
-SELECT plan(12);
+SELECT plan(17);
 
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
@@ -77,6 +77,29 @@ SELECT millrace.create_pipeline('raises', topic => 'events', target => 'mrt.read
                                 transform => 'SELECT mrt.raises(event.id) AS id FROM event');
 SELECT throws_ok($$SELECT millrace.explain('raises', true, ARRAY['{"id": 1}'])$$, 'MR000', 'mine', 'an MR000 of the transform is raised');
 SELECT is(array_agg(d.sqlstate), ARRAY['MR000'], 'and fails an event') FROM millrace.dry_run('raises', ARRAY['{"id": 1}']) AS d;
+
+-- What a value means, also in expressions of the transform, is the definition's; a session that would read and show it otherwise.
+RESET ROLE;
+CREATE TABLE mrt.read_so (id bigint, day date, at timestamptz, cast_day date, cast_at timestamptz, shown text);
+ALTER TABLE mrt.read_so OWNER TO mrt_owner;
+SET ROLE mrt_owner;
+SELECT millrace.create_pipeline('read_so', topic => 'events', target => 'mrt.read_so', fields => 'id bigint, day date, at timestamptz, took interval, text text, b bytea, x float8',
+  transform => $$ SELECT id, day, at, text::date AS cast_day, '2026-05-03 10:00'::timestamptz AS cast_at,
+                         concat_ws(' ', at, day, took, b, x, 1234.5::money, to_char(at, 'TZ HH24'), to_char(1234.5, '9G999D9')) AS shown FROM event $$,
+  date_order => 'DMY', time_zone => 'Europe/Berlin', epoch => 's');
+SET LOCAL timezone = 'Asia/Tokyo';
+SET LOCAL datestyle = 'German, MDY';
+SET LOCAL intervalstyle = 'iso_8601';
+SET LOCAL bytea_output = 'escape';
+SET LOCAL extra_float_digits = -10;
+SELECT is(d.rows, '[{"id": 1, "day": "2026-05-03", "at": "2026-01-01T01:00:00+01:00", "cast_day": "2026-05-03", "cast_at": "2026-05-03T10:00:00+02:00",
+  "shown": "2026-01-01 01:00:00+01 2026-05-03 1 day 02:00:00 \\x61 0.30000000000000004 $1,234.50 CET 01  1,234.5"}]'::jsonb, 'read and shown by the definition')
+FROM millrace.dry_run('read_so', ARRAY['{"id": 1, "day": "03/05/2026", "at": 1767225600, "took": "P1DT2H", "text": "3.5.2026", "b": "YQ==", "x": 0.30000000000000004}']) AS d;
+SELECT is(d.hint, 'Casts read dates by date_order of the pipeline; to_date() and to_timestamp() take a pattern, as in to_date(event.day, ''DD/MM/YYYY'').', 'a hint that can be followed')
+FROM millrace.dry_run('read_so', ARRAY['{"id": 1, "text": "11/25/2026"}']) AS d;
+SELECT is(current_setting('timezone') || ' ' || current_setting('datestyle'), 'Asia/Tokyo German, MDY', 'the session stays as it was');
+SELECT isnt_empty($$ SELECT millrace.explain('read_so', true, ARRAY['{"id": 1, "day": "25/11/2026", "at": 1767225600}']) $$, 'explain() reads so, too');
+SELECT is(current_setting('timezone') || ' ' || current_setting('datestyle'), 'Asia/Tokyo German, MDY', 'and leaves the session alone');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -55,6 +55,7 @@ mr_decoder_create(const MrFields *fields)
 
 		reader->arena = &decoder->arena;
 		reader->name = field->name;
+		reader->reading = &field->reading;
 		reader->type_name = format_type_with_typemod(field->type_id, field->typmod);
 		mr_decode_pick(reader, field->type_id, field->typmod);
 		add_path(decoder, i);

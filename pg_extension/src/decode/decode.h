@@ -7,12 +7,12 @@
  *
  * What a JSON value may become:
  *   any type         null is NULL; a string is read by the rules of the type's input function
- *   number types     a number; 1.0 and 1e3 are integers, 1.5 is not. A string must hold a number
+ *   number types     a number; 1.0 and 1e3 are integers, 1.5 is not. A string must hold a number, in the style declared
  *                    (NaN and Infinity count for real, double precision and numeric)
  *   text types       a string, or a number or boolean as it is written
  *   boolean          true, false, 0, 1
- *   date and time    a string (ISO 8601 is the quick way); a number is refused: its unit is unknown
- *   bytea            a string: \x and hexadecimal digits, otherwise base64 (either alphabet)
+ *   date and time    a string (ISO 8601 is the quick way); a number when its unit is declared (reading.h)
+ *   bytea            a string: \x or 0x and hexadecimal digits, otherwise base64 (either alphabet), or as declared
  *   json, jsonb      anything; for jsonb no number longer than 1000 digits or with an exponent over 1000
  *   arrays           an array, nested for more dimensions, or a string in PostgreSQL's array syntax
  *   other types      a string, number or boolean, through the input function

@@ -1,8 +1,9 @@
 /*
  * decode_bytes.c - uuid and bytea
  *
- * bytea has no form of its own in JSON. Producers write base64 (Kafka Connect, Protobuf's JSON, most
- * libraries) or hexadecimal digits; \x distinguishes them, as it does in PostgreSQL.
+ * bytea has no form of its own in JSON. Producers write base64 (Kafka Connect, Protobuf's JSON, most libraries) or
+ * hexadecimal digits, with \x as PostgreSQL, with 0x as most languages, or with nothing before them. The last are base64 by
+ * their letters, and other bytes: they are refused unless the field says which (BYTEA_FORMAT).
  */
 #include "postgres.h"
 
@@ -14,6 +15,8 @@
 #define UUID_CANONICAL 36 /* characters */
 #define UUID_LONGEST   80 /* enough for any form with hyphens, braces and escapes */
 
+static int read_bytes(MrByteaFormat format, const char *p, int length, unsigned char *out);
+static MrFailure *not_bytes(MrDecodeField *field, const MrJsonSlot *slot);
 static inline int hex_value(char c);
 static bool uuid_canonical(const char *p, unsigned char *out);
 static bool uuid_any(const char *p, const char *end, unsigned char *out);
@@ -57,19 +60,69 @@ mr_convert_bytea(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 	int length;
 
 	if (slot->kind != MR_JSON_STRING || (slot->flags & MR_JSON_HAS_NUL))
-		return mr_decode_wrong(field, slot, ERRCODE_INVALID_TEXT_REPRESENTATION, field->expected);
+		return not_bytes(field, slot);
 	string = mr_decode_cstring(slot, &length);
 	result = palloc((Size) length + VARHDRSZ);
-	if (length >= 2 && string[0] == '\\' && string[1] == 'x')
-		length = unhex(string + 2, string + length, (unsigned char *) VARDATA(result));
-	else
-		length = unbase64(string, string + length, (unsigned char *) VARDATA(result));
+	length =
+		read_bytes(field->reading->bytea_format, string, length, (unsigned char *) VARDATA(result));
 	pfree(string);
 	if (length < 0)
-		return mr_decode_wrong(field, slot, ERRCODE_INVALID_TEXT_REPRESENTATION, field->expected);
+		return not_bytes(field, slot);
 	SET_VARSIZE(result, length + VARHDRSZ);
 	*value = PointerGetDatum(result);
 	return NULL;
+}
+
+/* Returns the number of bytes, or -1. */
+static int
+read_bytes(MrByteaFormat format, const char *p, int length, unsigned char *out)
+{
+	bool prefixed = length >= 2 && (p[0] == '\\' || p[0] == '0') && (p[1] == 'x' || p[1] == 'X');
+	int digits = prefixed ? 2 : 0;
+	bool hexadecimal;
+
+	if (format == MR_BYTEA_TEXT)
+	{
+		memcpy(out, p, length);
+		return length;
+	}
+	if (format == MR_BYTEA_BASE64)
+		return unbase64(p, p + length, out);
+	while (digits < length && (hex_value(p[digits]) & ~0x0f) == 0)
+		digits++;
+	hexadecimal = digits == length;
+	if (format == MR_BYTEA_HEX || (prefixed && hexadecimal))
+		return unhex(p + (prefixed ? 2 : 0), p + length, out);
+	if (hexadecimal && length > 0 && length % 2 == 0)
+		return -1;
+	return unbase64(p, p + length, out);
+}
+
+/* With the option that reads what was found. */
+static MrFailure *
+not_bytes(MrDecodeField *field, const MrJsonSlot *slot)
+{
+	static const char *const expected[] = {[MR_BYTEA_BASE64] = "base64",
+										   [MR_BYTEA_HEX] = "hexadecimal digits",
+										   [MR_BYTEA_TEXT] = "a string"};
+	MrByteaFormat format = field->reading->bytea_format;
+	MrFailure *failure =
+		mr_decode_wrong(field, slot, ERRCODE_INVALID_TEXT_REPRESENTATION,
+						format == MR_BYTEA_AUTO ? field->expected : expected[format]);
+	int digits = 0;
+
+	while (digits < slot->length && (hex_value(slot->start[digits]) & ~0x0f) == 0)
+		digits++;
+	if (slot->kind != MR_JSON_STRING || format == MR_BYTEA_TEXT)
+		return failure;
+	if (format == MR_BYTEA_AUTO && digits == slot->length && digits % 2 == 0)
+		failure->hint =
+			"It can be either. Add BYTEA_FORMAT 'hex' or BYTEA_FORMAT 'base64' to the field.";
+	else
+		failure->hint =
+			"If the string's own bytes are meant, add BYTEA_FORMAT 'text' to the field, or "
+			"declare it as text.";
+	return failure;
 }
 
 /* 0..15, or something with a bit over 0x0f */

@@ -11,6 +11,7 @@
 
 #include "server/failure.h"
 #include "decode/json_scan.h"
+#include "decode/reading.h"
 
 typedef struct MrDecodeField MrDecodeField;
 
@@ -34,8 +35,12 @@ struct MrDecodeField
 		*expected; /* "an integer": what should have been found; NULL: the type itself knows */
 	Oid type_id;
 	int32 typmod;
-	bool is_json;        /* takes arrays and objects as they are */
-	bool in_arena;       /* its value goes to the arena */
+	bool is_json;    /* takes arrays and objects as they are */
+	bool in_arena;   /* its value goes to the arena */
+	bool inside;     /* is an array's element */
+	bool has_time;   /* dates or times are inside it, and its input function reads them */
+	Oid time_inside; /* their type, when it is one */
+	const MrReading *reading;
 	FmgrInfo input;      /* input function of type_id */
 	Oid input_param;     /* and its second argument */
 	MrDecodeField *base; /* domain: its base type; array: its element type; else NULL */
@@ -46,8 +51,14 @@ struct MrDecodeField
 	MemoryContext context; /* the decoder's */
 };
 
-/* decode_pick.c: fills a field of the given type (all of it but name, type_name, arena). */
+/* decode_pick.c: fills a field of the given type (all of it but name, type_name, arena, reading). */
 extern void mr_decode_pick(MrDecodeField *field, Oid type_id, int32 typmod);
+
+/*
+ * decode_pick.c: whether the input function of the type reads dates or times: of its own, or inside of arrays, ranges and rows.
+ * *which: their type, InvalidOid in a row, where they may differ.
+ */
+extern bool mr_type_has_time(Oid type_id, Oid *which);
 
 /* decode_text.c */
 extern MrFailure *mr_convert_text(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
@@ -67,13 +78,22 @@ extern MrFailure *mr_convert_integer(MrDecodeField *field, const MrJsonSlot *slo
 extern MrFailure *mr_convert_float8(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_float4(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_numeric(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
+extern MrFailure *mr_convert_money(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 
-/* decode_time.c */
+/* number_text.c: a string by its number style as one that every program reads, for a string of that length or shorter */
+extern bool mr_number_to_plain(MrNumberStyle style, const char *text, int length, char *plain);
+
+/* decode_time.c; mr_convert_timestamp is for time, too */
 extern MrFailure *mr_convert_date(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_timestamp(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_timestamptz(MrDecodeField *field, const MrJsonSlot *slot,
 										 Datum *value);
+extern MrFailure *mr_convert_timetz(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_interval(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
+
+/* decode_time_text.c: of a string with dates or times inside, for an input function: why it is refused, or NULL */
+extern MrFailure *mr_decode_check_inside(const MrDecodeField *field, const MrJsonSlot *slot,
+										 const char *string);
 
 /* decode_array.c */
 extern MrFailure *mr_convert_array(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
@@ -84,12 +104,14 @@ extern MrFailure *mr_decode_in_scratch(MrDecodeField *field, const MrJsonSlot *s
 
 /* decode_input.c: by the type's own code, in a subtransaction */
 extern MrFailure *mr_convert_input(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
+extern MrFailure *mr_decode_by_input(MrDecodeField *field, const MrJsonSlot *slot, char *string,
+									 Datum *value);
 extern MrFailure *mr_convert_domain(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_check_domain(MrDecodeField *field, const MrJsonSlot *slot, Datum value,
 								  bool isnull);
 
 /*
- * Runs work(field, argument) in a subtransaction; an error it raises becomes the failure, unless it is
+ * Runs work(field, argument) in a subtransaction, with the server reading dates, times and intervals as the field does; an error it raises becomes the failure, unless it is
  * not of the data. slot is for the message, and may be NULL.
  */
 typedef Datum (*MrWork)(MrDecodeField *field, void *argument);

@@ -9,6 +9,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
+#include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/resowner.h"
 #include "utils/typcache.h"
@@ -21,12 +23,21 @@ typedef struct DomainCheck
 	bool isnull;
 } DomainCheck;
 
+typedef struct ServerReading
+{
+	int date_order;
+	int interval_style;
+	pg_tz *zone;
+} ServerReading;
+
+static void use_reading(const MrReading *reading);
 static Datum call_input(MrDecodeField *field, void *string);
 static Datum call_domain_check(MrDecodeField *field, void *check);
 
 MrFailure *
 mr_convert_input(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
+	char *string;
 	int length;
 
 	if (slot->kind == MR_JSON_ARRAY || slot->kind == MR_JSON_OBJECT)
@@ -34,7 +45,21 @@ mr_convert_input(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 							   field->expected != NULL ? field->expected : "a string");
 	if (slot->flags & MR_JSON_HAS_NUL)
 		return mr_decode_nul(field, slot);
-	return mr_decode_guarded(field, slot, call_input, mr_decode_cstring(slot, &length), value);
+	string = mr_decode_cstring(slot, &length);
+	if (field->has_time)
+	{
+		MrFailure *failure = mr_decode_check_inside(field, slot, string);
+
+		if (failure != NULL)
+			return failure;
+	}
+	return mr_decode_by_input(field, slot, string, value);
+}
+
+MrFailure *
+mr_decode_by_input(MrDecodeField *field, const MrJsonSlot *slot, char *string, Datum *value)
+{
+	return mr_decode_guarded(field, slot, call_input, string, value);
 }
 
 MrFailure *
@@ -65,9 +90,12 @@ mr_decode_guarded(MrDecodeField *field, const MrJsonSlot *slot, MrWork work, voi
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData *volatile edata = NULL;
+	ServerReading saved = {DateOrder, IntervalStyle, session_timezone};
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
+	if (field->reading != NULL)
+		use_reading(field->reading);
 	PG_TRY();
 	{
 		*value = work(field, argument);
@@ -81,6 +109,9 @@ mr_decode_guarded(MrDecodeField *field, const MrJsonSlot *slot, MrWork work, voi
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
+	DateOrder = saved.date_order;
+	IntervalStyle = saved.interval_style;
+	session_timezone = saved.zone;
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	if (edata == NULL)
@@ -89,6 +120,21 @@ mr_decode_guarded(MrDecodeField *field, const MrJsonSlot *slot, MrWork work, voi
 	if (mr_error_is_interrupt(edata) || edata->sqlerrcode == ERRCODE_OUT_OF_MEMORY)
 		ReThrowError(edata);
 	return mr_decode_refused(field, slot, edata);
+}
+
+/*
+ * For the input functions of dates, times and intervals, which are the server's and look nowhere else. Variables, not
+ * settings: a setting takes longer than the value.
+ */
+static void
+use_reading(const MrReading *reading)
+{
+	DateOrder = reading->date_order == MR_DATE_DMY   ? DATEORDER_DMY
+				: reading->date_order == MR_DATE_YMD ? DATEORDER_YMD
+													 : DATEORDER_MDY;
+	IntervalStyle = reading->interval_style == MR_INTERVAL_SQL_STANDARD ? INTSTYLE_SQL_STANDARD
+																		: INTSTYLE_POSTGRES;
+	session_timezone = reading->zone;
 }
 
 static Datum

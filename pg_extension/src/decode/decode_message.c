@@ -59,7 +59,8 @@ mr_decode_refused(const MrDecodeField *field, const MrJsonSlot *slot, const Erro
 		failure = make(field, edata->sqlerrcode, print(message, strlen(message), SHOWN_MESSAGE));
 	if (edata->detail != NULL)
 		failure->detail = print(edata->detail, strlen(edata->detail), SHOWN_MESSAGE);
-	if (edata->hint != NULL)
+	/* not the one about DateStyle, which nobody can change here */
+	if (edata->hint != NULL && edata->sqlerrcode != ERRCODE_DATETIME_FIELD_OVERFLOW)
 		failure->hint = pstrdup(edata->hint);
 	if (edata->constraint_name != NULL)
 		failure->constraint_name = pstrdup(edata->constraint_name);

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
 #include "decode/decode_field.h"
@@ -45,6 +46,7 @@ static const uint64 integer_tens[] = {UINT64CONST(1),
 
 static bool number_in_string(MrDecodeField *field, const MrJsonSlot *slot, MrJsonSlot *number,
 							 Datum *value, MrFailure **failure);
+static Datum read_money(MrDecodeField *field, void *string);
 static bool is_special(const char *p, int length);
 static MrFailure *scale_integer(const MrDecodeField *field, const MrJsonSlot *slot,
 								const MrJsonSlot *number, uint64 limit, uint64 *size);
@@ -200,7 +202,40 @@ mr_convert_numeric(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 	}
 	if (likely(small_numeric(number, field->typmod, value)))
 		return NULL;
-	return mr_convert_input(field, slot, value);
+	return mr_decode_by_input(field, slot, pnstrdup(number->start, number->length), value);
+}
+
+/* A number as any other, whatever lc_monetary says of commas; a dollar sign may precede it. */
+MrFailure *
+mr_convert_money(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
+{
+	MrJsonSlot number = *slot;
+	MrJsonSlot amount = *slot;
+	MrFailure *failure;
+
+	if (slot->kind == MR_JSON_STRING)
+	{
+		const char *sign = memchr(slot->start, '$', slot->length);
+
+		if (sign != NULL && (sign == slot->start || (sign == slot->start + 1 &&
+													 (*slot->start == '-' || *slot->start == '+'))))
+		{
+			amount.start = psprintf("%.*s%.*s", (int) (sign - slot->start), slot->start,
+									(int) (slot->start + slot->length - sign - 1), sign + 1);
+			amount.length--;
+		}
+	}
+	if (slot->kind != MR_JSON_NUMBER && !number_in_string(field, &amount, &number, value, &failure))
+		return failure;
+	return mr_decode_guarded(field, slot, read_money, pnstrdup(number.start, number.length), value);
+}
+
+static Datum
+read_money(MrDecodeField *field, void *string)
+{
+	return DirectFunctionCall1(numeric_cash,
+							   DirectFunctionCall3(numeric_in, CStringGetDatum((char *) string),
+												   ObjectIdGetDatum(0), Int32GetDatum(-1)));
 }
 
 /*
@@ -213,13 +248,14 @@ number_in_string(MrDecodeField *field, const MrJsonSlot *slot, MrJsonSlot *numbe
 {
 	bool integer =
 		field->type_id == INT2OID || field->type_id == INT4OID || field->type_id == INT8OID;
+	bool plain = field->reading->number_style == MR_NUMBER_PLAIN;
 	MrJsonError error;
 	const char *p = slot->start;
 	int length = slot->length;
 
 	*failure = NULL;
 	if (slot->kind != MR_JSON_STRING || slot->length > LONGEST_NUMBER_STRING ||
-		(slot->flags & (MR_JSON_ESCAPED | MR_JSON_NOT_ASCII)))
+		(slot->flags & (MR_JSON_ESCAPED | (plain ? MR_JSON_NOT_ASCII : 0))))
 	{
 		*failure = not_a_number(field, slot);
 		return false;
@@ -228,12 +264,24 @@ number_in_string(MrDecodeField *field, const MrJsonSlot *slot, MrJsonSlot *numbe
 		p++, length--;
 	while (length > 0 && p[length - 1] == ' ')
 		length--;
+	if (!plain && !is_special(p, length))
+	{
+		char *number_text = palloc(length + 1);
+
+		if (!mr_number_to_plain(field->reading->number_style, p, length, number_text))
+		{
+			*failure = not_a_number(field, slot);
+			return false;
+		}
+		p = number_text;
+		length = (int) strlen(p);
+	}
 	if (mr_json_scan_whole(p, length, number, &error) && number->kind == MR_JSON_NUMBER)
 		return true;
 	/* +1, .5, 5., 007 and, but for integers, NaN: not JSON's numbers, but PostgreSQL's */
 	if ((length > 0 && (int) strspn(p, "0123456789+-.eE") >= length) ||
 		(!integer && is_special(p, length)))
-		*failure = mr_convert_input(field, slot, value);
+		*failure = mr_decode_by_input(field, slot, pnstrdup(p, length), value);
 	else
 		*failure = not_a_number(field, slot);
 	return false;
@@ -277,7 +325,21 @@ scale_integer(const MrDecodeField *field, const MrJsonSlot *slot, const MrJsonSl
 static MrFailure *
 not_a_number(const MrDecodeField *field, const MrJsonSlot *slot)
 {
-	return mr_decode_wrong(field, slot, ERRCODE_INVALID_TEXT_REPRESENTATION, field->expected);
+	MrFailure *failure =
+		mr_decode_wrong(field, slot, ERRCODE_INVALID_TEXT_REPRESENTATION, field->expected);
+	static const char *const read[] = {
+		[MR_NUMBER_PLAIN] =
+			"Add NUMBER_STYLE 'comma' to the field if its numbers are written as 1.234,5, or "
+			"NUMBER_STYLE 'point' if as 1,234.5.",
+		[MR_NUMBER_POINT] = "Numbers of this field are read as 1,234.5 (NUMBER_STYLE 'point').",
+		[MR_NUMBER_COMMA] = "Numbers of this field are read as 1.234,5 (NUMBER_STYLE 'comma')."};
+
+	/* of digits and separators */
+	if (slot->kind == MR_JSON_STRING && slot->length > 1 && slot->length <= LONGEST_NUMBER_STRING &&
+		memchr(slot->start, ',', slot->length) != NULL &&
+		(int) strspn(slot->start, "0123456789.,' +-") >= slot->length)
+		failure->hint = read[field->reading->number_style];
+	return failure;
 }
 
 static MrFailure *

@@ -4,7 +4,9 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "decode/decode_field.h"
 
@@ -24,7 +26,7 @@ static const Reader readers[] = {
 	{JSONOID, mr_convert_json, NULL, true, false},
 	{JSONBOID, mr_convert_jsonb, NULL, true, false},
 	{UUIDOID, mr_convert_uuid, "a uuid", false, true},
-	{BYTEAOID, mr_convert_bytea, "base64 or \\x and hexadecimal digits", false, false},
+	{BYTEAOID, mr_convert_bytea, "base64, or \\x or 0x and hexadecimal digits", false, false},
 	{BOOLOID, mr_convert_boolean, "true or false", false, false},
 	{INT2OID, mr_convert_integer, "an integer", false, false},
 	{INT4OID, mr_convert_integer, "an integer", false, false},
@@ -37,6 +39,9 @@ static const Reader readers[] = {
 	 false},
 	{TIMESTAMPTZOID, mr_convert_timestamptz, "a timestamp such as \"2026-03-01T12:34:56Z\"", false,
 	 false},
+	{TIMEOID, mr_convert_timestamp, "a time such as \"12:34:56\"", false, false},
+	{TIMETZOID, mr_convert_timetz, "a time such as \"12:34:56Z\"", false, false},
+	{MONEYOID, mr_convert_money, "an amount", false, false},
 	{INTERVALOID, mr_convert_interval, "an interval such as \"PT1H30M\" or \"90 minutes\"", false,
 	 false},
 };
@@ -64,6 +69,7 @@ mr_decode_pick(MrDecodeField *field, Oid type_id, int32 typmod)
 			field->in_arena = readers[i].in_arena;
 			return;
 		}
+	field->has_time = mr_type_has_time(type_id, &field->time_inside);
 	if (get_typtype(type_id) == TYPTYPE_DOMAIN)
 	{
 		int32 base_typmod = typmod;
@@ -84,6 +90,37 @@ mr_decode_pick(MrDecodeField *field, Oid type_id, int32 typmod)
 	}
 }
 
+bool
+mr_type_has_time(Oid type_id, Oid *which)
+{
+	check_stack_depth();
+	type_id = getBaseType(type_id);
+	*which = type_id;
+	if (type_id == DATEOID || type_id == TIMESTAMPOID || type_id == TIMESTAMPTZOID ||
+		type_id == TIMEOID || type_id == TIMETZOID)
+		return true;
+	if (OidIsValid(get_element_type(type_id)))
+		return mr_type_has_time(get_element_type(type_id), which);
+	if (get_typtype(type_id) == TYPTYPE_MULTIRANGE)
+		type_id = get_multirange_range(type_id);
+	if (get_typtype(type_id) == TYPTYPE_RANGE)
+		return mr_type_has_time(get_range_subtype(type_id), which);
+	*which = InvalidOid;
+	if (get_typtype(type_id) == TYPTYPE_COMPOSITE)
+	{
+		TupleDesc row = lookup_rowtype_tupdesc(type_id, -1);
+		bool found = false;
+		Oid one;
+
+		for (int i = 0; i < row->natts && !found; i++)
+			found = !TupleDescAttr(row, i)->attisdropped &&
+					mr_type_has_time(TupleDescAttr(row, i)->atttypid, &one);
+		ReleaseTupleDesc(row);
+		return found;
+	}
+	return false;
+}
+
 /* The type a domain or array is made of; in messages it speaks for the field. */
 static MrDecodeField *
 pick_below(MrDecodeField *field, Oid type_id, int32 typmod)
@@ -93,6 +130,8 @@ pick_below(MrDecodeField *field, Oid type_id, int32 typmod)
 	below->arena = field->arena;
 	below->name = field->name;
 	below->type_name = field->type_name;
+	below->reading = field->reading;
+	below->inside = field->inside || OidIsValid(get_element_type(field->type_id));
 	mr_decode_pick(below, type_id, typmod);
 	return below;
 }

@@ -1,5 +1,5 @@
 /*
- * decode_sql.c - millrace.decode(fields, payload, format): try a field list on a payload
+ * decode_sql.c - millrace.decode(): try a field list on a payload; millrace.field_columns()
  *
  * The same decoder as the workers', for users and tests. The decoder is kept from call to call of one
  * expression.
@@ -12,6 +12,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
@@ -20,12 +21,15 @@
 
 PG_FUNCTION_INFO_V1(mr_decode_sql);
 PG_FUNCTION_INFO_V1(mr_decode_event);
+PG_FUNCTION_INFO_V1(mr_field_columns);
+
+#define FIRST_OPTION 3 /* arguments from here on are settings of the reading */
 
 typedef struct DecodeCall
 {
 	MemoryContext context; /* holds this and all below */
-	char *list;
-	char *format_name;
+	char *arguments;       /* all but the payload */
+	MrReading reading;
 	MrFields *fields;
 	MrFormat *format; /* NULL: json */
 	int of_format;    /* columns that it adds, behind the fields */
@@ -34,22 +38,23 @@ typedef struct DecodeCall
 } DecodeCall;
 
 static Datum decode_row(FunctionCallInfo fcinfo, text *list, bool with_payload);
-static DecodeCall *prepare(FmgrInfo *flinfo, text *list, text *format, bool with_payload);
-static bool is_text(const char *string, const text *other);
+static DecodeCall *prepare(FunctionCallInfo fcinfo, text *list, bool with_payload);
+static char *arguments_of(FunctionCallInfo fcinfo);
+static void set_reading(FunctionCallInfo fcinfo, MrReading *reading);
 static MrFailure *decode(DecodeCall *call, const bytea *payload, Datum *values, bool *isnull);
 static MrFailure *decode_document(DecodeCall *call, const char *bytes, int length, Datum *values,
 								  bool *isnull);
 static TupleDesc row_of(const DecodeCall *call, bool with_payload);
 static Datum jsonb_of_row(TupleDesc row, Datum *values, bool *isnull);
 
-/* millrace.decode(fields text, payload millrace.payload, format text) RETURNS jsonb; a payload is what text and bytea are inside */
+/* millrace.decode(fields text, payload millrace.payload, format text, ...) RETURNS jsonb; a payload is what text and bytea are inside */
 Datum
 mr_decode_sql(PG_FUNCTION_ARGS)
 {
 	return decode_row(fcinfo, PG_GETARG_TEXT_PP(0), false);
 }
 
-/* millrace.decode_event(fields text, payload bytea, format text): with event.payload; fields may be NULL */
+/* millrace.decode_event(fields text, payload millrace.payload, format text, ...): with event.payload; fields may be NULL */
 Datum
 mr_decode_event(PG_FUNCTION_ARGS)
 {
@@ -61,25 +66,58 @@ mr_decode_event(PG_FUNCTION_ARGS)
 static Datum
 decode_row(FunctionCallInfo fcinfo, text *list, bool with_payload)
 {
-	DecodeCall *call = prepare(fcinfo->flinfo, list, PG_GETARG_TEXT_PP(2), with_payload);
+	int nest = NewGUCNestLevel();
+	DecodeCall *call = prepare(fcinfo, list, with_payload);
 	bytea *payload = PG_GETARG_BYTEA_PP(1);
 	Datum *values = palloc0(sizeof(Datum) * Max(call->row->natts, 1));
 	bool *isnull = palloc0(sizeof(bool) * Max(call->row->natts, 1));
-	MrFailure *failure = decode(call, payload, values, isnull);
+	MrFailure *failure;
+	Datum result;
 
+	/* values are read, and shown, whatever the session's settings are */
+	mr_reading_pin(&call->reading);
+	failure = decode(call, payload, values, isnull);
 	if (failure != NULL)
 		mr_failure_raise(failure);
-	return jsonb_of_row(call->row, values, isnull);
+	result = jsonb_of_row(call->row, values, isnull);
+	AtEOXact_GUC(false, nest);
+	return result;
+}
+
+/* millrace.field_columns(fields text) RETURNS text */
+Datum
+mr_field_columns(PG_FUNCTION_ARGS)
+{
+	MrReading reading;
+	MrFields *fields;
+	StringInfoData columns;
+	int nest;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	nest = NewGUCNestLevel();
+	mr_reading_init(&reading);
+	mr_reading_pin(&reading);
+	fields = mr_fields_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)), &reading);
+	AtEOXact_GUC(false, nest);
+	initStringInfo(&columns);
+	for (int i = 0; i < fields->count; i++)
+		appendStringInfo(&columns, "%s%s %s", i > 0 ? ", " : "",
+						 quote_identifier(fields->fields[i].name),
+						 format_type_be(fields->fields[i].type_id));
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(columns.data, columns.len));
 }
 
 static DecodeCall *
-prepare(FmgrInfo *flinfo, text *list, text *format, bool with_payload)
+prepare(FunctionCallInfo fcinfo, text *list, bool with_payload)
 {
+	FmgrInfo *flinfo = fcinfo->flinfo;
 	DecodeCall *call = flinfo->fn_extra;
+	char *arguments = arguments_of(fcinfo);
 	MemoryContext context;
 	MemoryContext caller;
 
-	if (call != NULL && is_text(call->list, list) && is_text(call->format_name, format))
+	if (call != NULL && strcmp(call->arguments, arguments) == 0)
 		return call;
 	if (call != NULL)
 	{
@@ -90,11 +128,12 @@ prepare(FmgrInfo *flinfo, text *list, text *format, bool with_payload)
 	caller = MemoryContextSwitchTo(context);
 	call = palloc0(sizeof(DecodeCall));
 	call->context = context;
-	call->list = list != NULL ? text_to_cstring(list) : NULL;
-	call->format_name = text_to_cstring(format);
-	call->format = mr_format_create(call->format_name);
+	call->arguments = pstrdup(arguments);
+	set_reading(fcinfo, &call->reading);
+	mr_reading_pin(&call->reading);
+	call->format = mr_format_create(text_to_cstring(PG_GETARG_TEXT_PP(2)));
 	(void) mr_format_columns(call->format, &call->of_format);
-	call->fields = mr_fields_parse(call->list);
+	call->fields = mr_fields_parse(list != NULL ? text_to_cstring(list) : NULL, &call->reading);
 	call->decoder = mr_decoder_create(call->fields);
 	call->row = row_of(call, with_payload);
 	MemoryContextSwitchTo(caller);
@@ -102,13 +141,31 @@ prepare(FmgrInfo *flinfo, text *list, text *format, bool with_payload)
 	return call;
 }
 
-static bool
-is_text(const char *string, const text *other)
+/* All but the payload, in one. */
+static char *
+arguments_of(FunctionCallInfo fcinfo)
 {
-	if (string == NULL || other == NULL)
-		return string == NULL && other == NULL;
-	return strlen(string) == VARSIZE_ANY_EXHDR(other) &&
-		   memcmp(string, VARDATA_ANY(other), VARSIZE_ANY_EXHDR(other)) == 0;
+	StringInfoData all;
+
+	initStringInfo(&all);
+	for (int i = 0; i < PG_NARGS(); i++)
+		if (i != 1 && !PG_ARGISNULL(i))
+			appendStringInfo(&all, "%d %s\n", i, text_to_cstring(PG_GETARG_TEXT_PP(i)));
+	return all.data;
+}
+
+static void
+set_reading(FunctionCallInfo fcinfo, MrReading *reading)
+{
+	static const char *const options[] = {"date_order",    "time_zone", "other_zone",
+										  "bytea_format",  "epoch",     "number_style",
+										  "interval_style"};
+
+	mr_reading_init(reading);
+	for (int i = 0; i < lengthof(options) && FIRST_OPTION + i < PG_NARGS(); i++)
+		if (!PG_ARGISNULL(FIRST_OPTION + i))
+			mr_reading_set_or_raise(reading, options[i],
+									text_to_cstring(PG_GETARG_TEXT_PP(FIRST_OPTION + i)));
 }
 
 /* The fields, then what the format adds, then event.payload. */

@@ -1,22 +1,23 @@
 /*
- * decode_time.c - date, timestamp, timestamptz, interval
+ * decode_time.c - date, timestamp, timestamptz, time, interval
  *
  * The ISO 8601 forms that programs write are read here:
  *     2026-03-01    2026-03-01T12:34[:56[.789...]][Z|+05|+05:30|+0530], also with a space for the T
- * Everything else, and every value that is wrong, is passed to the type's input function, so that what is
- * accepted, and what is said of what is not, is PostgreSQL's. As there, a timestamp without time zone
- * ignores a zone, and a timestamptz without one is local to the session's TimeZone.
+ * Every other string goes to decode_time_text.c, a number to decode_time_epoch.c. A time without zone is local to the reading's
+ * zone, whatever the session's is. A zone that a type without zone would drop is no matter where it is the reading's.
  */
 #include "postgres.h"
 
 #include <math.h>
 
+#include "catalog/pg_type.h"
 #include "pgtime.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
-#include "decode/decode_field.h"
+#include "decode/decode_time.h"
 #include "server/compat.h"
 
 #define FRACTION_DIGITS 15 /* as many as a double holds */
@@ -39,8 +40,10 @@ static bool read_clock(const char **at, const char *end, IsoTime *t);
 static bool read_fraction(const char **at, const char *end, IsoTime *t);
 static bool read_zone(const char **at, const char *end, IsoTime *t);
 static int64 microseconds(const IsoTime *t);
-static int session_zone_s(const IsoTime *t);
-static MrFailure *ask_input(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
+static int zone_s(const MrReading *reading, const IsoTime *t);
+static MrFailure *to_local(MrDecodeField *field, const MrJsonSlot *slot, const IsoTime *t,
+						   Timestamp *local);
+static MrFailure *not_iso(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 
 MrFailure *
 mr_convert_date(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
@@ -48,11 +51,19 @@ mr_convert_date(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 	IsoTime t;
 
 	if (!read_iso(slot, &t))
-		return ask_input(field, slot, value);
+		return not_iso(field, slot, value);
+	if (unlikely(t.has_zone))
+	{
+		Timestamp local;
+		MrFailure *failure = to_local(field, slot, &t, &local);
+
+		return failure != NULL ? failure : mr_time_put(field, local, value);
+	}
 	*value = DateADTGetDatum(date2j(t.year, t.month, t.day) - POSTGRES_EPOCH_JDATE);
 	return NULL;
 }
 
+/* Also a time of the day, of a string that has a date. */
 MrFailure *
 mr_convert_timestamp(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
@@ -60,12 +71,16 @@ mr_convert_timestamp(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 	Timestamp result;
 
 	if (!read_iso(slot, &t))
-		return ask_input(field, slot, value);
+		return not_iso(field, slot, value);
 	result = microseconds(&t);
-	if (field->typmod >= 0)
-		mr_timestamp_for_typmod(&result, field->typmod);
-	*value = TimestampGetDatum(result);
-	return NULL;
+	if (t.has_zone)
+	{
+		MrFailure *failure = to_local(field, slot, &t, &result);
+
+		if (failure != NULL)
+			return failure;
+	}
+	return mr_time_put(field, result, value);
 }
 
 MrFailure *
@@ -75,9 +90,9 @@ mr_convert_timestamptz(MrDecodeField *field, const MrJsonSlot *slot, Datum *valu
 	TimestampTz result;
 
 	if (unlikely(!read_iso(slot, &t)))
-		return ask_input(field, slot, value);
+		return not_iso(field, slot, value);
 	if (!t.has_zone)
-		t.zone_s = session_zone_s(&t);
+		t.zone_s = zone_s(field->reading, &t);
 	result = microseconds(&t) - (int64) t.zone_s * USECS_PER_SEC;
 	if (field->typmod >= 0)
 		mr_timestamp_for_typmod(&result, field->typmod);
@@ -86,9 +101,77 @@ mr_convert_timestamptz(MrDecodeField *field, const MrJsonSlot *slot, Datum *valu
 }
 
 MrFailure *
+mr_convert_timetz(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
+{
+	return not_iso(field, slot, value);
+}
+
+MrFailure *
 mr_convert_interval(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 {
-	return ask_input(field, slot, value);
+	MrTimeForm form = {0};
+
+	if (slot->kind == MR_JSON_STRING)
+		mr_time_form(slot->start, slot->length, &form);
+	if (slot->kind == MR_JSON_STRING && !form.number)
+		return mr_convert_input(field, slot, value);
+	return not_iso(field, slot, value);
+}
+
+bool
+mr_time_to_local(const MrReading *reading, TimestampTz time, Timestamp *local)
+{
+	struct pg_tm tm;
+	fsec_t fraction;
+	int tz;
+
+	*local = time;
+	if (reading->utc || TIMESTAMP_NOT_FINITE(time))
+		return true;
+	return timestamp2tm(time, &tz, &tm, &fraction, NULL, reading->zone) == 0 &&
+		   tm2timestamp(&tm, fraction, NULL, local) == 0;
+}
+
+MrFailure *
+mr_time_settle_zone(MrDecodeField *field, const MrJsonSlot *slot, TimestampTz time,
+					Timestamp *local)
+{
+	Timestamp converted;
+
+	if (!mr_time_to_local(field->reading, time, &converted))
+		return mr_decode_trouble(field, slot, ERRCODE_DATETIME_FIELD_OVERFLOW, "is out of range");
+	if (converted == *local || field->reading->other_zone == MR_ZONE_DROP)
+		return NULL;
+	if (field->reading->other_zone == MR_ZONE_ERROR)
+		return mr_time_other_zone(field, slot);
+	*local = converted;
+	return NULL;
+}
+
+MrFailure *
+mr_time_put(const MrDecodeField *field, Timestamp time, Datum *value)
+{
+	int64 days = time / USECS_PER_DAY - (time % USECS_PER_DAY < 0 ? 1 : 0);
+
+	switch (field->type_id)
+	{
+		case DATEOID:
+			*value = TIMESTAMP_NOT_FINITE(time)
+						 ? DirectFunctionCall1(timestamp_date, TimestampGetDatum(time))
+						 : DateADTGetDatum((DateADT) days);
+			return NULL;
+		case TIMEOID:
+			/* 24:00 is a time, and is not in a timestamp */
+			*value = TimeADTGetDatum(time == USECS_PER_DAY ? time : time - days * USECS_PER_DAY);
+			if (field->typmod >= 0)
+				*value = DirectFunctionCall2(time_scale, *value, Int32GetDatum(field->typmod));
+			return NULL;
+		default:
+			if (field->typmod >= 0)
+				mr_timestamp_for_typmod(&time, field->typmod);
+			*value = TimestampGetDatum(time);
+			return NULL;
+	}
 }
 
 /* Only years 1 to 9999 come here: no result can be out of range. */
@@ -102,8 +185,9 @@ microseconds(const IsoTime *t)
 	return seconds * USECS_PER_SEC + t->microsecond;
 }
 
+/* Of a local time in the reading's zone: seconds east of UTC. */
 static int
-session_zone_s(const IsoTime *t)
+zone_s(const MrReading *reading, const IsoTime *t)
 {
 	struct pg_tm tm = {.tm_year = t->year,
 					   .tm_mon = t->month,
@@ -112,21 +196,28 @@ session_zone_s(const IsoTime *t)
 					   .tm_min = t->minute,
 					   .tm_sec = t->second};
 
-	return -DetermineTimeZoneOffset(&tm, session_timezone);
+	if (reading->utc)
+		return 0;
+	return -DetermineTimeZoneOffset(&tm, reading->zone);
 }
 
 static MrFailure *
-ask_input(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
+to_local(MrDecodeField *field, const MrJsonSlot *slot, const IsoTime *t, Timestamp *local)
 {
-	MrFailure *failure;
+	*local = microseconds(t);
+	if (field->reading->utc && t->zone_s == 0)
+		return NULL;
+	return mr_time_settle_zone(field, slot, *local - (int64) t->zone_s * USECS_PER_SEC, local);
+}
 
+static MrFailure *
+not_iso(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
+{
 	if (slot->kind == MR_JSON_STRING)
-		return mr_convert_input(field, slot, value);
-	failure = mr_decode_wrong(field, slot, ERRCODE_INVALID_DATETIME_FORMAT, field->expected);
-	if (slot->kind == MR_JSON_NUMBER)
-		failure->hint = "Declare the field as bigint or double precision and convert it in the "
-						"transform, as in to_timestamp(event.ts / 1000.0).";
-	return failure;
+		return mr_time_from_text(field, slot, value);
+	if (slot->kind == MR_JSON_NUMBER && mr_is_epoch_type(field->type_id))
+		return mr_convert_epoch(field, slot, slot, value);
+	return mr_decode_wrong(field, slot, ERRCODE_INVALID_DATETIME_FORMAT, field->expected);
 }
 
 /* n digits, or something negative */

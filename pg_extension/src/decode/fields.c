@@ -12,21 +12,17 @@
 #include "catalog/pg_type.h"
 #include "common/keywords.h"
 #include "mb/pg_wchar.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
-#include "parser/parse_coerce.h"
-#include "parser/parse_collate.h"
-#include "parser/parse_expr.h"
 #include "parser/parse_node.h"
 #include "parser/parse_type.h"
 #include "parser/parser.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 
 #include "decode/fields.h"
+#include "decode/fields_default.h"
+#include "decode/fields_option.h"
 #include "decode/fields_path.h"
 #include "server/compat.h"
 
@@ -36,7 +32,8 @@
 #define HOW_TO_WRITE                                                                               \
 	"Write name type [NOT NULL] [PATH '$.key'] [DEFAULT constant], separated by commas."
 
-static MrFields *parse_wrapped(const char *wrapped);
+static MrFields *parse_wrapped(const char *wrapped, List *options, const MrReading *reading);
+static void set_options(MrField *field, int number, List *options, ParseState *pstate);
 static List *columns_of(const char *wrapped, ParseState *pstate);
 static bool is_plain_wrap(List *statements);
 static void parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField *field);
@@ -45,14 +42,13 @@ static char *key_as_written(const char *written, const char *name);
 static bool comes_with_events(const char *name);
 static char *other_name_hint(const char *name, const char *key);
 static void parse_path(RangeTableFuncCol *column, ParseState *pstate, MrField *field);
-static void parse_default(Node *expression, ParseState *pstate, MrField *field);
 static void point_into_list(void *list);
 pg_noreturn static void rethrow_in_terms_of(const char *list, MemoryContext context);
 static char *hint_for(const ErrorData *edata, const char *list);
 static char *reserved_word_at(const char *list, int position);
 
 MrFields *
-mr_fields_parse(const char *list)
+mr_fields_parse(const char *list, const MrReading *reading)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorContextCallback callback = {.callback = point_into_list,
@@ -64,8 +60,11 @@ mr_fields_parse(const char *list)
 		return palloc0(sizeof(MrFields));
 	PG_TRY();
 	{
+		List *options;
+		char *rest = mr_field_options_take(list, &options);
+
 		error_context_stack = &callback;
-		fields = parse_wrapped(psprintf(WRAP_BEFORE "%s" WRAP_AFTER, list));
+		fields = parse_wrapped(psprintf(WRAP_BEFORE "%s" WRAP_AFTER, rest), options, reading);
 		error_context_stack = callback.previous;
 	}
 	PG_CATCH();
@@ -77,7 +76,7 @@ mr_fields_parse(const char *list)
 }
 
 static MrFields *
-parse_wrapped(const char *wrapped)
+parse_wrapped(const char *wrapped, List *options, const MrReading *reading)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	MrFields *fields = palloc0(sizeof(MrFields));
@@ -103,10 +102,45 @@ parse_wrapped(const char *wrapped)
 						 errhint("Names that differ in capitals only are one name unless they are "
 								 "in double quotes. Give one of them another name and a PATH."),
 						 parser_errposition(pstate, column->location)));
-		parse_column(column, pstate, &fields->fields[fields->count++]);
+		fields->fields[fields->count].reading = *reading;
+		parse_column(column, pstate, &fields->fields[fields->count]);
+		set_options(&fields->fields[fields->count], fields->count, options, pstate);
+		if (column->coldefexpr != NULL)
+			mr_field_default_parse(column->coldefexpr, pstate, &fields->fields[fields->count]);
+		fields->count++;
 	}
 	free_parsestate(pstate);
 	return fields;
+}
+
+static void
+set_options(MrField *field, int number, List *options, ParseState *pstate)
+{
+	ListCell *lc;
+
+	foreach (lc, options)
+	{
+		MrFieldOption *option = lfirst(lc);
+		int location = option->location + (int) strlen(WRAP_BEFORE);
+		const char *expected;
+
+		if (option->column != number)
+			continue;
+		if (!mr_field_option_is_for(option->name, field->type_id))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+							errmsg("%s is nothing for field \"%s\" of type %s", option->name,
+								   field->name, format_type_be(field->type_id)),
+							errhint("Leave it out."), parser_errposition(pstate, location)));
+		expected = mr_reading_set(&field->reading, option->name, option->value);
+		if (expected != NULL)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("%s of field \"%s\" is \"%s\", expected %s", option->name,
+								   field->name, option->value, expected),
+							errhint("Write it behind the type, as in: %s %s %s '%s'.", field->name,
+									format_type_be(field->type_id), option->name,
+									mr_reading_example(option->name)),
+							parser_errposition(pstate, location)));
+	}
 }
 
 static List *
@@ -166,8 +200,6 @@ parse_column(RangeTableFuncCol *column, ParseState *pstate, MrField *field)
 	get_typlenbyval(field->type_id, &field->typlen, &field->typbyval);
 	field->not_null = column->is_not_null;
 	parse_path(column, pstate, field);
-	if (column->coldefexpr != NULL)
-		parse_default(column->coldefexpr, pstate, field);
 }
 
 static void
@@ -257,46 +289,6 @@ key_as_written(const char *written, const char *name)
 		for (written++; *written != '"' || *++written == '"'; written++)
 			appendStringInfoChar(&key, *written);
 	return key.data;
-}
-
-/* Folded here: the value for a missing key must not depend on when it is missing. */
-static void
-parse_default(Node *expression, ParseState *pstate, MrField *field)
-{
-	int location = exprLocation(expression);
-	Node *expr = transformExpr(pstate, expression, EXPR_KIND_COLUMN_DEFAULT);
-	Oid type = exprType(expr);
-	int32 base_typmod = field->typmod;
-	Oid base =
-		getBaseTypeAndTypmod(field->type_id, &base_typmod); /* a domain's checks do not fold */
-	Const *value;
-
-	expr = coerce_to_target_type(pstate, expr, type, base, base_typmod, COERCION_ASSIGNMENT,
-								 COERCE_IMPLICIT_CAST, -1);
-	if (expr == NULL)
-		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("field \"%s\" is of type %s but its DEFAULT is of type %s",
-							   field->name, format_type_be(field->type_id), format_type_be(type)),
-						parser_errposition(pstate, location)));
-	assign_expr_collations(pstate, expr);
-	expr = (Node *) expression_planner((Expr *) expr);
-	if (!IsA(expr, Const))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-						errmsg("DEFAULT of field \"%s\" is not a constant", field->name),
-						errhint("Use coalesce(event.%s, ...) in the transform.",
-								quote_identifier(field->name)),
-						parser_errposition(pstate, location)));
-	value = castNode(Const, expr);
-	if (value->constisnull && field->not_null)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-						errmsg("field \"%s\" is NOT NULL but its DEFAULT is null", field->name),
-						parser_errposition(pstate, location)));
-	if (base != field->type_id)
-		domain_check(value->constvalue, value->constisnull, field->type_id, NULL, NULL);
-	field->has_default = true;
-	field->default_is_null = value->constisnull;
-	if (!value->constisnull)
-		field->default_value = datumCopy(value->constvalue, field->typbyval, field->typlen);
 }
 
 /*

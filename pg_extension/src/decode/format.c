@@ -33,6 +33,8 @@ struct MrFormat
 	MrArena arena;                      /* empty: each value is allocated by itself */
 	MrDecodeField readers[COLUMNS_MAX]; /* of columns that are parts */
 	MrDecodeField base64;
+	MrReading reading;     /* of the parts: times as the specification has them, in RFC 3339 */
+	MrReading base64_only; /* of data_base64, which says what it is */
 };
 
 static const FormatKind kinds[] = {
@@ -86,8 +88,12 @@ mr_format_create(const char *name)
 	format = palloc0(sizeof(MrFormat));
 	format->kind = kind;
 	format->opener = mr_opener_create(kind->kind, allocate);
+	mr_reading_init(&format->reading);
+	format->base64_only = format->reading;
+	format->base64_only.bytea_format = MR_BYTEA_BASE64;
 	for (int i = 0; i < kind->ncolumns; i++)
 	{
+		format->readers[i].reading = &format->reading;
 		format->readers[i].name = kind->columns[i].name;
 		format->readers[i].type_name = format_type_be(kind->columns[i].type_id);
 		format->readers[i].arena = &format->arena;
@@ -95,6 +101,7 @@ mr_format_create(const char *name)
 	}
 	format->base64.name = mr_cloudevent_part_name(MR_CE_DATA_BASE64);
 	format->base64.type_name = "bytea";
+	format->base64.reading = &format->base64_only;
 	format->base64.arena = &format->arena;
 	mr_decode_pick(&format->base64, BYTEAOID, -1);
 	return format;

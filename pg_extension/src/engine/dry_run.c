@@ -199,9 +199,10 @@ mr_dry_run(PG_FUNCTION_ARGS)
 		take_staged(engine.batch, pipeline.id, PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2));
 	if (engine.batch->nevents > 0)
 		(void) mr_subtransaction(process, &engine);
-	AtEOXact_GUC(false, nest);
+	/* shown with the settings they were made with */
 	for (int i = 0; i < engine.batch->nevents; i++)
 		put_result(result, engine.program, engine.batch, i);
+	AtEOXact_GUC(false, nest);
 	mr_program_free(engine.program);
 	return (Datum) 0;
 }

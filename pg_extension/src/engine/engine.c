@@ -107,8 +107,7 @@ mr_engine_rest(MrEngine *engine)
 static void
 use_settings(const MrDefinition *definition)
 {
-	(void) set_config_option("standard_conforming_strings", "on", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	mr_reading_pin(&definition->reading);
 	(void) set_config_option("search_path", definition->search_path, PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 }

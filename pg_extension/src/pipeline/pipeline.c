@@ -172,6 +172,18 @@ load_order_rules(MrDefinition *definition, HeapTuple tuple, TupleDesc desc)
 		mr_catalog_int4(tuple, MR_VERSION_MAX_PARKED_PER_KEY, desc);
 }
 
+static void
+load_reading(MrDefinition *definition, HeapTuple tuple, TupleDesc desc)
+{
+	mr_reading_init(&definition->reading);
+	for (int column = MR_VERSION_DATE_ORDER; column <= MR_VERSION_INTERVAL_STYLE; column++)
+	{
+		const char *option = NameStr(TupleDescAttr(desc, column - 1)->attname);
+
+		mr_reading_set_or_raise(&definition->reading, option, mr_catalog_text(tuple, column, desc));
+	}
+}
+
 MrDefinition *
 mr_definition_load(int32 pipeline_id, int32 version)
 {
@@ -218,6 +230,7 @@ mr_definition_of(HeapTuple tuple, TupleDesc desc)
 	definition->search_path = mr_catalog_text(tuple, MR_VERSION_SEARCH_PATH, desc);
 	load_retry_rules(definition, tuple, desc);
 	load_order_rules(definition, tuple, desc);
+	load_reading(definition, tuple, desc);
 	return definition;
 }
 

@@ -12,6 +12,8 @@
 #include "storage/lockdefs.h"
 #include "utils/relcache.h"
 
+#include "decode/reading.h"
+
 typedef struct MrPipelineRow
 {
 	int32 id;
@@ -57,6 +59,7 @@ typedef struct MrDefinition
 	int rows_per_event;
 	int statement_timeout_ms;
 	const char *search_path;
+	MrReading reading;
 	struct MrRetryRules
 	{
 		int max_retries;

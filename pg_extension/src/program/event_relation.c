@@ -72,18 +72,18 @@ check_names(const MrFields *fields, const MrFormat *format, const char *format_n
 }
 
 MrEventRelation *
-mr_event_relation_create(const char *format, const char *fields, const char *topic)
+mr_event_relation_create(const MrDefinition *definition)
 {
 	MrEventRelation *relation = palloc0(sizeof(MrEventRelation));
 
-	relation->format = mr_format_create(format);
-	relation->fields = mr_fields_parse(fields);
-	check_names(relation->fields, relation->format, format);
+	relation->format = mr_format_create(definition->format);
+	relation->fields = mr_fields_parse(definition->fields, &definition->reading);
+	check_names(relation->fields, relation->format, definition->format);
 	relation->decoder = relation->fields->count > 0 ? mr_decoder_create(relation->fields) : NULL;
 	relation->visible = make_columns(relation->fields, relation->format, false);
 	relation->full = make_columns(relation->fields, relation->format, true);
-	relation->topic = topic;
-	relation->topic_datum = CStringGetTextDatum(topic);
+	relation->topic = definition->topic;
+	relation->topic_datum = CStringGetTextDatum(definition->topic);
 	return relation;
 }
 

@@ -15,6 +15,7 @@
 
 #include "decode/decode.h"
 #include "decode/format.h"
+#include "pipeline/pipeline.h"
 #include "program/batch.h"
 
 #define MR_EVENT_RELATION "event"
@@ -31,9 +32,8 @@ typedef struct MrEventRelation
 	Datum topic_datum;
 } MrEventRelation;
 
-/* Made in the current memory context from a format's name and a field list (NULL: none). */
-extern MrEventRelation *mr_event_relation_create(const char *format, const char *fields,
-												 const char *topic);
+/* Made in the current memory context, from the definition's format, fields, topic and reading. */
+extern MrEventRelation *mr_event_relation_create(const MrDefinition *definition);
 
 /*
  * Decodes one event into event->values/isnull (all visible columns; what the transform does not name stays

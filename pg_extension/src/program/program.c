@@ -281,8 +281,7 @@ compile(MrProgram *program)
 	Relation target = mr_target_open(definition, AccessShareLock);
 	Query *query;
 
-	program->event =
-		mr_event_relation_create(definition->format, definition->fields, definition->topic);
+	program->event = mr_event_relation_create(definition);
 	program->transform =
 		mr_plan_create(definition->transform, MR_EVENT_RELATION, program->event->visible,
 					   program->event->full, definition->target, mr_transform_patch, program);

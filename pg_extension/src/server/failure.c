@@ -11,6 +11,7 @@
 
 #define TEXT_BYTES 2000 /* of a message, and of detail and hint */
 
+static const char *hint_of(const ErrorData *edata);
 static const char *bounded(const char *text);
 static const char *copy_or_null(const char *string);
 
@@ -38,7 +39,7 @@ mr_failure_from_error(MrStage stage, const ErrorData *edata)
 	failure->sqlstate = edata->sqlerrcode;
 	failure->message = bounded(edata->message != NULL ? edata->message : "missing error text");
 	failure->detail = bounded(edata->detail);
-	failure->hint = bounded(edata->hint);
+	failure->hint = bounded(hint_of(edata));
 	failure->constraint_name = copy_or_null(edata->constraint_name);
 	failure->column_name = copy_or_null(edata->column_name);
 	failure->waited =
@@ -133,6 +134,18 @@ mr_failure_raise(const MrFailure *failure)
 }
 
 /* Many messages quote the value, and a value may have megabytes: more than a history could hold. */
+/* The server's own hint for a date out of range is to change DateStyle, which is the definition's. */
+static const char *
+hint_of(const ErrorData *edata)
+{
+	if (edata->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW && edata->hint != NULL &&
+		strstr(edata->hint, "datestyle") != NULL)
+		return "Casts read dates by date_order of the pipeline; to_date() and to_timestamp() take "
+			   "a "
+			   "pattern, as in to_date(event.day, 'DD/MM/YYYY').";
+	return edata->hint;
+}
+
 static const char *
 bounded(const char *text)
 {

@@ -41,15 +41,16 @@ keep_memory(void)
 #endif
 }
 
-/* The settings a batch relies on; the owner's own (ALTER ROLE ... SET) do not reach it. */
+/*
+ * The settings a batch relies on; the owner's own (ALTER ROLE ... SET) do not reach it. Those that give values their meaning
+ * are the definition's, see engine.c.
+ */
 static void
 pin_settings(const char *synchronous_commit_of_server)
 {
 	mr_worker_pin_settings();
 	SetConfigOption("synchronous_commit", synchronous_commit_of_server, PGC_USERSET,
 					PGC_S_OVERRIDE);
-	SetConfigOption("DateStyle", "ISO, MDY", PGC_USERSET, PGC_S_OVERRIDE);
-	SetConfigOption("IntervalStyle", "postgres", PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 /* Who it is at the moment: in ps, and in pg_stat_activity. */
