@@ -19,6 +19,8 @@ static void on_end(evutil_socket_t fd, short what, void *arg);
 static void on_reload(void *owner);
 static void on_relation_failed(void *owner, const MrPgError *error);
 static bool open_producer(MrApi *api);
+static bool read_access(MrApi *api);
+static bool may_listen(const MrApi *api, const char *address);
 static bool start_workers(MrApi *api);
 
 MrApi *
@@ -48,7 +50,7 @@ mr_api_new(MrApiSettings *settings, int argc, char **argv)
 	if (!ok ||
 		!mr_admin_http_open(mr_loop_base(api->loop), api->settings.admin_listen, &admin, api,
 							&api->admin) ||
-		!open_producer(api) || !start_workers(api))
+		!read_access(api) || !open_producer(api) || !start_workers(api))
 	{
 		mr_api_free(api);
 		return NULL;
@@ -80,6 +82,7 @@ mr_api_free(MrApi *api)
 	if (api->end != NULL)
 		event_free(api->end);
 	mr_canceller_free(api->canceller);
+	mr_keyring_free(&api->keyring);
 	mr_loop_free(api->loop);
 	mr_options_free(&mr_api_settings_table, &api->settings);
 	free(api);
@@ -135,6 +138,8 @@ on_reload(void *owner)
 	else
 		mr_log(MR_LOG_ERROR, "options not reloaded", MR_STR("error", error));
 	mr_options_free(&mr_api_settings_table, &fresh);
+	if (*api->settings.keys != '\0' && !mr_keyring_read(&api->keyring, api->settings.keys))
+		mr_log(MR_LOG_WARN, "revoked keys still hold");
 	mr_describe_ask(api->describe);
 }
 
@@ -173,6 +178,59 @@ open_producer(MrApi *api)
 	return api->producer != NULL;
 }
 
+/* What a request without a key may do follows from whether there are keys, unless it was said. */
+static bool
+read_access(MrApi *api)
+{
+	const MrStrings *anonymous = &api->settings.anonymous;
+
+	if (*api->settings.keys != '\0' && !mr_keyring_read(&api->keyring, api->settings.keys))
+		return false;
+	if (anonymous->count == 0 && *api->settings.keys == '\0')
+		api->anonymous = MR_SCOPE_READ | MR_SCOPE_PUBLISH;
+	for (int i = 0; i < anonymous->count; i++)
+	{
+		unsigned scopes = 0;
+
+		if (strcmp(anonymous->items[i], "none") != 0 &&
+			!mr_scopes_read(&scopes, anonymous->items[i]))
+		{
+			mr_log(MR_LOG_ERROR, "--anonymous is not a list of scopes",
+				   MR_STR("anonymous", anonymous->items[i]),
+				   MR_STR("hint", "the scopes are read, publish and operate; none for no access"));
+			return false;
+		}
+		api->anonymous |= scopes;
+	}
+	return true;
+}
+
+/* Who can reach another address is not known, and what may be done without a key there is little. */
+static bool
+may_listen(const MrApi *api, const char *address)
+{
+	if (mr_address_is_loopback(address))
+		return true;
+	if (*api->settings.keys == '\0')
+		mr_log(MR_LOG_ERROR, "--listen is not a loopback address, and there are no keys",
+			   MR_STR("listen", api->settings.listen),
+			   MR_STR("hint", "make keys with --new-key and name their file with --keys, or put a "
+							  "reverse proxy that has access control in front of it"));
+	else if (api->anonymous & MR_SCOPE_OPERATE)
+		mr_log(MR_LOG_ERROR, "--anonymous has operate, and --listen is not a loopback address",
+			   MR_STR("listen", api->settings.listen),
+			   MR_STR("hint", "use keys with the scope operate"));
+	else
+	{
+		mr_log(MR_LOG_WARN, "keys and events are sent in clear text",
+			   MR_STR("listen", api->settings.listen),
+			   MR_STR("hint",
+					  "put a reverse proxy with TLS in front of it unless the network is trusted"));
+		return true;
+	}
+	return false;
+}
+
 static bool
 start_workers(MrApi *api)
 {
@@ -184,6 +242,8 @@ start_workers(MrApi *api)
 						   .address = address,
 						   .canceller = api->canceller,
 						   .relation = &api->relation,
+						   .keys = &api->keyring.keys,
+						   .anonymous = api->anonymous,
 						   .secret = &api->secret,
 						   .producer = api->producer};
 
@@ -193,15 +253,8 @@ start_workers(MrApi *api)
 			   MR_STR("listen", api->settings.listen));
 		return false;
 	}
-	if (!mr_address_is_loopback(address))
-	{
-		mr_log(
-			MR_LOG_ERROR, "--listen is not a loopback address",
-			MR_STR("listen", api->settings.listen),
-			MR_STR("hint",
-				   "the API has no access control: put a reverse proxy that has in front of it"));
+	if (!may_listen(api, address))
 		return false;
-	}
 	api->workers = mr_calloc((size_t) threads, sizeof(*api->workers));
 	for (int i = 0; i < threads; i++)
 	{

@@ -4,6 +4,7 @@
 
 #include "api/control/settings.h"
 #include "api/describe.h"
+#include "api/keyring.h"
 #include "api/worker.h"
 #include "common/admin_http.h"
 #include "common/eventloop.h"
@@ -20,6 +21,8 @@ typedef struct MrApi
 	MrProducer *producer; /* NULL: nothing is published */
 	MrSharedRelation relation;
 	MrCursorSecret secret;
+	MrKeyring keyring;
+	unsigned anonymous; /* scopes of requests without a key */
 	MrWorker **workers;
 	int worker_count;
 	int port;

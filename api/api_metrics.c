@@ -124,6 +124,8 @@ put_workers(MrApi *api, MrBuffer *out)
 		{"millrace_api_streams_total", "counter", "Streams begun."},
 		{"millrace_api_streams_slow_total", "counter",
 		 "Streams closed because the client left too much unread."},
+		{"millrace_api_streams_revoked_total", "counter",
+		 "Streams closed because their key was revoked."},
 	};
 
 	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++)
@@ -142,7 +144,7 @@ put_workers(MrApi *api, MrBuffer *out)
 									 (double) s.pool.queries, (double) s.pool.refused,
 									 (double) s.pool.cancels, (double) s.pool.losses,
 									 s.streams.open,          (double) s.streams.begun,
-									 (double) s.streams.slow};
+									 (double) s.streams.slow, (double) s.streams.revoked};
 
 			mr_metrics_value(out, families[f].name, values[f], "thread", thread, NULL);
 		}

@@ -4,10 +4,12 @@
 #include <stdio.h>
 
 #include "api/api.h"
+#include "api/control/keys.h"
 #include "common/dsn.h"
 #include "common/log.h"
 #include "common/version.h"
 
+static int make_key(const char *spec);
 static int run(MrApiSettings *settings, int argc, char **argv);
 
 int
@@ -18,7 +20,7 @@ main(int argc, char **argv)
 	int status = 0;
 
 	if (!mr_options_load(&mr_api_settings_table, argc, argv, &settings, error, sizeof(error)) ||
-		(!settings.help && !settings.version &&
+		(!settings.help && !settings.version && *settings.new_key == '\0' &&
 		 !(mr_dsn_check(settings.dsn, error, sizeof(error)) &&
 		   mr_dsn_check(settings.operate_dsn, error, sizeof(error)))))
 	{
@@ -30,10 +32,31 @@ main(int argc, char **argv)
 	else if (settings.version)
 		printf("millrace-api %s (libevent %s, libpq %d.%d)\n", MR_VERSION, event_get_version(),
 			   PQlibVersion() / 10000, PQlibVersion() % 10000);
+	else if (*settings.new_key != '\0')
+		status = make_key(settings.new_key);
 	else
 		status = run(&settings, argc, argv);
 	mr_options_free(&mr_api_settings_table, &settings);
 	return status;
+}
+
+static int
+make_key(const char *spec)
+{
+	MrBuffer key = {0};
+	MrBuffer line = {0};
+	bool ok = mr_key_make(&key, &line, spec);
+
+	if (ok)
+		printf("%s\n%s\n", mr_buffer_string(&key), mr_buffer_string(&line));
+	else
+		fprintf(stderr,
+				"millrace-api: --new-key is \"%s\", expected NAME:SCOPE[,SCOPE...], such as "
+				"ops:read,operate; the scopes are read, publish and operate\n",
+				spec);
+	mr_buffer_free(&key);
+	mr_buffer_free(&line);
+	return ok ? 0 : 2;
 }
 
 static int

@@ -55,7 +55,8 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 						.connections = (int) settings->pool,
 						.query_ms = settings->query_ms,
 						.canceller = setup->canceller};
-	const MrStreamSetup streams = {.streams = (int) settings->max_streams,
+	const MrStreamSetup streams = {.keys = setup->keys,
+								   .streams = (int) settings->max_streams,
 								   .unsent_bytes = (size_t) settings->stream_buffer_bytes,
 								   .heartbeat_ms = settings->heartbeat_ms};
 
@@ -82,7 +83,9 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 										  .route_count = mr_route_count,
 										  .stats = &worker->stats,
 										  .access_log = (MrAccessLog) settings->access_log,
-										  .hosts = &settings->hosts,
+										  .access = {.keys = setup->keys,
+													 .anonymous = setup->anonymous,
+													 .hosts = &settings->hosts},
 										  .streams = worker->streams,
 										  .context = &worker->context};
 	worker->server = mr_server_new(worker->base, setup->address, port, &limits, &mr_exchange_events,

@@ -16,6 +16,8 @@ typedef struct MrWorkerSetup
 	const char *address; /* to listen on, without the port */
 	MrCanceller *canceller;
 	MrSharedRelation *relation;
+	MrSharedKeys *keys;
+	unsigned anonymous; /* scopes of requests without a key */
 	const MrCursorSecret *secret;
 	MrProducer *producer; /* NULL: nothing is published */
 } MrWorkerSetup;

@@ -53,6 +53,7 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_BODY] = {"MR-119", 400, "The event is not valid", NULL},
 	[MR_PROBLEM_VERB] = {"MR-120", 400, "The request does not say what to do", NULL},
 	[MR_PROBLEM_STATE] = {"MR-121", 409, "It is not in the state for this", NULL},
+	[MR_PROBLEM_KEY] = {"MR-201", 401, "A key is needed", "Send Authorization: Bearer KEY."},
 	[MR_PROBLEM_NO_OPERATE] = {"MR-202", 403, "This service does not operate pipelines",
 							   "Start millrace-api with --operate-dsn, as a member of the "
 							   "pipelines' owners."},
@@ -60,6 +61,8 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 							   "Pages of other origins may not send requests that change "
 							   "something."},
 	[MR_PROBLEM_PRIVILEGE] = {"MR-204", 403, "The service may not do this", NULL},
+	[MR_PROBLEM_SCOPE] = {"MR-205", 403, "The request may not do this",
+						  "Use a key that has the scope."},
 	[MR_PROBLEM_HEAD_LARGE] = {"MR-301", 431, "The header fields are too large",
 							   "Send at most 64 fields and 16 KiB."},
 	[MR_PROBLEM_TARGET_LONG] = {"MR-302", 414, "The request target is too long",

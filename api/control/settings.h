@@ -10,10 +10,13 @@ typedef struct MrApiSettings
 	char *dsn;
 	char *operate_dsn; /* "": nothing is operated */
 	char *listen;
-	MrStrings hosts; /* names besides the loopback's that requests may be for */
-	int64_t threads; /* 0: one for each CPU */
-	int64_t pool;    /* connections to PostgreSQL of each thread */
-	char *events;    /* the relation behind /events */
+	char *keys;          /* "": there are none */
+	MrStrings anonymous; /* scopes of requests without a key; empty: by whether there are keys */
+	char *new_key;       /* not "": make one, and no more */
+	MrStrings hosts;     /* names besides the loopback's that these may be for */
+	int64_t threads;     /* 0: one for each CPU */
+	int64_t pool;        /* connections to PostgreSQL of each thread */
+	char *events;        /* the relation behind /events */
 	char *id_column;
 	char *time_column;
 	char *cursor_secret;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "api/request/host.h"
 #include "common/log.h"
 
 static void on_request(void *owner, MrConnection *connection, struct evhttp_request *request,
@@ -192,17 +191,15 @@ route(MrExchange *exchange)
 	exchange->is_head = evhttp_request_get_command(exchange->http) == EVHTTP_REQ_HEAD;
 	mr_route_find(&exchange->match, setup->routes, setup->route_count, method_of(exchange->http),
 				  exchange->path);
-	if (!mr_host_is_allowed(mr_exchange_header(exchange, "Host"), setup->hosts))
-		mr_exchange_refuse(exchange, MR_PROBLEM_MISDIRECTED, "The Host is none of this service.",
-						   NULL);
-	else if (exchange->match.methods == 0)
+	if (!mr_access_identify(exchange, &setup->access))
+		return;
+	if (exchange->match.methods == 0)
 		mr_exchange_refuse(exchange, MR_PROBLEM_ROUTE, NULL, NULL);
 	else if (exchange->match.route < 0)
 		refuse_method(exchange);
-	else if (setup->routes[exchange->match.route].method == MR_METHOD_POST &&
-			 !mr_is_same_site(mr_exchange_header(exchange, "Origin"),
-							  mr_exchange_header(exchange, "Sec-Fetch-Site"), setup->hosts))
-		mr_exchange_refuse(exchange, MR_PROBLEM_CROSS_SITE, NULL, NULL);
+	else if (!mr_access_allow(exchange, &setup->access, setup->routes[exchange->match.route].scope,
+							  setup->routes[exchange->match.route].method == MR_METHOD_POST))
+		return;
 	else if (!mr_params_parse(&exchange->params, uri[len] == '?' ? uri + len + 1 : NULL, error,
 							  sizeof(error)))
 		mr_exchange_refuse(exchange, MR_PROBLEM_PARAMETER, error,
@@ -306,6 +303,7 @@ log_answer(const MrExchange *exchange, int64_t took_us, bool sent)
 		return;
 	mr_log(MR_LOG_INFO, "request", MR_INT("status", exchange->status),
 		   MR_STR("path", exchange->path != NULL ? exchange->path : "-"), MR_INT("us", took_us),
+		   MR_STR("key", exchange->key != NULL ? exchange->key->name : ""),
 		   MR_STR("answer", sent ? "sent" : "lost"));
 }
 

@@ -11,6 +11,7 @@
 #include "api/control/problem.h"
 #include "api/control/route_stats.h"
 #include "api/control/shared_text.h"
+#include "api/request/access.h"
 #include "api/request/params.h"
 #include "api/request/router.h"
 #include "api/wire/connection.h"
@@ -32,7 +33,7 @@ typedef struct MrExchangeSetup
 	int route_count;
 	MrRouteStats *stats;
 	MrAccessLog access_log;
-	const MrStrings *hosts; /* names besides the loopback's that requests may be for */
+	MrAccess access;
 	MrStreams *streams;
 	void *context; /* of the handlers */
 } MrExchangeSetup;
@@ -44,6 +45,7 @@ typedef struct MrExchange
 	struct evhttp_request *http;
 	MrRouteMatch match;
 	MrParams params;
+	const MrKey *key; /* NULL: it came without one */
 	char *path; /* of the request, without the query: queries hold data, and are never logged */
 	bool is_head;
 	int64_t began_us;

@@ -23,6 +23,7 @@ typedef struct MrRoute
 	const char *
 		path; /* "/events/{id}": a part in braces takes any text without "/"; literal ones stand before it */
 	void (*handle)(struct MrExchange *exchange);
+	unsigned scope; /* that it needs, of control/keys.h; 0: none */
 } MrRoute;
 
 typedef struct MrRouteMatch

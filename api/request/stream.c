@@ -13,6 +13,7 @@ struct MrStream
 	MrExchange *exchange;
 	MrStreamEnded ended;
 	void *owner;
+	unsigned scope;   /* of its route */
 	int64_t sent_ms;  /* when something was sent last */
 	bool is_complete; /* its end has been sent */
 	bool aborts;      /* nothing more is sent; the tick closes the connection */
@@ -27,9 +28,11 @@ struct MrStreams
 	MrStreamState state;
 	MrSharedText *greeting;
 	MrSharedText *heartbeat;
+	const MrKeys *keys; /* that all streams have been compared with */
 	bool drains;
 };
 
+static void close_revoked(MrStreams *streams);
 static void on_over(void *work);
 
 MrStreams *
@@ -57,6 +60,7 @@ mr_streams_tick(MrStreams *streams, int64_t now_ms)
 {
 	MrStream *next;
 
+	close_revoked(streams);
 	for (MrStream *stream = streams->first; stream != NULL; stream = next)
 	{
 		next = stream->next;
@@ -114,6 +118,7 @@ mr_stream_begin(MrExchange *exchange, MrStreamEnded ended, void *owner)
 	stream->exchange = exchange;
 	stream->ended = ended;
 	stream->owner = owner;
+	stream->scope = exchange->setup->routes[exchange->match.route].scope;
 	stream->next = streams->first;
 	if (stream->next != NULL)
 		stream->next->previous = stream;
@@ -148,6 +153,24 @@ size_t
 mr_stream_unsent(const MrStream *stream)
 {
 	return mr_connection_unsent(stream->exchange->connection);
+}
+
+/* A key that is not in the latest list, or not with that scope, has no streams any more. */
+static void
+close_revoked(MrStreams *streams)
+{
+	const MrKeys *keys = atomic_load(streams->setup.keys);
+
+	if (keys == streams->keys)
+		return;
+	streams->keys = keys;
+	for (MrStream *stream = streams->first; stream != NULL; stream = stream->next)
+		if (stream->exchange->key != NULL &&
+			!mr_keys_allow(keys, stream->exchange->key, stream->scope))
+		{
+			stream->aborts = true;
+			streams->state.revoked++;
+		}
 }
 
 static void

@@ -15,6 +15,7 @@ typedef struct MrStream MrStream;
 
 typedef struct MrStreamSetup
 {
+	MrSharedKeys *keys;
 	int streams;          /* how many there may be */
 	size_t unsent_bytes;  /* of one stream; an event may be larger when nothing else is unsent */
 	int64_t heartbeat_ms; /* without anything sent */
@@ -24,7 +25,8 @@ typedef struct MrStreamState
 {
 	int open;
 	uint64_t begun;
-	uint64_t slow; /* closed because the client did not read */
+	uint64_t slow;    /* closed because the client did not read */
+	uint64_t revoked; /* closed because the key no longer holds */
 } MrStreamState;
 
 /* The stream is over: its client has left, or it was closed. It must not be used from here on. */

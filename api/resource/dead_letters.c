@@ -64,11 +64,12 @@ static const MrDocument dead_letter = {
  * open. $5: only count. The condition ($8) is what the audit shows.
  */
 #define PICKED                                                                                     \
-	"WITH picked AS MATERIALIZED (SELECT coalesce($2::bigint[], (SELECT coalesce(array_agg(d.id "  \
+	MR_RECORDED("$9")                                                                              \
+	", picked AS MATERIALIZED (SELECT coalesce($2::bigint[], (SELECT coalesce(array_agg(d.id "     \
 	"ORDER BY d.id), '{}') "                                                                       \
 	"FROM millrace.dead_letters AS d WHERE d.pipeline = $1 AND d.state = 'open' AND ($3::text IS " \
 	"NULL OR d.fingerprint = $3) "                                                                 \
-	"AND ($4::text IS NULL OR d.sqlstate = $4))) AS ids) "                                         \
+	"AND ($4::text IS NULL OR d.sqlstate = $4))) AS ids FROM recorded) "                           \
 	"SELECT json_build_object('pipeline', $1::text, 'dry_run', $5::boolean, 'count', CASE WHEN "   \
 	"$5::boolean THEN "                                                                            \
 	"(SELECT count(*) FROM millrace.dead_letters AS d WHERE d.pipeline = $1 AND d.state = 'open' " \
@@ -78,12 +79,14 @@ static const MrDocument replay = {"replay",
 								  PICKED
 								  "millrace.replay_ids($1, picked.ids, convert_to($6, 'UTF8'), "
 								  "coalesce($7::integer, 1000), 5, $8) END)::text FROM picked",
-								  true, MR_PROBLEM_NO_LETTER, NULL};
+								  .operates = true, .absent = MR_PROBLEM_NO_LETTER,
+								  .records = true};
 static const MrDocument discard = {"discard",
 								   PICKED
 								   "millrace.discard_ids($1, picked.ids, coalesce($6, ''), $8) "
 								   "END)::text FROM picked WHERE coalesce($7::integer, 0) >= 0",
-								   true, MR_PROBLEM_NO_LETTER, NULL};
+								   .operates = true, .absent = MR_PROBLEM_NO_LETTER,
+								   .records = true};
 
 static bool read_filters(MrExchange *exchange, const char **values);
 static void run_verb(MrExchange *exchange, const MrDocument *document, MrLetterVerbKind kind);

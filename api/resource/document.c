@@ -17,6 +17,7 @@ typedef struct Wait
 	MrQuery *running;
 } Wait;
 
+static MrQuery *run(Wait *wait, int count, const char *const *values, MrQueryFailure *failure);
 static bool is_askable(MrExchange *exchange, const MrDocument *document);
 static void on_text(void *owner, MrQueryFailure failure, const PGresult *result,
 					const MrPgError *error);
@@ -28,7 +29,6 @@ void
 mr_document_ask(MrExchange *exchange, const MrDocument *document, int count,
 				const char *const *values)
 {
-	const MrContext *context = mr_context_of(exchange);
 	MrQueryFailure failure;
 	Wait *wait;
 
@@ -37,9 +37,7 @@ mr_document_ask(MrExchange *exchange, const MrDocument *document, int count,
 	wait = mr_calloc(1, sizeof(*wait));
 	wait->exchange = exchange;
 	wait->document = document;
-	wait->running =
-		mr_pool_query(document->operates ? context->operate_pool : context->pool, document->name,
-					  document->sql, count, values, on_text, wait, &failure);
+	wait->running = run(wait, count, values, &failure);
 	if (wait->running == NULL)
 	{
 		mr_query_problem(exchange, failure, NULL);
@@ -72,6 +70,27 @@ mr_document_has_no_params(MrExchange *exchange)
 			 exchange->params.items[0].name);
 	mr_exchange_refuse(exchange, MR_PROBLEM_PARAMETER, detail, "This route has no parameters.");
 	return false;
+}
+
+static MrQuery *
+run(Wait *wait, int count, const char *const *values, MrQueryFailure *failure)
+{
+	const MrContext *context = mr_context_of(wait->exchange);
+	const MrDocument *document = wait->document;
+	const MrKey *key = wait->exchange->key;
+	const char *all[MR_DOCUMENT_VALUES_MAX];
+	char who[MR_KEY_NAME_MAX + 24];
+
+	for (int i = 0; i < count; i++)
+		all[i] = values[i];
+	if (document->records)
+	{
+		snprintf(who, sizeof(who), key != NULL ? "millrace-api key %s" : "millrace-api",
+				 key != NULL ? key->name : "");
+		all[count++] = who;
+	}
+	return mr_pool_query(document->operates ? context->operate_pool : context->pool, document->name,
+						 document->sql, count, all, on_text, wait, failure);
 }
 
 static bool

@@ -7,6 +7,8 @@
 
 #include "api/request/exchange.h"
 
+#define MR_DOCUMENT_VALUES_MAX 16
+
 typedef struct MrDocument
 {
 	const char *name; /* of the prepared statement */
@@ -15,7 +17,16 @@ typedef struct MrDocument
 	bool operates;
 	MrProblem absent;
 	const char *next; /* the parameter that leads to the next page; NULL: there are no pages */
+	bool records;     /* it changes something: the last parameter is who does, for the records */
 } MrDocument;
+
+/*
+ * The beginning of a statement that changes something: the records of the extension have the session's application_name.
+ * What follows reads from `recorded`, so that it is set before.
+ */
+#define MR_RECORDED(parameter)                                                                     \
+	"WITH recorded AS MATERIALIZED (SELECT pg_catalog.set_config('application_name', " parameter   \
+	", true))"
 
 /* Runs the statement and answers; a request that cannot have this document is refused. */
 extern void mr_document_ask(MrExchange *exchange, const MrDocument *document, int count,

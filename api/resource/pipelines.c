@@ -14,14 +14,14 @@ static const MrDocument doctor = {
 	false, MR_PROBLEM_ROUTE};
 static const MrDocument pause_pipeline = {
 	"pause",
-	"WITH verb AS MATERIALIZED (SELECT millrace.pause($1)) "
-	"SELECT json_build_object('name', $1::text, 'paused', true)::text FROM verb",
-	true, MR_PROBLEM_NO_PIPELINE};
+	MR_RECORDED("$2") ", verb AS MATERIALIZED (SELECT millrace.pause($1) FROM recorded) "
+					  "SELECT json_build_object('name', $1::text, 'paused', true)::text FROM verb",
+	.operates = true, .absent = MR_PROBLEM_NO_PIPELINE, .records = true};
 static const MrDocument resume_pipeline = {
 	"resume",
-	"WITH verb AS MATERIALIZED (SELECT millrace.resume($1)) "
-	"SELECT json_build_object('name', $1::text, 'paused', false)::text FROM verb",
-	true, MR_PROBLEM_NO_PIPELINE};
+	MR_RECORDED("$2") ", verb AS MATERIALIZED (SELECT millrace.resume($1) FROM recorded) "
+					  "SELECT json_build_object('name', $1::text, 'paused', false)::text FROM verb",
+	.operates = true, .absent = MR_PROBLEM_NO_PIPELINE, .records = true};
 
 void
 mr_pipelines_get(MrExchange *exchange)

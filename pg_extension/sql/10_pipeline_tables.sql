@@ -163,3 +163,16 @@ ALTER TABLE millrace.position_change REPLICA IDENTITY FULL;
 CREATE INDEX position_change_idx ON millrace.position_change (pipeline_id, partition, at);
 COMMENT ON TABLE millrace.position_change IS 'Internal: see the view position_changes.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.position_change', '');
+
+-- Every time a pipeline was paused or resumed.
+CREATE TABLE millrace.pipeline_change (
+  pipeline_id integer     NOT NULL,
+  at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  verb        text        NOT NULL CHECK (verb IN ('pause', 'resume')),
+  by          text        NOT NULL,
+  via         text        NOT NULL DEFAULT pg_catalog.current_setting('application_name')
+);
+-- no key: see position_change
+ALTER TABLE millrace.pipeline_change REPLICA IDENTITY FULL;
+COMMENT ON TABLE millrace.pipeline_change IS 'Internal: see the view pipeline_changes.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.pipeline_change', '');

@@ -125,7 +125,8 @@ CREATE TABLE millrace.dead_letter_action (
   by          text        NOT NULL,
   count       bigint      NOT NULL,
   condition   text,
-  reason      text
+  reason      text,
+  via         text        NOT NULL DEFAULT pg_catalog.current_setting('application_name')  -- with which program, or API key
 );
 -- no key: see position_change
 ALTER TABLE millrace.dead_letter_action REPLICA IDENTITY FULL;

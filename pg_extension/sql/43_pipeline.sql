@@ -265,6 +265,7 @@ BEGIN
   DELETE FROM millrace.ingestor_report AS i WHERE i.pipeline_id = p.id;
   DELETE FROM millrace.watermark AS w WHERE w.pipeline_id = p.id;
   DELETE FROM millrace.position_change AS c WHERE c.pipeline_id = p.id;
+  DELETE FROM millrace.pipeline_change AS c WHERE c.pipeline_id = p.id;
   DELETE FROM millrace.progress AS g WHERE g.pipeline_id = p.id;
   DELETE FROM millrace.ledger AS g WHERE g.pipeline_id = p.id;
   DELETE FROM millrace.stats_minute AS m WHERE m.pipeline_id = p.id;

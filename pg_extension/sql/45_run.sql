@@ -6,6 +6,9 @@ DECLARE
   p millrace.pipeline := millrace._lock_owned(caller, pipeline);
 BEGIN
   UPDATE millrace.pipeline AS c SET state = 'paused' WHERE c.id = p.id AND c.state <> 'paused';
+  IF FOUND THEN
+    INSERT INTO millrace.pipeline_change (pipeline_id, verb, by) VALUES (p.id, 'pause', caller::text);
+  END IF;
   PERFORM millrace._wake();
 END $$;
 REVOKE ALL ON FUNCTION millrace._pause(regrole, text) FROM PUBLIC;
@@ -14,7 +17,7 @@ COMMENT ON FUNCTION millrace._pause(regrole, text) IS 'Internal: pause for a rol
 CREATE FUNCTION millrace.pause(pipeline text) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.pause(text) IS
-'Pauses a pipeline; returns when the batch in flight has ended. Staging fills up to its bound, then events wait in Kafka.
+'Pauses a pipeline; returns when the batch in flight has ended. Staging fills up to its bound, then events wait in Kafka. It is recorded in millrace.pipeline_changes.
 In: pipeline. Out: nothing; pausing a paused pipeline does nothing.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 
@@ -23,10 +26,12 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_s
 DECLARE
   p millrace.pipeline := millrace._lock_owned(caller, pipeline);
   t integer;
+  changed boolean := false;
 BEGIN
   FOR t IN SELECT s.partition FROM millrace.partition AS s WHERE s.pipeline_id = p.id AND s.state = 'stopped'
            ORDER BY s.partition
   LOOP
+    changed := true;
     PERFORM millrace._lock_partition(p.id, t);
     PERFORM millrace._restart_partition(p.id, t, (SELECT s.seek_ts FROM millrace.partition AS s
                                                   WHERE s.pipeline_id = p.id AND s.partition = t));
@@ -34,7 +39,11 @@ BEGIN
   DELETE FROM millrace.crash AS k WHERE k.pipeline_id = p.id;
   UPDATE millrace.pipeline AS c SET state = 'running' WHERE c.id = p.id AND c.state <> 'running';
   IF FOUND THEN
+    changed := true;
     PERFORM millrace._warn_of_shortages(pipeline);
+  END IF;
+  IF changed THEN
+    INSERT INTO millrace.pipeline_change (pipeline_id, verb, by) VALUES (p.id, 'resume', caller::text);
   END IF;
   PERFORM millrace._probe(p.id);
   PERFORM millrace._wake();
@@ -45,7 +54,7 @@ COMMENT ON FUNCTION millrace._resume(regrole, text) IS 'Internal: resume for a r
 CREATE FUNCTION millrace.resume(pipeline text) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.resume(text) IS
-'Runs a paused pipeline again, restarts its stopped partitions at their positions, and tries a batch at once where the circuit breaker is open or retries are held back. Where a partition stopped because Kafka no longer has its position, it stops again: use skip_to() or rewind().
+'Runs a paused pipeline again, restarts its stopped partitions at their positions, and tries a batch at once where the circuit breaker is open or retries are held back. Where a partition stopped because Kafka no longer has its position, it stops again: use skip_to() or rewind(). What changes something is recorded in millrace.pipeline_changes.
 In: pipeline. Out: nothing; resuming a running pipeline whose breaker is closed does nothing.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.';
 

@@ -265,5 +265,11 @@ FROM millrace._visible AS p JOIN millrace.position_change AS c ON c.pipeline_id 
 COMMENT ON VIEW millrace.position_changes IS 'Every time a position was set by hand, or at first.';
 COMMENT ON COLUMN millrace.position_changes.left_out IS 'offsets from from_offset on that were left out on purpose';
 
+CREATE VIEW millrace.pipeline_changes WITH (security_barrier) AS
+SELECT p.name AS pipeline, c.at, c.verb, c.by, c.via
+FROM millrace._visible AS p JOIN millrace.pipeline_change AS c ON c.pipeline_id = p.id;
+COMMENT ON VIEW millrace.pipeline_changes IS 'Every time a pipeline was paused or resumed.';
+COMMENT ON COLUMN millrace.pipeline_changes.via IS 'application_name of the session; of the API with the name of the key';
+
 GRANT SELECT ON millrace.workers, millrace.lanes, millrace.pipelines, millrace.partitions, millrace.lag,
-  millrace.position_changes TO PUBLIC;
+  millrace.position_changes, millrace.pipeline_changes TO PUBLIC;

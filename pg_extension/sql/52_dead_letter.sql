@@ -49,10 +49,11 @@ COMMENT ON VIEW millrace.dead_letter_groups IS 'Dead letters by kind of failure,
 COMMENT ON COLUMN millrace.dead_letter_groups.count IS '= open + replaying + replayed + discarded';
 
 CREATE VIEW millrace.dead_letter_actions WITH (security_barrier) AS
-SELECT p.name AS pipeline, a.at, a.verb, a.by, a.count, a.condition, a.reason
+SELECT p.name AS pipeline, a.at, a.verb, a.by, a.count, a.condition, a.reason, a.via
 FROM millrace.dead_letter_action AS a JOIN millrace.pipeline AS p ON p.id = a.pipeline_id
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
 COMMENT ON VIEW millrace.dead_letter_actions IS 'Who replayed or discarded dead letters, when, and which.';
+COMMENT ON COLUMN millrace.dead_letter_actions.via IS 'application_name of the session; of the API with the name of the key';
 
 GRANT SELECT ON millrace.dead_letters, millrace.dead_letter_groups, millrace.dead_letter_actions TO PUBLIC;
 

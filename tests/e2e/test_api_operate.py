@@ -1,5 +1,6 @@
 """Routes that show the state of pipelines and what failed, and that pause and resume: as the reader, and as a member of the
 owner."""
+import hashlib
 import json
 
 import pytest
@@ -9,8 +10,11 @@ from lib.api import Api
 from lib.wait import wait_for
 
 
+KEY = "mr_0123456789"
+
+
 @pytest.fixture
-def served(world):
+def served(world, tmp_path):
     """A pipeline with one good event and six dead letters, of two kinds; an API that operates, and one that does not."""
     for role in ("web", "operator"):
         if not world.db.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", (role,)):
@@ -29,7 +33,10 @@ def served(world):
         producer.produce(world.topic, json.dumps(dict(good, id="", value=i)))
     producer.flush(10)
     world.wait_settled()
-    apis = [Api(world.db.dsn("web"), "--operate-dsn", world.db.dsn("operator")).start(), Api(world.db.dsn("web")).start()]
+    keys = tmp_path / "keys"
+    keys.write_text(f"ops operate {hashlib.sha256(KEY.encode()).hexdigest()}\n")
+    apis = [Api(world.db.dsn("web"), "--operate-dsn", world.db.dsn("operator"), "--keys", str(keys), "--anonymous", "read,operate").start(),
+            Api(world.db.dsn("web"), "--anonymous", "read,operate").start()]
     wait_for(lambda: apis[0].get("/dead-letters/groups").status == 200, "it can operate", 5)
     yield (world, *apis)
     for api in apis:
@@ -71,8 +78,10 @@ def test_operate(served):
     assert api.request("POST", f"/pipelines/{name}/pause").json() == {"name": name, "paused": True}
     assert api.get("/pipelines/" + name).json()["status"] == "paused"
     assert api.request("POST", f"/pipelines/{name}/pause").status == 200  # again: it is
-    assert api.request("POST", f"/pipelines/{name}/resume").json() == {"name": name, "paused": False}
+    assert api.request("POST", f"/pipelines/{name}/resume", {"Authorization": "Bearer " + KEY}).json() == {"name": name, "paused": False}
     wait_for(lambda: api.get("/pipelines/" + name).json()["status"] == "running", "it runs", 10)
+    assert world.db.run("SELECT verb, by, via FROM millrace.pipeline_changes ORDER BY at") == [
+        ("pause", "operator", "millrace-api"), ("resume", "operator", "millrace-api key ops")]
     answer = api.request("POST", "/pipelines/nothing/pause")
     assert (answer.status, answer.json()["code"], answer.json()["sqlstate"]) == (404, "MR-403", "42704")
     assert api.request("POST", f"/pipelines/{name}/pause", {"Origin": "http://example.com"}).json()["code"] == "MR-203"
@@ -99,7 +108,7 @@ def test_dead_letters(served):
         return dict(world.db.run("SELECT \"offset\", state FROM millrace.dead_letters"))
 
     def verb(verb, status=200, **body):
-        answer = api.request("POST", f"/dead-letters/{verb}", {"Content-Type": "application/json"}, json.dumps(dict({"pipeline": name}, **body)))
+        answer = api.request("POST", f"/dead-letters/{verb}", {"Content-Type": "application/json", "Authorization": "Bearer " + KEY}, json.dumps(dict({"pipeline": name}, **body)))
         assert answer.status == status, answer
         return answer.json()
 
@@ -132,7 +141,8 @@ def test_dead_letters(served):
     assert verb("discard", ids=[ids[2], ids[3]], reason="tested")["count"] == 2
     assert verb("discard", fingerprint=fingerprint, sqlstate=letters[0]["sqlstate"])["count"] == 3
     assert [states()[i] for i in range(1, 7)] == ["replayed"] + ["discarded"] * 5
-    actions = world.db.run("SELECT verb, by, count, condition, reason FROM millrace.dead_letter_actions ORDER BY at")
+    actions = world.db.run("SELECT verb, by, count, condition, reason, via FROM millrace.dead_letter_actions ORDER BY at")
+    assert {a[5] for a in actions} == {"millrace-api key ops"}
     assert [(a[0], a[1], a[2]) for a in actions] == [("replay", "operator", 1), ("discard", "operator", 2), ("discard", "operator", 3)]
     assert actions[1][4] == "tested" and actions[2][3] == f"fingerprint is {fingerprint}, sqlstate is {letters[0]['sqlstate']} (HTTP API)"
 

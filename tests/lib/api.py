@@ -33,16 +33,17 @@ class Answer:
 
 
 class Api:
-    def __init__(self, dsn, *options):
+    def __init__(self, dsn, *options, address="127.0.0.1"):
         global _count
         _count += 1
+        self.address = address
         self.options = ("--dsn", dsn, *options)
         self.log = os.path.join(paths.run_dir(), f"api-{_count}.log")
         self.port = self.admin_port = self.process = None
 
     def start(self, wait=True):
         self.port, self.admin_port = free_port(), free_port()
-        self.process = Process([paths.program("millrace-api"), "--listen", f"127.0.0.1:{self.port}",
+        self.process = Process([paths.program("millrace-api"), "--listen", f"{self.address}:{self.port}",
                                 "--admin-listen", f"127.0.0.1:{self.admin_port}", "--threads", "2", *self.options],
                                self.log, cwd="/")
         if wait:

@@ -1,4 +1,5 @@
 """A client of server-sent events, as WHATWG HTML (section 9.2.6) has it parse a stream."""
+import http.client
 import json
 import socket
 
@@ -26,16 +27,16 @@ class EventStream:
         self.response = self.connection.getresponse()
         self.headers = {k.lower(): v for k, v in self.response.getheaders()}
         self.status, self.retry, self.comments, self.last_id = self.response.status, None, 0, ""
+        self.text, self.ended = b"", False
 
     def next(self):
-        """The next event; None: the stream has ended as it should (http.client raises IncompleteRead when it has not)."""
+        """The next event; None: the stream has ended as it should. IncompleteRead: it broke off."""
         name, data = "message", []
         while True:
-            line = self.response.readline()
-            if not line:
+            line = self.line()
+            if line is None:
                 assert not data, "the stream ended within an event"
                 return None
-            line = line.decode().rstrip("\n")
             field, _, value = line.partition(": ")
             if line == "":
                 if data:
@@ -51,6 +52,20 @@ class EventStream:
                 self.last_id = value
             elif field == "retry":
                 self.retry = int(value)
+
+    def line(self):
+        """http.client's own readline() takes a stream that broke off for one that ended."""
+        while b"\n" not in self.text:
+            if self.ended:
+                return None
+            size = int(self.response.fp.readline() or b"-1", 16)
+            chunk = self.response.fp.read(size) if size > 0 else b""
+            if size < 0 or len(chunk) < size or self.response.fp.read(2) != b"\r\n":
+                raise http.client.IncompleteRead(self.text)
+            self.text += chunk
+            self.ended = size == 0
+        line, self.text = self.text.split(b"\n", 1)
+        return line.decode()
 
     def read_to_end(self):
         events = []

@@ -41,7 +41,7 @@ SELECT set_eq($$ SELECT oid::regclass::text FROM rel WHERE relkind IN ('r', 'v')
 -- what pg_dump carries: all that a pipeline is; not who we are, nor what lives in this server alone
 SELECT set_eq($$ SELECT c.oid::regclass::text FROM pg_extension AS e, unnest(e.extconfig) AS c (oid) WHERE e.extname = 'millrace' $$,
   ARRAY['millrace.pipeline', 'millrace.pipeline_id_seq', 'millrace.pipeline_version', 'millrace.partition', 'millrace.progress', 'millrace.ledger',
-        'millrace.position_change', 'millrace.dead_letter', 'millrace.dead_letter_id_seq', 'millrace.error_class',
+        'millrace.position_change', 'millrace.pipeline_change', 'millrace.dead_letter', 'millrace.dead_letter_id_seq', 'millrace.error_class',
         'millrace.error_class_id_seq', 'millrace.retry', 'millrace.retry_id_seq', 'millrace.breaker', 'millrace.dead_letter_action',
         'millrace.dlq', 'millrace.dlq_scan', 'millrace.dlq_sighting', 'millrace.topic_grant', 'millrace.stats_minute'], 'pg_dump carries the catalogue');
 SELECT set_eq($$ SELECT c.relname::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%'

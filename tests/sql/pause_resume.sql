@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(17);
+SELECT plan(19);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -34,6 +34,16 @@ SELECT results_eq($$ SELECT state, error FROM millrace.partitions WHERE pipeline
 SET ROLE mrt_ingestor;
 SELECT cmp_ok((SELECT epoch FROM millrace.positions('p') WHERE partition = 1), '<>', :epoch1::bigint, 'with a new epoch');
 SELECT is((SELECT epoch FROM millrace.positions('p') WHERE partition = 0), :epoch0, 'and leaves the other alone');
+
+-- on record: what changed something
+SET ROLE mrt_owner;
+SET application_name = 'a test';
+SELECT millrace.pause('p'), millrace.resume('p'), millrace.resume('p');
+SELECT results_eq($$ SELECT verb, by, via = 'a test' FROM millrace.pipeline_changes WHERE pipeline = 'p' ORDER BY at $$,
+  $$ VALUES ('pause', 'mrt_owner', false), ('resume', 'mrt_owner', false), ('resume', 'mrt_owner', false),
+            ('pause', 'mrt_owner', true), ('resume', 'mrt_owner', true) $$, 'who did it, and with which program');
+SET ROLE mrt_stranger;
+SELECT is((SELECT count(*) FROM millrace.pipeline_changes), 0::bigint, 'a stranger sees nothing of it');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(72);
+SELECT plan(74);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -126,12 +126,16 @@ SELECT is(millrace.discard('p', 'sqlstate = ''23514'''), 0::bigint, 'only once')
 SELECT pg_temp.refused($$ SELECT millrace.discard('p', ids => '{5}') $$, '55000', 'cannot be discarded: it is discarded', NULL, 'by id neither');
 SELECT is(millrace.replay('p', 'id = 5'), 0::bigint, 'no condition means it any more');
 SELECT is(millrace.replay('p', ids => '{5}'), 1::bigint, 'but it can be replayed by id');
+SET application_name = 'a test';
+SELECT is(millrace.discard('p', 'false'), 0::bigint, 'nothing');
+SELECT is((SELECT via FROM millrace.dead_letter_actions WHERE pipeline = 'p' ORDER BY at DESC LIMIT 1), 'a test', 'with which program');
 SELECT results_eq($$ SELECT verb, by, count, condition, reason FROM millrace.dead_letter_actions WHERE pipeline = 'p' ORDER BY at OFFSET 1 $$,
   $$ VALUES ('replay', 'mrt_owner', 2::bigint, 'id <= 2', NULL::text), ('replay', 'mrt_owner', 1, 'id = ANY (''{3}'')', NULL),
             ('replay', 'mrt_owner', 1, 'id = ANY (''{4}'')', 'with an edited payload'), ('replay', 'mrt_owner', 1, 'id = ANY (''{6}'')', 'with an edited payload'),
             ('replay', 'mrt_owner', 1, 'id < 3', NULL), ('replay', 'mrt_owner', 1, 'id = ANY (''{1}'')', NULL), ('replay', 'mrt_owner', 1, 'id = ANY (''{4}'')', NULL),
             ('discard', 'mrt_owner', 1, 'sqlstate = ''23514''', 'test data'), ('discard', 'mrt_owner', 0, 'sqlstate = ''23514''', NULL),
-            ('replay', 'mrt_owner', 0, 'id = 5', NULL), ('replay', 'mrt_owner', 1, 'id = ANY (''{5}'')', NULL) $$, 'all of it is on record');
+            ('replay', 'mrt_owner', 0, 'id = 5', NULL), ('replay', 'mrt_owner', 1, 'id = ANY (''{5}'')', NULL),
+            ('discard', 'mrt_owner', 0, 'false', NULL) $$, 'all of it is on record');
 SELECT is((SELECT state FROM millrace.dead_letters WHERE pipeline = 'q'), 'open', 'another pipeline''s are left alone');
 SELECT is(millrace.replay('q', NULL, NULL), 1::bigint, 'neither condition nor ids: all');
 SELECT is((SELECT condition FROM millrace.dead_letter_actions WHERE pipeline = 'q'), 'true', 'on record as such');

@@ -1,0 +1,77 @@
+#include "api/request/access.h"
+
+#include <stdio.h>
+
+#include "api/request/exchange.h"
+#include "api/request/host.h"
+
+static void refuse_scope(MrExchange *exchange, unsigned scope);
+
+bool
+mr_access_identify(MrExchange *exchange, const MrAccess *access)
+{
+	const MrKeys *keys = atomic_load(access->keys);
+	const char *authorization = mr_exchange_header(exchange, "Authorization");
+
+	if (keys != NULL && authorization != NULL)
+	{
+		exchange->key = mr_keys_find(keys, authorization);
+		if (exchange->key != NULL)
+			return true;
+		mr_exchange_set_header(exchange, "WWW-Authenticate",
+							   "Bearer realm=\"millrace\", error=\"invalid_token\"");
+		mr_exchange_refuse(exchange, MR_PROBLEM_KEY, "The key is not one of this service.", NULL);
+		return false;
+	}
+	/* a service that does nothing without a key does not ask by which name it was found */
+	if (access->anonymous == 0 ||
+		mr_host_is_allowed(mr_exchange_header(exchange, "Host"), access->hosts))
+		return true;
+	mr_exchange_refuse(exchange, MR_PROBLEM_MISDIRECTED, "The Host is none of this service.", NULL);
+	return false;
+}
+
+bool
+mr_access_allow(MrExchange *exchange, const MrAccess *access, unsigned scope, bool changes)
+{
+	const MrKey *key = exchange->key;
+
+	if (key != NULL && (key->scopes & scope) == scope)
+		return true;
+	if (key != NULL || (atomic_load(access->keys) == NULL && (access->anonymous & scope) != scope))
+		refuse_scope(exchange, scope);
+	else if ((access->anonymous & scope) != scope)
+	{
+		mr_exchange_set_header(exchange, "WWW-Authenticate", "Bearer realm=\"millrace\"");
+		mr_exchange_refuse(exchange, MR_PROBLEM_KEY, "The request has no key.", NULL);
+	}
+	else if (changes &&
+			 !mr_is_same_site(mr_exchange_header(exchange, "Origin"),
+							  mr_exchange_header(exchange, "Sec-Fetch-Site"), access->hosts))
+		mr_exchange_refuse(exchange, MR_PROBLEM_CROSS_SITE, NULL, NULL);
+	else
+		return true;
+	return false;
+}
+
+static void
+refuse_scope(MrExchange *exchange, unsigned scope)
+{
+	char challenge[120];
+	char detail[120];
+
+	if (exchange->key == NULL)
+	{
+		mr_exchange_refuse(exchange, MR_PROBLEM_SCOPE, "The service has no keys.",
+						   "Start millrace-api with --keys, or, for whoever can reach it, with "
+						   "--anonymous read,publish,operate.");
+		return;
+	}
+	snprintf(challenge, sizeof(challenge),
+			 "Bearer realm=\"millrace\", error=\"insufficient_scope\", scope=\"%s\"",
+			 mr_scope_name(scope));
+	snprintf(detail, sizeof(detail), "Key %s does not have the scope %s.", exchange->key->name,
+			 mr_scope_name(scope));
+	mr_exchange_set_header(exchange, "WWW-Authenticate", challenge);
+	mr_exchange_refuse(exchange, MR_PROBLEM_SCOPE, detail, NULL);
+}
