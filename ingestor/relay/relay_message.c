@@ -155,7 +155,7 @@ connect_stage(const char *stage)
 		return "VALUE_CONVERTER";
 	if (strcmp(stage, "transform") == 0)
 		return "TRANSFORMATION";
-	if (strcmp(stage, "write") == 0)
+	if (strcmp(stage, "write") == 0 || strcmp(stage, "window") == 0)
 		return "TASK_PUT";
 	return stage;
 }

@@ -54,7 +54,7 @@ def broken(result):
 
 # Run: its name in bench.json, and what is kept of its result
 FIGURES = {"end_to_end": ("end_to_end", end_to_end), "broken": ("broken_1pct", broken),
-           "ordered": ("ordered_1pct", middle), "coordinate": ("coordinate_key", middle)}
+           "ordered": ("ordered_1pct", middle), "coordinate": ("coordinate_key", middle), "windows": ("windows", middle)}
 
 
 def show(title, result):

@@ -22,6 +22,7 @@ PIPELINES = {
     "broken": ("1 % broken", {"check": True, "broken": 0.5, "db_refused": 0.5}),
     "ordered": ("1 % broken, order by key", {"check": True, "ordering": "key", "broken": 0.5, "db_refused": 0.5}),
     "coordinate": ("key (partition, offset)", {"key": "coordinate", "broken": 0.1}),
+    "windows": ("two windows of 1 minute", {"windows": 2, "broken": 0.1}),
 }
 
 
@@ -58,11 +59,12 @@ class Bench:
 
     # -- the pipeline
 
-    def pipeline(self, name, key="uuid", check=False, ordering="none", **options):
+    def pipeline(self, name, key="uuid", check=False, ordering="none", windows=0, **options):
         topic = self.topics.fill(**options)
         db = self.cluster.create_database(name)
         work.make_table(db, key, check)
         work.make_pipeline(db, topic, key, ordering=ordering)
+        work.make_windows(db, windows)
         self.quiesce(db)
         xids = db.value("SELECT pg_current_xact_id()::text::bigint")
         ingestor = self.ingestor(db).start(wait=False)

@@ -57,6 +57,14 @@ def make_pipeline(db, topic, key="uuid", kafka_ts=False, workers=2, ordering="no
         session.run(f"SELECT millrace.create_pipeline('readings', {call})", arguments)
 
 
+def make_windows(db, n):
+    """So many windows of a minute, of 1,000 groups each."""
+    with db.session("app") as session:
+        for i in range(n):
+            session.run("SELECT millrace.create_window(%s, 'readings', event_time => 'ts', size => '1 min', group_by => '{source}',"
+                        " aggregates => 'count(*) AS n, avg(value) AS mean, max(value) AS high')", (f"minute{i}",))
+
+
 def settled(session):
     """Events settled so far, wherever they ended."""
     return session.value("SELECT coalesce(sum(events), 0)::bigint FROM millrace.stats")

@@ -31,6 +31,7 @@ CREATE TABLE millrace.pipeline (
   workers    integer     NOT NULL DEFAULT 1,
   state      text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'crashing')),
   version    integer     NOT NULL,
+  windows    integer     NOT NULL DEFAULT 0,  -- changes with each change of its windows
   created_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
   group_prefix text      NOT NULL DEFAULT '',
   -- its consumer group in Kafka; with .dlq behind it the transactional id of its relay. docs/ingestor.md has the form, for ACLs

@@ -88,7 +88,7 @@ CREATE TABLE millrace.dead_letter (
   key         bytea,
   headers     bytea,                 -- packed, see millrace.headers()
   payload     bytea,                 -- as it came; NULL is a tombstone or a message over the size cap
-  stage       text        NOT NULL CHECK (stage IN ('decode', 'transform', 'write')),
+  stage       text        NOT NULL CHECK (stage IN ('decode', 'transform', 'write', 'window')),
   sqlstate    text        NOT NULL,
   message     text        NOT NULL,
   detail      text,

@@ -186,6 +186,7 @@ BEGIN
     d := old;
   END IF;
   PERFORM millrace._check_version(new_owner, d);
+  PERFORM millrace._keep_windows(p, old, d, new_owner);
   PERFORM millrace._set_dlq(p.id, given ->> 'dlq', given ->> 'dlq_delivery');
   PERFORM millrace._note_prefix(p, given ->> 'group_prefix');
   IF (old.ordering, old.on_dead) IS DISTINCT FROM (d.ordering, d.on_dead) THEN
@@ -248,6 +249,11 @@ BEGIN
       USING ERRCODE = 'dependent_objects_still_exist',
             DETAIL = 'They are the only copy of these events once Kafka''s retention has passed them.',
             HINT = format('Look at millrace.dead_letters and millrace.retries; then: SELECT millrace.drop_pipeline(%L, discard_dead_letters => true);', pipeline);
+  END IF;
+  IF EXISTS (SELECT FROM millrace.window_definition AS w WHERE w.pipeline_id = p.id) THEN
+    RAISE EXCEPTION 'pipeline "%" has windows', pipeline
+      USING ERRCODE = 'dependent_objects_still_exist', DETAIL = 'What they have kept may be all that is left of rows that are gone.',
+            HINT = format('Drop them first: SELECT millrace.drop_window(w.name) FROM millrace.windows AS w WHERE w.pipeline = %L;', pipeline);
   END IF;
   -- before anything is deleted: a replay holds this row first, too
   PERFORM FROM millrace.pipeline AS c WHERE c.id = p.id FOR UPDATE;

@@ -13,7 +13,7 @@ SELECT l.id, p.name AS pipeline, l.version, l.topic, l.partition, l."offset", l.
 FROM millrace.dead_letter AS l JOIN millrace.pipeline AS p ON p.id = l.pipeline_id
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
 COMMENT ON VIEW millrace.dead_letters IS 'Events that failed: where each came from, why it failed, its data, and its state.';
-COMMENT ON COLUMN millrace.dead_letters.stage IS 'decode (the payload does not fit fields), transform or write';
+COMMENT ON COLUMN millrace.dead_letters.stage IS 'decode (the payload does not fit fields), transform, write, or window (an expression of a window fails on the row)';
 COMMENT ON COLUMN millrace.dead_letters.payload IS 'as text; bytes that are not UTF-8 in the escape format of bytea';
 COMMENT ON COLUMN millrace.dead_letters.raw IS 'the payload as it came';
 COMMENT ON COLUMN millrace.dead_letters.failed_at IS 'the last time';

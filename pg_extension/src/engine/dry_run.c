@@ -187,7 +187,7 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	engine.context = CurrentMemoryContext;
 	engine.batch = mr_batch_create(CurrentMemoryContext);
 	nest = NewGUCNestLevel();
-	mr_engine_prepare(&engine, pipeline.version);
+	mr_engine_prepare(&engine, &pipeline);
 	if (!PG_ARGISNULL(1))
 	{
 		MemoryContext old = MemoryContextSwitchTo(engine.batch->context);

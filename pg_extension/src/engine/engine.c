@@ -27,6 +27,8 @@
 #include "staging/segment.h"
 #include "program/remedy.h"
 #include "program/remembered.h"
+#include "window/contribute.h"
+#include "window/fold.h"
 #include "run/admit.h"
 #include "run/isolate.h"
 #include "run/lane_reader.h"
@@ -114,13 +116,14 @@ use_settings(const MrDefinition *definition)
 
 /* Makes the program of the pipeline's current version unless it exists and is still valid. */
 void
-mr_engine_prepare(MrEngine *engine, int32 version)
+mr_engine_prepare(MrEngine *engine, const MrPipelineRow *pipeline)
 {
+	int32 version = pipeline->version;
 	MemoryContext old;
 	MrDefinition *definition;
 
 	if (engine->program != NULL && engine->program_version == version &&
-		mr_program_is_valid(engine->program))
+		engine->program_windows == pipeline->windows && mr_program_is_valid(engine->program))
 	{
 		use_settings(engine->program->definition);
 		return;
@@ -138,6 +141,9 @@ mr_engine_prepare(MrEngine *engine, int32 version)
 	engine->program = mr_program_create(definition);
 	PopActiveSnapshot();
 	engine->program_version = version;
+	engine->program_windows = pipeline->windows;
+	if (definition->windows != NIL)
+		engine->fold.unfolded++; /* what a worker before this one has left */
 	MemoryContextSwitchTo(old);
 	remember(engine);
 }
@@ -232,6 +238,8 @@ note_success(MrEngine *engine, int64 began_at)
 {
 	MrPace *pace = engine->pace;
 
+	engine->fold.unfolded += mr_windows_take_appended(engine->program);
+
 	for (int i = 0; i < engine->batch->nevents; i++)
 		engine->events += mr_event_is_tried(&engine->batch->events[i]) ? 1 : 0;
 	if (pace->event_limit < INT_MAX && ++pace->clean >= CLEAN_BATCHES)
@@ -293,7 +301,7 @@ begin_step(MrEngine *engine, MrPace *pace, const char *activity, int *nest)
 		return step;
 	}
 	*nest = NewGUCNestLevel();
-	mr_engine_prepare(engine, pipeline.version);
+	mr_engine_prepare(engine, &pipeline);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	return step;
 }
@@ -445,6 +453,12 @@ mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due)
 	mr_retry_move_horizon(&engine->horizon);
 	note_success(engine, began_at);
 	return step;
+}
+
+void
+mr_engine_fold(MrEngine *engine)
+{
+	mr_fold_if_due(&engine->fold, engine->pipeline_id);
 }
 
 void

@@ -12,6 +12,7 @@
 #include "fail/clock_step.h"
 #include "fail/crash.h"
 #include "fail/order.h"
+#include "window/fold.h"
 #include "fail/patience.h"
 #include "fail/retry_due.h"
 
@@ -41,9 +42,11 @@ typedef struct MrEngine
 	char *activity; /* as pg_stat_activity shows it: of a batch from a lane */
 	char *retry_activity;
 	MrBatch *batch;
+	MrFold fold;        /* of the windows */
 	MrProgram *program; /* of the version last seen, NULL at first */
 	MemoryContext program_context;
 	int32 program_version;
+	int32 program_windows;
 	List *remembered; /* of the program last made: remembered.h */
 	MemoryContext remembered_context;
 	MrRetryHorizon horizon;
@@ -77,8 +80,8 @@ extern void mr_pace_init(MrPace *pace);
  */
 extern MrStep mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace);
 
-/* Makes the program of that version ready and sets its search_path for this GUC nest level. */
-extern void mr_engine_prepare(MrEngine *engine, int32 version);
+/* Makes the program of the pipeline's version ready and sets its search_path for this GUC nest level. */
+extern void mr_engine_prepare(MrEngine *engine, const MrPipelineRow *pipeline);
 
 /*
  * Tries events of millrace.retry again that are due, up to a batch, and settles them: the result and the
@@ -86,6 +89,9 @@ extern void mr_engine_prepare(MrEngine *engine, int32 version);
  * locked are passed over, and stay due.
  */
 extern MrStep mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due);
+
+/* Between steps: folds the windows of the pipeline when it is time to (window/fold.h). */
+extern void mr_engine_fold(MrEngine *engine);
 
 /* The command that fixes what the error says (remedy.h), NULL: not known. Needs no transaction, and may raise an error. */
 extern char *mr_engine_remedy(MrEngine *engine, const ErrorData *error);

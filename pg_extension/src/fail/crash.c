@@ -52,7 +52,7 @@ struct MrSuspicions
 static MrStage
 stage_of(const char *name)
 {
-	for (MrStage stage = MR_STAGE_DECODE; stage < MR_STAGE_WRITE; stage++)
+	for (MrStage stage = MR_STAGE_DECODE; stage < MR_STAGES; stage++)
 		if (strcmp(name, mr_stage_name(stage)) == 0)
 			return stage;
 	return MR_STAGE_WRITE;

@@ -47,7 +47,7 @@ has_passed(const MrEvent *event, MrStage stage)
 		case MR_FILTERED:
 			return stage == MR_STAGE_TRANSFORM;
 		case MR_FAILED:
-			return stage == MR_STAGE_TRANSFORM && event->outcome.failure->stage == MR_STAGE_WRITE;
+			return stage >= MR_STAGE_TRANSFORM && stage < event->outcome.failure->stage;
 		case MR_RETRYING:
 		case MR_DEAD:
 		case MR_PARKED:
@@ -167,7 +167,7 @@ mr_verdict(const MrDefinition *definition, MrBatch *batch, const MrBreaker *brea
 	Tally tally = {0};
 
 	for (int i = 0; i < batch->nevents; i++)
-		for (MrStage stage = MR_STAGE_TRANSFORM; stage <= MR_STAGE_WRITE; stage++)
+		for (MrStage stage = MR_STAGE_TRANSFORM; stage < MR_STAGES; stage++)
 			batch->passed[stage] = batch->passed[stage] || has_passed(&batch->events[i], stage);
 	for (int i = 0; i < batch->nevents; i++)
 	{

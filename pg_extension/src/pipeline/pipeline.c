@@ -12,6 +12,7 @@
 #include "utils/uuid.h"
 
 #include "server/catalog.h"
+#include "pipeline/window_definition.h"
 
 /* Whether the pipeline carries the id of this installation. */
 static bool
@@ -43,6 +44,7 @@ fill_row(HeapTuple tuple, TupleDesc desc, MrPipelineRow *row)
 	row->id = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_ID, desc, &isnull));
 	row->name = mr_catalog_text(tuple, MR_PIPELINE_NAME, desc);
 	row->version = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_VERSION, desc, &isnull));
+	row->windows = mr_catalog_int4(tuple, MR_PIPELINE_WINDOWS, desc);
 	row->partitions = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_PARTITIONS, desc, &isnull));
 	row->workers = DatumGetInt32(heap_getattr(tuple, MR_PIPELINE_WORKERS, desc, &isnull));
 	row->owner = DatumGetObjectId(heap_getattr(tuple, MR_PIPELINE_OWNER, desc, &isnull));
@@ -200,6 +202,7 @@ mr_definition_load(int32 pipeline_id, int32 version)
 	definition = mr_definition_of(tuple, RelationGetDescr(rel));
 	table_close(rel, AccessShareLock);
 	load_names(definition);
+	definition->windows = mr_window_definitions(pipeline_id);
 	return definition;
 }
 

@@ -19,6 +19,7 @@ typedef struct MrPipelineRow
 	int32 id;
 	char *name;
 	int32 version;
+	int32 windows;    /* another number: its windows were changed */
 	int32 partitions; /* that are known of its topic */
 	int32 workers;
 	Oid owner;
@@ -78,6 +79,7 @@ typedef struct MrDefinition
 		int max_parked;
 		int max_parked_per_key;
 	} order;
+	List *windows; /* of MrWindowDefinition: window_definition.h */
 } MrDefinition;
 
 typedef struct MrRetryRules MrRetryRules;

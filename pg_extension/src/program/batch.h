@@ -114,7 +114,7 @@ typedef struct MrBatch
 	MrLimits limits; /* of the attempts to transform and to write it */
 	struct MrSuspicions *suspicions; /* crash.h; NULL: none */
 	/* By stage: some event passed it, if only at first (verdict.c). */
-	bool passed[MR_STAGE_WRITE + 1];
+	bool passed[MR_STAGES];
 	/* Events that failed with class `break` for the first time, where none passed; the last of them (verdict.c). */
 	int nlone;
 	const struct MrFailure *lone;

@@ -19,6 +19,7 @@
 #include "parser/parser.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/queryenvironment.h"
@@ -37,6 +38,7 @@ enum
 struct MrPlan
 {
 	const char *sql;
+	const char *path; /* search_path of the analysis, NULL: the session's */
 	MrPlanPatch patch;
 	void *arg;
 	TupleDesc visible;
@@ -163,13 +165,23 @@ point_into_statement(void *arg)
 	}
 }
 
+void
+mr_plan_set_path(MrPlan *plan, const char *path)
+{
+	plan->path = path;
+}
+
 static Query *
 analyze(MrPlan *plan, double rows)
 {
+	int nest = NewGUCNestLevel();
 	ErrorContextCallback callback = {.callback = point_into_statement, .arg = (void *) plan->sql};
 	List *parsed;
 	Query *query;
 
+	if (plan->path != NULL)
+		(void) set_config_option("search_path", plan->path, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 	plan->relation.md.tupdesc = plan->visible;
 	plan->relation.md.enrtuples = rows;
 	callback.previous = error_context_stack;
@@ -183,6 +195,7 @@ analyze(MrPlan *plan, double rows)
 	if (plan->patch)
 		plan->patch(query, plan->arg);
 	error_context_stack = callback.previous;
+	AtEOXact_GUC(true, nest);
 	return query;
 }
 

@@ -29,6 +29,9 @@ typedef void (*MrPlanPatch)(Query *query, void *arg);
 extern MrPlan *mr_plan_create(const char *sql, const char *relation, TupleDesc visible,
 							  TupleDesc full, Oid target, MrPlanPatch patch, void *arg);
 
+/* The statement was written for that search_path, which must live as long as the plan. */
+extern void mr_plan_set_path(MrPlan *plan, const char *path);
+
 /* Analyses the statement now, as the current user, so that its errors are raised now. */
 extern Query *mr_plan_analyze(MrPlan *plan);
 

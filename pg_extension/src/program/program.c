@@ -236,6 +236,48 @@ append_conflict(StringInfo sql, MrProgram *program)
 						 quote_identifier(definition->newer_by));
 }
 
+/* One row for each that was written; for windows, with its columns as they were stored. */
+static void
+append_returning(StringInfo sql, MrProgram *program)
+{
+	TupleDesc desc = program->stored;
+
+	if (desc == NULL)
+	{
+		appendStringInfoString(sql, " RETURNING 1");
+		return;
+	}
+	for (int i = 0; i < desc->natts; i++)
+		appendStringInfo(sql, "%s target.%s", i == 0 ? " RETURNING" : ",",
+						 quote_identifier(NameStr(TupleDescAttr(desc, i)->attname)));
+}
+
+/* The target's columns, without those that were dropped. */
+static TupleDesc
+describe_stored(TupleDesc desc, bool with_number)
+{
+	int n = 0;
+	TupleDesc stored;
+
+	for (int i = 0; i < desc->natts; i++)
+		n += TupleDescAttr(desc, i)->attisdropped ? 0 : 1;
+	stored = CreateTemplateTupleDesc(n + (with_number ? 1 : 0));
+	n = 0;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (attribute->attisdropped)
+			continue;
+		TupleDescInitEntry(stored, ++n, NameStr(attribute->attname), attribute->atttypid,
+						   attribute->atttypmod, attribute->attndims);
+		TupleDescInitEntryCollation(stored, n, attribute->attcollation);
+	}
+	if (with_number)
+		TupleDescInitEntry(stored, n + 1, "number", INT4OID, -1, 0);
+	return stored;
+}
+
 static const char *
 insert_statement(MrProgram *program)
 {
@@ -253,7 +295,7 @@ insert_statement(MrProgram *program)
 	appendStringInfoString(&sql, " FROM " ROWS_RELATION);
 	if (definition->on_conflict != MR_CONFLICT_ERROR)
 		append_conflict(&sql, program);
-	appendStringInfoString(&sql, " RETURNING 1"); /* one row for each that was written */
+	append_returning(&sql, program);
 	return sql.data;
 }
 
@@ -295,6 +337,11 @@ compile(MrProgram *program)
 	program->direct =
 		definition->on_conflict == MR_CONFLICT_ERROR && mr_target_is_plain(target, program->given);
 	choose_keys(program, target);
+	if (definition->windows != NIL)
+	{
+		program->stored = describe_stored(RelationGetDescr(target), false);
+		program->stored_full = describe_stored(RelationGetDescr(target), true);
+	}
 	table_close(target, NoLock);
 
 	program->row_visible = describe_rows(program, false);

@@ -46,6 +46,9 @@ typedef struct MrProgram
 	TupleDesc row_visible; /* the columns */
 	TupleDesc row_full;    /* and the row's number in its batch */
 	MrPlan *insert;
+	TupleDesc stored;          /* the target's columns, for windows; NULL: it has none */
+	TupleDesc stored_full;     /* and the row's number in its batch */
+	struct MrWindows *windows; /* window/contribute.h; NULL: not made yet */
 	bool direct; /* the target is plain (plain_target.h): run/insert_direct.h serves it */
 	TupleTableSlot **slots; /* of insert_direct.c */
 	TupleDesc slot_desc;

@@ -39,6 +39,7 @@ typedef struct Direct
 {
 	MrProgram *program;
 	MrBatch *batch;
+	MrWindows *windows;
 	Relation target;
 	EState *estate;
 	ResultRelInfo *result;
@@ -277,14 +278,18 @@ add_row(Direct *direct, MrRow *row, int at)
 		ExecClearTuple(slot);
 		return;
 	}
+	if (direct->windows != NULL) /* here: an insert leaves the values packed */
+		mr_windows_put(direct->windows, slot->tts_values, slot->tts_isnull, true,
+					   (int) (row - direct->batch->rows));
 	direct->at_of[direct->nslots++] = at;
 	direct->bytes += row->tuple->t_len;
 }
 
 void
-mr_insert_direct(MrProgram *program, MrBatch *batch, const int *numbers, int from, int to, int *at)
+mr_insert_direct(MrProgram *program, MrBatch *batch, MrWindows *windows, const int *numbers,
+				 int from, int to, int *at)
 {
-	Direct direct = {.program = program, .batch = batch};
+	Direct direct = {.program = program, .batch = batch, .windows = windows};
 
 	begin(&direct);
 	for (int i = from; i < to; i++)

@@ -8,6 +8,7 @@
 
 #include "program/program.h"
 #include "utils/rel.h"
+#include "window/contribute.h"
 
 /*
  * Locks the target until the transaction ends, outside of any subtransaction: that this fails, or that the table
@@ -19,9 +20,9 @@ extern void mr_insert_direct_hold(const MrProgram *program);
  * Inserts the rows of the batch with numbers[from] .. numbers[to - 1]; each event has one row at most. A row that
  * violates NOT NULL or CHECK is left out without an exception and its event is MR_FAILED: the verdict
  * (fail/verdict.h) makes a retry or a dead letter of it. Other refusals are raised; *at is then the index into
- * numbers of the row at work.
+ * numbers of the row at work. Rows that are inserted are put to `windows`, NULL: there are none.
  */
-extern void mr_insert_direct(MrProgram *program, MrBatch *batch, const int *numbers, int from,
-							 int to, int *at);
+extern void mr_insert_direct(MrProgram *program, MrBatch *batch, MrWindows *windows,
+							 const int *numbers, int from, int to, int *at);
 
 #endif /* MR_INSERT_DIRECT_H */

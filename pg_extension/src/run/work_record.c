@@ -40,7 +40,7 @@ event_of_plan(void)
 {
 	int ordinal = batch_at_work != NULL ? mr_plan_at_work() : -1;
 
-	if (ordinal >= 0 && mr_work->stage == MR_STAGE_WRITE)
+	if (ordinal >= 0 && mr_work->stage >= MR_STAGE_WRITE)
 		ordinal = ordinal < batch_at_work->nrows ? batch_at_work->rows[ordinal].event : -1;
 	return ordinal >= 0 && ordinal < batch_at_work->nevents ? &batch_at_work->events[ordinal]
 															: NULL;

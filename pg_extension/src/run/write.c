@@ -13,6 +13,7 @@
 #include "utils/tuplestore.h"
 
 #include "server/xact.h"
+#include "window/contribute.h"
 #include "run/insert_direct.h"
 #include "run/isolate.h"
 #include "run/receiver.h"
@@ -29,6 +30,8 @@ typedef struct WriteState
 	Tuplestorestate *store;
 	TupleTableSlot *slot;
 	MrReceiver *receiver;
+	MrWindows *windows; /* NULL: none */
+	MrStage stage;      /* where an attempt is */
 	bool direct;
 	int at;         /* of a direct insert: index into arranged.rows, -1 unknown */
 	int failed_row; /* its number, -1 unknown */
@@ -65,6 +68,13 @@ execute_plan(WriteState *state)
 }
 
 static void
+set_stage(WriteState *state, MrStage stage)
+{
+	state->stage = stage;
+	mr_work_stage(stage);
+}
+
+static void
 execute(void *arg)
 {
 	WriteState *state = arg;
@@ -72,13 +82,18 @@ execute(void *arg)
 	if (state->direct && state->end > state->first)
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
-		mr_insert_direct(state->program, state->batch, state->arranged.rows, state->first,
-						 state->end, &state->at);
+		mr_insert_direct(state->program, state->batch, state->windows, state->arranged.rows,
+						 state->first, state->end, &state->at);
 		PopActiveSnapshot();
 	}
 	else
 		execute_plan(state);
 	mr_check_deferred(); /* here, where their errors are in our hands */
+	if (state->windows != NULL)
+	{
+		set_stage(state, MR_STAGE_WINDOW);
+		mr_windows_contribute(state->windows);
+	}
 }
 
 static void
@@ -86,7 +101,9 @@ note_failed_row(void *arg)
 {
 	WriteState *state = arg;
 
-	if (!state->direct)
+	if (state->stage == MR_STAGE_WINDOW)
+		state->failed_row = mr_windows_failed_at(state->windows);
+	else if (!state->direct)
 		state->failed_row = mr_plan_failed_at(state->program->insert);
 	else if (state->at >= 0)
 		state->failed_row = state->arranged.rows[state->at];
@@ -134,6 +151,9 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 	state->end = state->arranged.groups[to];
 	state->failed_row = state->at = -1;
 	set_written(state, state->receiver == NULL);
+	set_stage(state, MR_STAGE_WRITE);
+	if (state->windows != NULL)
+		mr_windows_clear(state->windows);
 	error =
 		mr_try(execute, state, note_failed_row, timeout_ms, mr_limits_lock(&state->batch->limits));
 	if (error == NULL)
@@ -144,7 +164,7 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 	}
 	take_back(state);
 	*culprit = group_of(&state->arranged, from, to, state->failed_row);
-	return mr_failure_from_error(MR_STAGE_WRITE, error);
+	return mr_failure_from_error(state->stage, error);
 }
 
 static void
@@ -171,6 +191,11 @@ mark_written(TupleTableSlot *slot, DestReceiver *self)
 	if (row < 0 || row >= receiver->batch->nrows)
 		elog(ERROR, "the insert returned a row of no known event");
 	receiver->batch->rows[row].written = true;
+	if (receiver->program->stored != NULL)
+	{
+		slot_getallattrs(slot);
+		mr_windows_put(receiver->program->windows, slot->tts_values, slot->tts_isnull, false, row);
+	}
 	return true;
 }
 
@@ -222,10 +247,13 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	if (ngroups > 0)
 	{
 		state.store = tuplestore_begin_heap(false, false, work_mem);
+		state.windows = mr_windows_begin(program);
 		state.slot = MakeSingleTupleTableSlot(program->row_full, &TTSOpsMinimalTuple);
 		mr_isolate(&isolation, ngroups);
 		ExecDropSingleTupleTableSlot(state.slot);
 		tuplestore_end(state.store);
+		if (state.windows != NULL)
+			mr_windows_end(state.windows);
 	}
 	decide_outcomes(batch);
 	MemoryContextSwitchTo(old);

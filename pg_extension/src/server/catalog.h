@@ -28,7 +28,8 @@ enum /* millrace.pipeline */
 	MR_PIPELINE_PARTITIONS,
 	MR_PIPELINE_WORKERS,
 	MR_PIPELINE_STATE,
-	MR_PIPELINE_VERSION
+	MR_PIPELINE_VERSION,
+	MR_PIPELINE_WINDOWS
 };
 
 enum /* millrace.pipeline_version */
@@ -217,6 +218,22 @@ enum /* millrace.crash_suspect */
 	MR_CRASH_CRASHES,
 	MR_CRASH_BEGAN_AT,
 	MR_CRASH_CRASHED_AT
+};
+
+enum /* millrace.window_definition */
+{
+	MR_WINDOW_ID = 1,
+	MR_WINDOW_PIPELINE_ID,
+	MR_WINDOW_NAME,
+	MR_WINDOW_SELECTS,
+	MR_WINDOW_GROUPED
+};
+
+enum /* millrace.window_outside */
+{
+	MR_OUTSIDE_WINDOW_ID = 1,
+	MR_OUTSIDE_ROWS,
+	MR_OUTSIDE_NATTS = MR_OUTSIDE_ROWS
 };
 
 enum /* millrace.lane, millrace.segment */

@@ -26,6 +26,8 @@ mr_stage_name(MrStage stage)
 			return "transform";
 		case MR_STAGE_WRITE:
 			return "write";
+		case MR_STAGE_WINDOW:
+			return "window";
 	}
 	return "unknown"; /* not reached */
 }

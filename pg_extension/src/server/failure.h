@@ -17,8 +17,11 @@ typedef enum MrStage
 {
 	MR_STAGE_DECODE,    /* the bytes do not fit the fields */
 	MR_STAGE_TRANSFORM, /* the pipeline's query failed */
-	MR_STAGE_WRITE      /* the target refused the row */
+	MR_STAGE_WRITE,     /* the target refused the row */
+	MR_STAGE_WINDOW     /* an expression of a window failed on the row as it was stored */
 } MrStage;
+
+#define MR_STAGES (MR_STAGE_WINDOW + 1)
 
 typedef struct MrFailure
 {
@@ -33,7 +36,7 @@ typedef struct MrFailure
 	bool timed_out;          /* ran longer than it could */
 } MrFailure;
 
-/* "decode", "transform" or "write", as stored in millrace.dead_letter.stage */
+/* "decode", "transform", "write" or "window", as stored in millrace.dead_letter.stage */
 extern const char *mr_stage_name(MrStage stage);
 
 /* Copies what matters of a caught error. */

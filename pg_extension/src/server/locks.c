@@ -15,7 +15,9 @@ typedef enum LockClass
 	CLASS_LANE,
 	CLASS_RELAY,
 	CLASS_LEDGER,
-	CLASS_OWNER
+	CLASS_OWNER,
+	CLASS_WINDOW,
+	CLASS_STREAM
 } LockClass;
 
 /* How long a lock is held, and whether it is waited for. */
@@ -117,9 +119,22 @@ mr_is_relay_free(int32 pipeline_id)
 	return true;
 }
 
+bool
+mr_try_lock_stream(int32 pipeline_id, int32 stream)
+{
+	return acquire(CLASS_STREAM, pipeline_id, stream, ExclusiveLock, OF_TRANSACTION, AT_ONCE);
+}
+
+void
+mr_lock_stream(int32 pipeline_id, int32 stream)
+{
+	(void) acquire(CLASS_STREAM, pipeline_id, stream, ExclusiveLock, OF_TRANSACTION, WAITING);
+}
+
 PG_FUNCTION_INFO_V1(mr_sql_try_lock_relay);
 PG_FUNCTION_INFO_V1(mr_sql_is_relay_free);
 PG_FUNCTION_INFO_V1(mr_sql_lock_owner);
+PG_FUNCTION_INFO_V1(mr_sql_lock_window);
 
 /* millrace._try_lock_relay(pipeline_id integer) RETURNS boolean: until the session ends. */
 Datum
@@ -141,4 +156,12 @@ mr_sql_lock_owner(PG_FUNCTION_ARGS)
 {
 	(void) acquire(CLASS_OWNER, PG_GETARG_OID(0), 0, ExclusiveLock, OF_TRANSACTION, WAITING);
 	PG_RETURN_VOID();
+}
+
+/* millrace._lock_window(window_id integer, wait boolean) RETURNS boolean: exclusive until the transaction ends. */
+Datum
+mr_sql_lock_window(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(acquire(CLASS_WINDOW, PG_GETARG_INT32(0), 0, ExclusiveLock, OF_TRANSACTION,
+						   PG_GETARG_BOOL(1) ? WAITING : AT_ONCE));
 }

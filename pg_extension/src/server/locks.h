@@ -42,4 +42,11 @@ extern bool mr_try_lock_relay(int32 pipeline_id);
 /* No session is the relay at this moment. */
 extern bool mr_is_relay_free(int32 pipeline_id);
 
+/*
+ * A stream of partial values of a pipeline's windows (window/contribute.h), exclusive until the transaction ends: what one
+ * transaction appends to it is committed before the next one appends.
+ */
+extern bool mr_try_lock_stream(int32 pipeline_id, int32 stream);
+extern void mr_lock_stream(int32 pipeline_id, int32 stream);
+
 #endif /* MR_LOCKS_H */

@@ -154,7 +154,7 @@ count_crash(const MrWorkRecord *record)
 static void
 note(const MrWorkRecord *record)
 {
-	const char *stage = record->stage == MR_STAGE_DECODE || record->stage == MR_STAGE_TRANSFORM
+	const char *stage = record->stage >= MR_STAGE_DECODE && record->stage < MR_STAGES
 							? mr_stage_name(record->stage)
 							: mr_stage_name(MR_STAGE_WRITE);
 

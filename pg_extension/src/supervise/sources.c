@@ -330,7 +330,7 @@ count_lone(MrSources *sources)
 	MrEngine *engine = sources->engine;
 	const MrBatch *batch = engine->batch;
 
-	for (MrStage stage = MR_STAGE_TRANSFORM; stage <= MR_STAGE_WRITE; stage++)
+	for (MrStage stage = MR_STAGE_TRANSFORM; stage < MR_STAGES; stage++)
 		if (batch->passed[stage])
 			mr_lone_passed(&engine->lone, stage);
 	if (batch->nlone != 1)

@@ -81,6 +81,7 @@ step(MrWorker *worker, MrSource *source, bool *failed)
 		return MR_STEP_SETTLED; /* there is more to do */
 	}
 	*failed = false;
+	mr_engine_fold(engine);
 	if (engine->events > 0 && result == MR_STEP_SETTLED)
 	{
 		mr_seat->batches++;
@@ -202,6 +203,7 @@ look(MrWorker *worker, int64 now, bool woken)
 	if (!look_at_pipeline(worker))
 		return false;
 	worker->look_at = now + IDLE_US;
+	mr_engine_fold(worker->engine);
 	if (woken && mr_sources_hurry(&worker->sources))
 		worker->retry_at = now;
 	return true;

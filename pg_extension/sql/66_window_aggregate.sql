@@ -1,0 +1,86 @@
+-- What the aggregates of a window are kept as: states that can be merged, which give what the aggregate itself gives over
+-- all rows, to the last digit for integers and numeric.
+
+-- The state of avg, variance and stddev of double precision: count, sum, sum of squared deviations.
+CREATE AGGREGATE millrace.window_state(value double precision) (
+  SFUNC = pg_catalog.float8_accum, STYPE = double precision[], COMBINEFUNC = pg_catalog.float8_combine,
+  INITCOND = '{0,0,0}', PARALLEL = SAFE);
+COMMENT ON AGGREGATE millrace.window_state(double precision) IS
+'What a window keeps of numbers for their avg, variance and stddev.
+In: value. Out: number of values, their sum, and the sum of their squared deviations. Errors: numeric_value_out_of_range.';
+CREATE AGGREGATE millrace.window_merge(state double precision[]) (
+  SFUNC = pg_catalog.float8_combine, STYPE = double precision[], COMBINEFUNC = pg_catalog.float8_combine,
+  INITCOND = '{0,0,0}', PARALLEL = SAFE);
+COMMENT ON AGGREGATE millrace.window_merge(double precision[]) IS
+'Merges states of window_state().
+In: state. Out: the state of all their values. Errors: numeric_value_out_of_range.';
+
+-- states: aggregates over the rows; types of the same; merges: of each, where %s is its column; final: the aggregate's value,
+-- where %1$s, %2$s … are the merged states. type, argument_type: of the aggregate's result and of its first argument.
+CREATE FUNCTION millrace._window_states(
+  name text, arguments text, argument_type text, type text, filter text, OUT states text[], OUT types text[], OUT merges text[], OUT final text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  is_float boolean := argument_type::regtype IN ('real'::regtype, 'double precision'::regtype);
+  is_exact boolean := argument_type::regtype IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype);
+  sample   boolean := name NOT IN ('var_pop', 'stddev_pop');
+  spread   text;
+BEGIN
+  final := '%1$s';
+  IF name = 'count' THEN
+    states := ARRAY[format('count(%s)', arguments)];
+    types := ARRAY['bigint'];
+    merges := ARRAY['sum(%s)::bigint'];
+  ELSIF name IN ('sum', 'min', 'max', 'bool_and', 'bool_or', 'every', 'bit_and', 'bit_or', 'bit_xor') THEN
+    states := ARRAY[format('%I(%s)', name, arguments)];
+    types := ARRAY[type];
+    merges := ARRAY[format('%I(%%s)::%s', name, type)];
+  ELSIF name = 'avg' AND (is_exact OR argument_type::regtype = 'interval'::regtype) THEN
+    states := ARRAY[format('count(%s)', arguments), format('sum(%s)', arguments)];
+    types := ARRAY['bigint', CASE argument_type::regtype WHEN 'interval'::regtype THEN 'interval' WHEN 'bigint'::regtype THEN 'numeric'
+                             WHEN 'numeric'::regtype THEN 'numeric' ELSE 'bigint' END];
+    merges := ARRAY['sum(%s)::bigint', format('sum(%%s)::%s', types[2])];
+    final := CASE WHEN is_exact THEN '%2$s::numeric / nullif(%1$s, 0)::numeric' ELSE '%2$s / nullif(%1$s, 0)::double precision' END;
+  ELSIF name IN ('avg', 'variance', 'var_samp', 'var_pop', 'stddev', 'stddev_samp', 'stddev_pop') AND is_float THEN
+    states := ARRAY[format('millrace.window_state((%s)::double precision)', arguments)];
+    types := ARRAY['double precision[]'];
+    merges := ARRAY['millrace.window_merge(%s)'];
+    final := format('float8_%s(%%1$s)', CASE name WHEN 'variance' THEN 'var_samp' WHEN 'stddev' THEN 'stddev_samp' ELSE name END);
+  ELSIF name IN ('variance', 'var_samp', 'var_pop', 'stddev', 'stddev_samp', 'stddev_pop') AND is_exact THEN
+    states := ARRAY[format('count(%s)', arguments), format('sum((%s)::numeric)', arguments),
+                    format('sum((%1$s)::numeric * (%1$s)::numeric)', arguments)];
+    types := ARRAY['bigint', 'numeric', 'numeric'];
+    merges := ARRAY['sum(%s)::bigint', 'sum(%s)', 'sum(%s)'];
+    -- as the server computes it: n * sum(x²) - sum(x)² over n * (n - 1), with the digits numeric division chooses
+    spread := '(%1$s::numeric * %3$s - %2$s * %2$s)';
+    final := format('CASE WHEN %%1$s > %s THEN CASE WHEN %s <= 0 THEN 0 ELSE %2$s / (%%1$s::numeric * %s) END END',
+                    CASE WHEN sample THEN 1 ELSE 0 END, spread, CASE WHEN sample THEN '(%1$s::numeric - 1)' ELSE '%1$s::numeric' END);
+    IF name LIKE 'stddev%' THEN  -- its root has as many digits; some more keep it from being rounded twice
+      final := format('(SELECT CASE WHEN v.v = ''NaN'' THEN v.v ELSE round(sqrt(v.v * 1.00000000000000000000), scale(v.v)) END '
+                      'FROM (SELECT %s AS v) AS v)', final);
+    END IF;
+  END IF;
+  IF filter IS NOT NULL THEN
+    states := ARRAY(SELECT format('%s FILTER (WHERE %s)', s.state, filter) FROM unnest(states) WITH ORDINALITY AS s (state, place) ORDER BY s.place);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._window_states FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_states IS 'Internal: how an aggregate of pg_catalog is kept in a window; null states: it cannot be.';
+
+CREATE FUNCTION millrace._window_parts(
+  owner regrole, target regclass, search_path text, event_time text, group_by text[], aggregates text, condition text)
+RETURNS TABLE (part text, name text, sql text, type text, "collation" text, aggregate text, argument_type text, filter text)
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_window_parts';
+REVOKE ALL ON FUNCTION millrace._window_parts FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_parts IS
+'Internal: analyses the SQL of a window as its owner, raises the error found with the position in the user''s text, and gives it back in parts that mean the same under search_path pg_catalog.';
+
+CREATE FUNCTION millrace._window_fill(owner regrole, search_path text, query text, window_id integer) RETURNS bigint
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_window_fill';
+REVOKE ALL ON FUNCTION millrace._window_fill FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_fill IS 'Internal: appends what a query, run as the owner, gives to the folded table of a window.';
+
+CREATE FUNCTION millrace._lock_window(window_id integer, wait boolean) RETURNS boolean
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_window';
+REVOKE ALL ON FUNCTION millrace._lock_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_window IS 'Internal: makes this transaction the one that folds a window; false when another one does and wait is false.';

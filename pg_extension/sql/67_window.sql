@@ -1,0 +1,292 @@
+-- create_window, alter_window, drop_window: definitions of windows. A verb is two functions, as in 43_pipeline.sql.
+
+CREATE FUNCTION millrace._check_window_name(name text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF name !~ '^[a-z_][a-z0-9_]{0,55}$' THEN
+    RAISE EXCEPTION 'window name "%" is not valid', left(name, 100)
+      USING ERRCODE = 'invalid_name',
+            DETAIL = 'A name is 1 to 56 small letters, digits or "_" and does not begin with a digit.',
+            HINT = 'Choose a name such as "by_minute"; its view is millrace.window_by_minute then.';
+  ELSIF EXISTS (SELECT FROM millrace.window_definition AS w WHERE w.name = _check_window_name.name) THEN
+    RAISE EXCEPTION 'window "%" already exists', name
+      USING ERRCODE = 'duplicate_object', HINT = format('Drop it first: SELECT millrace.drop_window(%L);', name);
+  ELSIF to_regclass('millrace.window_' || name) IS NOT NULL THEN
+    RAISE EXCEPTION 'window name "%" is not possible: there is a relation millrace.window_%', name, name
+      USING ERRCODE = 'duplicate_table', HINT = 'Choose another name.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_window_name FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_window_name IS 'Internal: refuses a window name that cannot be part of a view''s.';
+
+-- months, days or time: what a size is a number of. A day is one of the calendar, of 23 to 25 hours; 24 hours are not.
+CREATE FUNCTION millrace._window_unit(argument text, given interval) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  months integer := extract(year FROM given) * 12 + extract(month FROM given);
+  days   integer := extract(day FROM given);
+  rest   interval := given - make_interval(months => months, days => days);
+BEGIN
+  IF (months <> 0)::integer + (days <> 0)::integer + (rest <> interval '0')::integer <> 1 THEN
+    RAISE EXCEPTION '% is "%", expected months, or days, or a time', argument, given
+      USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'Months and days are those of a calendar and differ in length; they cannot be added to each other or to hours.',
+            HINT = format('Pass %s => ''1 min'', ''1 day'' or ''1 month'', for example.', argument);
+  ELSIF given < interval '1 ms' OR given > interval '10 years' THEN
+    RAISE EXCEPTION '% is "%", expected 1 ms to 10 years', argument, given
+      USING ERRCODE = 'invalid_parameter_value', HINT = format('Pass %s => ''1 min'', for example.', argument);
+  END IF;
+  RETURN CASE WHEN months <> 0 THEN 'months' WHEN days <> 0 THEN 'days' ELSE 'time' END;
+END $$;
+REVOKE ALL ON FUNCTION millrace._window_unit FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_unit IS 'Internal: the unit of a window''s size.';
+
+-- How many panes a window has.
+CREATE FUNCTION millrace._window_panes(size interval, slide interval) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  panes numeric := extract(epoch FROM size) / extract(epoch FROM slide);
+  month numeric := extract(epoch FROM interval '1 month');
+BEGIN
+  IF millrace._window_unit('size', size) <> millrace._window_unit('slide', slide) THEN
+    RAISE EXCEPTION 'size is "%" and slide "%", expected the same unit', size, slide
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Months, days and hours have no fixed ratio.',
+            HINT = 'Give both in months, both in days, or both as a time.';
+  END IF;
+  IF extract(year FROM size) * 12 + extract(month FROM size) <> 0 THEN  -- twelve of them are a year of 365.25 days elsewhere
+    panes := (extract(year FROM size) * 12 + extract(month FROM size)) / (extract(year FROM slide) * 12 + extract(month FROM slide));
+  END IF;
+  IF panes <> trunc(panes) OR panes NOT BETWEEN 1 AND 1000 THEN
+    RAISE EXCEPTION 'size is % times the slide, expected a whole number from 1 to 1000', trim_scale(panes)
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('size is "%s", slide "%s".', size, slide),
+            HINT = 'A sliding window is kept in panes as long as its slide: choose a larger slide, or one that divides the size.';
+  END IF;
+  RETURN panes;
+END $$;
+REVOKE ALL ON FUNCTION millrace._window_panes FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_panes IS 'Internal: the number of slides in a window''s size.';
+
+-- SQL over the expression `at`: the start of the pane it is in, and what is `slides` later than a start.
+CREATE FUNCTION millrace._pane_start(at text, slide interval, time_zone text, origin timestamptz) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE millrace._window_unit('slide', slide)
+    WHEN 'time' THEN format('date_bin(%L::interval, %s, %L::timestamptz)', slide, at, origin)
+    WHEN 'days' THEN format('(date_bin(%L::interval, (%s) AT TIME ZONE %L, %L::timestamp) AT TIME ZONE %3$L)', slide, at, time_zone, local)
+    ELSE format('((%L::timestamp + (floor(((extract(year FROM (%2$s) AT TIME ZONE %3$L) - %4$s) * 12 + extract(month FROM (%2$s) AT TIME ZONE %3$L) - %5$s) / %6$s) * %6$s)::integer * interval ''1 month'') AT TIME ZONE %3$L)',
+                local, at, time_zone, extract(year FROM local), extract(month FROM local),
+                extract(year FROM slide) * 12 + extract(month FROM slide)) END
+  FROM (SELECT origin AT TIME ZONE time_zone AS local) AS o;
+$$;
+REVOKE ALL ON FUNCTION millrace._pane_start FROM PUBLIC;
+COMMENT ON FUNCTION millrace._pane_start IS 'Internal: SQL for the start of the pane of a time.';
+
+CREATE FUNCTION millrace._later(start text, by text, slide interval, time_zone text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format(CASE millrace._window_unit('slide', slide) WHEN 'time' THEN '(%1$s + %2$s)' ELSE '((%1$s AT TIME ZONE %3$L + %2$s) AT TIME ZONE %3$L)' END,
+                start, by, time_zone);
+$$;
+REVOKE ALL ON FUNCTION millrace._later FROM PUBLIC;
+COMMENT ON FUNCTION millrace._later IS 'Internal: SQL for a time of the calendar that is later than another one.';
+
+CREATE FUNCTION millrace._window_origin(origin text, unit text, time_zone text) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  -- a Monday, the first of a month and of a year
+  chosen timestamptz := coalesce(origin::timestamptz, timestamp '1900-01-01 00:00' AT TIME ZONE time_zone);
+BEGIN
+  IF NOT isfinite(chosen) OR chosen NOT BETWEEN '1800-01-01 00:00:00+00' AND '2200-01-01 00:00:00+00' THEN
+    RAISE EXCEPTION 'origin is %, expected a time from 1800 to 2200', chosen
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Windows begin there and any number of slides before and after it.';
+  ELSIF unit = 'months' AND chosen AT TIME ZONE time_zone <> date_trunc('month', chosen AT TIME ZONE time_zone)
+        OR unit = 'days' AND chosen AT TIME ZONE time_zone <> date_trunc('day', chosen AT TIME ZONE time_zone) THEN
+    RAISE EXCEPTION 'origin is % in time zone %, expected the beginning of a %', chosen AT TIME ZONE time_zone, time_zone, rtrim(unit, 's')
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = format('Pass origin => %L, for example.', date_trunc(rtrim(unit, 's'), chosen AT TIME ZONE time_zone) AT TIME ZONE time_zone);
+  END IF;
+  RETURN chosen;
+END $$;
+REVOKE ALL ON FUNCTION millrace._window_origin FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_origin IS 'Internal: where windows begin.';
+
+-- What the engine cannot do yet is refused, not taken silently.
+CREATE FUNCTION millrace._check_window_arguments(given jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  unknown text := (SELECT string_agg(g.key, ', ' ORDER BY g.key) FROM jsonb_each_text(given) AS g
+                   WHERE g.key IN ('delay', 'lateness', 'max_skew', 'close_idle', 'output_topic') AND g.value IS NOT NULL);
+BEGIN
+  IF unknown IS NOT NULL THEN
+    RAISE EXCEPTION 'argument is not supported yet: %', unknown
+      USING ERRCODE = 'feature_not_supported',
+            DETAIL = 'Windows are not closed or published yet: each row counts in its window, however late it comes.',
+            HINT = 'Leave it out.';
+  ELSIF NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE z.name = given ->> 'time_zone') THEN
+    RAISE EXCEPTION 'time zone "%" does not exist', left(given ->> 'time_zone', 100)
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT name FROM pg_timezone_names; lists them.';
+  ELSIF (given ->> 'retention')::interval <= interval '0' THEN
+    RAISE EXCEPTION 'retention is "%", expected more than nothing', given ->> 'retention'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or leave it out to keep all.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_window_arguments FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_window_arguments IS 'Internal: what may be wrong with arguments of create_window alone.';
+
+CREATE FUNCTION millrace._check_window_target(p millrace.pipeline, v millrace.pipeline_version) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF v.on_conflict = 'update' THEN
+    RAISE EXCEPTION 'pipeline "%" changes rows of its target, which windows cannot follow yet', p.name
+      USING ERRCODE = 'feature_not_supported', DETAIL = 'Its on_conflict is "update".',
+            HINT = 'Aggregate in a view over the target.';
+  ELSIF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v.target) THEN
+    RAISE EXCEPTION 'the target table of pipeline "%" was dropped', p.name
+      USING ERRCODE = 'undefined_table', HINT = format('Name another: SELECT millrace.alter_pipeline(%L, target => …);', p.name);
+  ELSIF NOT has_table_privilege(p.owner, v.target, 'SELECT') THEN
+    RAISE EXCEPTION 'role "%" has no SELECT privilege on table "%"', p.owner, v.target
+      USING ERRCODE = 'insufficient_privilege', DETAIL = 'Windows are computed from its rows, as this role.',
+            HINT = format('Run: GRANT SELECT ON %s TO %s;', v.target, p.owner);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_window_target FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_window_target IS 'Internal: refuses a target that windows cannot be kept of.';
+
+-- A pipeline is changed: what its windows are computed from stays, and its owner reads them.
+CREATE FUNCTION millrace._keep_windows(p millrace.pipeline, old millrace.pipeline_version, d millrace.pipeline_version, new_owner regrole) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  w millrace.window_definition;
+BEGIN
+  FOR w IN SELECT * FROM millrace.window_definition AS c WHERE c.pipeline_id = p.id LOOP
+    IF d.target <> old.target THEN
+      RAISE EXCEPTION 'pipeline "%" has windows over its target "%"', p.name, old.target
+        USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('Window "%s" is one.', w.name),
+              HINT = format('Drop them first: SELECT millrace.drop_window(w.name) FROM millrace.windows AS w WHERE w.pipeline = %L;', p.name);
+    END IF;
+    p.owner := new_owner;
+    PERFORM millrace._check_window_target(p, d);
+    IF NOT has_table_privilege(new_owner, format('millrace.%I', 'window_' || w.name), 'SELECT') THEN
+      EXECUTE format('GRANT SELECT ON millrace.%I TO %s WITH GRANT OPTION', 'window_' || w.name, new_owner);
+    END IF;
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION millrace._keep_windows FROM PUBLIC;
+COMMENT ON FUNCTION millrace._keep_windows IS 'Internal: refuses a change of a pipeline that its windows cannot follow.';
+
+CREATE FUNCTION millrace._create_window(caller regrole, given jsonb) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  p millrace.pipeline;
+  v millrace.pipeline_version;
+  w millrace.window_definition;
+BEGIN
+  PERFORM millrace._check_given(array_agg(a.name ORDER BY a.place), array_agg(given ->> a.name IS NULL ORDER BY a.place))
+  FROM unnest(ARRAY['name', 'pipeline', 'event_time', 'size', 'aggregates', 'group_by', 'time_zone', 'backfill']) WITH ORDINALITY AS a (name, place);
+  PERFORM millrace._check_window_name(given ->> 'name');
+  PERFORM millrace._check_window_arguments(given);
+  p := millrace._lock_owned(caller, given ->> 'pipeline');
+  SELECT * INTO STRICT v FROM millrace.pipeline_version AS c WHERE c.pipeline_id = p.id AND c.version = p.version;
+  PERFORM millrace._check_window_target(p, v);
+
+  w := jsonb_populate_record(NULL::millrace.window_definition, (given - 'pipeline') || jsonb_build_object(
+    'id', nextval('millrace.window_id_seq'), 'pipeline_id', p.id, 'slide', coalesce(given ->> 'slide', given ->> 'size'), 'condition', given ->> 'where',
+    'origin', millrace._window_origin(given ->> 'origin', millrace._window_unit('size', (given ->> 'size')::interval), given ->> 'time_zone'),
+    'created_at', now()));
+  PERFORM millrace._make_window(w, p, v);
+
+  IF (given ->> 'backfill')::boolean THEN
+    PERFORM millrace._window_fill(p.owner, v.search_path, millrace._window_query(w.id), w.id);
+  END IF;
+  UPDATE millrace.pipeline AS c SET windows = c.windows + 1 WHERE c.id = p.id;
+  PERFORM millrace._wake();
+  RETURN w.id;
+END $$;
+REVOKE ALL ON FUNCTION millrace._create_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._create_window IS 'Internal: create_window for a role.';
+
+CREATE FUNCTION millrace.create_window(
+  name text, pipeline text, event_time text, size interval, aggregates text, slide interval DEFAULT NULL, group_by text[] DEFAULT '{}',
+  "where" text DEFAULT NULL, delay interval DEFAULT NULL, lateness interval DEFAULT NULL, max_skew interval DEFAULT NULL,
+  close_idle interval DEFAULT NULL, retention interval DEFAULT NULL, time_zone text DEFAULT 'UTC', origin timestamptz DEFAULT NULL,
+  backfill boolean DEFAULT true, output_topic text DEFAULT NULL) RETURNS integer
+LANGUAGE c SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET intervalstyle = postgres
+AS 'MODULE_PATHNAME', 'mr_verb_by_name';
+COMMENT ON FUNCTION millrace.create_window IS
+'Keeps aggregates of a pipeline''s target by windows of event time, in the commits of its batches; millrace.window_<name> always shows what GROUP BY over the target would.
+In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. delay, lateness, max_skew, close_idle and output_topic are not supported yet.
+Out: id of the window. Returns when the batch in flight has ended; with backfill the pipeline waits until the rows there are have been read.
+Errors: each wrong argument, with a hint; the position of a mistake in the SQL; feature_not_supported for aggregates that cannot be merged and for on_conflict update; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, and the owner can read the target.';
+
+-- Only what is not part of the values it has.
+CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  PERFORM millrace._owned_window(caller, name);
+  IF retention IS NULL OR retention <= interval '0' THEN
+    RAISE EXCEPTION 'retention is "%", expected more than nothing', retention
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or ''infinity'' as ''100000 years''.';
+  END IF;
+  UPDATE millrace.window_definition AS w SET retention = _alter_window.retention WHERE w.name = _alter_window.name;
+END $$;
+REVOKE ALL ON FUNCTION millrace._alter_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._alter_window IS 'Internal: alter_window for a role.';
+
+CREATE FUNCTION millrace.alter_window(name text, retention interval) RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.alter_window IS
+'Changes how long a window keeps what it has. What it is made of is fixed: drop it and create another one.
+In: name; retention: how long after its end a window is kept.
+Out: nothing. What is older disappears at once, and its place is freed in steps.
+Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it.';
+
+-- Finds a window the caller may change, and locks its pipeline.
+CREATE FUNCTION millrace._owned_window(caller regrole, name text) RETURNS millrace.window_definition
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  w millrace.window_definition;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['name'], ARRAY[name IS NULL]);
+  SELECT * INTO w FROM millrace.window_definition AS d WHERE d.name = _owned_window.name;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'window "%" does not exist', name
+      USING ERRCODE = 'undefined_object', HINT = 'SELECT name FROM millrace.windows; lists the windows.';
+  END IF;
+  PERFORM millrace._lock_owned(caller, p.name, foreign_too => true) FROM millrace.pipeline AS p WHERE p.id = w.pipeline_id;
+  SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = w.id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'window "%" was dropped concurrently', name USING ERRCODE = 'undefined_object';
+  END IF;
+  RETURN w;
+END $$;
+REVOKE ALL ON FUNCTION millrace._owned_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._owned_window IS 'Internal: finds a window the caller may change; its pipeline is locked.';
+
+-- pg_dump locks all tables for as long as it runs: the pipeline must not wait for it meanwhile.
+CREATE FUNCTION millrace._drop_window(caller regrole, name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET lock_timeout = '5s' AS $$
+DECLARE
+  w millrace.window_definition := millrace._owned_window(caller, name);
+BEGIN
+  BEGIN
+    EXECUTE format('DROP VIEW millrace.%I', 'window_' || w.name);
+    EXECUTE format('DROP TABLE millrace._window_%s_partial, millrace._window_%1$s_folded', w.id);
+  EXCEPTION WHEN lock_not_available THEN
+    RAISE EXCEPTION 'window "%" is in use by another session', name
+      USING ERRCODE = 'lock_not_available', DETAIL = 'It may be a pg_dump, which locks tables as long as it runs.',
+            HINT = 'Try again when it has ended.';
+  END;
+  DELETE FROM millrace.window_cursor AS c WHERE c.window_id = w.id;
+  DELETE FROM millrace.window_outside AS o WHERE o.window_id = w.id;
+  DELETE FROM millrace.window_definition AS d WHERE d.id = w.id;
+  UPDATE millrace.pipeline AS p SET windows = p.windows + 1 WHERE p.id = w.pipeline_id;
+  PERFORM millrace._wake();
+END $$;
+REVOKE ALL ON FUNCTION millrace._drop_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._drop_window IS 'Internal: drop_window for a role.';
+
+CREATE FUNCTION millrace.drop_window(name text) RETURNS void
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.drop_window IS
+'Drops a window with what it has kept, and its view; returns when the batch in flight has ended.
+In: name.
+Out: nothing.
+Errors: undefined_object for an unknown window; dependent_objects_still_exist when other views are made of its view; lock_not_available while another session reads it for long; insufficient_privilege unless the caller is the pipeline''s owner or a member of it.';

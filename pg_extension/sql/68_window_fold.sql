@@ -1,0 +1,225 @@
+-- The tables and the view of a window, what a batch adds to them, and how that is folded. All of it is SQL made of the parts of
+-- the definition, once; the engine (src/window) runs it.
+
+CREATE FUNCTION millrace._window_column(name text, type text, "collation" text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('%s %s%s', name, type, ' COLLATE ' || "collation");
+$$;
+REVOKE ALL ON FUNCTION millrace._window_column FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_column IS 'Internal: a column of a window''s table.';
+
+CREATE FUNCTION millrace._make_window(w millrace.window_definition, p millrace.pipeline, v millrace.pipeline_version) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  part     record;
+  kept     record;
+  at       text;
+  inside   text;
+  columns  text := '';   -- of the tables, from g1 on
+  selected text := '';   -- the same over rows of the target
+  named    text := '';   -- the same by name, of them grouped
+  numbers  text := '1';  -- of the select list that are grouped by
+  finals   text := '';   -- aggregates made of merged states
+  output   text := '';   -- of the view
+  ngroups  integer := 0;
+  nstates  integer := 0;
+  naggregates integer := 0;
+  taken    text[] := ARRAY['window_start', 'window_end'];
+BEGIN
+  w.keys := '';
+  w.states := 'n';
+  w.merges := 'sum(n)::bigint AS n';
+  w.grouped := '';
+  FOR part IN SELECT * FROM millrace._window_parts(p.owner, v.target, v.search_path, w.event_time, w.group_by, w.aggregates, w.condition) LOOP
+    IF part.part IN ('group', 'output') THEN
+      IF part.name = ANY (taken) THEN
+        RAISE EXCEPTION 'column "%" of window "%" is there twice', part.name, w.name
+          USING ERRCODE = 'duplicate_column', HINT = 'Name it with AS; window_start and window_end are taken.';
+      END IF;
+      taken := taken || part.name;
+    END IF;
+    IF part.part = 'event_time' THEN
+      at := part.sql;
+      -- what is farther away than a calendar can add to
+      inside := format('(%1$s) >= ''4700-01-01 00:00:00+00 BC'' AND (%1$s) < ''285000-01-01 00:00:00+00''', at);
+    ELSIF part.part = 'group' THEN
+      ngroups := ngroups + 1;
+      w.keys := format('%s, g%s', w.keys, ngroups);
+      columns := format('%s, %s', columns, millrace._window_column('g' || ngroups, part.type, part.collation));
+      selected := format('%s, CASE WHEN %s THEN %s END AS g%s', selected, inside, part.sql, ngroups);
+      named := format('%s, w.g%s', named, ngroups);
+      numbers := format('%s, %s', numbers, ngroups + 2);
+      output := format('%s, m.g%s AS %I', output, ngroups, part.name);
+    ELSIF part.part = 'output' THEN
+      output := format('%s, %s AS %I', output, part.sql, part.name);
+    ELSIF part.part = 'aggregate' THEN
+      naggregates := naggregates + 1;
+      SELECT * INTO kept FROM millrace._window_states(part.name, part.sql, part.argument_type, part.type, part.filter);
+      IF kept.states IS NULL OR part.aggregate NOT LIKE 'pg\_catalog.%' THEN
+        RAISE EXCEPTION 'aggregate % cannot be kept in a window', part.aggregate
+          USING ERRCODE = 'feature_not_supported',
+                DETAIL = 'What batches add is merged: count, sum, min, max, avg, variance, stddev, bool_and, bool_or, bit_and, bit_or, bit_xor.',
+                HINT = 'Aggregate in a view over the target.';
+      END IF;
+      FOR i IN 1 .. cardinality(kept.states) LOOP
+        nstates := nstates + 1;
+        w.states := format('%s, s%s', w.states, nstates);
+        w.merges := format('%s, %s AS s%s', w.merges, format(kept.merges[i], 's' || nstates), nstates);
+        columns := format('%s, %s', columns, millrace._window_column('s' || nstates, kept.types[i], CASE WHEN cardinality(kept.states) = 1 THEN part.collation END));
+        selected := format('%s, %s AS s%s', selected, kept.states[i], nstates);
+        named := format('%s, w.s%s', named, nstates);
+      END LOOP;
+      finals := format('%s, %s AS a%s', finals,
+                       format(kept.final, 's' || nstates - cardinality(kept.states) + 1, 's' || nstates - cardinality(kept.states) + 2,
+                              's' || nstates - cardinality(kept.states) + 3), naggregates);
+    ELSE
+      w.grouped := format('WHERE %s ', part.sql);
+    END IF;
+  END LOOP;
+
+  w.selects := format('SELECT w.window_start, %s AS window_end, w.n%s FROM (SELECT CASE WHEN %s THEN %s END AS window_start, count(*) AS n%s',
+                      millrace._later('w.window_start', format('%L::interval', w.slide), w.slide, w.time_zone), named, inside,
+                      millrace._pane_start(at, w.slide, w.time_zone, w.origin), selected);
+  w.grouped := format('%sGROUP BY %s) AS w', w.grouped, numbers);
+  INSERT INTO millrace.window_definition VALUES (w.*);
+  INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, 0, array_fill(0::bigint, ARRAY[64]), 0);
+  PERFORM millrace._make_window_tables(w, columns);
+  PERFORM millrace._make_window_view(w, finals, output, p.owner);
+END $$;
+REVOKE ALL ON FUNCTION millrace._make_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._make_window IS 'Internal: stores a window, with its tables and its view.';
+
+CREATE FUNCTION millrace._make_window_tables(w millrace.window_definition, columns text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET client_min_messages = warning AS $$
+DECLARE
+  name text;
+BEGIN
+  columns := 'window_start timestamptz NOT NULL, window_end timestamptz NOT NULL, n bigint NOT NULL' || columns;
+  EXECUTE format('CREATE TABLE millrace._window_%s_partial (stream integer NOT NULL, seq bigint NOT NULL, %s)', w.id, columns);
+  EXECUTE format('CREATE INDEX ON millrace._window_%s_partial (stream, seq)', w.id);
+  EXECUTE format('CREATE TABLE millrace._window_%s_folded (fold bigint NOT NULL, %s)', w.id, columns);
+  EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (window_start)', w.id);
+  EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (fold) WHERE fold > 0', w.id);
+  FOREACH name IN ARRAY ARRAY['partial', 'folded'] LOOP
+    EXECUTE format('REVOKE ALL ON millrace._window_%s_%s FROM PUBLIC', w.id, name);
+    -- no key: without it a publication FOR ALL TABLES would refuse the fold's deletes
+    EXECUTE format('ALTER TABLE millrace._window_%s_%s REPLICA IDENTITY FULL', w.id, name);
+    EXECUTE format('COMMENT ON TABLE millrace._window_%s_%s IS %L', w.id, name,
+                   format('Internal: what window "%s" keeps, see the view window_%1$s.', w.name));
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION millrace._make_window_tables FROM PUBLIC;
+COMMENT ON FUNCTION millrace._make_window_tables IS 'Internal: the tables of a window.';
+
+-- Rows that are not folded begin behind the cursor in each stream. Sliding windows are the sum of their panes.
+CREATE FUNCTION millrace._make_window_view(w millrace.window_definition, finals text, output text, owner regrole) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  panes integer := millrace._window_panes(w.size, w.slide);
+  rows  text := format('SELECT f.window_start, f.window_end%2$s, %3$s FROM millrace._window_%1$s_folded AS f UNION ALL '
+    'SELECT p.window_start, p.window_end%2$s, %3$s FROM (SELECT c.seqs FROM millrace.window_cursor AS c WHERE c.window_id = %1$s ORDER BY c.fold DESC LIMIT 1) AS c '
+    'CROSS JOIN LATERAL unnest(c.seqs) WITH ORDINALITY AS s (seq, place) '
+    'CROSS JOIN LATERAL (SELECT * FROM millrace._window_%1$s_partial AS p WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq OFFSET 0) AS p',
+    w.id, w.keys, w.states);
+BEGIN
+  IF panes > 1 THEN
+    rows := format('SELECT w.window_start, %1$s AS window_end%2$s, %3$s FROM (SELECT %4$s AS window_start%2$s, %3$s FROM (%5$s) AS p '
+                   'CROSS JOIN generate_series(0, %6$s) AS k) AS w',
+                   millrace._later('w.window_start', format('%L::interval', w.size), w.slide, w.time_zone), w.keys, w.states,
+                   millrace._later('p.window_start', format('(- k) * %L::interval', w.slide), w.slide, w.time_zone), rows, panes - 1);
+  END IF;
+  EXECUTE format('CREATE VIEW millrace.%1$I AS SELECT m.window_start, m.window_end%2$s FROM (SELECT r.window_start, r.window_end%3$s%4$s FROM '
+                 '(SELECT window_start, max(window_end) AS window_end%3$s, %5$s FROM (%6$s) AS u GROUP BY window_start%3$s) AS r) AS m '
+                 'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %7$s), ''-infinity'')',
+                 'window_' || w.name, output, w.keys, finals, w.merges, rows, w.id);
+  EXECUTE format('REVOKE ALL ON millrace.%I FROM PUBLIC', 'window_' || w.name);
+  EXECUTE format('GRANT SELECT ON millrace.%I TO %s WITH GRANT OPTION', 'window_' || w.name, owner);
+  EXECUTE format('COMMENT ON VIEW millrace.%I IS %L', 'window_' || w.name, format('Window "%s": %s', w.name, w.aggregates));
+END $$;
+REVOKE ALL ON FUNCTION millrace._make_window_view FROM PUBLIC;
+COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the view of a window.';
+
+-- What the rows of the target add, all of them.
+CREATE FUNCTION millrace._window_query(window_id integer) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('%s FROM %I.%I AS written %s', w.selects, n.nspname, c.relname, w.grouped)
+  FROM millrace.window_definition AS w
+  JOIN millrace.pipeline AS p ON p.id = w.pipeline_id
+  JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
+  JOIN pg_class AS c ON c.oid = v.target JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE w.id = window_id;
+$$;
+REVOKE ALL ON FUNCTION millrace._window_query FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_query IS 'Internal: the query that computes a window from the target.';
+
+-- Moves what batches have added to the folded table, merged; false: another session does. Index scans only: most of what is in
+-- the tables may be gone, and kept by an old snapshot.
+CREATE FUNCTION millrace._fold_window(window_id integer, merge boolean, wait boolean) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off AS $$
+DECLARE
+  w     millrace.window_definition;
+  c     millrace.window_cursor;
+  seqs  bigint[];
+BEGIN
+  IF NOT millrace._lock_window(window_id, wait) THEN
+    RETURN false;
+  END IF;
+  SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = window_id;
+  SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
+  IF c.fold IS NULL THEN
+    RETURN true;
+  END IF;
+  EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
+                 'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq RETURNING p.*), '
+                 'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) SELECT $2, window_start, %4$s FROM gone %5$s) '
+                 'SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
+                 'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1',
+                 w.id, w.keys, w.states,
+                 CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
+                 CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END)
+  INTO seqs USING c.seqs, c.fold + 1;
+  IF seqs IS DISTINCT FROM c.seqs THEN
+    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, c.fold + 1, seqs, c.compacted);
+    DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
+  END IF;
+  PERFORM millrace._sum_outside(w.id);
+  IF merge AND c.fold - c.compacted >= 16 THEN
+    PERFORM millrace._compact_window(w);
+  END IF;
+  RETURN true;
+END $$;
+REVOKE ALL ON FUNCTION millrace._fold_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._fold_window IS 'Internal: merges what batches have added to a window.';
+
+CREATE FUNCTION millrace._sum_outside(window_id integer) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  WITH gone AS (DELETE FROM millrace.window_outside AS o WHERE o.window_id = _sum_outside.window_id
+                AND (SELECT count(*) > 1 FROM (SELECT FROM millrace.window_outside AS c WHERE c.window_id = _sum_outside.window_id LIMIT 2) AS c)
+                RETURNING o.rows)
+  INSERT INTO millrace.window_outside (window_id, rows) SELECT _sum_outside.window_id, sum(g.rows) FROM gone AS g HAVING count(*) > 0;
+$$;
+REVOKE ALL ON FUNCTION millrace._sum_outside FROM PUBLIC;
+COMMENT ON FUNCTION millrace._sum_outside IS 'Internal: makes one row of those that count rows outside of a window.';
+
+-- A group has a row for each fold that found something of it, until these are merged with each other; and what retention has
+-- passed is removed, some at a time. The caller has locked the window.
+CREATE FUNCTION millrace._compact_window(w millrace.window_definition) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off AS $$
+DECLARE
+  c    millrace.window_cursor;
+  keys text := regexp_replace(w.keys, '^, ', '');
+BEGIN
+  SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
+  EXECUTE format('WITH touched AS (SELECT DISTINCT window_start, ROW(%2$s)::record AS keys FROM millrace._window_%1$s_folded WHERE fold > $1), '
+                 'gone AS (DELETE FROM millrace._window_%1$s_folded AS f USING touched AS t '
+                 'WHERE f.window_start = t.window_start AND ROW(%3$s)::record = t.keys RETURNING f.*) '
+                 'INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%4$s, %5$s) '
+                 'SELECT 0, window_start, max(window_end)%4$s, %6$s FROM gone GROUP BY window_start%4$s',
+                 w.id, keys, regexp_replace(keys, 'g', 'f.g', 'g'), w.keys, w.states, w.merges)
+  USING c.compacted;
+  UPDATE millrace.window_cursor AS k SET compacted = c.fold WHERE k.window_id = w.id AND k.fold = c.fold;
+  EXECUTE format('DELETE FROM millrace._window_%s_folded WHERE ctid = ANY (ARRAY(SELECT f.ctid FROM millrace._window_%1$s_folded AS f '
+                 'WHERE f.window_start <= now() - $1 - $2 ORDER BY f.window_start LIMIT 10000))', w.id) USING w.retention, w.size;
+END $$;
+REVOKE ALL ON FUNCTION millrace._compact_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._compact_window IS 'Internal: merges what the folds of a window have left, and removes what retention has passed.';

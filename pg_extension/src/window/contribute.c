@@ -1,0 +1,222 @@
+/*
+ * contribute.c: see contribute.h. Runs in workers and, rolled back, in the sessions of dry_run().
+ */
+#include "window/contribute.h"
+
+#include "access/table.h"
+#include "commands/sequence.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "server/catalog.h"
+#include "server/locks.h"
+#include "pipeline/window_definition.h"
+#include "window/append.h"
+
+#define WRITTEN_RELATION "written"
+#define WRITTEN_PATH     "pg_catalog, pg_temp" /* of _window_parts(), which wrote the SQL */
+
+typedef struct Window
+{
+	const MrWindowDefinition *definition;
+	const char *table; /* of its partial values */
+	MrPlan *plan;
+} Window;
+
+struct MrWindows
+{
+	MrProgram *program;
+	Tuplestorestate *store;
+	int nrows;
+	int ncolumns; /* of the relation, without the number */
+	int *attnums; /* of each, in the target */
+	bool *used;   /* by a window; the others are put as NULL */
+	Datum *values;
+	bool *nulls;
+	int nwindows;
+	Window *windows;
+	Window *at_work;
+	int64 appended;
+};
+
+static void
+map_columns(MrWindows *windows)
+{
+	MrProgram *program = windows->program;
+	Relation target = mr_target_open(program->definition, AccessShareLock);
+	TupleDesc desc = RelationGetDescr(target);
+	int n = 0;
+
+	windows->ncolumns = program->stored->natts;
+	windows->attnums = palloc0(windows->ncolumns * sizeof(int));
+	windows->used = palloc0(windows->ncolumns * sizeof(bool));
+	windows->values = palloc0((windows->ncolumns + 1) * sizeof(Datum));
+	windows->nulls = palloc0((windows->ncolumns + 1) * sizeof(bool));
+	for (int i = 0; i < desc->natts && n < windows->ncolumns; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			windows->attnums[n++] = i + 1;
+	table_close(target, NoLock);
+}
+
+static bool
+note_used(Node *node, void *arg)
+{
+	MrWindows *windows = arg;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		ListCell *cell;
+
+		/* columns of the relation itself, not of a subquery over it */
+		foreach (cell, ((Query *) node)->rtable)
+			if (lfirst_node(RangeTblEntry, cell)->rtekind == RTE_NAMEDTUPLESTORE)
+			{
+				Bitmapset *columns = NULL;
+				int column = -1;
+
+				pull_varattnos((Node *) ((Query *) node)->targetList,
+							   foreach_current_index(cell) + 1, &columns);
+				pull_varattnos((Node *) ((Query *) node)->jointree, foreach_current_index(cell) + 1,
+							   &columns);
+				while ((column = bms_next_member(columns, column)) >= 0)
+					if (column + FirstLowInvalidHeapAttributeNumber > 0)
+						windows->used[column + FirstLowInvalidHeapAttributeNumber - 1] = true;
+			}
+		return query_tree_walker((Query *) node, note_used, arg, 0);
+	}
+	return expression_tree_walker(node, note_used, arg);
+}
+
+static void
+prepare_window(MrWindows *windows, Window *window, const MrWindowDefinition *definition)
+{
+	MrProgram *program = windows->program;
+
+	window->definition = definition;
+	window->table = psprintf("_window_%d_partial", definition->id);
+	window->plan = mr_plan_create(psprintf("%s FROM " WRITTEN_RELATION " %s", definition->selects,
+										   definition->grouped),
+								  WRITTEN_RELATION, program->stored, program->stored_full,
+								  program->definition->target, NULL, NULL);
+	mr_plan_set_path(window->plan, WRITTEN_PATH);
+	(void) note_used((Node *) mr_plan_analyze(window->plan), windows);
+}
+
+/* Lives as long as the program. */
+static MrWindows *
+prepare(MrProgram *program)
+{
+	MemoryContext old = MemoryContextSwitchTo(program->context);
+	MrWindows *windows = palloc0(sizeof(MrWindows));
+	ListCell *cell;
+
+	windows->program = program;
+	map_columns(windows);
+	windows->windows = palloc0(list_length(program->definition->windows) * sizeof(Window));
+	foreach (cell, program->definition->windows)
+		prepare_window(windows, &windows->windows[windows->nwindows++], lfirst(cell));
+	MemoryContextSwitchTo(old);
+	return windows;
+}
+
+MrWindows *
+mr_windows_begin(MrProgram *program)
+{
+	MrWindows *windows = program->windows;
+
+	if (program->stored == NULL)
+		return NULL;
+	if (windows == NULL)
+		windows = program->windows = prepare(program);
+	windows->store = tuplestore_begin_heap(false, false,
+										   work_mem); /* the last one may have gone with an error */
+	mr_windows_clear(windows);
+	return windows;
+}
+
+void
+mr_windows_clear(MrWindows *windows)
+{
+	tuplestore_clear(windows->store);
+	windows->nrows = 0;
+	windows->at_work = NULL;
+}
+
+void
+mr_windows_put(MrWindows *windows, const Datum *values, const bool *nulls, bool all, int number)
+{
+	int n = windows->ncolumns;
+
+	for (int i = 0; i < n; i++)
+	{
+		int from = all ? windows->attnums[i] - 1 : i;
+
+		windows->nulls[i] = !windows->used[i] || nulls[from];
+		windows->values[i] = values[from];
+	}
+	windows->values[n] = Int32GetDatum(number);
+	windows->nulls[n] = false;
+	tuplestore_putvalues(windows->store, windows->program->stored_full, windows->values,
+						 windows->nulls);
+	windows->nrows++;
+}
+
+/* One that is free: no transaction ever waits for another one here, unless there are more of them than streams. */
+static int32
+take_stream(int32 pipeline_id)
+{
+	for (int32 stream = 0; stream < MR_WINDOW_STREAMS; stream++)
+		if (mr_try_lock_stream(pipeline_id, stream))
+			return stream;
+	mr_lock_stream(pipeline_id, 0);
+	return 0;
+}
+
+void
+mr_windows_contribute(MrWindows *windows)
+{
+	Datum keys[2];
+
+	keys[0] = Int32GetDatum(take_stream(windows->program->definition->pipeline_id));
+	keys[1] = Int64GetDatum(nextval_internal(mr_catalog_oid("window_seq"), false));
+	for (int i = 0; i < windows->nwindows; i++)
+	{
+		Window *window = &windows->windows[i];
+		MrAppend append;
+
+		windows->at_work = window;
+		mr_append_begin(&append, window->table, lengthof(keys), keys);
+		(void) mr_plan_run(window->plan, windows->store, windows->nrows, &append.pub);
+		mr_append_end(&append, window->definition->id);
+		windows->appended += append.rows;
+	}
+	windows->at_work = NULL;
+}
+
+int
+mr_windows_failed_at(MrWindows *windows)
+{
+	return windows->at_work != NULL ? mr_plan_failed_at(windows->at_work->plan) : -1;
+}
+
+int64
+mr_windows_take_appended(MrProgram *program)
+{
+	int64 appended = program->windows != NULL ? program->windows->appended : 0;
+
+	if (appended > 0)
+		program->windows->appended = 0;
+	return appended;
+}
+
+void
+mr_windows_end(MrWindows *windows)
+{
+	tuplestore_end(windows->store);
+	windows->store = NULL;
+}

@@ -1,0 +1,53 @@
+/*
+ * fill.c: millrace._window_fill(): the partial values of rows that the target has already.
+ *
+ * The user's expressions run as the pipeline's owner, in a restricted context; what they give is appended to the
+ * window's table without asking that role for privileges.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/snapmgr.h"
+
+#include "program/plan.h"
+#include "window/append.h"
+
+#define ANY_NUMBER INT_MAX /* of rows: a plan for many */
+
+PG_FUNCTION_INFO_V1(mr_sql_window_fill);
+
+/*
+ * millrace._window_fill(owner regrole, search_path text, query text, window_id integer) RETURNS bigint
+ * query: gives rows of the window's state from window_start on. Returns how many were appended.
+ */
+Datum
+mr_sql_window_fill(PG_FUNCTION_ARGS)
+{
+	char *path = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char *query = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	int32 window_id = PG_GETARG_INT32(3);
+	Datum fold = Int64GetDatum(0);
+	MrAppend append;
+	MrPlan *plan;
+	Oid user;
+	int context;
+	int nest;
+
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(PG_GETARG_OID(0),
+						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	nest = NewGUCNestLevel();
+	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
+							 0, false);
+	plan = mr_plan_create(query, "written", NULL, NULL, InvalidOid, NULL, NULL);
+	mr_plan_set_path(plan, "pg_catalog, pg_temp");
+	mr_append_begin(&append, psprintf("_window_%d_folded", window_id), 1, &fold);
+	(void) mr_plan_run(plan, NULL, ANY_NUMBER, &append.pub);
+	mr_append_end(&append, window_id);
+	AtEOXact_GUC(false, nest);
+	SetUserIdAndSecContext(user, context);
+	PG_RETURN_INT64(append.rows);
+}

@@ -1,0 +1,23 @@
+/*
+ * fold.h: merging the partial values of batches, so that readers have few of them to add up.
+ */
+#ifndef MR_WINDOW_FOLD_H
+#define MR_WINDOW_FOLD_H
+
+#include "postgres.h"
+
+/* How soon to fold. Zeroed: nothing has been appended. */
+typedef struct MrFold
+{
+	int64 unfolded; /* partial values that this worker has appended since, about */
+	int64 fold_at;  /* mr_clock_us() when to fold them, however few they are */
+} MrFold;
+
+/*
+ * Between batches: when enough has been appended, or long enough ago, folds the windows of the pipeline, each in a transaction
+ * of its own, as the extension's owner. What fails is logged, and moved unmerged: the number of partial values that readers
+ * begin with stays bounded.
+ */
+extern void mr_fold_if_due(MrFold *fold, int32 pipeline_id);
+
+#endif /* MR_WINDOW_FOLD_H */

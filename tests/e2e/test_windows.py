@@ -1,0 +1,288 @@
+"""Windows equal GROUP BY over the target: whatever comes, in whatever order, and whoever is killed meanwhile."""
+import json
+import math
+import random
+
+import psycopg2
+import pytest
+
+from lib.events import Events
+from lib.wait import wait_for
+from test_copies import restore
+from test_exactly_once import kill_ingestor, kill_postmaster, kill_worker
+from test_target_changes import Feed
+
+TABLE = "CREATE TABLE t (id bigint, source text, at timestamptz, i int, x numeric, f float8, ok boolean, made timestamptz DEFAULT now())"
+FIELDS = "id bigint, source text, at timestamptz, i int, x numeric, f float8, ok boolean"
+TRANSFORM = "SELECT id, source, at, i, x, f, ok FROM event WHERE source IS DISTINCT FROM 'filtered'"
+EXACT = """count(*) AS n, count(i) AS ni, sum(i) AS si, sum(id) AS sid, sum(x) AS sx, min(x) AS low, max(source) AS last_source, avg(i) AS ai,
+           avg(x) AS ax, avg(id) AS aid, var_samp(i) AS vi, variance(x) AS vx, var_pop(x) AS vpx, stddev(i) AS di, stddev_pop(x) AS dpx,
+           stddev_samp(id) AS did, bool_and(ok) AS every_ok, bool_or(ok) AS some_ok, bit_or(i) AS bits, bit_xor(i) AS bit_x,
+           count(*) FILTER (WHERE i % 2 = 0) AS even, max(i) - min(i) AS spread, 100.0 * count(x) / count(*) AS share"""
+FLOATS = "sum(f) AS sf, avg(f) AS af, var_samp(f) AS vf, stddev_pop(f) AS df"
+
+
+def window(world, name, **arguments):
+    """Made by the owner of the pipeline."""
+    arguments = dict(dict(name=name, pipeline=world.pipeline_name, event_time="at", size="1 min", aggregates="count(*) AS n"), **arguments)
+    call = ", ".join(f'"{key}" => %({key})s' for key in arguments)
+    with world.db.session("app") as s:
+        s.run(f"SELECT millrace.create_window({call})", arguments)
+
+
+def grouped(aggregates, start="date_bin('1 min', at, '2000-01-01')", keys=("source",), where="isfinite(at)", table="t"):
+    names = ", ".join(keys)
+    return (f"SELECT {start} AS window_start, {names}, {aggregates} FROM {table} WHERE {where} GROUP BY 1, {names}")
+
+
+def differences(db, relation, query):
+    """Rows that one has and the other has not, as text: digits count."""
+    with db.session() as session, session.connection.cursor() as cursor:
+        cursor.execute(f"{query} LIMIT 0")
+        kept = f"SELECT {', '.join(column.name for column in cursor.description)} FROM {relation}"
+    return db.run(f"""SELECT 'kept', k::text FROM ({kept}) AS k EXCEPT ALL SELECT 'kept', g::text FROM ({query}) AS g
+                      UNION ALL (SELECT 'grouped', g::text FROM ({query}) AS g EXCEPT ALL SELECT 'grouped', k::text FROM ({kept}) AS k)""")
+
+
+def check_exact(db, relation, query):
+    found = differences(db, relation, query)
+    assert found == [], f"{len(found)} differences: {found[:4]}"
+
+
+def check_floats(db, relation="millrace.window_floats", table="t"):
+    """Addition of double precision is not associative."""
+    kept = {r[0:2]: r[2:] for r in db.run(f"SELECT window_start::text, source, sf, af, vf, df FROM {relation}")}
+    truth = {r[0:2]: r[2:] for r in db.run(grouped(FLOATS + ", sum(abs(f)), sum(f * f), count(f)", "date_bin('1 min', at, '2000-01-01')::text", where=NEAR, table=table))}
+    assert kept.keys() == truth.keys()
+    for key, (sf, af, vf, df, sum_abs, sum_square, n) in truth.items():
+        for found, expected, scale in zip(kept[key], (sf, af, vf, df), (sum_abs, sum_abs, sum_square, sum_abs)):
+            if expected is None:
+                assert found is None
+                continue
+            # the deviation's square is what is exact to the last digits
+            bound = 1e-12 * scale if expected is not df else 1e-9 * math.sqrt(sum_square / n)
+            assert abs(found - expected) <= bound, (key, found, expected)
+
+
+def payloads(draw, n, first):
+    """Out of order by up to an hour, some of them late by a day; nulls, the same values again, what cannot be written."""
+    for id in range(first, first + n):
+        minute = draw.randrange(60) if draw.random() < 0.95 else draw.randrange(1440)
+        event = dict(id=id, source=draw.choice(["a", "b", "ü", None, "filtered"]), i=draw.choice([None, draw.randrange(-9, 100)]),
+                     at=f"2026-03-29T{minute // 60:02}:{minute % 60:02}:{draw.randrange(60):02}.{draw.randrange(1000):03}Z",
+                     x=draw.choice([None, str(draw.randrange(-10**6, 10**6) / 1000), "0.1000", "12345678901234567890.5"]),
+                     f=draw.choice([None, draw.uniform(-1e6, 1e6), 1e-9]), ok=draw.choice([None, True, False]))
+        if draw.random() < 0.02:
+            event["at"] = draw.choice([None, "infinity", "-infinity", "294276-12-31T23:59:59Z", "4713-11-24 00:00:00 BC", "9999-12-31T00:00:00Z"])
+        yield json.dumps(event)
+
+
+NEAR = "at >= '4700-01-01 BC' AND at < '285000-01-01'"
+
+
+def create_all(world):
+    window(world, "exact", group_by=["source"], aggregates=EXACT)
+    window(world, "floats", group_by=["source"], aggregates=FLOATS)
+    window(world, "hours", size="1 h", group_by=["lower(source) AS low", "i > 50 AS many"], aggregates="count(*) AS n, sum(x) AS sx", where="i IS NOT NULL")
+    window(world, "total", size="1 day", time_zone="Europe/Berlin")
+    window(world, "sliding", size="10 min", slide="2 min", aggregates="count(*) AS n, sum(x) AS sx")
+
+
+def check_all(world, db=None):
+    db = db or world.db
+    check_exact(db, "millrace.window_exact", grouped(EXACT, where=NEAR))
+    check_floats(db)
+    check_exact(db, "millrace.window_hours", f"SELECT date_trunc('hour', at) AS window_start, lower(source) AS low, i > 50 AS many, count(*) AS n, "
+                f"sum(x) AS sx FROM t WHERE {NEAR} AND i IS NOT NULL GROUP BY 1, 2, 3")
+    check_exact(db, "millrace.window_total",
+                f"SELECT date_trunc('day', at, 'Europe/Berlin') AS window_start, count(*) AS n FROM t WHERE {NEAR} GROUP BY 1")
+    check_exact(db, "millrace.window_sliding", f"""
+        SELECT s AS window_start, s + interval '10 min' AS window_end, count(*) AS n, sum(x) AS sx
+        FROM t CROSS JOIN LATERAL (SELECT date_bin('2 min', at, '2000-01-01') - k * interval '2 min' AS s FROM generate_series(0, 4) AS k) AS k
+        WHERE {NEAR} GROUP BY 1""")
+    outside = db.value(f"SELECT count(*) FROM t WHERE NOT coalesce({NEAR}, false)")
+    assert db.value("SELECT outside FROM millrace.windows WHERE name = 'total'") == outside
+
+
+def partials(db, window="exact"):
+    id = db.value("SELECT id FROM millrace.window_definition WHERE name = %s", (window,))
+    return db.value(f"SELECT count(*) FROM millrace._window_{id}_partial")
+
+
+@pytest.mark.parametrize("target", ["plain", "partitioned", "trigger", "ignore"])
+def test_windows_equal_group_by(world, target):
+    """Rows that are there before the windows are, batches of all sizes, folded or not, each kind of write."""
+    ddl = {"plain": TABLE,
+           "partitioned": TABLE + " PARTITION BY LIST (source); CREATE TABLE t_a PARTITION OF t FOR VALUES IN ('a'); CREATE TABLE t_rest PARTITION OF t DEFAULT",
+           # expressions see the row as it is stored
+           "trigger": TABLE + """; CREATE FUNCTION change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               IF new.id % 11 = 0 THEN RETURN NULL; END IF; new.i := new.i + 1; new.source := upper(new.source); RETURN new; END $$;
+               CREATE TRIGGER change BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION change()""",
+           "ignore": TABLE + "; CREATE UNIQUE INDEX ON t (i, ok)"}[target]
+    more = dict(on_conflict="ignore", conflict_key=["i", "ok"]) if target == "ignore" else {}
+    feed = Feed(world, ddl, FIELDS, TRANSFORM, **more)
+    draw = random.Random(7)
+    feed.send(*payloads(draw, 300, 0)).settled()
+    create_all(world)
+    check_all(world)
+    id = 1000
+    for n in (1, 2, 500, 40, 1, 3000):
+        feed.send(*payloads(draw, n, id)).settled()
+        id += n
+        check_all(world)
+    wait_for(lambda: partials(world.db) == 0, "all is folded", 30)
+    check_all(world)
+    for _ in range(20):  # as many folds as are merged with each other
+        feed.send(*payloads(draw, 20, id)).settled()
+        id += 20
+        world.db.run("SELECT millrace._fold_window(id, true, true) FROM millrace.window_definition")
+    check_all(world)
+    assert world.db.value("SELECT max(compacted) FROM millrace.window_cursor") > 0
+    feed.send(*payloads(draw, 50, id)).settled()
+    world.db.run("SELECT millrace._fold_window(id, false, true) FROM millrace.window_definition")  # as after an error
+    check_all(world)
+
+
+def test_expression_that_fails_on_a_row(world):
+    """It is that event's failure, in stage window: its neighbours are written and counted, and so is it when it passes."""
+    feed = Feed(world, "CREATE TABLE t (n int, at timestamptz); CREATE TABLE bad (n int)", "n int, at timestamptz", "SELECT n, at FROM event",
+                retry_delay="200 ms", retry_jitter=0)
+    with world.db.session("app") as s:
+        s.run("""CREATE FUNCTION checked(n int) RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN
+                 IF n = 13 AND EXISTS (SELECT FROM bad) THEN RAISE EXCEPTION 'no % here', n USING ERRCODE = '55006'; END IF; RETURN 100 / n; END $$;
+                 INSERT INTO bad VALUES (1)""")
+        s.run("SELECT millrace.set_error_class('55006', 'retry', pipeline => %s)", (world.pipeline_name,))
+    window(world, "c", aggregates="count(*) AS n, sum(checked(n)) AS s")
+    counters = feed.send(*(json.dumps(dict(n=n - 10, at="2026-01-01T00:00:00Z")) for n in range(60))).settled()
+    assert counters["dead"] == 1 and counters["written"] == 58
+    assert world.db.run("SELECT stage, sqlstate, message FROM millrace.dead_letter") == [("window", "22012", "division by zero")]
+    assert world.db.run("SELECT stage, message FROM millrace.retries") == [("window", "no 13 here")]
+    query = "SELECT count(*) AS n, sum(100 / n) AS s FROM t HAVING count(*) > 0"
+    check_exact(world.db, "millrace.window_c", query)
+    world.db.run("DELETE FROM bad")
+    wait_for(lambda: world.counters()["written"] == 59, "written when it is tried again", 20)
+    check_exact(world.db, "millrace.window_c", query)
+    assert world.db.value("SELECT state FROM millrace.breakers") == "closed"
+
+
+def test_windows_come_and_go_while_it_runs(world):
+    """A window that is made while events flow has all of them; one that is dropped leaves no trace."""
+    feed = Feed(world, TABLE, FIELDS, TRANSFORM)
+    draw = random.Random(8)
+    for k in range(6):
+        feed.send(*payloads(draw, 200, k * 200))
+        window(world, f"w{k}", group_by=["source"], aggregates="count(*) AS n, sum(x) AS sx")
+    feed.settled()
+    for k in range(6):
+        check_exact(world.db, f"millrace.window_w{k}", grouped("count(*) AS n, sum(x) AS sx", where=NEAR))
+    with world.db.session("app") as s:
+        for k in range(6):
+            s.run("SELECT millrace.drop_window(%s)", (f"w{k}",))
+    feed.send(*payloads(draw, 200, 2000)).settled()
+    assert world.db.run("SELECT relname FROM pg_class WHERE relname ~ '^_?window_(w|[0-9])' AND relkind IN ('r', 'v')") == []
+
+
+def test_column_of_a_window_is_dropped(world):
+    """No event is at fault: the pipeline waits, and goes on without the window."""
+    feed = Feed(world, TABLE, FIELDS, "SELECT id, source, at FROM event")
+    window(world, "f", aggregates="sum(f) AS f")
+    feed.ddl("ALTER TABLE t DROP COLUMN f")
+    feed.send('{"id": 1}')
+    wait_for(lambda: world.db.value("SELECT sqlstate FROM millrace.breakers WHERE state = 'open'") == "42703", "the breaker opens", 20)
+    assert world.counters()["dead"] == 0
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.drop_window('f')")
+    feed.settled()
+    assert feed.rows("SELECT id FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize("arguments, position, query", [
+    (dict(aggregates="count(*) AS n, avg(value2)"), 20, "count(*) AS n, avg(value2)"),
+    (dict(aggregates="max('ü') AS u, count(DISTINCT i)"), 16, "max('ü') AS u, count(DISTINCT i)"),
+    (dict(group_by=["source", "lower(sourc)"]), 7, "lower(sourc)"),
+    (dict(where="i > = 3"), 5, "i > = 3"),
+    (dict(aggregates="sum(i), FROM t"), 9, "sum(i), FROM t")])
+def test_position_of_a_mistake(world, arguments, position, query):
+    """In the text that the user wrote, not in what is made of it."""
+    Feed(world, TABLE, FIELDS, TRANSFORM)
+    with pytest.raises(psycopg2.Error) as error:
+        window(world, "w", **arguments)
+    diag = error.value.diag
+    assert (int(diag.internal_position), diag.internal_query) == (position, query), diag.message_primary
+
+
+STREAM = """count(*) AS n, sum(value::numeric) AS s, min(value) AS low, max(value) AS high, avg(value) AS mean"""
+STREAM_EXACT = "count(*) AS n, sum(value::numeric) AS s, min(value) AS low, max(value) AS high"
+
+
+def check_stream(world, db=None):
+    for relation, start in (("by_minute", "date_bin('1 min', ts, '2000-01-01')"), ("by_month", "date_trunc('month', ts, 'UTC')")):
+        check_exact(db or world.db, f"millrace.window_{relation}", grouped(STREAM_EXACT, start, ("source",), "true", "reading"))
+
+
+def create_stream_windows(world):
+    for name, size in (("by_minute", "1 min"), ("by_month", "1 month")):
+        window(world, name, event_time="ts", size=size, group_by=["source"], aggregates=STREAM)
+
+
+@pytest.mark.parametrize("kill", [kill_worker, kill_postmaster, kill_ingestor])
+def test_killed_at_any_moment(world, kill):
+    """Two workers, several partitions, events that fail and are tried again, kill -9."""
+    draw = random.Random(5)
+    world.create_topic()
+    world.create_pipeline(workers=2, batch_rows=500, retry_delay="300 ms")
+    create_stream_windows(world)
+    world.start_ingestor()
+    events = Events(60000, seed=21, broken=1, db_refused=0.5, filtered=5)
+    generator = world.start_generator(events, "--rate", "15000")
+    for part in (10000, 25000, 40000):
+        wait_for(lambda part=part: world.counters()["events"] > part, "some are in", 60)
+        kill(world, draw)
+        wait_for(lambda: world.lag() is not None, "it goes on", 60)
+    generator.popen.wait(60)
+    world.wait_settled()
+    world.check(events)
+    check_stream(world)
+    assert world.db.value("SELECT sum(n) FROM millrace.window_by_month") == len(events.truth()["row"])
+
+
+def test_dump_and_restore(world):
+    """The copy has the windows, and goes on with them."""
+    world.create_topic()
+    world.create_pipeline()
+    create_stream_windows(world)
+    ingestor = world.start_ingestor()
+    first = Events(5000, seed=22, filtered=2).send(world.broker, world.topic)
+    world.wait_settled()
+    copy = restore(world, world.name + "_copy")
+    check_stream(world, copy)
+    ingestor.stop()
+    copy.run("SELECT millrace.grant_ingestor('ingestor')")
+    with copy.session("app") as s:
+        s.run("SELECT millrace.adopt(%s)", (world.pipeline_name,))
+        assert s.value("SELECT count(*) > 0 FROM millrace.window_by_minute")
+    world.start_ingestor(db=copy)
+    second = Events(5000, seed=23).send(world.broker, world.topic)
+    world.wait_settled(db=copy)
+    world.check(first, second, db=copy)
+    check_stream(world, copy)
+
+
+def test_old_snapshot_does_not_slow_readers(world):
+    """What is folded is kept by a snapshot, and stepped over by nobody: readers begin behind it."""
+    feed = Feed(world, TABLE, FIELDS, TRANSFORM)
+    window(world, "w", group_by=["id"], aggregates="count(*) AS n")
+    old = world.db.session(autocommit=False)
+    old.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    old.run("SELECT count(*) FROM t")
+    id = world.db.value("SELECT id FROM millrace.window_definition")
+    for k in range(5):
+        feed.send(*(json.dumps(dict(id=n, source="a", at="2026-01-01T00:00:00Z")) for n in range(2000))).settled()
+        world.db.run("SELECT millrace._fold_window(%s, true, true)", (id,))
+    world.db.run(f"ANALYZE millrace._window_{id}_partial")
+    plan = "\n".join(r[0] for r in world.db.run("EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) SELECT sum(n) FROM millrace.window_w"))
+    scan = plan[plan.index(f"_window_{id}_partial"):].split("\n")
+    buffers = next(line for line in scan if "Buffers:" in line)
+    read = sum(int(part.split("=")[1]) for part in buffers.split() if "=" in part)
+    assert read <= 64 * 4, plan
+    old.close()

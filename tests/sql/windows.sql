@@ -1,0 +1,156 @@
+BEGIN;
+\ir helper.psql
+SELECT plan(89);
+
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p');
+SELECT pg_temp.pipeline('upserts', 'update', '{id}');
+CREATE FUNCTION mrt.twice(value double precision) RETURNS double precision IMMUTABLE LANGUAGE sql AS 'SELECT 2 * value';
+CREATE FUNCTION mrt.drawn(value double precision) RETURNS double precision VOLATILE LANGUAGE sql AS 'SELECT value + random()';
+CREATE AGGREGATE mrt.total(double precision) (SFUNC = float8pl, STYPE = double precision, COMBINEFUNC = float8pl);
+INSERT INTO mrt.reading (id, source, at, value)
+SELECT i, 's' || i % 3, timestamptz '2026-01-01 00:00:00+00' + i * interval '7 s', i / 8.0 FROM generate_series(1, 100) AS i;
+
+-- what may be said wrongly
+CREATE FUNCTION pg_temp.wrong(arguments text, state text, message text, hint text) RETURNS text LANGUAGE sql AS $$
+  SELECT pg_temp.refused(
+    format('SELECT millrace.create_window(%s)', string_agg(format('%I => %s', a.key, a.value), ', ')),
+    state, message, hint, 'refused: ' || left(replace(arguments, E'\n', ' '), 100))
+  FROM jsonb_each_text('{"name": "''w''", "pipeline": "''p''", "event_time": "''at''", "size": "''1 min''", "aggregates": "''count(*)''"}' || arguments::jsonb) AS a;
+$$;
+SELECT pg_temp.wrong('{"name": "NULL", "size": "NULL"}', '22004', 'argument must not be null: name, size', 'Give the argument a value');
+SELECT pg_temp.wrong('{"name": "''By minute''"}', '42602', 'window name "By minute" is not valid', 'by_minute');
+SELECT pg_temp.wrong('{"name": "''state''", "pipeline": "''nix''"}', '42704', 'pipeline "nix" does not exist', NULL);
+SELECT pg_temp.wrong('{"name": "''definition''"}', '42P07', 'there is a relation millrace.window_definition', 'another name');
+SELECT pg_temp.wrong('{"pipeline": "''upserts''"}', '0A000', 'changes rows of its target', 'view over the target');
+SELECT pg_temp.wrong('{"output_topic": "''closed''"}', '0A000', 'not supported yet: output_topic', 'Leave it out');
+SELECT pg_temp.wrong('{"delay": "''1 min''", "lateness": "''1 h''"}', '0A000', 'not supported yet: delay, lateness', NULL);
+SELECT pg_temp.wrong('{"time_zone": "''Europe/Nowhere''"}', '22023', 'time zone "Europe/Nowhere" does not exist', 'pg_timezone_names');
+SELECT pg_temp.wrong('{"retention": "''-1 day''"}', '22023', 'retention is "-1 days"', '30 days');
+SELECT pg_temp.wrong('{"size": "''0''"}', '22023', 'size is "00:00:00"', '1 min');
+SELECT pg_temp.wrong('{"size": "''-1 min''"}', '22023', 'size is "-00:01:00"', NULL);
+SELECT pg_temp.wrong('{"size": "''1 day 1 h''"}', '22023', 'expected months, or days, or a time', '1 day');
+SELECT pg_temp.wrong('{"size": "''11 years''"}', '22023', '1 ms to 10 years', NULL);
+SELECT pg_temp.wrong('{"slide": "''7 s''"}', '22023', 'expected a whole number from 1 to 1000', 'larger slide');
+SELECT pg_temp.wrong('{"slide": "''50 ms''"}', '22023', '1200 times the slide', NULL);
+SELECT pg_temp.wrong('{"slide": "''2 min''"}', '22023', '0.5', NULL);
+SELECT pg_temp.wrong('{"size": "''1 day''", "slide": "''1 h''"}', '22023', 'expected the same unit', 'both in days');
+SELECT pg_temp.wrong('{"size": "''1 month''", "origin": "''2026-01-15''"}', '22023', 'expected the beginning of a month', '2026-01-01');
+SELECT pg_temp.wrong('{"size": "''1 day''", "origin": "''infinity''"}', '22023', 'origin is infinity', NULL);
+SELECT pg_temp.wrong('{"event_time": "''ats''"}', '42703', 'column "ats" does not exist', NULL);
+SELECT pg_temp.wrong('{"event_time": "''value''"}', '42804', 'event_time of a window is of type double precision', 'AT TIME ZONE');
+SELECT pg_temp.wrong('{"event_time": "''at, at''"}', '42601', 'event_time of a window has 2 expressions', NULL);
+SELECT pg_temp.wrong('{"event_time": "''max(at)''"}', '0A000', 'event_time of a window cannot have an aggregate', NULL);
+SELECT pg_temp.wrong('{"aggregates": "''avg(value2)''"}', '42703', 'column "value2" does not exist', 'reading.value');
+SELECT pg_temp.wrong('{"aggregates": "''value''"}', '0A000', 'an expression without an aggregate', 'group_by');
+SELECT pg_temp.wrong('{"aggregates": "''value + count(*)''"}', '42803', 'must appear in the GROUP BY', NULL);
+SELECT pg_temp.wrong('{"aggregates": "''count(*) FROM pg_class''"}', '42601', 'must be expressions alone', 'no FROM');
+SELECT pg_temp.wrong('{"aggregates": "''count(*); DROP TABLE mrt.reading''"}', '42601', 'must be expressions alone', NULL);
+SELECT pg_temp.wrong('{"aggregates": "''count(*) LIMIT 1''"}', '42601', 'must be expressions alone', NULL);
+SELECT pg_temp.wrong('{"aggregates": "''count(*) ORDER BY 1''"}', '42601', 'must be expressions alone', NULL);
+SELECT pg_temp.wrong('{"aggregates": "''count(DISTINCT source)''"}', '0A000', 'DISTINCT, ORDER BY', 'view over');
+SELECT pg_temp.wrong('{"aggregates": "''percentile_cont(0.5) WITHIN GROUP (ORDER BY value)''"}', '0A000', 'DISTINCT, ORDER BY', NULL);
+SELECT pg_temp.wrong('{"aggregates": "''array_agg(value)''"}', '0A000', 'array_agg', 'view over');
+SELECT pg_temp.wrong('{"aggregates": "''mrt.total(value)''"}', '0A000', 'aggregate mrt.total(double precision) cannot be kept', NULL);
+SELECT pg_temp.wrong('{"aggregates": "''mrt.twice(max(value))''"}', '0A000', 'not of pg_catalog around an aggregate', 'window''s view');
+SELECT pg_temp.wrong('{"aggregates": "''sum(mrt.drawn(value))''"}', '0A000', 'a volatile function', 'transform');
+SELECT pg_temp.wrong('{"aggregates": "''sum((SELECT 1))''"}', '0A000', 'a subquery', 'transform');
+SELECT pg_temp.wrong('{"aggregates": "''count(reading)''"}', '0A000', 'whole row', NULL);
+SELECT pg_temp.wrong('{"aggregates": "''max(xmin::text)''"}', '0A000', 'system column', NULL);
+SELECT pg_temp.wrong('{"aggregates": "''sum(count(*)) OVER ()''"}', '0A000', 'a window function', 'window''s view');
+SELECT pg_temp.wrong('{"aggregates": "''count(*), count(*)''"}', '42701', 'column "count" of window "w" is there twice', 'AS');
+SELECT pg_temp.wrong('{"aggregates": "''count(*) AS window_start''"}', '42701', 'column "window_start"', NULL);
+SELECT pg_temp.wrong('{"group_by": "''{doc}''"}', '0A000', 'group_by of a window cannot have type json', 'Cast it');
+SELECT pg_temp.wrong('{"group_by": "''{NULL}''"}', '22004', 'null element', NULL);
+SELECT pg_temp.wrong('{"group_by": "''{nix}''"}', '42703', 'column "nix"', NULL);
+SELECT pg_temp.wrong('{"where": "''value''"}', '42804', '"where" of a window is of type double precision, expected boolean', 'which rows');
+SELECT is((SELECT count(*) FROM pg_class WHERE relname ~ '^_?window_([0-9]|w)' AND relkind IN ('r', 'v')), 0::bigint, 'what is refused leaves nothing behind');
+
+-- what is kept equals GROUP BY
+SELECT isnt(millrace.create_window('by_minute', 'p', event_time => 'at', size => '1 min', group_by => '{source}',
+  aggregates => 'count(*) AS n, avg(value) AS mean, max(value) - min(value) AS spread, stddev(id) AS sd, sum(id)'), NULL, 'a window is made');
+SELECT set_eq('SELECT window_start, window_end, source, n, mean, spread, sd, sum FROM millrace.window_by_minute',
+  $$ SELECT date_trunc('minute', at), date_trunc('minute', at) + interval '1 min', source, count(*) AS n, avg(value) AS mean,
+            max(value) - min(value) AS spread, stddev(id) AS sd, sum(id) FROM mrt.reading GROUP BY 1, 2, 3 $$, 'with the rows there are');
+SELECT isnt(millrace.create_window('later', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*)', backfill => false), NULL, 'without a backfill');
+SELECT is_empty('SELECT * FROM millrace.window_later', 'or without them');
+SELECT is((SELECT count(*) FROM (SELECT millrace.create_window('functions', 'p', event_time => 'at + interval ''1 h''', size => '1 h', group_by => '{"upper(source) AS s", "value > 5 AS big"}',
+  aggregates => 'sum(mrt.twice(value)) AS twice, count(*) FILTER (WHERE value::numeric % 2 = 0) AS even, ''$1 "%s"'' || max(source) AS label', "where" => 'id <> 7')) AS c), 1::bigint, 'expressions');
+SELECT set_eq('SELECT window_start, s, big, twice, even, label FROM millrace.window_functions',
+  $$ SELECT date_trunc('hour', at + interval '1 h'), upper(source), value > 5 AS big, sum(2 * value), count(*) FILTER (WHERE value::numeric % 2 = 0), '$1 "%s"' || max(source) AS label
+     FROM mrt.reading WHERE id <> 7 GROUP BY 1, 2, 3 $$, 'see the columns as they are');
+
+-- the calendar: days of 23 and 25 hours, months, and both ends
+INSERT INTO mrt.reading (id, source, at, value)
+SELECT 1000 + i, 'dst', timestamptz '2026-03-27 22:30:00+00' + i * interval '1 h', i FROM generate_series(0, 100) AS i
+UNION ALL SELECT 2000 + i, 'dst', timestamptz '2026-10-23 22:30:00+00' + i * interval '1 h', i FROM generate_series(0, 100) AS i;
+SELECT isnt(millrace.create_window(w.name, 'p', event_time => 'at', size => w.size::interval, slide => w.slide::interval, aggregates => 'count(*) AS n, sum(value) AS s',
+  time_zone => 'Europe/Berlin', "where" => 'source = ''dst'''), NULL, w.name)
+FROM (VALUES ('days', '1 day', NULL), ('weeks', '7 days', NULL), ('months', '1 month', NULL), ('quarters', '3 months', NULL), ('moving', '7 days', '1 day'),
+             ('year', '1 year', '1 month')) AS w (name, size, slide);
+SELECT set_eq('SELECT * FROM millrace.window_days', $$
+  SELECT date_trunc('day', at, 'Europe/Berlin') AS s, (date_trunc('day', at AT TIME ZONE 'Europe/Berlin') + interval '1 day') AT TIME ZONE 'Europe/Berlin', count(*), sum(value)
+  FROM mrt.reading WHERE source = 'dst' GROUP BY 1, 2 $$, 'days of a calendar');
+SELECT set_has('SELECT window_end - window_start FROM millrace.window_days', $$ VALUES (interval '23 h'), ('24 h'), ('25 h') $$, 'of 23, 24 and 25 hours');
+SELECT set_eq('SELECT window_start, n FROM millrace.window_weeks', $$
+  SELECT date_trunc('week', at, 'Europe/Berlin'), count(*) FROM mrt.reading WHERE source = 'dst' GROUP BY 1 $$, 'weeks begin on Monday');
+SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_months', $$
+  SELECT date_trunc('month', at, 'Europe/Berlin'), (date_trunc('month', at AT TIME ZONE 'Europe/Berlin') + interval '1 month') AT TIME ZONE 'Europe/Berlin', count(*)
+  FROM mrt.reading WHERE source = 'dst' GROUP BY 1, 2 $$, 'months');
+SELECT set_eq('SELECT window_start, n FROM millrace.window_quarters', $$
+  SELECT date_trunc('quarter', at, 'Europe/Berlin'), count(*) FROM mrt.reading WHERE source = 'dst' GROUP BY 1 $$, 'quarters');
+SELECT set_eq('SELECT window_start, window_end, n, s FROM millrace.window_moving', $$
+  SELECT d AT TIME ZONE 'Europe/Berlin' AS s, (d + interval '7 days') AT TIME ZONE 'Europe/Berlin' AS e, count(*), sum(value)
+  FROM mrt.reading CROSS JOIN LATERAL (SELECT date_trunc('day', at AT TIME ZONE 'Europe/Berlin') - k * interval '1 day' AS d FROM generate_series(0, 6) AS k) AS d
+  WHERE source = 'dst' GROUP BY 1, 2 $$, 'sliding days');
+SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_year', $$
+  SELECT d AT TIME ZONE 'Europe/Berlin' AS s, (d + interval '1 year') AT TIME ZONE 'Europe/Berlin' AS e, count(*)
+  FROM mrt.reading CROSS JOIN LATERAL (SELECT date_trunc('month', at AT TIME ZONE 'Europe/Berlin') - k * interval '1 month' AS d FROM generate_series(0, 11) AS k) AS d
+  WHERE source = 'dst' GROUP BY 1, 2 $$, 'sliding months');
+
+-- event times that are in no window
+INSERT INTO mrt.reading (id, at, value) VALUES (3000, NULL, 1), (3001, 'infinity', 1), (3002, '-infinity', 1), (3003, '294276-12-31 23:59:59.999999+00', 1),
+  (3004, '4713-11-24 00:00:00+00 BC', 1), (3005, '9999-12-31 23:59:59+00', 1), (3006, '4000-01-01 00:00:30+00 BC', 1), (3007, '1969-12-31 23:59:59.999999+00', 1),
+  (3008, '1899-12-31 23:59:00+00', 1);
+SELECT isnt(millrace.create_window('far', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*) AS n', "where" => 'id >= 3000'), NULL, 'far away');
+SELECT set_eq('SELECT window_start, n FROM millrace.window_far', $$ VALUES (timestamptz '9999-12-31 23:59:00+00', 1::bigint), ('4000-01-01 00:00:00+00 BC', 1),
+  ('1969-12-31 23:59:00+00', 1), ('1899-12-31 23:59:00+00', 1) $$, 'those that are near enough are in a window that begins before them');
+SELECT is((SELECT outside FROM millrace.windows WHERE name = 'far'), 5::bigint, 'the others are counted');
+
+-- retention
+SELECT isnt(millrace.create_window('kept', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*) AS n', retention => '1 day'), NULL, 'with retention');
+SELECT is((SELECT min(window_end) > now() - interval '1 day' FROM millrace.window_kept), true, 'what is older is not there');
+SELECT lives_ok($$ SELECT millrace.alter_window('kept', retention => '4000 years') $$, 'it can be changed');
+SELECT is((SELECT count(*) > 10 FROM millrace.window_kept WHERE window_start < '2026-10-01'), true, 'what is not removed yet is there again');
+SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => NULL) $$, '22023', 'retention', '30 days', 'retention of nothing');
+SELECT pg_temp.refused($$ SELECT millrace.alter_window('nix', retention => '1 day') $$, '42704', 'window "nix" does not exist', 'millrace.windows', 'an unknown window');
+
+-- who may
+SET ROLE mrt_stranger;
+SELECT pg_temp.refused($$ SELECT millrace.create_window('w', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*)') $$, '42501', 'must be owner', 'SET ROLE', 'a stranger makes none');
+SELECT pg_temp.refused($$ SELECT millrace.drop_window('far') $$, '42501', 'must be owner', NULL, 'nor drops one');
+SELECT throws_ok('SELECT * FROM millrace.window_far', '42501', NULL, 'nor reads one');
+SELECT is_empty('SELECT * FROM millrace.windows', 'nor sees one');
+SET ROLE mrt_owner;
+SELECT throws_ok(format('SELECT * FROM millrace.%I', (SELECT max(relname) FROM pg_class WHERE relname ~ '^_window_[0-9]+_folded$')), '42501', NULL,
+                 'what is kept is read by its view');
+GRANT SELECT ON millrace.window_far TO mrt_stranger;
+SET ROLE mrt_stranger;
+SELECT isnt_empty('SELECT * FROM millrace.window_far', 'the owner grants it');
+SET ROLE mrt_owner;
+
+-- the pipeline of windows
+SELECT pg_temp.refused($$ SELECT millrace.drop_pipeline('p') $$, '2BP01', 'pipeline "p" has windows', 'millrace.drop_window', 'drop_pipeline');
+SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', on_conflict => 'update', conflict_key => '{id}') $$, '0A000', 'changes rows of its target', NULL, 'on_conflict');
+CREATE TABLE mrt.other (LIKE mrt.reading);
+SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', target => 'mrt.other') $$, '2BP01', 'has windows over its target', 'millrace.drop_window', 'target');
+SELECT lives_ok($$ SELECT millrace.alter_pipeline('p', batch_rows => 100) $$, 'what does not matter');
+CREATE VIEW mrt.over AS SELECT * FROM millrace.window_far;
+SELECT pg_temp.refused($$ SELECT millrace.drop_window('far') $$, '2BP01', 'other objects depend on it', NULL, 'a view of the user''s over it');
+DROP VIEW mrt.over;
+SELECT lives_ok($$ SELECT millrace.drop_window(w.name) FROM millrace.windows AS w WHERE w.pipeline = 'p' $$, 'all are dropped, as the hint says');
+SELECT is_empty($$ SELECT relname FROM pg_class WHERE relname ~ '^_window_[0-9]' AND relkind = 'r' $$, 'with all they have kept');
+SELECT lives_ok($$ SELECT millrace.drop_pipeline('p') $$, 'and the pipeline');
+
+SELECT * FROM finish();
+ROLLBACK;
