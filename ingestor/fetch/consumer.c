@@ -2,9 +2,7 @@
 #include "ingestor/fetch/consumer.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -13,12 +11,12 @@
 #include "common/log.h"
 #include "ingestor/fetch/consumer_conf.h"
 #include "ingestor/fetch/consumer_group.h"
+#include "ingestor/fetch/consumer_hand_on.h"
 #include "ingestor/fetch/consumer_private.h"
 #include "ingestor/fetch/handle_end.h"
 
-/* Messages before the loop looks at its sockets again: taken from librdkafka, and handed on, which costs more. */
+/* Messages taken from librdkafka before the loop looks at its sockets again. */
 #define COLLECT_MAX 20000
-#define HAND_ON_MAX 2000
 /*
  * Look into the queue at least this often: librdkafka leaves the group of a consumer that does not, for
  * max.poll.interval.ms, though nothing has come and the descriptor announces nothing.
@@ -37,9 +35,6 @@ static void resume(MrConsumer *consumer);
 static int64_t listen_for_more(MrConsumer *consumer);
 static bool collect(MrConsumer *consumer);
 static bool keep(MrConsumer *consumer, rd_kafka_message_t *message);
-static bool hand_on(MrConsumer *consumer);
-static void hand_on_one(MrConsumer *consumer, const MrInboxItem *item);
-static void hand_on_error(MrConsumer *consumer, const rd_kafka_message_t *message);
 static void serve_closing(MrConsumer *consumer);
 static void apply_changes(MrConsumer *consumer);
 static void start_fetching(MrConsumer *consumer, rd_kafka_topic_partition_list_t *start);
@@ -251,7 +246,7 @@ take(MrConsumer *consumer)
 		return;
 	}
 	more = collect(consumer);
-	more = hand_on(consumer) || more;
+	more = mr_consumer_hand_on(consumer) || more;
 	look_ms = listen_for_more(consumer);
 	if (consumer->fetches.paused && mr_fetch_table_is_wanted(&consumer->fetches) &&
 		mr_share_may_fill(&consumer->inbox.share))
@@ -363,65 +358,6 @@ keep(MrConsumer *consumer, rd_kafka_message_t *message)
 	}
 	mr_inbox_put(&consumer->inbox, message, version);
 	return heard;
-}
-
-/* Hands messages on until there is none, we are blocked, or (true) it is others' turn. */
-static bool
-hand_on(MrConsumer *consumer)
-{
-	/* When blocked, the owner unblocks us. */
-	for (int left = HAND_ON_MAX; !consumer->blocked; left--)
-	{
-		MrInboxItem item;
-
-		if (left == 0)
-			return consumer->inbox.count > 0;
-		item = mr_inbox_take(&consumer->inbox);
-		if (item.message == NULL)
-			return false;
-		hand_on_one(consumer, &item);
-		rd_kafka_message_destroy(item.message);
-	}
-	return false;
-}
-
-static void
-hand_on_one(MrConsumer *consumer, const MrInboxItem *item)
-{
-	const rd_kafka_message_t *message = item->message;
-
-	if (message->rkt != NULL && message->partition >= 0 &&
-		mr_fetch_table_is_stale(&consumer->fetches, message->partition, item->version))
-		return;
-	if (message->err)
-		hand_on_error(consumer, message);
-	else
-	{
-		mr_kafka_trouble_heard(&consumer->setup.counts->trouble, message->partition);
-		consumer->setup.events->message(consumer->setup.owner, message);
-	}
-}
-
-static void
-hand_on_error(MrConsumer *consumer, const rd_kafka_message_t *message)
-{
-	int32_t partition = message->rkt != NULL ? message->partition : -1;
-	const char *text = rd_kafka_message_errstr(message);
-
-	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-	{
-		mr_kafka_trouble_heard(&consumer->setup.counts->trouble, partition);
-		if (partition >= 0)
-			consumer->setup.events->end(consumer->setup.owner, partition, message->offset);
-		return;
-	}
-	consumer->setup.counts->errors++;
-	mr_log(mr_fetch_note_error(&consumer->setup.counts->trouble, message->err, partition, text),
-		   "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
-		   MR_INT("partition", partition), MR_STR("code", rd_kafka_err2name(message->err)),
-		   MR_STR("error", text));
-	if (partition >= 0)
-		mr_consumer_report_failed(consumer, partition, mr_fetch_failure(message->err), text);
 }
 
 static void

@@ -1,4 +1,4 @@
-/* What consumer.c and consumer_group.c share; nobody else includes it. */
+/* What consumer.c, consumer_hand_on.c and consumer_group.c share; nobody else includes it. */
 #ifndef MR_INGESTOR_CONSUMER_PRIVATE_H
 #define MR_INGESTOR_CONSUMER_PRIVATE_H
 
