@@ -5,17 +5,22 @@
 #include "common/log.h"
 
 void
+mr_pg_error_set(MrPgError *error, const char *sqlstate, const char *message, const char *hint)
+{
+	snprintf(error->sqlstate, sizeof(error->sqlstate), "%s", sqlstate);
+	snprintf(error->message, sizeof(error->message), "%s", message);
+	snprintf(error->hint, sizeof(error->hint), "%s", hint);
+}
+
+void
 mr_pg_error_from_result(MrPgError *error, const PGresult *result)
 {
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
 
-	*error = (MrPgError){0};
-	snprintf(error->sqlstate, sizeof(error->sqlstate), "%s", state ? state : "");
-	snprintf(error->message, sizeof(error->message), "%s",
-			 message ? message : PQresultErrorMessage(result));
-	snprintf(error->hint, sizeof(error->hint), "%s", hint ? hint : "");
+	mr_pg_error_set(error, state ? state : "", message ? message : PQresultErrorMessage(result),
+					hint ? hint : "");
 }
 
 void

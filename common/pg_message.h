@@ -12,6 +12,8 @@ typedef struct MrPgError
 	char hint[256];
 } MrPgError;
 
+extern void mr_pg_error_set(MrPgError *error, const char *sqlstate, const char *message,
+							const char *hint);
 extern void mr_pg_error_from_result(MrPgError *error, const PGresult *result);
 
 /* A notice receiver of libpq: logs at debug level; arg is the name of the connection. */

@@ -15,10 +15,10 @@
 
 #include "common/buffer.h"
 #include "common/eventloop.h"
-#include "common/log.h"
+#include "common/pg_session.h"
 
 #define CONNECT_TIMEOUT_MS 10000
-#define ANSWER_TIMEOUT_MS  130000 /* the server's own statement_timeout (setup_sql) comes first */
+#define ANSWER_TIMEOUT_MS  130000 /* the server's own statement_timeout (pg_session.c) comes first */
 
 typedef enum PgconnState
 {
@@ -39,7 +39,6 @@ struct MrPgconn
 	PgconnState state;
 	bool busy;     /* a query runs */
 	bool copying;  /* COPY IN: data may be put */
-	bool pooled;   /* a connection pooler sits between */
 	unsigned life; /* counts connections, to notice that a callback closed ours */
 	PGconn *pg;
 	struct event *reading;
@@ -48,18 +47,6 @@ struct MrPgconn
 	struct event *deadline; /* of connecting and setting up, then of the query's next answer */
 	int64_t answer_timeout_ms;
 };
-
-/*
- * A half-open connection would hold its lane for two hours without the keepalives; a session that
- * hangs inside a transaction is ended after ten seconds. statement_timeout bounds a COPY whose
- * sender was stopped in the middle.
- */
-static const char setup_sql[] =
-	"SET search_path = pg_catalog, pg_temp; SET standard_conforming_strings = on; "
-	"SET idle_in_transaction_session_timeout = '10s'; "
-	"SET statement_timeout = '120s'; SET lock_timeout = 0; SET tcp_keepalives_idle = 10; "
-	"SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 10000; "
-	"SET DateStyle = 'ISO'; SET bytea_output = 'hex'; SELECT pg_catalog.pg_backend_pid()";
 
 static void watch(MrPgconn *conn, bool read, bool write);
 static void unwatch(MrPgconn *conn);
@@ -72,11 +59,11 @@ static void begin_setup(MrPgconn *conn);
 static void begin_query(MrPgconn *conn, bool sent);
 static void note_progress(MrPgconn *conn);
 static void read_results(MrPgconn *conn);
-static void setup_result(MrPgconn *conn, const PGresult *result);
 static void setup_done(MrPgconn *conn);
 static void flush(MrPgconn *conn);
 static void fail(MrPgconn *conn, const char *sqlstate, const char *message, const char *hint);
 static void fail_pg(MrPgconn *conn);
+static void lose(MrPgconn *conn, const MrPgError *error);
 
 MrPgconn *
 mr_pgconn_new(struct event_base *base, const char *dsn, const char *application,
@@ -101,29 +88,19 @@ mr_pgconn_set_answer_timeout(MrPgconn *conn, int64_t ms)
 	conn->answer_timeout_ms = ms;
 }
 
-/* What the user's DSN may override stands before it, what it may not stands behind. */
 void
 mr_pgconn_connect(MrPgconn *conn)
 {
-	const char *const keys[] = {"keepalives_idle",  "keepalives_interval",
-								"keepalives_count", "tcp_user_timeout",
-								"dbname",           "application_name",
-								"client_encoding",  NULL};
-	const char *const values[] = {"10",   "5", "3", "10000", conn->dsn, conn->application,
-								  "UTF8", NULL};
-
 	assert(conn->state == PGCONN_CLOSED);
 	conn->life++;
 	conn->state = PGCONN_CONNECTING;
-	conn->pooled = false;
-	conn->pg = PQconnectStartParams(keys, values, 1);
+	conn->pg = mr_pg_session_start(conn->dsn, conn->application);
 	mr_timer_set(conn->deadline, CONNECT_TIMEOUT_MS);
 	if (conn->pg == NULL || PQstatus(conn->pg) == CONNECTION_BAD)
 	{
 		fail_pg(conn);
 		return;
 	}
-	PQsetNoticeReceiver(conn->pg, mr_pg_log_notice, conn->application);
 	watch(conn, false, true);
 }
 
@@ -353,7 +330,8 @@ begin_setup(MrPgconn *conn)
 {
 	watch(conn, true, false);
 	conn->state = PGCONN_SETUP;
-	begin_query(conn, PQsetnonblocking(conn->pg, 1) == 0 && PQsendQuery(conn->pg, setup_sql));
+	begin_query(conn,
+				PQsetnonblocking(conn->pg, 1) == 0 && PQsendQuery(conn->pg, mr_pg_session_setup()));
 }
 
 /* The deadline of the session's setup is that of connecting. */
@@ -385,6 +363,7 @@ static void
 read_results(MrPgconn *conn)
 {
 	unsigned life = conn->life;
+	MrPgError error;
 
 	while (life == conn->life && conn->busy && !conn->copying && !PQisBusy(conn->pg))
 	{
@@ -400,7 +379,10 @@ read_results(MrPgconn *conn)
 				conn->events->done(conn->owner);
 		}
 		else if (conn->state == PGCONN_SETUP)
-			setup_result(conn, result);
+		{
+			if (!mr_pg_session_check(conn->pg, result, &error))
+				lose(conn, &error);
+		}
 		else if (PQresultStatus(result) == PGRES_COPY_IN)
 		{
 			conn->copying = true;
@@ -415,29 +397,9 @@ read_results(MrPgconn *conn)
 }
 
 static void
-setup_result(MrPgconn *conn, const PGresult *result)
-{
-	MrPgError error;
-
-	if (PQresultStatus(result) == PGRES_TUPLES_OK)
-		conn->pooled = atoi(PQgetvalue(result, 0, 0)) != PQbackendPID(conn->pg);
-	else if (PQresultStatus(result) != PGRES_COMMAND_OK)
-	{
-		mr_pg_error_from_result(&error, result);
-		fail(conn, error.sqlstate, error.message, error.hint);
-	}
-}
-
-static void
 setup_done(MrPgconn *conn)
 {
 	evtimer_del(conn->deadline);
-	if (conn->pooled)
-	{
-		fail(conn, "0A000", "a connection pooler sits between this program and the server",
-			 "Connect to PostgreSQL itself: lanes are bound to their session.");
-		return;
-	}
 	conn->state = PGCONN_OPEN;
 	conn->events->ready(conn->owner);
 }
@@ -465,21 +427,22 @@ flush(MrPgconn *conn)
 static void
 fail(MrPgconn *conn, const char *sqlstate, const char *message, const char *hint)
 {
-	MrPgError error = {0};
+	MrPgError error;
 
-	snprintf(error.sqlstate, sizeof(error.sqlstate), "%s", sqlstate);
-	snprintf(error.message, sizeof(error.message), "%s", message);
-	snprintf(error.hint, sizeof(error.hint), "%s", hint);
-	mr_pgconn_close(conn);
-	conn->events->lost(conn->owner, &error);
+	mr_pg_error_set(&error, sqlstate, message, hint);
+	lose(conn, &error);
 }
 
 static void
 fail_pg(MrPgconn *conn)
 {
-	char message[512];
+	/* the text goes with the connection: it is copied first */
+	fail(conn, "", conn->pg ? PQerrorMessage(conn->pg) : "out of memory", "");
+}
 
-	/* The text goes with the connection: keep it. */
-	snprintf(message, sizeof(message), "%s", conn->pg ? PQerrorMessage(conn->pg) : "out of memory");
-	fail(conn, "", message, "");
+static void
+lose(MrPgconn *conn, const MrPgError *error)
+{
+	mr_pgconn_close(conn);
+	conn->events->lost(conn->owner, error);
 }
