@@ -10,14 +10,12 @@
 #include "engine/engine.h"
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "server/catalog.h"
 #include "server/clock.h"
 #include "server/guc.h"
 #include "server/locks.h"
@@ -25,8 +23,6 @@
 #include "pipeline/position_lock.h"
 #include "staging/ring.h"
 #include "staging/segment.h"
-#include "program/remedy.h"
-#include "program/remembered.h"
 #include "window/contribute.h"
 #include "window/fold.h"
 #include "run/admit.h"
@@ -67,34 +63,10 @@ mr_pace_init(MrPace *pace)
 	pace->event_limit = INT_MAX;
 }
 
-static void
-forget_program(MrEngine *engine)
-{
-	engine->program = NULL;
-	if (engine->program_context != NULL)
-		MemoryContextDelete(engine->program_context);
-	engine->program_context = NULL;
-}
-
-/* The program is gone when it is to be compared with. */
-static void
-remember(MrEngine *engine)
-{
-	MemoryContext context =
-		AllocSetContextCreate(engine->context, "millrace remembered", ALLOCSET_SMALL_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-
-	engine->remembered = mr_remember(engine->program);
-	MemoryContextSwitchTo(old);
-	if (engine->remembered_context != NULL)
-		MemoryContextDelete(engine->remembered_context);
-	engine->remembered_context = context;
-}
-
 void
 mr_engine_free(MrEngine *engine)
 {
-	forget_program(engine);
+	mr_engine_forget_program(engine);
 	MemoryContextDelete(engine->context);
 	pfree(engine);
 }
@@ -103,65 +75,6 @@ void
 mr_engine_rest(MrEngine *engine)
 {
 	mr_batch_reset(engine->batch);
-}
-
-/* What the SQL was checked with, until the end of the GUC nest level. */
-static void
-use_settings(const MrDefinition *definition)
-{
-	mr_reading_pin(&definition->reading);
-	(void) set_config_option("search_path", definition->search_path, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-}
-
-/* Makes the program of the pipeline's current version unless it exists and is still valid. */
-void
-mr_engine_prepare(MrEngine *engine, const MrPipelineRow *pipeline)
-{
-	int32 version = pipeline->version;
-	MemoryContext old;
-	MrDefinition *definition;
-
-	if (engine->program != NULL && engine->program_version == version &&
-		engine->program_windows == pipeline->windows && mr_program_is_valid(engine->program))
-	{
-		use_settings(engine->program->definition);
-		return;
-	}
-	if (engine->program != NULL && engine->program_version != version)
-		ResetTempTableNamespace(); /* temporary tables of the old version's SQL */
-	forget_program(engine);
-	engine->program_context =
-		AllocSetContextCreate(engine->context, "millrace definition", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(engine->program_context);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	engine->extension = mr_extension_oid();
-	definition = mr_definition_load(engine->pipeline_id, version);
-	use_settings(definition);
-	engine->program = mr_program_create(definition);
-	PopActiveSnapshot();
-	engine->program_version = version;
-	engine->program_windows = pipeline->windows;
-	if (definition->windows != NIL)
-		engine->fold.unfolded++; /* what a worker before this one has left */
-	MemoryContextSwitchTo(old);
-	remember(engine);
-}
-
-char *
-mr_engine_remedy(MrEngine *engine, const ErrorData *error)
-{
-	MemoryContext old = CurrentMemoryContext;
-	char *command;
-
-	if (!mr_remedy_is_possible(error->sqlerrcode) || !mr_xact_begin("looking for a remedy"))
-		return NULL;
-	command = mr_remedy(engine->remembered, engine->pipeline_id, error);
-	if (command != NULL)
-		command = MemoryContextStrdup(old, command);
-	mr_xact_commit();
-	MemoryContextSwitchTo(old);
-	return command;
 }
 
 /* Whether the event fits into the batch, and in ordering => 'key' into the queue of its key if there is one. */
@@ -469,7 +382,7 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 
 	mr_work_end();
 	if (trouble)
-		forget_program(engine);
+		mr_engine_forget_program(engine);
 	if (engine->batch->nevents > 0 && engine->batch->events[0].retry == NULL)
 	{
 		if (trouble)

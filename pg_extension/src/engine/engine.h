@@ -82,6 +82,8 @@ extern MrStep mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace);
 
 /* Makes the program of the pipeline's version ready and sets its search_path for this GUC nest level. */
 extern void mr_engine_prepare(MrEngine *engine, const MrPipelineRow *pipeline);
+/* It is made again at the next mr_engine_prepare(). */
+extern void mr_engine_forget_program(MrEngine *engine);
 
 /*
  * Tries events of millrace.retry again that are due, up to a batch, and settles them: the result and the
