@@ -8,56 +8,19 @@
  */
 #include "api/wire/connection.h"
 
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
-#include "api/wire/intake.h"
+#include "api/wire/connection_private.h"
+#include "api/wire/socket.h"
 #include "common/eventloop.h"
 
 #define PIPELINED_MAX                                                                              \
 	32768              /* bytes of later requests kept while one is worked on; then reading stops */
 #define LINGER_MS 1000 /* how long what a client still sends is read and dropped after the answer */
 #define WATCH_MS  100  /* requests that take longer have their client watched */
-#define EXTENTS   8
-
-struct MrConnection
-{
-	MrConnections *all;
-	struct bufferevent *bev;
-	evutil_socket_t fd; /* -1 until its first byte */
-	MrIntake intake;
-	MrBuffer later;    /* pipelined behind the request in flight */
-	int64_t began_ms;  /* first byte of the request under way; 0: none */
-	int64_t busy_ms;   /* since when a request is in flight; 0: none */
-	int64_t closed_ms; /* when evhttp was seen to have done with it; 0: not yet */
-	void *exchange;
-	bool passing;  /* the input buffer changes by our own hand */
-	bool ends;     /* the answer in flight closes the connection */
-	bool streams;  /* it goes on: so does its connection */
-	bool has_left; /* the client, while its request is worked on */
-	MrConnection *previous;
-	MrConnection *next;
-};
-
-struct MrConnections
-{
-	struct evconnlistener *listener;
-	MrWireLimits limits;
-	const MrConnectionEvents *events;
-	void *owner;
-	MrConnection *first;
-	MrConnection **by_fd; /* open ones whose first byte has come */
-	int fds;
-	int count;
-	int busy;
-	bool drains;
-};
 
 static struct bufferevent *new_connection(struct event_base *base, void *arg);
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg);
@@ -165,30 +128,6 @@ mr_connection_ends(MrConnection *connection)
 	return connection->ends;
 }
 
-void
-mr_connection_begin_stream(MrConnection *connection, int send_buffer)
-{
-	int64_t idle_ms = connection->all->limits.idle_ms;
-	const struct timeval writing = {idle_ms / 1000, idle_ms % 1000 * 1000};
-
-	connection->streams = true;
-	/* evhttp's read timeout is for the next request: nothing is expected from the client here */
-	bufferevent_set_timeouts(connection->bev, NULL, &writing);
-	setsockopt(connection->fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
-}
-
-size_t
-mr_connection_unsent(const MrConnection *connection)
-{
-	return evbuffer_get_length(bufferevent_get_output(connection->bev));
-}
-
-void
-mr_connection_abort(MrConnection *connection)
-{
-	bufferevent_trigger_event(connection->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
-}
-
 static struct bufferevent *
 new_connection(struct event_base *base, void *arg)
 {
@@ -258,7 +197,6 @@ static void
 know_fd(MrConnection *connection)
 {
 	MrConnections *all = connection->all;
-	int on = 1;
 
 	if (connection->fd >= 0)
 		return;
@@ -272,8 +210,7 @@ know_fd(MrConnection *connection)
 		all->fds = fds;
 	}
 	all->by_fd[connection->fd] = connection;
-	/* an answer is one write: waiting for more to send only delays its end */
-	setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	mr_socket_send_at_once(connection->fd);
 }
 
 /* What comes behind a request in flight waits; what comes behind the last one is dropped. */
@@ -329,13 +266,9 @@ pass(MrConnection *connection, bool reading)
 static void
 send_continue(MrConnection *connection)
 {
-	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
 	connection->intake.wants_continue = false;
-	if (connection->intake.state == MR_INTAKE_READY)
-		return;
-	if (send(connection->fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		return; /* the client sends its body after a while without it */
+	if (connection->intake.state != MR_INTAKE_READY)
+		mr_socket_send_continue(connection->fd);
 }
 
 static void
@@ -405,12 +338,10 @@ tick_one(MrConnection *connection, int64_t now)
 		return linger(connection, now);
 	if (connection->busy_ms > 0)
 	{
-		char byte;
-
 		if (connection->exchange != NULL && !connection->has_left &&
 			now - connection->busy_ms > WATCH_MS &&
 			evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0 &&
-			recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+			mr_socket_is_at_end(connection->fd))
 		{
 			connection->has_left = true;
 			all->events->left(all->owner, connection->exchange);
@@ -426,17 +357,8 @@ tick_one(MrConnection *connection, int64_t now)
 static void
 check_deadline(MrConnection *connection, int64_t now)
 {
-	const MrWireLimits *limits = &connection->all->limits;
-	MrIntake *intake = &connection->intake;
-	int64_t took = now - connection->began_ms;
-	int64_t came = (int64_t) (intake->text.len + intake->body.len);
-
-	if (intake->state == MR_INTAKE_HEAD && took > limits->head_ms)
-		mr_intake_refuse(intake, MR_PROBLEM_SLOW, "The head of the request did not come in time.");
-	else if (intake->state != MR_INTAKE_HEAD && took > limits->body_grace_ms &&
-			 came < (took - limits->body_grace_ms) / 1000 * limits->body_bytes_s)
-		mr_intake_refuse(intake, MR_PROBLEM_SLOW, "The body came more slowly than 1 KiB/s.");
-	else
+	if (mr_intake_is_in_time(&connection->intake, &connection->all->limits,
+							 now - connection->began_ms))
 		return;
 	pass(connection, false);
 	bufferevent_trigger(connection->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
@@ -449,9 +371,6 @@ check_deadline(MrConnection *connection, int64_t now)
 static bool
 linger(MrConnection *connection, int64_t now)
 {
-	char dropped[4096];
-	ssize_t n;
-
 	end_exchange(connection, false);
 	if (connection->fd < 0)
 		return false; /* not one byte came */
@@ -460,16 +379,7 @@ linger(MrConnection *connection, int64_t now)
 		connection->closed_ms = now;
 		bufferevent_disable(connection->bev, EV_READ | EV_WRITE);
 	}
-	for (int i = 0; i < 16; i++)
-	{
-		n = recv(connection->fd, dropped, sizeof(dropped), MSG_DONTWAIT);
-		if (n <= 0)
-			break;
-	}
-	/* 0: the client has closed; an error other than "nothing there" is an end, too */
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
-		return false;
-	return now - connection->closed_ms < LINGER_MS;
+	return mr_socket_drop_input(connection->fd) && now - connection->closed_ms < LINGER_MS;
 }
 
 static void

@@ -70,6 +70,21 @@ mr_intake_next(MrIntake *intake)
 	*intake = (MrIntake){.text = text, .body_max = body_max};
 }
 
+bool
+mr_intake_is_in_time(MrIntake *intake, const MrWireLimits *limits, int64_t took_ms)
+{
+	int64_t came = (int64_t) (intake->text.len + intake->body.len);
+
+	if (intake->state == MR_INTAKE_HEAD && took_ms > limits->head_ms)
+		mr_intake_refuse(intake, MR_PROBLEM_SLOW, "The head of the request did not come in time.");
+	else if (intake->state != MR_INTAKE_HEAD && took_ms > limits->body_grace_ms &&
+			 came < (took_ms - limits->body_grace_ms) / 1000 * limits->body_bytes_s)
+		mr_intake_refuse(intake, MR_PROBLEM_SLOW, "The body came more slowly than 1 KiB/s.");
+	else
+		return true;
+	return false;
+}
+
 void
 mr_intake_refuse(MrIntake *intake, MrProblem problem, const char *why)
 {

@@ -12,6 +12,7 @@
 
 #include "api/wire/chunked.h"
 #include "api/wire/head.h"
+#include "api/wire/limits.h"
 
 typedef enum MrIntakeState
 {
@@ -44,6 +45,11 @@ extern size_t mr_intake_take(MrIntake *intake, const char *data, size_t len);
 extern bool mr_intake_has_begun(const MrIntake *intake);
 /* READY: its text has been passed on, the next request may come. */
 extern void mr_intake_next(MrIntake *intake);
+/*
+ * Whether what is under way comes fast enough, took_ms after its first byte. False: it is given up on, head or body being
+ * slower than the limits allow.
+ */
+extern bool mr_intake_is_in_time(MrIntake *intake, const MrWireLimits *limits, int64_t took_ms);
 /* Gives up on what is under way. */
 extern void mr_intake_refuse(MrIntake *intake, MrProblem problem, const char *why);
 

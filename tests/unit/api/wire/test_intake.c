@@ -174,6 +174,36 @@ many_chunks(void **state)
 	assert_int_equal(intake.state, MR_INTAKE_REFUSED);
 }
 
+static MrProblem
+late(const char *in, int64_t took_ms)
+{
+	const MrWireLimits limits = {.head_ms = 1000, .body_grace_ms = 5000, .body_bytes_s = 10};
+
+	mr_intake_free(&intake);
+	mr_intake_init(&intake, 1000);
+	feed(in, strlen(in), 100);
+	if (mr_intake_is_in_time(&intake, &limits, took_ms))
+		return MR_PROBLEM_NONE;
+	assert_int_equal(intake.state, MR_INTAKE_REFUSED);
+	return intake.refusal.problem;
+}
+
+/* A head has a time for all of it, a body a rate behind a time of grace. */
+static void
+what_comes_too_slowly(void **state)
+{
+	static const char head[] = "POST / HTTP/1.1\r\n" HOST;
+	static const char body[] = "POST / HTTP/1.1\r\n" HOST "Content-Length: 500\r\n\r\n";
+	const int64_t came = sizeof(body) - 1; /* the head counts */
+
+	(void) state;
+	assert_int_equal(late(head, 1000), MR_PROBLEM_NONE);
+	assert_int_equal(late(head, 1001), MR_PROBLEM_SLOW);
+	assert_int_equal(late(body, 5000), MR_PROBLEM_NONE);
+	assert_int_equal(late(body, 5000 + came / 10 * 1000), MR_PROBLEM_NONE);
+	assert_int_equal(late(body, 5000 + (came / 10 + 1) * 1000), MR_PROBLEM_SLOW);
+}
+
 int
 main(void)
 {
@@ -184,6 +214,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_the_connection_needs_to_know, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_chunks, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_comes_too_slowly, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("wire/intake", tests, NULL, NULL);

@@ -1,0 +1,43 @@
+/* What connection.c and connection_stream.c share; nobody else includes it. */
+#ifndef MR_API_CONNECTION_PRIVATE_H
+#define MR_API_CONNECTION_PRIVATE_H
+
+#include <event2/util.h>
+
+#include "api/wire/connection.h"
+#include "api/wire/intake.h"
+
+struct MrConnection
+{
+	MrConnections *all;
+	struct bufferevent *bev;
+	evutil_socket_t fd; /* -1 until its first byte */
+	MrIntake intake;
+	MrBuffer later;    /* pipelined behind the request in flight */
+	int64_t began_ms;  /* first byte of the request under way; 0: none */
+	int64_t busy_ms;   /* since when a request is in flight; 0: none */
+	int64_t closed_ms; /* when evhttp was seen to have done with it; 0: not yet */
+	void *exchange;
+	bool passing;  /* the input buffer changes by our own hand */
+	bool ends;     /* the answer in flight closes the connection */
+	bool streams;  /* it goes on: so does its connection */
+	bool has_left; /* the client, while its request is worked on */
+	MrConnection *previous;
+	MrConnection *next;
+};
+
+struct MrConnections
+{
+	struct evconnlistener *listener;
+	MrWireLimits limits;
+	const MrConnectionEvents *events;
+	void *owner;
+	MrConnection *first;
+	MrConnection **by_fd; /* open ones whose first byte has come */
+	int fds;
+	int count;
+	int busy;
+	bool drains;
+};
+
+#endif
