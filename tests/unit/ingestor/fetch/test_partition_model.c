@@ -208,6 +208,28 @@ send_assign(World *w)
 	w->assign_sent = true;
 }
 
+/* The question to the server where to begin: it is sent, answered, or finds no row of the partition. */
+static void
+assign(World *w, Event event, MrEffects *effects)
+{
+	if (event == SEND_ASSIGN)
+		send_assign(w);
+	else if (event == ANSWER_ASSIGN)
+		answer_assign(w, effects);
+	else if (w->assign_sent)
+		mr_partition_reassign(&w->part, &w->at, 1000, effects);
+}
+
+static void
+set_held(World *w, bool held, MrEffects *effects)
+{
+	w->at.lane_held = held;
+	if (held)
+		mr_partition_hold(&w->part, effects);
+	else
+		mr_partition_release(&w->part, effects);
+}
+
 static void
 happen(World *w, Event event, MrEffects *effects)
 {
@@ -223,14 +245,9 @@ happen(World *w, Event event, MrEffects *effects)
 			assert_int_equal(part->state, MR_PARTITION_REVOKED);
 			break;
 		case SEND_ASSIGN:
-			send_assign(w);
-			break;
 		case ANSWER_ASSIGN:
-			answer_assign(w, effects);
-			break;
 		case NO_ROW:
-			if (w->assign_sent)
-				mr_partition_reassign(part, &w->at, 1000, effects);
+			assign(w, event, effects);
 			break;
 		case MESSAGE:
 			message(w, effects);
@@ -246,12 +263,8 @@ happen(World *w, Event event, MrEffects *effects)
 			mr_partition_corrupt(part, &w->at, "CRC", effects);
 			break;
 		case HOLD:
-			w->at.lane_held = true;
-			mr_partition_hold(part, effects);
-			break;
 		case ROOM:
-			w->at.lane_held = false;
-			mr_partition_release(part, effects);
+			set_held(w, event == HOLD, effects);
 			break;
 		case STAGED:
 			mr_partition_staged(part, part->epoch - (draw(w, 4) == 0), part->position);
