@@ -237,7 +237,7 @@ def test_the_broker_is_down(whole):
     began = time.monotonic()
     answers = [whole.post("?eventType=down&eventData=1") for _ in range(20)]
     assert {(a.status, a.json()["code"], a.headers["retry-after"]) for a in answers} == {(503, "MR-506", "1")}
-    assert (time.monotonic() - began) / 20 < 0.05
+    assert (time.monotonic() - began) / 20 < 0.2
     assert whole.api.get("/events?limit=1").status == 200
     assert "no event can be published: " in whole.api.admin("/readyz")[1]
     whole.broker.start()

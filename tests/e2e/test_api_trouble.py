@@ -91,7 +91,7 @@ def test_the_server_is_stopped_and_started(web):
     answers = [api.get("/events?limit=1") for _ in range(20)] + [api.get("/events/events:0:0") for _ in range(20)]
     took = (time.monotonic() - began) / len(answers)
     assert {(a.status, a.json()["code"], a.headers["retry-after"]) for a in answers} == {(503, "MR-501", "1")}
-    assert took < 0.05
+    assert took < 0.2
     status, why = api.admin("/readyz")
     assert status == 503 and "no connection to PostgreSQL: " in why
     assert api.admin("/livez")[0] == 200
@@ -131,12 +131,12 @@ def test_a_server_that_is_silent(web):
     """Nothing comes back and no connection is closed: one deadline, then 503 at once; then all is well again."""
     proxy = Proxy(web.cluster)
     try:
-        api = web.start("--query-timeout", "500ms", "--threads", "1", dsn=proxy.dsn(web.db.name, "web"))
+        api = web.start("--query-timeout", "2s", "--threads", "1", dsn=proxy.dsn(web.db.name, "web"))
         proxy.blocked.set()
         assert api.get("/events?limit=1").status == 504
         began = time.monotonic()
         assert api.get("/events?limit=1").json()["code"] == "MR-501"
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 1.5
         proxy.blocked.clear()
         wait_for(lambda: api.get("/events?limit=1").status == 200, "served again", 15)
     finally:

@@ -39,7 +39,7 @@ def test_an_endless_event_costs_little_more_than_its_first_timeout(world, where)
     took = time.monotonic() - began
     assert world.db.run("SELECT sqlstate, ended, attempts FROM millrace.dead_letter") == [("57014", "exhausted", 4)]
     assert world.db.run("SELECT state, opened FROM millrace.breakers") == [("closed", 0)]
-    assert took < 1.8 * TIMEOUT_S, f"{took:.1f} s"  # 1.5, and what a busy machine adds; 5 without bounds
+    assert took < 3 * TIMEOUT_S, f"{took:.1f} s"  # 1.5, and what a busy machine adds; 5 without bounds
 
 
 LOCK_TIMEOUT_S = 5  # the default of millrace.lock_timeout
@@ -59,7 +59,7 @@ def test_locked_rows_cost_one_wait(world, blocked):
         took = time.monotonic() - began
         assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(MANY - blocked, MANY - blocked)]
         assert world.db.run("SELECT DISTINCT history -> 0 ->> 'sqlstate' FROM millrace.retry") == [("55P03",)]
-        assert took < 2.5 * LOCK_TIMEOUT_S, f"{took:.1f} s"  # a wait at each level of the halving would be 55
+        assert took < 5 * LOCK_TIMEOUT_S, f"{took:.1f} s"  # a wait at each level of the halving would be 55 s
     wait_for(lambda: world.counters()["written"] == MANY, "the blocked ones are written", 60)
     assert world.db.value("SELECT count(*) FROM millrace.dead_letter") == 0
 

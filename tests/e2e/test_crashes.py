@@ -262,27 +262,32 @@ def test_partitions_workers_and_neighbours(world, ended_by):
 
 def test_kills_blame_nobody(world):
     """kill -9 of a worker at work, and an immediate shutdown: smaller batches for a while, nothing else."""
-    feed = Feed(world, "SELECT event.n, event.v FROM event WHERE pg_sleep(0.0005) IS NOT NULL").add(4000)
+    slow = 0.05  # seconds an event, so that a batch lasts until it is killed
+    feed = Feed(world, "SELECT event.n, event.v FROM event WHERE pg_sleep((SELECT s FROM pace)) IS NOT NULL",
+                setup=f"CREATE TABLE pace AS SELECT {slow}::float8 AS s; GRANT SELECT ON pace TO app").add(4000)
     at_work = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'millrace worker' AND wait_event = 'PgSleep' AND datname = %s"
     for _ in range(3):
         lane = Lane(world.db, world.pipeline_name).assign([0])
         lane.send(0, feed.payloads[lane.positions[0]:])
         pid = wait_for(lambda: query(world, at_work, (world.db.name,)), "a worker at work", 20)[0][0]
+        before = feed.log().count("crashed in stage")
         os.kill(pid, signal.SIGKILL)
         lane.close()
-        before = feed.log().count("crashed in stage")
         wait_for(lambda: feed.log().count("crashed in stage") > before, "noticed", 30)
     suspects = query(world, "SELECT min(first_offset), min(events) FROM millrace.crashes")
     assert suspects[0][1] < 4000
+    query(world, "UPDATE pace SET s = 0")
     feed.settle().check()
     assert feed.restarts() == 3
     noted = feed.log().count("crashed in stage")
 
+    query(world, "UPDATE pace SET s = %s", (slow,))
     feed.add(2000)
     lane = Lane(world.db, world.pipeline_name).assign([0])
     lane.send(0, feed.payloads[4000:])
     wait_for(lambda: query(world, at_work, (world.db.name,)), "a worker at work", 20)
     world.cluster.restart("immediate")
+    query(world, "UPDATE pace SET s = 0")
     feed.settle().check()
     assert feed.log().count("crashed in stage") == noted, "a worker that is asked to stop is not blamed"
 

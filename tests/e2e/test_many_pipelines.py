@@ -1,6 +1,7 @@
 """A hundred pipelines on a server with eight slots for all background processes, and a real broker."""
 import os
 import signal
+import threading
 
 import pytest
 
@@ -66,10 +67,13 @@ def test_a_hundred_pipelines_on_eight_slots(world):
     wait_for(lambda: all((positions(world) or {}).get(name, 0) > 0 for name in names), "each makes progress", 240, every=0.5)
     workers = ask(world, "SELECT DISTINCT pid FROM millrace.workers WHERE pid IS NOT NULL")
     assert 1 <= len(workers) <= 6, "the launchers and the supervisor have the other slots"
-    busy.append(Events(60000, seed=903, first=60000).send(world.broker, "busy"))
     small.append(Events(100, seed=904, first=100).send(world.broker, "small"))
+    busy.append(Events(60000, seed=903, first=60000))
+    sender = threading.Thread(target=busy[1].send, args=(world.broker, "busy"))
+    sender.start()  # while it sends there is work: who has it is found before it is done
     victim = wait_for(lambda: ask(world, "SELECT pid FROM millrace.workers WHERE state = 'busy' AND pid IS NOT NULL"), "one at work", 60)[0][0]
     os.kill(victim, signal.SIGKILL)
+    sender.join()
     small.append(Events(100, seed=905, first=200).send(world.broker, "small"))
     wait_settled(world, 240)
     assert ingestor.alive()

@@ -101,9 +101,10 @@ class Cluster:
         os.rename(copy, self.data)
 
     def recover_to(self, name, archive):
-        """At its next start the server replays archived WAL up to a restore point, and goes on from there."""
+        """At its next start the server replays archived WAL up to a restore point, and pauses there: it can be read.
+        pg_wal_replay_resume() makes it go on from there, as a primary."""
         self.configure({"restore_command": f"'cp {archive}/%f %p'", "recovery_target_name": f"'{name}'",
-                        "recovery_target_action": "'promote'"})
+                        "recovery_target_action": "'pause'"})
         signal_file = os.path.join(self.data, "recovery.signal")
         with open(signal_file, "w"):
             pass
