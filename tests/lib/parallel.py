@@ -37,6 +37,7 @@ def prepare(config):
     if is_shared(config):
         config.option.dist = "loadgroup"
     elif is_part(config):
+        config.option.loadgroup = True  # it has read the command line, not what was made of it
         paths.use_run_dir(os.path.join(config.workerinput["run_dir"], config.workerinput["workerid"]))
         _lock = open(os.path.join(config.workerinput["run_dir"], "running"), "w")
         fcntl.flock(_lock, fcntl.LOCK_SH)
