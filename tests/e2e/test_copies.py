@@ -3,9 +3,9 @@ import os
 import subprocess
 
 from lib.cluster import Cluster, Database, run_as_server
+from lib.dead_letters import check_each_once, wait_published
 from lib.events import Events
 from lib.wait import holds_for, wait_for
-from test_relay import check_each_once, wait_published
 
 
 def test_promoted_standby_takes_over(world):

@@ -8,10 +8,10 @@ import time
 from confluent_kafka import Producer
 
 from lib.cluster import ConnectionLost
+from lib.dead_letters import dlq, headers, read_topic, wait_published
 from lib.events import compare
 from lib.wait import wait_for
 from test_exactly_once import dice, kill_broker, kill_ingestor, kill_postmaster, kill_worker
-from test_relay import dlq, headers, read_topic, wait_published
 
 PARTITIONS = 4
 MAX_RETRIES = 80  # some 24 s of tries: enough for a key that is late, whatever is killed and started again meanwhile

@@ -6,8 +6,8 @@ import time
 
 from confluent_kafka import Producer
 
+from lib.dead_letters import dlq, read_topic, wait_published
 from lib.wait import wait_for
-from test_relay import dlq, read_topic, wait_published
 from test_target_changes import Feed
 
 FIELDS = "n int, s text, d double precision, x numeric, at timestamptz, day date, id uuid, j jsonb, list int[], raw_bytes bytea, ip inet"

@@ -5,11 +5,11 @@ import time
 import pytest
 
 from lib.cluster import Cluster
+from lib.dead_letters import wait_published
 from lib.process import children
 from lib.wait import holds_for, wait_for
 from lib.world import World, ensure_roles
 from test_kafka_shapes import produce
-from test_relay import wait_published
 
 PIPELINES = 40
 WINDOW_S = 10
