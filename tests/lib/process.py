@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 
 from .wait import wait_for
 
@@ -124,5 +125,6 @@ def stop_all():
 
 _owner = os.getpid()
 atexit.register(lambda: os.getpid() == _owner and stop_all())
-for _number in (signal.SIGTERM, signal.SIGHUP):
-    signal.signal(_number, lambda *_: (_ for _ in ()).throw(SystemExit(143)))
+if threading.current_thread() is threading.main_thread():  # a process of pytest-xdist may run its tests in another one
+    for _number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(_number, lambda *_: (_ for _ in ()).throw(SystemExit(143)))
