@@ -1,6 +1,6 @@
 -- Windows over targets. Each one has two tables of its own besides, made by create_window():
---   _window_<id>_partial (stream, seq, window_start, window_end, n, g1…, s1…)  what batches added, in their own commits
---   _window_<id>_folded  (fold, window_start, window_end, n, g1…, s1…)         the same merged
+--   _window_<id>_folded  (fold, window_start, window_end, n, g1…, s1…)  what batches added, merged
+--   _window_<id>_partial (stream, seq, rows)  what they have added since, in their own commits: rows of the other one, many in one
 -- n counts rows, g are the values of group_by, s the states of the aggregates (66_window_aggregate.sql). A window's value
 -- for a group is what all its rows in both tables give when they are merged. Of sliding windows these are panes, as long as
 -- the slide. The tables are no members of the extension, so that pg_dump carries them and what depends on them.
@@ -17,6 +17,7 @@ CREATE TABLE millrace.window_definition (
   name        text        NOT NULL,
   selects     text        NOT NULL,  -- "selects FROM rows grouped" gives what rows add, from window_start on
   grouped     text        NOT NULL,
+  at          text        NOT NULL,  -- the event time, as selects has it
   keys        text        NOT NULL,  -- ', g1, g2' or ''
   states      text        NOT NULL,  -- 'n, s1, s2'
   merges      text        NOT NULL,  -- the same, each merged

@@ -221,11 +221,11 @@ CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention inte
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   PERFORM millrace._owned_window(caller, name);
-  IF retention IS NULL OR retention <= interval '0' THEN
-    RAISE EXCEPTION 'retention is "%", expected more than nothing', retention
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or ''infinity'' as ''100000 years''.';
+  IF retention IS NULL OR retention < interval '0' THEN
+    RAISE EXCEPTION 'retention is "%", expected a time, or 0', retention
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or ''0'' to keep all from now on.';
   END IF;
-  UPDATE millrace.window_definition AS w SET retention = _alter_window.retention WHERE w.name = _alter_window.name;
+  UPDATE millrace.window_definition AS w SET retention = nullif(_alter_window.retention, interval '0') WHERE w.name = _alter_window.name;
 END $$;
 REVOKE ALL ON FUNCTION millrace._alter_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._alter_window IS 'Internal: alter_window for a role.';
@@ -234,7 +234,7 @@ CREATE FUNCTION millrace.alter_window(name text, retention interval) RETURNS voi
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.alter_window IS
 'Changes how long a window keeps what it has. What it is made of is fixed: drop it and create another one.
-In: name; retention: how long after its end a window is kept.
+In: name; retention: how long after its end a window is kept, 0 for good.
 Out: nothing. What is older disappears at once, and its place is freed in steps.
 Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it.';
 
@@ -259,6 +259,40 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._owned_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._owned_window IS 'Internal: finds a window the caller may change; its pipeline is locked.';
+
+-- What a window has is replaced by what the target has. The pipeline is locked: no batch adds anything meanwhile.
+CREATE FUNCTION millrace._rebuild_window(caller regrole, name text, "from" timestamptz, "to" timestamptz) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  w millrace.window_definition := millrace._owned_window(caller, name);
+  p millrace.pipeline;
+  v millrace.pipeline_version;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['from', 'to'], ARRAY["from" IS NULL, "to" IS NULL]);
+  IF "from" >= "to" THEN
+    RAISE EXCEPTION 'from is %, which is not before %', "from", "to"
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Windows that begin at "from" or later and before "to" are rebuilt.';
+  END IF;
+  SELECT * INTO STRICT p FROM millrace.pipeline AS c WHERE c.id = w.pipeline_id;
+  SELECT * INTO STRICT v FROM millrace.pipeline_version AS c WHERE c.pipeline_id = p.id AND c.version = p.version;
+  PERFORM millrace._check_window_target(p, v);
+  PERFORM millrace._fold_window(w.id, false, true);
+  EXECUTE format('DELETE FROM millrace._window_%s_folded AS f WHERE f.window_start >= $1 AND f.window_start < $2', w.id) USING "from", "to";
+  IF "from" = '-infinity' AND "to" = 'infinity' THEN
+    DELETE FROM millrace.window_outside AS o WHERE o.window_id = w.id;
+  END IF;
+  RETURN millrace._window_fill(p.owner, v.search_path, millrace._window_query(w.id, "from", "to"), w.id);
+END $$;
+REVOKE ALL ON FUNCTION millrace._rebuild_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._rebuild_window IS 'Internal: rebuild_window for a role.';
+
+CREATE FUNCTION millrace.rebuild_window(name text, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity') RETURNS bigint
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.rebuild_window IS
+'Computes a window again from the rows that the target has, after others than the pipeline have changed them. Where rows have been removed their aggregates are gone then.
+In: name; from, to: windows (of sliding ones: panes as long as the slide) that begin in [from, to) are replaced, by default all.
+Out: groups that were computed. The pipeline waits until the rows have been read.
+Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it; that of an expression which fails on a row.';
 
 -- pg_dump locks all tables for as long as it runs: the pipeline must not wait for it meanwhile.
 CREATE FUNCTION millrace._drop_window(caller regrole, name text) RETURNS void

@@ -40,6 +40,7 @@ BEGIN
     END IF;
     IF part.part = 'event_time' THEN
       at := part.sql;
+      w.at := at;
       -- what is farther away than a calendar can add to
       inside := format('(%1$s) >= ''4700-01-01 00:00:00+00 BC'' AND (%1$s) < ''285000-01-01 00:00:00+00''', at);
     ELSIF part.part = 'group' THEN
@@ -95,9 +96,10 @@ DECLARE
   name text;
 BEGIN
   columns := 'window_start timestamptz NOT NULL, window_end timestamptz NOT NULL, n bigint NOT NULL' || columns;
-  EXECUTE format('CREATE TABLE millrace._window_%s_partial (stream integer NOT NULL, seq bigint NOT NULL, %s)', w.id, columns);
-  EXECUTE format('CREATE INDEX ON millrace._window_%s_partial (stream, seq)', w.id);
   EXECUTE format('CREATE TABLE millrace._window_%s_folded (fold bigint NOT NULL, %s)', w.id, columns);
+  EXECUTE format('CREATE TABLE millrace._window_%1$s_partial (stream integer NOT NULL, seq bigint NOT NULL, rows millrace._window_%1$s_folded[] NOT NULL)', w.id);
+  EXECUTE format('ALTER TABLE millrace._window_%s_partial ALTER COLUMN rows SET STORAGE EXTERNAL', w.id);  -- soon gone: not worth compressing
+  EXECUTE format('CREATE INDEX ON millrace._window_%s_partial (stream, seq)', w.id);
   EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (window_start)', w.id);
   EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (fold) WHERE fold > 0', w.id);
   FOREACH name IN ARRAY ARRAY['partial', 'folded'] LOOP
@@ -117,9 +119,10 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_s
 DECLARE
   panes integer := millrace._window_panes(w.size, w.slide);
   rows  text := format('SELECT f.window_start, f.window_end%2$s, %3$s FROM millrace._window_%1$s_folded AS f UNION ALL '
-    'SELECT p.window_start, p.window_end%2$s, %3$s FROM (SELECT c.seqs FROM millrace.window_cursor AS c WHERE c.window_id = %1$s ORDER BY c.fold DESC LIMIT 1) AS c '
+    'SELECT window_start, window_end%2$s, %3$s FROM (SELECT c.seqs FROM millrace.window_cursor AS c WHERE c.window_id = %1$s ORDER BY c.fold DESC LIMIT 1) AS c '
     'CROSS JOIN LATERAL unnest(c.seqs) WITH ORDINALITY AS s (seq, place) '
-    'CROSS JOIN LATERAL (SELECT * FROM millrace._window_%1$s_partial AS p WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq OFFSET 0) AS p',
+    'CROSS JOIN LATERAL (SELECT p.rows FROM millrace._window_%1$s_partial AS p WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq OFFSET 0) AS p '
+    'CROSS JOIN LATERAL unnest(p.rows) AS r',
     w.id, w.keys, w.states);
 BEGIN
   IF panes > 1 THEN
@@ -139,10 +142,14 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._make_window_view FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the view of a window.';
 
--- What the rows of the target add, all of them.
-CREATE FUNCTION millrace._window_query(window_id integer) RETURNS text
+-- What the rows of the target add: all of them, or those of the panes (of the window itself, where it does not slide) that
+-- begin in [from, to), read by an index on the event time if there is one.
+CREATE FUNCTION millrace._window_query(window_id integer, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity') RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT format('%s FROM %I.%I AS written %s', w.selects, n.nspname, c.relname, w.grouped)
+  SELECT CASE WHEN "from" = '-infinity' AND "to" = 'infinity' THEN format('%s FROM %I.%I AS written %s', w.selects, n.nspname, c.relname, w.grouped)
+         ELSE format('SELECT q.* FROM (%s FROM (SELECT * FROM %I.%I AS written WHERE (%s) >= %L::timestamptz AND (%4$s) < %6$L::timestamptz) AS written %7$s) AS q '
+                     'WHERE q.window_start >= %5$L::timestamptz AND q.window_start < %8$L::timestamptz',
+                     w.selects, n.nspname, c.relname, w.at, "from", CASE WHEN isfinite("to") THEN "to" + w.slide + interval '1 day' ELSE "to" END, w.grouped, "to") END
   FROM millrace.window_definition AS w
   JOIN millrace.pipeline AS p ON p.id = w.pipeline_id
   JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
@@ -171,7 +178,8 @@ BEGIN
   END IF;
   EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
                  'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq RETURNING p.*), '
-                 'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) SELECT $2, window_start, %4$s FROM gone %5$s) '
+                 'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) SELECT $2, window_start, %4$s '
+                 'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r %5$s) '
                  'SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
                  'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1',
                  w.id, w.keys, w.states,

@@ -1,6 +1,6 @@
 -- The windows there are.
 CREATE VIEW millrace.windows WITH (security_barrier) AS
-SELECT w.name, p.name AS pipeline, 'incremental'::text AS kind, pg_catalog.format('millrace.%I', 'window_' || w.name)::regclass AS relation, w.event_time,
+SELECT w.name, p.name AS pipeline, 'incremental'::text AS kind, pg_catalog.to_regclass(pg_catalog.format('millrace.%I', 'window_' || w.name)) AS relation, w.event_time,
        w.size, w.slide, w.group_by, w.aggregates, w.condition AS "where", w.time_zone, w.origin, w.retention,
        coalesce((SELECT pg_catalog.sum(o.rows) FROM millrace.window_outside AS o WHERE o.window_id = w.id), 0)::bigint AS outside,
        w.created_at

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(89);
+SELECT plan(101);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -120,10 +120,38 @@ SELECT is((SELECT outside FROM millrace.windows WHERE name = 'far'), 5::bigint, 
 -- retention
 SELECT isnt(millrace.create_window('kept', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*) AS n', retention => '1 day'), NULL, 'with retention');
 SELECT is((SELECT min(window_end) > now() - interval '1 day' FROM millrace.window_kept), true, 'what is older is not there');
-SELECT lives_ok($$ SELECT millrace.alter_window('kept', retention => '4000 years') $$, 'it can be changed');
+SELECT lives_ok($$ SELECT millrace.alter_window('kept', retention => '0') $$, 'it can be removed');
 SELECT is((SELECT count(*) > 10 FROM millrace.window_kept WHERE window_start < '2026-10-01'), true, 'what is not removed yet is there again');
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => NULL) $$, '22023', 'retention', '30 days', 'retention of nothing');
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('nix', retention => '1 day') $$, '42704', 'window "nix" does not exist', 'millrace.windows', 'an unknown window');
+
+-- others change the target
+CREATE FUNCTION pg_temp.equal_days(description text) RETURNS text LANGUAGE sql AS $f$
+  SELECT set_eq('SELECT window_start, n, s FROM millrace.window_days', $$
+    SELECT date_trunc('day', at, 'Europe/Berlin'), count(*), sum(value) FROM mrt.reading WHERE source = 'dst' GROUP BY 1 $$, description);
+$f$;
+UPDATE mrt.reading SET value = value + 1 WHERE source = 'dst' AND at >= '2026-10-01';
+DELETE FROM mrt.reading WHERE source = 'dst' AND id % 50 = 0;
+SELECT isnt_empty('SELECT n, s FROM millrace.window_days EXCEPT SELECT count(*), sum(value) FROM mrt.reading WHERE source = ''dst'' GROUP BY date_trunc(''day'', at, ''Europe/Berlin'')',
+                  'is not noticed');
+CREATE TEMP TABLE before AS SELECT * FROM millrace.window_days;
+SELECT is(millrace.rebuild_window('days', '2026-10-24 22:00:00+00', '2026-10-26'), 2::bigint, 'two days are rebuilt');
+SELECT set_eq($$ SELECT * FROM millrace.window_days WHERE window_start NOT BETWEEN '2026-10-24 22:00:00+00' AND '2026-10-25 23:00:00+00' $$,
+              $$ SELECT * FROM before WHERE window_start NOT BETWEEN '2026-10-24 22:00:00+00' AND '2026-10-25 23:00:00+00' $$, 'and no others');
+SELECT set_eq($$ SELECT window_start, n, s FROM millrace.window_days WHERE window_start BETWEEN '2026-10-24 22:00:00+00' AND '2026-10-25 23:00:00+00' $$,
+  $$ SELECT date_trunc('day', at, 'Europe/Berlin') AS d, count(*), sum(value) FROM mrt.reading WHERE source = 'dst' AND at >= '2026-10-24 22:00:00+00' AND at < '2026-10-26 23:00:00+00' GROUP BY 1 $$,
+  'these have what the target has');
+SELECT isnt(millrace.rebuild_window('days'), NULL, 'all of it');
+SELECT pg_temp.equal_days('equals GROUP BY again');
+SELECT isnt(millrace.rebuild_window('moving', '2026-03-01', '2026-04-01'), NULL, 'panes of a sliding one');
+SELECT set_eq($$ SELECT window_start, n FROM millrace.window_moving WHERE window_start BETWEEN '2026-03-01' AND '2026-04-01' $$, $$
+  SELECT d AT TIME ZONE 'Europe/Berlin' AS s, count(*)
+  FROM mrt.reading CROSS JOIN LATERAL (SELECT date_trunc('day', at AT TIME ZONE 'Europe/Berlin') - k * interval '1 day' AS d FROM generate_series(0, 6) AS k) AS d
+  WHERE source = 'dst' AND at BETWEEN '2026-03-01' AND '2026-05-01' GROUP BY 1 $$, 'equal, too');
+SELECT isnt(millrace.rebuild_window('far'), NULL, 'with those that are in no window');
+SELECT is((SELECT outside FROM millrace.windows WHERE name = 'far'), 5::bigint, 'they are counted once');
+SELECT pg_temp.refused($$ SELECT millrace.rebuild_window('days', '2026-02-01', '2026-01-01') $$, '22023', 'which is not before', 'begin at "from"', 'nothing to rebuild');
+SELECT pg_temp.refused($$ SELECT millrace.rebuild_window('nix') $$, '42704', 'window "nix" does not exist', NULL, 'an unknown window to rebuild');
 
 -- who may
 SET ROLE mrt_stranger;

@@ -3,23 +3,37 @@
  */
 #include "window/append.h"
 
+#include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
 
 #include "server/catalog.h"
 #include "server/compat.h"
 
-#define BUFFERED_ROWS 500
+#define BUFFERED_ROWS  1000
+#define BUFFERED_BYTES (1024 * 1024)
 
-enum /* columns of the rows that come in */
+enum /* columns of the rows that come in, from 0 */
 {
-	WINDOW_START = 0,
+	WINDOW_START,
 	WINDOW_END,
 	N
+};
+
+enum /* columns of the partial table, from 0 */
+{
+	STREAM,
+	SEQ,
+	ROWS,
+	NPARTIAL
 };
 
 static void
@@ -33,29 +47,101 @@ start(DestReceiver *self, int operation, TupleDesc typeinfo)
 }
 
 static void
+flush_to_partial(MrAppend *append)
+{
+	Oid type = RelationGetForm(append->folded)->reltype;
+	Datum *elements = palloc(append->ntuples * sizeof(Datum));
+	Datum values[NPARTIAL];
+	bool nulls[NPARTIAL] = {false};
+
+	for (int i = 0; i < append->ntuples; i++)
+		elements[i] = PointerGetDatum(append->tuples[i]->t_data);
+	values[STREAM] = Int32GetDatum(append->stream);
+	values[SEQ] = Int64GetDatum(append->seq);
+	values[ROWS] = PointerGetDatum(
+		construct_array(elements, append->ntuples, type, -1, false, TYPALIGN_DOUBLE));
+	CatalogTupleInsert(append->partial,
+					   heap_form_tuple(RelationGetDescr(append->partial), values, nulls));
+}
+
+/* The table has a partial index, which CatalogTupleInsert() would not respect. */
+static void
+flush_to_folded(MrAppend *append)
+{
+	TupleTableSlot *slot =
+		MakeSingleTupleTableSlot(RelationGetDescr(append->folded), &TTSOpsHeapTuple);
+	ResultRelInfo *result = makeNode(ResultRelInfo);
+	EState *estate = CreateExecutorState();
+
+	InitResultRelInfo(result, append->folded, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	for (int i = 0; i < append->ntuples; i++)
+	{
+		simple_heap_insert(append->folded, append->tuples[i]);
+		ExecStoreHeapTuple(append->tuples[i], slot, false);
+		list_free(mr_insert_index_tuples(result, slot, estate));
+		ResetPerTupleExprContext(estate);
+	}
+	ExecCloseIndices(result);
+	FreeExecutorState(estate);
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+static void
 flush(MrAppend *append)
 {
-	if (append->nslots == 0)
+	MemoryContext memory;
+	MemoryContext old;
+
+	if (append->ntuples == 0)
 		return;
-	table_multi_insert(append->table, append->slots, append->nslots, append->command, 0,
-					   append->bulk);
-	for (int i = 0; i < append->nslots; i++)
-	{
-		list_free(mr_insert_index_tuples(append->result, append->slots[i], append->estate));
-		ExecClearTuple(append->slots[i]);
-	}
-	append->rows += append->nslots;
-	append->nslots = 0;
 	CHECK_FOR_INTERRUPTS();
+	memory = AllocSetContextCreate(append->context, "millrace append", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(memory);
+	if (append->partial != NULL)
+		flush_to_partial(append);
+	else
+		flush_to_folded(append);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(memory);
+	for (int i = 0; i < append->ntuples; i++)
+		heap_freetuple(append->tuples[i]);
+	append->rows += append->ntuples;
+	append->ntuples = 0;
+	append->bytes = 0;
+}
+
+/* Of fold 0: it is merged with nothing before the next compaction of its window. */
+static HeapTuple
+make_tuple(MrAppend *append, TupleTableSlot *slot)
+{
+	TupleDesc desc = RelationGetDescr(append->folded);
+	Datum *values = palloc(desc->natts * sizeof(Datum));
+	bool *nulls = palloc(desc->natts * sizeof(bool));
+	HeapTuple tuple;
+
+	values[0] = Int64GetDatum(0);
+	nulls[0] = false;
+	memcpy(values + 1, slot->tts_values, (desc->natts - 1) * sizeof(Datum));
+	memcpy(nulls + 1, slot->tts_isnull, (desc->natts - 1) * sizeof(bool));
+	tuple = heap_form_tuple(desc, values, nulls);
+	if (HeapTupleHasExternal(tuple)) /* not inside of an array */
+	{
+		HeapTuple flat = toast_flatten_tuple(tuple, desc);
+
+		heap_freetuple(tuple);
+		tuple = flat;
+	}
+	pfree(values);
+	pfree(nulls);
+	return tuple;
 }
 
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	MrAppend *append = (MrAppend *) self;
-	TupleTableSlot *to;
 	MemoryContext old;
-	int n = RelationGetDescr(append->table)->natts - append->nkeys;
 
 	slot_getallattrs(slot);
 	if (slot->tts_isnull[WINDOW_START])
@@ -65,64 +151,56 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	}
 	old = MemoryContextSwitchTo(
 		append->context); /* that of the statement ends before the rest is flushed */
-	if (append->slots[append->nslots] == NULL)
-		append->slots[append->nslots] = table_slot_create(append->table, NULL);
-	to = append->slots[append->nslots];
-	ExecClearTuple(to);
-	memcpy(to->tts_values, append->keys, append->nkeys * sizeof(Datum));
-	memset(to->tts_isnull, false, append->nkeys * sizeof(bool));
-	memcpy(to->tts_values + append->nkeys, slot->tts_values, n * sizeof(Datum));
-	memcpy(to->tts_isnull + append->nkeys, slot->tts_isnull, n * sizeof(bool));
-	ExecStoreVirtualTuple(to);
-	ExecMaterializeSlot(to); /* the values are gone with the next row */
-	if (++append->nslots == BUFFERED_ROWS)
+	append->tuples[append->ntuples] = make_tuple(append, slot);
+	append->bytes += append->tuples[append->ntuples++]->t_len;
+	if (append->ntuples == BUFFERED_ROWS || append->bytes >= BUFFERED_BYTES)
 		flush(append);
 	MemoryContextSwitchTo(old);
 	return true;
 }
 
 void
-mr_append_begin(MrAppend *append, const char *table, int nkeys, const Datum *keys)
+mr_append_begin(MrAppend *append, int32 window_id)
 {
 	memset(append, 0, sizeof(*append));
 	append->pub = (DestReceiver){receive, start, nothing, nothing, DestNone};
 	append->context = CurrentMemoryContext;
-	append->table = mr_catalog_open(table, RowExclusiveLock);
-	append->estate = CreateExecutorState();
-	append->result = makeNode(ResultRelInfo);
-	InitResultRelInfo(append->result, append->table, 0, NULL, 0);
-	ExecOpenIndices(append->result, false);
-	append->bulk = GetBulkInsertState();
-	append->command = GetCurrentCommandId(true);
-	append->nkeys = nkeys;
-	memcpy(append->keys, keys, nkeys * sizeof(Datum));
-	append->slots = palloc0(BUFFERED_ROWS * sizeof(TupleTableSlot *));
+	append->window_id = window_id;
+	append->folded = mr_catalog_open(psprintf("_window_%d_folded", window_id), RowExclusiveLock);
+	append->tuples = palloc(BUFFERED_ROWS * sizeof(HeapTuple));
+}
+
+void
+mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 seq)
+{
+	mr_append_begin(append, window_id);
+	append->partial = mr_catalog_open(psprintf("_window_%d_partial", window_id), RowExclusiveLock);
+	append->stream = stream;
+	append->seq = seq;
 }
 
 static void
-count_outside(MrAppend *append, int32 window_id)
+count_outside(MrAppend *append)
 {
 	Relation rel = mr_catalog_open("window_outside", RowExclusiveLock);
 	Datum values[MR_OUTSIDE_NATTS];
 	bool nulls[MR_OUTSIDE_NATTS] = {false};
 
-	values[MR_OUTSIDE_WINDOW_ID - 1] = Int32GetDatum(window_id);
+	values[MR_OUTSIDE_WINDOW_ID - 1] = Int32GetDatum(append->window_id);
 	values[MR_OUTSIDE_ROWS - 1] = Int64GetDatum(append->outside);
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 }
 
 void
-mr_append_end(MrAppend *append, int32 window_id)
+mr_append_end(MrAppend *append)
 {
 	flush(append);
-	for (int i = 0; i < BUFFERED_ROWS && append->slots[i] != NULL; i++)
-		ExecDropSingleTupleTableSlot(append->slots[i]);
-	FreeBulkInsertState(append->bulk);
-	ExecCloseIndices(append->result);
-	FreeExecutorState(append->estate);
-	table_close(append->table, NoLock);
+	if (append->partial != NULL)
+		table_close(append->partial, NoLock);
+	table_close(append->folded, NoLock);
 	if (append->outside > 0)
-		count_outside(append, window_id);
+		count_outside(append);
+	pfree(append->tuples);
 	CommandCounterIncrement();
 }

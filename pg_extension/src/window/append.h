@@ -1,8 +1,8 @@
 /*
- * append.h: a DestReceiver that appends the partial values of a window to one of its state tables.
+ * append.h: a DestReceiver that appends the partial values of a window to one of its two tables.
  *
- * The rows that come in have the table's columns from window_start on. No privileges are asked: the table belongs to the
- * extension's owner, the statement runs as the pipeline's.
+ * The rows that come in have the columns of the folded table from window_start on. No privileges are asked: the tables belong
+ * to the extension's owner, the statement runs as the pipeline's.
  */
 #ifndef MR_WINDOW_APPEND_H
 #define MR_WINDOW_APPEND_H
@@ -13,27 +13,31 @@
 #include "nodes/execnodes.h"
 #include "tcop/dest.h"
 
-#define MR_APPEND_KEYS_MAX 2
-
 typedef struct MrAppend
 {
 	DestReceiver pub; /* first */
 	MemoryContext context;
-	Relation table;
-	EState *estate;
-	ResultRelInfo *result;
-	BulkInsertState bulk;
-	CommandId command;
-	int nkeys;
-	Datum keys[MR_APPEND_KEYS_MAX]; /* the table's columns before window_start */
-	TupleTableSlot **slots;
-	int nslots;
+	int32 window_id;
+	Relation folded;
+	Relation partial; /* NULL: they go to the folded table */
+	int32 stream;     /* of the partial table */
+	int64 seq;
+	HeapTuple *tuples; /* rows of the folded table, buffered */
+	int ntuples;
+	Size bytes;
 	int64 rows;    /* appended */
 	int64 outside; /* rows of the target whose event time is in no window: they are only counted */
 } MrAppend;
 
-/* `table` is a name in the schema of the extension. */
-extern void mr_append_begin(MrAppend *append, const char *table, int nkeys, const Datum *keys);
-extern void mr_append_end(MrAppend *append, int32 window_id);
+/* To the folded table. */
+extern void mr_append_begin(MrAppend *append, int32 window_id);
+
+/*
+ * To the partial table: many in one row, as an array. A batch adds a few rows to each group as a rule, and most of them
+ * are folded and gone within seconds: a row of its own for each would cost more than all the rest of a window.
+ */
+extern void mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 seq);
+
+extern void mr_append_end(MrAppend *append);
 
 #endif /* MR_WINDOW_APPEND_H */

@@ -22,7 +22,6 @@
 typedef struct Window
 {
 	const MrWindowDefinition *definition;
-	const char *table; /* of its partial values */
 	MrPlan *plan;
 } Window;
 
@@ -98,7 +97,6 @@ prepare_window(MrWindows *windows, Window *window, const MrWindowDefinition *def
 	MrProgram *program = windows->program;
 
 	window->definition = definition;
-	window->table = psprintf("_window_%d_partial", definition->id);
 	window->plan = mr_plan_create(psprintf("%s FROM " WRITTEN_RELATION " %s", definition->selects,
 										   definition->grouped),
 								  WRITTEN_RELATION, program->stored, program->stored_full,
@@ -180,19 +178,18 @@ take_stream(int32 pipeline_id)
 void
 mr_windows_contribute(MrWindows *windows)
 {
-	Datum keys[2];
+	int32 stream = take_stream(windows->program->definition->pipeline_id);
+	int64 seq = nextval_internal(mr_catalog_oid("window_seq"), false);
 
-	keys[0] = Int32GetDatum(take_stream(windows->program->definition->pipeline_id));
-	keys[1] = Int64GetDatum(nextval_internal(mr_catalog_oid("window_seq"), false));
 	for (int i = 0; i < windows->nwindows; i++)
 	{
 		Window *window = &windows->windows[i];
 		MrAppend append;
 
 		windows->at_work = window;
-		mr_append_begin(&append, window->table, lengthof(keys), keys);
+		mr_append_begin_partial(&append, window->definition->id, stream, seq);
 		(void) mr_plan_run(window->plan, windows->store, windows->nrows, &append.pub);
-		mr_append_end(&append, window->definition->id);
+		mr_append_end(&append);
 		windows->appended += append.rows;
 	}
 	windows->at_work = NULL;

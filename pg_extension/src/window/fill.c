@@ -29,7 +29,6 @@ mr_sql_window_fill(PG_FUNCTION_ARGS)
 	char *path = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	char *query = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	int32 window_id = PG_GETARG_INT32(3);
-	Datum fold = Int64GetDatum(0);
 	MrAppend append;
 	MrPlan *plan;
 	Oid user;
@@ -44,9 +43,9 @@ mr_sql_window_fill(PG_FUNCTION_ARGS)
 							 0, false);
 	plan = mr_plan_create(query, "written", NULL, NULL, InvalidOid, NULL, NULL);
 	mr_plan_set_path(plan, "pg_catalog, pg_temp");
-	mr_append_begin(&append, psprintf("_window_%d_folded", window_id), 1, &fold);
+	mr_append_begin(&append, window_id);
 	(void) mr_plan_run(plan, NULL, ANY_NUMBER, &append.pub);
-	mr_append_end(&append, window_id);
+	mr_append_end(&append);
 	AtEOXact_GUC(false, nest);
 	SetUserIdAndSecContext(user, context);
 	PG_RETURN_INT64(append.rows);
