@@ -15,10 +15,34 @@ COMMENT ON AGGREGATE millrace.window_merge(double precision[]) IS
 'Merges states of window_state().
 In: state. Out: the state of all their values. Errors: numeric_value_out_of_range.';
 
--- states: aggregates over the rows; types of the same; merges: of each, where %s is its column; final: the aggregate's value,
+CREATE FUNCTION millrace._first_step(state internal, value anyelement, at timestamptz) RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_first_step';
+REVOKE ALL ON FUNCTION millrace._first_step FROM PUBLIC;
+COMMENT ON FUNCTION millrace._first_step IS 'Internal: a step of first().';
+CREATE FUNCTION millrace._last_step(state internal, value anyelement, at timestamptz) RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_last_step';
+REVOKE ALL ON FUNCTION millrace._last_step FROM PUBLIC;
+COMMENT ON FUNCTION millrace._last_step IS 'Internal: a step of last().';
+CREATE FUNCTION millrace._extreme_value(state internal, value anyelement, at timestamptz) RETURNS anyelement
+LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_extreme_value';
+REVOKE ALL ON FUNCTION millrace._extreme_value FROM PUBLIC;
+COMMENT ON FUNCTION millrace._extreme_value IS 'Internal: the end of first() and last().';
+
+CREATE AGGREGATE millrace.first(value anyelement, at timestamptz) (
+  SFUNC = millrace._first_step, STYPE = internal, FINALFUNC = millrace._extreme_value, FINALFUNC_EXTRA);
+COMMENT ON AGGREGATE millrace.first(anyelement, timestamptz) IS
+'The value with the earliest time; of several values at that time the smallest. For windows, and for any other query.
+In: value; at. Rows where one of them is null do not count. Out: a value, null when no row counts. Errors: undefined_function for a type without an order.';
+CREATE AGGREGATE millrace.last(value anyelement, at timestamptz) (
+  SFUNC = millrace._last_step, STYPE = internal, FINALFUNC = millrace._extreme_value, FINALFUNC_EXTRA);
+COMMENT ON AGGREGATE millrace.last(anyelement, timestamptz) IS
+'The value with the latest time; of several values at that time the greatest. For windows, and for any other query.
+In: value; at. Rows where one of them is null do not count. Out: a value, null when no row counts. Errors: undefined_function for a type without an order.';
+
+-- states: aggregates over the rows; types of the same; merges: of each, where %1$s is its column and %2$s the next one; final: the aggregate's value,
 -- where %1$s, %2$s … are the merged states. type, argument_type: of the aggregate's result and of its first argument.
 CREATE FUNCTION millrace._window_states(
-  name text, arguments text, argument_type text, type text, filter text, OUT states text[], OUT types text[], OUT merges text[], OUT final text)
+  name text, arguments text, first_argument text, last_argument text, argument_type text, type text, filter text, OUT states text[], OUT types text[], OUT merges text[], OUT final text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   is_float boolean := argument_type::regtype IN ('real'::regtype, 'double precision'::regtype);
@@ -35,6 +59,11 @@ BEGIN
     states := ARRAY[format('%I(%s)', name, arguments)];
     types := ARRAY[type];
     merges := ARRAY[format('%I(%%s)::%s', name, type)];
+  ELSIF name IN ('first', 'last') THEN  -- the value, and its time: two of these are merged as rows are
+    states := ARRAY[format('millrace.%I(%s)', name, arguments),
+                    format('%s(CASE WHEN (%s) IS NOT NULL THEN %s END)', CASE name WHEN 'first' THEN 'min' ELSE 'max' END, first_argument, last_argument)];
+    types := ARRAY[type, 'timestamptz'];
+    merges := ARRAY[format('millrace.%I(%%1$s, %%2$s)', name), CASE name WHEN 'first' THEN 'min(%s)' ELSE 'max(%s)' END];
   ELSIF name = 'avg' AND (is_exact OR argument_type::regtype = 'interval'::regtype) THEN
     states := ARRAY[format('count(%s)', arguments), format('sum(%s)', arguments)];
     types := ARRAY['bigint', CASE argument_type::regtype WHEN 'interval'::regtype THEN 'interval' WHEN 'bigint'::regtype THEN 'numeric'
@@ -65,11 +94,12 @@ BEGIN
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._window_states FROM PUBLIC;
-COMMENT ON FUNCTION millrace._window_states IS 'Internal: how an aggregate of pg_catalog is kept in a window; null states: it cannot be.';
+COMMENT ON FUNCTION millrace._window_states IS 'Internal: how an aggregate is kept in a window; null states: it cannot be.';
 
 CREATE FUNCTION millrace._window_parts(
   owner regrole, target regclass, search_path text, event_time text, group_by text[], aggregates text, condition text)
-RETURNS TABLE (part text, name text, sql text, type text, "collation" text, aggregate text, argument_type text, filter text)
+RETURNS TABLE (part text, name text, sql text, type text, "collation" text, aggregate text, argument_type text, filter text,
+               first_argument text, last_argument text)
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_window_parts';
 REVOKE ALL ON FUNCTION millrace._window_parts FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_parts IS

@@ -55,18 +55,18 @@ BEGIN
       output := format('%s, %s AS %I', output, part.sql, part.name);
     ELSIF part.part = 'aggregate' THEN
       naggregates := naggregates + 1;
-      SELECT * INTO kept FROM millrace._window_states(part.name, part.sql, part.argument_type, part.type, part.filter);
-      IF kept.states IS NULL OR part.aggregate NOT LIKE 'pg\_catalog.%' THEN
+      SELECT * INTO kept FROM millrace._window_states(part.name, part.sql, part.first_argument, part.last_argument, part.argument_type, part.type, part.filter);
+      IF kept.states IS NULL OR part.aggregate NOT LIKE (CASE WHEN part.name IN ('first', 'last') THEN 'millrace.%' ELSE 'pg\_catalog.%' END) THEN
         RAISE EXCEPTION 'aggregate % cannot be kept in a window', part.aggregate
           USING ERRCODE = 'feature_not_supported',
-                DETAIL = 'What batches add is merged: count, sum, min, max, avg, variance, stddev, bool_and, bool_or, bit_and, bit_or, bit_xor.',
+                DETAIL = 'What batches add is merged: count, sum, min, max, avg, variance, stddev, bool_and, bool_or, bit_and, bit_or, bit_xor, millrace.first, millrace.last.',
                 HINT = 'Aggregate in a view over the target.';
       END IF;
       FOR i IN 1 .. cardinality(kept.states) LOOP
         nstates := nstates + 1;
         w.states := format('%s, s%s', w.states, nstates);
-        w.merges := format('%s, %s AS s%s', w.merges, format(kept.merges[i], 's' || nstates), nstates);
-        columns := format('%s, %s', columns, millrace._window_column('s' || nstates, kept.types[i], CASE WHEN cardinality(kept.states) = 1 THEN part.collation END));
+        w.merges := format('%s, %s AS s%s', w.merges, format(kept.merges[i], 's' || nstates, 's' || nstates + 1), nstates);
+        columns := format('%s, %s', columns, millrace._window_column('s' || nstates, kept.types[i], CASE WHEN kept.types[i] = part.type THEN part.collation END));
         selected := format('%s, %s AS s%s', selected, kept.states[i], nstates);
         named := format('%s, w.s%s', named, nstates);
       END LOOP;

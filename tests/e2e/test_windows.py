@@ -18,7 +18,8 @@ TRANSFORM = "SELECT id, source, at, i, x, f, ok FROM event WHERE source IS DISTI
 EXACT = """count(*) AS n, count(i) AS ni, sum(i) AS si, sum(id) AS sid, sum(x) AS sx, min(x) AS low, max(source) AS last_source, avg(i) AS ai,
            avg(x) AS ax, avg(id) AS aid, var_samp(i) AS vi, variance(x) AS vx, var_pop(x) AS vpx, stddev(i) AS di, stddev_pop(x) AS dpx,
            stddev_samp(id) AS did, bool_and(ok) AS every_ok, bool_or(ok) AS some_ok, bit_or(i) AS bits, bit_xor(i) AS bit_x,
-           count(*) FILTER (WHERE i % 2 = 0) AS even, max(i) - min(i) AS spread, 100.0 * count(x) / count(*) AS share"""
+           count(*) FILTER (WHERE i % 2 = 0) AS even, max(i) - min(i) AS spread, 100.0 * count(x) / count(*) AS share,
+           millrace.first(x, at) AS fx, millrace.last(source, at) FILTER (WHERE i > 3) AS ls, millrace.last(i, date_trunc('minute', at)) AS li"""
 FLOATS = "sum(f) AS sf, avg(f) AS af, var_samp(f) AS vf, stddev_pop(f) AS df"
 
 

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(101);
+SELECT plan(105);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -79,6 +79,16 @@ SELECT is((SELECT count(*) FROM (SELECT millrace.create_window('functions', 'p',
 SELECT set_eq('SELECT window_start, s, big, twice, even, label FROM millrace.window_functions',
   $$ SELECT date_trunc('hour', at + interval '1 h'), upper(source), value > 5 AS big, sum(2 * value), count(*) FILTER (WHERE value::numeric % 2 = 0), '$1 "%s"' || max(source) AS label
      FROM mrt.reading WHERE id <> 7 GROUP BY 1, 2, 3 $$, 'see the columns as they are');
+
+-- first and last: by time, then by value, in whatever order the rows come
+SELECT results_eq($$ SELECT millrace.first(v, t), millrace.last(v, t), millrace.first(v, t) FILTER (WHERE v > 'x') FROM (VALUES
+  ('b', timestamptz '2026-01-01'), ('a', '2026-01-01'), (NULL, '2025-01-01'), ('d', '2026-01-02'), ('c', '2026-01-02'), ('z', NULL)) AS r (v, t) $$,
+  $$ VALUES ('a', 'd', NULL) $$, 'first and last');
+SELECT throws_ok($$ SELECT millrace.first('{}'::json, now()) $$, '42883', NULL, 'need an order of the values');
+SELECT isnt(millrace.create_window('ends', 'p', event_time => 'at', size => '1 min', group_by => '{source}',
+  aggregates => 'millrace.first(value, at) AS f, millrace.last(source, date_trunc(''hour'', at)) AS l'), NULL, 'a window of them');
+SELECT set_eq('SELECT window_start, source, f, l FROM millrace.window_ends', $$
+  SELECT date_trunc('minute', at), source, (array_agg(value ORDER BY at, value))[1], max(source) FROM mrt.reading GROUP BY 1, 2 $$, 'equals GROUP BY');
 
 -- the calendar: days of 23 and 25 hours, months, and both ends
 INSERT INTO mrt.reading (id, source, at, value)

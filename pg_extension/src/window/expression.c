@@ -43,6 +43,8 @@ enum /* columns of the result */
 	AGGREGATE,
 	ARGUMENT_TYPE,
 	FILTER,
+	FIRST_ARGUMENT,
+	LAST_ARGUMENT,
 	NCOLUMNS
 };
 
@@ -194,11 +196,14 @@ put_aggregate(Parts *parts, Aggref *aggregate)
 	foreach (cell, aggregate->args)
 	{
 		Node *argument = (Node *) lfirst_node(TargetEntry, cell)->expr;
+		char *sql = deparse(parts, argument);
 
-		appendStringInfo(&arguments, "%s%s", arguments.len > 0 ? ", " : "",
-						 deparse(parts, argument));
-		if (foreach_current_index(cell) == 0)
-			part.columns[ARGUMENT_TYPE] = format_type_be_qualified(getBaseType(exprType(argument)));
+		appendStringInfo(&arguments, "%s%s", arguments.len > 0 ? ", " : "", sql);
+		part.columns[LAST_ARGUMENT] = sql;
+		if (foreach_current_index(cell) > 0)
+			continue;
+		part.columns[FIRST_ARGUMENT] = sql;
+		part.columns[ARGUMENT_TYPE] = format_type_be_qualified(getBaseType(exprType(argument)));
 	}
 	part.columns[SQL] = aggregate->aggstar ? "*" : arguments.data;
 	if (aggregate->aggfilter != NULL)
@@ -325,7 +330,7 @@ PG_FUNCTION_INFO_V1(mr_sql_window_parts);
 /*
  * millrace._window_parts(owner regrole, target regclass, search_path text, event_time text, group_by text[],
  *     aggregates text, condition text)
- * RETURNS TABLE (part text, name text, sql text, type text, collation text, aggregate text, argument_type text, filter text)
+ * RETURNS TABLE (part, name, sql, type, collation, aggregate, argument_type, filter, first_argument, last_argument; all text)
  * Raises what is wrong, with the position in the user's text.
  */
 Datum
