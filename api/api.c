@@ -43,6 +43,13 @@ mr_api_new(MrApiSettings *settings, int argc, char **argv)
 		mr_log(MR_LOG_ERROR, "could not set up the event loop");
 	else
 	{
+		const MrPoolSetup tail = {.base = mr_loop_base(api->loop),
+								  .dsn = api->settings.dsn,
+								  .connections = 1,
+								  .query_ms = api->settings.query_ms,
+								  .canceller = api->canceller};
+
+		api->tail = mr_event_tail_new(tail.base, &tail, &api->relation);
 		api->end = evtimer_new(mr_loop_base(api->loop), on_end, api);
 		api->describe = mr_describe_new(mr_loop_base(api->loop), &api->settings, &api->relation,
 										on_relation_failed, api);
@@ -76,6 +83,7 @@ mr_api_free(MrApi *api)
 	for (int i = 0; i < api->worker_count; i++)
 		mr_worker_free(api->workers[i]);
 	free(api->workers);
+	mr_event_tail_free(api->tail);
 	mr_producer_free(api->producer, FLUSH_MS);
 	mr_admin_http_free(api->admin);
 	mr_describe_free(api->describe);
@@ -234,8 +242,10 @@ may_listen(const MrApi *api, const char *address)
 static bool
 start_workers(MrApi *api)
 {
-	int64_t threads =
-		api->settings.threads > 0 ? api->settings.threads : sysconf(_SC_NPROCESSORS_ONLN);
+	int64_t processors = sysconf(_SC_NPROCESSORS_ONLN);
+	int64_t threads = api->settings.threads > 0     ? api->settings.threads
+					  : processors > MR_THREADS_MAX ? MR_THREADS_MAX
+													: processors;
 	char address[128];
 	char error[256] = "";
 	MrWorkerSetup setup = {.settings = &api->settings,
@@ -244,6 +254,7 @@ start_workers(MrApi *api)
 						   .relation = &api->relation,
 						   .keys = &api->keyring.keys,
 						   .anonymous = api->anonymous,
+						   .tail = api->tail,
 						   .secret = &api->secret,
 						   .producer = api->producer};
 

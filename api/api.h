@@ -5,6 +5,7 @@
 #include "api/control/settings.h"
 #include "api/describe.h"
 #include "api/keyring.h"
+#include "api/resource/event_tail.h"
 #include "api/worker.h"
 #include "common/admin_http.h"
 #include "common/eventloop.h"
@@ -22,6 +23,7 @@ typedef struct MrApi
 	MrSharedRelation relation;
 	MrCursorSecret secret;
 	MrKeyring keyring;
+	MrEventTail *tail;
 	unsigned anonymous; /* scopes of requests without a key */
 	MrWorker **workers;
 	int worker_count;

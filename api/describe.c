@@ -96,9 +96,10 @@ on_ready(void *owner)
 {
 	MrDescribe *describe = owner;
 	const MrApiSettings *settings = describe->settings;
-	const char *values[] = {settings->events, settings->id_column, settings->time_column};
+	const char *values[] = {settings->events, settings->id_column, settings->time_column,
+							settings->xid_column};
 
-	mr_pgconn_query_params(describe->conn, mr_relation_sql, 3, values);
+	mr_pgconn_query_params(describe->conn, mr_relation_sql, 4, values);
 }
 
 /* An error of the resources is the server's, and passes; any other is about the relation. */
@@ -166,5 +167,6 @@ take_relation(MrDescribe *describe, const PGresult *result)
 	atomic_store(describe->relation, relation);
 	mr_log(MR_LOG_INFO, "serving", MR_STR("relation", relation->ident),
 		   MR_INT("columns", relation->count),
-		   MR_STR("by_coordinate", relation->coordinate[0] >= 0 ? "yes" : "no"));
+		   MR_STR("by_coordinate", relation->coordinate[0] >= 0 ? "yes" : "no"),
+		   MR_STR("stream", relation->xid >= 0 ? "yes" : "no"));
 }

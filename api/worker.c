@@ -6,6 +6,7 @@
 
 #include "api/request/exchange.h"
 #include "api/request/stream.h"
+#include "api/resource/event_feed.h"
 #include "api/resource/routes.h"
 #include "api/resource/statistics.h"
 #include "api/resource/statistics_feed.h"
@@ -27,6 +28,7 @@ struct MrWorker
 	MrStatistics *statistics;
 	MrStatisticsFeed *feed;
 	MrStreams *streams;
+	MrEventFeed *event_feed;
 	MrOutbox *outbox;
 	MrRouteStats stats;
 	MrContext context;
@@ -60,13 +62,18 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 								   .unsent_bytes = (size_t) settings->stream_buffer_bytes,
 								   .heartbeat_ms = settings->heartbeat_ms};
 
+	MrEventFeedSetup feed = {.heartbeat_ms = settings->heartbeat_ms,
+							 .unsent_bytes = (size_t) settings->stream_buffer_bytes / 2};
+
 	pthread_mutex_init(&worker->lock, NULL);
 	mr_route_stats_init(&worker->stats);
 	worker->base = pool.base = event_base_new();
 	worker->pool = mr_pool_new(&pool);
+	feed.pool = worker->pool;
 	worker->statistics = mr_statistics_new(worker->pool);
 	worker->feed = mr_statistics_feed_new(worker->base, worker->statistics);
 	worker->streams = mr_streams_new(&streams);
+	worker->event_feed = mr_event_feed_new(worker->base, setup->tail, &feed);
 	if (*settings->operate_dsn != '\0')
 		worker->operate_pool = new_operate_pool(&pool, settings);
 	if (setup->producer != NULL)
@@ -75,6 +82,7 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 								  .operate_pool = worker->operate_pool,
 								  .statistics = worker->statistics,
 								  .feed = worker->feed,
+								  .event_feed = worker->event_feed,
 								  .relation = setup->relation,
 								  .secret = setup->secret,
 								  .outbox = worker->outbox,
@@ -136,6 +144,7 @@ mr_worker_free(MrWorker *worker)
 		pthread_join(worker->thread, NULL);
 	/* exchanges that are left abandon what they wait for, so it is still there */
 	mr_server_free(worker->server);
+	mr_event_feed_free(worker->event_feed);
 	mr_streams_free(worker->streams);
 	mr_statistics_feed_free(worker->feed);
 	mr_statistics_free(worker->statistics);
@@ -181,6 +190,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	mr_pool_tick(worker->pool);
 	if (worker->operate_pool != NULL)
 		mr_pool_tick(worker->operate_pool);
+	mr_event_feed_tick(worker->event_feed, mr_now_ms());
 	mr_streams_tick(worker->streams, mr_now_ms());
 	if (end_ms > 0)
 		drain(worker, end_ms);

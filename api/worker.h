@@ -17,6 +17,7 @@ typedef struct MrWorkerSetup
 	MrCanceller *canceller;
 	MrSharedRelation *relation;
 	MrSharedKeys *keys;
+	MrEventTail *tail;
 	unsigned anonymous; /* scopes of requests without a key */
 	const MrCursorSecret *secret;
 	MrProducer *producer; /* NULL: nothing is published */

@@ -77,6 +77,11 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 								"GET /pipelines lists them."},
 	[MR_PROBLEM_NO_LETTER] = {"MR-404", 404, "There is no such dead letter, or pipeline",
 							  "GET /dead-letters/groups shows what there is."},
+	[MR_PROBLEM_NO_STREAM] = {"MR-405", 404, "The relation behind /events cannot be followed",
+							  NULL},
+	[MR_PROBLEM_GONE] = {"MR-406", 410, "The stream cannot be resumed",
+						 "Read the list for what you may have missed, and begin without "
+						 "Last-Event-ID."},
 	[MR_PROBLEM_DATABASE] = {"MR-501", 503, "The database cannot be reached",
 							 "Try again after the time in Retry-After."},
 	[MR_PROBLEM_TIMEOUT] = {"MR-502", 504, "The query took too long",

@@ -23,7 +23,7 @@ static const MrOption options[] = {
 	{"allow-host", 0, MR_OPTION_LIST, FIELD(hosts), "NAME", NULL, 0, 0, NULL, false,
 	 "serve requests without a key for this host, too (repeatable); localhost, 127.0.0.1 and [::1] "
 	 "always"},
-	{"threads", 't', MR_OPTION_INT, FIELD(threads), "N", "0", 0, 64, NULL, false,
+	{"threads", 't', MR_OPTION_INT, FIELD(threads), "N", "0", 0, MR_THREADS_MAX, NULL, false,
 	 "event loops, each in a thread; 0 for one per CPU"},
 	{"pool", 0, MR_OPTION_INT, FIELD(pool), "N", "4", 1, 100, NULL, false,
 	 "connections to PostgreSQL of each thread"},
@@ -33,6 +33,8 @@ static const MrOption options[] = {
 	 "its column that identifies a row"},
 	{"time-column", 0, MR_OPTION_TEXT, FIELD(time_column), "NAME", "time", 0, 0, NULL, false,
 	 "its column that orders the rows"},
+	{"xid-column", 0, MR_OPTION_TEXT, FIELD(xid_column), "NAME", "xid", 0, 0, NULL, false,
+	 "its column with the transaction that wrote a row, for /events/stream"},
 	{"cursor-secret", 0, MR_OPTION_SECRET, FIELD(cursor_secret), "TEXT", "", 0, 0, NULL, false,
 	 "signs cursors; the same for all processes of a service, random when not given"},
 	{"brokers", 'b', MR_OPTION_TEXT, FIELD(brokers), "HOST:PORT[,...]", "", 0, 0, NULL, false,

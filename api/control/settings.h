@@ -4,6 +4,8 @@
 
 #include "common/options.h"
 
+#define MR_THREADS_MAX 64
+
 typedef struct MrApiSettings
 {
 	char *config;
@@ -19,6 +21,7 @@ typedef struct MrApiSettings
 	char *events;        /* the relation behind /events */
 	char *id_column;
 	char *time_column;
+	char *xid_column;
 	char *cursor_secret;
 	char *brokers; /* "": nothing is published */
 	char *topic;

@@ -9,7 +9,7 @@ static void read_use(MrRelation *relation, int column, const char *use);
 
 const char mr_relation_sql[] =
 	"SELECT relation_ident, name, ident, type, is_bigint, use, filterable FROM "
-	"millrace.served_columns($1, $2, $3)";
+	"millrace.served_columns($1, $2, $3, $4)";
 
 MrRelation *
 mr_relation_new(const PGresult *result, const char *name, unsigned generation)
@@ -23,6 +23,7 @@ mr_relation_new(const PGresult *result, const char *name, unsigned generation)
 	relation->generation = generation;
 	for (int i = 0; i < 3; i++)
 		relation->coordinate[i] = -1;
+	relation->xid = -1;
 	for (int i = 0; i < relation->count; i++)
 	{
 		relation->columns[i] = (MrColumn){
@@ -72,6 +73,8 @@ read_use(MrRelation *relation, int column, const char *use)
 		relation->id = column;
 	else if (strcmp(use, "time") == 0)
 		relation->time = column;
+	else if (strcmp(use, "xid") == 0)
+		relation->xid = column;
 	for (int i = 0; i < 3; i++)
 		if (strcmp(use, parts[i]) == 0)
 			relation->coordinate[i] = column;

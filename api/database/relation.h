@@ -26,10 +26,11 @@ typedef struct MrRelation
 	int id; /* numbers of columns */
 	int time;
 	int coordinate[3]; /* topic, partition, offset; -1 when no index serves a look-up by them */
+	int xid; /* the transaction that wrote the row; -1 when the relation cannot be followed */
 	unsigned generation;
 } MrRelation;
 
-/* The query that describes a relation: parameters are its name, id column, time column. */
+/* The query that describes a relation: parameters are its name, id column, time column, xid column. */
 extern const char mr_relation_sql[];
 
 extern MrRelation *mr_relation_new(const PGresult *result, const char *name, unsigned generation);

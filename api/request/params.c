@@ -42,6 +42,24 @@ mr_params_free(MrParams *params)
 	params->count = 0;
 }
 
+void
+mr_params_copy(MrParams *to, const MrParams *from)
+{
+	*to = (MrParams){.count = from->count};
+	for (int i = 0; i < from->count; i++)
+		to->items[i] = (MrParam){mr_strdup(from->items[i].name), mr_strdup(from->items[i].value)};
+}
+
+bool
+mr_params_equal(const MrParams *a, const MrParams *b)
+{
+	for (int i = 0; i < a->count && a->count == b->count; i++)
+		if (strcmp(a->items[i].name, b->items[i].name) != 0 ||
+			strcmp(a->items[i].value, b->items[i].value) != 0)
+			return false;
+	return a->count == b->count;
+}
+
 const char *
 mr_params_get(const MrParams *params, const char *name)
 {

@@ -28,6 +28,9 @@ typedef struct MrParams
 extern bool mr_params_parse(MrParams *params, const char *query, char *error, size_t error_size)
 	__attribute__((warn_unused_result));
 extern void mr_params_free(MrParams *params);
+extern void mr_params_copy(MrParams *to, const MrParams *from);
+/* The same names and values, in the same order? */
+extern bool mr_params_equal(const MrParams *a, const MrParams *b);
 /* NULL: not given. */
 extern const char *mr_params_get(const MrParams *params, const char *name);
 

@@ -149,6 +149,12 @@ mr_stream_send(MrStream *stream, MrSharedText *text)
 	stream->sent_ms = mr_now_ms();
 }
 
+void
+mr_stream_abort(MrStream *stream)
+{
+	stream->aborts = !stream->is_complete;
+}
+
 size_t
 mr_stream_unsent(const MrStream *stream)
 {

@@ -48,6 +48,8 @@ extern void mr_streams_free(MrStreams *streams);
 extern MrStream *mr_stream_begin(MrExchange *exchange, MrStreamEnded ended, void *owner);
 /* Sends events; the text is not copied. One that would exceed the bound closes the stream, at the next tick. */
 extern void mr_stream_send(MrStream *stream, MrSharedText *text);
+/* Nothing more is sent; the connection is closed at the next tick, without an end of the answer. */
+extern void mr_stream_abort(MrStream *stream);
 /* What has been sent, and not been taken by the client's side of the network. */
 extern size_t mr_stream_unsent(const MrStream *stream);
 

@@ -15,6 +15,8 @@ typedef _Atomic(const MrRelation *) MrSharedRelation;
 
 struct MrStatistics;
 struct MrStatisticsFeed;
+struct MrEventFeed;
+typedef struct MrEventTail MrEventTail; /* event_tail.h */
 
 typedef struct MrContext
 {
@@ -22,6 +24,7 @@ typedef struct MrContext
 	MrPool *operate_pool; /* NULL: nothing is operated */
 	struct MrStatistics *statistics;
 	struct MrStatisticsFeed *feed;
+	struct MrEventFeed *event_feed;
 	MrSharedRelation *relation;
 	const MrCursorSecret *secret;
 	MrOutbox *outbox;  /* NULL: nothing is published */

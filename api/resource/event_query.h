@@ -35,7 +35,8 @@ typedef struct MrEventQuery
 	MrBuffer sql;
 	const char *values[MR_QUERY_PARAMETERS_MAX];
 	int count;
-	MrStrings texts; /* values that are not the parameters' own */
+	MrStrings texts;   /* values that are not the parameters' own */
+	const char *joint; /* what comes before the next condition */
 	MrFormat format;
 	bool csv_raw;
 	int *columns; /* numbers of those to show, in order */
@@ -55,6 +56,13 @@ extern bool mr_event_query_build(MrEventQuery *query, const MrRelation *relation
 								 const MrCursorSecret *secret, MrListRefusal *refusal)
 	__attribute__((warn_unused_result));
 extern void mr_event_query_free(MrEventQuery *query);
+
+/* Reads which columns to show (NULL: all) into the query, whose `columns` has room for them. */
+extern bool mr_event_query_fields(MrEventQuery *query, const MrRelation *relation, const char *text,
+								  MrListRefusal *refusal) __attribute__((warn_unused_result));
+/* Appends columns of the row t as a select list; columns NULL: the first `count`. */
+extern void mr_event_query_columns(MrBuffer *sql, const MrRelation *relation, const int *columns,
+								   int count);
 
 /* SELECT of one row as JSON text, by id ($1), or by topic, partition and offset ($1 to $3). */
 extern void mr_event_query_by_id(MrBuffer *sql, const MrRelation *relation);

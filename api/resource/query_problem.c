@@ -1,5 +1,6 @@
 #include "api/resource/query_problem.h"
 
+#include "api/request/sse.h"
 #include "common/log.h"
 
 static MrProblem problem_of(MrQueryFailure failure, const char *sqlstate);
@@ -33,6 +34,20 @@ mr_query_report(MrProblemReport *report, MrQueryFailure failure, const MrPgError
 	if (failure == MR_QUERY_ERROR && !is_of_client)
 		mr_log(MR_LOG_WARN, "a query failed", MR_STR("path", path), MR_STR("sqlstate", sqlstate),
 			   MR_STR("error", found->message), MR_STR("hint", found->hint));
+}
+
+MrSharedText *
+mr_query_problem_event(MrQueryFailure failure, const MrPgError *error, const char *path)
+{
+	MrProblemReport report;
+	MrBuffer text = {0};
+	MrBuffer event = {0};
+
+	mr_query_report(&report, failure, error, path);
+	mr_problem_write(&text, &report);
+	mr_sse_event(&event, "problem", NULL, text.data, text.len - 1);
+	mr_buffer_free(&text);
+	return mr_shared_text_new(&event);
 }
 
 /* As PostgREST maps them, but 40001 and 40P01, which may work at the next try, and 57014. */

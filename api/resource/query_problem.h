@@ -3,6 +3,7 @@
 #define MR_API_QUERY_PROBLEM_H
 
 #include "api/database/pool.h"
+#include "api/control/shared_text.h"
 #include "api/request/exchange.h"
 
 /*
@@ -13,5 +14,8 @@ extern void mr_query_problem(MrExchange *exchange, MrQueryFailure failure, const
 /* The report that it answers with, of a request for that path; its texts are the error's and the path's. */
 extern void mr_query_report(MrProblemReport *report, MrQueryFailure failure, const MrPgError *error,
 							const char *path);
+/* The same as a server-sent event named problem, for streams of that path. */
+extern MrSharedText *mr_query_problem_event(MrQueryFailure failure, const MrPgError *error,
+											const char *path);
 
 #endif

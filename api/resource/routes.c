@@ -7,6 +7,7 @@
 #include "api/resource/event_list.h"
 #include "api/resource/event_post.h"
 #include "api/resource/event_status.h"
+#include "api/resource/event_stream.h"
 #include "api/resource/openapi.h"
 #include "api/resource/pipelines.h"
 
@@ -14,6 +15,7 @@ const MrRoute mr_routes[] = {
 	{MR_METHOD_GET, "/events", mr_event_list_get, MR_SCOPE_READ},
 	{MR_METHOD_POST, "/events", mr_event_post, MR_SCOPE_PUBLISH},
 	{MR_METHOD_GET, "/events/all", mr_event_all_get, MR_SCOPE_READ},
+	{MR_METHOD_GET, "/events/stream", mr_event_stream_get, MR_SCOPE_READ},
 	{MR_METHOD_GET, "/events/{id}", mr_event_get, MR_SCOPE_READ},
 	{MR_METHOD_GET, "/events/{id}/status", mr_event_status_get, MR_SCOPE_OPERATE},
 	{MR_METHOD_GET, "/dead-letters", mr_dead_letters_get, MR_SCOPE_OPERATE},

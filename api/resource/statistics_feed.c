@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "api/control/problem.h"
 #include "api/request/sse.h"
 #include "api/request/stream.h"
 #include "api/resource/query_problem.h"
@@ -134,17 +133,9 @@ static MrSharedText *
 event_of(const MrStatisticsAnswer *answer)
 {
 	MrBuffer event = {0};
-	MrBuffer problem = {0};
-	MrProblemReport report;
 
-	if (answer->failure == MR_QUERY_OK)
-		mr_sse_event(&event, NULL, NULL, answer->text, answer->len - 1);
-	else
-	{
-		mr_query_report(&report, answer->failure, answer->error, PATH);
-		mr_problem_write(&problem, &report);
-		mr_sse_event(&event, "problem", NULL, problem.data, problem.len - 1);
-		mr_buffer_free(&problem);
-	}
+	if (answer->failure != MR_QUERY_OK)
+		return mr_query_problem_event(answer->failure, answer->error, PATH);
+	mr_sse_event(&event, NULL, NULL, answer->text, answer->len - 1);
 	return mr_shared_text_new(&event);
 }

@@ -56,7 +56,7 @@ COMMENT ON FUNCTION millrace.is_index_served(text, text[]) IS
 In: statement, with $1, $2, …; types of these. It is planned with the caller''s privileges, and not run. Out: true or false.
 Errors: those of the statement.';
 
-CREATE FUNCTION millrace.served_columns(relation text, id_column text, time_column text)
+CREATE FUNCTION millrace.served_columns(relation text, id_column text, time_column text, xid_column text DEFAULT 'xid')
 RETURNS TABLE (relation_ident text, name text, ident text, type text, is_bigint boolean, use text, filterable boolean)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
@@ -69,6 +69,7 @@ DECLARE
   c       record;
   keys    text;
   coordinate text[];
+  is_followed boolean := false;
 BEGIN
   IF cardinality(parts) = 1 THEN
     parts := ARRAY['public'] || parts;
@@ -119,6 +120,10 @@ BEGIN
        format('SELECT t.%s FROM %s AS t WHERE t.topic = $1 AND t.partition = $2 AND t."offset" = $3', id.ident, relation_ident), coordinate) THEN
     coordinate := NULL;
   END IF;
+  IF EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = rel AND a.attname = xid_column AND a.atttypid = 'xid8'::regtype AND NOT a.attisdropped) THEN
+    is_followed := millrace.is_index_served(format('SELECT t.%s FROM %s AS t WHERE t.%3$I = $1', id.ident, relation_ident, xid_column), ARRAY['xid8'])
+      AND millrace.is_index_served(format('SELECT t.%s FROM %s AS t ORDER BY t.%3$I, t.%1$s', id.ident, relation_ident, xid_column), '{}');
+  END IF;
   FOR c IN
     SELECT a.attname::text AS name, quote_ident(a.attname) AS ident, format_type(a.atttypid, a.atttypmod) AS type,
            'bigint'::regtype IN (a.atttypid, (SELECT t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid)) AS is_bigint,
@@ -135,7 +140,7 @@ BEGIN
     ident := c.ident;
     type := c.type;
     is_bigint := c.is_bigint;
-    use := CASE WHEN name = id_column THEN 'id' WHEN name = time_column THEN 'time'
+    use := CASE WHEN name = id_column THEN 'id' WHEN name = time_column THEN 'time' WHEN name = xid_column AND is_followed THEN 'xid'
                 WHEN cardinality(coordinate) = 3 AND name IN ('topic', 'partition', 'offset') THEN name ELSE '' END;
     BEGIN
       -- which of two indexes the planner takes depends on statistics: for a table the catalog says more; a view has its tables'
@@ -147,8 +152,19 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 END $$;
-COMMENT ON FUNCTION millrace.served_columns(text, text, text) IS
+COMMENT ON FUNCTION millrace.served_columns(text, text, text, text) IS
 'For the API: the columns of a table or view, and how indexes serve them. Reads as the caller.
-In: relation, as NAME (of schema public) or SCHEMA.NAME; id_column; time_column.
-Out: relation_ident, quoted; name; ident, the same quoted; type; is_bigint: to be shown as text, since JSON numbers of that size are not exact everywhere; use: id, time, or topic, partition, offset where an index serves a look-up by all three; filterable: an index serves (the column, time, id).
+In: relation, as NAME (of schema public) or SCHEMA.NAME; id_column; time_column; xid_column: the transaction that wrote a row, of type xid8 with the default pg_current_xact_id().
+Out: relation_ident, quoted; name; ident, the same quoted; type; is_bigint: to be shown as text, since JSON numbers of that size are not exact everywhere; use: id, time, xid where an index serves the order by it and the id, or topic, partition, offset where an index serves a look-up by all three; filterable: an index serves (the column, time, id).
 Errors: undefined_table, undefined_column, insufficient_privilege, datatype_mismatch, or object_not_in_prerequisite_state for an index or NOT NULL that is missing; each with the command that adds it.';
+
+-- The timeline is part of it: a standby that took over may have lost transactions, and gives their numbers again.
+CREATE FUNCTION millrace.stream_system(relation text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE WHEN NOT pg_is_in_recovery() THEN
+           concat_ws('-', (SELECT s.system_identifier FROM pg_control_system() AS s), left(pg_walfile_name(pg_current_wal_lsn()), 8),
+                     (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()), to_regclass(relation)::oid) END;
+$$;
+COMMENT ON FUNCTION millrace.stream_system(text) IS
+'For the API: names the server, its timeline, the database and a relation. Transaction numbers and snapshots compare within one such name only.
+In: relation, quoted. Out: digits, letters and "-"; null on a standby. Errors: none.';

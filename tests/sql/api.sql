@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(19);
+SELECT plan(25);
 
 CREATE ROLE mrt_api LOGIN;
 SELECT lives_ok($$ SELECT millrace.grant_api('mrt_api') $$, 'a superuser lets a role serve the API');
@@ -42,6 +42,20 @@ SELECT results_eq($$ SELECT name, type, is_bigint, use, filterable FROM millrace
 CREATE UNIQUE INDEX ON mrt.event (topic, partition, "offset");
 SELECT results_eq($$ SELECT name, use FROM millrace.served_columns('mrt.event', 'id', 'at') WHERE use NOT IN ('id', 'time', '') $$,
   $$ VALUES ('topic', 'topic'), ('partition', 'partition'), ('offset', 'offset') $$, 'the coordinate, once an index serves it');
+
+-- what can be followed: the column alone is not enough, and neither is one of another type
+ALTER TABLE mrt.event ADD xid xid8 NOT NULL DEFAULT pg_current_xact_id(), ADD other bigint;
+SELECT is((SELECT use FROM millrace.served_columns('mrt.event', 'id', 'at') WHERE name = 'xid'), '', 'no index serves the order by transaction');
+CREATE INDEX ON mrt.event (xid, id);
+CREATE INDEX ON mrt.event (other, id);
+SELECT is((SELECT use FROM millrace.served_columns('mrt.event', 'id', 'at') WHERE name = 'xid'), 'xid', 'one does');
+SELECT is((SELECT count(*) FROM millrace.served_columns('mrt.event', 'id', 'at', 'other') WHERE use IN ('xid', 'other')), 0::bigint, 'it must be an xid8');
+CREATE VIEW mrt.followed AS SELECT id, at, xid FROM mrt.event;
+SELECT is((SELECT use FROM millrace.served_columns('mrt.followed', 'id', 'at') WHERE name = 'xid'), 'xid', 'a view over it can be followed, too');
+SET ROLE mrt_stranger;
+SELECT matches(millrace.stream_system('mrt.event'), format('^[0-9]+-[0-9A-F]{8}-[0-9]+-%s$', 'mrt.event'::regclass::oid), 'where it is followed, for everybody');
+RESET ROLE;
+SELECT isnt(millrace.stream_system('mrt.event'), millrace.stream_system('mrt.followed'), 'each relation for itself');
 
 -- a view is served by the indexes of what it is made of
 CREATE VIEW mrt.recent AS SELECT id, at, type, upper(type) AS shout FROM mrt.event WHERE at > '2020-01-01';

@@ -38,19 +38,22 @@ CREATE TABLE events (
   note      text,
   topic     text             NOT NULL,
   partition integer          NOT NULL,
-  "offset"  bigint           NOT NULL
+  "offset"  bigint           NOT NULL,
+  xid       xid8             NOT NULL DEFAULT pg_current_xact_id()
 );
 COMMENT ON TABLE events IS 'What pipeline events has made of each event of topic events.';
 COMMENT ON COLUMN events.id IS 'the event''s id when it is a uuid, else derived from source and id, or from the Kafka coordinate';
 COMMENT ON COLUMN events.site IS 'of event_source';
 COMMENT ON COLUMN events.value IS 'the number of the data, in unit';
 COMMENT ON COLUMN events.note IS 'data that has no number, as text';
+COMMENT ON COLUMN events.xid IS 'the transaction that wrote the row: the order of /events/stream';
 
--- for the API: order, filters, look-up by coordinate
+-- for the API: order, filters, look-up by coordinate, stream
 CREATE INDEX events_time ON events (time, id);
 CREATE INDEX events_type ON events (type, time, id);
 CREATE INDEX events_source ON events (source, time, id);
 CREATE UNIQUE INDEX events_coordinate ON events (topic, partition, "offset");
+CREATE INDEX events_xid ON events (xid, id);
 
 GRANT SELECT ON event_unit, event_source TO events_owner, millrace_api;
 GRANT SELECT, INSERT ON events TO events_owner;

@@ -1,0 +1,194 @@
+#include "api/resource/event_filter.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define IN_MAX 50 /* values of in.(…) */
+
+/* What is not a filter by column. */
+static const char *const own_names[] = {"from", "to", "limit", "cursor", "fields", "csv"};
+#define OWN_COUNT ((int) (sizeof(own_names) / sizeof(own_names[0])))
+
+typedef struct Operator
+{
+	const char *prefix;
+	const char *sql;
+} Operator;
+
+static const Operator operators[] = {
+	{"eq.", "="}, {"gte.", ">="}, {"gt.", ">"}, {"lte.", "<="}, {"lt.", "<"}};
+
+static bool put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param,
+					   bool indexed, MrListRefusal *refusal);
+static bool put_in(MrEventQuery *query, const MrColumn *column, const char *list,
+				   MrListRefusal *refusal);
+
+bool
+mr_event_filter_put(MrEventQuery *query, const MrRelation *relation, const MrParams *params,
+					bool indexed, MrListRefusal *refusal)
+{
+	const MrColumn *time = &relation->columns[relation->time];
+	const char *from = mr_params_get(params, "from");
+	const char *to = mr_params_get(params, "to");
+
+	if (from != NULL)
+	{
+		mr_event_filter_and(query);
+		mr_buffer_printf(&query->sql, "t.%s >= ", time->ident);
+		mr_event_filter_value(query, from, time->type);
+	}
+	if (to != NULL)
+	{
+		mr_event_filter_and(query);
+		mr_buffer_printf(&query->sql, "t.%s < ", time->ident);
+		mr_event_filter_value(query, to, time->type);
+	}
+	for (int i = 0; i < params->count; i++)
+		if (!mr_event_filter_is_own(params->items[i].name) &&
+			!put_filter(query, relation, &params->items[i], indexed, refusal))
+			return false;
+	return true;
+}
+
+bool
+mr_list_refuse_name(MrListRefusal *refusal, const MrRelation *relation, const char *name)
+{
+	const char **known = mr_calloc((size_t) relation->count + OWN_COUNT, sizeof(*known));
+	const char *nearest;
+	char hint[200];
+
+	for (int i = 0; i < OWN_COUNT; i++)
+		known[i] = own_names[i];
+	for (int i = 0; i < relation->count; i++)
+		known[OWN_COUNT + i] = relation->columns[i].name;
+	nearest = mr_nearest_name(name, known, relation->count + OWN_COUNT);
+	if (nearest != NULL)
+		snprintf(hint, sizeof(hint), "Did you mean \"%s\"?", nearest);
+	else
+		snprintf(hint, sizeof(hint),
+				 "Filters are named as the columns; the other parameters are from, to, limit, "
+				 "cursor, fields and csv.");
+	free(known);
+	return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, hint, "There is no parameter \"%.64s\".",
+						  name);
+}
+
+void
+mr_event_filter_value(MrEventQuery *query, const char *value, const char *type)
+{
+	query->values[query->count++] = value;
+	mr_buffer_printf(&query->sql, "$%d::%s", query->count, type);
+}
+
+void
+mr_event_filter_and(MrEventQuery *query)
+{
+	mr_buffer_printf(&query->sql, "%s", query->joint);
+	query->joint = " AND ";
+}
+
+bool
+mr_list_refuse(MrListRefusal *refusal, MrProblem problem, const char *hint, const char *fmt, ...)
+{
+	va_list args;
+
+	refusal->problem = problem;
+	snprintf(refusal->hint, sizeof(refusal->hint), "%s", hint != NULL ? hint : "");
+	va_start(args, fmt);
+	vsnprintf(refusal->detail, sizeof(refusal->detail), fmt, args);
+	va_end(args);
+	return false;
+}
+
+bool
+mr_event_filter_is_own(const char *name)
+{
+	for (int i = 0; i < OWN_COUNT; i++)
+		if (strcmp(own_names[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param, bool indexed,
+		   MrListRefusal *refusal)
+{
+	int number = mr_relation_column(relation, param->name);
+	const MrColumn *column = &relation->columns[number];
+	const char *sql = "=";
+	const char *value = param->value;
+	char hint[320];
+
+	if (number < 0)
+		return mr_list_refuse_name(refusal, relation, param->name);
+	if (indexed && !column->is_filterable)
+	{
+		snprintf(hint, sizeof(hint),
+				 "CREATE INDEX ON %s (%s, %s, %s); then send SIGHUP to millrace-api.",
+				 relation->ident, column->ident, relation->columns[relation->time].ident,
+				 relation->columns[relation->id].ident);
+		return mr_list_refuse(refusal, MR_PROBLEM_FILTER, hint,
+							  "No index serves a filter by \"%.64s\" in the order of time.",
+							  param->name);
+	}
+	if (query->count > MR_QUERY_PARAMETERS_MAX - 8)
+		return mr_list_refuse(refusal, MR_PROBLEM_VALUE, "Use fewer filters or values.",
+							  "There are too many values to filter by.");
+	mr_event_filter_and(query);
+	if (strncmp(value, "in.(", 4) == 0)
+		return put_in(query, column, value + 4, refusal);
+	for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++)
+		if (strncmp(value, operators[i].prefix, strlen(operators[i].prefix)) == 0)
+		{
+			sql = operators[i].sql;
+			value += strlen(operators[i].prefix);
+			break;
+		}
+	mr_buffer_printf(&query->sql, "t.%s %s ", column->ident, sql);
+	mr_event_filter_value(query, value, column->type);
+	return true;
+}
+
+/* in.(a,b,c); a value in double quotes may contain commas, \" and \\. */
+
+static bool
+put_in(MrEventQuery *query, const MrColumn *column, const char *list, MrListRefusal *refusal)
+{
+	int values = 0;
+
+	mr_buffer_printf(&query->sql, "t.%s IN (", column->ident);
+	for (;;)
+	{
+		MrBuffer value = {0};
+		bool quoted = *list == '"';
+
+		list += quoted;
+		while (*list != '\0' && (quoted ? *list != '"' : strchr(",)", *list) == NULL))
+		{
+			if (quoted && *list == '\\' && list[1] != '\0')
+				list++;
+			mr_buffer_append(&value, list++, 1);
+		}
+		if (quoted && *list == '"')
+			list++;
+		if (++values <= IN_MAX && query->count < MR_QUERY_PARAMETERS_MAX - 8)
+		{
+			if (values > 1)
+				mr_buffer_printf(&query->sql, ", ");
+			mr_strings_add(&query->texts, mr_buffer_string(&value));
+			mr_event_filter_value(query, query->texts.items[query->texts.count - 1], column->type);
+		}
+		mr_buffer_free(&value);
+		if (*list != ',')
+			break;
+		list++;
+	}
+	mr_buffer_printf(&query->sql, ")");
+	if (strcmp(list, ")") != 0 || values > IN_MAX || query->count >= MR_QUERY_PARAMETERS_MAX - 8)
+		return mr_list_refuse(
+			refusal, MR_PROBLEM_VALUE, "Write a text with a comma in double quotes.",
+			"The values of \"%.64s\" are not in the form in.(a,b,…), or more than %d.",
+			column->name, IN_MAX);
+	return true;
+}
