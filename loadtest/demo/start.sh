@@ -1,6 +1,6 @@
 #!/bin/bash
-# The demonstration: a throw-away PostgreSQL cluster, an embedded Kafka broker, the pipeline of migrations/, an
-# ingestor, and a year of New York's weather through all of it. Everything is under .run/; the database listens on
+# The demonstration: a throw-away PostgreSQL cluster, an embedded Kafka broker, the pipelines of migrations/, an
+# ingestor, the HTTP API, and a year of New York's weather through all of it. Everything is under .run/; the database listens on
 # a socket in a directory of its own and the other ports are chosen by the system.
 set -Eeuo pipefail
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -26,6 +26,7 @@ main() {
 	step "broker" start_broker
 	step "migrations" migrate
 	step "ingestor" start_ingestor
+	step "API" start_api
 	produce
 	report
 }
@@ -86,15 +87,18 @@ start_postgres() {
 }
 
 start_broker() {
-	start_daemon devbroker "$run/broker.log" "$bin/millrace-devbroker" --address-file "$run/broker" --topic "weather:$partitions"
+	start_daemon devbroker "$run/broker.log" "$bin/millrace-devbroker" --address-file "$run/broker" --topic "weather:$partitions" --topic events:4
 	wait_until "the broker answers" test -s "$run/broker"
 	broker=$(cat "$run/broker")
-	echo "$broker, topic weather, $partitions partitions"
+	echo "$broker, topics weather ($partitions partitions) and events (4)"
 }
 
 migrate() {
-	(cd "$root/migrations" && PATH=$pg_bin:$PATH sqitch --quiet deploy "db:pg://postgres@/$database?host=$socket") >"$run/migrations.log" 2>&1
-	echo "$(grep -vcE '^(%|$)' "$root/migrations/sqitch.plan") deployed, pipeline weather created"
+	local project
+	for project in migrations migrations/events; do
+		(cd "$root/$project" && PATH=$pg_bin:$PATH sqitch --quiet deploy "db:pg://postgres@/$database?host=$socket") >>"$run/migrations.log" 2>&1
+	done
+	echo "$(cat "$root"/migrations/{,events/}sqitch.plan | grep -vcE '^(%|$)') deployed, pipelines weather and events created"
 }
 
 start_ingestor() {
@@ -105,6 +109,20 @@ start_ingestor() {
 	address=$(sed -nE 's/.*msg="admin port open".* port=([0-9]+).*/127.0.0.1:\1/p' "$run/ingestor.log" | head -n 1)
 	echo "running${address:+, http://$address/metrics}"
 }
+
+# What the page of a browser on this machine may do, the demo may: nothing but this run can be lost.
+start_api() {
+	local connection="host=$socket dbname=$database" port
+	start_daemon api "$run/api.log" "$bin/millrace-api" --dsn "$connection user=millrace_api" \
+		--operate-dsn "$connection user=events_owner" --anonymous read,publish,operate --brokers "$broker" \
+		--listen 127.0.0.1:0 --admin-listen 127.0.0.1:0
+	wait_until "the API serves" api_serves
+	port=$(sed -nE 's/.*msg=listening .*port=([0-9]+).*/\1/p' "$run/api.log" | head -n 1)
+	api=http://localhost:$port
+	echo "$api"
+}
+
+api_serves() { grep -q 'msg=serving' "$run/api.log" && grep -q 'msg=publishing' "$run/api.log"; }
 
 partitions_known() { [ "$(psql_value "SELECT count(*) FROM millrace.partitions WHERE pipeline = 'weather'")" = "$partitions" ]; }
 
@@ -176,6 +194,13 @@ report() {
 		It is still running. Look further with
 
 		  psql -h $socket -U postgres $database
+
+		or over HTTP: publish an event, list what became of the events, follow them, and see what the pipelines do
+
+		  curl -X POST '$api/events?eventType=Temperature&eventData=30C'
+		  curl '$api/events?limit=3'
+		  curl -N '$api/events/stream'
+		  curl -N -H 'Accept: text/event-stream' '$api/events/all'
 
 		and end it with: make demo-stop
 	T
