@@ -49,14 +49,14 @@ mr_document_ask(MrExchange *exchange, const MrDocument *document, int count,
 }
 
 void
-mr_document_answer(MrExchange *exchange, MrBuffer *body, const char *tag)
+mr_document_answer(MrExchange *exchange, const char *type, MrBuffer *body, const char *tag)
 {
 	mr_exchange_set_header(exchange, "ETag", tag);
 	mr_exchange_set_header(exchange, "Cache-Control", "private, no-cache");
 	if (mr_etag_matches(mr_exchange_header(exchange, "If-None-Match"), tag))
 		mr_exchange_answer(exchange, 304, NULL, body);
 	else
-		mr_exchange_answer(exchange, 200, "application/json", body);
+		mr_exchange_answer(exchange, 200, type, body);
 }
 
 bool

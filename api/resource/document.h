@@ -31,8 +31,9 @@ typedef struct MrDocument
 /* Runs the statement and answers; a request that cannot have this document is refused. */
 extern void mr_document_ask(MrExchange *exchange, const MrDocument *document, int count,
 							const char *const *values);
-/* Answers with the JSON text, which is emptied; with 304 and no text when the client has the one of that entity tag. */
-extern void mr_document_answer(MrExchange *exchange, MrBuffer *body, const char *tag);
+/* Answers with a text, which is emptied; with 304 and no text when the client has the one of that entity tag. */
+extern void mr_document_answer(MrExchange *exchange, const char *type, MrBuffer *body,
+							   const char *tag);
 /* Refuses a request with any parameter. */
 extern bool mr_document_has_no_params(MrExchange *exchange);
 

@@ -122,7 +122,7 @@ answer(MrExchange *exchange, const PGresult *result)
 	mr_buffer_append(&body, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0));
 	mr_buffer_append(&body, "\n", 1);
 	mr_etag_make(tag, body.data, body.len);
-	mr_document_answer(exchange, &body, tag);
+	mr_document_answer(exchange, "application/json", &body, tag);
 }
 
 static void

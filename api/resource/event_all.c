@@ -53,7 +53,7 @@ on_statistics(void *owner, const MrStatisticsAnswer *statistics)
 		return;
 	}
 	mr_buffer_append(&body, statistics->text, statistics->len);
-	mr_document_answer(exchange, &body, statistics->tag);
+	mr_document_answer(exchange, "application/json", &body, statistics->tag);
 }
 
 static void

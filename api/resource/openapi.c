@@ -33,5 +33,5 @@ mr_openapi_get(MrExchange *exchange)
 		return;
 	mr_etag_make(tag, mr_openapi_begin, len);
 	mr_buffer_append(&body, mr_openapi_begin, len);
-	mr_document_answer(exchange, &body, tag);
+	mr_document_answer(exchange, "application/json", &body, tag);
 }

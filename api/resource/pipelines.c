@@ -9,6 +9,37 @@ static const MrDocument pipelines = {"pipelines",
 static const MrDocument pipeline = {
 	"pipeline", "SELECT row_to_json(p)::text FROM millrace.pipelines AS p WHERE p.name = $1", false,
 	MR_PROBLEM_NO_PIPELINE};
+/* Bigints are text, as everywhere. */
+static const MrDocument pipeline_state = {
+	"pipeline_state",
+	"SELECT json_build_object('partitions', (SELECT coalesce(json_agg(json_build_object("
+	"'topic', t.topic, 'partition', t.partition, 'state', t.state, 'error', t.error, 'hint', "
+	"t.hint, "
+	"'next_offset', t.next_offset::text, 'end_offset', g.end_offset::text, 'lag', g.lag::text, "
+	"'behind_s', round(extract(epoch FROM g.behind), 3), 'settled_at', t.settled_at) "
+	"ORDER BY t.topic, t.partition), '[]') FROM millrace.partitions AS t "
+	"LEFT JOIN millrace.lag AS g USING (pipeline, topic, partition) WHERE t.pipeline = p.name), "
+	"'workers', (SELECT coalesce(json_agg(json_build_object('number', w.number, 'pid', w.pid, "
+	"'state', w.state, 'started_at', w.started_at, 'batches', w.batches::text, "
+	"'last_error', w.last_error, 'last_error_at', w.last_error_at) ORDER BY w.number), '[]') "
+	"FROM millrace.workers AS w WHERE w.pipeline = p.name), "
+	"'lanes', (SELECT coalesce(json_agg(json_build_object('lane_id', l.lane_id, "
+	"'segments_used', l.segments_used, 'segments', l.segments, 'bytes', l.bytes::text, "
+	"'staged', l.staged::text) ORDER BY l.lane_id), '[]') "
+	"FROM millrace.lanes AS l WHERE l.pipeline = p.name))::text "
+	"FROM millrace.pipelines AS p WHERE p.name = $1",
+	false, MR_PROBLEM_NO_PIPELINE};
+/* The minutes of the last hour. */
+static const MrDocument pipeline_history = {
+	"pipeline_history",
+	"SELECT (SELECT coalesce(json_agg(json_build_object('minute', h.minute, 'up', h.up, "
+	"'events', h.events::text, 'failed', h.failed::text, 'dead_lettered', h.dead_lettered::text, "
+	"'events_per_s', h.events_per_s, 'busy_workers', h.busy_workers, 'lag', h.lag::text, "
+	"'p50_ms', h.p50_ms, 'p95_ms', h.p95_ms, 'p99_ms', h.p99_ms, 'max_ms', h.max_ms) "
+	"ORDER BY h.minute), '[]') FROM millrace.stats_history AS h WHERE h.pipeline = p.name "
+	"AND h.minute >= now() - interval '61 min')::text FROM millrace.pipelines AS p WHERE p.name = "
+	"$1",
+	false, MR_PROBLEM_NO_PIPELINE};
 static const MrDocument doctor = {
 	"doctor", "SELECT coalesce(json_agg(row_to_json(d)), '[]')::text FROM millrace.doctor() AS d",
 	false, MR_PROBLEM_ROUTE};
@@ -35,6 +66,22 @@ mr_pipeline_get(MrExchange *exchange)
 {
 	if (mr_document_has_no_params(exchange))
 		mr_document_ask(exchange, &pipeline, 1, (const char *const *) exchange->match.captures);
+}
+
+void
+mr_pipeline_state_get(MrExchange *exchange)
+{
+	if (mr_document_has_no_params(exchange))
+		mr_document_ask(exchange, &pipeline_state, 1,
+						(const char *const *) exchange->match.captures);
+}
+
+void
+mr_pipeline_history_get(MrExchange *exchange)
+{
+	if (mr_document_has_no_params(exchange))
+		mr_document_ask(exchange, &pipeline_history, 1,
+						(const char *const *) exchange->match.captures);
 }
 
 void

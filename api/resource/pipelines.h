@@ -6,6 +6,8 @@
 
 extern void mr_pipelines_get(MrExchange *exchange);
 extern void mr_pipeline_get(MrExchange *exchange);
+extern void mr_pipeline_state_get(MrExchange *exchange);
+extern void mr_pipeline_history_get(MrExchange *exchange);
 extern void mr_pipeline_pause(MrExchange *exchange);
 extern void mr_pipeline_resume(MrExchange *exchange);
 extern void mr_doctor_get(MrExchange *exchange);

@@ -9,6 +9,7 @@
 #include "api/resource/event_status.h"
 #include "api/resource/event_stream.h"
 #include "api/resource/openapi.h"
+#include "api/resource/page.h"
 #include "api/resource/pipelines.h"
 
 const MrRoute mr_routes[] = {
@@ -25,10 +26,14 @@ const MrRoute mr_routes[] = {
 	{MR_METHOD_GET, "/dead-letters/{id}", mr_dead_letter_get, MR_SCOPE_OPERATE},
 	{MR_METHOD_GET, "/pipelines", mr_pipelines_get, MR_SCOPE_READ},
 	{MR_METHOD_GET, "/pipelines/{name}", mr_pipeline_get, MR_SCOPE_READ},
+	{MR_METHOD_GET, "/pipelines/{name}/state", mr_pipeline_state_get, MR_SCOPE_READ},
+	{MR_METHOD_GET, "/pipelines/{name}/history", mr_pipeline_history_get, MR_SCOPE_READ},
 	{MR_METHOD_POST, "/pipelines/{name}/pause", mr_pipeline_pause, MR_SCOPE_OPERATE},
 	{MR_METHOD_POST, "/pipelines/{name}/resume", mr_pipeline_resume, MR_SCOPE_OPERATE},
 	{MR_METHOD_GET, "/doctor", mr_doctor_get, MR_SCOPE_READ},
 	{MR_METHOD_GET, "/openapi.json", mr_openapi_get, 0},
+	{MR_METHOD_GET, "/", mr_page_get, 0},
+	{MR_METHOD_GET, "/page/{file}", mr_page_file_get, 0},
 };
 
 const int mr_route_count = sizeof(mr_routes) / sizeof(mr_routes[0]);

@@ -1,0 +1,239 @@
+"""The status page, in a real browser on the real stack."""
+import json
+import re
+import signal
+
+import pytest
+from confluent_kafka import Producer
+
+from lib import browser as browsers
+from lib.api import Api
+from lib.browser import Browser
+from lib.wait import wait_for
+from lib.world import World
+
+HOSTILE = '<img src=x onerror="document.title=\'run\'"><script>document.title="run"</script>'
+BIG = 9007199254740993123
+ESCAPE, TAB = "\ue00c", "\ue004"  # as WebDriver names keys
+
+
+class Page(World):
+    """A pipeline with good events and dead letters, one of which holds markup; an API that operates."""
+
+    def __init__(self, cluster, broker):
+        super().__init__(cluster, broker, "page")
+        for role in ("web", "operator"):
+            if not self.db.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", (role,)):
+                self.db.run(f"CREATE ROLE {role} LOGIN")
+        self.db.run("GRANT app TO operator; SELECT millrace.grant_api('web');"
+                    " CREATE TABLE events (id bigint PRIMARY KEY, time timestamptz NOT NULL, note text, topic text, partition int, \"offset\" bigint);"
+                    " CREATE INDEX ON events (time, id); CREATE UNIQUE INDEX ON events (topic, partition, \"offset\"); GRANT SELECT ON events TO web")
+        self.db.run("INSERT INTO events VALUES (%s, now(), %s, 'page', 0, 0)", (BIG, HOSTILE))
+        self.create_topic(2)
+        self.create_pipeline()
+        self.start_ingestor()
+        self.good = dict(id="00000000-0000-4000-8000-000000000001", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
+        self.send(json.dumps(self.good))
+        for i in range(3):
+            self.send(json.dumps(dict(self.good, value="calm")), key=f"k{i}")
+        self.send(HOSTILE, key=HOSTILE)
+        self.wait_settled()
+        self.api = Api(self.db.dsn("web"), "--operate-dsn", self.db.dsn("operator"), "--anonymous", "read,operate").start()
+        wait_for(lambda: self.api.get("/dead-letters/groups").status == 200, "it can operate", 10)
+        self.base = f"http://127.0.0.1:{self.api.port}"
+
+    def send(self, value, key=None):
+        producer = Producer({"bootstrap.servers": self.broker.address})
+        producer.produce(self.topic, value, key=key, partition=0)
+        producer.flush(10)
+
+    def letters(self, state):
+        return self.db.value("SELECT count(*) FROM millrace.dead_letters WHERE state = %s", (state,))
+
+    def close(self):
+        self.api.kill()
+        super().close()
+
+
+@pytest.fixture(scope="module")
+def page(cluster, broker):
+    if browsers.missing():
+        pytest.skip(browsers.missing())
+    page = Page(cluster, broker)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def browser(page):
+    browser = Browser(page.base)
+    yield browser
+    browser.close()
+
+
+def test_files(page):
+    """All of the page comes from here, small, with a policy that lets nothing else run."""
+    root = page.api.get("/")
+    assert root.status == 200 and root.headers["content-type"] == "text/html; charset=utf-8"
+    policy = root.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
+    assert root.headers["x-content-type-options"] == "nosniff"
+    assert page.api.get("/", If_None_Match=root.headers["etag"]).status == 304
+    text = root.body.decode()
+    assert "<style" not in text and not re.search(r"<script(?![^>]*src=)|\son\w+=|\sstyle=", text)
+    total, todo, seen = len(root.body), set(re.findall(r'(?:src|href)="(/page/[^"]+)"', text)), set()
+    while todo:
+        path = todo.pop()
+        seen.add(path)
+        file = page.api.get(path)
+        assert file.status == 200, path
+        total += len(file.body)
+        if path.endswith(".js"):
+            todo |= {"/page/" + name for name in re.findall(r"from '\./([\w.]+)'", file.body.decode())} - seen
+        assert not re.search(rb"""innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(""", file.body) or "uPlot" in path, path
+        assert not re.search(rb"""https?://(?!www\.w3\.org)""", file.body.replace(b"https://github.com/leeoniya/uPlot", b"")), path
+    assert len(seen) >= 10 and total < 150_000
+    assert page.api.get("/page/nothing.js").status == 404
+
+
+def test_overview_and_pipeline(page, browser):
+    browser.open()
+    browser.wait_text("live", "#connection")
+    browser.wait_text("running", "table")
+    assert page.pipeline_name in browser.text("table") and "4" in browser.text(f"#letters-{page.pipeline_name}")
+    browser.shot("overview")
+    browser.click(f"#to-{page.pipeline_name}")
+    browser.wait_text("Partitions", "main")
+    browser.wait_text(f"{page.topic} 1", "main")
+    wait_for(lambda: browser.run("return document.querySelectorAll('.plot canvas').length") == 3, "three charts", 20)
+    wait_for(lambda: "settled" in browser.run("return document.querySelector('.plot').getAttribute('aria-label')"), "charts are described", 20)
+    browser.shot("pipeline")
+    assert browser.complaints() == []
+
+
+def test_statistics_arrive_by_themselves(page, browser):
+    browser.open()
+    browser.wait_text("live", "#connection")
+    wait_for(lambda: browser.text(f"#letters-{page.pipeline_name}") != "", "the table is there")
+    before = int(browser.text(f"#letters-{page.pipeline_name}"))
+    page.send("no json")
+    wait_for(lambda: int(browser.text(f"#letters-{page.pipeline_name}")) == before + 1, "the new dead letter is counted", 20)
+
+
+def test_pause_and_resume(page, browser):
+    browser.open(f"/#/pipelines/{page.pipeline_name}")
+    browser.wait_text("running", "main")
+    buttons = {b.text: b for b in browser.driver.find_elements("css selector", ".actions button")}
+    buttons["Pause"].click()
+    browser.wait_text("The batch in flight is finished", "#dialog")
+    browser.press(ESCAPE)
+    assert page.db.value("SELECT status FROM millrace.pipelines") == "running"
+    buttons["Pause"].click()
+    browser.click("#dialog button[value=yes]")
+    browser.wait_text("paused", "main")
+    buttons["Resume"].click()
+    browser.click("#dialog button[value=yes]")
+    browser.wait_text("running", "main")
+
+
+def test_dead_letters(page, browser):
+    """From the kinds of failure to a letter, and back into the pipeline: with a preview, a confirmation, an edited payload."""
+    browser.open("/#/letters")
+    browser.wait_text("Kinds of failure", "main")
+    browser.shot("letters")
+    group = page.db.run("SELECT fingerprint, count FROM millrace.dead_letter_groups WHERE message LIKE '%%double%%' OR message LIKE '%%number%%' ORDER BY count DESC LIMIT 1")[0]
+    browser.click(f'a[href*="{group[0]}"]')
+    browser.wait_text("page:0:1", "main")
+    # a replay that fails again
+    browser.click("#replay")
+    browser.wait_text(f"Replay {group[1]} dead letters?", "#dialog")
+    browser.click("#dialog button[value=yes]")
+    browser.wait_text("are being replayed", "main")
+    wait_for(lambda: page.letters("replaying") == 0 and page.letters("open") > 0, "they failed again", 20)
+    # one, with another payload
+    letter = page.db.value("SELECT id FROM millrace.dead_letters WHERE \"offset\" = 1")
+    browser.open(f"/#/letters/{letter}")
+    browser.wait_text("calm", "#payload")
+    browser.shot("letter")
+    browser.click("#edit")
+    browser.find("#field-payload")
+    browser.run("document.querySelector('#field-payload').value = arguments[0]", json.dumps(page.good))
+    browser.click("#dialog button[value=yes]")
+    browser.wait_text("edited payload", "main")
+    wait_for(lambda: page.letters("replayed") == 1, "it was replayed", 20)
+    # another is discarded, with a reason
+    letter = page.db.value("SELECT id FROM millrace.dead_letters WHERE \"offset\" = 2")
+    browser.open(f"/#/letters/{letter}")
+    browser.wait_text("calm", "#payload")
+    browser.click("#discard")
+    browser.find("#field-reason").send_keys("not wanted")
+    browser.click("#dialog button[value=yes]")
+    wait_for(lambda: page.letters("discarded") == 1, "it was discarded", 20)
+    assert page.db.value("SELECT reason FROM millrace.dead_letter_actions WHERE verb = 'discard'") == "not wanted"
+    assert browser.complaints() == []
+
+
+def test_payloads_are_text(page, browser):
+    """Markup in a payload, a key, a row is shown, and never runs; numbers keep all their digits."""
+    letter = page.db.value("SELECT id FROM millrace.dead_letters WHERE payload LIKE '<img%%'")
+    browser.open(f"/#/letters/{letter}")
+    browser.wait_text(HOSTILE, "#payload")
+    browser.open(f"/#/events/{BIG}")
+    browser.wait_text(str(BIG), "main")
+    browser.wait_text(HOSTILE, "main")
+    browser.open("/#/events/page:0:0")
+    browser.wait_text("In pipeline page", "main")
+    browser.wait_text(HOSTILE, "main")
+    browser.shot("event")
+    assert "run" != browser.driver.title and browser.run("return document.querySelectorAll('main img, main script').length") == 0
+
+
+def test_lost_connection(page, browser):
+    browser.open()
+    browser.wait_text("live", "#connection")
+    page.api.process.signal(signal.SIGSTOP)
+    try:
+        browser.wait_text("connection lost", "#connection", 30)
+        browser.shot("lost")
+    finally:
+        page.api.process.signal(signal.SIGCONT)
+    browser.wait_text("live", "#connection", 30)
+
+
+def test_keyboard_and_names(page, browser):
+    """All that can be done is reached by Tab, in order, and has a name for a screen reader."""
+    browser.open("/#/letters")
+    browser.wait_text("Kinds of failure", "main")
+    reached = []
+    for _ in range(40):
+        browser.press(TAB)
+        name = browser.run("const e = document.activeElement; return e === document.body ? '' : (e.getAttribute('aria-label') || e.innerText || e.id)")
+        if name in reached:
+            break
+        reached.append(name)
+    assert reached[:3] == ["Skip to the content", "Millrace", "Pipelines"]
+    assert "Key" in reached and any("Kinds of failure" in name for name in reached)
+    tree = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    for node in tree:
+        if node.get("role", {}).get("value") in ("link", "button", "textbox", "img", "dialog", "table") and not node.get("ignored"):
+            assert node.get("name", {}).get("value"), node
+    roles = {node.get("role", {}).get("value") for node in tree}
+    assert {"banner", "navigation", "main", "status"} <= roles
+
+
+@pytest.mark.parametrize("name, width, dark", [("phone", 390, False), ("dark", 1280, True)])
+def test_on_a_phone_and_in_the_dark(page, name, width, dark):
+    browser = Browser(page.base, width=width, dark=dark)
+    try:
+        for path in ("/", f"/#/pipelines/{page.pipeline_name}", "/#/letters", "/#/events/page:0:0"):
+            browser.open(path)
+            browser.wait_text("live", "#connection")
+            wait_for(lambda: browser.run("return document.querySelector('main h1') !== null"), "the view is there")
+            assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth"), path
+        back = browser.run("return getComputedStyle(document.body).backgroundColor")
+        assert (back != "rgb(255, 255, 255)") == dark
+        browser.open(f"/#/pipelines/{page.pipeline_name}")
+        browser.wait_text("Partitions", "main")
+        browser.shot(name)
+    finally:
+        browser.close()
