@@ -2,14 +2,17 @@
 #include <event2/event.h>
 #include <libpq-fe.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "api/api.h"
 #include "api/control/keys.h"
+#include "common/address.h"
 #include "common/dsn.h"
 #include "common/log.h"
 #include "common/version.h"
 
 static int make_key(const char *spec);
+static bool check(const MrApiSettings *settings, char *error, size_t error_size);
 static int run(MrApiSettings *settings, int argc, char **argv);
 
 int
@@ -21,8 +24,7 @@ main(int argc, char **argv)
 
 	if (!mr_options_load(&mr_api_settings_table, argc, argv, &settings, error, sizeof(error)) ||
 		(!settings.help && !settings.version && *settings.new_key == '\0' &&
-		 !(mr_dsn_check(settings.dsn, error, sizeof(error)) &&
-		   mr_dsn_check(settings.operate_dsn, error, sizeof(error)))))
+		 !check(&settings, error, sizeof(error))))
 	{
 		fprintf(stderr, "millrace-api: %s\n", error);
 		status = 2;
@@ -34,10 +36,24 @@ main(int argc, char **argv)
 			   PQlibVersion() / 10000, PQlibVersion() % 10000);
 	else if (*settings.new_key != '\0')
 		status = make_key(settings.new_key);
+	else if (settings.check_config)
+		printf("millrace-api: the options are valid\n");
 	else
 		status = run(&settings, argc, argv);
 	mr_options_free(&mr_api_settings_table, &settings);
 	return status;
+}
+
+static bool
+check(const MrApiSettings *settings, char *error, size_t error_size)
+{
+	const char *admin = settings->admin_listen;
+
+	return mr_dsn_check(settings->dsn, error, error_size) &&
+		   mr_dsn_check(settings->operate_dsn, error, error_size) &&
+		   mr_address_check("listen", settings->listen, error, error_size) &&
+		   (*admin == '\0' || strcmp(admin, "off") == 0 ||
+			mr_address_check("admin-listen", admin, error, error_size));
 }
 
 static int

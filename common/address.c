@@ -1,6 +1,7 @@
 #include "common/address.h"
 
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,20 @@ mr_address_split(const char *listen, char *host, size_t host_size, int *port)
 	host[len] = '\0';
 	*port = (int) strtol(colon + 1, &end, 10);
 	return colon[1] != '\0' && *end == '\0' && *port >= 0 && *port <= 65535;
+}
+
+bool
+mr_address_check(const char *option, const char *listen, char *error, size_t error_size)
+{
+	char host[256];
+	int port;
+
+	if (mr_address_split(listen, host, sizeof(host), &port))
+		return true;
+	snprintf(error, error_size,
+			 "--%s is \"%.200s\", expected ADDRESS:PORT, such as 127.0.0.1:9465 or [::1]:9465",
+			 option, listen);
+	return false;
 }
 
 int

@@ -7,6 +7,9 @@
 
 /* Splits it; the brackets of an IPv6 address are left out. False: it is of another form, or longer than the buffer. */
 extern bool mr_address_split(const char *listen, char *host, size_t host_size, int *port);
+/* Whether an option has that form; else `error` says what was found, and what was expected. */
+extern bool mr_address_check(const char *option, const char *listen, char *error,
+							 size_t error_size);
 /* The port that a socket really listens on; 0 when that is not known. */
 extern int mr_address_port(int fd);
 

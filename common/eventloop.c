@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/service.h"
 
 struct MrLoop
 {
@@ -15,8 +16,11 @@ struct MrLoop
 	struct event *events[3];
 	MrSignals signals;
 	void *owner;
+	struct event *watchdog; /* NULL: nobody waits for it */
 };
 
+static void watch(MrLoop *loop);
+static void on_watchdog(evutil_socket_t fd, short what, void *arg);
 static void on_signal(evutil_socket_t signum, short what, void *arg);
 
 MrLoop *
@@ -55,6 +59,8 @@ mr_loop_base(MrLoop *loop)
 void
 mr_loop_run(MrLoop *loop)
 {
+	watch(loop);
+	(void) mr_service_notify("READY=1");
 	event_base_dispatch(loop->base);
 }
 
@@ -72,6 +78,8 @@ mr_loop_free(MrLoop *loop)
 	for (int i = 0; i < 3; i++)
 		if (loop->events[i] != NULL)
 			event_free(loop->events[i]);
+	if (loop->watchdog != NULL)
+		event_free(loop->watchdog);
 	event_base_free(loop->base);
 	free(loop);
 }
@@ -118,6 +126,29 @@ mr_timer_set(struct event *timer, int64_t ms)
 	evtimer_add(timer, &delay);
 }
 
+/* A loop that no longer turns is noticed by the service manager, and the program started again. */
+static void
+watch(MrLoop *loop)
+{
+	int64_t ms = mr_service_watchdog_ms();
+	struct timeval every = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+
+	if (ms <= 0)
+		return;
+	loop->watchdog = event_new(loop->base, -1, EV_PERSIST, on_watchdog, NULL);
+	if (loop->watchdog != NULL)
+		event_add(loop->watchdog, &every);
+}
+
+static void
+on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	(void) fd;
+	(void) what;
+	(void) arg;
+	(void) mr_service_notify("WATCHDOG=1");
+}
+
 static void
 on_signal(evutil_socket_t signum, short what, void *arg)
 {
@@ -127,5 +158,8 @@ on_signal(evutil_socket_t signum, short what, void *arg)
 	if (signum == SIGHUP)
 		loop->signals.reload(loop->owner);
 	else
+	{
+		(void) mr_service_notify("STOPPING=1");
 		loop->signals.terminate(loop->owner);
+	}
 }

@@ -22,6 +22,7 @@ typedef struct MrLoop MrLoop;
 extern MrLoop *mr_loop_new(const MrSignals *signals, void *owner)
 	__attribute__((warn_unused_result));
 extern struct event_base *mr_loop_base(MrLoop *loop);
+/* Until mr_loop_stop(). The service manager is informed: that it is ready, that it stops, and, if it waits for that, that the loop turns. */
 extern void mr_loop_run(MrLoop *loop);
 extern void mr_loop_stop(MrLoop *loop);
 extern void mr_loop_free(MrLoop *loop);

@@ -2,9 +2,11 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <libpq-fe.h>
 
+#include "common/address.h"
 #include "common/dsn.h"
 #include "common/kafka_conf.h"
 #include "common/kafka_topics.h"
@@ -14,6 +16,7 @@
 #include "ingestor/ingestor.h"
 #include "ingestor/relay/relay_kafka.h"
 
+static bool check(const MrSettings *settings, char *error, size_t error_size);
 static bool check_brokers(const MrSettings *settings, char *error, size_t error_size);
 static void print_version(void);
 static void give_memory_back(void);
@@ -28,9 +31,7 @@ main(int argc, char **argv)
 
 	give_memory_back();
 	if (!mr_options_load(&mr_settings_table, argc, argv, &settings, error, sizeof(error)) ||
-		(!settings.help && !settings.version &&
-		 !(mr_dsn_check(settings.dsn, error, sizeof(error)) &&
-		   check_brokers(&settings, error, sizeof(error)))))
+		(!settings.help && !settings.version && !check(&settings, error, sizeof(error))))
 	{
 		fprintf(stderr, "millrace-ingestor: %s\n", error);
 		status = 2;
@@ -39,10 +40,23 @@ main(int argc, char **argv)
 		mr_options_help(&mr_settings_table, stdout);
 	else if (settings.version)
 		print_version();
+	else if (settings.check_config)
+		printf("millrace-ingestor: the options are valid\n");
 	else
 		status = run(&settings, argc, argv);
 	mr_options_free(&mr_settings_table, &settings);
 	return status;
+}
+
+static bool
+check(const MrSettings *settings, char *error, size_t error_size)
+{
+	const char *admin = settings->admin_listen;
+
+	return mr_dsn_check(settings->dsn, error, error_size) &&
+		   (*admin == '\0' || strcmp(admin, "off") == 0 ||
+			mr_address_check("admin-listen", admin, error, error_size)) &&
+		   check_brokers(settings, error, error_size);
 }
 
 static bool

@@ -72,6 +72,8 @@ static const MrOption options[] = {
 	{"access-log", 0, MR_OPTION_CHOICE, FIELD(access_log), "WHICH", "errors", 0, 0,
 	 "off|errors|all", false,
 	 "requests that get a line in the log; errors are answers from 500 on"},
+	{"check-config", 0, MR_OPTION_SWITCH, FIELD(check_config), NULL, NULL, 0, 0, NULL, false,
+	 "look at the options, say what is wrong with them, and exit: 0 nothing, 2 something"},
 	{"help", 'h', MR_OPTION_SWITCH, FIELD(help), NULL, NULL, 0, 0, NULL, false,
 	 "print this and exit"},
 	{"version", 'V', MR_OPTION_SWITCH, FIELD(version), NULL, NULL, 0, 0, NULL, false,

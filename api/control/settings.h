@@ -40,6 +40,7 @@ typedef struct MrApiSettings
 	int64_t log_level;
 	int64_t log_format;
 	int64_t access_log;
+	bool check_config;
 	bool help;
 	bool version;
 } MrApiSettings;

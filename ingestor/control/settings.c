@@ -37,6 +37,8 @@ static const MrOption options[] = {
 	 "stop fetching the partitions of a lane that is blocked for this long"},
 	{"drain-timeout", 0, MR_OPTION_MS, FIELD(drain_ms), "TIME", "1s", 0, 60000, NULL, true,
 	 "how long to wait after SIGTERM for staged events to be settled"},
+	{"check-config", 0, MR_OPTION_SWITCH, FIELD(check_config), NULL, NULL, 0, 0, NULL, false,
+	 "look at the options, say what is wrong with them, and exit: 0 nothing, 2 something"},
 	{"help", 'h', MR_OPTION_SWITCH, FIELD(help), NULL, NULL, 0, 0, NULL, false,
 	 "print this and exit"},
 	{"version", 'V', MR_OPTION_SWITCH, FIELD(version), NULL, NULL, 0, 0, NULL, false,

@@ -22,6 +22,7 @@ typedef struct MrSettings
 	int64_t poll_ms;
 	int64_t hold_after_ms;
 	int64_t drain_ms;
+	bool check_config;
 	bool help;
 	bool version;
 } MrSettings;
