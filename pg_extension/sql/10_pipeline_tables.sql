@@ -81,6 +81,9 @@ CREATE TABLE millrace.pipeline_version (
   interval_style    text        NOT NULL,
   created_at        timestamptz NOT NULL,
   created_by        regrole     NOT NULL,
+  delete_when       text,
+  tombstone_key     text,
+  merge             text,
   CONSTRAINT pipeline_version_pkey PRIMARY KEY (pipeline_id, version)
 );
 COMMENT ON TABLE millrace.pipeline_version IS 'Internal: every definition a pipeline has had, see the view pipelines for the one in force.';

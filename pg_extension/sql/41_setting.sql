@@ -22,8 +22,14 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
   ('conflict_key', 'text[]', 'NULL', 'both', NULL, NULL, '[]', 'the columns of a unique index, for on_conflict ignore or update'),
   ('newer_by', 'text', 'NULL', 'both', NULL, NULL, '',
    'for on_conflict update: a row with a smaller value of this column does not replace one'),
+  ('merge', 'text', 'NULL', 'both', NULL, NULL, '',
+   'for on_conflict update: what columns become of the old and the new row, e.g. ''hits = old.hits + new.hits''; the others get the new value'),
   ('tombstone', 'text', 'NULL', 'both', 'choice', '{dead_letter,skip,delete}', NULL,
-   'what a null payload becomes: dead_letter or skip, by default skip for on_conflict update'),
+   'what a null payload does: dead_letter, skip, or delete (the row of its key, for on_conflict update), by default skip for on_conflict update'),
+  ('tombstone_key', 'text', 'NULL', 'both', NULL, NULL, '',
+   'for tombstone delete: how the columns of conflict_key are read from the message key, a field list; by default each under its own name, or a single one as text'),
+  ('delete_when', 'text', 'NULL', 'both', NULL, NULL, '',
+   'for on_conflict update: a condition over event; where it is true the row of the conflict key is deleted'),
   ('workers', 'integer', '1', 'both', 'integer', '{1,64}', NULL, 'how many work in parallel'),
   ('batch_rows', 'integer', '20000', 'both', 'integer', '{1,100000}', NULL, 'most events in one commit'),
   ('rows_per_event', 'integer', '10000', 'both', 'integer', '{1,100000000}', NULL, 'most rows one event may give'),
@@ -98,11 +104,6 @@ BEGIN
       stored := stored || jsonb_build_object(s.name, NULL);
     END IF;
   END LOOP;
-  IF given ->> 'tombstone' = 'delete' THEN
-    RAISE EXCEPTION 'tombstone "delete" is not supported yet'
-      USING ERRCODE = 'feature_not_supported',
-            HINT = 'Pass tombstone => ''skip'' or ''dead_letter''.';
-  END IF;
   RETURN stored;
 END $$;
 REVOKE ALL ON FUNCTION millrace._checked FROM PUBLIC;

@@ -70,6 +70,13 @@ BEGIN
       USING ERRCODE = 'insufficient_privilege',
             HINT = format('Run: GRANT USAGE ON SCHEMA %I TO %s;', schema, owner);
   END IF;
+  IF (d.tombstone = 'delete' OR d.delete_when IS NOT NULL) AND NOT has_table_privilege(owner, target, 'DELETE') THEN
+    RAISE EXCEPTION 'role "%" has no DELETE privilege on table "%"', owner, target
+      USING ERRCODE = 'insufficient_privilege',
+            DETAIL = format('The pipeline deletes rows of its target as this role, with %s.',
+                            CASE WHEN d.tombstone = 'delete' THEN 'tombstone "delete"' ELSE 'delete_when' END),
+            HINT = format('Run: GRANT DELETE ON %s TO %s;', target, owner);
+  END IF;
   FOREACH needed IN ARRAY CASE WHEN d.on_conflict = 'update' THEN ARRAY['INSERT', 'UPDATE', 'SELECT']
                                WHEN d.conflict_key IS NOT NULL THEN ARRAY['INSERT', 'SELECT']
                                ELSE ARRAY['INSERT'] END
@@ -137,6 +144,7 @@ CREATE FUNCTION millrace._check_conflict(d millrace.pipeline_version) RETURNS vo
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   wrong  text;
+  option text;
   newer  pg_attribute;
   keys   text := (SELECT string_agg(format('{%s}', array_to_string(k, ', ')), ', ' ORDER BY k)
                   FROM millrace._unique_keys(d.target) AS k);
@@ -156,6 +164,20 @@ BEGIN
     RAISE EXCEPTION 'newer_by is given, but on_conflict is "%"', d.on_conflict
       USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Leave newer_by out, or pass on_conflict => ''update''.';
+  END IF;
+  FOR option IN
+    SELECT v.name FROM (VALUES ('tombstone "delete"', d.tombstone = 'delete'), ('delete_when', d.delete_when IS NOT NULL), ('merge', d.merge IS NOT NULL)) AS v (name, given)
+    WHERE v.given AND d.on_conflict <> 'update'
+  LOOP
+    RAISE EXCEPTION '% is given, but on_conflict is "%"', option, d.on_conflict
+      USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'The row that it changes is that of the conflict key.',
+            HINT = 'Pass on_conflict => ''update'' and conflict_key => ARRAY[''column'', …].';
+  END LOOP;
+  IF d.tombstone_key IS NOT NULL AND d.tombstone <> 'delete' THEN
+    RAISE EXCEPTION 'tombstone_key is given, but tombstone is "%"', d.tombstone
+      USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Leave tombstone_key out, or pass tombstone => ''delete''.';
   END IF;
 
   SELECT k INTO wrong FROM unnest(d.conflict_key) AS k

@@ -175,8 +175,11 @@ BEGIN
             HINT = format('Ask a superuser, or: GRANT %s TO %s;', new_owner, caller);
   END IF;
   -- what the new on_conflict does not use is removed with the old one, unless it is given, too (an error then)
-  changes := CASE given ->> 'on_conflict' WHEN 'error' THEN '{"conflict_key": null, "newer_by": null}'
-                                          WHEN 'ignore' THEN '{"newer_by": null}' ELSE '{}' END::jsonb
+  changes := CASE given ->> 'on_conflict' WHEN 'error' THEN '{"conflict_key": null, "newer_by": null, "merge": null, "delete_when": null}'
+                                          WHEN 'ignore' THEN '{"newer_by": null, "merge": null, "delete_when": null}' ELSE '{}' END::jsonb
+             || CASE WHEN given ->> 'tombstone' <> 'delete' THEN '{"tombstone_key": null}' ELSE '{}' END::jsonb
+             || CASE WHEN old.tombstone = 'delete' AND given ->> 'on_conflict' <> 'update'
+                THEN '{"tombstone": "dead_letter", "tombstone_key": null}' ELSE '{}' END::jsonb
              || millrace._checked(given);
   -- a superuser who owns it already was allowed when it was created
   PERFORM millrace._check_owner(new_owner, (given ->> 'allow_superuser')::boolean OR new_owner = p.owner);

@@ -64,16 +64,18 @@ def test_tombstone_deletes(world):
     world.create_topic(partitions=1)
     world.db.run("CREATE TABLE state (name text PRIMARY KEY, value int); ALTER TABLE state OWNER TO app")
     world.create_pipeline(fields="name text NOT NULL, value int", target="state", on_conflict="update",
-                          conflict_key=["name"], tombstone="skip",
+                          conflict_key=["name"], tombstone="delete",
                           transform="SELECT event.name, event.value FROM event")
     world.start_ingestor()
     producer = Producer({"bootstrap.servers": world.broker.address})
-    for value in (b'{"name":"a","value":1}', b'{"name":"b","value":1}', None, b'{"name":"a","value":2}'):
-        producer.produce(world.topic, key=b"k", value=value)
+    for key, value in ((b"a", b'{"name":"a","value":1}'), (b"b", b'{"name":"b","value":1}'), (b"b", None), (b"a", None),
+                       (b"a", b'{"name":"a","value":2}'), (b"c", None)):
+        producer.produce(world.topic, key=key, value=value)
     producer.flush(10)
     world.wait_settled()
-    assert sorted(world.db.run("SELECT name, value FROM state")) == [("a", 2), ("b", 1)]
-    assert world.counters()["skipped"] == 1
+    assert world.db.run("SELECT name, value FROM state") == [("a", 2)]
+    counters = world.counters()
+    assert counters["dead"] == counters["skipped"] == 0 and counters["written"] + counters["superseded"] == 6
 
 
 def test_a_refused_row_supersedes_nothing(world):

@@ -32,7 +32,7 @@ SELECT pg_temp.wrong('{"statement_timeout": "interval ''-1 s''"}', '22023', 'sta
 SELECT pg_temp.wrong('{"statement_timeout": "interval ''1 year''"}', '22023', 'statement_timeout is 1 year', NULL);
 SELECT pg_temp.wrong('{"on_conflict": "''upsert''"}', '22023', 'on_conflict is "upsert", expected one of: error, ignore, update', 'update');
 SELECT pg_temp.wrong('{"tombstone": "''drop''"}', '22023', 'tombstone is "drop"', 'skip');
-SELECT pg_temp.wrong('{"tombstone": "''delete''", "on_conflict": "''update''", "conflict_key": "''{id}''"}', '0A000', 'not supported yet', 'skip');
+SELECT pg_temp.wrong('{"tombstone": "''delete''"}', '22023', 'tombstone "delete" is given', 'on_conflict => ''update''');
 SELECT pg_temp.wrong('{"conflict_key": "''{id}''"}', '22023', 'on_conflict is "error"', 'Leave conflict_key out');
 SELECT pg_temp.wrong('{"on_conflict": "''update''"}', '22023', 'needs a conflict_key', 'columns of a unique index');
 SELECT pg_temp.wrong('{"on_conflict": "''update''", "conflict_key": "''{nix}''"}', '42703', 'column "nix"', 'id, source, at, value');

@@ -96,6 +96,8 @@ rows_of(MrProgram *program, MrBatch *batch, int event, bool *isnull)
 			continue;
 		ExecStoreMinimalTuple(row->tuple, slot, false);
 		slot_getallattrs(slot);
+		for (int k = 0; row->deletes && k < program->ncolumns; k++)
+			slot->tts_isnull[k] = slot->tts_isnull[k] || !program->columns[k].is_key;
 		tuple = heap_form_tuple(desc, slot->tts_values, slot->tts_isnull);
 		object = OidFunctionCall1(F_ROW_TO_JSON_RECORD, heap_copy_tuple_as_datum(tuple, desc));
 		object = DirectFunctionCall1(jsonb_in, CStringGetDatum(TextDatumGetCString(object)));
@@ -104,6 +106,16 @@ rows_of(MrProgram *program, MrBatch *batch, int event, bool *isnull)
 	}
 	ExecDropSingleTupleTableSlot(slot);
 	return result;
+}
+
+/* Whether what it has done is to delete. */
+static bool
+deletes_only(const MrBatch *batch, int event)
+{
+	for (int i = 0; i < batch->nrows; i++)
+		if (batch->rows[i].event == event && batch->rows[i].written && !batch->rows[i].deletes)
+			return false;
+	return true;
 }
 
 static void
@@ -117,7 +129,10 @@ put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 	values[COLUMN_SAMPLE] = Int32GetDatum(i + 1);
 	values[COLUMN_PARTITION] = Int32GetDatum(event->partition);
 	values[COLUMN_OFFSET] = Int64GetDatum(event->offset);
-	values[COLUMN_OUTCOME] = CStringGetTextDatum(mr_outcome_name(event->outcome.state));
+	values[COLUMN_OUTCOME] =
+		CStringGetTextDatum(event->outcome.state == MR_WRITTEN && deletes_only(batch, i)
+								? "deleted"
+								: mr_outcome_name(event->outcome.state));
 	nulls[COLUMN_ROWS] = true;
 	if (event->outcome.state == MR_WRITTEN)
 		values[COLUMN_ROWS] = rows_of(program, batch, i, &nulls[COLUMN_ROWS]);

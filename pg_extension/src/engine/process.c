@@ -15,6 +15,7 @@
 #include "server/clock.h"
 #include "server/errcode.h"
 #include "server/xact.h"
+#include "program/tombstone.h"
 #include "run/transform.h"
 #include "run/work_record.h"
 #include "run/write.h"
@@ -25,8 +26,11 @@
 
 /* An event without a payload to decode. */
 static void
-settle_missing_payload(MrEvent *event, const MrDefinition *definition)
+settle_missing_payload(MrProgram *program, MrEvent *event)
 {
+	const MrDefinition *definition = program->definition;
+	MrFailure *failure;
+
 	if (event->kind & MR_KIND_OVERSIZE)
 		mr_outcome_fail(
 			&event->outcome,
@@ -35,14 +39,23 @@ settle_missing_payload(MrEvent *event, const MrDefinition *definition)
 							"was not staged"));
 	else if (definition->tombstone == MR_TOMBSTONE_SKIP)
 		mr_outcome_skip(&event->outcome);
+	else if (definition->tombstone == MR_TOMBSTONE_DELETE)
+	{
+		failure = mr_tombstone_read(program, event);
+		if (failure != NULL)
+			mr_outcome_fail(&event->outcome, failure);
+	}
 	else
 	{
-		MrFailure *failure = mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
-											 "the message has no payload (a tombstone)");
+		failure = mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+								  "the message has no payload (a tombstone)");
 
 		failure->hint = psprintf(
-			"To skip such messages: SELECT millrace.alter_pipeline(%s, tombstone => 'skip');",
-			quote_literal_cstr(definition->name));
+			"To skip such messages: SELECT millrace.alter_pipeline(%s, tombstone => 'skip');%s",
+			quote_literal_cstr(definition->name),
+			definition->on_conflict == MR_CONFLICT_UPDATE
+				? " To delete the rows of their keys: tombstone => 'delete'."
+				: "");
 		mr_outcome_fail(&event->outcome, failure);
 	}
 }
@@ -71,7 +84,7 @@ decode_events(MrEngine *engine)
 		}
 		if (event->payload == NULL || (event->kind & MR_KIND_OVERSIZE))
 		{
-			settle_missing_payload(event, engine->program->definition);
+			settle_missing_payload(engine->program, event);
 			continue;
 		}
 		mr_work_at(event);
@@ -79,7 +92,7 @@ decode_events(MrEngine *engine)
 		if (failure != NULL)
 			mr_outcome_fail(&event->outcome, failure);
 		else if (tombstone)
-			settle_missing_payload(event, engine->program->definition);
+			settle_missing_payload(engine->program, event);
 		if (i % 256 == 0)
 			CHECK_FOR_INTERRUPTS();
 	}

@@ -55,7 +55,10 @@ typedef struct MrDefinition
 	MrOnConflict on_conflict;
 	List *conflict_key; /* of char * */
 	const char *newer_by;
+	const char *merge; /* assignments of an upsert, NULL: each column gets the new value */
 	MrTombstone tombstone;
+	const char *tombstone_key; /* field list over the message key, NULL: the conflict key by name */
+	const char *delete_when;   /* condition over event, NULL: none */
 	int batch_rows;
 	int rows_per_event;
 	int statement_timeout_ms;

@@ -48,6 +48,7 @@ typedef struct MrEvent
 	int32 partition;
 	int16 kind;       /* bits MR_KIND_* */
 	bool queued;      /* joined the queue of its key when it was admitted (order.c) */
+	bool deletes;     /* a tombstone that deletes a row: `values` is its conflict key */
 	bool has_effects; /* what the transform wrote may be for it (transform.h) */
 	int place;  /* of its partition in MrBatch.partitions, probably: see mr_event_partition() */
 	bytea *key; /* NULL: none; never toasted, maybe with a short header */
@@ -67,6 +68,7 @@ typedef struct MrRow
 	int event;         /* index into events */
 	int superseded_by; /* row of the same conflict key that takes its place, -1 none */
 	bool dropped;      /* gives way to another row, or its event failed */
+	bool deletes;      /* the row of its conflict key, instead of writing it */
 	bool written;
 	MinimalTuple tuple;
 } MrRow;

@@ -15,6 +15,7 @@
 #include "utils/typcache.h"
 
 #include "pipeline/pipeline.h"
+#include "program/own_target.h"
 #include "program/program.h"
 
 /* In the form of the catalogue: whatever a version has reaches the check, however it is used. */
@@ -79,7 +80,10 @@ mr_check_definition(PG_FUNCTION_ARGS)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	PG_TRY();
 	{
-		mr_program_free(mr_program_create(definition));
+		MrProgram *program = mr_program_create(definition);
+
+		mr_refuse_own_target(program);
+		mr_program_free(program);
 	}
 	PG_CATCH();
 	{

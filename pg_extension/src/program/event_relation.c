@@ -199,6 +199,17 @@ mr_event_relation_decode(MrEventRelation *relation, MrEvent *event, bool *tombst
 }
 
 void
+mr_event_relation_coordinates(MrEventRelation *relation, MrEvent *event)
+{
+	int n = relation->visible->natts;
+
+	event->values = palloc0(n * sizeof(Datum));
+	event->isnull = palloc(n * sizeof(bool));
+	memset(event->isnull, true, n * sizeof(bool));
+	put_coordinates(relation, event);
+}
+
+void
 mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store, const MrEvent *event,
 					  int32 ordinal)
 {

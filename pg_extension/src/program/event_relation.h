@@ -43,6 +43,9 @@ extern MrEventRelation *mr_event_relation_create(const MrDefinition *definition)
 extern MrFailure *mr_event_relation_decode(MrEventRelation *relation, MrEvent *event,
 										   bool *tombstone);
 
+/* As much of event->values/isnull as is known without a payload: the columns of Kafka's that the transform names. */
+extern void mr_event_relation_coordinates(MrEventRelation *relation, MrEvent *event);
+
 /* Appends a decoded event with its ordinal. */
 extern void mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store,
 								  const MrEvent *event, int32 ordinal);

@@ -11,6 +11,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "nodes/makefuncs.h"
@@ -41,6 +42,11 @@ struct MrPlan
 	const char *path; /* search_path of the analysis, NULL: the session's */
 	MrPlanPatch patch;
 	void *arg;
+	const char *part; /* of the user's in sql, NULL: all of it is one text */
+	int before;       /* characters that stand before it */
+	ParserSetupHook setup;
+	void *setup_arg;
+	bool looks_up; /* mr_plan_look_up() */
 	TupleDesc visible;
 	TupleDesc full;
 	QueryEnvironment *environment;
@@ -151,17 +157,17 @@ mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDe
 	return plan;
 }
 
-/* Errors in a user's statement point into that statement, not into the caller's. */
 static void
-point_into_statement(void *arg)
+point_into_text(void *arg)
 {
-	int position = geterrposition();
+	const MrPlanText *text = arg;
+	int position = geterrposition() - text->before;
 
-	if (position > 0)
+	if (position > 0 && position <= text->length + 1) /* behind its end is of it, too */
 	{
 		errposition(0);
 		internalerrposition(position);
-		internalerrquery((const char *) arg);
+		internalerrquery(text->sql);
 	}
 }
 
@@ -171,11 +177,39 @@ mr_plan_set_path(MrPlan *plan, const char *path)
 	plan->path = path;
 }
 
+void
+mr_plan_text_begin(MrPlanText *text, const char *sql, int before)
+{
+	text->sql = sql;
+	text->before = before;
+	text->length = pg_mbstrlen(sql);
+	text->callback = (ErrorContextCallback){.previous = error_context_stack,
+											.callback = point_into_text,
+											.arg = text};
+	error_context_stack = &text->callback;
+}
+
+void
+mr_plan_text_end(MrPlanText *text)
+{
+	error_context_stack = text->callback.previous;
+}
+
+static void
+set_up(ParseState *state, void *arg)
+{
+	const MrPlan *plan = arg;
+
+	if (plan->setup != NULL)
+		plan->setup(state, plan->setup_arg);
+}
+
 static Query *
 analyze(MrPlan *plan, double rows)
 {
 	int nest = NewGUCNestLevel();
-	ErrorContextCallback callback = {.callback = point_into_statement, .arg = (void *) plan->sql};
+	MrPlanText text;
+	MrPlanText part = {0};
 	List *parsed;
 	Query *query;
 
@@ -184,19 +218,37 @@ analyze(MrPlan *plan, double rows)
 								 GUC_ACTION_SAVE, true, 0, false);
 	plan->relation.md.tupdesc = plan->visible;
 	plan->relation.md.enrtuples = rows;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
+	mr_plan_text_begin(&text, plan->sql, 0);
+	if (plan->part != NULL)
+		mr_plan_text_begin(&part, plan->part, plan->before);
 	parsed = raw_parser(plan->sql, RAW_PARSE_DEFAULT);
 	if (list_length(parsed) != 1)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 						errmsg("expected one SQL statement, found %d", list_length(parsed))));
-	query = parse_analyze_fixedparams(linitial_node(RawStmt, parsed), plan->sql, NULL, 0,
-									  plan->environment);
+	query = parse_analyze_withcb(linitial_node(RawStmt, parsed), plan->sql, set_up, plan,
+								 plan->environment);
 	if (plan->patch)
 		plan->patch(query, plan->arg);
-	error_context_stack = callback.previous;
+	if (plan->part != NULL)
+		mr_plan_text_end(&part);
+	mr_plan_text_end(&text);
 	AtEOXact_GUC(true, nest);
 	return query;
+}
+
+void
+mr_plan_set_part(MrPlan *plan, const char *part, int before, ParserSetupHook setup, void *arg)
+{
+	plan->part = part;
+	plan->before = before;
+	plan->setup = setup;
+	plan->setup_arg = arg;
+}
+
+void
+mr_plan_look_up(MrPlan *plan)
+{
+	plan->looks_up = true;
 }
 
 Query *
@@ -205,11 +257,24 @@ mr_plan_analyze(MrPlan *plan)
 	return analyze(plan, 1);
 }
 
+/* Until the end of the GUC nest level. */
+static void
+avoid_other_joins(void)
+{
+	static const char *const settings[] = {"enable_hashjoin", "enable_mergejoin", "enable_material",
+										   "enable_memoize"};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+}
+
 static void
 build(MrPlan *plan, int which)
 {
 	MemoryContext old;
 	List *queries;
+	int nest = NewGUCNestLevel();
 
 	if (!plan->valid)
 	{
@@ -224,7 +289,10 @@ build(MrPlan *plan, int which)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("a rule turns the statement into %d statements", list_length(queries)),
 				 errhint("Drop the rules of the target table; use triggers instead.")));
+	if (plan->looks_up)
+		avoid_other_joins();
 	plan->stmt[which] = pg_plan_query(linitial_node(Query, queries), plan->sql, 0, NULL);
+	AtEOXact_GUC(true, nest);
 	MemoryContextSwitchTo(old);
 }
 

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/tupdesc.h"
+#include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "tcop/dest.h"
 #include "utils/tuplestore.h"
@@ -19,6 +20,19 @@ typedef struct MrPlan MrPlan;
 
 /* Changes the analysed query in place; may raise errors with positions in the statement. */
 typedef void (*MrPlanPatch)(Query *query, void *arg);
+
+/* Text of a user's that is being analysed: errors point into it, not into the caller's statement. */
+typedef struct MrPlanText
+{
+	const char *sql;
+	int before; /* characters of the analysed text that stand before it */
+	int length; /* of it, in characters */
+	ErrorContextCallback callback;
+} MrPlanText;
+
+/* From begin to end, which is not called when an error is raised; `text` must live so long. */
+extern void mr_plan_text_begin(MrPlanText *text, const char *sql, int before);
+extern void mr_plan_text_end(MrPlanText *text);
 
 /*
  * Makes a plan in a child of the current memory context; nothing is analysed yet. `relation` is the name of
@@ -31,6 +45,19 @@ extern MrPlan *mr_plan_create(const char *sql, const char *relation, TupleDesc v
 
 /* The statement was written for that search_path, which must live as long as the plan. */
 extern void mr_plan_set_path(MrPlan *plan, const char *path);
+
+/*
+ * The statement holds a text of the user's behind so many characters: errors in it point into that text, and `setup` gives the
+ * parser its hooks (parser/parse_node.h).
+ */
+extern void mr_plan_set_part(MrPlan *plan, const char *part, int before, ParserSetupHook setup,
+							 void *arg);
+
+/*
+ * The statement joins its relation with the target by the conflict key: planned as nested loops, so that each row looks its
+ * match up in the index, and mr_plan_failed_at() is exact.
+ */
+extern void mr_plan_look_up(MrPlan *plan);
 
 /* Analyses the statement now, as the current user, so that its errors are raised now. */
 extern Query *mr_plan_analyze(MrPlan *plan);

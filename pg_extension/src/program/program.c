@@ -9,6 +9,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -17,7 +18,11 @@
 #include "utils/typcache.h"
 
 #include "server/compat.h"
+#include "program/deletion.h"
+#include "program/merge.h"
+#include "program/message_key.h"
 #include "program/plain_target.h"
+#include "program/stored_row.h"
 #include "program/transform_check.h"
 
 #define ROWS_RELATION "millrace_rows"
@@ -114,7 +119,12 @@ choose_keys(MrProgram *program, Relation target)
 		palloc0((list_length(definition->conflict_key) + INDEX_MAX_KEYS + 1) * sizeof(MrSortKey));
 	program->newer_column = -1;
 	foreach (cell, definition->conflict_key)
-		add_key(program, fed_column(program, lfirst(cell), "conflict_key"));
+	{
+		int column = fed_column(program, lfirst(cell), "conflict_key");
+
+		program->columns[column].is_key = true;
+		add_key(program, column);
+	}
 	program->nconflict = program->nkeys;
 	if (definition->newer_by != NULL)
 	{
@@ -177,41 +187,14 @@ append_columns(StringInfo sql, MrProgram *program)
 						 quote_identifier(program->columns[i].name));
 }
 
-static bool
-is_of_conflict_key(const MrProgram *program, const char *column)
+static const char *
+target_alias(const MrDefinition *definition)
 {
-	ListCell *cell;
-
-	foreach (cell, program->definition->conflict_key)
-		if (strcmp(lfirst(cell), column) == 0)
-			return true;
-	return false;
-}
-
-/*
- * Not to the conflict key, which is what it was: an UPDATE that assigns to a key locks its row against rows that
- * refer to it (FOR UPDATE), one that does not allows them (FOR NO KEY UPDATE). A row that is nothing but its key is
- * assigned all the same: there must be something to assign.
- */
-static void
-append_assignments(StringInfo sql, MrProgram *program)
-{
-	int n = 0;
-
-	for (int pass = 0; pass < 2 && n == 0; pass++)
-	{
-		for (int i = 0; i < program->ncolumns; i++)
-		{
-			const char *name = quote_identifier(program->columns[i].name);
-
-			if (pass > 0 || !is_of_conflict_key(program, program->columns[i].name))
-				appendStringInfo(sql, "%s%s = EXCLUDED.%s", n++ > 0 ? ", " : "", name, name);
-		}
-	}
+	return definition->merge != NULL ? MR_MERGE_OLD : "target";
 }
 
 static void
-append_conflict(StringInfo sql, MrProgram *program)
+append_conflict(StringInfo sql, MrProgram *program, int *before_merge)
 {
 	MrDefinition *definition = program->definition;
 	ListCell *cell;
@@ -228,23 +211,24 @@ append_conflict(StringInfo sql, MrProgram *program)
 		return;
 	}
 	appendStringInfoString(sql, " DO UPDATE SET ");
-	append_assignments(sql, program);
+	*before_merge = mr_merge_append(sql, program, "EXCLUDED");
 	if (definition->newer_by != NULL)
-		appendStringInfo(sql, " WHERE EXCLUDED.%s >= target.%s OR target.%s IS NULL",
-						 quote_identifier(definition->newer_by),
-						 quote_identifier(definition->newer_by),
+		appendStringInfo(sql, " WHERE EXCLUDED.%s >= %s.%s OR %s.%s IS NULL",
+						 quote_identifier(definition->newer_by), target_alias(definition),
+						 quote_identifier(definition->newer_by), target_alias(definition),
 						 quote_identifier(definition->newer_by));
 }
 
-/* One row for each that was written; for windows, with its columns as they were stored. */
+/* One row for each that was written; for windows, and to be merged with, with its columns as they were stored. */
 static void
 append_returning(StringInfo sql, MrProgram *program)
 {
 	TupleDesc desc = program->stored;
 
-	if (desc == NULL)
+	if (program->definition->merge != NULL || desc == NULL)
 	{
-		appendStringInfoString(sql, " RETURNING 1");
+		appendStringInfoString(sql, program->definition->merge != NULL ? " RETURNING *"
+																	   : " RETURNING 1");
 		return;
 	}
 	for (int i = 0; i < desc->natts; i++)
@@ -252,34 +236,9 @@ append_returning(StringInfo sql, MrProgram *program)
 						 quote_identifier(NameStr(TupleDescAttr(desc, i)->attname)));
 }
 
-/* The target's columns, without those that were dropped. */
-static TupleDesc
-describe_stored(TupleDesc desc, bool with_number)
-{
-	int n = 0;
-	TupleDesc stored;
-
-	for (int i = 0; i < desc->natts; i++)
-		n += TupleDescAttr(desc, i)->attisdropped ? 0 : 1;
-	stored = CreateTemplateTupleDesc(n + (with_number ? 1 : 0));
-	n = 0;
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-		if (attribute->attisdropped)
-			continue;
-		TupleDescInitEntry(stored, ++n, NameStr(attribute->attname), attribute->atttypid,
-						   attribute->atttypmod, attribute->attndims);
-		TupleDescInitEntryCollation(stored, n, attribute->attcollation);
-	}
-	if (with_number)
-		TupleDescInitEntry(stored, n + 1, "number", INT4OID, -1, 0);
-	return stored;
-}
-
+/* before_merge: receives how many characters stand before what merge assigns. */
 static const char *
-insert_statement(MrProgram *program)
+insert_statement(MrProgram *program, int *before_merge)
 {
 	MrDefinition *definition = program->definition;
 	char *target =
@@ -288,13 +247,13 @@ insert_statement(MrProgram *program)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s AS target (", target);
+	appendStringInfo(&sql, "INSERT INTO %s AS %s (", target, target_alias(definition));
 	append_columns(&sql, program);
 	appendStringInfoString(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
 	append_columns(&sql, program);
 	appendStringInfoString(&sql, " FROM " ROWS_RELATION);
 	if (definition->on_conflict != MR_CONFLICT_ERROR)
-		append_conflict(&sql, program);
+		append_conflict(&sql, program, before_merge);
 	append_returning(&sql, program);
 	return sql.data;
 }
@@ -316,11 +275,38 @@ collect_relations(Node *node, List **oids)
 	return expression_tree_walker(node, collect_relations, oids);
 }
 
+/* How rows are deleted, if any ever are. */
+static void
+prepare_deletion(MrProgram *program)
+{
+	MrDefinition *definition = program->definition;
+	MrField key[INDEX_MAX_KEYS] = {{0}};
+
+	if (definition->delete_when == NULL && definition->tombstone != MR_TOMBSTONE_DELETE)
+		return;
+	program->deletion = mr_deletion_create(program);
+	if (definition->tombstone != MR_TOMBSTONE_DELETE)
+		return;
+	for (int i = 0; i < program->nconflict; i++)
+	{
+		const MrColumn *column = &program->columns[program->keys[i].column];
+
+		key[i].name = column->name;
+		key[i].type_id = column->type_id;
+		key[i].typmod = column->typmod;
+		key[i].collation = column->collation;
+		key[i].reading = definition->reading;
+	}
+	program->message_key = mr_message_key_create(definition->tombstone_key, &definition->reading,
+												 key, program->nconflict);
+}
+
 static void
 compile(MrProgram *program)
 {
 	MrDefinition *definition = program->definition;
 	Relation target = mr_target_open(definition, AccessShareLock);
+	int before_merge = 0;
 	Query *query;
 
 	program->event = mr_event_relation_create(definition);
@@ -339,17 +325,24 @@ compile(MrProgram *program)
 	choose_keys(program, target);
 	if (definition->windows != NIL)
 	{
-		program->stored = describe_stored(RelationGetDescr(target), false);
-		program->stored_full = describe_stored(RelationGetDescr(target), true);
+		program->stored = mr_stored_row_describe(RelationGetDescr(target), false);
+		program->stored_full = mr_stored_row_describe(RelationGetDescr(target), true);
 	}
-	table_close(target, NoLock);
 
 	program->row_visible = describe_rows(program, false);
 	program->row_full = describe_rows(program, true);
-	program->insert = mr_plan_create(insert_statement(program), ROWS_RELATION, program->row_visible,
-									 program->row_full, definition->target, NULL, NULL);
+	program->insert =
+		mr_plan_create(insert_statement(program, &before_merge), ROWS_RELATION,
+					   program->row_visible, program->row_full, definition->target, NULL, NULL);
+	if (definition->merge != NULL)
+		mr_merge_prepare(program, program->insert, before_merge);
 	query = mr_plan_analyze(program->insert);
 	mr_check_query_permissions(query);
+	if (definition->merge != NULL)
+		program->merge = mr_merge_create(program, target, query);
+	prepare_deletion(program);
+	table_close(target, NoLock);
+	program->in_order = program->deletion != NULL || definition->merge != NULL;
 }
 
 MrProgram *
@@ -377,5 +370,7 @@ mr_program_free(MrProgram *program)
 bool
 mr_program_is_valid(MrProgram *program)
 {
-	return mr_plan_is_valid(program->transform) && mr_plan_is_valid(program->insert);
+	return mr_plan_is_valid(program->transform) && mr_plan_is_valid(program->insert) &&
+		   (program->deletion == NULL || mr_plan_is_valid(program->deletion->remove)) &&
+		   (program->merge == NULL || mr_plan_is_valid(program->merge->update));
 }

@@ -21,6 +21,7 @@ typedef struct MrColumn
 	Oid type_id;
 	int32 typmod;
 	Oid collation;
+	bool is_key;           /* of the conflict key */
 	bool must_not_be_null; /* NOT NULL in the target and no trigger can fill it */
 	const char *name;
 } MrColumn;
@@ -49,13 +50,18 @@ typedef struct MrProgram
 	TupleDesc stored;          /* the target's columns, for windows; NULL: it has none */
 	TupleDesc stored_full;     /* and the row's number in its batch */
 	struct MrWindows *windows; /* window/contribute.h; NULL: not made yet */
+	bool in_order; /* rows of one key take effect one after another (run/write_in_order.h) */
+	struct MrMerge *merge;            /* merge.h; NULL: rows are replaced */
+	struct MrDeletion *deletion;      /* deletion.h; NULL: no row is ever deleted */
+	struct MrMessageKey *message_key; /* of a tombstone that deletes, NULL: none does */
 	bool direct; /* the target is plain (plain_target.h): run/insert_direct.h serves it */
 	TupleTableSlot **slots; /* of insert_direct.c */
 	TupleDesc slot_desc;
-	int nkeys;        /* rows go in ordered by these; 0 = as they come */
-	int nconflict;    /* how many of them, from the first, are the conflict key */
-	MrSortKey *keys;  /* conflict key or primary key, then newer_by if there is one */
-	int newer_column; /* -1: none */
+	int nkeys;             /* rows go in ordered by these; 0 = as they come */
+	int nconflict;         /* how many of them, from the first, are the conflict key */
+	MrSortKey *keys;       /* conflict key or primary key, then newer_by if there is one */
+	int newer_column;      /* -1: none */
+	AttrNumber newer_from; /* column of event that newer_by is, as it is; 0: another expression */
 } MrProgram;
 
 /*

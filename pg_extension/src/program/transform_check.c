@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "program/delete_when.h"
 #include "program/program.h"
 
 static void
@@ -328,6 +329,27 @@ map_columns(MrProgram *program, Query *query)
 	program->ncolumns = n;
 }
 
+/* The column of Kafka's that the output column newer_by is, without a change; 0: it is something else. */
+static AttrNumber
+find_newer(MrProgram *program, Query *query, int index)
+{
+	const char *newer_by = program->definition->newer_by;
+	ListCell *cell;
+
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		Var *var = (Var *) entry->expr;
+
+		if (newer_by != NULL && !entry->resjunk && strcmp(entry->resname, newer_by) == 0)
+			return IsA(var, Var) && var->varno == index && var->varlevelsup == 0 &&
+						   var->varattno > program->event->fields->count
+					   ? var->varattno
+					   : 0;
+	}
+	return 0;
+}
+
 /* Adds the hidden column to the event relation's entry and to the output. */
 static void
 add_ordinal(Query *query, int index, TupleDesc visible)
@@ -371,9 +393,16 @@ mr_transform_patch(Query *query, void *arg)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("an outer join may give rows without an event"),
 						errhint("Put event on the side that is kept: FROM event LEFT JOIN ...")));
+	map_columns(program, query);
+	program->newer_from = find_newer(program, query, index);
+	add_ordinal(query, index, program->event->visible);
+	if (program->definition->delete_when != NULL)
+	{
+		mr_delete_when_add(query, index, program->definition->delete_when, program->event->visible);
+		state = (EventSearch){0};
+		(void) find_event(query, &state);
+	}
 	old = MemoryContextSwitchTo(program->context);
 	program->event->used = bms_copy(state.used);
 	MemoryContextSwitchTo(old);
-	map_columns(program, query);
-	add_ordinal(query, index, program->event->visible);
 }

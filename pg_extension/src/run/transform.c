@@ -16,6 +16,7 @@
 
 #include "server/guc.h"
 #include "server/xact.h"
+#include "program/tombstone.h"
 #include "run/isolate.h"
 #include "run/receiver.h"
 #include "run/row_detail.h"
@@ -37,7 +38,7 @@ typedef struct TransformState
 
 /* A NULL that the target would refuse fails its event here, without an exception. */
 static void
-fail_null(MrProgram *program, MrEvent *event, MrColumn *column, TupleTableSlot *row)
+fail_null(MrProgram *program, MrEvent *event, const MrColumn *column, TupleTableSlot *row)
 {
 	MrFailure *failure = mr_failure_make(
 		MR_STAGE_WRITE, ERRCODE_NOT_NULL_VIOLATION,
@@ -46,6 +47,21 @@ fail_null(MrProgram *program, MrEvent *event, MrColumn *column, TupleTableSlot *
 
 	failure->column_name = column->name;
 	mr_failure_set_detail(failure, mr_row_detail_given(program, row->tts_values, row->tts_isnull));
+	mr_outcome_fail(&event->outcome, failure);
+}
+
+/* A row to be deleted is named by its conflict key. */
+static void
+fail_unnamed(MrEvent *event, const MrColumn *column)
+{
+	MrFailure *failure = mr_failure_make(
+		MR_STAGE_WRITE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+		"null value in column \"%s\" of the conflict key of a row that is to be deleted",
+		column->name);
+
+	failure->column_name = column->name;
+	failure->hint = "Make the transform give the key for these events too, of the old row if the "
+					"new one is null.";
 	mr_outcome_fail(&event->outcome, failure);
 }
 
@@ -90,6 +106,9 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	int n = program->ncolumns;
 	MemoryContext old;
 	MrEvent *event;
+	bool refuses_null =
+		program->merge == NULL; /* of a merge it is what both rows give that counts */
+	bool deletes;
 	int index;
 
 	slot_getallattrs(slot);
@@ -97,12 +116,20 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	event = &batch->events[index];
 	if (event->outcome.state == MR_FAILED)
 		return true;
+	deletes = program->definition->delete_when != NULL && !slot->tts_isnull[n + 1] &&
+			  DatumGetBool(slot->tts_values[n + 1]);
 	old = MemoryContextSwitchTo(batch->context);
 	for (int i = 0; i < n; i++)
 	{
-		if (slot->tts_isnull[i] && program->columns[i].must_not_be_null)
+		const MrColumn *column = &program->columns[i];
+
+		if (slot->tts_isnull[i] &&
+			(deletes ? column->is_key : column->must_not_be_null && refuses_null))
 		{
-			fail_null(program, event, &program->columns[i], slot);
+			if (deletes)
+				fail_unnamed(event, column);
+			else
+				fail_null(program, event, column, slot);
 			MemoryContextSwitchTo(old);
 			return true;
 		}
@@ -114,6 +141,7 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 				 errhint("Raise rows_per_event with millrace.alter_pipeline() if that is right.")));
 	mr_batch_add_row(batch, index,
 					 mr_form_minimal_tuple(program->row_full, slot->tts_values, slot->tts_isnull));
+	batch->rows[batch->nrows - 1].deletes = deletes;
 	MemoryContextSwitchTo(old);
 	if (unlikely(batch->row_bytes > rows_bytes_max()))
 		refuse_bytes(state, index);
@@ -239,8 +267,14 @@ mr_transform_run(MrProgram *program, MrBatch *batch)
 	mr_receiver_init(&state.receiver, receive, program, batch);
 	state.members = palloc(Max(batch->nevents, 1) * sizeof(int));
 	for (int i = 0; i < batch->nevents; i++)
-		if (batch->events[i].outcome.state == MR_PENDING)
+	{
+		if (batch->events[i].outcome.state != MR_PENDING)
+			continue;
+		if (batch->events[i].deletes)
+			mr_tombstone_add_row(program, batch, i);
+		else
 			state.members[n++] = i;
+	}
 	if (n > 0)
 	{
 		state.store = tuplestore_begin_heap(false, false, work_mem);

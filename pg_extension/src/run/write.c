@@ -14,11 +14,13 @@
 
 #include "server/xact.h"
 #include "window/contribute.h"
+#include "program/merge.h"
 #include "run/insert_direct.h"
 #include "run/isolate.h"
 #include "run/receiver.h"
 #include "run/work_record.h"
 #include "run/write_arrange.h"
+#include "run/write_in_order.h"
 
 typedef struct WriteState
 {
@@ -30,8 +32,9 @@ typedef struct WriteState
 	Tuplestorestate *store;
 	TupleTableSlot *slot;
 	MrReceiver *receiver;
-	MrWindows *windows; /* NULL: none */
-	MrStage stage;      /* where an attempt is */
+	MrWindows *windows;      /* NULL: none */
+	MrStage stage;           /* where an attempt is */
+	MrWriteInOrder in_order; /* arranged is NULL: not */
 	bool direct;
 	int at;         /* of a direct insert: index into arranged.rows, -1 unknown */
 	int failed_row; /* its number, -1 unknown */
@@ -86,6 +89,8 @@ execute(void *arg)
 						 state->first, state->end, &state->at);
 		PopActiveSnapshot();
 	}
+	else if (state->in_order.arranged != NULL)
+		mr_write_in_order(&state->in_order, state->first, state->end);
 	else
 		execute_plan(state);
 	mr_check_deferred(); /* here, where their errors are in our hands */
@@ -103,6 +108,8 @@ note_failed_row(void *arg)
 
 	if (state->stage == MR_STAGE_WINDOW)
 		state->failed_row = mr_windows_failed_at(state->windows);
+	else if (state->in_order.arranged != NULL)
+		state->failed_row = mr_write_in_order_failed_at(&state->in_order);
 	else if (!state->direct)
 		state->failed_row = mr_plan_failed_at(state->program->insert);
 	else if (state->at >= 0)
@@ -150,6 +157,8 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 	state->first = state->arranged.groups[from];
 	state->end = state->arranged.groups[to];
 	state->failed_row = state->at = -1;
+	state->in_order.running = NULL;
+	state->in_order.fold = NULL;
 	set_written(state, state->receiver == NULL);
 	set_stage(state, MR_STAGE_WRITE);
 	if (state->windows != NULL)
@@ -239,8 +248,11 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	ngroups = state.arranged.ngroups;
 	mr_work_stage(MR_STAGE_WRITE);
 	state.direct = program->direct && ngroups == state.arranged.groups[ngroups]; /* one row each */
-	if (state.direct && ngroups > 0)
+	if ((state.direct || program->merge != NULL) && ngroups > 0)
 		mr_insert_direct_hold(program);
+	if (program->in_order && state.arranged.longest > MR_ROUNDS_MAX &&
+		(program->merge == NULL || program->merge->stored == NULL))
+		mr_batch_give_back(batch, "too many events of a batch have one key");
 	mr_receiver_init(&receiver, mark_written, program, batch);
 	if (!state.direct)
 		state.receiver = &receiver;
@@ -249,6 +261,11 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 		state.store = tuplestore_begin_heap(false, false, work_mem);
 		state.windows = mr_windows_begin(program);
 		state.slot = MakeSingleTupleTableSlot(program->row_full, &TTSOpsMinimalTuple);
+		if (program->in_order)
+			state.in_order = (MrWriteInOrder){.program = program,
+											  .batch = batch,
+											  .arranged = &state.arranged,
+											  .slot = state.slot};
 		mr_isolate(&isolation, ngroups);
 		ExecDropSingleTupleTableSlot(state.slot);
 		tuplestore_end(state.store);

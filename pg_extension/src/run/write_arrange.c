@@ -5,6 +5,8 @@
 
 #include "executor/executor.h"
 
+#include "run/key_order.h"
+
 typedef struct Keyed
 {
 	int row;
@@ -76,6 +78,18 @@ compare_rows(const void *a, const void *b, void *arg)
 			   : compare_events(sorter->batch, ((const Keyed *) a)->row, ((const Keyed *) b)->row);
 }
 
+/* Rows of one key by their events. */
+static int
+compare_in_order(const void *a, const void *b, void *arg)
+{
+	Sorter *sorter = arg;
+	int comparison = compare_keys(sorter->program, a, b, sorter->program->nconflict);
+
+	return comparison != 0
+			   ? comparison
+			   : compare_events(sorter->batch, ((const Keyed *) a)->row, ((const Keyed *) b)->row);
+}
+
 /* The live rows with their keys; values point into the rows' tuples. */
 static Keyed *
 extract_keys(MrProgram *program, MrBatch *batch, int *n)
@@ -141,6 +155,132 @@ drop_superseded(MrProgram *program, MrBatch *batch, Keyed *keyed, int n)
 	return kept;
 }
 
+static int
+compare_newer(const void *a, const void *b, void *arg)
+{
+	MrProgram *program = arg;
+	const Keyed *left = *(const Keyed *const *) a;
+	const Keyed *right = *(const Keyed *const *) b;
+	int n = program->nconflict; /* behind the conflict key */
+
+	return ApplySortComparator(left->values[n], left->isnull[n], right->values[n], right->isnull[n],
+							   &program->keys[n].support);
+}
+
+/* What the rows of one key do, in their order. */
+static MrKeyStep *
+describe_steps(MrProgram *program, MrBatch *batch, Keyed *keyed, int n)
+{
+	MrKeyStep *steps = palloc0(n * sizeof(MrKeyStep));
+	Keyed **by_newer;
+	int rank = 0;
+
+	for (int i = 0; i < n; i++)
+		steps[i].deletes = batch->rows[keyed[i].row].deletes;
+	if (program->newer_column < 0)
+		return steps;
+	by_newer = palloc(n * sizeof(Keyed *));
+	for (int i = 0; i < n; i++)
+		by_newer[i] = &keyed[i];
+	qsort_arg(by_newer, n, sizeof(Keyed *), compare_newer, program);
+	for (int i = 0; i < n; i++)
+	{
+		MrKeyStep *step = &steps[by_newer[i] - keyed];
+
+		if (i > 0 && compare_newer(&by_newer[i - 1], &by_newer[i], program) != 0)
+			rank++;
+		step->rank = rank;
+		step->ranked = !by_newer[i]->isnull[program->nconflict];
+	}
+	return steps;
+}
+
+/* Of the rows of one key, in their order: keeps those that make a difference at the front. Returns how many. */
+static int
+reduce(MrProgram *program, MrBatch *batch, Keyed *keyed, int n)
+{
+	MrKeyStep *steps = describe_steps(program, batch, keyed, n);
+	int *superseded_by = palloc(n * sizeof(int));
+	int *stay = palloc(n * sizeof(int));
+	int kept = mr_key_order_reduce(steps, n, program->newer_column >= 0, superseded_by, stay);
+
+	for (int i = 0; i < n; i++)
+	{
+		if (superseded_by[i] < 0)
+			continue;
+		batch->rows[keyed[i].row].dropped = true;
+		batch->rows[keyed[i].row].superseded_by = keyed[superseded_by[i]].row;
+	}
+	for (int i = 0; i < kept; i++)
+		keyed[i] = keyed[stay[i]];
+	pfree(steps);
+	pfree(superseded_by);
+	pfree(stay);
+	return kept;
+}
+
+/*
+ * Rows in the order of their keys, those of a key in that of their events. key_of: receives a number of its own for each key,
+ * by the number of the row.
+ */
+static int
+order_keys(MrProgram *program, MrBatch *batch, Keyed *keyed, int n, int *key_of)
+{
+	int kept = 0;
+	int last;
+	int key = 0;
+
+	for (int i = 0; i < n; i = last + 1, key++)
+	{
+		int nkey;
+
+		for (last = i; last + 1 < n && compare_keys(program, &keyed[last], &keyed[last + 1],
+													program->nconflict) == 0;)
+			last++;
+		nkey = last - i + 1;
+		if (nkey > 1 && program->definition->merge == NULL &&
+			!has_null(&keyed[i], program->nconflict))
+			nkey = reduce(program, batch, &keyed[i], nkey);
+		for (int k = 0; k < nkey; k++)
+		{
+			keyed[kept] = keyed[i + k];
+			key_of[keyed[kept++].row] = key;
+		}
+	}
+	return kept;
+}
+
+static int
+compare_numbers(const void *a, const void *b, void *arg)
+{
+	return compare_events(arg, *(const int *) a, *(const int *) b);
+}
+
+/* nrows: of the batch; there are no more keys than that. */
+static void
+link_keys(MrArrangement *result, int n, const int *key_of, int nrows)
+{
+	int *seen = palloc(Max(nrows, 1) * sizeof(int));
+	int *length = palloc0(Max(nrows, 1) * sizeof(int));
+
+	result->later = palloc(Max(n, 1) * sizeof(int));
+	result->place_of = palloc(Max(nrows, 1) * sizeof(int));
+	result->longest = 0;
+	memset(seen, -1, nrows * sizeof(int));
+	for (int i = n - 1; i >= 0; i--)
+	{
+		int key = key_of[result->rows[i]];
+
+		result->later[i] = seen[key];
+		seen[key] = i;
+		result->place_of[result->rows[i]] = i;
+		length[key]++;
+		result->longest = Max(result->longest, length[key]);
+	}
+	pfree(seen);
+	pfree(length);
+}
+
 /* Rows of one event next to each other, events in the order of their first key. */
 static int
 gather_events(MrBatch *batch, const Keyed *keyed, int nkeyed, int *rows)
@@ -167,31 +307,66 @@ gather_events(MrBatch *batch, const Keyed *keyed, int nkeyed, int *rows)
 	return n;
 }
 
+static void
+group_by_event(const MrBatch *batch, MrArrangement *result, int n)
+{
+	result->groups = palloc((n + 1) * sizeof(int));
+	result->ngroups = 0;
+	for (int i = 0; i < n; i++)
+		if (i == 0 || batch->rows[result->rows[i]].event != batch->rows[result->rows[i - 1]].event)
+			result->groups[result->ngroups++] = i;
+	result->groups[result->ngroups] = n;
+}
+
+static bool
+has_several(const MrBatch *batch, const Keyed *keyed, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (batch->events[batch->rows[keyed[i].row].event].rows > 1)
+			return true;
+	return false;
+}
+
+static void
+arrange_in_order(MrProgram *program, MrBatch *batch, Keyed *keyed, int n, MrArrangement *result)
+{
+	Sorter sorter = {program, batch};
+	int *key_of = palloc(Max(batch->nrows, 1) * sizeof(int));
+
+	qsort_arg(keyed, n, sizeof(Keyed), compare_in_order, &sorter);
+	n = order_keys(program, batch, keyed, n, key_of);
+	result->rows = palloc(Max(n, 1) * sizeof(int));
+	for (int i = 0; i < n; i++)
+		result->rows[i] = keyed[i].row;
+	if (has_several(batch, keyed, n))
+		qsort_arg(result->rows, n, sizeof(int), compare_numbers, batch);
+	link_keys(result, n, key_of, batch->nrows);
+	group_by_event(batch, result, n);
+}
+
 void
 mr_write_arrange(MrProgram *program, MrBatch *batch, MrArrangement *result)
 {
 	Sorter sorter = {program, batch};
 	int n;
 	Keyed *keyed = extract_keys(program, batch, &n);
-	bool several = false;
 
+	if (program->in_order)
+	{
+		arrange_in_order(program, batch, keyed, n, result);
+		return;
+	}
 	/* without keys the plan's order is kept, which need not be that of the events */
 	if (program->nkeys > 0 || program->definition->order.by_key)
 		qsort_arg(keyed, n, sizeof(Keyed), compare_rows, &sorter);
 	if (program->definition->on_conflict == MR_CONFLICT_UPDATE)
 		n = drop_superseded(program, batch, keyed, n);
 	result->rows = palloc(Max(n, 1) * sizeof(int));
-	result->groups = palloc((n + 1) * sizeof(int));
-	result->ngroups = 0;
-	for (int i = 0; i < n; i++)
-		several = several || batch->events[batch->rows[keyed[i].row].event].rows > 1;
-	if (several)
+	result->later = NULL;
+	if (has_several(batch, keyed, n))
 		n = gather_events(batch, keyed, n, result->rows);
 	else
 		for (int i = 0; i < n; i++)
 			result->rows[i] = keyed[i].row;
-	for (int i = 0; i < n; i++)
-		if (i == 0 || batch->rows[result->rows[i]].event != batch->rows[result->rows[i - 1]].event)
-			result->groups[result->ngroups++] = i;
-	result->groups[result->ngroups] = n;
+	group_by_event(batch, result, n);
 }
