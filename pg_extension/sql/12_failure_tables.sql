@@ -112,16 +112,17 @@ CREATE TABLE millrace.dead_letter (
 ALTER SEQUENCE millrace.dead_letter_id_seq OWNED BY millrace.dead_letter.id;
 CREATE INDEX dead_letter_coordinate_idx ON millrace.dead_letter (pipeline_id, partition, "offset");
 -- partial: in C its table is updated with mr_catalog_update()
+CREATE INDEX dead_letter_ended_idx ON millrace.dead_letter (pipeline_id, changed_at) WHERE state IN ('replayed', 'discarded');
 CREATE INDEX dead_letter_unpublished_idx ON millrace.dead_letter (pipeline_id, id) WHERE published_at IS NULL;
 COMMENT ON TABLE millrace.dead_letter IS 'Internal: see the view dead_letters.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter_id_seq', '');
 
--- Who replayed or discarded what.
+-- Who replayed, discarded or purged what.
 CREATE TABLE millrace.dead_letter_action (
   at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   pipeline_id integer     NOT NULL,
-  verb        text        NOT NULL CHECK (verb IN ('replay', 'discard')),
+  verb        text        NOT NULL CHECK (verb IN ('replay', 'discard', 'purge')),
   by          text        NOT NULL,
   count       bigint      NOT NULL,
   condition   text,
@@ -130,6 +131,7 @@ CREATE TABLE millrace.dead_letter_action (
 );
 -- no key: see position_change
 ALTER TABLE millrace.dead_letter_action REPLICA IDENTITY FULL;
+CREATE INDEX dead_letter_action_idx ON millrace.dead_letter_action (pipeline_id, at);
 COMMENT ON TABLE millrace.dead_letter_action IS 'Internal: see the view dead_letter_actions.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter_action', '');
 

@@ -144,7 +144,7 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._timeout_ms(interval) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._timeout_ms(interval) IS 'Internal: a statement timeout in milliseconds.';
 
-CREATE FUNCTION millrace._interval_ms(argument text, given interval, low interval, high interval) RETURNS integer
+CREATE FUNCTION millrace._check_interval(argument text, given interval, low interval, high interval) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF given NOT BETWEEN low AND high THEN
@@ -152,6 +152,14 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value',
             HINT = format('Pass %s => ''%s'', for example.', argument, greatest(low, least(interval '1 min', high)));
   END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_interval(text, interval, interval, interval) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_interval(text, interval, interval, interval) IS 'Internal: refuses an interval outside its bounds.';
+
+CREATE FUNCTION millrace._interval_ms(argument text, given interval, low interval, high interval) RETURNS integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  PERFORM millrace._check_interval(argument, given, low, high);
   RETURN (extract(epoch FROM given) * 1000)::integer;
 END $$;
 REVOKE ALL ON FUNCTION millrace._interval_ms(text, interval, interval, interval) FROM PUBLIC;

@@ -68,6 +68,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
    'how numbers in strings are written: 1234.5, 1,234.5 or 1.234,5'),
   ('interval_style', 'text', '''postgres''', 'both', 'choice', '{postgres,sql_standard}', NULL,
    'how intervals in strings are read, as the server''s setting'),
+  ('dead_letter_retention', 'interval', 'NULL', 'both', 'age', '{1 s,100 years}', '00:00:00',
+   'dead letters that were replayed or discarded so long ago are deleted, and what is recorded about it; 0 to keep them'),
   ('dlq', 'text', 'NULL', 'both', NULL, NULL, NULL,
    'Kafka topic that gets the dead letters, by default the topic''s name and .dlq, off for none'),
   ('dlq_delivery', 'text', '''exactly_once''', 'both', 'choice', '{exactly_once,at_least_once}', NULL,
@@ -97,6 +99,10 @@ BEGIN
       WHEN 'interval' THEN
         stored := stored || jsonb_build_object(s.name,
           millrace._interval_ms(s.name, s.value::interval, s.bounds[1]::interval, s.bounds[2]::interval));
+      WHEN 'age' THEN
+        IF s.value::interval <> interval '0' THEN
+          PERFORM millrace._check_interval(s.name, s.value::interval, s.bounds[1]::interval, s.bounds[2]::interval);
+        END IF;
       WHEN 'timeout' THEN stored := stored || jsonb_build_object(s.name, millrace._timeout_ms(s.value::interval));
       ELSE NULL;
     END CASE;

@@ -98,6 +98,7 @@ BEGIN
   PERFORM millrace._check_grants(id);
 
   PERFORM millrace._warn_of_shortages(pipeline);
+  PERFORM millrace._warn_of_late_upserts(pipeline, d);
   PERFORM millrace._wake();
   RETURN id;
 END $$;
@@ -200,6 +201,9 @@ BEGIN
       group_prefix = coalesce(given ->> 'group_prefix', c.group_prefix)
   WHERE c.id = p.id;
   PERFORM millrace._check_grants(p.id);
+  IF (old.on_conflict, old.newer_by, old.ordering) IS DISTINCT FROM (d.on_conflict, d.newer_by, d.ordering) THEN
+    PERFORM millrace._warn_of_late_upserts(pipeline, d);
+  END IF;
   IF (given ->> 'workers')::integer > p.workers THEN
     PERFORM millrace._warn_of_shortages(pipeline);
   END IF;

@@ -52,7 +52,7 @@ CREATE VIEW millrace.dead_letter_actions WITH (security_barrier) AS
 SELECT p.name AS pipeline, a.at, a.verb, a.by, a.count, a.condition, a.reason, a.via
 FROM millrace.dead_letter_action AS a JOIN millrace.pipeline AS p ON p.id = a.pipeline_id
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
-COMMENT ON VIEW millrace.dead_letter_actions IS 'Who replayed or discarded dead letters, when, and which.';
+COMMENT ON VIEW millrace.dead_letter_actions IS 'Who replayed, discarded or purged dead letters, when, and which.';
 COMMENT ON COLUMN millrace.dead_letter_actions.via IS 'application_name of the session; of the API with the name of the key';
 
 GRANT SELECT ON millrace.dead_letters, millrace.dead_letter_groups, millrace.dead_letter_actions TO PUBLIC;
@@ -60,7 +60,7 @@ GRANT SELECT ON millrace.dead_letters, millrace.dead_letter_groups, millrace.dea
 -- replay, discard: dead letters back into their pipeline, or closed. The condition is the caller's SQL: it runs
 -- in dead_letter_ids(), with the caller's privileges, over a view. What runs as the extension's owner gets numbers only.
 
-CREATE FUNCTION millrace.dead_letter_ids(pipeline text, "where" text, ids bigint[] DEFAULT NULL) RETURNS bigint[]
+CREATE FUNCTION millrace.dead_letter_ids(pipeline text, "where" text, ids bigint[] DEFAULT NULL, ended boolean DEFAULT false) RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   selected   bigint[];
@@ -69,6 +69,7 @@ DECLARE
   bad        integer;       -- this one does not, or one before it
   middle     integer;
   letter     millrace.dead_letters;
+  states     text[] := CASE WHEN ended THEN ARRAY['replayed', 'discarded'] ELSE ARRAY['open'] END;
 BEGIN
   IF btrim("where", E' \t\n\r') = '' THEN
     RAISE EXCEPTION 'the condition is empty'
@@ -79,8 +80,8 @@ BEGIN
     -- a loop takes one query, where EXECUTE would take several; the line break ends a comment in the condition
     FOR selected IN EXECUTE format(
       E'SELECT array_agg(d.id ORDER BY d.id) FROM (SELECT * FROM millrace.dead_letters AS v '
-      'WHERE v.pipeline = $1 AND v.state = ''open'' AND ($2 IS NULL OR v.id = ANY ($2))) AS d WHERE (%s\n)',
-      coalesce("where", 'true')) USING pipeline, ids
+      'WHERE v.pipeline = $1 AND v.state = ANY ($3) AND ($2 IS NULL OR v.id = ANY ($2))) AS d WHERE (%s\n)',
+      coalesce("where", 'true')) USING pipeline, ids, states
     LOOP
       NULL;
     END LOOP;
@@ -88,7 +89,7 @@ BEGIN
   EXCEPTION WHEN data_exception THEN
     -- which letter? OFFSET 0 keeps the condition from being evaluated on others than these
     SELECT array_agg(v.id ORDER BY v.id) INTO candidates FROM millrace.dead_letters AS v
-    WHERE v.pipeline = dead_letter_ids.pipeline AND v.state = 'open' AND (dead_letter_ids.ids IS NULL OR v.id = ANY (dead_letter_ids.ids));
+    WHERE v.pipeline = dead_letter_ids.pipeline AND v.state = ANY (states) AND (dead_letter_ids.ids IS NULL OR v.id = ANY (dead_letter_ids.ids));
     bad := cardinality(candidates) + 1;
     WHILE good + 1 < bad LOOP
       middle := (good + bad) / 2;
@@ -111,9 +112,9 @@ BEGIN
                    ELSE format('Leave it out: id <> %s AND (%s)', letter.id, "where") END;
   END;
 END $$;
-COMMENT ON FUNCTION millrace.dead_letter_ids(text, text, bigint[]) IS
-'The open dead letters of a pipeline that a condition selects: what replay() and discard() would take.
-In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path (name functions and tables with their schema); ids: only among these.
+COMMENT ON FUNCTION millrace.dead_letter_ids(text, text, bigint[], boolean) IS
+'The open dead letters of a pipeline that a condition selects: what replay() and discard() would take; or those that have ended, for purge_dead_letters().
+In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path (name functions and tables with their schema); ids: only among these; ended: true for those that were replayed or discarded instead of the open ones.
 Out: ids, {} for none.
 Errors: those of the condition, a data exception with the id of the first letter that raises it; invalid_parameter_value for an empty one.';
 
@@ -189,6 +190,26 @@ $$;
 REVOKE ALL ON FUNCTION millrace._record_action(regrole, millrace.pipeline, text, bigint, text, bigint[], text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._record_action(regrole, millrace.pipeline, text, bigint, text, bigint[], text) IS 'Internal: a row of dead_letter_action.';
 
+-- A letter that held its key is replayed in order: nothing of its key has passed it.
+CREATE FUNCTION millrace._warn_of_late_replays(p millrace.pipeline, ids bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  late bigint;
+BEGIN
+  SELECT count(*) INTO late
+  FROM millrace.dead_letter AS l
+  JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version AND d.on_conflict = 'update' AND d.newer_by IS NULL
+  WHERE l.id = ANY (ids) AND l."offset" + 1 < millrace._next_offset(p.id, l.partition)
+        AND NOT EXISTS (SELECT FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = l.id);
+  IF late > 0 THEN
+    RAISE WARNING '% of % dead letters may undo newer changes of their rows', late, cardinality(ids)
+      USING DETAIL = 'Later events of their partitions have been processed, and without newer_by nothing says which of two events of a key is newer.',
+            HINT = 'Look at the rows of their keys first, or set newer_by with millrace.alter_pipeline(); ordering => ''key'' with on_dead => ''hold'' keeps what comes later waiting.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._warn_of_late_replays(millrace.pipeline, bigint[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._warn_of_late_replays(millrace.pipeline, bigint[]) IS 'Internal: counts the replays that come behind later events of an upsert.';
+
 CREATE FUNCTION millrace._replay_ids(caller regrole, pipeline text, ids bigint[], payload bytea, rate integer,
                                      max_replays integer, condition text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -207,6 +228,7 @@ BEGIN
             HINT = 'An edited payload replaces that of one dead letter: select it with ids => ARRAY[…].';
   END IF;
   taken := millrace._take_dead_letters(p, ids, ids IS NOT NULL AND condition IS NULL, max_replays, payload IS NOT NULL);
+  PERFORM millrace._warn_of_late_replays(p, taken);
   -- after the replays that have not begun, so that several calls together keep the rate
   start := greatest(clock_timestamp(),
                     (SELECT max(r.next_at) FROM millrace.retry AS r
@@ -299,7 +321,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
                               reason, "where");
 $$;
 COMMENT ON FUNCTION millrace.discard(text, text, bigint[], text) IS
-'Marks dead letters that will not be replayed. They stay in the table, are still published, and can be replayed by id. Takes effect at commit: in BEGIN … ROLLBACK it shows how many there are.
+'Marks dead letters that will not be replayed. They stay in the table (until they are purged, or dead_letter_retention has passed), are still published, and can be replayed by id. Takes effect at commit: in BEGIN … ROLLBACK it shows how many there are.
 In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path; ids: these (with where: of these); reason: recorded in millrace.dead_letter_actions.
 Out: number of dead letters discarded.
 Errors: null_value_not_allowed without where and ids; those of the condition; object_not_in_prerequisite_state for an id that is not open; undefined_object for an unknown pipeline or id; insufficient_privilege unless the caller is the owner or a member of it.';

@@ -21,6 +21,10 @@
 #define ROWS_KEPT   300 /* about one a second */
 #define INTERVAL_US INT64_C(10000000)
 
+#define PURGE_STEP        1000
+#define PURGE_INTERVAL_US INTERVAL_US
+#define PURGE_PAUSE_US    INT64_C(1000000) /* between steps, when there is more to delete */
+
 typedef struct FloorKey
 {
 	int32 pipeline_id;
@@ -43,6 +47,8 @@ static const char *const delete_sql =
 	"DELETE FROM millrace.progress WHERE pipeline_id OPERATOR(pg_catalog.=) $1 AND "
 	"partition OPERATOR(pg_catalog.=) $2 AND seq OPERATOR(pg_catalog.>=) $3 AND "
 	"seq OPERATOR(pg_catalog.<) $4";
+
+static const char *const purge_sql = "SELECT millrace._purge_expired(" CppAsString2(PURGE_STEP) ")";
 
 static Floor *
 floor_of(int32 pipeline_id, int32 partition)
@@ -108,6 +114,27 @@ mr_history_trim(void)
 		for (uint64 i = 0; i < table->numvals; i++)
 			trim_partition(table->vals[i], table->tupdesc);
 	}
+	SPI_finish();
+	PopActiveSnapshot();
+	mr_xact_commit();
+}
+
+void
+mr_history_purge(void)
+{
+	static int64 next = 0;
+	int64 now = mr_clock_us();
+	bool isnull;
+
+	if (now < next || !mr_xact_begin("removing old dead letters"))
+		return;
+	next = now + PURGE_INTERVAL_US;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (SPI_execute(purge_sql, false, 0) == SPI_OK_SELECT && SPI_processed == 1 &&
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) >=
+			PURGE_STEP)
+		next = now + PURGE_PAUSE_US;
 	SPI_finish();
 	PopActiveSnapshot();
 	mr_xact_commit();

@@ -1,5 +1,5 @@
 /*
- * history.h: removing progress rows that are not needed any more.
+ * history.h: removing rows that are not needed any more.
  */
 #ifndef MR_HISTORY_H
 #define MR_HISTORY_H
@@ -9,5 +9,11 @@
  * its own.
  */
 extern void mr_history_trim(void);
+
+/*
+ * Deletes some of the dead letters that have ended longer ago than their pipeline's dead_letter_retention
+ * (sql/53_purge.sql), in steps. The same.
+ */
+extern void mr_history_purge(void);
 
 #endif /* MR_HISTORY_H */

@@ -152,6 +152,7 @@ mr_supervisor_main(Datum arg)
 		minute_at = mr_clock_us() + mr_minutes_record();
 		mr_worker_sleep_until(Min(staff_at, minute_at), MR_WAIT_WORK);
 		mr_history_trim();
+		mr_history_purge();
 		mr_crash_forget();
 	}
 	proc_exit(0);
