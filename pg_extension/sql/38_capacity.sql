@@ -53,11 +53,11 @@ DECLARE
   s record;
 BEGIN
   IF NOT millrace._preloaded() THEN
-    RAISE WARNING 'nothing runs pipeline "%": millrace is not preloaded', pipeline
-      USING HINT = 'Add millrace to shared_preload_libraries in postgresql.conf and restart the server.';
+    PERFORM millrace._warn('not_preloaded', format('nothing runs pipeline "%s": millrace is not preloaded', pipeline), NULL,
+                           'Add millrace to shared_preload_libraries in postgresql.conf and restart the server.');
   END IF;
   FOR s IN SELECT * FROM millrace._shortages() LOOP
-    RAISE WARNING 'pipeline "%" may have to wait: %', pipeline, s.what USING DETAIL = s.detail, HINT = s.command || '.';
+    PERFORM millrace._warn('may_wait', format('pipeline "%s" may have to wait: %s', pipeline, s.what), s.detail, s.command || '.');
   END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION millrace._warn_of_shortages(text) FROM PUBLIC;

@@ -164,3 +164,21 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._interval_ms(text, interval, interval, interval) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._interval_ms(text, interval, interval, interval) IS 'Internal: an interval within its bounds, in milliseconds.';
+
+-- A warning of a verb; check_pipeline() collects them in a setting of its transaction, as findings. detail may be null.
+CREATE FUNCTION millrace._warn(code text, message text, detail text, hint text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  collected text := current_setting('millrace_check.warnings', true);
+BEGIN
+  IF collected LIKE '[%' THEN
+    PERFORM set_config('millrace_check.warnings', (collected::jsonb || jsonb_build_object(
+      'severity', 'warning', 'code', code, 'message', message, 'hint', concat_ws(' ', detail, hint)))::text, true);
+  ELSIF detail IS NULL THEN
+    RAISE WARNING '%', message USING HINT = hint;
+  ELSE
+    RAISE WARNING '%', message USING DETAIL = detail, HINT = hint;
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._warn(text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._warn(text, text, text, text) IS 'Internal: warns, or adds to the findings of check_pipeline().';

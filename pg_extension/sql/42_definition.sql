@@ -89,9 +89,9 @@ BEGIN
     END IF;
   END LOOP;
   IF c.relpersistence = 'u' THEN
-    RAISE WARNING 'target "%" is unlogged', target
-      USING DETAIL = 'A crash of the server empties it, but not the pipeline''s positions: the rows are not written again.',
-            HINT = format('Run: ALTER TABLE %s SET LOGGED; or rewind the pipeline after a crash.', target);
+    PERFORM millrace._warn('target_unlogged', format('target "%s" is unlogged', target),
+                           'A crash of the server empties it, but not the pipeline''s positions: the rows are not written again.',
+                           format('Run: ALTER TABLE %s SET LOGGED; or rewind the pipeline after a crash.', target));
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_target(regrole, millrace.pipeline_version) FROM PUBLIC;

@@ -160,19 +160,6 @@ process(void *engine)
 	return false; /* everything is rolled back */
 }
 
-static void
-check_owner(const MrPipelineRow *pipeline, const char *name)
-{
-	if (GetUserId() != pipeline->owner)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("dry_run() of pipeline \"%s\" must be called by its owner", name),
-				 errdetail(
-					 "The transform runs with the rights of the session, as a worker's does."),
-				 errhint("SET ROLE %s, and call it again.",
-						 quote_identifier(GetUserNameFromId(pipeline->owner, false)))));
-}
-
 PG_FUNCTION_INFO_V1(mr_dry_run);
 
 /*
@@ -197,7 +184,7 @@ mr_dry_run(PG_FUNCTION_ARGS)
 						errhint("Name the pipeline to try.")));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	mr_pipeline_row_by_name(name, &pipeline);
-	check_owner(&pipeline, name);
+	mr_pipeline_check_owner(&pipeline, "dry_run");
 	engine.pipeline_id = pipeline.id;
 	engine.context = CurrentMemoryContext;
 	engine.batch = mr_batch_create(CurrentMemoryContext);

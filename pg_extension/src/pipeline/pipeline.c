@@ -6,6 +6,7 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
@@ -68,6 +69,19 @@ mr_pipeline_row_by_name(const char *name, MrPipelineRow *row)
 				 errhint("SELECT name FROM millrace.pipelines; lists the pipelines.")));
 	fill_row(tuple, RelationGetDescr(rel), row);
 	table_close(rel, AccessShareLock);
+}
+
+void
+mr_pipeline_check_owner(const MrPipelineRow *row, const char *function)
+{
+	if (GetUserId() != row->owner)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("%s() of pipeline \"%s\" must be called by its owner", function, row->name),
+				 errdetail(
+					 "The transform runs with the rights of the session, as a worker's does."),
+				 errhint("SET ROLE %s, and call it again.",
+						 quote_identifier(GetUserNameFromId(row->owner, false)))));
 }
 
 bool

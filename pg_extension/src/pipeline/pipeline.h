@@ -90,6 +90,12 @@ typedef struct MrRetryRules MrRetryRules;
 /* An error with a hint when there is no such pipeline. */
 extern void mr_pipeline_row_by_name(const char *name, MrPipelineRow *row);
 
+/*
+ * An error unless the current role is the owner itself: for functions that run or analyse the pipeline's SQL in the caller's
+ * session.
+ */
+extern void mr_pipeline_check_owner(const MrPipelineRow *row, const char *function);
+
 /* False when there is no such pipeline (any more). */
 extern bool mr_pipeline_row_by_id(int32 id, MrPipelineRow *row);
 

@@ -11,6 +11,7 @@
 
 #include "pipeline/pipeline.h"
 #include "program/batch.h"
+#include "program/column_fit.h"
 #include "program/event_relation.h"
 #include "program/plan.h"
 
@@ -24,6 +25,7 @@ typedef struct MrColumn
 	bool is_key;           /* of the conflict key */
 	bool must_not_be_null; /* NOT NULL in the target and no trigger can fill it */
 	const char *name;
+	MrGiven given; /* before it is cast to the target's type */
 } MrColumn;
 
 /* What rows are sorted and distinguished by. */

@@ -278,6 +278,7 @@ map_column(MrColumn *column, TargetEntry *entry, Relation target, Bitmapset *tak
 						format_type_be(attribute->atttypid), format_type_be(type)),
 				 errhint("Cast it in the transform."), errtablecol(target, attribute->attnum),
 				 err_generic_string(PG_DIAG_DATATYPE_NAME, type_of(entry))));
+	column->given = mr_given_of((Node *) entry->expr);
 	entry->expr = (Expr *) cast;
 	column->attnum = attribute->attnum;
 	column->type_id = attribute->atttypid;
