@@ -160,6 +160,12 @@ BEGIN
             DETAIL = format('Unique keys of "%s": %s.', d.target, coalesce(keys, 'none')),
             HINT = 'Pass conflict_key => ARRAY[''column'', …], the columns of a unique index of the target.';
   END IF;
+  IF d.format = 'debezium' AND d.on_conflict = 'update' AND to_jsonb(d) ->> 'delete_when' IS NULL THEN
+    RAISE EXCEPTION 'format "debezium" with on_conflict "update" needs delete_when'
+      USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'Rows that were deleted in the source would be written again.',
+            HINT = 'Pass delete_when => ''op = ''''d''''''.';
+  END IF;
   IF d.newer_by IS NOT NULL AND d.on_conflict <> 'update' THEN
     RAISE EXCEPTION 'newer_by is given, but on_conflict is "%"', d.on_conflict
       USING ERRCODE = 'invalid_parameter_value',

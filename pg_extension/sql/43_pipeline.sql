@@ -112,6 +112,10 @@ BEGIN
   d.pipeline_id := pipeline_id;
   d.version := version;
   d.fields := btrim(d.fields);
+  -- else a change event that deletes its row would be written as one
+  IF d.format = 'debezium' AND d.on_conflict = 'update' AND to_jsonb(d) ->> 'delete_when' IS NULL THEN
+    d := jsonb_populate_record(d, jsonb_build_object('delete_when', 'op = ''d'''));
+  END IF;
   d.created_at := now();
   d.created_by := caller;
   INSERT INTO millrace.pipeline_version VALUES (d.*);

@@ -47,6 +47,21 @@ CONNECT = [
     ((b'{"schema": "' + b"x" * 1_000_000 + b'", "payload": {"id": 4}}', []), {"id": 4, "schema": "x" * 1_000_000, "payload": {"id": 4}}),
     ((b"", []), ("22032", "payload is empty")),
 ]
+DEBEZIUM = [
+    ((b'{"op": "r", "before": null, "after": {"id": 1}, "source": {"lsn": 5}}', []), {"id": 1, "op": "r", "source": {"lsn": 5}, "payload": {"id": 1}}),
+    ((b'{"schema": {}, "payload": {"op": "u", "before": {"id": 1}, "after": {"id": 2}}}', []), {"id": 2, "op": "u", "source": None, "payload": {"id": 2}}),
+    ((b'{"op": "d", "before": {"id": 3}, "after": null}', []), {"id": 3, "op": "d", "source": None, "payload": {"id": 3}}),
+    ((b'{"op": "c", "op": "d", "before": {"id": 4}, "after": {"id": 5}}', []), {"id": 4, "op": "d", "source": None, "payload": {"id": 4}}),
+    ((b'{"op": "t", "source": {}}', []), ("22023", "the source table was truncated")),
+    ((b'{"op": "m", "message": {}}', []), ("22023", 'op is "m", expected c, r, u, d or t')),
+    ((b'{"op": "u", "after": null}', []), ("2203C", 'op is "u", but "after" is null')),
+    ((b'{"op": "u", "after": {"id": "__debezium_unavailable_value"}}', []), ("22004", 'field "id" was left out by the source')),
+    ((b'{"op": "c", "after": {"id": {}}}', []), ("22P02", 'field "id" of type integer: found an object')),
+    ((b'{"op": "c", "after": {"id": "\xff"}}', []), ("22021", "invalid UTF-8")),
+    ((b'{"op": "c", "after": {"id": 1}', []), ("22032", "ends too early")),
+    ((b'{"id": 1}', []), ("2203A", 'message has no key "op"')),
+    ((b"", []), ("22032", "payload is empty")),
+]
 CLOUDEVENTS = [
     ((event(data={"id": 1}, time="2026-01-31T12:00:00Z", x={"y": 1}), []),
      {"id": 1, "ce_id": "a", "ce_type": "t", "ce_time": "2026-01-31T12:00:00+00:00", "ce_extensions": {"x": {"y": 1}}, "payload": {"id": 1}}),
@@ -72,6 +87,7 @@ CLOUDEVENTS = [
 FORMATS = {
     "confluent-json": (CONFLUENT, "schema_id integer, payload jsonb"),
     "connect": (CONNECT, "schema jsonb, payload jsonb"),
+    "debezium": (DEBEZIUM, "op text, source jsonb, payload jsonb"),
     "cloudevents": (CLOUDEVENTS, "ce_id text, ce_type text, ce_time timestamptz, ce_extensions jsonb, payload jsonb"),
 }
 

@@ -2,7 +2,7 @@
 -- tests/unit/pg_extension/decode/test_format_envelope.c; what comes of real messages, in tests/e2e/test_formats.py.
 BEGIN;
 \ir helper.psql
-SELECT plan(24);
+SELECT plan(39);
 SET LOCAL timezone = 'UTC';
 
 -- What comes of it, in one line: the object, or SQLSTATE and message.
@@ -34,6 +34,44 @@ FROM (VALUES
   ('avro', '{}', 'id int', '22023 format "avro" does not exist')
 ) AS t (format, payload, fields, expected);
 
+-- change events
+CREATE FUNCTION pg_temp.change(payload text, fields text DEFAULT 'id int NOT NULL, name text NOT NULL') RETURNS text LANGUAGE sql AS $$
+  SELECT CASE WHEN o.v LIKE '{%' THEN (o.v::jsonb - '{before,after,source}'::text[])::text ELSE o.v END
+  FROM pg_temp.outcome('debezium', convert_to(payload, 'UTF8'), fields) AS o (v);
+$$;
+SELECT is(pg_temp.change(payload), expected, 'debezium ' || payload) FROM (VALUES
+  ('{"op": "c", "before": null, "after": {"id": 1, "name": "a"}}', '{"id": 1, "op": "c", "name": "a", "unavailable": null}'),
+  ('{"schema": null, "payload": {"op": "r", "after": {"id": 1, "name": "a"}}}', '{"id": 1, "op": "r", "name": "a", "unavailable": null}'),
+  ('{"op": "d", "before": {"id": 1, "name": null}, "after": null}', '{"id": 1, "op": "d", "name": null, "unavailable": null}'),
+  ('{"op": "u", "after": {"id": 1, "name": null}}', '23502 field "name" is null'),
+  ('{"op": "u", "after": {"id": 1, "name": "__debezium_unavailable_value"}}', '{"id": 1, "op": "u", "name": null, "unavailable": ["name"]}'),
+  ('{"op": "t", "source": {}}', '22023 the source table was truncated (op is "t")'),
+  ('{"op": "x"}', '22023 op is "x", expected c, r, u, d or t'),
+  ('{"op": 1}', '22023 op is a number, expected "c", "r", "u", "d" or "t"'),
+  ('{"op": "d", "before": null}', '2203C op is "d", but "before" is null, expected an object'),
+  ('{"schema": {}, "payload": null}', '22004 the message has no payload (a tombstone)'),
+  ('{"id": 1}', '2203A message has no key "op"')
+) AS t (payload, expected);
+SELECT is(pg_temp.change(
+  '{"schema": {"type": "struct", "fields": [{"type": "struct", "field": "before"}, {"type": "struct", "field": "after", "fields": [
+     {"type": "int32", "field": "day", "name": "io.debezium.time.Date"}, {"type": "int64", "field": "ts", "name": "io.debezium.time.MicroTimestamp"},
+     {"type": "int64", "field": "ns", "name": "io.debezium.time.NanoTimestamp"}, {"type": "string", "field": "tz", "name": "io.debezium.time.ZonedTimestamp"},
+     {"type": "int64", "field": "tod", "name": "io.debezium.time.MicroTime"}, {"type": "bytes", "field": "price", "name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": "2"}},
+     {"type": "struct", "field": "any", "name": "io.debezium.data.VariableScaleDecimal"}, {"type": "bytes", "field": "bytes"}, {"type": "string", "field": "doc", "name": "io.debezium.data.Json"},
+     {"type": "array", "items": {"type": "int64", "name": "io.debezium.time.Timestamp"}, "field": "tss"}]}]},
+    "payload": {"op": "r", "after": {"day": 20454, "ts": 1767225600123456, "ns": 1767225600123456789, "tz": "2026-01-01T00:00:00Z", "tod": 3661000000, "price": "AN4=",
+     "any": {"scale": 3, "value": "/zE="}, "bytes": "3q2+7w==", "doc": "{\"a\": [1]}", "tss": [0, 1000]}}}',
+  'day date, ts timestamp, ns timestamp, tz timestamptz, tod time, price numeric, "any" numeric, bytes bytea, doc jsonb, tss timestamptz[], number bigint PATH ''$.ts''')::jsonb
+    - ARRAY['op', 'unavailable'],
+  '{"day": "2026-01-01", "ts": "2026-01-01T00:00:00.123456", "ns": "2026-01-01T00:00:00.123457", "tz": "2026-01-01T00:00:00+00:00", "tod": "01:01:01", "price": 2.22,
+    "any": -0.207, "bytes": "\\xdeadbeef", "doc": {"a": [1]}, "tss": ["1970-01-01T00:00:00+00:00", "1970-01-01T00:00:01+00:00"], "number": 1767225600123456}'::jsonb,
+  'a schema says units, scales and bytes');
+SELECT is(pg_temp.change('{"op": "c", "after": {"day": 20454, "ts": 1767225600123456}}', 'day date EPOCH d, ts timestamptz EPOCH us'),
+  '{"op": "c", "ts": "2026-01-01T00:00:00.123456+00:00", "day": "2026-01-01", "unavailable": null}', 'without a schema the fields do');
+SELECT is(pg_temp.outcome('connect', '{"schema": {"fields": [{"field": "v", "name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": "2"}}]}, "payload": {"v": "%"}}'::bytea,
+                          'v numeric'),
+  '22P02 field "v" is a decimal by its schema: expected base64 of at most 400 characters', 'a decimal that is none');
+
 -- the definition
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(name text, format text, fields text, transform text) RETURNS integer LANGUAGE sql AS $$
@@ -49,7 +87,7 @@ SELECT lives_ok($$ SELECT pg_temp.made('own', 'json', 'id bigint, schema_id int'
 SELECT pg_temp.refused($$ SELECT pg_temp.made('q', 'confluent-json', 'id bigint, schema_id int', 'SELECT id FROM event') $$, '42939',
                        'field name "schema_id" is reserved with format "confluent-json"', 'event_schema_id text PATH ''$.schema_id''', 'a field cannot hide one');
 SELECT pg_temp.refused($$ SELECT pg_temp.made('q', 'avro', 'id bigint', 'SELECT id FROM event') $$, '22023',
-                       'format is "avro", expected one of: json, confluent-json, connect, cloudevents', NULL, 'no such format');
+                       'format is "avro", expected one of: json, confluent-json, connect, debezium, cloudevents', NULL, 'no such format');
 SELECT is(millrace.alter_pipeline('framed', format => 'json', transform => 'SELECT id FROM event'), 2, 'another format is another version');
 SELECT is((SELECT outcome || coalesce(rows::text, '') FROM millrace.dry_run('framed', ARRAY['{"id": 1}'])), 'written[{"id": 1}]', 'and is in force');
 
@@ -67,5 +105,12 @@ SELECT matches((SELECT string_agg(e, E'\n') FROM millrace.explain('connect', tru
                'actual time=.*Execution Time', 'explain() runs on its samples');
 SELECT is(millrace.format_columns('connect') || coalesce(millrace.format_columns('json'), ' and none'), 'schema pg_catalog.jsonb and none', 'columns of a format, as a list');
 SELECT is(millrace.decode_event(NULL, '{"payload": [1]}', 'connect'), '{"schema": null, "payload": [1]}', 'an event without fields');
+SELECT pg_temp.made('left', 'debezium', 'id bigint, source_text text PATH ''$.text''', 'SELECT id, source_text AS source FROM event'),
+       pg_temp.made('taken', 'debezium', 'id bigint, source_text text NOT NULL PATH ''$.text''', $$ SELECT id, coalesce(source_text, unavailable[1]) AS source FROM event $$);
+SELECT results_eq($$ SELECT d.outcome, d.rows, d.message, d.hint ~ 'REPLICA IDENTITY FULL'
+                     FROM unnest('{left,taken}'::text[]) AS p CROSS JOIN LATERAL millrace.dry_run(p, ARRAY['{"op": "u", "after": {"id": 1, "text": "__debezium_unavailable_value"}}']) AS d $$,
+  $$ VALUES ('dead', NULL, 'field "source_text" was left out by the source: the change did not touch it', true),
+            ('written', '[{"id": 1, "source": "source_text"}]'::jsonb, NULL, NULL) $$,
+  'a value that was left out is a failure, unless the transform looks at event.unavailable');
 SELECT * FROM finish();
 ROLLBACK;

@@ -25,12 +25,15 @@ struct MrDecoder
 	MrArena arena;
 	bool want_object; /* what the document must be, when all paths begin with a key or index */
 	bool want_array;
+	const MrDecodeRules *rules; /* NULL: none */
 };
 
 static void add_path(MrDecoder *decoder, int number);
 static bool is_of_shape(const MrDecoder *decoder, const char *bytes, int length);
 static MrFailure *wrong_shape(const MrDecoder *decoder, const char *bytes, int length);
 static void open_arena(MrDecoder *decoder);
+static MrFailure *convert_by_rules(MrDecoder *decoder, int i, const MrJsonSlot *found, Datum *value,
+								   bool *isnull);
 static MrFailure *absent(MrDecodeField *reader, const MrField *field, const MrJsonSlot *slot,
 						 Datum *value, bool *isnull);
 static void *allocate(size_t size);
@@ -82,7 +85,9 @@ mr_decode(MrDecoder *decoder, const char *bytes, int length, Datum *values, bool
 		const MrJsonSlot *slot = &decoder->slots[decoder->slot_of[i]];
 		MrFailure *failure;
 
-		if (likely(slot->kind > MR_JSON_NULL))
+		if (unlikely(decoder->rules != NULL))
+			failure = convert_by_rules(decoder, i, slot, &values[i], &isnull[i]);
+		else if (likely(slot->kind > MR_JSON_NULL))
 		{
 			isnull[i] = false;
 			failure = reader->convert(reader, slot, &values[i]);
@@ -93,6 +98,19 @@ mr_decode(MrDecoder *decoder, const char *bytes, int length, Datum *values, bool
 			return failure;
 	}
 	return NULL;
+}
+
+void
+mr_decoder_follow(MrDecoder *decoder, const MrDecodeRules *rules)
+{
+	decoder->rules = rules;
+}
+
+void
+mr_decoder_read_as(MrDecoder *decoder, int field, const MrReading *reading)
+{
+	for (MrDecodeField *reader = &decoder->readers[field]; reader != NULL; reader = reader->base)
+		reader->reading = reading;
 }
 
 MrFailure *
@@ -178,6 +196,23 @@ open_arena(MrDecoder *decoder)
 		size = 0;
 	decoder->arena.left = size;
 	decoder->arena.next = size > 0 ? palloc(size) : NULL;
+}
+
+static MrFailure *
+convert_by_rules(MrDecoder *decoder, int i, const MrJsonSlot *found, Datum *value, bool *isnull)
+{
+	MrDecodeField *reader = &decoder->readers[i];
+	MrJsonSlot slot = *found;
+	bool optional = false;
+	MrFailure *failure = decoder->rules->look(decoder->rules->arg, i, &slot, &optional);
+
+	if (failure != NULL)
+		return failure;
+	*isnull = slot.kind <= MR_JSON_NULL;
+	if (!*isnull)
+		return reader->convert(reader, &slot, value);
+	*value = (Datum) 0;
+	return optional ? NULL : absent(reader, &decoder->fields->fields[i], &slot, value, isnull);
 }
 
 static MrFailure *

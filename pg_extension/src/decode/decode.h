@@ -24,11 +24,28 @@
 
 #include "server/failure.h"
 #include "decode/fields.h"
+#include "decode/json_scan.h"
 
 typedef struct MrDecoder MrDecoder;
 
 /* Makes a decoder in the current memory context; fields must live as long. */
 extern MrDecoder *mr_decoder_create(const MrFields *fields);
+
+/*
+ * What a format knows of the values of a document (format_values.h). A decoder that follows rules asks `look` for each field
+ * before its value is converted: it may change the slot, and set *optional, so that neither NOT NULL nor a default counts
+ * where there is no value then. Returns NULL, or why the value cannot be read.
+ */
+typedef struct MrDecodeRules
+{
+	MrFailure *(*look)(void *arg, int field, MrJsonSlot *slot, bool *optional);
+	void *arg;
+} MrDecodeRules;
+
+extern void mr_decoder_follow(MrDecoder *decoder, const MrDecodeRules *rules);
+
+/* From now on a field is read so, whatever the list says. The reading must live as long as the decoder. */
+extern void mr_decoder_read_as(MrDecoder *decoder, int field, const MrReading *reading);
 
 /*
  * Decodes one payload into values[] and isnull[] (one per field). Returns NULL on success, else

@@ -22,7 +22,6 @@ static bool uuid_canonical(const char *p, unsigned char *out);
 static bool uuid_any(const char *p, const char *end, unsigned char *out);
 static int base64_value(char c);
 static int unhex(const char *p, const char *end, unsigned char *out);
-static int unbase64(const char *p, const char *end, unsigned char *out);
 
 MrFailure *
 mr_convert_uuid(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
@@ -87,7 +86,7 @@ read_bytes(MrByteaFormat format, const char *p, int length, unsigned char *out)
 		return length;
 	}
 	if (format == MR_BYTEA_BASE64)
-		return unbase64(p, p + length, out);
+		return mr_unbase64(p, p + length, out);
 	while (digits < length && (hex_value(p[digits]) & ~0x0f) == 0)
 		digits++;
 	hexadecimal = digits == length;
@@ -95,7 +94,7 @@ read_bytes(MrByteaFormat format, const char *p, int length, unsigned char *out)
 		return unhex(p + (prefixed ? 2 : 0), p + length, out);
 	if (hexadecimal && length > 0 && length % 2 == 0)
 		return -1;
-	return unbase64(p, p + length, out);
+	return mr_unbase64(p, p + length, out);
 }
 
 /* With the option that reads what was found. */
@@ -197,8 +196,8 @@ unhex(const char *p, const char *end, unsigned char *out)
 }
 
 /* The alphabets of RFC 4648, sections 4 and 5; padding may be left out, but not be wrong. */
-static int
-unbase64(const char *p, const char *end, unsigned char *out)
+int
+mr_unbase64(const char *p, const char *end, unsigned char *out)
 {
 	unsigned char *start = out;
 	uint32 bits = 0;

@@ -72,6 +72,9 @@ extern MrFailure *mr_jsonb_refusal(const MrDecodeField *field, const MrJsonSlot 
 extern MrFailure *mr_convert_uuid(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_bytea(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 
+/* Base64 of either alphabet to `out`, which has room for as many bytes; returns how many there are, -1: it is none. */
+extern int mr_unbase64(const char *p, const char *end, unsigned char *out);
+
 /* decode_number.c */
 extern MrFailure *mr_convert_boolean(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 extern MrFailure *mr_convert_integer(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);

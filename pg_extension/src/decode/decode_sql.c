@@ -135,6 +135,9 @@ prepare(FunctionCallInfo fcinfo, text *list, bool with_payload)
 	(void) mr_format_columns(call->format, &call->of_format);
 	call->fields = mr_fields_parse(list != NULL ? text_to_cstring(list) : NULL, &call->reading);
 	call->decoder = mr_decoder_create(call->fields);
+	mr_format_attach(call->format, call->fields, call->decoder);
+	if (call->format != NULL)
+		mr_format_take_left_out(call->format, true);
 	call->row = row_of(call, with_payload);
 	MemoryContextSwitchTo(caller);
 	flinfo->fn_extra = call;

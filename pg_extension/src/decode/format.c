@@ -14,8 +14,10 @@
 #include "decode/format.h"
 #include "decode/format_cloudevents.h"
 #include "decode/format_extensions.h"
+#include "decode/format_values.h"
 
-#define COLUMNS_MAX 9
+#define COLUMNS_MAX     9
+#define LEFT_OUT_COLUMN 4 /* of debezium; those before it are parts */
 
 typedef struct FormatKind
 {
@@ -30,6 +32,8 @@ struct MrFormat
 {
 	const FormatKind *kind;
 	MrOpener *opener;
+	MrFormatValues *values; /* NULL: fields are read as they are written */
+	bool takes_left_out;
 	MrArena arena;                      /* empty: each value is allocated by itself */
 	MrDecodeField readers[COLUMNS_MAX]; /* of columns that are parts */
 	MrDecodeField base64;
@@ -51,6 +55,17 @@ static const FormatKind kinds[] = {
 	 "with schemas.enable=false has format \"json\".",
 	 1,
 	 {{"schema", JSONBOID}}},
+	{"debezium",
+	 MR_FORMAT_DEBEZIUM,
+	 "With format \"debezium\" a message is {\"op\": ..., \"before\": ..., \"after\": ..., "
+	 "\"source\": ...}, alone or as the payload beside a schema; one that ExtractNewRecordState "
+	 "has flattened has format \"json\" or \"connect\".",
+	 5,
+	 {{"op", TEXTOID},
+	  {"before", JSONBOID},
+	  {"after", JSONBOID},
+	  {"source", JSONBOID},
+	  {"unavailable", TEXTARRAYOID}}},
 	{"cloudevents",
 	 MR_FORMAT_CLOUDEVENTS,
 	 "With format \"cloudevents\" a message is an object with specversion, id, source and type, or "
@@ -75,6 +90,7 @@ static void *allocate(size_t size);
 static MrFailure *decode_base64(MrFormat *format, MrEnvelope *envelope);
 static MrFailure *failure_of(const MrFormat *format, const MrEnvelope *envelope,
 							 const MrEnvelopeProblem *problem, const bytea *payload);
+static MrFailure *change_failure(const MrEnvelope *envelope, const MrEnvelopeProblem *problem);
 static MrFailure *attribute_failure(const MrEnvelope *envelope, const MrEnvelopeProblem *problem);
 
 MrFormat *
@@ -107,6 +123,26 @@ mr_format_create(const char *name)
 	return format;
 }
 
+void
+mr_format_attach(MrFormat *format, const MrFields *fields, MrDecoder *decoder)
+{
+	if (format != NULL &&
+		(format->kind->kind == MR_FORMAT_CONNECT || format->kind->kind == MR_FORMAT_DEBEZIUM))
+		format->values = mr_format_values_create(format->kind->kind, fields, decoder);
+}
+
+int
+mr_format_left_out_column(const MrFormat *format)
+{
+	return format->kind->kind == MR_FORMAT_DEBEZIUM ? LEFT_OUT_COLUMN : -1;
+}
+
+void
+mr_format_take_left_out(MrFormat *format, bool take)
+{
+	format->takes_left_out = take;
+}
+
 const MrFormatColumn *
 mr_format_columns(const MrFormat *format, int *count)
 {
@@ -124,6 +160,8 @@ mr_format_open(MrFormat *format, const bytea *payload, const bytea *headers, MrE
 						  headers != NULL ? VARDATA_ANY(headers) : NULL,
 						  headers != NULL ? VARSIZE_ANY_EXHDR(headers) : 0, envelope, &problem))
 		return failure_of(format, envelope, &problem, payload);
+	if (format->values != NULL)
+		mr_format_values_begin(format->values, envelope, format->takes_left_out);
 	failure = decode_base64(format, envelope);
 	if (envelope->absent)
 	{
@@ -151,6 +189,14 @@ mr_format_value(MrFormat *format, int column, const bytea *payload, const bytea 
 			{
 				*isnull = false;
 				return mr_format_extensions(envelope->in_headers ? NULL : payload, headers, value);
+			}
+			break;
+		case MR_FORMAT_DEBEZIUM:
+			if (column == LEFT_OUT_COLUMN)
+			{
+				*isnull =
+					format->values == NULL || !mr_format_values_left_out(format->values, value);
+				return NULL;
 			}
 			break;
 		case MR_FORMAT_CONNECT:
@@ -202,7 +248,7 @@ kind_of(const char *name)
 			return &kinds[i];
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("format \"%s\" does not exist", name),
-			 errhint("Formats are json, confluent-json, connect and cloudevents.")));
+			 errhint("Formats are json, confluent-json, connect, debezium and cloudevents.")));
 }
 
 static void *
@@ -259,6 +305,14 @@ failure_of(const MrFormat *format, const MrEnvelope *envelope, const MrEnvelopeP
 			failure = mr_failure_make(MR_STAGE_DECODE, ERRCODE_SQL_JSON_MEMBER_NOT_FOUND,
 									  "message has no key \"payload\"");
 			break;
+		case MR_ENVELOPE_NO_OP:
+			failure = mr_failure_make(MR_STAGE_DECODE, ERRCODE_SQL_JSON_MEMBER_NOT_FOUND,
+									  "message has no key \"op\"");
+			break;
+		case MR_ENVELOPE_BAD_OP:
+		case MR_ENVELOPE_TRUNCATE:
+		case MR_ENVELOPE_NO_ROW:
+			return change_failure(envelope, problem);
 		case MR_ENVELOPE_NOT_AN_EVENT:
 			failure = mr_failure_make(MR_STAGE_DECODE, ERRCODE_SQL_JSON_MEMBER_NOT_FOUND,
 									  "message is not a CloudEvent: it has neither the header "
@@ -270,6 +324,45 @@ failure_of(const MrFormat *format, const MrEnvelope *envelope, const MrEnvelopeP
 	if (failure->hint == NULL)
 		failure->hint = format->kind->form;
 	return failure;
+}
+
+static MrFailure *
+change_failure(const MrEnvelope *envelope, const MrEnvelopeProblem *problem)
+{
+	const MrJsonSlot *op = &envelope->parts[MR_DEBEZIUM_OP];
+	char shown[MR_JSON_PRINT_SIZE(60)] = "";
+	MrFailure *failure;
+
+	if (op->kind == MR_JSON_STRING)
+		mr_json_print(op->start, op->length, 60, shown);
+	switch (problem->code)
+	{
+		case MR_ENVELOPE_TRUNCATE:
+			failure = mr_failure_make(MR_STAGE_DECODE, ERRCODE_INVALID_PARAMETER_VALUE,
+									  "the source table was truncated (op is \"t\")");
+			failure->hint =
+				"Truncate the target too if it is a copy, then discard this dead letter. "
+				"The connector leaves such events out with skipped.operations=t.";
+			return failure;
+		case MR_ENVELOPE_NO_ROW:
+			failure = mr_failure_make(MR_STAGE_DECODE, ERRCODE_SQL_JSON_OBJECT_NOT_FOUND,
+									  "op is \"%s\", but \"%s\" is %s, expected an object", shown,
+									  problem->part == MR_DEBEZIUM_BEFORE ? "before" : "after",
+									  mr_json_kind_name(problem->found));
+			if (problem->part == MR_DEBEZIUM_BEFORE)
+				failure->hint = "Give the source table a primary key, or REPLICA IDENTITY FULL, so "
+								"that its deletes say which row it was.";
+			return failure;
+		default:
+			failure =
+				mr_failure_make(MR_STAGE_DECODE, ERRCODE_INVALID_PARAMETER_VALUE,
+								op->kind == MR_JSON_STRING
+									? "op is \"%s\", expected c, r, u, d or t"
+									: "op is %s, expected \"c\", \"r\", \"u\", \"d\" or \"t\"",
+								op->kind == MR_JSON_STRING ? shown
+														   : mr_json_kind_name(problem->found));
+			return failure;
+	}
 }
 
 static MrFailure *

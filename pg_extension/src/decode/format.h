@@ -10,6 +10,8 @@
 #include "postgres.h"
 
 #include "server/failure.h"
+#include "decode/decode.h"
+#include "decode/fields.h"
 #include "decode/format_envelope.h"
 
 typedef struct MrFormat MrFormat;
@@ -20,6 +22,18 @@ typedef struct MrFormatColumn
 	const char *name;
 	Oid type_id;
 } MrFormatColumn;
+
+/*
+ * Lets the format see to the values of fields: units, decimals and bytes as a schema in the message has them, and what a delete
+ * or an update does not have. For NULL it does nothing. Both must live as long as the format.
+ */
+extern void mr_format_attach(MrFormat *format, const MrFields *fields, MrDecoder *decoder);
+
+/* The column with the names of the fields that the source left out of a row; -1: the format has none. */
+extern int mr_format_left_out_column(const MrFormat *format);
+
+/* Whether such a value is NULL, for somebody who looks at that column; else it is a failure, as it is at first. */
+extern void mr_format_take_left_out(MrFormat *format, bool take);
 
 /* Made in the current memory context; NULL for json. An error for a name that is none of the formats. */
 extern MrFormat *mr_format_create(const char *name);

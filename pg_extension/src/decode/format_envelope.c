@@ -6,6 +6,7 @@
 
 #include "common/staging_format.h"
 #include "decode/format_cloudevents.h"
+#include "decode/format_debezium.h"
 #include "decode/format_parts.h"
 
 #define PREFIX_BYTES 5 /* a zero byte and the schema's id */
@@ -30,6 +31,9 @@ mr_opener_create(MrFormatKind kind, MrJsonAlloc alloc)
 			mr_parts_want(opener, "schema");
 			mr_parts_want(opener, "payload");
 			break;
+		case MR_FORMAT_DEBEZIUM:
+			mr_debezium_want(opener);
+			break;
 		case MR_FORMAT_CLOUDEVENTS:
 			for (int part = 0; part < MR_CE_PARTS; part++)
 				mr_parts_want(opener, mr_cloudevent_part_name(part));
@@ -51,6 +55,8 @@ mr_envelope_open(MrOpener *opener, const char *bytes, int length, const char *he
 			return open_confluent(bytes, length, envelope, problem);
 		case MR_FORMAT_CONNECT:
 			return open_connect(opener, bytes, length, envelope, problem);
+		case MR_FORMAT_DEBEZIUM:
+			return mr_debezium_open(opener, bytes, length, envelope, problem);
 		case MR_FORMAT_CLOUDEVENTS:
 			return mr_cloudevent_open(opener, bytes, length, headers, headers_length, envelope,
 									  problem);

@@ -11,6 +11,8 @@
  *                   (Wire format of Confluent's serializers.)
  *   connect         {"schema": {...}, "payload": document}, as written by Kafka Connect's JsonConverter with
  *                   schemas.enable
+ *   debezium        a change event: {"op": ..., "before": row, "after": row, "source": ...}, alone or as the payload of
+ *                   connect's envelope; the document is the row after the change, of a delete that before it
  *   cloudevents     CloudEvents 1.0 in Kafka: structured (one JSON object, the document is its "data" or "data_base64"),
  *                   or binary (attributes are headers named ce_..., the message is the document)
  */
@@ -26,6 +28,7 @@ typedef enum MrFormatKind
 {
 	MR_FORMAT_CONFLUENT_JSON,
 	MR_FORMAT_CONNECT,
+	MR_FORMAT_DEBEZIUM,
 	MR_FORMAT_CLOUDEVENTS
 } MrFormatKind;
 
@@ -34,6 +37,18 @@ enum /* parts of connect */
 	MR_CONNECT_SCHEMA,
 	MR_CONNECT_PAYLOAD,
 	MR_CONNECT_PARTS
+};
+
+enum /* parts of debezium; those of an event that is a payload are moved to the first four */
+{
+	MR_DEBEZIUM_OP,
+	MR_DEBEZIUM_BEFORE,
+	MR_DEBEZIUM_AFTER,
+	MR_DEBEZIUM_SOURCE,
+	MR_DEBEZIUM_SCHEMA,
+	MR_DEBEZIUM_PAYLOAD,
+	MR_DEBEZIUM_INNER, /* the first of four, in the same order */
+	MR_DEBEZIUM_PARTS = MR_DEBEZIUM_INNER + 4
 };
 
 enum /* parts of cloudevents: attributes first */
@@ -52,7 +67,7 @@ enum /* parts of cloudevents: attributes first */
 	MR_CE_PARTS
 };
 
-#define MR_ENVELOPE_PARTS MR_CE_PARTS /* the most a format has */
+#define MR_ENVELOPE_PARTS 10 /* the most a format has */
 
 typedef struct MrEnvelope
 {
@@ -60,6 +75,7 @@ typedef struct MrEnvelope
 	int length;
 	bool absent;        /* there is no document, and length is 0: each field is missing */
 	bool tombstone;     /* the envelope says so of its payload: null */
+	bool deletes;       /* debezium: the document is a row that is no more */
 	bool in_headers;    /* cloudevents: the binary mode */
 	bool has_schema_id; /* confluent-json */
 	uint32_t schema_id;
@@ -73,6 +89,10 @@ typedef enum MrEnvelopeCode
 	MR_ENVELOPE_NOT_OBJECT,   /* what it is: found */
 	MR_ENVELOPE_SHORT_PREFIX, /* confluent-json: begins with a zero byte, shorter than the prefix */
 	MR_ENVELOPE_NO_PAYLOAD,   /* connect: no key "payload" */
+	MR_ENVELOPE_NO_OP,        /* debezium: no key "op", also in a payload */
+	MR_ENVELOPE_BAD_OP,       /* debezium: another than c, r, u, d and t */
+	MR_ENVELOPE_TRUNCATE,     /* debezium: op t */
+	MR_ENVELOPE_NO_ROW,       /* debezium: part, which the op needs, is no object */
 	MR_ENVELOPE_NOT_AN_EVENT, /* cloudevents: in neither mode */
 	MR_ENVELOPE_OTHER_MODE,   /* cloudevents: a batch, or another event format than JSON */
 	MR_ENVELOPE_NO_ATTRIBUTE, /* cloudevents: part is required and missing or empty */

@@ -13,6 +13,15 @@ mr_parts_want(MrOpener *opener, const char *key)
 	(void) mr_json_plan_take(opener->plan, node);
 }
 
+void
+mr_parts_want_inside(MrOpener *opener, const char *outer, const char *key)
+{
+	int node = mr_json_plan_key(opener->plan, 0, outer, (int) strlen(outer));
+
+	node = mr_json_plan_key(opener->plan, node, key, (int) strlen(key));
+	(void) mr_json_plan_take(opener->plan, node);
+}
+
 bool
 mr_parts_scan(MrOpener *opener, const char *bytes, int length, MrEnvelope *envelope,
 			  MrEnvelopeProblem *problem)

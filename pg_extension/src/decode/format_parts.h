@@ -15,6 +15,9 @@ struct MrOpener
 /* Asks for the value of a key of the message's object. Parts are asked for in their order. */
 extern void mr_parts_want(MrOpener *opener, const char *key);
 
+/* The same of a key of an object that is the value of `outer`. */
+extern void mr_parts_want_inside(MrOpener *opener, const char *outer, const char *key);
+
 /* Scans a message, which must be an object, into the parts. */
 extern bool mr_parts_scan(MrOpener *opener, const char *bytes, int length, MrEnvelope *envelope,
 						  MrEnvelopeProblem *problem);

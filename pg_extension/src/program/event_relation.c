@@ -80,6 +80,8 @@ mr_event_relation_create(const MrDefinition *definition)
 	relation->fields = mr_fields_parse(definition->fields, &definition->reading);
 	check_names(relation->fields, relation->format, definition->format);
 	relation->decoder = relation->fields->count > 0 ? mr_decoder_create(relation->fields) : NULL;
+	if (relation->decoder != NULL)
+		mr_format_attach(relation->format, relation->fields, relation->decoder);
 	relation->visible = make_columns(relation->fields, relation->format, false);
 	relation->full = make_columns(relation->fields, relation->format, true);
 	relation->topic = definition->topic;
@@ -162,10 +164,15 @@ put_document(MrEventRelation *relation, MrEvent *event, const char *bytes, int l
 static MrFailure *
 put_formatted(MrEventRelation *relation, MrEvent *event, bool *tombstone)
 {
+	int left_out = mr_format_left_out_column(relation->format);
 	MrEnvelope envelope;
-	MrFailure *failure =
-		mr_format_open(relation->format, event->payload, event->headers, &envelope);
+	MrFailure *failure;
 
+	mr_format_take_left_out(relation->format,
+							left_out >= 0 &&
+								bms_is_member(relation->fields->count + NCOLUMNS + left_out + 1,
+											  relation->used));
+	failure = mr_format_open(relation->format, event->payload, event->headers, &envelope);
 	if (failure != NULL)
 		return failure;
 	*tombstone = envelope.tombstone;
