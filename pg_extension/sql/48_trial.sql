@@ -28,15 +28,17 @@ COMMENT ON FUNCTION millrace.decode_event IS
 'The columns of event that a message''s payload gives: its fields, those that the format adds, and payload.
 In: as decode(); fields may be null. Out: an object; null for a null payload. Errors: as decode().';
 
-CREATE FUNCTION millrace.dry_run(pipeline text, samples text[] DEFAULT NULL, staged integer DEFAULT 100)
+CREATE FUNCTION millrace.dry_run(
+  pipeline text, samples text[] DEFAULT NULL, staged integer DEFAULT 100, key millrace.payload DEFAULT NULL, headers jsonb DEFAULT NULL,
+  topic text DEFAULT NULL, "time" timestamptz DEFAULT NULL)
 RETURNS TABLE (sample integer, partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text,
                message text, detail text, hint text)
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_dry_run';
-COMMENT ON FUNCTION millrace.dry_run(text, text[], integer) IS
+COMMENT ON FUNCTION millrace.dry_run IS
 'The outcome events would have: each is decoded, transformed and written, and everything is rolled back.
-In: pipeline; samples: payloads to try; or, without samples, staged: number of events to take from staging.
+In: pipeline; samples: payloads to try; or, without samples, staged: number of events to take from staging. Of the samples: key, text or bytes; headers: an object, or an array of pairs of name and value, where a value is a string, with \\x hexadecimal digits for bytes, or null; topic, by default the pipeline''s; time: when they were produced, by default unknown.
 Out: per event its number, coordinate (of staged events), outcome (written, filtered, superseded, skipped, dead, retrying), the rows it gives, and why it fails.
-Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; those of the definition.';
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; invalid_parameter_value for headers of another form; those of the definition.';
 
 CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
 LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_field_columns';
@@ -94,7 +96,7 @@ BEGIN
   columns := concat_ws(', ', millrace.field_columns(d.fields), millrace.format_columns(d.format), 'payload pg_catalog.jsonb');
   query := format(
     E'WITH event AS MATERIALIZED (SELECT fields.*, s.raw, %L::pg_catalog.text AS topic, 0 AS partition, g.i::pg_catalog.int8 AS "offset",'
-    ' NULL::pg_catalog.bytea AS key, ''{}''::pg_catalog.jsonb AS headers, pg_catalog.now() AS kafka_ts'
+    ' NULL::pg_catalog.bytea AS key, ''{}''::pg_catalog.jsonb AS headers, pg_catalog.now() AS kafka_ts, ''{}''::millrace.header[] AS header_list'
     ' FROM pg_catalog.generate_series(0, %s) AS g (i)'
     ' CROSS JOIN LATERAL (SELECT (%L::pg_catalog.bytea[])[g.i OPERATOR(pg_catalog.%%) %s OPERATOR(pg_catalog.+) 1]) AS s (raw)'
     ' CROSS JOIN LATERAL pg_catalog.jsonb_to_record(millrace.decode_event(%L, s.raw, %L, %s)) AS fields (%s))'

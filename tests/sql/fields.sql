@@ -69,7 +69,7 @@ FROM (VALUES
   ('v anyelement', '42P16', 'field "v" has pseudo-type anyelement'),
   ('v setof int', '42P16', 'field "v" cannot be declared SETOF'),
   ('v FOR ORDINALITY', '0A000', 'field "v" cannot be FOR ORDINALITY'),
-  ('v int PATH ''a''', '42601', 'PATH of field "v" is not valid: it must begin with $'),
+  ('v int PATH ''a''', '42601', 'PATH of field "v" is not valid: it must begin with $, key or header.'),
   ('v int PATH ''$.a.''', '42601', 'PATH of field "v" is not valid: a key is missing at its end'),
   ('v int PATH ''$.*''', '42601', 'PATH of field "v" is not valid: wildcards are not supported'),
   ('v int PATH ''$[*]''', '42601', 'PATH of field "v" is not valid: wildcards are not supported'),

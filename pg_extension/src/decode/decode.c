@@ -12,6 +12,7 @@
 
 #include "decode/decode.h"
 #include "decode/decode_field.h"
+#include "decode/decode_outside.h"
 
 #define LARGEST_ARENA (64 * 1024) /* bytes; an event with more gets its values one by one */
 
@@ -22,6 +23,8 @@ struct MrDecoder
 	int *slot_of;           /* field -> slot */
 	MrJsonPlan *plan;
 	MrJsonSlot *slots;
+	MrOutside *outside; /* NULL: all fields are in the payload */
+	bool in_payload;    /* some are */
 	MrArena arena;
 	bool want_object; /* what the document must be, when all paths begin with a key or index */
 	bool want_array;
@@ -42,6 +45,8 @@ MrDecoder *
 mr_decoder_create(const MrFields *fields)
 {
 	MrDecoder *decoder = palloc0(sizeof(MrDecoder));
+	int outside = 0;
+	int nslots;
 
 	if (GetDatabaseEncoding() != PG_UTF8)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -61,23 +66,45 @@ mr_decoder_create(const MrFields *fields)
 		reader->reading = &field->reading;
 		reader->type_name = format_type_with_typemod(field->type_id, field->typmod);
 		mr_decode_pick(reader, field->type_id, field->typmod);
-		add_path(decoder, i);
+		mr_outside_pick(field, reader);
+		if (field->source == MR_FROM_PAYLOAD)
+			add_path(decoder, i);
+		else
+			outside++;
 	}
 	mr_json_plan_ready(decoder->plan);
-	decoder->slots = palloc0(sizeof(MrJsonSlot) * Max(mr_json_plan_slots(decoder->plan), 1));
+	nslots = mr_json_plan_slots(decoder->plan);
+	decoder->in_payload = nslots > 0;
+	decoder->outside = mr_outside_create(fields);
+	decoder->slots = palloc0(sizeof(MrJsonSlot) * Max(nslots + outside, 1));
+	for (int i = 0; i < fields->count; i++)
+		if (fields->fields[i].source != MR_FROM_PAYLOAD)
+			decoder->slot_of[i] = nslots++;
 	return decoder;
 }
 
 MrFailure *
-mr_decode(MrDecoder *decoder, const char *bytes, int length, Datum *values, bool *isnull)
+mr_decode(MrDecoder *decoder, const char *bytes, int length, const MrDecodeAround *around,
+		  Datum *values, bool *isnull)
 {
 	const MrFields *fields = decoder->fields;
 	MrJsonError error;
 
-	if (unlikely(!mr_json_scan(decoder->plan, bytes, length, decoder->slots, &error)))
-		return mr_decode_syntax(bytes, length, &error);
-	if (unlikely(!is_of_shape(decoder, bytes, length)))
-		return wrong_shape(decoder, bytes, length);
+	if (likely(decoder->in_payload))
+	{
+		if (unlikely(!mr_json_scan(decoder->plan, bytes, length, decoder->slots, &error)))
+			return mr_decode_syntax(bytes, length, &error);
+		if (unlikely(!is_of_shape(decoder, bytes, length)))
+			return wrong_shape(decoder, bytes, length);
+	}
+	if (unlikely(decoder->outside != NULL))
+	{
+		MrFailure *failure = mr_outside_fill(decoder->outside, around, decoder->readers,
+											 decoder->slots, decoder->slot_of);
+
+		if (failure != NULL)
+			return failure;
+	}
 	open_arena(decoder);
 	for (int i = 0; i < fields->count; i++)
 	{

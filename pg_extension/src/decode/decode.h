@@ -31,6 +31,13 @@ typedef struct MrDecoder MrDecoder;
 /* Makes a decoder in the current memory context; fields must live as long. */
 extern MrDecoder *mr_decoder_create(const MrFields *fields);
 
+/* What a message has besides its payload, for fields that are there; NULL: none. */
+typedef struct MrDecodeAround
+{
+	const bytea *key;
+	const bytea *headers; /* packed (common/staging_format.h) */
+} MrDecodeAround;
+
 /*
  * What a format knows of the values of a document (format_values.h). A decoder that follows rules asks `look` for each field
  * before its value is converted: it may change the slot, and set *optional, so that neither NOT NULL nor a default counts
@@ -54,10 +61,11 @@ extern void mr_decoder_read_as(MrDecoder *decoder, int field, const MrReading *r
  * subtransaction (which takes no xid).
  *
  * Values are allocated in the current memory context, several in one chunk: never pfree one, reset
- * the context. Defaults are not copied, they belong to the fields. Nothing points into bytes.
+ * the context. Defaults are not copied, they belong to the fields. Nothing points into the message. The payload of
+ * a list that takes nothing from it may be anything.
  */
-extern MrFailure *mr_decode(MrDecoder *decoder, const char *bytes, int length, Datum *values,
-							bool *isnull);
+extern MrFailure *mr_decode(MrDecoder *decoder, const char *bytes, int length,
+							const MrDecodeAround *around, Datum *values, bool *isnull);
 
 /* Validates and converts in one go, for event.payload; same promises as mr_decode. */
 extern MrFailure *mr_json_to_jsonb(const char *bytes, int length, Datum *jsonb);

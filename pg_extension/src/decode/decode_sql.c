@@ -34,6 +34,7 @@ typedef struct DecodeCall
 	MrFormat *format; /* NULL: json */
 	int of_format;    /* columns that it adds, behind the fields */
 	MrDecoder *decoder;
+	MrDecodeAround around; /* of the call at hand */
 	TupleDesc row;
 } DecodeCall;
 
@@ -204,7 +205,7 @@ decode_document(DecodeCall *call, const char *bytes, int length, Datum *values, 
 	int last = call->row->natts - 1;
 
 	if (call->fields->count > 0)
-		failure = mr_decode(call->decoder, bytes, length, values, isnull);
+		failure = mr_decode(call->decoder, bytes, length, &call->around, values, isnull);
 	if (failure == NULL && last >= call->fields->count + call->of_format)
 		failure = mr_json_to_jsonb(bytes, length, &values[last]);
 	return failure;

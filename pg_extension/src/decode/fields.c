@@ -220,8 +220,9 @@ check_name(const RangeTableFuncCol *column, ParseState *pstate)
 static bool
 comes_with_events(const char *name)
 {
-	static const char *const reserved[] = {"payload", "raw",     "topic",    "partition", "offset",
-										   "key",     "headers", "kafka_ts", "event"};
+	static const char *const reserved[] = {"payload",     "raw",  "topic",   "partition",
+										   "offset",      "key",  "headers", "kafka_ts",
+										   "header_list", "event"};
 
 	for (int i = 0; i < lengthof(reserved); i++)
 		if (strcmp(name, reserved[i]) == 0)
@@ -265,7 +266,8 @@ parse_path(RangeTableFuncCol *column, ParseState *pstate, MrField *field)
 						errmsg("PATH of field \"%s\" is not valid: %s", field->name, problem),
 						errdetail("At character %d of '%s'.", at + 1,
 								  strVal(&castNode(A_Const, path)->val)),
-						errhint("A path is $ followed by steps .key, .\"any key\" or [0]."),
+						errhint("A path is $, for the payload, or key, followed by steps .key, "
+								".\"any key\" or [0]; or header.name."),
 						parser_errposition(pstate, exprLocation(path))));
 }
 

@@ -27,6 +27,14 @@ typedef struct MrPathStep
 	int index;
 } MrPathStep;
 
+typedef enum MrFieldSource
+{
+	MR_FROM_PAYLOAD,
+	MR_FROM_KEY,      /* the whole of it */
+	MR_FROM_JSON_KEY, /* a value inside */
+	MR_FROM_HEADER
+} MrFieldSource;
+
 typedef struct MrField
 {
 	const char *name;
@@ -40,8 +48,11 @@ typedef struct MrField
 	bool has_default;
 	bool default_is_null;
 	Datum default_value; /* of type_id, typmod applied; lives as long as the MrFields */
-	int step_count;      /* 0: the whole document */
+	MrFieldSource source;
+	int step_count; /* 0: the whole document */
 	MrPathStep *steps;
+	const char *header; /* of MR_FROM_HEADER: its name */
+	int header_number;  /* among those of the name, from 0; -1: the last */
 } MrField;
 
 typedef struct MrFields

@@ -1,6 +1,10 @@
 /*
  * fields_path.c - reading the paths of fields
  *
+ *     $.a."b c"[0]              in the payload
+ *     key    key.a.b    key[0]  the message's key, and in a key that is JSON
+ *     header.trace    header."x y"[0]  the last header of the name, or the one of that number
+ *
  * A small part of SQL/JSON paths in their own syntax: what can be found in one pass. No wildcards, no
  * filters: a field is one value.
  */
@@ -11,6 +15,7 @@
 
 #include "decode/fields_path.h"
 
+static const char *header_path(const char **p, MrField *field);
 static const char *key_step(const char **p, MrPathStep *step);
 static const char *quoted_step(const char **p, MrPathStep *step);
 static const char *index_step(const char **p, MrPathStep *step);
@@ -24,10 +29,21 @@ mr_path_parse(const char *path, MrField *field, int *at)
 
 	field->steps = palloc0(sizeof(MrPathStep) * MR_FIELDS_MAX_STEPS);
 	field->step_count = 0;
+	if (strncmp(p, "header.", 7) == 0)
+	{
+		problem = header_path(&p, field);
+		*at = pg_mbstrlen_with_len(path, p - path);
+		return problem;
+	}
 	if (*p == '$')
 		p++;
+	else if (strncmp(p, "key", 3) == 0 && (p[3] == '\0' || p[3] == '.' || p[3] == '['))
+	{
+		p += 3;
+		field->source = *p == '\0' ? MR_FROM_KEY : MR_FROM_JSON_KEY;
+	}
 	else
-		problem = "it must begin with $";
+		problem = "it must begin with $, key or header.";
 	while (problem == NULL && *p != '\0')
 	{
 		MrPathStep *step = &field->steps[field->step_count];
@@ -45,6 +61,30 @@ mr_path_parse(const char *path, MrField *field, int *at)
 		field->step_count++;
 	}
 	*at = pg_mbstrlen_with_len(path, p - path);
+	return problem;
+}
+
+/* A name as a step of a path, and a number counting from 0. */
+static const char *
+header_path(const char **p, MrField *field)
+{
+	MrPathStep step = {0};
+	const char *problem;
+
+	field->source = MR_FROM_HEADER;
+	field->header_number = -1;
+	*p += strlen("header");
+	problem = (*p)[1] == '"' ? quoted_step(p, &step) : key_step(p, &step);
+	if (problem != NULL)
+		return problem;
+	field->header = step.key;
+	if (**p == '[')
+	{
+		problem = index_step(p, &step);
+		field->header_number = step.index;
+	}
+	if (problem == NULL && **p != '\0')
+		problem = "expected its end: a header is one value";
 	return problem;
 }
 

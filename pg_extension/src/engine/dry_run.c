@@ -23,6 +23,7 @@
 
 #include "server/xact.h"
 #include "pipeline/pipeline.h"
+#include "program/header_list.h"
 #include "program/program.h"
 #include "run/lane_reader.h"
 #include "engine/engine.h"
@@ -42,6 +43,27 @@ enum
 	COLUMN_HINT,
 	NCOLUMNS
 };
+
+/* What the samples have besides their payload: arguments key, headers, topic and time. */
+static void
+take_around(FunctionCallInfo fcinfo, MrBatch *batch, MrEventRelation *relation)
+{
+	bytea *key = PG_ARGISNULL(3) ? NULL : PG_GETARG_BYTEA_P_COPY(3);
+	bytea *headers = PG_ARGISNULL(4) ? NULL : mr_headers_pack(PG_GETARG_JSONB_P(4));
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		batch->events[i].key = key;
+		batch->events[i].headers = headers;
+		if (!PG_ARGISNULL(6) && !TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(6)))
+			batch->events[i].kafka_ts = mr_timestamp_to_unix_ms(PG_GETARG_TIMESTAMPTZ(6));
+	}
+	if (!PG_ARGISNULL(5))
+	{
+		relation->topic = text_to_cstring(PG_GETARG_TEXT_PP(5));
+		relation->topic_datum = PG_GETARG_DATUM(5);
+	}
+}
 
 static void
 take_samples(MrBatch *batch, ArrayType *samples)
@@ -163,7 +185,8 @@ process(void *engine)
 PG_FUNCTION_INFO_V1(mr_dry_run);
 
 /*
- * millrace.dry_run(pipeline text, samples text[], staged integer) RETURNS TABLE (sample integer,
+ * millrace.dry_run(pipeline text, samples text[], staged integer, key millrace.payload, headers jsonb, topic text,
+ *   "time" timestamptz) RETURNS TABLE (sample integer,
  *   partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text, message text,
  *   detail text, hint text)
  */
@@ -195,6 +218,7 @@ mr_dry_run(PG_FUNCTION_ARGS)
 		MemoryContext old = MemoryContextSwitchTo(engine.batch->context);
 
 		take_samples(engine.batch, PG_GETARG_ARRAYTYPE_P(1));
+		take_around(fcinfo, engine.batch, engine.program->event);
 		MemoryContextSwitchTo(old);
 	}
 	else

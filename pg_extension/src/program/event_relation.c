@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
+#include "program/header_list.h"
 #include "program/headers.h"
 
 enum /* columns behind the fields */
@@ -20,7 +21,8 @@ enum /* columns behind the fields */
 	KEY,
 	HEADERS,
 	KAFKA_TS,
-	NCOLUMNS = KAFKA_TS
+	HEADER_LIST,
+	NCOLUMNS = HEADER_LIST
 };
 
 static TupleDesc
@@ -46,6 +48,7 @@ make_columns(const MrFields *fields, const MrFormat *format, bool with_ordinal)
 	TupleDescInitEntry(desc, n + KEY, "key", BYTEAOID, -1, 0);
 	TupleDescInitEntry(desc, n + HEADERS, "headers", JSONBOID, -1, 0);
 	TupleDescInitEntry(desc, n + KAFKA_TS, "kafka_ts", TIMESTAMPTZOID, -1, 0);
+	TupleDescInitEntry(desc, n + HEADER_LIST, "header_list", mr_header_list_type(), -1, 0);
 	for (int i = 0; i < of_format; i++)
 		TupleDescInitEntry(desc, n + NCOLUMNS + i + 1, columns[i].name, columns[i].type_id, -1, 0);
 	if (with_ordinal)
@@ -114,6 +117,8 @@ put_coordinates(MrEventRelation *relation, MrEvent *event)
 		put(event, n + KEY, PointerGetDatum(event->key));
 	if (event->headers && bms_is_member(n + HEADERS, used))
 		put(event, n + HEADERS, mr_headers_to_jsonb(event->headers));
+	if (bms_is_member(n + HEADER_LIST, used))
+		put(event, n + HEADER_LIST, mr_header_list(event->headers));
 	if (mr_timestamp_from_unix_ms(event->kafka_ts, &kafka_ts))
 		put(event, n + KAFKA_TS, TimestampTzGetDatum(kafka_ts));
 }
@@ -149,7 +154,12 @@ put_document(MrEventRelation *relation, MrEvent *event, const char *bytes, int l
 	MrFailure *failure = NULL;
 
 	if (relation->decoder != NULL)
-		failure = mr_decode(relation->decoder, bytes, length, event->values, event->isnull);
+	{
+		MrDecodeAround around = {event->key, event->headers};
+
+		failure =
+			mr_decode(relation->decoder, bytes, length, &around, event->values, event->isnull);
+	}
 	if (failure == NULL && has_payload && bms_is_member(n + PAYLOAD, relation->used))
 	{
 		Datum jsonb;

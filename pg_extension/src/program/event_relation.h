@@ -2,7 +2,7 @@
  * event_relation.h: the ephemeral relation `event` as a transform sees it.
  *
  *   fields ..., payload jsonb, raw bytea, topic text, partition integer, "offset" bigint, key bytea,
- *   headers jsonb, kafka_ts timestamptz, columns of the format ...  [, hidden ordinal integer]
+ *   headers jsonb, kafka_ts timestamptz, header_list millrace.header[], columns of the format ...  [, hidden ordinal integer]
  */
 #ifndef MR_EVENT_RELATION_H
 #define MR_EVENT_RELATION_H
