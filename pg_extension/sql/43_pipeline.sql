@@ -190,6 +190,9 @@ BEGIN
   PERFORM millrace._check_owner(new_owner, (given ->> 'allow_superuser')::boolean OR new_owner = p.owner);
   IF to_jsonb(old) ?| ARRAY(SELECT jsonb_object_keys(changes)) THEN
     d := millrace._add_version(p.id, old.version + 1, caller, jsonb_populate_record(old, changes));
+    IF (d.fields, d.transform) IS DISTINCT FROM (old.fields, old.transform) THEN
+      DELETE FROM millrace.unread_key AS u WHERE u.pipeline_id = p.id;  -- what it leaves alone is seen again
+    END IF;
   ELSE
     d := old;
   END IF;
@@ -286,6 +289,7 @@ BEGIN
   DELETE FROM millrace.progress AS g WHERE g.pipeline_id = p.id;
   DELETE FROM millrace.ledger AS g WHERE g.pipeline_id = p.id;
   DELETE FROM millrace.stats_minute AS m WHERE m.pipeline_id = p.id;
+  DELETE FROM millrace.unread_key AS u WHERE u.pipeline_id = p.id;
   DELETE FROM millrace.partition AS t WHERE t.pipeline_id = p.id;
   DELETE FROM millrace.pipeline_version AS v WHERE v.pipeline_id = p.id;
   DELETE FROM millrace.pipeline AS c WHERE c.id = p.id;

@@ -32,12 +32,12 @@ CREATE FUNCTION millrace.dry_run(
   pipeline text, samples text[] DEFAULT NULL, staged integer DEFAULT 100, key millrace.payload DEFAULT NULL, headers jsonb DEFAULT NULL,
   topic text DEFAULT NULL, "time" timestamptz DEFAULT NULL)
 RETURNS TABLE (sample integer, partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text,
-               message text, detail text, hint text)
+               message text, detail text, hint text, unread text[])
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_dry_run';
 COMMENT ON FUNCTION millrace.dry_run IS
 'The outcome events would have: each is decoded, transformed and written, and everything is rolled back.
 In: pipeline; samples: payloads to try; or, without samples, staged: number of events to take from staging. Of the samples: key, text or bytes; headers: an object, or an array of pairs of name and value, where a value is a string, with \\x hexadecimal digits for bytes, or null; topic, by default the pipeline''s; time: when they were produced, by default unknown.
-Out: per event its number, coordinate (of staged events), outcome (written, filtered, superseded, skipped, dead, retrying), the rows it gives, and why it fails.
+Out: per event its number, coordinate (of staged events), outcome (written, filtered, superseded, skipped, dead, retrying), the rows it gives, why it fails, and unread: the keys of its payload that no field reads.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; invalid_parameter_value for headers of another form; those of the definition.';
 
 CREATE FUNCTION millrace.field_columns(fields text) RETURNS text

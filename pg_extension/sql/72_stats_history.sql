@@ -49,6 +49,8 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
          LIMIT 10000) AS o
   WHERE s.pipeline_id = o.pipeline_id AND s.minute = o.minute;
 
+  SELECT millrace._fold_unread_keys();
+
   SELECT NOT EXISTS (
     SELECT FROM millrace.pipeline AS p
     WHERE NOT EXISTS (SELECT FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id AND s.minute = _record_minute.minute));

@@ -49,3 +49,17 @@ def test_previews_and_workers_read_alike(world):
         s.run("SELECT millrace.replay(%s, '\"offset\" IN (2, 4)')", (world.pipeline_name,))
     wait_for(lambda: feed.rows("SELECT n, day::text, cast_day::text FROM t WHERE n IN (3, 5) ORDER BY n") ==
              [(3, "2026-11-25", None), (5, None, "2026-11-25")], "replayed", 20)
+
+
+def test_keys_that_no_field_reads(world):
+    feed = Feed(world, "CREATE TABLE t (n int, v text)").send('{"n":1,"v":"a"}', '{"n":2,"loyaltyTier":"gold"}', '{"n":3,"naam":null}', '{"n":"x","other":[1]}')
+    feed.settled()
+    sql = "SELECT key, count, example_type FROM millrace.unread_keys ORDER BY key"
+    assert world.db.run(sql) == [("loyaltyTier", 1, "string"), ("naam", 1, "null"), ("other", 1, "array")]
+    # a large batch is looked at in samples; what is known is counted in memory, what is new is written at once
+    feed.send(*[f'{{"n":{i},"naam":1,"late":true}}' for i in range(5000)]).settled()
+    assert [row[0] for row in world.db.run(sql)] == ["late", "loyaltyTier", "naam", "other"]
+    assert 1 <= world.db.value("SELECT count FROM millrace.unread_keys WHERE key = 'late'") <= 64 * 5000
+    # bounded, whatever producers send as keys
+    feed.send(*[f'{{"n":1,"key{i}":{i}}}' for i in range(300)]).settled()
+    assert world.db.value("SELECT count(*) FROM millrace.unread_key") == 64

@@ -13,6 +13,7 @@
 #include "decode/decode.h"
 #include "decode/decode_field.h"
 #include "decode/decode_outside.h"
+#include "decode/json_scan_plan.h"
 
 #define LARGEST_ARENA (64 * 1024) /* bytes; an event with more gets its values one by one */
 
@@ -138,6 +139,14 @@ mr_decoder_read_as(MrDecoder *decoder, int field, const MrReading *reading)
 {
 	for (MrDecodeField *reader = &decoder->readers[field]; reader != NULL; reader = reader->base)
 		reader->reading = reading;
+}
+
+void
+mr_decode_unread(const MrDecoder *decoder, const char *bytes, int length, MrJsonReport report,
+				 void *argument)
+{
+	if (decoder->in_payload)
+		mr_json_plan_unread(decoder->plan, bytes, length, report, argument);
 }
 
 MrFailure *

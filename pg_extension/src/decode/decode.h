@@ -67,6 +67,10 @@ extern void mr_decoder_read_as(MrDecoder *decoder, int field, const MrReading *r
 extern MrFailure *mr_decode(MrDecoder *decoder, const char *bytes, int length,
 							const MrDecodeAround *around, Datum *values, bool *isnull);
 
+/* The keys of a payload that no field reads, each with its path and what is there, see json_scan_plan.h. */
+extern void mr_decode_unread(const MrDecoder *decoder, const char *bytes, int length,
+							 MrJsonReport report, void *argument);
+
 /* Validates and converts in one go, for event.payload; same promises as mr_decode. */
 extern MrFailure *mr_json_to_jsonb(const char *bytes, int length, Datum *jsonb);
 

@@ -94,6 +94,26 @@ mr_json_next(MrJsonElements *elements, MrJsonSlot *slot)
 	return true;
 }
 
+bool
+mr_json_next_member(MrJsonElements *members, MrJsonSlot *key, MrJsonSlot *slot)
+{
+	MrJsonError error;
+	Scan s = {.begin = members->next, .end = members->end, .error = &error};
+	MrJsonElements after = *members;
+	const char *p;
+
+	if (!mr_json_next(&after, key))
+		return false;
+	p = lex_space(&s, after.next);
+	if (p >= s.end || *p != ':')
+		return false; /* cannot be, either */
+	after.next = p + 1;
+	if (!mr_json_next(&after, slot))
+		return false;
+	*members = after;
+	return true;
+}
+
 /* The value of a node of the plan: fills its slot and those below. */
 static const char *
 take_value(Scan *s, const char *p, int node_no)

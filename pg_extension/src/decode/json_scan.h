@@ -117,6 +117,13 @@ typedef struct MrJsonElements
 extern void mr_json_elements(const MrJsonSlot *array, MrJsonElements *elements);
 extern bool mr_json_next(MrJsonElements *elements, MrJsonSlot *slot);
 
+/* The same over the members of an object slot; the key's slot is that of a string. */
+extern bool mr_json_next_member(MrJsonElements *members, MrJsonSlot *key, MrJsonSlot *slot);
+
+/* Takes a key of a document: its path in the form of fields_path.h without the leading $., and what is there. */
+#define MR_JSON_PATH_MAX 200 /* bytes of the path */
+typedef void (*MrJsonReport)(void *argument, const char *path, const MrJsonSlot *slot);
+
 /* Writes a string's characters, escapes resolved, to out (room for length bytes); returns how many. */
 extern int mr_json_unescape(const char *raw, int length, char *out);
 

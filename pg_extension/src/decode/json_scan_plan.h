@@ -49,6 +49,14 @@ struct MrJsonPlan
 extern int mr_json_plan_find(const MrJsonPlan *plan, int node, const char *raw, int length,
 							 bool escaped);
 
+/*
+ * Goes over a document that has been scanned, and reports each key that no path of the plan leads to or through: its path in the
+ * form of fields_path.h without the leading $., what is there, and the argument. Keys inside of a value that is taken whole, or that
+ * no path enters, are not looked at. A path of more than MR_JSON_PATH_MAX bytes is left out.
+ */
+extern void mr_json_plan_unread(const MrJsonPlan *plan, const char *bytes, int length,
+								MrJsonReport report, void *argument);
+
 /* Remembers that a key came at this place among its object's keys. */
 extern void mr_json_plan_learn(MrJsonNode *node, int place, const char *raw, int length, int child);
 

@@ -25,6 +25,7 @@
 #include "pipeline/pipeline.h"
 #include "program/header_list.h"
 #include "program/program.h"
+#include "program/unread.h"
 #include "run/lane_reader.h"
 #include "engine/engine.h"
 #include "engine/process.h"
@@ -41,6 +42,7 @@ enum
 	COLUMN_MESSAGE,
 	COLUMN_DETAIL,
 	COLUMN_HINT,
+	COLUMN_UNREAD,
 	NCOLUMNS
 };
 
@@ -145,6 +147,7 @@ put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 {
 	MrEvent *event = &batch->events[i];
 	MrFailure *failure = event->outcome.failure;
+	ArrayType *unread;
 	Datum values[NCOLUMNS] = {0};
 	bool nulls[NCOLUMNS] = {false};
 
@@ -160,6 +163,12 @@ put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 		values[COLUMN_ROWS] = rows_of(program, batch, i, &nulls[COLUMN_ROWS]);
 	for (int column = COLUMN_STAGE; column < NCOLUMNS; column++)
 		nulls[column] = true;
+	unread = mr_unread_of(program->event, event);
+	if (unread != NULL)
+	{
+		nulls[COLUMN_UNREAD] = false;
+		values[COLUMN_UNREAD] = PointerGetDatum(unread);
+	}
 	if (failure != NULL)
 	{
 		const char *texts[] = {mr_stage_name(failure->stage), unpack_sql_state(failure->sqlstate),
@@ -188,7 +197,7 @@ PG_FUNCTION_INFO_V1(mr_dry_run);
  * millrace.dry_run(pipeline text, samples text[], staged integer, key millrace.payload, headers jsonb, topic text,
  *   "time" timestamptz) RETURNS TABLE (sample integer,
  *   partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text, message text,
- *   detail text, hint text)
+ *   detail text, hint text, unread text[])
  */
 Datum
 mr_dry_run(PG_FUNCTION_ARGS)

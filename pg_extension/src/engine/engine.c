@@ -23,6 +23,8 @@
 #include "pipeline/position_lock.h"
 #include "staging/ring.h"
 #include "staging/segment.h"
+#include "program/remembered.h"
+#include "program/unread.h"
 #include "window/contribute.h"
 #include "window/fold.h"
 #include "run/admit.h"
@@ -143,6 +145,8 @@ settle_batch(MrEngine *engine)
 	mr_batch_admit(batch, engine->pipeline_id, take_event, engine);
 	if (batch->nevents > 0)
 		process(engine, MR_WORK_LANE);
+	mr_unread_look(engine->program->unread, engine->program->event, batch);
+	mr_unread_write(engine->program->unread, engine->pipeline_id, mr_clock_us());
 	mr_settle(engine->program->definition, batch);
 }
 
@@ -160,6 +164,7 @@ note_success(MrEngine *engine, int64 began_at)
 		pace->event_limit = pace->event_limit > READ_EVENTS_MAX ? INT_MAX : pace->event_limit * 2;
 		pace->clean = 0;
 	}
+	mr_unread_written(engine->program->unread, mr_clock_us());
 	mr_observe_batch(&engine->live, engine->extension, engine->pipeline_id, engine->batch,
 					 began_at);
 }

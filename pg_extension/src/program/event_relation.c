@@ -227,6 +227,24 @@ mr_event_relation_coordinates(MrEventRelation *relation, MrEvent *event)
 }
 
 void
+mr_event_relation_unread(MrEventRelation *relation, const MrEvent *event, MrJsonReport report,
+						 void *argument)
+{
+	int n = relation->fields->count;
+	MrEnvelope envelope;
+
+	if (relation->decoder == NULL || event->payload == NULL ||
+		bms_is_member(n + PAYLOAD, relation->used) || bms_is_member(n + RAW, relation->used))
+		return;
+	if (relation->format == NULL)
+		mr_decode_unread(relation->decoder, VARDATA_ANY(event->payload),
+						 VARSIZE_ANY_EXHDR(event->payload), report, argument);
+	else if (mr_format_open(relation->format, event->payload, event->headers, &envelope) == NULL &&
+			 !envelope.tombstone)
+		mr_decode_unread(relation->decoder, envelope.document, envelope.length, report, argument);
+}
+
+void
 mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store, const MrEvent *event,
 					  int32 ordinal)
 {

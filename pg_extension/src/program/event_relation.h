@@ -45,6 +45,12 @@ extern MrFailure *mr_event_relation_decode(MrEventRelation *relation, MrEvent *e
 
 /* As much of event->values/isnull as is known without a payload: the columns of Kafka's that the transform names. */
 extern void mr_event_relation_coordinates(MrEventRelation *relation, MrEvent *event);
+/*
+ * Reports the keys of an event's payload that neither a field nor the transform reads (decode/decode.h); none where the transform
+ * has the whole payload.
+ */
+extern void mr_event_relation_unread(MrEventRelation *relation, const MrEvent *event,
+									 MrJsonReport report, void *argument);
 
 /* Appends a decoded event with its ordinal. */
 extern void mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store,

@@ -24,6 +24,7 @@
 #include "program/plain_target.h"
 #include "program/stored_row.h"
 #include "program/transform_check.h"
+#include "program/unread.h"
 
 #define ROWS_RELATION "millrace_rows"
 
@@ -355,6 +356,7 @@ mr_program_create(MrDefinition *definition)
 
 	program->context = context;
 	program->definition = definition;
+	program->unread = mr_unread_create();
 	compile(program);
 	MemoryContextSwitchTo(old);
 	return program;

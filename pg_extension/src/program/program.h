@@ -40,6 +40,7 @@ typedef struct MrProgram
 	MemoryContext context;
 	MrDefinition *definition;
 	MrEventRelation *event;
+	struct MrUnread *unread; /* keys that no field reads, seen by the worker */
 	MrPlan *transform;
 	bool transform_writes; /* it has: what it wrote is undone with the events that fail */
 	int ncolumns;

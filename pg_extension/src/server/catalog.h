@@ -74,6 +74,17 @@ enum /* millrace.pipeline_version */
 	MR_VERSION_MERGE
 };
 
+enum /* millrace.unread_key */
+{
+	MR_UNREAD_KEY_PIPELINE_ID = 1,
+	MR_UNREAD_KEY_KEY,
+	MR_UNREAD_KEY_COUNT,
+	MR_UNREAD_KEY_EXAMPLE_TYPE,
+	MR_UNREAD_KEY_FIRST_SEEN,
+	MR_UNREAD_KEY_LAST_SEEN,
+	MR_UNREAD_KEY_NATTS = MR_UNREAD_KEY_LAST_SEEN
+};
+
 enum /* millrace.partition */
 {
 	MR_PARTITION_PIPELINE_ID = 1,
