@@ -64,7 +64,7 @@ rows_of_program(FunctionCallInfo fcinfo, const char *function, PutRows put)
 	engine.pipeline_id = pipeline.id;
 	engine.context = CurrentMemoryContext;
 	nest = NewGUCNestLevel();
-	mr_engine_prepare(&engine, pipeline.version);
+	mr_engine_prepare(&engine, &pipeline);
 	AtEOXact_GUC(false, nest);
 	put(engine.program, (ReturnSetInfo *) fcinfo->resultinfo);
 	mr_program_free(engine.program);

@@ -165,13 +165,13 @@ read_scalar(MrMessageKey *reader, bytea *key, bool is_string)
 		return NULL;
 	}
 	if (is_string)
-		return mr_decode(reader->scalar, bytes, length, reader->read, reader->isnull);
+		return mr_decode(reader->scalar, bytes, length, NULL, reader->read, reader->isnull);
 	if (memchr(bytes, '\0', length) != NULL)
 		return mr_failure_make(MR_STAGE_DECODE, ERRCODE_INVALID_TEXT_REPRESENTATION,
 							   "the message key of a tombstone is binary, expected text or JSON");
 	initStringInfo(&text);
 	escape_json(&text, pnstrdup(bytes, length));
-	return mr_decode(reader->scalar, text.data, text.len, reader->read, reader->isnull);
+	return mr_decode(reader->scalar, text.data, text.len, NULL, reader->read, reader->isnull);
 }
 
 /* Says that the key is meant, and how else it may be read. */
@@ -201,7 +201,7 @@ mr_message_key_read(MrMessageKey *reader, bytea *key, Datum *values)
 		failure = read_scalar(reader, key, first == '"' && last == '"');
 	else
 		failure = mr_decode(reader->object, VARDATA_ANY(key), (int) VARSIZE_ANY_EXHDR(key),
-							reader->read, reader->isnull);
+							NULL, reader->read, reader->isnull);
 	if (failure != NULL)
 	{
 		explain(reader, failure);
