@@ -32,6 +32,7 @@ mr_pipeline_new(const MrPipelineSetup *setup, const MrServedRow *row)
 	pl->group_id = mr_strdup(row->group_id);
 	pl->start_at = mr_strdup(row->start_at);
 	pl->known = row->partitions;
+	pl->rest.moves = row->moves;
 	pl->calls = (MrPipelineCalls){.pipeline = pl->name,
 								  .topic = pl->topic,
 								  .control = setup->control,
@@ -71,6 +72,8 @@ mr_pipeline_update(MrPipeline *pl, const MrServedRow *row)
 	}
 	if (pl->consumer == NULL || mr_consumer_is_fatal(pl->consumer))
 		replace_consumer(pl);
+	if (mr_pipeline_rest_listed(pl, row->moves))
+		mr_pipeline_ask_positions(pl);
 	return true;
 }
 
@@ -132,7 +135,8 @@ mr_pipeline_every(MrPipeline *pl)
 void
 mr_pipeline_poll(MrPipeline *pl)
 {
-	mr_pipeline_ask_positions(pl);
+	if (!mr_pipeline_is_at_rest(pl, mr_now_ms()))
+		mr_pipeline_ask_positions(pl);
 	report(pl);
 	/* An earlier attempt to learn where they begin may have failed. */
 	for (int i = pl->known; i < pl->partition_cap; i++)
@@ -143,6 +147,7 @@ mr_pipeline_poll(MrPipeline *pl)
 void
 mr_pipeline_ask_positions(MrPipeline *pl)
 {
+	mr_pipeline_rest_asked(pl, mr_now_ms());
 	mr_pipeline_calls_positions(&pl->calls);
 }
 

@@ -13,6 +13,7 @@
 #include "ingestor/fetch/partition.h"
 #include "ingestor/pipeline_calls.h"
 #include "ingestor/pipeline_ends.h"
+#include "ingestor/pipeline_rest.h"
 #include "ingestor/stage/lane.h"
 
 /* What a pipeline uses of the process; all of it outlives the pipeline. Settings may change while it runs. */
@@ -57,6 +58,7 @@ typedef struct MrPipeline
 	int partition_cap;
 	MrPipelineCalls calls;
 	MrPipelineEnds ends;
+	MrPipelineRest rest;
 
 	bool draining; /* nothing is fetched or assigned any more */
 	bool leaving;  /* the consumer is being closed */
@@ -79,7 +81,7 @@ extern void mr_pipeline_free(MrPipeline *pl);
 extern void mr_pipeline_every(MrPipeline *pl);
 /* Called every poll-interval. */
 extern void mr_pipeline_poll(MrPipeline *pl);
-/* How far are our partitions settled? */
+/* How far are our partitions settled? And: report what is known of their ends. */
 extern void mr_pipeline_ask_positions(MrPipeline *pl);
 
 /* Draining: stop fetching and flush; then ask; then leave the group. */

@@ -10,7 +10,7 @@
 
 #define LOOK_MS        5000  /* between two questions for an end */
 #define LOOK_FAILED_MS 30000 /* after one without an answer */
-/* Who reads a partition reports its end every 20 s at least, even if it is the same (report_watermarks()). */
+/* Who reads a partition reports its end every 20 s at least, even if it is the same (pipeline_rest.c). */
 #define STALE_MS 25000
 
 /* One call of report_watermarks(). */
@@ -55,9 +55,12 @@ mr_pipeline_ends_report(MrPipeline *pl)
 		if (high >= 0)
 		{
 			list_put(&fetched, i, -1, high);
+			end->reported = high;
 			end->look_at_ms = 0;
+			continue;
 		}
-		else if (look && wants_look(part, end, now))
+		end->reported = -1;
+		if (look && wants_look(part, end, now))
 		{
 			end->look_at_ms = now + LOOK_MS;
 			pl->ends.asked++;
@@ -102,6 +105,24 @@ mr_pipeline_end_seen(MrPipeline *pl, int32_t partition, int64_t low, int64_t hig
 }
 
 int64_t
+mr_pipeline_end_fetched(const MrPipeline *pl, int32_t partition)
+{
+	return fetched_end(pl, mr_pipeline_partition(pl, partition));
+}
+
+int64_t
+mr_pipeline_end_reported(const MrPipeline *pl, int32_t partition)
+{
+	return partition < pl->ends.count ? pl->ends.items[partition].reported : -1;
+}
+
+int64_t
+mr_pipeline_end_age(const MrPipeline *pl, int32_t partition)
+{
+	return partition < pl->ends.count ? pl->ends.items[partition].age_ms : -1;
+}
+
+int64_t
 mr_pipeline_end(const MrPipeline *pl, int32_t partition)
 {
 	int64_t fetched = fetched_end(pl, mr_pipeline_partition(pl, partition));
@@ -129,7 +150,8 @@ item(MrPipeline *pl, int32_t partition)
 			count *= 2;
 		ends->items = mr_realloc(ends->items, sizeof(MrPipelineEnd) * (size_t) count);
 		for (; ends->count < count; ends->count++)
-			ends->items[ends->count] = (MrPipelineEnd){.age_ms = -1, .low = -1, .high = -1};
+			ends->items[ends->count] =
+				(MrPipelineEnd){.age_ms = -1, .reported = -1, .low = -1, .high = -1};
 	}
 	return &ends->items[partition];
 }

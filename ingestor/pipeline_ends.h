@@ -17,6 +17,7 @@ typedef struct MrPipelineEnd
 {
 	int64_t
 		age_ms; /* since any ingestor reported it, as of the last positions(); -1: none ever did */
+	int64_t reported;   /* as its fetches showed it, the last time; -1: it is not read here */
 	int64_t look_at_ms; /* do not ask again before */
 	bool found;         /* the answer is not reported yet */
 	int64_t low;        /* of the last answer, -1: none came so far */
@@ -40,6 +41,11 @@ extern void mr_pipeline_end_found(struct MrPipeline *pl, int32_t partition, bool
 /* The broker has said so for another reason: reports it at once. */
 extern void mr_pipeline_end_seen(struct MrPipeline *pl, int32_t partition, int64_t low,
 								 int64_t high);
+/* As the fetches of a partition that flows show it, as they did when it was last reported; else -1. */
+extern int64_t mr_pipeline_end_fetched(const struct MrPipeline *pl, int32_t partition);
+extern int64_t mr_pipeline_end_reported(const struct MrPipeline *pl, int32_t partition);
+/* How old the report of any ingestor was at the last positions(), in ms; -1: none is known. */
+extern int64_t mr_pipeline_end_age(const struct MrPipeline *pl, int32_t partition);
 /* As far as it is known, else -1. */
 extern int64_t mr_pipeline_end(const struct MrPipeline *pl, int32_t partition);
 extern void mr_pipeline_ends_free(struct MrPipeline *pl);

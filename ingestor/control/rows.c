@@ -19,6 +19,7 @@ mr_served_row_read(const PGresult *result, int number, MrServedRow *row)
 	row->partitions = (int) int64_of(result, number, "partitions", 0);
 	row->start_at = text_of(result, number, "start_at");
 	row->incarnation = int64_of(result, number, "incarnation", 0);
+	row->moves = int64_of(result, number, "moves", 0);
 }
 
 void

@@ -20,6 +20,7 @@ typedef struct MrServedRow
 	int partitions; /* that have a row in the catalogue */
 	const char *start_at;
 	int64_t incarnation;
+	int64_t moves; /* another number when a partition was assigned, moved, stopped or made active */
 } MrServedRow;
 
 /* A pipeline whose dead letters go to Kafka: millrace.relay_pipelines(). */

@@ -7,12 +7,19 @@
 #include "common/kafka_conf.h"
 
 /*
- * Each thread of librdkafka inherits this: how late the kernel may wake it from a timeout. Its main loop sleeps for whole milliseconds
- * and spins for what is left, which for forty idle consumers were 4 % of a core. Late by a millisecond or two, it does not
- * spin.
+ * How late the kernel may wake a thread of librdkafka from a timeout. Its main loop sleeps for whole milliseconds and spins for
+ * what is left, which for forty idle consumers were 4 % of a core; late by some milliseconds, it does not spin, and one
+ * interrupt serves many. What the main thread waits for by time are heartbeats and looks of half a second and more; what comes
+ * from outside wakes any thread at once.
  */
-#define SLACK_NS   5000000UL
-#define QUEUE_PART 8 /* of the budget: the payloads in librdkafka's own queue */
+#define MAIN_SLACK_NS   50000000UL
+#define BROKER_SLACK_NS 5000000UL
+#define QUEUE_PART      8 /* of the budget: the payloads in librdkafka's own queue */
+
+static rd_kafka_resp_err_t on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque,
+								  char *error, size_t error_size);
+static rd_kafka_resp_err_t on_thread_start(rd_kafka_t *rk, rd_kafka_thread_type_t type,
+										   const char *name, void *opaque);
 
 /*
  * A broker counts compressed bytes, and a response is decompressed as a whole: so it is small (budget.h). librdkafka wants
@@ -104,9 +111,8 @@ mr_consumer_open(const char *group_id, const MrSettings *settings, int64_t respo
 	rd_kafka_conf_set_opaque(conf, opaque);
 	rd_kafka_conf_set_rebalance_cb(conf, callbacks->rebalance);
 	rd_kafka_conf_set_error_cb(conf, callbacks->error);
-	prctl(PR_SET_TIMERSLACK, SLACK_NS);
+	rd_kafka_conf_interceptor_add_on_new(conf, "millrace", on_new, NULL);
 	rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, error_size);
-	prctl(PR_SET_TIMERSLACK, 0); /* as it was */
 	if (rk == NULL)
 		rd_kafka_conf_destroy(conf);
 	return rk;
@@ -125,4 +131,25 @@ mr_consumer_subscribe(rd_kafka_t *rk, const char *topic, char *error, size_t err
 	if (err)
 		snprintf(error, error_size, "could not subscribe: %s", rd_kafka_err2str(err));
 	return !err;
+}
+
+static rd_kafka_resp_err_t
+on_new(rd_kafka_t *rk, const rd_kafka_conf_t *conf, void *opaque, char *error, size_t error_size)
+{
+	(void) conf;
+	(void) opaque;
+	(void) error;
+	(void) error_size;
+	return rd_kafka_interceptor_add_on_thread_start(rk, "millrace", on_thread_start, NULL);
+}
+
+/* In the thread that begins. */
+static rd_kafka_resp_err_t
+on_thread_start(rd_kafka_t *rk, rd_kafka_thread_type_t type, const char *name, void *opaque)
+{
+	(void) rk;
+	(void) name;
+	(void) opaque;
+	prctl(PR_SET_TIMERSLACK, type == RD_KAFKA_THREAD_MAIN ? MAIN_SLACK_NS : BROKER_SLACK_NS);
+	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }

@@ -30,19 +30,27 @@ Errors: insufficient_privilege unless the caller is a superuser or a member of t
 
 CREATE FUNCTION millrace.ingestor_pipelines()
 RETURNS TABLE (pipeline text, topic text, group_id text, lanes integer, partitions integer, start_at text,
-               incarnation bigint)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+               incarnation bigint, moves bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  -- called every two seconds: PL/pgSQL keeps the plan
+  RETURN QUERY
   SELECT p.name, p.topic, p.group_id, p.workers, p.partitions,
          CASE WHEN p.start_at IN ('earliest', 'latest') THEN p.start_at
               ELSE trunc(extract(epoch FROM p.start_at::timestamptz) * 1000)::bigint::text END,
-         millrace._incarnation()
+         millrace._incarnation(),
+         -- epochs are random: the digest changes with any of them
+         (SELECT bit_xor(hashint8extended(t.epoch, t.partition) # hashtextextended(t.state, t.partition))
+          FROM millrace.partition AS t WHERE t.pipeline_id = p.id)
   FROM millrace.pipeline AS p JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read' AND u.is_granted
   WHERE p.instance = millrace._instance() ORDER BY p.name;
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace.ingestor_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.ingestor_pipelines() IS
 'For the ingestor: the pipelines this installation runs, paused ones too; not those whose topic is not granted to their owner.
-Out: pipeline; topic; group_id, the Kafka consumer group; lanes to open for it; partitions known; start_at: earliest, latest or milliseconds since 1970; incarnation of the server''s shared memory.
+Out: pipeline; topic; group_id, the Kafka consumer group; lanes to open for it; partitions known; start_at: earliest, latest or milliseconds since 1970; incarnation of the server''s shared memory; moves: another number whenever a partition was assigned, moved, stopped or made active, null while there is none: positions() has news then.
 Errors: those of a server without millrace preloaded.';
 
 -- A pipeline that ingestors serve.
@@ -191,15 +199,15 @@ BEGIN
   ORDER BY r.partition
   ON CONFLICT ON CONSTRAINT watermark_pkey DO UPDATE
   SET high = excluded.high, reported_at = excluded.reported_at, low = excluded.low, read_at = coalesce(excluded.read_at, w.read_at)
-  -- for an idle topic written only every 20 s, to show that an ingestor is running; a time of another clock's future is no reason not to
+  -- for an idle topic written only after 15 s, to show that an ingestor is running; a time of another clock's future is no reason not to
   WHERE w.high <> excluded.high OR w.low IS DISTINCT FROM excluded.low
-        OR w.reported_at NOT BETWEEN excluded.reported_at - interval '20 s' AND excluded.reported_at
-        OR (w.read_at BETWEEN excluded.read_at - interval '20 s' AND excluded.read_at) IS FALSE
+        OR w.reported_at NOT BETWEEN excluded.reported_at - interval '15 s' AND excluded.reported_at
+        OR (w.read_at BETWEEN excluded.read_at - interval '15 s' AND excluded.read_at) IS FALSE
         OR (w.read_at IS NULL AND excluded.read_at IS NOT NULL);
 END $$;
 REVOKE ALL ON FUNCTION millrace.report_watermarks(text, integer[], bigint[], bigint[], boolean) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.report_watermarks(text, integer[], bigint[], bigint[], boolean) IS
-'For the ingestor, every 2 s or less often: the end offsets (high watermarks) of partitions, from which lag is computed; those it reads as its fetches show them, those that nobody reads as Kafka says when it is asked.
+'For the ingestor, every 2 s, at rest every 10: the end offsets (high watermarks) of partitions, from which lag is computed; those it reads as its fetches show them, those that nobody reads as Kafka says when it is asked.
 In: pipeline; partitions; highs and lows (first offsets, null where it reads), in the same order; reads: whether they are assigned to it. Out: nothing.
 Errors: undefined_object for an unknown pipeline.';
 

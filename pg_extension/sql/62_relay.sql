@@ -78,7 +78,12 @@ COMMENT ON FUNCTION millrace._note_prefix(millrace.pipeline, text) IS 'Internal:
 CREATE FUNCTION millrace.relay_pipelines()
 RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer, due boolean,
                former_ids text)
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
+SET jit = off AS $$
+#variable_conflict use_column
+BEGIN
+  -- called every two seconds: PL/pgSQL keeps the plan
+  RETURN QUERY
   SELECT p.name, q.topic, q.delivery, p.group_id || '.dlq', p.topic, p.partitions,
          EXISTS (SELECT FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id AND l.published_at IS NULL)
          AND millrace._is_relay_free(p.id),
@@ -87,7 +92,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard
   FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
   JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'dlq' AND u.is_granted
   WHERE p.instance = millrace._instance() AND q.enabled ORDER BY p.name;
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace.relay_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_pipelines() IS
 'For the ingestor: the pipelines whose dead letters go to Kafka, paused ones too; not those whose DLQ topic is not granted to their owner.

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(24);
+SELECT plan(30);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -27,6 +27,20 @@ SELECT is(millrace.add_partitions('p', 4, '{}'), 4, 'nothing to add');
 SELECT results_eq($$ SELECT partition, next_offset, state FROM millrace.positions('p') $$,
   $$ VALUES (0, 10::bigint, 'active'), (1, 20, 'active'), (2, 31, 'active'), (3, 42, 'active') $$, 'every partition at the start that was set first');
 SELECT is((SELECT count(DISTINCT epoch) FROM millrace.positions('p')), 4::bigint, 'each with its own epoch');
+SELECT moves AS moves0 FROM millrace.ingestor_pipelines() WHERE pipeline = 'p' \gset
+SELECT is((SELECT moves FROM millrace.ingestor_pipelines() WHERE pipeline = 'p'), :moves0::bigint, 'moves is the same as long as nothing happens');
+SELECT is((SELECT moves FROM millrace.ingestor_pipelines() WHERE pipeline = 'timed'), NULL, 'and null without partitions');
+RESET ROLE;
+UPDATE millrace.partition AS t SET epoch = millrace._random_epoch() FROM millrace.pipeline AS p WHERE p.id = t.pipeline_id AND p.name = 'p' AND t.partition = 2;
+SET ROLE mrt_ingestor;
+SELECT isnt((SELECT moves FROM millrace.ingestor_pipelines() WHERE pipeline = 'p'), :moves0::bigint, 'another one after an assignment');
+SELECT moves AS moves1, (SELECT epoch FROM millrace.positions('p') WHERE partition = 3) AS epoch3 FROM millrace.ingestor_pipelines() WHERE pipeline = 'p' \gset
+SELECT ok(millrace.stop_partition('p', 3, :epoch3::bigint, 'why', 'how'), 'a partition stops');
+SELECT isnt((SELECT moves FROM millrace.ingestor_pipelines() WHERE pipeline = 'p'), :moves1::bigint, 'that is a move');
+RESET ROLE;
+UPDATE millrace.partition SET state = 'active', error = NULL, hint = NULL WHERE state = 'stopped';
+SET ROLE mrt_ingestor;
+SELECT is((SELECT moves FROM millrace.ingestor_pipelines() WHERE pipeline = 'p'), :moves1::bigint, 'active again: as before');
 SELECT pg_temp.refused($$ SELECT millrace.add_partitions('p', 5, '{1}') $$, 'MR003', 'known is 5, but pipeline "p" has 4', 'ingestor_pipelines()', 'no gap');
 SELECT pg_temp.refused($$ SELECT millrace.add_partitions('p', 4, '{-1}') $$, '22023', 'negative or null', NULL, 'no logical offset');
 SELECT pg_temp.refused($$ SELECT millrace.add_partitions('p', 4, NULL) $$, '22004', 'starts', NULL, 'no starts');

@@ -2,8 +2,8 @@
  * wakeup.h: waking other processes at commit because there is work for them.
  *
  * No NOTIFY: it takes a cluster-wide lock at commit and writes. A flag in this backend, acted on by a
- * transaction callback, sets latches after the commit is visible. Nothing depends on it alone: workers look
- * at least once a second, those without a process every five.
+ * transaction callback, sets latches after the commit is visible. Nothing depends on it alone: workers look at their
+ * lanes at least once a second, those without a process every five, and at the catalogue every five at rest.
  */
 #ifndef MR_WAKEUP_H
 #define MR_WAKEUP_H

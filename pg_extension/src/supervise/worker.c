@@ -23,6 +23,7 @@
 
 #define IDLE_US    1000000 /* the longest rest: nothing depends on a latch alone */
 #define AWAY_US    5000000 /* the same while no process serves the worker */
+#define QUIET_US   5000000 /* between two looks at the tables while nothing comes */
 #define WAITING_US 100000  /* for room among the parked events */
 
 /* Times in µs of mr_clock_us(). */
@@ -42,6 +43,8 @@ struct MrWorker
 	bool waiting;         /* a lane of this round for room among the parked events */
 	bool retries_held;    /* worker 0: they wait for a probe of the lanes */
 	bool turned;          /* the process has served another worker before this round */
+	bool served;          /* a lane had something for us since the last look */
+	bool quiet;           /* looks are QUIET_US apart */
 };
 
 /*
@@ -120,6 +123,20 @@ look_at_pipeline(MrWorker *worker)
 	return wanted;
 }
 
+/* A lane had something: the next looks are as soon as under load. */
+static void
+end_quiet(MrWorker *worker)
+{
+	int64 soon = mr_clock_us() + IDLE_US;
+
+	worker->served = true;
+	if (!worker->quiet)
+		return;
+	worker->quiet = false;
+	worker->look_at = Min(worker->look_at, soon);
+	worker->retry_at = Min(worker->retry_at, soon);
+}
+
 /* Serves a lane until it is empty, something failed, or others have their turn. False: the worker is to end. */
 static bool
 serve_lane(MrWorker *worker, MrSource *source)
@@ -133,6 +150,8 @@ serve_lane(MrWorker *worker, MrSource *source)
 		if (result == MR_STEP_GONE || result == MR_STEP_PAUSED)
 			return false;
 		worker->waiting = worker->waiting || result == MR_STEP_WAITING;
+		if (failed || result != MR_STEP_IDLE)
+			end_quiet(worker);
 		if (failed || result == MR_STEP_IDLE || result == MR_STEP_WAITING ||
 			worker->sources.nlanes > 1 ||
 			pg_atomic_read_u64(&source->lane->staged) ==
@@ -164,6 +183,14 @@ due_by_clock(TimestampTz due, int64 now)
 	return TIMESTAMP_IS_NOEND(due) ? PG_INT64_MAX : now + Max(due - GetCurrentTimestamp(), 0);
 }
 
+/* And none can come but from a batch of this worker, or by a verb, which wakes it. */
+static bool
+has_no_retries(const MrWorker *worker)
+{
+	return mr_seat->number != 0 ||
+		   (worker->workers == 1 && !worker->retries_held && worker->known_due_at == PG_INT64_MAX);
+}
+
 /*
  * Worker 0 tries failed events again. When the next one is due is a time of the wall clock, as the table has it; how long
  * to wait for it is counted here, and other workers add to the table unnoticed: so never long. False: the worker is to end.
@@ -182,8 +209,8 @@ serve_retries(MrWorker *worker, int64 now)
 		return true;
 	worker->next_due = DT_NOEND;
 	result = step(worker, source, &failed);
-	worker->retry_at = now + IDLE_US;
 	worker->known_due_at = due_by_clock(worker->next_due, now);
+	worker->retry_at = now + (worker->quiet && has_no_retries(worker) ? QUIET_US : IDLE_US);
 	if (failed)
 		worker->retry_at = worker->known_due_at =
 			mr_clock_us() + mr_breaker_wait_us(&source->pace.breaker, mr_clock_us());
@@ -194,18 +221,23 @@ serve_retries(MrWorker *worker, int64 now)
 	return result != MR_STEP_GONE && result != MR_STEP_PAUSED;
 }
 
-/* Once a second, and when a verb was called. False: end. */
+/*
+ * Once a second, and when a verb was called; at rest less often, as each look takes some transactions. What is staged at rest
+ * shows in shared memory, which is looked at each second all the same. False: end.
+ */
 static bool
 look(MrWorker *worker, int64 now, bool woken)
 {
 	mr_worker_attend(); /* under load there is no sleep that would */
-	mr_worker_pin_lock_timeout();
 	if (!look_at_pipeline(worker))
 		return false;
-	worker->look_at = now + IDLE_US;
-	mr_engine_fold(worker->engine);
-	if (woken && mr_sources_hurry(&worker->sources))
+	/* a verb may want a probe; at rest, retries that it has added are not met otherwise */
+	if (woken && (mr_sources_hurry(&worker->sources) || worker->quiet))
 		worker->retry_at = now;
+	worker->quiet = !woken && !worker->served && !worker->waiting && has_no_retries(worker) &&
+					!mr_sources_are_troubled(&worker->sources);
+	worker->served = false;
+	worker->look_at = now + (worker->quiet ? QUIET_US : IDLE_US);
 	return true;
 }
 
@@ -265,8 +297,10 @@ work(MrWorker *worker, MrRest *result)
 	bool due = woken || worker->turned || now >= worker->look_at;
 	bool ready;
 
+	mr_worker_pin_lock_timeout();
 	if (due && !look(worker, now, woken))
 		return false;
+	mr_engine_fold(worker->engine);
 	if (mr_breaker_wait_us(&sources->common.pace.breaker, now) > 0)
 	{
 		int64 wake_at = mr_sources_wake_at(sources, now);
