@@ -67,8 +67,15 @@ LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp 
 REVOKE ALL ON FUNCTION millrace._histogram_add(bigint[], bigint[]) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._histogram_add(bigint[], bigint[]) IS 'Internal: of the aggregate histogram_sum.';
 
+-- The first array becomes the state without a call of the transition function: that it is a histogram is seen at the end.
+CREATE FUNCTION millrace._histogram_checked(state bigint[]) RETURNS bigint[]
+LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_histogram_checked';
+REVOKE ALL ON FUNCTION millrace._histogram_checked(bigint[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._histogram_checked(bigint[]) IS 'Internal: of the aggregate histogram_sum.';
+
 CREATE AGGREGATE millrace.histogram_sum(counts bigint[]) (
-  SFUNC = millrace._histogram_add, STYPE = bigint[], COMBINEFUNC = millrace._histogram_add, PARALLEL = SAFE
+  SFUNC = millrace._histogram_add, STYPE = bigint[], FINALFUNC = millrace._histogram_checked,
+  COMBINEFUNC = millrace._histogram_add, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE millrace.histogram_sum(bigint[]) IS
 'The sum of latency histograms, such as those of stats_history over an hour or over several pipelines; nulls are passed over.

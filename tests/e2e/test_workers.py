@@ -97,6 +97,51 @@ def test_new_owner(db):
     lane.close()
 
 
+def test_pause_and_resume_are_no_failures(db):
+    """A worker that ends because its pipeline is paused is not made to wait as one that fails: 1, 2, 4, 8, 16, 32 s. The supervisor
+    is held meanwhile: it finds one that has ended and is wanted."""
+    create_pipeline(db)
+    supervisor, = wait_pids(db, "supervisor")
+    for _ in range(6):
+        wait_pids(db, timeout=15)
+        os.kill(supervisor, signal.SIGSTOP)
+        try:
+            with db.session("app") as s:
+                s.run("SELECT millrace.pause('p')")
+                wait_for(lambda: not pids(db), "its worker has ended", 15)
+                s.run("SELECT millrace.resume('p')")
+        finally:
+            os.kill(supervisor, signal.SIGCONT)
+    wait_pids(db, timeout=15)
+
+
+@pytest.mark.parametrize("broken", ["progress", "crashes"])
+def test_housekeeping_that_fails_ends_no_supervisor(db, cluster, broken):
+    """What it removes is history; workers are supervised whether or not that succeeds."""
+    create_pipeline(db)
+    wait_pids(db)
+    if broken == "crashes":
+        db.run("SELECT millrace.stop_workers()")
+        db.run("ALTER FUNCTION millrace._forget_crashes() RENAME TO _forget_crashes_no_more")
+        db.run("SELECT millrace.start_workers()")
+        wait_pids(db)
+    supervisor = wait_pids(db, "supervisor")
+    position = cluster.log_position() if broken == "progress" else 0
+    if broken == "progress":
+        db.run("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$")
+        db.run("""
+            INSERT INTO millrace.progress SELECT pipeline_id, partition, seq + i, next_offset, last_offset, last_ts, last_crc,
+                events, written, filtered, superseded, skipped, dead, rows, bytes, settled_at
+                FROM millrace.progress, generate_series(1, 400) AS i""")
+        db.run("CREATE TRIGGER refuse BEFORE DELETE ON millrace.progress EXECUTE FUNCTION refuse()")
+    message = "not this one" if broken == "progress" else "function millrace._forget_crashes() does not exist"
+    wait_for(lambda: message in cluster.log_text(position), "it fails", 30)
+    if broken == "progress":
+        db.run("DROP TRIGGER refuse ON millrace.progress")
+        wait_for(lambda: db.value("SELECT count(*) FROM millrace.progress") <= 301, "it is removed when that is possible", 30)
+    assert pids(db, "supervisor") == supervisor
+
+
 def test_new_supervisor_keeps_the_workers(db):
     """One that is started again takes over what runs, and watches it."""
     create_pipeline(db, workers=2)

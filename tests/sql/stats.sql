@@ -14,6 +14,7 @@ $$;
 SELECT is(millrace.histogram_quantile(pg_temp.histogram(1, 10), 1), 0.064::float8, 'quantiles are in ms');
 SELECT is(millrace.histogram_quantile(pg_temp.histogram(1, 0), 0.5), NULL::float8, 'of no events there is none');
 SELECT is(millrace.histogram_quantile(NULL, 0.5), NULL::float8, 'nor of null');
+SELECT pg_temp.refused($$ SELECT millrace.histogram_sum(h) FROM (VALUES ('{1,2,3}'::bigint[])) AS v (h) $$, '2202E', 'not a histogram', 'stats_history', 'one wrong array is refused as two are');
 SELECT is((SELECT millrace.histogram_sum(h) FROM (VALUES (pg_temp.histogram(1, 3)), (NULL), (pg_temp.histogram(1, 4))) AS v (h)),
           pg_temp.histogram(1, 7), 'they add up, nulls are passed over');
 SELECT is((SELECT millrace.histogram_sum(h) FROM (SELECT pg_temp.histogram(2, 1) AS h WHERE false) AS v), NULL::bigint[], 'of none: null');

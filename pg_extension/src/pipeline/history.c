@@ -34,8 +34,12 @@ typedef struct FloorKey
 typedef struct Floor
 {
 	FloorKey key;
-	int64 seq; /* everything below is removed */
+	int64 seq;    /* everything below is removed */
+	uint32 round; /* the last one that met the partition */
 } Floor;
+
+static HTAB *floors = NULL;
+static uint32 current_round = 0;
 
 /* Every operator by its schema: this runs as superuser, and a database's owner may set its search_path. */
 static const char *const newest_sql =
@@ -53,7 +57,6 @@ static const char *const purge_sql = "SELECT millrace._purge_expired(" CppAsStri
 static Floor *
 floor_of(int32 pipeline_id, int32 partition)
 {
-	static HTAB *floors = NULL;
 	FloorKey key = {pipeline_id, partition};
 	bool found;
 	Floor *floor;
@@ -67,7 +70,23 @@ floor_of(int32 pipeline_id, int32 partition)
 	floor = hash_search(floors, &key, HASH_ENTER, &found);
 	if (!found)
 		floor->seq = PG_INT64_MIN;
+	floor->round = current_round;
 	return floor;
+}
+
+/* Of partitions that were not met: their pipelines were dropped. */
+static void
+forget_others(void)
+{
+	HASH_SEQ_STATUS all;
+	Floor *floor;
+
+	if (floors == NULL)
+		return;
+	hash_seq_init(&all, floors);
+	while ((floor = hash_seq_search(&all)) != NULL)
+		if (floor->round != current_round)
+			(void) hash_search(floors, &floor->key, HASH_REMOVE, NULL);
 }
 
 static void
@@ -96,15 +115,12 @@ trim_partition(HeapTuple row, TupleDesc desc)
 	floor->seq = bound;
 }
 
-void
-mr_history_trim(void)
+static void
+trim(void *arg)
 {
-	static int64 next = 0;
-	int64 now = mr_clock_us();
-
-	if (now < next || !mr_xact_begin("removing old progress"))
+	if (!mr_xact_begin("removing old progress"))
 		return;
-	next = now + INTERVAL_US;
+	current_round++;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	if (SPI_execute(newest_sql, true, 0) == SPI_OK_SELECT)
@@ -117,6 +133,22 @@ mr_history_trim(void)
 	SPI_finish();
 	PopActiveSnapshot();
 	mr_xact_commit();
+	forget_others();
+}
+
+void
+mr_history_trim(void)
+{
+	static int64 next = 0;
+	int64 now = mr_clock_us();
+
+	if (now < next)
+		return;
+	next = now + INTERVAL_US;
+	if (mr_xact_guard(trim, NULL) || floors == NULL)
+		return;
+	hash_destroy(floors); /* they tell of removals that were undone */
+	floors = NULL;
 }
 
 void

@@ -215,24 +215,40 @@ form_progress(TupleDesc desc, int32 pipeline_id, const MrPartition *p, int64 seq
 	return heap_form_tuple(desc, values, nulls);
 }
 
+static HTAB *updates_table = NULL;
+
 static int *
 updates_of(int32 pipeline_id, int32 partition)
 {
-	static HTAB *table = NULL;
 	UpdatesKey key = {pipeline_id, partition};
 	bool found;
 	Updates *entry;
 
-	if (table == NULL)
+	if (updates_table == NULL)
 	{
 		HASHCTL control = {.keysize = sizeof(UpdatesKey), .entrysize = sizeof(Updates)};
 
-		table = hash_create("millrace progress updates", 64, &control, HASH_ELEM | HASH_BLOBS);
+		updates_table =
+			hash_create("millrace progress updates", 64, &control, HASH_ELEM | HASH_BLOBS);
 	}
-	entry = hash_search(table, &key, HASH_ENTER, &found);
+	entry = hash_search(updates_table, &key, HASH_ENTER, &found);
 	if (!found)
 		entry->count = 0;
 	return &entry->count;
+}
+
+void
+mr_partitions_forget(int32 pipeline_id)
+{
+	HASH_SEQ_STATUS all;
+	Updates *entry;
+
+	if (updates_table == NULL)
+		return;
+	hash_seq_init(&all, updates_table);
+	while ((entry = hash_seq_search(&all)) != NULL)
+		if (entry->key.pipeline_id == pipeline_id)
+			(void) hash_search(updates_table, &entry->key, HASH_REMOVE, NULL);
 }
 
 static void

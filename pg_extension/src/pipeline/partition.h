@@ -76,6 +76,9 @@ extern int64 mr_random_epoch(void);
  */
 extern void mr_partitions_settle(int32 pipeline_id, const MrPartition *partitions, int n);
 
+/* This process settles no batch of the pipeline any more: how often its newest rows were updated is not needed. */
+extern void mr_partitions_forget(int32 pipeline_id);
+
 /* Appends rows of progress with the seq and the time of settling in *partitions; locks held. */
 extern void mr_partitions_append(int32 pipeline_id, const MrPartition *partitions, int n);
 

@@ -126,6 +126,7 @@ typedef struct MrWorkerProcess
 	int64
 		idle_since; /* sleeps, and may be woken for any worker of the owner; 0: it does not. mr_clock_us() */
 	bool leave; /* asked to end, for the sake of another owner */
+	bool done;  /* it has ended as it should */
 } MrWorkerProcess;
 
 /*
@@ -141,6 +142,7 @@ typedef struct MrDatabase
 	uint32 wakes; /* counted, so that who found the extension absent knows whether it still is */
 	pid_t supervisor_pid;
 	Latch *supervisor_latch;
+	bool done; /* the supervisor has ended as it should */
 	int64
 		waiting_since; /* for a process, while another database's may give way; 0: it does not. mr_clock_us() */
 	int64 waiting_at; /* it still was */

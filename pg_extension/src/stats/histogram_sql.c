@@ -38,6 +38,18 @@ mr_sql_histogram_add(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(state);
 }
 
+PG_FUNCTION_INFO_V1(mr_sql_histogram_checked);
+
+/* millrace._histogram_checked(state bigint[]) RETURNS bigint[]: the state, if it is a histogram. */
+Datum
+mr_sql_histogram_checked(PG_FUNCTION_ARGS)
+{
+	ArrayType *state = PG_GETARG_ARRAYTYPE_P(0);
+
+	(void) counts_of(state);
+	PG_RETURN_ARRAYTYPE_P(state);
+}
+
 PG_FUNCTION_INFO_V1(mr_sql_histogram_quantile);
 
 /* millrace.histogram_quantile(counts bigint[], quantile float8) RETURNS float8, in ms */

@@ -152,8 +152,9 @@ count_crash(const MrWorkRecord *record)
 
 /* Does nothing when the extension was dropped. */
 static void
-note(const MrWorkRecord *record)
+note(void *arg)
 {
+	const MrWorkRecord *record = arg;
 	const char *stage = record->stage >= MR_STAGE_DECODE && record->stage < MR_STAGES
 							? mr_stage_name(record->stage)
 							: mr_stage_name(MR_STAGE_WRITE);
@@ -188,16 +189,9 @@ collect(const char *name)
 		return;
 	snprintf(path, sizeof(path), "%s/%s", MR_WORK_DIRECTORY, name);
 	record = read_file(path);
-	PG_TRY();
-	{
-		if (record != NULL && record->running && !record->innocent)
-			note(record);
-	}
-	PG_FINALLY();
-	{
-		(void) unlink(path); /* one that cannot be noted must not keep the workers away for ever */
-	}
-	PG_END_TRY();
+	if (record != NULL && record->running && !record->innocent)
+		(void) mr_xact_guard(note, record);
+	(void) unlink(path); /* one that cannot be noted must not keep the workers away for ever */
 }
 
 void
@@ -224,15 +218,11 @@ mr_crash_collect(void)
 	MemoryContextDelete(context);
 }
 
-void
-mr_crash_forget(void)
+static void
+forget(void *arg)
 {
-	static int64 next = 0;
-	int64 now = mr_clock_us();
-
-	if (!any || now < next || !mr_xact_begin("looking for suspicions that are void"))
+	if (!mr_xact_begin("looking for suspicions that are void"))
 		return;
-	next = now + FORGET_INTERVAL_US;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
 	if (SPI_execute("SELECT millrace._forget_crashes()", false, 1) == SPI_OK_SELECT &&
@@ -246,4 +236,16 @@ mr_crash_forget(void)
 	SPI_finish();
 	PopActiveSnapshot();
 	mr_xact_commit();
+}
+
+void
+mr_crash_forget(void)
+{
+	static int64 next = 0;
+	int64 now = mr_clock_us();
+
+	if (!any || now < next)
+		return;
+	next = now + FORGET_INTERVAL_US;
+	(void) mr_xact_guard(forget, NULL);
 }

@@ -17,12 +17,14 @@ has_ended(const MrKeeping *keeping, const MrChild *child)
 static void
 note_end(const MrKeeping *keeping, MrChild *child, int64 now)
 {
-	mr_restart_note_end(&child->restart, now, mr_restart_interval_s);
 	if (child->handle != NULL)
 		pfree(child->handle);
 	child->handle = NULL;
 	child->running = false;
-	keeping->ended(child);
+	if (keeping->ended(child))
+		mr_restart_note_exit(&child->restart, mr_restart_interval_s);
+	else
+		mr_restart_note_failure(&child->restart, now, mr_restart_interval_s);
 }
 
 static void
@@ -36,11 +38,17 @@ start(const MrKeeping *keeping, MrChild *child, int64 now)
 	child->restart.next_start = now + keeping->no_slot_us;
 }
 
-int64
-mr_keep(const MrKeeping *keeping, MrChild *child, bool wanted, int64 now, int64 look_at)
+void
+mr_keep_look(const MrKeeping *keeping, MrChild *child, int64 now)
 {
 	if (child->running && has_ended(keeping, child))
 		note_end(keeping, child, now);
+}
+
+int64
+mr_keep(const MrKeeping *keeping, MrChild *child, bool wanted, int64 now, int64 look_at)
+{
+	mr_keep_look(keeping, child, now);
 	if (child->running)
 		return look_at;
 	if (!wanted)

@@ -27,8 +27,8 @@ typedef struct MrKeeping
 	bool (*start)(MrChild *child);
 	/* Whether one that was adopted has ended. NULL: none ever is adopted. */
 	bool (*adopted_has_ended)(const MrChild *child);
-	/* It has ended, for whatever reason. */
-	void (*ended)(MrChild *child);
+	/* It has ended. True: as it should, and not by a failure. */
+	bool (*ended)(MrChild *child);
 	int64 no_slot_us; /* until the next try when no slot was free */
 } MrKeeping;
 
@@ -38,5 +38,8 @@ typedef struct MrKeeping
  */
 extern int64 mr_keep(const MrKeeping *keeping, MrChild *child, bool wanted, int64 now,
 					 int64 look_at);
+
+/* The first half of that look: if the child has ended, that is noted. */
+extern void mr_keep_look(const MrKeeping *keeping, MrChild *child, int64 now);
 
 #endif /* MR_KEEP_H */

@@ -220,6 +220,19 @@ name_of_database(Oid database)
 	return name;
 }
 
+/* Of the one that is to be started. */
+static void
+forget_end(Oid database)
+{
+	MrDatabase *slot;
+
+	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
+	slot = mr_database_slot(database, false);
+	if (slot != NULL)
+		slot->done = false;
+	LWLockRelease(mr_shared->lock);
+}
+
 static bool
 start_supervisor(MrChild *child)
 {
@@ -228,6 +241,7 @@ start_supervisor(MrChild *child)
 	char name[BGW_MAXLEN];
 	bool started;
 
+	forget_end(watch->database);
 	snprintf(name, sizeof(name), "millrace supervisor of %s", database ? database : "?");
 	if (database != NULL)
 		pfree(database);
@@ -237,10 +251,19 @@ start_supervisor(MrChild *child)
 	return started;
 }
 
-static void
+static bool
 note_end(MrChild *child)
 {
+	const Watch *watch = (const Watch *) child;
+	const MrDatabase *slot;
+	bool done;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	slot = mr_database_slot(watch->database, false);
+	done = slot == NULL || slot->done; /* the slot of a database without the extension is free */
+	LWLockRelease(mr_shared->lock);
 	look_again = true;
+	return done;
 }
 
 /* Starts what should run and does not; returns when the next start is due. */

@@ -212,6 +212,32 @@ mr_posts_have_leavers(void)
 	return any;
 }
 
+/* What the slot of a worker that should be says. Copied, as nothing is allocated under the lock. */
+typedef struct Due
+{
+	const Post *post;
+	bool served;
+	int64 at;
+} Due;
+
+static int
+read_due(Due *due)
+{
+	int n = 0;
+	ListCell *cell;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	foreach (cell, posts)
+	{
+		const Post *post = lfirst(cell);
+
+		if (post->wanted && post->slot != NULL)
+			due[n++] = (Due){post, post->slot->pid != 0, post->slot->due_at};
+	}
+	LWLockRelease(mr_shared->lock);
+	return n;
+}
+
 static MrOwnerNeed *
 need_of(List **needs, Oid owner)
 {
@@ -231,26 +257,23 @@ need_of(List **needs, Oid owner)
 List *
 mr_posts_needs(void)
 {
+	Due *due = palloc(sizeof(Due) * (list_length(posts) + 1));
+	int n = read_due(due);
 	List *needs = NIL;
-	ListCell *cell;
 
-	LWLockAcquire(mr_shared->lock, LW_SHARED);
-	foreach (cell, posts)
+	for (int i = 0; i < n; i++)
 	{
-		const Post *post = lfirst(cell);
-		MrOwnerNeed *need;
+		const Post *post = due[i].post;
+		MrOwnerNeed *need = need_of(&needs, post->owner);
 
-		if (!post->wanted || post->slot == NULL)
+		if (need->workers++ > 0 && (due[i].served || due[i].at >= need->due_at))
 			continue;
-		need = need_of(&needs, post->owner);
-		if (need->workers++ > 0 && (post->slot->pid != 0 || post->slot->due_at >= need->due_at))
-			continue;
-		if (post->slot->pid == 0)
-			need->due_at = post->slot->due_at;
+		if (!due[i].served)
+			need->due_at = due[i].at;
 		snprintf(need->example, sizeof(need->example), "millrace worker %d of %s", post->number,
 				 post->pipeline);
 	}
-	LWLockRelease(mr_shared->lock);
+	pfree(due);
 	return needs;
 }
 

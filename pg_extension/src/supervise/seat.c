@@ -47,7 +47,7 @@ due_after_end(int code)
 
 	if (code == 0)
 		return now;
-	mr_restart_note_end(&restart, now, mr_restart_interval_s);
+	mr_restart_note_failure(&restart, now, mr_restart_interval_s);
 	mr_seat->backoff_s = restart.backoff_s;
 	mr_seat->begun_at = 0;
 	mr_seat->logged_version = 0;
@@ -72,6 +72,7 @@ leave(int code, Datum arg)
 	mr_process->latch = NULL;
 	mr_process->idle_since = 0;
 	mr_process->leave = false;
+	mr_process->done = code == 0;
 	if (mr_process->supervisor_pid == 0)
 		memset(mr_process, 0, sizeof(*mr_process));
 	LWLockRelease(mr_shared->lock);

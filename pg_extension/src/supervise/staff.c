@@ -88,6 +88,7 @@ prepare_slot(Hand *hand)
 		hand->slot->database = my_database;
 		hand->slot->owner = hand->owner;
 		hand->slot->leave = false;
+		hand->slot->done = false;
 	}
 	LWLockRelease(mr_shared->lock);
 	return ticket;
@@ -116,12 +117,19 @@ adopted_has_ended(const MrChild *child)
 	return pid == 0;
 }
 
-static void
+static bool
 note_end(MrChild *child)
 {
+	Hand *hand = (Hand *) child;
+	bool done;
+
+	LWLockAcquire(mr_shared->lock, LW_SHARED);
+	done = hand->slot != NULL && hand->slot->done;
+	LWLockRelease(mr_shared->lock);
 	mr_crash_collect(); /* it may have ended badly without a crash of the server */
-	release_slot((Hand *) child);
+	release_slot(hand);
 	no_slot_until = 0;
+	return done;
 }
 
 static bool
@@ -305,8 +313,8 @@ mr_staff_keep(void)
 	{
 		Hand *hand = lfirst(cell);
 
-		if (hand->process.running)
-			(void) mr_keep(&keeping, &hand->process, true, now, look_at); /* or has it ended? */
+		/* who is to get its place is decided below */
+		mr_keep_look(&keeping, &hand->process, now);
 		hand->wanted = false;
 	}
 	MemoryContextSwitchTo(context); /* a transaction's end leaves another */

@@ -58,6 +58,7 @@ leave(int code, Datum arg)
 		slot->supervisor_pid = 0;
 		slot->supervisor_latch = NULL;
 		slot->waiting_since = 0;
+		slot->done = code == 0;
 	}
 	mr_staff_leave();
 	mr_posts_leave();

@@ -18,7 +18,7 @@ wait_after(MrRestart *restart, int life_s, int first_s)
 	int64_t end = restart->next_start + life_s * SECOND;
 
 	restart->started_at = restart->next_start;
-	mr_restart_note_end(restart, end, first_s);
+	mr_restart_note_failure(restart, end, first_s);
 	return (int) ((restart->next_start - end) / SECOND);
 }
 
@@ -58,6 +58,25 @@ the_setting_is_the_least(void **state)
 	assert_int_equal(wait_after(&restart, 60, 3600), 3600);
 }
 
+/* A pipeline that is paused and resumed all the time: no failure, but not more than one start a second either. */
+static void
+an_exit_is_no_failure(void **state)
+{
+	MrRestart restart = {0};
+
+	(void) state;
+	for (int i = 0; i < 9; i++)
+	{
+		restart.started_at = 100 * SECOND;
+		mr_restart_note_exit(&restart, 1);
+		assert_true(restart.next_start == 101 * SECOND);
+	}
+	assert_int_equal(wait_after(&restart, 0, 1), 1);
+	assert_int_equal(wait_after(&restart, 0, 1), 2);
+	mr_restart_note_exit(&restart, 1);
+	assert_int_equal(wait_after(&restart, 0, 1), 4);
+}
+
 int
 main(void)
 {
@@ -65,6 +84,7 @@ main(void)
 		cmocka_unit_test(doubles_up_to_a_minute),
 		cmocka_unit_test(a_healthy_life_is_forgiven),
 		cmocka_unit_test(the_setting_is_the_least),
+		cmocka_unit_test(an_exit_is_no_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
