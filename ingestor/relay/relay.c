@@ -41,6 +41,7 @@ struct MrRelay
 	/* the thread's own from here on */
 	MrRelayDb *db;
 	bool locked;
+	bool reported; /* that letters go out: nothing that another relay met is shown any more */
 	MrRelaySession *session;
 	int64_t idle_since_ms; /* 0: a letter waited */
 	bool done;             /* nothing to do here for now */
@@ -233,6 +234,7 @@ fail(MrRelay *relay, const char *error)
 
 	atomic_fetch_add(&relay->counters->errors, 1);
 	atomic_store(&relay->counters->failing, true);
+	relay->reported = false;
 	mr_log(mr_trouble_set(&relay->trouble, error), "dead letters wait",
 		   MR_STR("pipeline", relay->pipeline), MR_STR("topic", relay->topic),
 		   MR_STR("error", error), MR_INT("again_in_ms", delay));
@@ -242,15 +244,18 @@ fail(MrRelay *relay, const char *error)
 	pause_ms(relay, delay);
 }
 
+/* What is reported may be the error of a relay of another ingestor, which is gone: it is taken back once by each relay. */
 static void
 works_again(MrRelay *relay)
 {
 	char ignored[MR_RELAY_ERROR];
 
 	mr_backoff_reset(&relay->backoff);
-	if (!atomic_load(&relay->counters->failing) || !mr_relay_db_report(relay->db, NULL, ignored))
+	if (relay->reported || !mr_relay_db_report(relay->db, NULL, ignored))
 		return;
-	atomic_store(&relay->counters->failing, false);
+	relay->reported = true;
+	if (!atomic_exchange(&relay->counters->failing, false))
+		return;
 	mr_trouble_clear(&relay->trouble);
 	mr_log(MR_LOG_INFO, "dead letters go out again", MR_STR("pipeline", relay->pipeline));
 }

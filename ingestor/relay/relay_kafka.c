@@ -17,6 +17,9 @@
 #define INIT_MS    15000
 #define ABORT_MS   500 /* on the way out: who comes next would do it as well */
 #define AGAIN_MS   100
+/* What the reader asks a broker for at a time; compressed, at worst. */
+#define READER_FETCH_BYTES     "4000000"
+#define READER_PARTITION_BYTES "1000000"
 
 static rd_kafka_t *make_client(const MrRelayTarget *target, rd_kafka_type_t type, void *opaque,
 							   char *error);
@@ -211,10 +214,21 @@ make_client(const MrRelayTarget *target, rd_kafka_type_t type, void *opaque, cha
 		{"isolation.level", "read_uncommitted"},
 		{NULL, NULL},
 	};
+	/*
+	 * Fetches are small, as a response is decompressed as a whole; a message that is larger still comes, alone.
+	 * librdkafka raises fetch.max.bytes to message.max.bytes, which is the producer's.
+	 */
 	const MrKafkaProperty reader[] = {
-		{"isolation.level", "read_committed"}, {"enable.partition.eof", "true"},
-		{"auto.offset.reset", "error"},        {"enable.auto.commit", "false"},
-		{"allow.auto.create.topics", "false"}, {NULL, NULL},
+		{"isolation.level", "read_committed"},
+		{"enable.partition.eof", "true"},
+		{"auto.offset.reset", "error"},
+		{"enable.auto.commit", "false"},
+		{"allow.auto.create.topics", "false"},
+		{"message.max.bytes", "1000000"},
+		{"fetch.max.bytes", READER_FETCH_BYTES},
+		{"fetch.message.max.bytes", READER_PARTITION_BYTES},
+		{"receive.message.max.bytes", "1000001024"},
+		{NULL, NULL},
 	};
 	rd_kafka_conf_t *conf =
 		mr_kafka_conf_new(defaults, target->properties, none, error, MR_RELAY_ERROR);

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(19);
+SELECT plan(21);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -44,6 +44,15 @@ SELECT results_eq($$ SELECT verb, by, via = 'a test' FROM millrace.pipeline_chan
             ('pause', 'mrt_owner', true), ('resume', 'mrt_owner', true) $$, 'who did it, and with which program');
 SET ROLE mrt_stranger;
 SELECT is((SELECT count(*) FROM millrace.pipeline_changes), 0::bigint, 'a stranger sees nothing of it');
+-- verbs run without just-in-time compilation, and leave the setting as it was
+RESET ROLE;
+SET LOCAL jit = on;
+CREATE TABLE seen (jit text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO mrt.seen VALUES (current_setting('jit')); RETURN NEW; END $$;
+CREATE TRIGGER note BEFORE UPDATE ON millrace.pipeline FOR EACH ROW EXECUTE FUNCTION mrt.note();
+SELECT millrace.pause('p');
+SELECT is((SELECT string_agg(DISTINCT jit, ',') FROM seen), 'off', 'a verb runs without just-in-time compilation');
+SELECT is(current_setting('jit'), 'on', 'and leaves the setting as it was');
 
 SELECT * FROM finish();
 ROLLBACK;
