@@ -4,6 +4,10 @@ BEGIN;
 \ir helper.psql
 SELECT no_plan();
 
+-- room for as many pipelines as can run; one takes some 36 kB, of which nothing is touched before it runs
+SELECT cmp_ok((SELECT size / current_setting('millrace.max_workers')::bigint FROM pg_shmem_allocations WHERE name = 'millrace live statistics'),
+              '>', 20000::bigint, 'live statistics have room for as many pipelines as can have a worker');
+
 -- histograms
 SELECT is(cardinality(millrace.histogram_ends()), 141, 'a histogram has 141 buckets');
 SELECT is((SELECT bool_and(e > b) FROM unnest(millrace.histogram_ends()) WITH ORDINALITY AS x (e, i)

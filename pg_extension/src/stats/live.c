@@ -5,8 +5,8 @@
  * came since it began, divided by its length. Entries are overwritten in place; a ring is longer than the windows that
  * are asked of it, so no reader looks at the entry that is overwritten.
  *
- * Slots are found by their pipeline. One of a pipeline that was dropped is not freed: when all are taken, the one that
- * was idle longest is taken over.
+ * Slots are found by their pipeline. There are as many as there can be workers, so that each pipeline that runs has one. One
+ * of a pipeline that was dropped is not freed: when all are taken, the one that was idle longest is taken over.
  */
 #include "stats/live.h"
 
@@ -16,8 +16,8 @@
 #include "storage/shmem.h"
 
 #include "server/clock.h"
+#include "server/guc.h"
 
-#define SLOTS        256
 #define RING         64 /* more than 60, the longest window in seconds and in minutes */
 #define SLICES       8  /* the last minute's, the present one, one that is being emptied */
 #define SLICE_S      10
@@ -44,7 +44,7 @@ typedef struct Slice
 typedef struct Live
 {
 	/* whose it is: changed under the lock only */
-	Oid database; /* InvalidOid: free */
+	Oid database;
 	Oid extension;
 	int32 pipeline_id;
 	int64 since_us;
@@ -67,7 +67,9 @@ typedef struct Live
 typedef struct Lives
 {
 	LWLock *lock;
-	Live live[SLOTS];
+	int slots;
+	int used; /* the first ones; those behind them were never touched. Under the lock */
+	Live live[FLEXIBLE_ARRAY_MEMBER];
 } Lives;
 
 static Lives *lives = NULL;
@@ -75,12 +77,18 @@ static Lives *lives = NULL;
 static shmem_request_hook_type prev_request_hook = NULL;
 static shmem_startup_hook_type prev_startup_hook = NULL;
 
+static Size
+shmem_size(void)
+{
+	return add_size(offsetof(Lives, live), mul_size(mr_max_workers, sizeof(Live)));
+}
+
 static void
 request_shmem(void)
 {
 	if (prev_request_hook)
 		prev_request_hook();
-	RequestAddinShmemSpace(sizeof(Lives));
+	RequestAddinShmemSpace(shmem_size());
 	RequestNamedLWLockTranche("millrace_live", 1);
 }
 
@@ -93,10 +101,11 @@ startup_shmem(void)
 	if (prev_startup_hook)
 		prev_startup_hook();
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	lives = ShmemInitStruct("millrace live statistics", sizeof(Lives), &found);
+	lives = ShmemInitStruct("millrace live statistics", shmem_size(), &found);
 	if (!found)
 	{
-		memset(lives, 0, sizeof(Lives));
+		lives->slots = mr_max_workers;
+		lives->used = 0;
 		lives->lock = &GetNamedLWLockTranche("millrace_live")->lock;
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -118,48 +127,49 @@ is_of(const Live *live, Oid extension, int32 pipeline_id)
 		   live->pipeline_id == pipeline_id;
 }
 
-/* The pipeline's slot, else NULL and in *unused one that may be taken, if any. Caller holds the lock. */
+/* The pipeline's slot; NULL: it has none. The lock is held. */
 static Live *
-find(Oid extension, int32 pipeline_id, Live **unused)
+find(Oid extension, int32 pipeline_id)
 {
-	Live *oldest = NULL;
-
-	for (int i = 0; i < SLOTS; i++)
-	{
-		Live *live = &lives->live[i];
-
-		if (is_of(live, extension, pipeline_id))
-			return live;
-		if (oldest == NULL ||
-			(oldest->database != InvalidOid &&
-			 (live->database == InvalidOid ||
-			  pg_atomic_read_u64(&live->used_us) < pg_atomic_read_u64(&oldest->used_us))))
-			oldest = live;
-	}
-	if (unused != NULL)
-		*unused = oldest->database == InvalidOid ||
-						  mr_clock_us() - (int64) pg_atomic_read_u64(&oldest->used_us) > IDLE_US
-					  ? oldest
-					  : NULL;
+	for (int i = 0; i < lives->used; i++)
+		if (is_of(&lives->live[i], extension, pipeline_id))
+			return &lives->live[i];
 	return NULL;
 }
 
+/* A slot that was never used, else the one that was idle longest, if it was so for long. NULL: neither. The lock is held. */
 static Live *
-take_slot(Oid extension, int32 pipeline_id)
+find_unused(int64 now)
 {
-	Live *unused = NULL;
+	Live *oldest = NULL;
+
+	if (lives->used < lives->slots)
+		return &lives->live[lives->used++];
+	for (int i = 0; i < lives->used; i++)
+	{
+		Live *live = &lives->live[i];
+
+		if (oldest == NULL ||
+			pg_atomic_read_u64(&live->used_us) < pg_atomic_read_u64(&oldest->used_us))
+			oldest = live;
+	}
+	return now - (int64) pg_atomic_read_u64(&oldest->used_us) > IDLE_US ? oldest : NULL;
+}
+
+static Live *
+take_slot(Oid extension, int32 pipeline_id, int64 now)
+{
 	Live *live;
 
 	LWLockAcquire(lives->lock, LW_EXCLUSIVE);
-	live = find(extension, pipeline_id, &unused);
-	if (live == NULL && unused != NULL)
+	live = find(extension, pipeline_id);
+	if (live == NULL && (live = find_unused(now)) != NULL)
 	{
-		live = unused;
 		memset(live, 0, sizeof(*live));
 		live->database = MyDatabaseId;
 		live->extension = extension;
 		live->pipeline_id = pipeline_id;
-		live->since_us = mr_clock_us();
+		live->since_us = now;
 		pg_atomic_write_u64(&live->used_us, live->since_us);
 	}
 	LWLockRelease(lives->lock);
@@ -172,7 +182,7 @@ slot_of(MrLiveSeat *seat, Oid extension, int32 pipeline_id, int64 now)
 {
 	if (seat->slot != NULL && is_of(seat->slot, extension, pipeline_id))
 		return seat->slot;
-	seat->slot = now >= seat->look_at ? take_slot(extension, pipeline_id) : NULL;
+	seat->slot = now >= seat->look_at ? take_slot(extension, pipeline_id, now) : NULL;
 	if (seat->slot == NULL && now >= seat->look_at)
 		seat->look_at = now + US_PER_S;
 	return seat->slot;
@@ -323,12 +333,25 @@ read_latencies(Live *live, int64 now, MrLiveReading *reading)
 	}
 }
 
+static int
+count_used(void)
+{
+	int used;
+
+	if (lives == NULL)
+		return 0;
+	LWLockAcquire(lives->lock, LW_SHARED);
+	used = lives->used;
+	LWLockRelease(lives->lock);
+	return used;
+}
+
 void
 mr_live_read(Oid extension, void (*take)(void *arg, const MrLiveReading *reading), void *arg)
 {
 	MrLiveReading *reading = palloc(sizeof(MrLiveReading));
 
-	for (int i = 0; lives != NULL && i < SLOTS; i++)
+	for (int i = 0; i < count_used(); i++)
 	{
 		Live *live = &lives->live[i];
 		int64 now = mr_clock_us();
@@ -367,7 +390,7 @@ mr_live_take_minute(Oid extension, int32 pipeline_id, MrLiveMinute *minute)
 	if (lives != NULL)
 	{
 		LWLockAcquire(lives->lock, LW_SHARED);
-		live = find(extension, pipeline_id, NULL);
+		live = find(extension, pipeline_id);
 		LWLockRelease(lives->lock);
 	}
 	if (live == NULL)
