@@ -379,6 +379,38 @@ def test_the_command_fixes_it(world, what):
     assert feed.rows("SELECT count(*) FROM t") == [(6,)]
 
 
+SHAPES = {
+    "a partitioned table": """
+        CREATE TABLE t (n int, v text) PARTITION BY RANGE (n);
+        CREATE TABLE half PARTITION OF t FOR VALUES FROM (0) TO (5);
+        CREATE TABLE rest PARTITION OF t DEFAULT;""",
+    "a trigger that may fill it": TABLE + """
+        CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$;
+        CREATE TRIGGER fill BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fill();"""}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_column_that_nothing_fills(world, shape):
+    """A new NOT NULL where a trigger might fill it, and does not: no event's fault."""
+    feed = Feed(world, SHAPES[shape]).send(*some(0, 3))
+    feed.settled()
+    ddl, command = BREAKS["new NOT NULL"]
+    feed.ddl(ddl)
+    feed.send(*some(3, 6))
+    paste(world, feed, command)
+    assert feed.rows("SELECT count(*) FROM t") == [(9,)]
+
+
+def test_a_column_that_a_trigger_fills_for_some(world):
+    """It does for a neighbour: then it is the fault of the event."""
+    feed = Feed(world, TABLE + """
+        ALTER TABLE t ADD COLUMN more int NOT NULL;
+        CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF new.v = 'good' THEN new.more := 1; END IF; RETURN new; END $$;
+        CREATE TRIGGER fill BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION fill();""")
+    counters = feed.send(*some(0, 3), *some(3, 3, v="bad"), *some(6, 3)).settled()
+    assert (counters["written"], counters["dead"]) == (6, 3)
+
+
 @pytest.mark.parametrize("what", ["dropped column", "changed type", "new NOT NULL"])
 def test_the_command_of_a_worker_that_never_saw_it_work(world, what):
     ddl, command = BREAKS[what]

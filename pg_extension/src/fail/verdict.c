@@ -100,10 +100,15 @@ is_same_kind(const MrFailure *a, const MrFailure *b)
 	return a->sqlstate == b->sqlstate && strcmp(left, right) == 0;
 }
 
-/* The failures of a batch are of few kinds; the table is not read for each. */
+/*
+ * The failures of a batch are of few kinds; the table is not read for each. A column that nothing fills is as a column that is
+ * missing: no event can have it.
+ */
 static MrAction
 classify(Tally *tally, int32 pipeline_id, const MrFailure *failure)
 {
+	if (OidIsValid(failure->unfilled_in))
+		return MR_ACTION_BREAK;
 	if (tally->classified == NULL || !is_same_kind(tally->classified, failure))
 		tally->action = mr_error_class_action(pipeline_id, failure);
 	tally->classified = failure;

@@ -6,6 +6,8 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -360,6 +362,25 @@ mr_program_create(MrDefinition *definition)
 	compile(program);
 	MemoryContextSwitchTo(old);
 	return program;
+}
+
+bool
+mr_program_left_unfilled(const MrProgram *program, const ErrorData *error)
+{
+	Oid target = program->definition->target;
+	AttrNumber attnum;
+	Oid table;
+
+	if (error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION || error->schema_name == NULL ||
+		error->table_name == NULL || error->column_name == NULL)
+		return false;
+	/* of a partition, as the error names it, or of the target itself; a trigger may have met another table */
+	table = get_relname_relid(error->table_name, get_namespace_oid(error->schema_name, true));
+	attnum = get_attnum(target, error->column_name);
+	if (!OidIsValid(table) || attnum == InvalidAttrNumber || column_index(program, attnum) >= 0)
+		return false;
+	return table == target || (get_rel_relispartition(table) &&
+							   list_member_oid(get_partition_ancestors(table), target));
 }
 
 void

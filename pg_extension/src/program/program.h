@@ -74,6 +74,12 @@ typedef struct MrProgram
 extern MrProgram *mr_program_create(MrDefinition *definition);
 extern void mr_program_free(MrProgram *program);
 
+/*
+ * Whether an error of the write says that a NOT NULL column of the target is null which the transform does not give. Where that
+ * is known beforehand, it is an error when the program is made; a trigger, maybe a partition's, may fill such a column.
+ */
+extern bool mr_program_left_unfilled(const MrProgram *program, const ErrorData *error);
+
 /* Whether what it was made from is unchanged (no DDL on what it names). */
 extern bool mr_program_is_valid(MrProgram *program);
 

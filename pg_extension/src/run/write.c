@@ -153,6 +153,7 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 {
 	WriteState *state = arg;
 	ErrorData *error;
+	MrFailure *failure;
 
 	state->first = state->arranged.groups[from];
 	state->end = state->arranged.groups[to];
@@ -173,7 +174,10 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 	}
 	take_back(state);
 	*culprit = group_of(&state->arranged, from, to, state->failed_row);
-	return mr_failure_from_error(state->stage, error);
+	failure = mr_failure_from_error(state->stage, error);
+	if (mr_program_left_unfilled(state->program, error))
+		failure->unfilled_in = state->program->definition->target;
+	return failure;
 }
 
 static void

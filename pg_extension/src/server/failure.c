@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "utils/lsyscache.h"
 
 #include "server/failure.h"
 
@@ -124,15 +125,23 @@ mr_error_is_of_the_data(int sqlstate)
 void
 mr_failure_raise(const MrFailure *failure)
 {
-	ereport(ERROR, (errcode(failure->sqlstate), errmsg_internal("%s", failure->message),
-					failure->detail != NULL ? errdetail_internal("%s", failure->detail) : 0,
-					failure->hint != NULL ? errhint("%s", failure->hint) : 0,
-					failure->constraint_name != NULL
-						? err_generic_string(PG_DIAG_CONSTRAINT_NAME, failure->constraint_name)
-						: 0,
-					failure->column_name != NULL
-						? err_generic_string(PG_DIAG_COLUMN_NAME, failure->column_name)
-						: 0));
+	Oid target = failure->unfilled_in;
+	const char *table = OidIsValid(target) ? get_rel_name(target) : NULL;
+
+	ereport(ERROR,
+			(errcode(failure->sqlstate), errmsg_internal("%s", failure->message),
+			 failure->detail != NULL ? errdetail_internal("%s", failure->detail) : 0,
+			 failure->hint != NULL ? errhint("%s", failure->hint) : 0,
+			 failure->constraint_name != NULL
+				 ? err_generic_string(PG_DIAG_CONSTRAINT_NAME, failure->constraint_name)
+				 : 0,
+			 failure->column_name != NULL
+				 ? err_generic_string(PG_DIAG_COLUMN_NAME, failure->column_name)
+				 : 0,
+			 table != NULL ? err_generic_string(PG_DIAG_TABLE_NAME, table) : 0,
+			 table != NULL ? err_generic_string(PG_DIAG_SCHEMA_NAME,
+												get_namespace_name(get_rel_namespace(target)))
+						   : 0));
 }
 
 /* Many messages quote the value, and a value may have megabytes: more than a history could hold. */

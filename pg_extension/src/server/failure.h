@@ -34,6 +34,7 @@ typedef struct MrFailure
 	const char *column_name; /* for decode: the name of the field */
 	bool waited;             /* in vain, for a lock another session holds */
 	bool timed_out;          /* ran longer than it could */
+	Oid unfilled_in; /* the target, of which a NOT NULL column is null that the transform does not give */
 } MrFailure;
 
 /* "decode", "transform", "write" or "window", as stored in millrace.dead_letter.stage */

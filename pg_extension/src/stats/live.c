@@ -141,18 +141,13 @@ find(Oid extension, int32 pipeline_id)
 static Live *
 find_unused(int64 now)
 {
-	Live *oldest = NULL;
+	Live *oldest = &lives->live[0];
 
 	if (lives->used < lives->slots)
 		return &lives->live[lives->used++];
-	for (int i = 0; i < lives->used; i++)
-	{
-		Live *live = &lives->live[i];
-
-		if (oldest == NULL ||
-			pg_atomic_read_u64(&live->used_us) < pg_atomic_read_u64(&oldest->used_us))
-			oldest = live;
-	}
+	for (int i = 1; i < lives->used; i++)
+		if (pg_atomic_read_u64(&lives->live[i].used_us) < pg_atomic_read_u64(&oldest->used_us))
+			oldest = &lives->live[i];
 	return now - (int64) pg_atomic_read_u64(&oldest->used_us) > IDLE_US ? oldest : NULL;
 }
 
