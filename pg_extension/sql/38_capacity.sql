@@ -12,17 +12,22 @@ COMMENT ON FUNCTION millrace._capacity() IS
 CREATE FUNCTION millrace._shortages() RETURNS TABLE (what text, detail text, command text)
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH need AS (
-    SELECT coalesce(sum(p.workers) FILTER (WHERE p.state = 'running'), 0) AS workers, coalesce(sum(p.workers), 0) AS lanes
+    SELECT coalesce(sum(p.workers) FILTER (WHERE p.state = 'running'), 0) AS workers, coalesce(sum(p.workers), 0) AS lanes,
+           coalesce(max(p.partitions), 0) AS partitions
     FROM millrace.pipeline AS p WHERE p.instance = millrace._instance()
   ), setting AS (
     SELECT current_setting('max_worker_processes')::integer AS processes,
            current_setting('max_connections')::integer AS connections,
            current_setting('superuser_reserved_connections')::integer
-           + coalesce(current_setting('reserved_connections', true), '0')::integer AS reserved
+           + coalesce(current_setting('reserved_connections', true), '0')::integer AS reserved,
+           current_setting('max_locks_per_transaction')::integer AS locks
   ), room AS (
     -- besides the launchers, millrace's and that of logical replication, and a supervisor for each database
     SELECT s.processes - 1 - greatest(c.databases, 1) - (current_setting('max_logical_replication_workers')::integer > 0)::integer AS workers,
-           s.connections - s.reserved AS connections
+           s.connections - s.reserved AS connections,
+           -- transactions for which the lock table has room
+           s.connections + s.processes + current_setting('autovacuum_max_workers')::integer + current_setting('max_wal_senders')::integer
+           + current_setting('max_prepared_transactions')::integer AS transactions
     FROM setting AS s CROSS JOIN millrace._capacity() AS c
   )
   SELECT v.what, v.detail, v.command
@@ -39,7 +44,12 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     (3, n.lanes + 3 > r.connections, 'too few connections',
      format('Each ingestor opens %s connections for the lanes of this database, and max_connections = %s leaves room for %s.',
             n.lanes, s.connections, r.connections),
-     format('ALTER SYSTEM SET max_connections = %s; then restart the server', n.lanes + s.reserved + 50))
+     format('ALTER SYSTEM SET max_connections = %s; then restart the server', n.lanes + s.reserved + 50)),
+    -- an assignment, a verb, the first wide batch of a lane lock all of its partitions; and others are to have some, too
+    (4, 2 * n.partitions > s.locks * r.transactions, 'too few locks',
+     format('A transaction may lock all %s partitions of a pipeline, and max_locks_per_transaction = %s leaves room for %s locks in all: it would fail with "out of shared memory".',
+            n.partitions, s.locks, s.locks * r.transactions),
+     format('ALTER SYSTEM SET max_locks_per_transaction = %s; then restart the server', 2 * n.partitions / r.transactions + 1))
   ) AS v (rank, applies, what, detail, command)
   WHERE v.applies ORDER BY v.rank;
 $$;

@@ -9,6 +9,7 @@ from lib.cluster import ConnectionLost
 from lib.lane import Batch, Lane
 from lib.spread import PIPELINE, TABLE, Spread
 from lib.wait import wait_for
+from test_copies import restore
 
 MANY = 200  # partitions: enough for a ledger
 
@@ -125,6 +126,36 @@ def test_a_wide_batch_writes_few_rows(wide):
     wide.wait()
     wait_for(lambda: written() > before, "statistics", 20)
     assert written() - before < batches * MANY / 2
+
+
+def test_a_dump_of_a_filled_ledger(wide):
+    """It carries the positions, and the copy goes on from them."""
+    lane = wide.lane()
+    wide.send(lane, range(MANY))
+    wide.wait()
+    wide.send(lane, range(0, MANY, 2))
+    wide.wait()
+    assert wide.in_ledger() == MANY
+    positions = "SELECT partition, next_offset, events, written FROM millrace.partitions ORDER BY 1"
+    before = wide.db.run(positions)
+    wide.close()
+    wide.lanes = []
+    wide.db = restore(wide.world, wide.world.name + "_copy")
+    try:
+        assert wide.db.run(positions) == before
+        assert wide.in_ledger() == MANY
+        wide.db.run("SELECT millrace.grant_ingestor('ingestor')")
+        with wide.db.session("app") as s:
+            s.run("SELECT millrace.adopt(%s)", (wide.name,))
+        lane = wide.lane()
+        assert lane.positions == wide.sent
+        wide.send(lane, range(MANY))
+        wait_for(lambda: dict(wide.db.run("SELECT partition, next_offset FROM millrace.partitions")) == wide.sent, "all settled", 30)
+        wide.same()
+        assert wide.in_ledger() == MANY
+    finally:
+        wide.close()
+        wide.lanes = []
 
 
 def test_partitions_change_lanes(world):

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(33);
+SELECT plan(35);
 
 -- a finding with this severity, holding these words in what, detail and command
 CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
@@ -148,6 +148,13 @@ SET ROLE mrt_stranger;
 SELECT is(pg_temp.count('"p"'), 0::bigint, 'a stranger hears nothing of it');
 SET ROLE mrt_monitor;
 SELECT cmp_ok(pg_temp.count('too few worker slots'), '=', 1::bigint, 'a monitor does');
+
+-- the lock table
+RESET ROLE;
+SELECT is((SELECT count(*) FROM millrace._shortages() WHERE what = 'too few locks'), 0::bigint, 'there is room for the locks of these pipelines');
+UPDATE millrace.pipeline SET partitions = 1000000;
+SELECT matches((SELECT command FROM millrace.doctor() WHERE what ~ 'too few locks'),
+               '^ALTER SYSTEM SET max_locks_per_transaction = [0-9]{3,5}; then restart the server$', 'but not for those of a million partitions');
 
 SELECT * FROM finish();
 ROLLBACK;
