@@ -147,7 +147,7 @@ mr_history_trim(void)
 	next = now + INTERVAL_US;
 	if (mr_xact_guard(trim, NULL) || floors == NULL)
 		return;
-	hash_destroy(floors); /* they tell of removals that were undone */
+	hash_destroy(floors); /* they are of removals that were undone */
 	floors = NULL;
 }
 

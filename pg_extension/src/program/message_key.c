@@ -200,8 +200,8 @@ mr_message_key_read(MrMessageKey *reader, bytea *key, Datum *values)
 	if (reader->scalar != NULL && !(first == '{' && last == '}'))
 		failure = read_scalar(reader, key, first == '"' && last == '"');
 	else
-		failure = mr_decode(reader->object, VARDATA_ANY(key), (int) VARSIZE_ANY_EXHDR(key),
-							NULL, reader->read, reader->isnull);
+		failure = mr_decode(reader->object, VARDATA_ANY(key), (int) VARSIZE_ANY_EXHDR(key), NULL,
+							reader->read, reader->isnull);
 	if (failure != NULL)
 	{
 		explain(reader, failure);

@@ -89,7 +89,7 @@ check_document(const Opened *opened, const char *expected)
 }
 
 static void
-check_problem(MrFormatKind kind, const char *text, MrEnvelopeCode code)
+refused(MrFormatKind kind, const char *text, MrEnvelopeCode code)
 {
 	Opened opened = open_text(kind, text);
 
@@ -146,11 +146,9 @@ confluent_prefix_is_stepped_over(void **state)
 	assert_true(opened.envelope.has_schema_id);
 	assert_int_equal(opened.envelope.schema_id, 0x010203);
 	assert_ptr_equal(opened.envelope.document, opened.bytes + 5);
-
 	opened = open_text(MR_FORMAT_CONFLUENT_JSON, "{\"a\":1}");
 	check_document(&opened, "{\"a\":1}");
 	assert_false(opened.envelope.has_schema_id);
-
 	opened = open_bytes(MR_FORMAT_CONFLUENT_JSON, "\0\0\0\0\7", 5, NULL, 0);
 	check_document(&opened, "");
 	opened = open_text(MR_FORMAT_CONFLUENT_JSON, "");
@@ -173,7 +171,6 @@ connect_document_is_the_payload(void **state)
 	check_document(&opened, "{\"a\": [1]}");
 	assert_int_equal(opened.envelope.parts[MR_CONNECT_SCHEMA].kind, MR_JSON_OBJECT);
 	assert_false(opened.envelope.tombstone);
-
 	opened = open_text(MR_FORMAT_CONNECT, "{\"payload\":\"a\\\"b\",\"schema\":null}");
 	check_document(&opened, "\"a\\\"b\"");
 	opened = open_text(MR_FORMAT_CONNECT, "{\"payload\":{\"a\":1},\"payload\":[2]}");
@@ -187,14 +184,14 @@ static void
 connect_refuses_what_is_none(void **state)
 {
 	(void) state;
-	check_problem(MR_FORMAT_CONNECT, "{\"a\":1}", MR_ENVELOPE_NO_PAYLOAD);
-	check_problem(MR_FORMAT_CONNECT, "{\"schema\":{\"payload\":1}}", MR_ENVELOPE_NO_PAYLOAD);
-	check_problem(MR_FORMAT_CONNECT, "[{\"payload\":1}]", MR_ENVELOPE_NOT_OBJECT);
-	check_problem(MR_FORMAT_CONNECT, " 1", MR_ENVELOPE_NOT_OBJECT);
-	check_problem(MR_FORMAT_CONNECT, "", MR_ENVELOPE_NOT_JSON);
-	check_problem(MR_FORMAT_CONNECT, "{\"payload\":", MR_ENVELOPE_NOT_JSON);
-	check_problem(MR_FORMAT_CONNECT, "{\"payload\":\"\xff\"}", MR_ENVELOPE_NOT_JSON);
-	check_problem(MR_FORMAT_CONNECT, "{\"payload\":1}x", MR_ENVELOPE_NOT_JSON);
+	refused(MR_FORMAT_CONNECT, "{\"a\":1}", MR_ENVELOPE_NO_PAYLOAD);
+	refused(MR_FORMAT_CONNECT, "{\"schema\":{\"payload\":1}}", MR_ENVELOPE_NO_PAYLOAD);
+	refused(MR_FORMAT_CONNECT, "[{\"payload\":1}]", MR_ENVELOPE_NOT_OBJECT);
+	refused(MR_FORMAT_CONNECT, " 1", MR_ENVELOPE_NOT_OBJECT);
+	refused(MR_FORMAT_CONNECT, "", MR_ENVELOPE_NOT_JSON);
+	refused(MR_FORMAT_CONNECT, "{\"payload\":", MR_ENVELOPE_NOT_JSON);
+	refused(MR_FORMAT_CONNECT, "{\"payload\":\"\xff\"}", MR_ENVELOPE_NOT_JSON);
+	refused(MR_FORMAT_CONNECT, "{\"payload\":1}x", MR_ENVELOPE_NOT_JSON);
 }
 
 #define ATTRIBUTES "\"specversion\":\"1.0\",\"id\":\"a\",\"source\":\"/s\",\"type\":\"t\""
@@ -212,7 +209,6 @@ structured_event_has_attributes_and_data(void **state)
 	check_part(&opened, MR_CE_TYPE, "t");
 	check_part(&opened, MR_CE_SUBJECT, NULL);
 	check_part(&opened, MR_CE_TIME, NULL);
-
 	opened = open_text(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES "}");
 	check_document(&opened, NULL);
 	assert_false(opened.envelope.tombstone);
@@ -225,24 +221,23 @@ static void
 structured_event_is_refused(void **state)
 {
 	(void) state;
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{\"id\":1}", MR_ENVELOPE_NOT_AN_EVENT);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{\"data\":{" ATTRIBUTES "}}", MR_ENVELOPE_NOT_AN_EVENT);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "[{" ATTRIBUTES "}]", MR_ENVELOPE_NOT_OBJECT);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "", MR_ENVELOPE_NOT_JSON);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES, MR_ENVELOPE_NOT_JSON);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"id\":7}", MR_ENVELOPE_BAD_ATTRIBUTE);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"id\":\"\"}", MR_ENVELOPE_NO_ATTRIBUTE);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"type\":null}",
-				  MR_ENVELOPE_NO_ATTRIBUTE);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"subject\":\"\\u0000\"}",
-				  MR_ENVELOPE_BAD_ATTRIBUTE);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"time\":{}}", MR_ENVELOPE_BAD_ATTRIBUTE);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"specversion\":\"0.3\"}",
-				  MR_ENVELOPE_OTHER_VERSION);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"data\":1,\"data_base64\":\"e30=\"}",
-				  MR_ENVELOPE_DATA_TWICE);
-	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"data_base64\":[]}",
-				  MR_ENVELOPE_DATA_BASE64_WRONG);
+	refused(MR_FORMAT_CLOUDEVENTS, "{\"id\":1}", MR_ENVELOPE_NOT_AN_EVENT);
+	refused(MR_FORMAT_CLOUDEVENTS, "{\"data\":{" ATTRIBUTES "}}", MR_ENVELOPE_NOT_AN_EVENT);
+	refused(MR_FORMAT_CLOUDEVENTS, "[{" ATTRIBUTES "}]", MR_ENVELOPE_NOT_OBJECT);
+	refused(MR_FORMAT_CLOUDEVENTS, "", MR_ENVELOPE_NOT_JSON);
+	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES, MR_ENVELOPE_NOT_JSON);
+	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"id\":7}", MR_ENVELOPE_BAD_ATTRIBUTE);
+	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"id\":\"\"}", MR_ENVELOPE_NO_ATTRIBUTE);
+	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"type\":null}", MR_ENVELOPE_NO_ATTRIBUTE);
+	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"subject\":\"\\u0000\"}",
+			MR_ENVELOPE_BAD_ATTRIBUTE);
+	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"time\":{}}", MR_ENVELOPE_BAD_ATTRIBUTE);
+	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"specversion\":\"0.3\"}",
+			MR_ENVELOPE_OTHER_VERSION);
+	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"data\":1,\"data_base64\":\"e30=\"}",
+			MR_ENVELOPE_DATA_TWICE);
+	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"data_base64\":[]}",
+			MR_ENVELOPE_DATA_BASE64_WRONG);
 }
 
 static void
@@ -322,12 +317,11 @@ change_event_is_of_its_row(void **state)
 		"\"op\":\"%c\"}";
 	char bare[200];
 	char wrapped[300];
+	Opened opened;
 
 	(void) state;
 	for (const char *op = "crud"; *op != '\0'; op++)
 	{
-		Opened opened;
-
 		snprintf(bare, sizeof(bare), change, *op);
 		snprintf(wrapped, sizeof(wrapped), "{\"schema\":{\"op\":\"x\"},\"payload\":%s}", bare);
 		opened = open_text(MR_FORMAT_DEBEZIUM, bare);
@@ -340,35 +334,31 @@ change_event_is_of_its_row(void **state)
 		assert_int_equal(opened.envelope.parts[MR_DEBEZIUM_SOURCE].kind, MR_JSON_OBJECT);
 	}
 	/* a payload beside an op is a column of nobody's */
-	{
-		Opened opened =
-			open_text(MR_FORMAT_DEBEZIUM, "{\"op\":\"c\",\"after\":{},\"payload\":{\"op\":\"d\"}}");
-
-		check_document(&opened, "{}");
-		opened = open_text(MR_FORMAT_DEBEZIUM, "{\"schema\":null,\"payload\":null}");
-		check_document(&opened, NULL);
-		assert_true(opened.envelope.tombstone);
-	}
+	opened =
+		open_text(MR_FORMAT_DEBEZIUM, "{\"op\":\"c\",\"after\":{},\"payload\":{\"op\":\"d\"}}");
+	check_document(&opened, "{}");
+	opened = open_text(MR_FORMAT_DEBEZIUM, "{\"schema\":null,\"payload\":null}");
+	check_document(&opened, NULL);
+	assert_true(opened.envelope.tombstone);
 }
 
 static void
 change_event_is_refused(void **state)
 {
 	(void) state;
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"id\":1}", MR_ENVELOPE_NO_OP);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"payload\":{\"id\":1}}", MR_ENVELOPE_NO_OP);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"payload\":[\"op\"]}", MR_ENVELOPE_NO_OP);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"op\":\"t\"}", MR_ENVELOPE_TRUNCATE);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"op\":\"m\"}", MR_ENVELOPE_BAD_OP);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"op\":null}", MR_ENVELOPE_BAD_OP);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"op\":\"uu\",\"after\":{}}", MR_ENVELOPE_BAD_OP);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"op\":\"u\",\"before\":{}}", MR_ENVELOPE_NO_ROW);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"op\":\"u\",\"after\":\"x\"}", MR_ENVELOPE_NO_ROW);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"op\":\"d\",\"after\":{},\"before\":null}",
-				  MR_ENVELOPE_NO_ROW);
-	check_problem(MR_FORMAT_DEBEZIUM, "[]", MR_ENVELOPE_NOT_OBJECT);
-	check_problem(MR_FORMAT_DEBEZIUM, "", MR_ENVELOPE_NOT_JSON);
-	check_problem(MR_FORMAT_DEBEZIUM, "{\"op\":\"c\",\"after\":{\"id\":1}", MR_ENVELOPE_NOT_JSON);
+	refused(MR_FORMAT_DEBEZIUM, "{\"id\":1}", MR_ENVELOPE_NO_OP);
+	refused(MR_FORMAT_DEBEZIUM, "{\"payload\":{\"id\":1}}", MR_ENVELOPE_NO_OP);
+	refused(MR_FORMAT_DEBEZIUM, "{\"payload\":[\"op\"]}", MR_ENVELOPE_NO_OP);
+	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"t\"}", MR_ENVELOPE_TRUNCATE);
+	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"m\"}", MR_ENVELOPE_BAD_OP);
+	refused(MR_FORMAT_DEBEZIUM, "{\"op\":null}", MR_ENVELOPE_BAD_OP);
+	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"uu\",\"after\":{}}", MR_ENVELOPE_BAD_OP);
+	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"u\",\"before\":{}}", MR_ENVELOPE_NO_ROW);
+	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"u\",\"after\":\"x\"}", MR_ENVELOPE_NO_ROW);
+	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"d\",\"after\":{},\"before\":null}", MR_ENVELOPE_NO_ROW);
+	refused(MR_FORMAT_DEBEZIUM, "[]", MR_ENVELOPE_NOT_OBJECT);
+	refused(MR_FORMAT_DEBEZIUM, "", MR_ENVELOPE_NOT_JSON);
+	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"c\",\"after\":{\"id\":1}", MR_ENVELOPE_NOT_JSON);
 }
 
 static void
