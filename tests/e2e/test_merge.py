@@ -181,3 +181,11 @@ def test_against_a_model(world, shape):
     assert not wrong, f"seed {seed}: {wrong}"
     counters = world.counters()
     assert counters["dead"] == 0 and counters["events"] == sent == counters["written"] + counters["superseded"], f"seed {seed}: {counters}"
+
+
+def test_many_rows_of_one_event_and_key(world):
+    """More than are written in rounds as a rule: a batch of one event cannot be made smaller."""
+    feed = Keyed(world, "CREATE TABLE t (id bigint PRIMARY KEY, n bigint, twice bigint GENERATED ALWAYS AS (n * 2) STORED)", fields="n int",
+                 transform="SELECT 1 AS id, 1 AS n FROM event CROSS JOIN generate_series(1, event.n)", merge="n = old.n + new.n")
+    assert feed.send((None, doc(n=600))).settled()["rows"] == 600
+    assert feed.rows("SELECT n, twice FROM t") == [(600, 1200)]

@@ -248,7 +248,7 @@ remove_rows(Round *round)
 	const MrDeletion *deletion = round->state->program->deletion;
 	int n = deletion != NULL ? put(round, deletes, true) : 0;
 
-	if (n == 0)
+	if (deletion == NULL || (n == 0 && round->n > 0))
 		return;
 	run(round, deletion->remove, n, mark_written);
 	n = put(round, deleted_nothing, true);
