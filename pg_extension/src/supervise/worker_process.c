@@ -16,6 +16,7 @@
 #include "utils/ps_status.h"
 
 #include "server/compat.h"
+#include "decode/reading.h"
 #include "run/work_record.h"
 #include "supervise/seat.h"
 #include "supervise/worker.h"
@@ -43,12 +44,19 @@ keep_memory(void)
 
 /*
  * The settings a batch relies on; the owner's own (ALTER ROLE ... SET) do not reach it. Those that give values their meaning
- * are the definition's, see engine.c.
+ * are the definition's while a batch of it runs (engine.c), and by default here: a batch that wants no others sets none.
  */
 static void
 pin_settings(const char *synchronous_commit_of_server)
 {
+	MrReading reading;
+	const char *name;
+	const char *value;
+
 	mr_worker_pin_settings();
+	mr_reading_init(&reading);
+	for (int i = 0; mr_reading_setting(&reading, i, &name, &value); i++)
+		SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
 	SetConfigOption("synchronous_commit", synchronous_commit_of_server, PGC_USERSET,
 					PGC_S_OVERRIDE);
 }
