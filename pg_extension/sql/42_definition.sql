@@ -160,7 +160,7 @@ BEGIN
             DETAIL = format('Unique keys of "%s": %s.', d.target, coalesce(keys, 'none')),
             HINT = 'Pass conflict_key => ARRAY[''column'', …], the columns of a unique index of the target.';
   END IF;
-  IF d.format = 'debezium' AND d.on_conflict = 'update' AND to_jsonb(d) ->> 'delete_when' IS NULL THEN
+  IF d.format = 'debezium' AND d.on_conflict = 'update' AND d.delete_when IS NULL THEN
     RAISE EXCEPTION 'format "debezium" with on_conflict "update" needs delete_when'
       USING ERRCODE = 'invalid_parameter_value',
             DETAIL = 'Rows that were deleted in the source would be written again.',

@@ -113,7 +113,7 @@ BEGIN
   d.version := version;
   d.fields := btrim(d.fields);
   -- else a change event that deletes its row would be written as one
-  IF d.format = 'debezium' AND d.on_conflict = 'update' AND to_jsonb(d) ->> 'delete_when' IS NULL THEN
+  IF d.format = 'debezium' AND d.on_conflict = 'update' AND d.delete_when IS NULL THEN
     d := jsonb_populate_record(d, jsonb_build_object('delete_when', 'op = ''d'''));
   END IF;
   d.created_at := now();

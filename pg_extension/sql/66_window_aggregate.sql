@@ -105,7 +105,7 @@ REVOKE ALL ON FUNCTION millrace._window_parts FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_parts IS
 'Internal: analyses the SQL of a window as its owner, raises the error found with the position in the user''s text, and gives it back in parts that mean the same under search_path pg_catalog.';
 
-CREATE FUNCTION millrace._window_fill(owner regrole, search_path text, query text, window_id integer) RETURNS bigint
+CREATE FUNCTION millrace._window_fill(pipeline_id integer, query text, window_id integer) RETURNS bigint
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_window_fill';
 REVOKE ALL ON FUNCTION millrace._window_fill FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_fill IS 'Internal: appends what a query, run as the owner, gives to the folded table of a window.';

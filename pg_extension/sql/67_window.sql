@@ -194,7 +194,7 @@ BEGIN
   PERFORM millrace._make_window(w, p, v);
 
   IF (given ->> 'backfill')::boolean THEN
-    PERFORM millrace._window_fill(p.owner, v.search_path, millrace._window_query(w.id), w.id);
+    PERFORM millrace._window_fill(p.id, millrace._window_query(w.id), w.id);
   END IF;
   UPDATE millrace.pipeline AS c SET windows = c.windows + 1 WHERE c.id = p.id;
   PERFORM millrace._wake();
@@ -281,7 +281,7 @@ BEGIN
   IF "from" = '-infinity' AND "to" = 'infinity' THEN
     DELETE FROM millrace.window_outside AS o WHERE o.window_id = w.id;
   END IF;
-  RETURN millrace._window_fill(p.owner, v.search_path, millrace._window_query(w.id, "from", "to"), w.id);
+  RETURN millrace._window_fill(p.id, millrace._window_query(w.id, "from", "to"), w.id);
 END $$;
 REVOKE ALL ON FUNCTION millrace._rebuild_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._rebuild_window IS 'Internal: rebuild_window for a role.';

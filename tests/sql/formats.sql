@@ -2,7 +2,7 @@
 -- tests/unit/pg_extension/decode/test_format_envelope.c; what comes of real messages, in tests/e2e/test_formats.py.
 BEGIN;
 \ir helper.psql
-SELECT plan(39);
+SELECT plan(40);
 SET LOCAL timezone = 'UTC';
 
 -- What comes of it, in one line: the object, or SQLSTATE and message.
@@ -112,5 +112,6 @@ SELECT results_eq($$ SELECT d.outcome, d.rows, d.message, d.hint ~ 'REPLICA IDEN
   $$ VALUES ('dead', NULL, 'field "source_text" was left out by the source: the change did not touch it', true),
             ('written', '[{"id": 1, "source": "source_text"}]'::jsonb, NULL, NULL) $$,
   'a value that was left out is a failure, unless the transform looks at event.unavailable');
+SELECT matches((SELECT string_agg(e, E'\n') FROM millrace.explain('taken') AS e), 'CTE Scan on event', 'explain() knows the columns of a format');
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(105);
+SELECT plan(106);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -72,6 +72,12 @@ SELECT isnt(millrace.create_window('by_minute', 'p', event_time => 'at', size =>
 SELECT set_eq('SELECT window_start, window_end, source, n, mean, spread, sd, sum FROM millrace.window_by_minute',
   $$ SELECT date_trunc('minute', at), date_trunc('minute', at) + interval '1 min', source, count(*) AS n, avg(value) AS mean,
             max(value) - min(value) AS spread, stddev(id) AS sd, sum(id) FROM mrt.reading GROUP BY 1, 2, 3 $$, 'with the rows there are');
+SET TimeZone = 'America/New_York';
+SELECT millrace.create_window('by_day', 'p', event_time => 'at', size => '1 day', group_by => '{at::date AS day}', aggregates => 'count(*) AS n');
+RESET TimeZone;
+SELECT results_eq('SELECT day, n FROM millrace.window_by_day', $$ VALUES ('2026-01-01'::date, 100::bigint) $$,
+                  'a backfill has the settings of the definition, not of the session');
+SELECT millrace.drop_window('by_day');
 SELECT isnt(millrace.create_window('later', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*)', backfill => false), NULL, 'without a backfill');
 SELECT is_empty('SELECT * FROM millrace.window_later', 'or without them');
 SELECT is((SELECT count(*) FROM (SELECT millrace.create_window('functions', 'p', event_time => 'at + interval ''1 h''', size => '1 h', group_by => '{"upper(source) AS s", "value > 5 AS big"}',

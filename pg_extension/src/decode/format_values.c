@@ -112,18 +112,22 @@ use_schema(MrFormatValues *values, const MrJsonSlot *schema)
 {
 	bool present = schema->kind == MR_JSON_OBJECT;
 	MrJsonSlot row = *schema;
-	MemoryContext old;
 
 	if (present ? values->schema != NULL && values->schema_length == schema->length &&
 					  memcmp(values->schema, schema->start, schema->length) == 0
 				: values->schema == NULL)
 		return;
-	old = MemoryContextSwitchTo(values->context);
+	/* with no length of its own it is read again after an error here */
 	if (values->schema != NULL)
 		pfree(values->schema);
-	values->schema = present ? memcpy(palloc(schema->length), schema->start, schema->length) : NULL;
-	values->schema_length = schema->length;
-	MemoryContextSwitchTo(old);
+	values->schema = NULL;
+	values->schema_length = -1;
+	if (present)
+	{
+		values->schema = MemoryContextAlloc(values->context, schema->length);
+		memcpy(values->schema, schema->start, schema->length);
+		values->schema_length = schema->length;
+	}
 	/* the rows before and after a change have one type */
 	if (present && values->kind == MR_FORMAT_DEBEZIUM)
 		present = mr_schema_below(values->reader, schema, "after", 5, &row);
@@ -142,6 +146,8 @@ type_of(MrFormatValues *values, const MrJsonSlot *schema, const MrField *field)
 	MrJsonSlot at = *schema;
 	MrJsonSlot below;
 
+	if (field->source != MR_FROM_PAYLOAD)
+		return (MrSchemaType){MR_SCHEMA_PLAIN, 0};
 	for (int i = 0; i < field->step_count; i++)
 	{
 		if (!mr_schema_below(values->reader, &at, field->steps[i].key, field->steps[i].key_length,
@@ -194,6 +200,8 @@ look(void *arg, int field, MrJsonSlot *slot, bool *optional)
 	MrFormatValues *values = arg;
 	Oid type = values->base_types[field];
 
+	if (values->fields->fields[field].source != MR_FROM_PAYLOAD)
+		return NULL;
 	if (slot->kind <= MR_JSON_NULL)
 	{
 		*optional = values->deletes;

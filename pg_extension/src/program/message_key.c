@@ -77,7 +77,7 @@ check_fields(const MrFields *fields, const MrField *columns, int n, const char *
 
 /* A field of each column, found by its name or (whole) being all of the document. */
 static MrFields *
-default_fields(const MrField *columns, int n, bool whole)
+default_fields(const MrField *columns, int n, bool whole, const MrReading *reading)
 {
 	MrFields *fields = palloc0(sizeof(MrFields));
 
@@ -88,6 +88,7 @@ default_fields(const MrField *columns, int n, bool whole)
 		MrField *field = &fields->fields[i];
 
 		*field = columns[i];
+		field->reading = *reading;
 		get_typlenbyval(field->type_id, &field->typlen, &field->typbyval);
 		if (whole)
 			continue;
@@ -103,8 +104,8 @@ MrMessageKey *
 mr_message_key_create(const char *fields, const MrReading *reading, const MrField *columns, int n)
 {
 	MrMessageKey *reader = palloc0(sizeof(MrMessageKey));
-	MrFields *list =
-		fields != NULL ? mr_fields_parse(fields, reading) : default_fields(columns, n, false);
+	MrFields *list = fields != NULL ? mr_fields_parse(fields, reading)
+									: default_fields(columns, n, false, reading);
 
 	reader->n = n;
 	reader->columns = list_names(columns, n);
@@ -121,7 +122,7 @@ mr_message_key_create(const char *fields, const MrReading *reading, const MrFiel
 	reader->object = mr_decoder_create(list);
 	if (n == 1 && fields == NULL)
 	{
-		MrFields *whole = default_fields(columns, n, true);
+		MrFields *whole = default_fields(columns, n, true, reading);
 
 		whole->fields[0].not_null = true;
 		reader->scalar = mr_decoder_create(whole);

@@ -12,6 +12,7 @@
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
 
+#include "pipeline/pipeline.h"
 #include "program/plan.h"
 #include "window/append.h"
 
@@ -20,27 +21,34 @@
 PG_FUNCTION_INFO_V1(mr_sql_window_fill);
 
 /*
- * millrace._window_fill(owner regrole, search_path text, query text, window_id integer) RETURNS bigint
- * query: gives rows of the window's state from window_start on. Returns how many were appended.
+ * millrace._window_fill(pipeline_id integer, query text, window_id integer) RETURNS bigint
+ * query: gives rows of the window's state from window_start on, run as the pipeline's owner and with the settings of its
+ * definition, as batches are. Returns how many were appended.
  */
 Datum
 mr_sql_window_fill(PG_FUNCTION_ARGS)
 {
-	char *path = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	char *query = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	int32 window_id = PG_GETARG_INT32(3);
+	int32 pipeline_id = PG_GETARG_INT32(0);
+	char *query = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	int32 window_id = PG_GETARG_INT32(2);
+	MrPipelineRow pipeline;
+	MrDefinition *definition;
 	MrAppend append;
 	MrPlan *plan;
 	Oid user;
 	int context;
 	int nest;
 
+	if (!mr_pipeline_row_by_id(pipeline_id, &pipeline))
+		elog(ERROR, "there is no pipeline %d", pipeline_id);
+	definition = mr_definition_load(pipeline.id, pipeline.version);
 	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(PG_GETARG_OID(0),
+	SetUserIdAndSecContext(pipeline.owner,
 						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest = NewGUCNestLevel();
-	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
+	mr_reading_pin(&definition->reading);
+	(void) set_config_option("search_path", definition->search_path, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	plan = mr_plan_create(query, "written", NULL, NULL, InvalidOid, NULL, NULL);
 	mr_plan_set_path(plan, "pg_catalog, pg_temp");
 	mr_append_begin(&append, window_id);

@@ -11,91 +11,7 @@
 #include <cmocka.h>
 
 #include "common/staging_format.h"
-#include "decode/format_debezium.h"
-#include "decode/format_envelope.h"
-
-#define BLOCKS_MAX 10000
-
-/* What a plan allocates lives until the end of the test. */
-static void *blocks[BLOCKS_MAX];
-static int block_count;
-
-static void *
-allocate(size_t size)
-{
-	assert_true(block_count < BLOCKS_MAX);
-	blocks[block_count] = calloc(1, size);
-	return blocks[block_count++];
-}
-
-static int
-free_blocks(void **state)
-{
-	(void) state;
-	while (block_count > 0)
-		free(blocks[--block_count]);
-	return 0;
-}
-
-/* An exact-size copy, so that a read past the end is a read past an allocation; as long as the test lives. */
-static char *
-copy_of(const char *bytes, size_t length)
-{
-	char *copy = allocate(length > 0 ? length : 1);
-
-	memcpy(copy, bytes, length);
-	return copy;
-}
-
-typedef struct Opened
-{
-	MrEnvelope envelope;
-	MrEnvelopeProblem problem;
-	const char *bytes;
-	bool fine;
-} Opened;
-
-static Opened
-open_bytes(MrFormatKind kind, const char *bytes, size_t length, const char *headers,
-		   size_t headers_length)
-{
-	MrOpener *opener = mr_opener_create(kind, allocate);
-	Opened opened = {.bytes = copy_of(bytes, length)};
-	char *packed = headers != NULL ? copy_of(headers, headers_length) : NULL;
-
-	opened.fine = mr_envelope_open(opener, opened.bytes, (int) length, packed, (int) headers_length,
-								   &opened.envelope, &opened.problem);
-	assert_int_equal(opened.fine, opened.problem.code == MR_ENVELOPE_FINE);
-	return opened;
-}
-
-static Opened
-open_text(MrFormatKind kind, const char *text)
-{
-	return open_bytes(kind, text, strlen(text), NULL, 0);
-}
-
-/* The document of a message is this text, or it has none (NULL). */
-static void
-check_document(const Opened *opened, const char *expected)
-{
-	if (!opened->fine)
-		fail_msg("refused with %d", opened->problem.code);
-	assert_int_equal(opened->envelope.absent, expected == NULL);
-	if (expected == NULL)
-		return;
-	assert_int_equal(opened->envelope.length, strlen(expected));
-	assert_memory_equal(opened->envelope.document, expected, strlen(expected));
-}
-
-static void
-refused(MrFormatKind kind, const char *text, MrEnvelopeCode code)
-{
-	Opened opened = open_text(kind, text);
-
-	if (opened.problem.code != code)
-		fail_msg("%s: got %d, expected %d", text, opened.problem.code, code);
-}
+#include "envelopes.h"
 
 static void
 check_part(const Opened *opened, int part, const char *expected)
@@ -146,9 +62,11 @@ confluent_prefix_is_stepped_over(void **state)
 	assert_true(opened.envelope.has_schema_id);
 	assert_int_equal(opened.envelope.schema_id, 0x010203);
 	assert_ptr_equal(opened.envelope.document, opened.bytes + 5);
+
 	opened = open_text(MR_FORMAT_CONFLUENT_JSON, "{\"a\":1}");
 	check_document(&opened, "{\"a\":1}");
 	assert_false(opened.envelope.has_schema_id);
+
 	opened = open_bytes(MR_FORMAT_CONFLUENT_JSON, "\0\0\0\0\7", 5, NULL, 0);
 	check_document(&opened, "");
 	opened = open_text(MR_FORMAT_CONFLUENT_JSON, "");
@@ -171,6 +89,7 @@ connect_document_is_the_payload(void **state)
 	check_document(&opened, "{\"a\": [1]}");
 	assert_int_equal(opened.envelope.parts[MR_CONNECT_SCHEMA].kind, MR_JSON_OBJECT);
 	assert_false(opened.envelope.tombstone);
+
 	opened = open_text(MR_FORMAT_CONNECT, "{\"payload\":\"a\\\"b\",\"schema\":null}");
 	check_document(&opened, "\"a\\\"b\"");
 	opened = open_text(MR_FORMAT_CONNECT, "{\"payload\":{\"a\":1},\"payload\":[2]}");
@@ -184,14 +103,14 @@ static void
 connect_refuses_what_is_none(void **state)
 {
 	(void) state;
-	refused(MR_FORMAT_CONNECT, "{\"a\":1}", MR_ENVELOPE_NO_PAYLOAD);
-	refused(MR_FORMAT_CONNECT, "{\"schema\":{\"payload\":1}}", MR_ENVELOPE_NO_PAYLOAD);
-	refused(MR_FORMAT_CONNECT, "[{\"payload\":1}]", MR_ENVELOPE_NOT_OBJECT);
-	refused(MR_FORMAT_CONNECT, " 1", MR_ENVELOPE_NOT_OBJECT);
-	refused(MR_FORMAT_CONNECT, "", MR_ENVELOPE_NOT_JSON);
-	refused(MR_FORMAT_CONNECT, "{\"payload\":", MR_ENVELOPE_NOT_JSON);
-	refused(MR_FORMAT_CONNECT, "{\"payload\":\"\xff\"}", MR_ENVELOPE_NOT_JSON);
-	refused(MR_FORMAT_CONNECT, "{\"payload\":1}x", MR_ENVELOPE_NOT_JSON);
+	check_problem(MR_FORMAT_CONNECT, "{\"a\":1}", MR_ENVELOPE_NO_PAYLOAD);
+	check_problem(MR_FORMAT_CONNECT, "{\"schema\":{\"payload\":1}}", MR_ENVELOPE_NO_PAYLOAD);
+	check_problem(MR_FORMAT_CONNECT, "[{\"payload\":1}]", MR_ENVELOPE_NOT_OBJECT);
+	check_problem(MR_FORMAT_CONNECT, " 1", MR_ENVELOPE_NOT_OBJECT);
+	check_problem(MR_FORMAT_CONNECT, "", MR_ENVELOPE_NOT_JSON);
+	check_problem(MR_FORMAT_CONNECT, "{\"payload\":", MR_ENVELOPE_NOT_JSON);
+	check_problem(MR_FORMAT_CONNECT, "{\"payload\":\"\xff\"}", MR_ENVELOPE_NOT_JSON);
+	check_problem(MR_FORMAT_CONNECT, "{\"payload\":1}x", MR_ENVELOPE_NOT_JSON);
 }
 
 #define ATTRIBUTES "\"specversion\":\"1.0\",\"id\":\"a\",\"source\":\"/s\",\"type\":\"t\""
@@ -209,6 +128,7 @@ structured_event_has_attributes_and_data(void **state)
 	check_part(&opened, MR_CE_TYPE, "t");
 	check_part(&opened, MR_CE_SUBJECT, NULL);
 	check_part(&opened, MR_CE_TIME, NULL);
+
 	opened = open_text(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES "}");
 	check_document(&opened, NULL);
 	assert_false(opened.envelope.tombstone);
@@ -221,23 +141,24 @@ static void
 structured_event_is_refused(void **state)
 {
 	(void) state;
-	refused(MR_FORMAT_CLOUDEVENTS, "{\"id\":1}", MR_ENVELOPE_NOT_AN_EVENT);
-	refused(MR_FORMAT_CLOUDEVENTS, "{\"data\":{" ATTRIBUTES "}}", MR_ENVELOPE_NOT_AN_EVENT);
-	refused(MR_FORMAT_CLOUDEVENTS, "[{" ATTRIBUTES "}]", MR_ENVELOPE_NOT_OBJECT);
-	refused(MR_FORMAT_CLOUDEVENTS, "", MR_ENVELOPE_NOT_JSON);
-	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES, MR_ENVELOPE_NOT_JSON);
-	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"id\":7}", MR_ENVELOPE_BAD_ATTRIBUTE);
-	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"id\":\"\"}", MR_ENVELOPE_NO_ATTRIBUTE);
-	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"type\":null}", MR_ENVELOPE_NO_ATTRIBUTE);
-	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"subject\":\"\\u0000\"}",
-			MR_ENVELOPE_BAD_ATTRIBUTE);
-	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"time\":{}}", MR_ENVELOPE_BAD_ATTRIBUTE);
-	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"specversion\":\"0.3\"}",
-			MR_ENVELOPE_OTHER_VERSION);
-	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"data\":1,\"data_base64\":\"e30=\"}",
-			MR_ENVELOPE_DATA_TWICE);
-	refused(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"data_base64\":[]}",
-			MR_ENVELOPE_DATA_BASE64_WRONG);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{\"id\":1}", MR_ENVELOPE_NOT_AN_EVENT);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{\"data\":{" ATTRIBUTES "}}", MR_ENVELOPE_NOT_AN_EVENT);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "[{" ATTRIBUTES "}]", MR_ENVELOPE_NOT_OBJECT);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "", MR_ENVELOPE_NOT_JSON);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES, MR_ENVELOPE_NOT_JSON);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"id\":7}", MR_ENVELOPE_BAD_ATTRIBUTE);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"id\":\"\"}", MR_ENVELOPE_NO_ATTRIBUTE);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"type\":null}",
+				  MR_ENVELOPE_NO_ATTRIBUTE);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"subject\":\"\\u0000\"}",
+				  MR_ENVELOPE_BAD_ATTRIBUTE);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"time\":{}}", MR_ENVELOPE_BAD_ATTRIBUTE);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"specversion\":\"0.3\"}",
+				  MR_ENVELOPE_OTHER_VERSION);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"data\":1,\"data_base64\":\"e30=\"}",
+				  MR_ENVELOPE_DATA_TWICE);
+	check_problem(MR_FORMAT_CLOUDEVENTS, "{" ATTRIBUTES ",\"data_base64\":[]}",
+				  MR_ENVELOPE_DATA_BASE64_WRONG);
 }
 
 static void
@@ -309,86 +230,6 @@ mode_is_that_of_the_content_type(void **state)
 	}
 }
 
-static void
-change_event_is_of_its_row(void **state)
-{
-	static const char *const change =
-		"{\"before\":{\"id\":1},\"after\":{\"id\":2},\"source\":{\"lsn\":5},"
-		"\"op\":\"%c\"}";
-	char bare[200];
-	char wrapped[300];
-	Opened opened;
-
-	(void) state;
-	for (const char *op = "crud"; *op != '\0'; op++)
-	{
-		snprintf(bare, sizeof(bare), change, *op);
-		snprintf(wrapped, sizeof(wrapped), "{\"schema\":{\"op\":\"x\"},\"payload\":%s}", bare);
-		opened = open_text(MR_FORMAT_DEBEZIUM, bare);
-		check_document(&opened, *op == 'd' ? "{\"id\":1}" : "{\"id\":2}");
-		assert_int_equal(opened.envelope.deletes, *op == 'd');
-		assert_int_equal(opened.envelope.parts[MR_DEBEZIUM_SCHEMA].kind, MR_JSON_MISSING);
-		opened = open_text(MR_FORMAT_DEBEZIUM, wrapped);
-		check_document(&opened, *op == 'd' ? "{\"id\":1}" : "{\"id\":2}");
-		assert_int_equal(opened.envelope.parts[MR_DEBEZIUM_SCHEMA].kind, MR_JSON_OBJECT);
-		assert_int_equal(opened.envelope.parts[MR_DEBEZIUM_SOURCE].kind, MR_JSON_OBJECT);
-	}
-	/* a payload beside an op is a column of nobody's */
-	opened =
-		open_text(MR_FORMAT_DEBEZIUM, "{\"op\":\"c\",\"after\":{},\"payload\":{\"op\":\"d\"}}");
-	check_document(&opened, "{}");
-	opened = open_text(MR_FORMAT_DEBEZIUM, "{\"schema\":null,\"payload\":null}");
-	check_document(&opened, NULL);
-	assert_true(opened.envelope.tombstone);
-}
-
-static void
-change_event_is_refused(void **state)
-{
-	(void) state;
-	refused(MR_FORMAT_DEBEZIUM, "{\"id\":1}", MR_ENVELOPE_NO_OP);
-	refused(MR_FORMAT_DEBEZIUM, "{\"payload\":{\"id\":1}}", MR_ENVELOPE_NO_OP);
-	refused(MR_FORMAT_DEBEZIUM, "{\"payload\":[\"op\"]}", MR_ENVELOPE_NO_OP);
-	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"t\"}", MR_ENVELOPE_TRUNCATE);
-	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"m\"}", MR_ENVELOPE_BAD_OP);
-	refused(MR_FORMAT_DEBEZIUM, "{\"op\":null}", MR_ENVELOPE_BAD_OP);
-	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"uu\",\"after\":{}}", MR_ENVELOPE_BAD_OP);
-	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"u\",\"before\":{}}", MR_ENVELOPE_NO_ROW);
-	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"u\",\"after\":\"x\"}", MR_ENVELOPE_NO_ROW);
-	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"d\",\"after\":{},\"before\":null}", MR_ENVELOPE_NO_ROW);
-	refused(MR_FORMAT_DEBEZIUM, "[]", MR_ENVELOPE_NOT_OBJECT);
-	refused(MR_FORMAT_DEBEZIUM, "", MR_ENVELOPE_NOT_JSON);
-	refused(MR_FORMAT_DEBEZIUM, "{\"op\":\"c\",\"after\":{\"id\":1}", MR_ENVELOPE_NOT_JSON);
-}
-
-static void
-left_out_values_are_known(void **state)
-{
-	static const struct
-	{
-		const char *json;
-		bool left_out;
-	} cases[] = {{"\"__debezium_unavailable_value\"", true},
-				 {"\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"", true},
-				 {"[\"__debezium_unavailable_value\"]", true},
-				 {"[ \"__debezium_unavailable_value\" , 1]", false},
-				 {"[]", false},
-				 {"\"__debezium_unavailable_value \"", false},
-				 {"{\"a\":\"__debezium_unavailable_value\"}", false},
-				 {"null", false}};
-
-	(void) state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-	{
-		char *copy = copy_of(cases[i].json, strlen(cases[i].json));
-		MrJsonSlot slot;
-		MrJsonError error;
-
-		assert_true(mr_json_scan_whole(copy, (int) strlen(cases[i].json), &slot, &error));
-		assert_int_equal(mr_debezium_is_left_out(&slot), cases[i].left_out);
-	}
-}
-
 /* Messages cut anywhere, and with any byte changed: whatever comes of it lies inside the message. */
 static void
 broken_messages_stay_inside(void **state)
@@ -440,9 +281,6 @@ main(void)
 		cmocka_unit_test_teardown(binary_event_has_attributes_in_headers, free_blocks),
 		cmocka_unit_test_teardown(binary_event_is_refused, free_blocks),
 		cmocka_unit_test_teardown(mode_is_that_of_the_content_type, free_blocks),
-		cmocka_unit_test_teardown(change_event_is_of_its_row, free_blocks),
-		cmocka_unit_test_teardown(change_event_is_refused, free_blocks),
-		cmocka_unit_test_teardown(left_out_values_are_known, free_blocks),
 		cmocka_unit_test_teardown(broken_messages_stay_inside, free_blocks),
 	};
 
