@@ -284,7 +284,7 @@ upsert_rows(Round *round)
 	n = put(round, program->merge != NULL ? is_not_there : is_upsert, false);
 	if (n > 0 || round->n == 0)
 		run(round, program->insert, n, receive_inserted);
-	if (program->merge != NULL && round->state->fold != NULL)
+	if (program->merge != NULL && program->merge->stored != NULL && round->state->fold != NULL)
 	{
 		round->state->running = program->merge->stored->store;
 		mr_fold_store(round->state->fold);
