@@ -192,4 +192,6 @@ def test_partitions_that_the_group_gives_to_somebody_else(world):
     finally:
         stranger.close()
     world.wait_settled()
+    # those that come back are reported by their new owner
+    wait_for(lambda: all(lag(world, p)["lag"] is not None for p in range(4)), "all are known", 30)
     holds_for(lambda: all(lag(world, p)["lag"] is not None for p in range(4)), "all are known", 1)
