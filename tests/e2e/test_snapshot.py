@@ -46,14 +46,18 @@ def test_old_snapshot_does_not_slow_it(world):
     seen = old.value("SELECT count(*) FROM number")
     start = commits(world)
     rates = []
-    while commits(world) - start < 100000 or len(rates) < 20:
+
+    def has_kept():  # on a machine that is busy with other things the clock says little, but CPU time does
+        return max(kept([r[0] for r in rates]), kept([r[1] for r in rates])) >= 0.9
+
+    # what slows a run down for a while is over sooner or later; versions that have to be followed become more and more
+    while commits(world) - start < 100000 or len(rates) < 20 or (not has_kept() and commits(world) - start < 250000):
         rates.append(one_round(world, lane, pids))
-        assert len(rates) < 200
+        assert len(rates) < 500
     assert old.value("SELECT count(*) FROM number") == seen  # it is really held
     old.close()
-    # on a machine that is busy with other things the clock says little, but CPU time does
     by_clock, by_cpu = kept([r[0] for r in rates]), kept([r[1] for r in rates])
-    assert max(by_clock, by_cpu) >= 0.9, f"{by_clock:.2f} by the clock, {by_cpu:.2f} by CPU: {rates}"
+    assert has_kept(), f"{by_clock:.2f} by the clock, {by_cpu:.2f} by CPU: {rates}"
     assert world.db.value("SELECT count(*) FROM number") == ROUND * (len(rates) + 1)
     lane.close()
 
