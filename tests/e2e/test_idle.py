@@ -13,7 +13,7 @@ from test_kafka_shapes import produce
 
 PIPELINES = 40
 WINDOW_S = 10
-# 2.5 % of a core on a machine with nothing else to do, twice that where others compete for its caches; 12 % before consumers
+# 3.5 to 4.2 % of a core on a machine where others compete for its caches; 12 % before consumers
 # slept and relays were for those with letters, 4.4 % before workers and ingestors at rest looked less often
 CPU_S = 0.05 * WINDOW_S
 # A worker's three looks every 5 s, positions and ends of each pipeline every 8 to 10 s; 160 a second before. It does not depend on
