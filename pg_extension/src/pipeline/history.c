@@ -151,23 +151,32 @@ mr_history_trim(void)
 	floors = NULL;
 }
 
+/* full: receives whether there may be more to delete. */
+static void
+purge(void *full)
+{
+	bool isnull;
+
+	if (!mr_xact_begin("removing old dead letters"))
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (SPI_execute(purge_sql, false, 0) == SPI_OK_SELECT && SPI_processed == 1)
+		*(bool *) full = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+													 1, &isnull)) >= PURGE_STEP;
+	SPI_finish();
+	PopActiveSnapshot();
+	mr_xact_commit();
+}
+
 void
 mr_history_purge(void)
 {
 	static int64 next = 0;
 	int64 now = mr_clock_us();
-	bool isnull;
+	bool full = false;
 
-	if (now < next || !mr_xact_begin("removing old dead letters"))
+	if (now < next)
 		return;
-	next = now + PURGE_INTERVAL_US;
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
-	if (SPI_execute(purge_sql, false, 0) == SPI_OK_SELECT && SPI_processed == 1 &&
-		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) >=
-			PURGE_STEP)
-		next = now + PURGE_PAUSE_US;
-	SPI_finish();
-	PopActiveSnapshot();
-	mr_xact_commit();
+	next = mr_xact_guard(purge, &full) && full ? now + PURGE_PAUSE_US : now + PURGE_INTERVAL_US;
 }
