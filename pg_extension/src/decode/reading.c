@@ -5,6 +5,7 @@
  * expressions of the transform get it in settings, once for a batch.
  */
 #include "decode/reading.h"
+#include "server/guc.h"
 
 #include "utils/guc.h"
 
@@ -193,6 +194,5 @@ set_setting(const char *name, const char *value)
 	const char *present = GetConfigOption(name, true, false);
 
 	if (present == NULL || strcmp(present, value) != 0)
-		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-								 false);
+		mr_guc_set(name, value);
 }

@@ -6,7 +6,6 @@
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -15,7 +14,6 @@
 #include "program/remedy.h"
 #include "program/remembered.h"
 
-static void use_settings(const MrDefinition *definition);
 static void remember(MrEngine *engine);
 
 /* Makes the program of the pipeline's current version unless it exists and is still valid. */
@@ -29,7 +27,7 @@ mr_engine_prepare(MrEngine *engine, const MrPipelineRow *pipeline)
 	if (engine->program != NULL && engine->program_version == version &&
 		engine->program_windows == pipeline->windows && mr_program_is_valid(engine->program))
 	{
-		use_settings(engine->program->definition);
+		mr_definition_pin(engine->program->definition);
 		return;
 	}
 	if (engine->program != NULL && engine->program_version != version)
@@ -41,7 +39,7 @@ mr_engine_prepare(MrEngine *engine, const MrPipelineRow *pipeline)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	engine->extension = mr_extension_oid();
 	definition = mr_definition_load(engine->pipeline_id, version);
-	use_settings(definition);
+	mr_definition_pin(definition);
 	engine->program = mr_program_create(definition);
 	PopActiveSnapshot();
 	engine->program_version = version;
@@ -75,15 +73,6 @@ mr_engine_remedy(MrEngine *engine, const ErrorData *error)
 	mr_xact_commit();
 	MemoryContextSwitchTo(old);
 	return command;
-}
-
-/* What the SQL was checked with, until the end of the GUC nest level. */
-static void
-use_settings(const MrDefinition *definition)
-{
-	mr_reading_pin(&definition->reading);
-	(void) set_config_option("search_path", definition->search_path, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /* The program is gone when it is to be compared with. */

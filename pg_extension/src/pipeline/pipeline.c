@@ -10,9 +10,11 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
+#include "utils/lsyscache.h"
 #include "utils/uuid.h"
 
 #include "server/catalog.h"
+#include "server/guc.h"
 #include "pipeline/window_definition.h"
 
 /* Whether the pipeline carries the id of this installation. */
@@ -252,6 +254,20 @@ mr_definition_of(HeapTuple tuple, TupleDesc desc)
 	load_order_rules(definition, tuple, desc);
 	load_reading(definition, tuple, desc);
 	return definition;
+}
+
+void
+mr_definition_pin(const MrDefinition *definition)
+{
+	mr_reading_pin(&definition->reading);
+	mr_guc_set("search_path", definition->search_path);
+}
+
+char *
+mr_target_name(const MrDefinition *definition)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(definition->target)),
+									  get_rel_name(definition->target));
 }
 
 Relation

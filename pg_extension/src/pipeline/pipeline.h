@@ -111,6 +111,12 @@ extern MrDefinition *mr_definition_load(int32 pipeline_id, int32 version);
  */
 extern MrDefinition *mr_definition_of(HeapTuple tuple, TupleDesc desc);
 
+/* The settings that its SQL was checked with and runs with, until the end of the GUC nest level. */
+extern void mr_definition_pin(const MrDefinition *definition);
+
+/* The name of the target, qualified and quoted, for statements. */
+extern char *mr_target_name(const MrDefinition *definition);
+
 /* The definition's table, opened; an error that names the pipeline when it was dropped. */
 extern Relation mr_target_open(const MrDefinition *definition, LOCKMODE mode);
 

@@ -74,9 +74,7 @@ mr_check_definition(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(PG_GETARG_OID(0),
 						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest = NewGUCNestLevel();
-	mr_reading_pin(&definition->reading);
-	(void) set_config_option("search_path", definition->search_path, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	mr_definition_pin(definition);
 	PushActiveSnapshot(GetTransactionSnapshot());
 	PG_TRY();
 	{

@@ -39,15 +39,6 @@ append_match(StringInfo sql, const MrProgram *program)
 						 quote_identifier(program->columns[program->keys[i].column].name), i + 1);
 }
 
-static char *
-target_name(const MrProgram *program)
-{
-	Oid target = program->definition->target;
-
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(target)),
-									  get_rel_name(target));
-}
-
 static const char *
 remove_statement(const MrProgram *program)
 {
@@ -55,7 +46,7 @@ remove_statement(const MrProgram *program)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "DELETE FROM %s AS target USING " KEYS_RELATION " AS keys",
-					 target_name(program));
+					 mr_target_name(program->definition));
 	append_match(&sql, program);
 	if (program->newer_column >= 0)
 	{
@@ -77,7 +68,7 @@ newer_statement(const MrProgram *program)
 	initStringInfo(&sql);
 	appendStringInfo(&sql,
 					 "SELECT keys.number FROM " KEYS_RELATION " AS keys JOIN %s AS target ON true",
-					 target_name(program));
+					 mr_target_name(program->definition));
 	append_match(&sql, program);
 	appendStringInfo(&sql, " AND target.%s > keys.newer",
 					 quote_identifier(program->columns[program->newer_column].name));

@@ -210,22 +210,13 @@ append_match(StringInfo sql, const MrProgram *program)
 	}
 }
 
-static char *
-target_name(const MrProgram *program)
-{
-	Oid target = program->definition->target;
-
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(target)),
-									  get_rel_name(target));
-}
-
 static const char *
 update_statement(const MrProgram *program, bool folds, int *before)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "UPDATE %s AS old SET ", target_name(program));
+	appendStringInfo(&sql, "UPDATE %s AS old SET ", mr_target_name(program->definition));
 	*before = mr_merge_append(&sql, program, "new");
 	appendStringInfoString(&sql, " FROM " ROWS_RELATION " AS new");
 	append_match(&sql, program);
@@ -246,7 +237,7 @@ present_statement(const MrProgram *program)
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT new.\"" NUMBER "\" FROM " ROWS_RELATION " AS new, %s AS old",
-					 target_name(program));
+					 mr_target_name(program->definition));
 	append_match(&sql, program);
 	return sql.data;
 }

@@ -77,7 +77,7 @@ check_fields(const MrFields *fields, const MrField *columns, int n, const char *
 
 /* A field of each column, found by its name or (whole) being all of the document. */
 static MrFields *
-default_fields(const MrField *columns, int n, bool whole, const MrReading *reading)
+default_fields(const MrField *columns, int n, bool whole)
 {
 	MrFields *fields = palloc0(sizeof(MrFields));
 
@@ -88,7 +88,6 @@ default_fields(const MrField *columns, int n, bool whole, const MrReading *readi
 		MrField *field = &fields->fields[i];
 
 		*field = columns[i];
-		field->reading = *reading;
 		get_typlenbyval(field->type_id, &field->typlen, &field->typbyval);
 		if (whole)
 			continue;
@@ -104,8 +103,8 @@ MrMessageKey *
 mr_message_key_create(const char *fields, const MrReading *reading, const MrField *columns, int n)
 {
 	MrMessageKey *reader = palloc0(sizeof(MrMessageKey));
-	MrFields *list = fields != NULL ? mr_fields_parse(fields, reading)
-									: default_fields(columns, n, false, reading);
+	MrFields *list =
+		fields != NULL ? mr_fields_parse(fields, reading) : default_fields(columns, n, false);
 
 	reader->n = n;
 	reader->columns = list_names(columns, n);
@@ -122,7 +121,7 @@ mr_message_key_create(const char *fields, const MrReading *reading, const MrFiel
 	reader->object = mr_decoder_create(list);
 	if (n == 1 && fields == NULL)
 	{
-		MrFields *whole = default_fields(columns, n, true, reading);
+		MrFields *whole = default_fields(columns, n, true);
 
 		whole->fields[0].not_null = true;
 		reader->scalar = mr_decoder_create(whole);

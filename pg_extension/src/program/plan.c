@@ -7,6 +7,7 @@
 #include "program/plan.h"
 
 #include "server/compat.h"
+#include "server/guc.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
@@ -214,8 +215,7 @@ analyze(MrPlan *plan, double rows)
 	Query *query;
 
 	if (plan->path != NULL)
-		(void) set_config_option("search_path", plan->path, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SAVE, true, 0, false);
+		mr_guc_set("search_path", plan->path);
 	plan->relation.md.tupdesc = plan->visible;
 	plan->relation.md.enrtuples = rows;
 	mr_plan_text_begin(&text, plan->sql, 0);
@@ -265,8 +265,7 @@ avoid_other_joins(void)
 										   "enable_memoize"};
 
 	for (int i = 0; i < lengthof(settings); i++)
-		(void) set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-								 true, 0, false);
+		mr_guc_set(settings[i], "off");
 }
 
 static void

@@ -244,9 +244,7 @@ static const char *
 insert_statement(MrProgram *program, int *before_merge)
 {
 	MrDefinition *definition = program->definition;
-	char *target =
-		quote_qualified_identifier(get_namespace_name(get_rel_namespace(definition->target)),
-								   get_rel_name(definition->target));
+	char *target = mr_target_name(definition);
 	StringInfoData sql;
 
 	initStringInfo(&sql);

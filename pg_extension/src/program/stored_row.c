@@ -133,7 +133,6 @@ name_at(TupleDesc desc, int i)
 static const char *
 store_statement(const MrProgram *program, TupleDesc target, TupleDesc visible)
 {
-	Oid table = program->definition->target;
 	StringInfoData names;
 	StringInfoData sql;
 	int n = 0;
@@ -145,9 +144,7 @@ store_statement(const MrProgram *program, TupleDesc target, TupleDesc visible)
 	appendStringInfo(&sql,
 					 "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM " STORED_RELATION
 					 " ON CONFLICT (",
-					 quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-												get_rel_name(table)),
-					 names.data, names.data);
+					 mr_target_name(program->definition), names.data, names.data);
 	for (int i = 0; i < program->nconflict; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
 						 quote_identifier(program->columns[program->keys[i].column].name));

@@ -23,6 +23,13 @@ int mr_stats_retention_min = 7 * 24 * 60;
 static int max_workers_per_role = 16; /* read by SQL: _check_workers() */
 
 void
+mr_guc_set(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+}
+
+void
 mr_guc_define(bool preloading)
 {
 	if (preloading)

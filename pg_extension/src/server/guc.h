@@ -16,6 +16,9 @@ extern int mr_batch_memory_kb;
 extern int mr_max_crashes;
 extern int mr_stats_retention_min;
 
+/* Gives any setting of the session a value until the end of the GUC nest level, which the caller has begun. */
+extern void mr_guc_set(const char *name, const char *value);
+
 /* Declares all settings; `preloading` also declares those that only the server's start can set. */
 extern void mr_guc_define(bool preloading);
 

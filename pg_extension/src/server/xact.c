@@ -18,6 +18,7 @@
 #include "server/clock.h"
 #include "server/failure.h"
 #include "server/catalog.h"
+#include "server/guc.h"
 
 /*
  * This process was cancelled: not by a user's RAISE with that SQLSTATE, and not by the timeout, which is known by the
@@ -65,8 +66,7 @@ bound_lock_waits(int lock_ms)
 	char value[16];
 
 	snprintf(value, sizeof(value), "%d", lock_ms);
-	(void) set_config_option("lock_timeout", value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	mr_guc_set("lock_timeout", value);
 }
 
 ErrorData *

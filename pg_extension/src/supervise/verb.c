@@ -21,6 +21,7 @@
 #include "utils/syscache.h"
 
 #include "server/catalog.h"
+#include "server/guc.h"
 
 static HeapTuple proc_tuple(Oid function);
 static Oid inner_function(const char *verb, int ntypes, const Oid *types);
@@ -135,8 +136,7 @@ call_as_owner(FunctionCallInfo fcinfo, Oid function, int nargs, const NullableDa
 	int context;
 	Datum result;
 
-	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
-							 false);
+	mr_guc_set("jit", "off");
 	GetUserIdAndSecContext(&caller, &context);
 	fmgr_info(function, &flinfo);
 	InitFunctionCallInfoData(*inner, &flinfo, nargs, PG_GET_COLLATION(), NULL, NULL);

@@ -23,6 +23,7 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
+#include "server/guc.h"
 #include "window/window_text.h"
 
 typedef struct Parts
@@ -259,8 +260,7 @@ check_key(const TargetEntry *entry)
 static void
 use_path(const char *path)
 {
-	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
+	mr_guc_set("search_path", path);
 }
 
 static List *
@@ -353,12 +353,9 @@ mr_sql_window_parts(PG_FUNCTION_ARGS)
 						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest = NewGUCNestLevel();
 	/* literals are written so that they can be read in any session */
-	(void) set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
-	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-							 true, 0, false);
+	mr_guc_set("datestyle", "ISO, YMD");
+	mr_guc_set("intervalstyle", "postgres");
+	mr_guc_set("extra_float_digits", "1");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	take_apart(&parts, fcinfo);
 	PopActiveSnapshot();

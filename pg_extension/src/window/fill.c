@@ -46,9 +46,7 @@ mr_sql_window_fill(PG_FUNCTION_ARGS)
 	SetUserIdAndSecContext(pipeline.owner,
 						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest = NewGUCNestLevel();
-	mr_reading_pin(&definition->reading);
-	(void) set_config_option("search_path", definition->search_path, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	mr_definition_pin(definition);
 	plan = mr_plan_create(query, "written", NULL, NULL, InvalidOid, NULL, NULL);
 	mr_plan_set_path(plan, "pg_catalog, pg_temp");
 	mr_append_begin(&append, window_id);

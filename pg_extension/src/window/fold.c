@@ -17,6 +17,7 @@
 #include "server/clock.h"
 #include "server/locks.h"
 #include "server/xact.h"
+#include "server/guc.h"
 #include "pipeline/window_definition.h"
 
 #define FOLD_ROWS        50000            /* of a worker, after which they are folded */
@@ -84,8 +85,7 @@ fold_one(void *arg)
 		return;
 	mr_become_extension_owner(&user, &context);
 	nest = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	mr_guc_set("search_path", "pg_catalog, pg_temp");
 	SPI_connect();
 	if (SPI_execute_with_args("SELECT millrace._fold_window($1, $2, $3)", 3, types, values, NULL,
 							  false, 0) != SPI_OK_SELECT)
