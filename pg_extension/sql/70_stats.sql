@@ -117,13 +117,15 @@ COMMENT ON COLUMN millrace.rates.retries_per_s IS 'tries of events that had fail
 COMMENT ON COLUMN millrace.rates.busy_workers IS 'workers that were at work at a time, on average';
 
 CREATE VIEW millrace.stats WITH (security_barrier) AS
-WITH rate AS MATERIALIZED (
+WITH status AS MATERIALIZED (
+  SELECT millrace.live_status() AS doc
+), rate AS MATERIALIZED (
   SELECT r.pipeline, r.window_s, r.events, r.rows
-  FROM pg_catalog.jsonb_to_recordset(millrace.live_status() -> 'rates')
+  FROM status CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(status.doc -> 'rates')
     AS r (pipeline text, window_s integer, events float8, rows float8)
 ), live AS MATERIALIZED (
   SELECT t.pipeline, t.without_time, t.from_future
-  FROM pg_catalog.jsonb_to_recordset(millrace.live_status() -> 'totals') AS t (pipeline text, without_time bigint, from_future bigint)
+  FROM status CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(status.doc -> 'totals') AS t (pipeline text, without_time bigint, from_future bigint)
 )
 SELECT p.name AS pipeline, t.events, t.written, t.filtered, t.superseded, t.skipped, t.dead, t.retrying, t.rows, t.bytes,
        t.failed, t.retried, t.dead_lettered, t.replayed,
