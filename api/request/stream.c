@@ -1,6 +1,7 @@
 #include "api/request/stream.h"
 
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "api/request/sse.h"
 #include "common/eventloop.h"
@@ -17,14 +18,13 @@ struct MrStream
 	int64_t sent_ms;  /* when something was sent last */
 	bool is_complete; /* its end has been sent */
 	bool aborts;      /* nothing more is sent; the tick closes the connection */
-	MrStream *previous;
-	MrStream *next;
+	LIST_ENTRY(MrStream) others;
 };
 
 struct MrStreams
 {
 	MrStreamSetup setup;
-	MrStream *first;
+	LIST_HEAD(, MrStream) list;
 	MrStreamState state;
 	MrSharedText *greeting;
 	MrSharedText *heartbeat;
@@ -58,12 +58,13 @@ mr_streams_state(const MrStreams *streams, MrStreamState *state)
 void
 mr_streams_tick(MrStreams *streams, int64_t now_ms)
 {
+	MrStream *stream;
 	MrStream *next;
 
 	close_revoked(streams);
-	for (MrStream *stream = streams->first; stream != NULL; stream = next)
+	for (stream = LIST_FIRST(&streams->list); stream != NULL; stream = next)
 	{
-		next = stream->next;
+		next = LIST_NEXT(stream, others);
 		if (stream->aborts)
 			mr_connection_abort(stream->exchange->connection);
 		else if (now_ms - stream->sent_ms >= streams->setup.heartbeat_ms)
@@ -74,12 +75,13 @@ mr_streams_tick(MrStreams *streams, int64_t now_ms)
 void
 mr_streams_drain(MrStreams *streams)
 {
+	MrStream *stream;
 	MrStream *next;
 
 	streams->drains = true;
-	for (MrStream *stream = streams->first; stream != NULL; stream = next)
+	for (stream = LIST_FIRST(&streams->list); stream != NULL; stream = next)
 	{
-		next = stream->next;
+		next = LIST_NEXT(stream, others);
 		if (stream->aborts)
 			continue;
 		stream->is_complete = true;
@@ -119,10 +121,7 @@ mr_stream_begin(MrExchange *exchange, MrStreamEnded ended, void *owner)
 	stream->ended = ended;
 	stream->owner = owner;
 	stream->scope = exchange->setup->routes[exchange->match.route].scope;
-	stream->next = streams->first;
-	if (stream->next != NULL)
-		stream->next->previous = stream;
-	streams->first = stream;
+	LIST_INSERT_HEAD(&streams->list, stream, others);
 	streams->state.open++;
 	streams->state.begun++;
 	exchange->work = stream;
@@ -166,11 +165,12 @@ static void
 close_revoked(MrStreams *streams)
 {
 	const MrKeys *keys = atomic_load(streams->setup.keys);
+	MrStream *stream;
 
 	if (keys == streams->keys)
 		return;
 	streams->keys = keys;
-	for (MrStream *stream = streams->first; stream != NULL; stream = stream->next)
+	LIST_FOREACH (stream, &streams->list, others)
 		if (stream->exchange->key != NULL &&
 			!mr_keys_allow(keys, stream->exchange->key, stream->scope))
 		{
@@ -184,12 +184,7 @@ on_over(void *work)
 {
 	MrStream *stream = work;
 
-	if (stream->previous != NULL)
-		stream->previous->next = stream->next;
-	else
-		stream->all->first = stream->next;
-	if (stream->next != NULL)
-		stream->next->previous = stream->previous;
+	LIST_REMOVE(stream, others);
 	stream->all->state.open--;
 	stream->ended(stream->owner);
 	free(stream);

@@ -1,6 +1,7 @@
 #include "api/resource/event_feed.h"
 
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "api/database/snapshot.h"
 #include "api/request/sse.h"
@@ -32,8 +33,7 @@ typedef struct Follower
 	bool has_slot;
 	bool is_live;
 	bool is_closing;
-	struct Follower *previous;
-	struct Follower *next;
+	LIST_ENTRY(Follower) others;
 } Follower;
 
 struct MrEventFeed
@@ -41,7 +41,7 @@ struct MrEventFeed
 	MrEventTail *tail;
 	MrEventFeedSetup setup;
 	MrTailReader *reader;
-	Follower *first; /* that are streams */
+	LIST_HEAD(, Follower) followers; /* that are streams */
 	char *boundary;  /* where the tail's last page ended; NULL: within others, or not known */
 	uint64_t joined; /* of that page */
 };
@@ -92,7 +92,9 @@ mr_event_feed_free(MrEventFeed *feed)
 void
 mr_event_feed_tick(MrEventFeed *feed, int64_t now_ms)
 {
-	for (Follower *follower = feed->first; follower != NULL; follower = follower->next)
+	Follower *follower;
+
+	LIST_FOREACH (follower, &feed->followers, others)
 	{
 		if (follower->is_closing)
 			continue;
@@ -191,10 +193,7 @@ start(Follower *follower, const PGresult *result)
 		free_follower(follower);
 		return;
 	}
-	follower->next = feed->first;
-	if (follower->next != NULL)
-		follower->next->previous = follower;
-	feed->first = follower;
+	LIST_INSERT_HEAD(&feed->followers, follower, others);
 	if (follower->position.until == NULL)
 		send_position(follower, follower->position.since);
 	advance(follower);
@@ -262,12 +261,7 @@ on_over(void *owner)
 {
 	Follower *follower = owner;
 
-	if (follower->previous != NULL)
-		follower->previous->next = follower->next;
-	else
-		follower->feed->first = follower->next;
-	if (follower->next != NULL)
-		follower->next->previous = follower->previous;
+	LIST_REMOVE(follower, others);
 	free_follower(follower);
 }
 
@@ -423,8 +417,9 @@ on_page(void *owner, MrEventPage *page)
 	MrEventFeed *feed = owner;
 	MrPageKind kind = mr_event_page_kind(page);
 	const MrEventPosition *end = mr_event_page_end(page);
+	Follower *follower;
 
-	for (Follower *follower = feed->first; follower != NULL; follower = follower->next)
+	LIST_FOREACH (follower, &feed->followers, others)
 	{
 		MrSharedText *text = mr_event_page_text(page, follower->group);
 
@@ -443,7 +438,7 @@ on_page(void *owner, MrEventPage *page)
 	free(feed->boundary);
 	feed->boundary = kind == MR_PAGE_EVENTS && end->until == NULL ? mr_strdup(end->since) : NULL;
 	feed->joined = mr_event_page_joined(page);
-	for (Follower *follower = feed->first; follower != NULL; follower = follower->next)
+	LIST_FOREACH (follower, &feed->followers, others)
 		if (!follower->is_live && !follower->is_closing && follower->running == NULL &&
 			mr_now_ms() >= follower->not_before_ms)
 			advance(follower);

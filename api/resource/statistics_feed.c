@@ -1,6 +1,7 @@
 #include "api/resource/statistics_feed.h"
 
 #include <stdlib.h>
+#include <sys/queue.h>
 
 #include "api/request/sse.h"
 #include "api/request/stream.h"
@@ -14,8 +15,7 @@ typedef struct Viewer
 	MrStatisticsFeed *feed;
 	MrStream *stream;
 	bool waits; /* for the next event */
-	struct Viewer *previous;
-	struct Viewer *next;
+	LIST_ENTRY(Viewer) others;
 } Viewer;
 
 struct MrStatisticsFeed
@@ -23,7 +23,7 @@ struct MrStatisticsFeed
 	MrStatistics *statistics;
 	MrStatisticsWait *wait; /* NULL: nothing is asked for */
 	struct event *timer;
-	Viewer *first;
+	LIST_HEAD(, Viewer) viewers;
 };
 
 static void on_left(void *owner);
@@ -66,12 +66,9 @@ mr_statistics_feed_join(MrStatisticsFeed *feed, MrExchange *exchange)
 		free(viewer);
 		return;
 	}
-	if (feed->first == NULL)
+	if (LIST_EMPTY(&feed->viewers))
 		mr_timer_set(feed->timer, MR_STATISTICS_FEED_MS);
-	viewer->next = feed->first;
-	if (viewer->next != NULL)
-		viewer->next->previous = viewer;
-	feed->first = viewer;
+	LIST_INSERT_HEAD(&feed->viewers, viewer, others);
 	ask(feed);
 }
 
@@ -81,14 +78,9 @@ on_left(void *owner)
 	Viewer *viewer = owner;
 	MrStatisticsFeed *feed = viewer->feed;
 
-	if (viewer->previous != NULL)
-		viewer->previous->next = viewer->next;
-	else
-		feed->first = viewer->next;
-	if (viewer->next != NULL)
-		viewer->next->previous = viewer->previous;
+	LIST_REMOVE(viewer, others);
 	free(viewer);
-	if (feed->first == NULL)
+	if (LIST_EMPTY(&feed->viewers))
 		evtimer_del(feed->timer);
 }
 
@@ -96,11 +88,12 @@ static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	MrStatisticsFeed *feed = arg;
+	Viewer *viewer;
 
 	(void) fd;
 	(void) what;
 	mr_timer_set(feed->timer, MR_STATISTICS_FEED_MS);
-	for (Viewer *viewer = feed->first; viewer != NULL; viewer = viewer->next)
+	LIST_FOREACH (viewer, &feed->viewers, others)
 		viewer->waits = true;
 	ask(feed);
 }
@@ -117,9 +110,10 @@ on_answer(void *owner, const MrStatisticsAnswer *answer)
 {
 	MrStatisticsFeed *feed = owner;
 	MrSharedText *event = event_of(answer);
+	Viewer *viewer;
 
 	feed->wait = NULL;
-	for (Viewer *viewer = feed->first; viewer != NULL; viewer = viewer->next)
+	LIST_FOREACH (viewer, &feed->viewers, others)
 	{
 		if (viewer->waits)
 			mr_stream_send(viewer->stream, event);
