@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/control/keys.h"
 #include "common/address.h"
+#include "common/admin_http.h"
 #include "common/dsn.h"
 #include "common/log.h"
 #include "common/version.h"
@@ -47,13 +48,10 @@ main(int argc, char **argv)
 static bool
 check(const MrApiSettings *settings, char *error, size_t error_size)
 {
-	const char *admin = settings->admin_listen;
-
 	return mr_dsn_check(settings->dsn, error, error_size) &&
 		   mr_dsn_check(settings->operate_dsn, error, error_size) &&
 		   mr_address_check("listen", settings->listen, error, error_size) &&
-		   (*admin == '\0' || strcmp(admin, "off") == 0 ||
-			mr_address_check("admin-listen", admin, error, error_size));
+		   mr_admin_http_check(settings->admin_listen, error, error_size);
 }
 
 static int

@@ -34,6 +34,7 @@ struct MrAdminHttp
 
 static MrAdminHttp *admins; /* main thread only */
 
+static bool is_off(const char *listen);
 static void on_metrics(struct evhttp_request *request, void *arg);
 static void on_live(struct evhttp_request *request, void *arg);
 static void on_ready(struct evhttp_request *request, void *arg);
@@ -93,12 +94,18 @@ mr_admin_http_port(const MrAdminHttp *admin)
 }
 
 bool
+mr_admin_http_check(const char *listen, char *error, size_t error_size)
+{
+	return is_off(listen) || mr_address_check("admin-listen", listen, error, error_size);
+}
+
+bool
 mr_admin_http_open(struct event_base *base, const char *listen, const MrAdminCallbacks *callbacks,
 				   void *owner, MrAdminHttp **admin)
 {
 	char error[512];
 
-	if (*listen == '\0' || strcmp(listen, "off") == 0)
+	if (is_off(listen))
 		return true;
 	*admin = mr_admin_http_new(base, listen, callbacks, owner, error, sizeof(error));
 	if (*admin == NULL)
@@ -200,6 +207,12 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		evconnlistener_enable(admin->listener);
 	if (admin->connections > 0)
 		mr_timer_set(admin->tick, SWEEP_MS);
+}
+
+static bool
+is_off(const char *listen)
+{
+	return *listen == '\0' || strcmp(listen, "off") == 0;
 }
 
 static void

@@ -31,6 +31,8 @@ extern MrAdminHttp *mr_admin_http_new(struct event_base *base, const char *liste
 extern bool mr_admin_http_open(struct event_base *base, const char *listen,
 							   const MrAdminCallbacks *callbacks, void *owner, MrAdminHttp **admin)
 	__attribute__((warn_unused_result));
+/* Whether the option has a form that mr_admin_http_open() understands; else `error` says what it should have been. */
+extern bool mr_admin_http_check(const char *listen, char *error, size_t error_size);
 /* The port really listened on. */
 extern int mr_admin_http_port(const MrAdminHttp *admin);
 extern void mr_admin_http_free(MrAdminHttp *admin);

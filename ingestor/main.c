@@ -6,7 +6,7 @@
 
 #include <libpq-fe.h>
 
-#include "common/address.h"
+#include "common/admin_http.h"
 #include "common/dsn.h"
 #include "common/kafka_conf.h"
 #include "common/kafka_topics.h"
@@ -51,11 +51,8 @@ main(int argc, char **argv)
 static bool
 check(const MrSettings *settings, char *error, size_t error_size)
 {
-	const char *admin = settings->admin_listen;
-
 	return mr_dsn_check(settings->dsn, error, error_size) &&
-		   (*admin == '\0' || strcmp(admin, "off") == 0 ||
-			mr_address_check("admin-listen", admin, error, error_size)) &&
+		   mr_admin_http_check(settings->admin_listen, error, error_size) &&
 		   check_brokers(settings, error, error_size);
 }
 
