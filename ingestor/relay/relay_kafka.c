@@ -182,6 +182,23 @@ fence(const MrRelayTarget *target, const char *id, char *error)
 	return ok;
 }
 
+/*
+ * Fetches are small, as a response is decompressed as a whole; a message that is larger still comes, alone.
+ * librdkafka raises fetch.max.bytes to message.max.bytes, which is the producer's.
+ */
+static const MrKafkaProperty reader[] = {
+	{"isolation.level", "read_committed"},
+	{"enable.partition.eof", "true"},
+	{"auto.offset.reset", "error"},
+	{"enable.auto.commit", "false"},
+	{"allow.auto.create.topics", "false"},
+	{"message.max.bytes", "1000000"},
+	{"fetch.max.bytes", READER_FETCH_BYTES},
+	{"fetch.message.max.bytes", READER_PARTITION_BYTES},
+	{"receive.message.max.bytes", "1000001024"},
+	{NULL, NULL},
+};
+
 static rd_kafka_t *
 make_client(const MrRelayTarget *target, rd_kafka_type_t type, void *opaque, char *error)
 {
@@ -212,22 +229,6 @@ make_client(const MrRelayTarget *target, rd_kafka_type_t type, void *opaque, cha
 		{"acks", "all"},
 		/* Only says what the end of a partition is to the producer's handle: see relay_scan.c. */
 		{"isolation.level", "read_uncommitted"},
-		{NULL, NULL},
-	};
-	/*
-	 * Fetches are small, as a response is decompressed as a whole; a message that is larger still comes, alone.
-	 * librdkafka raises fetch.max.bytes to message.max.bytes, which is the producer's.
-	 */
-	const MrKafkaProperty reader[] = {
-		{"isolation.level", "read_committed"},
-		{"enable.partition.eof", "true"},
-		{"auto.offset.reset", "error"},
-		{"enable.auto.commit", "false"},
-		{"allow.auto.create.topics", "false"},
-		{"message.max.bytes", "1000000"},
-		{"fetch.max.bytes", READER_FETCH_BYTES},
-		{"fetch.message.max.bytes", READER_PARTITION_BYTES},
-		{"receive.message.max.bytes", "1000001024"},
 		{NULL, NULL},
 	};
 	rd_kafka_conf_t *conf =
