@@ -1,4 +1,4 @@
-// Questions before something is done.
+// Questions before something is done, and what is shown when it fails.
 import {el, show} from './dom.js';
 
 /**
@@ -22,4 +22,14 @@ export function ask(title, text, yes, fields = []) {
       ? Object.fromEntries(inputs.map((input) => [input.name, input.value])) : null), {once: true});
     dialog.showModal();
   });
+}
+
+/** Runs it; what goes wrong is shown. */
+export async function guarded(place, work) {
+  show(place);
+  try {
+    await work();
+  } catch (error) {
+    show(place, el('p', {class: 'error', role: 'alert'}, error.message));
+  }
 }

@@ -1,7 +1,6 @@
 // Dead letters: kinds of failure, the letters of a kind, one letter; replay and discard, each with a preview.
-import {ask} from './dialog.js';
+import {ask, guarded} from './dialog.js';
 import {badge, el, facts, moment, show, table, whole} from './dom.js';
-import {guarded} from './pipeline.js';
 import {get, getPage, path, post} from './server.js';
 
 const key = (value) => encodeURIComponent(value);

@@ -1,6 +1,6 @@
 // One pipeline: what it does now and did in the last hour, its partitions, workers and lanes; pause and resume.
 import {chart} from './charts.js';
-import {ask} from './dialog.js';
+import {ask, guarded} from './dialog.js';
 import {badge, el, facts, milliseconds, moment, rate, seconds, show, table, whole} from './dom.js';
 import {digest} from './overview.js';
 import {get, path, post} from './server.js';
@@ -119,14 +119,4 @@ export function pipeline(name) {
       draw(plots, minutes, live);
     },
   };
-}
-
-/** Runs it; what goes wrong is shown. */
-export async function guarded(place, work) {
-  show(place);
-  try {
-    await work();
-  } catch (error) {
-    show(place, el('p', {class: 'error', role: 'alert'}, error.message));
-  }
 }
