@@ -8,6 +8,7 @@ from confluent_kafka import Producer
 
 from lib.api import Api
 from lib.wait import wait_for
+from lib.world import ensure_roles
 
 
 KEY = "mr_0123456789"
@@ -16,9 +17,7 @@ KEY = "mr_0123456789"
 @pytest.fixture
 def served(world, tmp_path):
     """A pipeline with one good event and six dead letters, of two kinds; an API that operates, and one that does not."""
-    for role in ("web", "operator"):
-        if not world.db.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", (role,)):
-            world.db.run(f"CREATE ROLE {role} LOGIN")
+    ensure_roles(world.cluster, "web", "operator")
     world.db.run("GRANT app TO operator; SELECT millrace.grant_api('web');"
                  " CREATE TABLE events (id uuid PRIMARY KEY, time timestamptz NOT NULL); CREATE INDEX ON events (time, id); GRANT SELECT ON events TO web")
     world.create_topic(1)

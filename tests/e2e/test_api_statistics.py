@@ -8,12 +8,12 @@ from confluent_kafka import Producer
 
 from lib.api import Api
 from lib.wait import wait_for
+from lib.world import ensure_roles
 
 
 @pytest.fixture
 def served(world):
-    if not world.db.value("SELECT count(*) FROM pg_roles WHERE rolname = 'web'"):
-        world.db.run("CREATE ROLE web LOGIN")
+    ensure_roles(world.cluster, "web")
     world.db.run("SELECT millrace.grant_api('web'); CREATE TABLE events (id text PRIMARY KEY, time timestamptz NOT NULL);"
                  " CREATE INDEX ON events (time, id); GRANT SELECT ON events TO web")
     world.create_topic(1)

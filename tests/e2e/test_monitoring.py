@@ -10,11 +10,10 @@ import pytest
 from lib import monitoring, paths
 from lib.api import Api
 from lib.api_world import SCHEMA
-from lib.cluster import Session
 from lib.events import Events
 from lib.monitoring import HERE, Alertmanager, Exporter, Prometheus, Receiver
 from lib.wait import wait_for
-from lib.world import World
+from lib.world import World, ensure_roles
 
 JOBS = ("millrace-ingestor", "millrace-api", "millrace-postgres")
 
@@ -25,12 +24,8 @@ class Stack(World):
     def __init__(self, cluster, broker):
         super().__init__(cluster, broker, "monitored")
         self.create_topic(partitions=2, **{"retention.ms": "3600000"})
-        with Session(cluster.connect("postgres")) as s:
-            for role in ("web", "monitor"):
-                if not s.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", (role,)):
-                    s.run(f"CREATE ROLE {role} LOGIN")
-            s.run("GRANT pg_monitor TO monitor")
-        self.db.run("SELECT millrace.grant_api('web')")
+        ensure_roles(cluster, "web", "monitor")
+        self.db.run("GRANT pg_monitor TO monitor; SELECT millrace.grant_api('web')")
         self.db.run(SCHEMA)
         self.create_pipeline(dlq=self.topic + ".dlq")
         self.ingestor = self.start_ingestor().wait_ready()

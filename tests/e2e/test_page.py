@@ -10,7 +10,7 @@ from lib import browser as browsers
 from lib.api import Api
 from lib.browser import Browser
 from lib.wait import wait_for
-from lib.world import World
+from lib.world import World, ensure_roles
 
 HOSTILE = '<img src=x onerror="document.title=\'run\'"><script>document.title="run"</script>'
 BIG = 9007199254740993123
@@ -22,9 +22,7 @@ class Page(World):
 
     def __init__(self, cluster, broker):
         super().__init__(cluster, broker, "page")
-        for role in ("web", "operator"):
-            if not self.db.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", (role,)):
-                self.db.run(f"CREATE ROLE {role} LOGIN")
+        ensure_roles(cluster, "web", "operator")
         self.db.run("GRANT app TO operator; SELECT millrace.grant_api('web');"
                     " CREATE TABLE events (id bigint PRIMARY KEY, time timestamptz NOT NULL, note text, topic text, partition int, \"offset\" bigint);"
                     " CREATE INDEX ON events (time, id); CREATE UNIQUE INDEX ON events (topic, partition, \"offset\"); GRANT SELECT ON events TO web")

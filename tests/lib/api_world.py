@@ -1,6 +1,6 @@
 """What a test of the API has: a database with a table of events, and an API that serves it."""
 from .api import Api
-from .cluster import Session
+from .world import ensure_roles
 
 SCHEMA = """
     CREATE TABLE events (
@@ -26,9 +26,7 @@ ROWS = """
 class ApiWorld:
     def __init__(self, cluster, name):
         self.cluster = cluster
-        with Session(cluster.connect("postgres")) as s:
-            if not s.value("SELECT count(*) FROM pg_roles WHERE rolname = 'web'"):
-                s.run("CREATE ROLE web LOGIN")
+        ensure_roles(cluster, "web")
         self.db = cluster.create_database(name)
         self.db.run("CREATE EXTENSION millrace")
         self.db.run("SELECT millrace.grant_api('web')")

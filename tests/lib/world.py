@@ -187,9 +187,10 @@ class World:
         return "\n".join(parts)
 
 
-def ensure_roles(cluster):
+def ensure_roles(cluster, *roles):
+    """Roles that may log in: the owner of pipelines and the ingestor's, unless others are named."""
     db = Database(cluster, "postgres")
-    for role in ("app", "ingestor"):
+    for role in roles or ("app", "ingestor"):
         if not db.value("SELECT count(*) FROM pg_roles WHERE rolname = %s", (role,)):
             db.run(f"CREATE ROLE {role} LOGIN")
     db.close()
