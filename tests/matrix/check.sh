@@ -14,7 +14,7 @@ passed=0 failed=0 skipped=0
 copy_tree() {
 	rm -rf "$1"
 	mkdir -p "$1"
-	.ci/sources text | tar -c -T - | tar -x -C "$1"
+	.ci/sources all | tar -c -T - | tar -x -C "$1"
 }
 
 # run MAJOR: 0 ok, 77 could not be run, else it failed; the last line says what happened
@@ -49,7 +49,11 @@ for major in ${MAJORS:-15 16 17 18}; do
 	case $? in
 		0) passed=$((passed + 1)); echo "matrix: PostgreSQL $major ok: ${line#check: ok in }" ;;
 		77) skipped=$((skipped + 1)); echo "matrix: PostgreSQL $major SKIPPED, not tested: $line" ;;
-		*) failed=$((failed + 1)); echo "matrix: PostgreSQL $major FAILED: $line, log in build/matrix/$major/check.log" ;;
+		*)
+			failed=$((failed + 1))
+			echo "matrix: PostgreSQL $major FAILED: $line, log in build/matrix/$major/check.log, its end:"
+			tail -n 30 "build/matrix/$major/check.log" | cut -c 1-300
+			;;
 	esac
 done
 echo "matrix: $passed passed, $failed failed, $skipped skipped"

@@ -366,8 +366,8 @@ mr_live_read(Oid extension, void (*take)(void *arg, const MrLiveReading *reading
 		read_latencies(live, now, reading);
 		for (int l = 0; l < MR_LATENCIES; l++)
 		{
-			for (int i = 0; i < MR_HISTOGRAM_BUCKETS; i++)
-				reading->latency_total[l][i] = pg_atomic_read_u64(&live->latency[l][i]);
+			for (int b = 0; b < MR_HISTOGRAM_BUCKETS; b++)
+				reading->latency_total[l][b] = pg_atomic_read_u64(&live->latency[l][b]);
 			reading->sum_us[l] = pg_atomic_read_u64(&live->sum_us[l]);
 		}
 		take(arg, reading);
