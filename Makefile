@@ -46,6 +46,12 @@ check-matrix: ## build and test on PostgreSQL 15 to 18 (MAJORS="17 18"), each in
 	@.ci/deps matrix || true # what is missing is said for each version
 	@tests/matrix/check.sh
 
+check-compose: ## docker-compose.yml in a Docker daemon of its own, on Debian's packages instead of pulled images, as root
+	@.ci/deps build test check
+	@.ci/deps compose || true # what is missing is said
+	@$(MAKE) loadtest
+	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider -rs tests/compose
+
 bench: ## measure speed and memory on this machine, write build/bench.json (SCENARIOS="end_to_end latency", EVENTS=200000)
 	@.ci/deps build test check
 	@$(MAKE) all
@@ -78,4 +84,4 @@ clean: ## remove what was built (a running demo is left alone)
 	@rm -rf build
 	@if [ -e .git ]; then git worktree prune; fi
 
-.PHONY: all help deps demo demo-stop check check-matrix bench bench-compare bench-peers install format lint clean $(PROGRAMS)
+.PHONY: all help deps demo demo-stop check check-matrix check-compose bench bench-compare bench-peers install format lint clean $(PROGRAMS)

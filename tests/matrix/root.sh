@@ -25,15 +25,10 @@ esac
 root=$roots/$suite
 log=$roots/$suite.log
 
-# The mirror of the machine's own apt, in either form of its sources.
-mirror() {
-	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-		sed -nE 's#^(URIs: *|deb +(\[[^]]*\] +)?)(https?://[^ ]*/debian/?)( .*)?$#\3#p' | head -n 1
-}
-
 # A signature that cannot be checked ends it, unless DEBOOTSTRAP_OPTS=--no-check-gpg says otherwise.
 make_base() {
-	local from=${DEBIAN_MIRROR:-$(mirror)}
+	local from
+	from=$("$here/../lib/mirror.sh")
 	[ -n "$from" ] || cannot "apt knows no Debian mirror, set DEBIAN_MIRROR"
 	rm -rf --one-file-system "$root.new"
 	# shellcheck disable=SC2086 # several options

@@ -1,0 +1,14 @@
+#!/bin/bash
+# Starts a worker of Kafka Connect from the image of Kafka. Each variable CONNECT_X_Y becomes the property x.y; the file
+# connector, which is not on the class path, is found whatever its version is.
+set -euo pipefail
+properties=/tmp/connect.properties
+plugins=(/opt/kafka/libs/connect-file-*.jar)
+{
+	echo "plugin.path=$(IFS=, && echo "${plugins[*]}"),/opt/connectors"
+	env | sed -nE 's/^CONNECT_([A-Z0-9_]+)=(.*)$/\1 \2/p' | while read -r name value; do
+		name=${name,,}
+		echo "${name//_/.}=$value"
+	done
+} >"$properties"
+exec /opt/kafka/bin/connect-distributed.sh "$properties"

@@ -1,0 +1,69 @@
+"""The stack of docker-compose.yml, as a user has it: `docker compose` on the file of the work tree, with free ports."""
+import json
+import os
+import urllib.error
+import urllib.request
+
+from . import paths
+from .docker import DIR, name_of
+from .process import free_port
+
+# Without a stand-in: why.
+LEFT_OUT = {}
+PORTS = ("API_PORT", "KAFKA_PORT", "POSTGRES_PORT")
+
+
+class Stack:
+    def __init__(self, docker):
+        self.docker = docker
+        self.ports = {name: free_port() for name in PORTS}
+        self.env_file = os.path.join(DIR, "env")
+        images = {"DEBIAN_IMAGE": "debian", "POSTGRES_IMAGE": "postgres", "KAFKA_IMAGE": "kafka", "NGINX_IMAGE": "nginx"}
+        with open(self.env_file, "w") as f:
+            f.writelines(f"{name}={name_of(image)}\n" for name, image in images.items())
+            f.writelines(f"{name}={port}\n" for name, port in self.ports.items())
+
+    def compose(self, *args, check=True, **more):
+        return self.docker.run("compose", "--project-name", "millrace-check", "--project-directory", paths.ROOT,
+                               "--env-file", self.env_file, *args, check=check, **more)
+
+    def services(self):
+        """Those that can run here."""
+        return [name for name in self.compose("config", "--services").stdout.split() if name not in LEFT_OUT]
+
+    def build(self):
+        self.compose("build", "--quiet")
+
+    def up(self, *options):
+        self.compose("up", "-d", "--wait", *options, *self.services())
+
+    def down(self, *options):
+        self.compose("--profile", "*", "down", *options)
+
+    def containers(self, service):
+        """What Docker says about each."""
+        ids = self.compose("ps", "--all", "--quiet", service).stdout.split()
+        return json.loads(self.docker.run("inspect", *ids).stdout) if ids else []
+
+    def sql(self, query):
+        """Lines, with | between columns."""
+        return self.compose("exec", "-T", "postgres", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h",
+                            "/run/postgresql", "millrace", text=query).stdout.splitlines()
+
+    def http(self, method, path, port="API_PORT", body=None, **headers):
+        """(status, body)"""
+        request = urllib.request.Request(f"http://localhost:{self.ports[port]}{path}", body, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as e:
+            return e.code, e.read().decode()
+        except OSError as e:
+            return 0, str(e)
+
+    def logs(self):
+        """Into a file, for whoever has to find out."""
+        file = os.path.join(DIR, "stack.log")
+        with open(file, "w") as f:
+            f.write(self.compose("--profile", "*", "logs", "--no-color", check=False).stdout)
+        return file
