@@ -4,12 +4,14 @@
 #include "run/write_arrange.h"
 
 #include "executor/executor.h"
+#include "utils/tuplesort.h"
 
 #include "run/key_order.h"
 
 typedef struct Keyed
 {
 	int row;
+	bool has_abbreviated;
 	Datum abbreviated; /* of the first key, when its type knows how */
 	Datum *values;
 	bool *isnull;
@@ -19,6 +21,8 @@ typedef struct Sorter
 {
 	MrProgram *program;
 	MrBatch *batch;
+	int nkeys; /* that are compared; rows that are equal are in the order of their events */
+	bool by_abbreviation; /* of the first key: unsigned integers, ascending */
 } Sorter;
 
 static int
@@ -38,7 +42,7 @@ compare_abbreviated(MrProgram *program, const Keyed *a, const Keyed *b)
 {
 	SortSupport support = &program->keys[0].support;
 
-	if (support->abbrev_converter == NULL || a->isnull[0] || b->isnull[0])
+	if (!a->has_abbreviated || !b->has_abbreviated)
 		return 0;
 	return ApplySortComparator(a->abbreviated, false, b->abbreviated, false, support);
 }
@@ -68,26 +72,41 @@ compare_keys(MrProgram *program, const Keyed *a, const Keyed *b, int nkeys)
 }
 
 static int
-compare_rows(const void *a, const void *b, void *arg)
+compare_wholly(const Sorter *sorter, const Keyed *a, const Keyed *b)
 {
-	Sorter *sorter = arg;
-	int comparison = compare_keys(sorter->program, a, b, sorter->program->nkeys);
+	int comparison = compare_keys(sorter->program, a, b, sorter->nkeys);
 
-	return comparison != 0
-			   ? comparison
-			   : compare_events(sorter->batch, ((const Keyed *) a)->row, ((const Keyed *) b)->row);
+	return comparison != 0 ? comparison : compare_events(sorter->batch, a->row, b->row);
 }
 
-/* Rows of one key by their events. */
-static int
-compare_in_order(const void *a, const void *b, void *arg)
+/* Most rows differ in the first eight bytes of a random key: these are compared here, without a call. */
+static inline int
+compare_rows(const Keyed *a, const Keyed *b, const Sorter *sorter)
 {
-	Sorter *sorter = arg;
-	int comparison = compare_keys(sorter->program, a, b, sorter->program->nconflict);
+	if (sorter->by_abbreviation && a->has_abbreviated && b->has_abbreviated &&
+		a->abbreviated != b->abbreviated)
+		return a->abbreviated < b->abbreviated ? -1 : 1;
+	return compare_wholly(sorter, a, b);
+}
 
-	return comparison != 0
-			   ? comparison
-			   : compare_events(sorter->batch, ((const Keyed *) a)->row, ((const Keyed *) b)->row);
+#define ST_SORT             sort_template
+#define ST_ELEMENT_TYPE     Keyed
+#define ST_COMPARE(a, b, s) compare_rows(a, b, s)
+#define ST_COMPARE_ARG_TYPE const Sorter
+#define ST_SCOPE            static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+static void
+sort_rows(MrProgram *program, MrBatch *batch, int nkeys, Keyed *keyed, int n)
+{
+	Sorter sorter = {.program = program, .batch = batch, .nkeys = nkeys};
+	SortSupport support = nkeys > 0 ? &program->keys[0].support : NULL;
+
+	sorter.by_abbreviation = support != NULL && support->abbrev_converter != NULL &&
+							 support->comparator == ssup_datum_unsigned_cmp &&
+							 !support->ssup_reverse;
+	sort_template(keyed, n, &sorter);
 }
 
 /* The live rows with their keys; values point into the rows' tuples. */
@@ -112,8 +131,10 @@ extract_keys(MrProgram *program, MrBatch *batch, int *n)
 		ExecStoreMinimalTuple(batch->rows[i].tuple, slot, false);
 		for (int k = 0; k < program->nkeys; k++)
 			entry->values[k] = slot_getattr(slot, program->keys[k].column + 1, &entry->isnull[k]);
-		if (program->nkeys > 0 && program->keys[0].support.abbrev_converter != NULL &&
-			!entry->isnull[0])
+		entry->has_abbreviated = program->nkeys > 0 &&
+								 program->keys[0].support.abbrev_converter != NULL &&
+								 !entry->isnull[0];
+		if (entry->has_abbreviated)
 			entry->abbreviated =
 				program->keys[0].support.abbrev_converter(entry->values[0],
 														  &program->keys[0].support);
@@ -330,10 +351,9 @@ has_several(const MrBatch *batch, const Keyed *keyed, int n)
 static void
 arrange_in_order(MrProgram *program, MrBatch *batch, Keyed *keyed, int n, MrArrangement *result)
 {
-	Sorter sorter = {program, batch};
 	int *key_of = palloc(Max(batch->nrows, 1) * sizeof(int));
 
-	qsort_arg(keyed, n, sizeof(Keyed), compare_in_order, &sorter);
+	sort_rows(program, batch, program->nconflict, keyed, n);
 	n = order_keys(program, batch, keyed, n, key_of);
 	result->rows = palloc(Max(n, 1) * sizeof(int));
 	for (int i = 0; i < n; i++)
@@ -347,7 +367,6 @@ arrange_in_order(MrProgram *program, MrBatch *batch, Keyed *keyed, int n, MrArra
 void
 mr_write_arrange(MrProgram *program, MrBatch *batch, MrArrangement *result)
 {
-	Sorter sorter = {program, batch};
 	int n;
 	Keyed *keyed = extract_keys(program, batch, &n);
 
@@ -358,7 +377,7 @@ mr_write_arrange(MrProgram *program, MrBatch *batch, MrArrangement *result)
 	}
 	/* without keys the plan's order is kept, which need not be that of the events */
 	if (program->nkeys > 0 || program->definition->order.by_key)
-		qsort_arg(keyed, n, sizeof(Keyed), compare_rows, &sorter);
+		sort_rows(program, batch, program->nkeys, keyed, n);
 	if (program->definition->on_conflict == MR_CONFLICT_UPDATE)
 		n = drop_superseded(program, batch, keyed, n);
 	result->rows = palloc(Max(n, 1) * sizeof(int));
