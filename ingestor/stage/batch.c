@@ -1,4 +1,4 @@
-/* A batch of one lane: rows, per-partition bookkeeping, trailer. */
+/* A batch of one lane: packs and rows, per-partition bookkeeping, trailer. */
 #include "ingestor/stage/batch.h"
 
 #include <stdlib.h>
@@ -7,6 +7,11 @@
 /* A batch that one giant message made larger than this gives the memory back. */
 #define KEEP_BYTES ((size_t) 4 << 20)
 
+static void put_packed(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row,
+					   size_t bytes);
+static void put_row(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row);
+static void open_pack(MrStageBatch *batch, const MrCopyRow *first);
+static void close_pack(MrStageBatch *batch);
 static int by_partition(const void *a, const void *b);
 static void put_trailer(MrStageBatch *batch, int64_t wall_ms);
 
@@ -16,7 +21,8 @@ mr_batch_begin(MrStageBatch *batch, int64_t id)
 	if (batch->data.cap > KEEP_BYTES)
 		mr_buffer_free(&batch->data);
 	batch->id = id;
-	batch->rows = 0;
+	batch->events = 0;
+	batch->pack_at = 0;
 	batch->entry_count = 0;
 	mr_buffer_reserve(&batch->data, MR_COPY_HEADER_BYTES);
 	mr_copy_header(batch->data.data);
@@ -53,12 +59,14 @@ void
 mr_batch_add(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row,
 			 const uint32_t *full_crc)
 {
-	size_t start = batch->data.len;
-	size_t size = MR_COPY_ROW_BYTES + row->key_len + row->headers_len + row->payload_len;
+	size_t bytes = mr_packed_bytes(row->key_len, row->headers_len, row->payload_len);
 
-	mr_buffer_reserve(&batch->data, size);
-	batch->data.len = (size_t) (mr_copy_row(batch->data.data + start, row) - batch->data.data);
-	batch->rows++;
+	mr_buffer_reserve(&batch->data, 2 * MR_COPY_ROW_BYTES + bytes);
+	if (bytes <= MR_PACK_BYTES - MR_PACK_HEAD_BYTES)
+		put_packed(batch, entry, row, bytes);
+	else
+		put_row(batch, entry, row);
+	batch->events++;
 	entry->part.rows++;
 	entry->part.next = row->offset + 1;
 	entry->part.last_offset = row->offset;
@@ -66,9 +74,7 @@ mr_batch_add(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row,
 	entry->crc_known = full_crc != NULL;
 	if (full_crc != NULL)
 		entry->part.last_crc = *full_crc;
-	entry->key_at = start + MR_COPY_ROW_BYTES - 8;
 	entry->key_len = row->key_len;
-	entry->payload_at = batch->data.len - row->payload_len;
 	entry->payload_len = row->payload_len;
 }
 
@@ -85,6 +91,7 @@ mr_batch_close(MrStageBatch *batch, int64_t wall_ms)
 				mr_message_crc(batch->data.data + entry->key_at, entry->key_len,
 							   batch->data.data + entry->payload_at, entry->payload_len);
 	}
+	close_pack(batch);
 	qsort(batch->entries, (size_t) batch->entry_count, sizeof(MrStageEntry), by_partition);
 	put_trailer(batch, wall_ms);
 	mr_buffer_reserve(&batch->data, MR_COPY_END_BYTES);
@@ -139,6 +146,70 @@ mr_message_crc(const void *key, size_t key_len, const void *payload, size_t payl
 	if (payload_len > 0)
 		crc = crc32_z(crc, payload, payload_len);
 	return (uint32_t) crc;
+}
+
+/* Into the open pack, or a new one when there is none or it would become too large. */
+static void
+put_packed(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row, size_t bytes)
+{
+	char *data = batch->data.data;
+	char *out;
+
+	if (batch->pack_at != 0 && batch->data.len - batch->pack_at + bytes > MR_PACK_BYTES)
+		close_pack(batch);
+	if (batch->pack_at == 0)
+		open_pack(batch, row);
+	out = mr_packed_put_fixed(data + batch->data.len, row->offset, row->kafka_ts, row->partition,
+							  row->kind);
+	entry->key_at = (size_t) (out + 4 - data);
+	out = mr_packed_put_bytes(out, row->key, row->key_len);
+	out = mr_packed_put_bytes(out, row->headers, row->headers_len);
+	entry->payload_at = (size_t) (out + 4 - data);
+	out = mr_packed_put_bytes(out, row->payload, row->payload_len);
+	batch->data.len = (size_t) (out - data);
+	batch->pack_size++;
+}
+
+static void
+put_row(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row)
+{
+	size_t start;
+
+	close_pack(batch);
+	start = batch->data.len;
+	batch->data.len = (size_t) (mr_copy_row(batch->data.data + start, row) - batch->data.data);
+	entry->key_at = start + MR_COPY_ROW_BYTES - 8;
+	entry->payload_at = batch->data.len - row->payload_len;
+}
+
+/* A row with an empty payload, which close_pack() makes as long as it has become. */
+static void
+open_pack(MrStageBatch *batch, const MrCopyRow *first)
+{
+	MrCopyRow row = {.batch = batch->id,
+					 .offset = first->offset,
+					 .kafka_ts = first->kafka_ts,
+					 .partition = -1,
+					 .kind = MR_KIND_PACK,
+					 .payload = "",
+					 .payload_len = 0};
+
+	batch->pack_at =
+		(size_t) (mr_copy_row(batch->data.data + batch->data.len, &row) - batch->data.data);
+	batch->pack_size = 0;
+	batch->data.len = batch->pack_at + MR_PACK_HEAD_BYTES;
+}
+
+static void
+close_pack(MrStageBatch *batch)
+{
+	char *pack = batch->data.data + batch->pack_at;
+
+	if (batch->pack_at == 0)
+		return;
+	mr_put32(pack - 4, (uint32_t) (batch->data.len - batch->pack_at));
+	mr_put32(pack, batch->pack_size);
+	batch->pack_at = 0;
 }
 
 static int

@@ -1,7 +1,8 @@
 /*
- * A batch: the rows of some partitions of one lane, staged by one COPY, ended by a trailer row
- * that says for each partition which positions the batch moves it between. Memory is kept from
- * one batch to the next; adding an event allocates nothing.
+ * A batch: the events of some partitions of one lane, staged by one COPY, ended by a trailer row
+ * that says for each partition which positions the batch moves it between. Events are put into packs
+ * of a page (common/staging_format.h); one that is too large for a pack is a row. Memory is kept from one
+ * batch to the next; adding an event allocates nothing.
  */
 #ifndef MR_INGESTOR_BATCH_H
 #define MR_INGESTOR_BATCH_H
@@ -23,8 +24,10 @@ typedef struct MrStageEntry
 typedef struct MrStageBatch
 {
 	int64_t id;
-	int rows;
-	MrBuffer data; /* the COPY stream */
+	int events;
+	MrBuffer data;      /* the COPY stream */
+	size_t pack_at;     /* where the open pack begins in it, 0: none is open */
+	uint32_t pack_size; /* events in it */
 	MrStageEntry *entries;
 	int entry_count;
 	int entry_cap;
@@ -33,7 +36,7 @@ typedef struct MrStageBatch
 /* When a batch is full. */
 typedef struct MrBatchLimits
 {
-	int64_t rows;
+	int64_t events;
 	int64_t bytes;
 } MrBatchLimits;
 
@@ -55,12 +58,12 @@ extern bool mr_batch_is_empty(const MrStageBatch *batch);
 extern bool mr_batch_has(const MrStageBatch *batch, int32_t partition);
 extern void mr_batch_free(MrStageBatch *batch);
 
-/* A batch without rows is never full. */
+/* A batch without events is never full. */
 static inline bool
 mr_batch_is_full(const MrStageBatch *batch, const MrBatchLimits *limits)
 {
-	return batch->rows >= limits->rows ||
-		   (batch->rows > 0 && (int64_t) batch->data.len >= limits->bytes);
+	return batch->events >= limits->events ||
+		   (batch->events > 0 && (int64_t) batch->data.len >= limits->bytes);
 }
 
 extern uint32_t mr_message_crc(const void *key, size_t key_len, const void *payload,

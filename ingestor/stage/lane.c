@@ -218,7 +218,7 @@ on_staged(void *owner)
 	lane->sending = NULL;
 	lane->counts.batches++;
 	lane->counts.bytes += batch->data.len;
-	lane->counts.events += (uint64_t) batch->rows;
+	lane->counts.events += (uint64_t) batch->events;
 	mr_histogram_add(&lane->counts.stage_time,
 					 (double) (mr_now_ms() - lane->sending_since_ms) / 1000);
 	mr_backoff_reset(&lane->backoff);

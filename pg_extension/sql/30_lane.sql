@@ -8,6 +8,15 @@ COMMENT ON FUNCTION millrace._segment_handler(internal) IS 'Internal: handler of
 CREATE ACCESS METHOD millrace_segment TYPE TABLE HANDLER millrace._segment_handler;
 COMMENT ON ACCESS METHOD millrace_segment IS 'heap that only appends: staging segments of millrace';
 
+CREATE FUNCTION millrace.unpack(pack bytea)
+RETURNS TABLE (partition integer, "offset" bigint, kafka_ts bigint, kind smallint, key bytea, headers bytea, payload bytea)
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_unpack';
+COMMENT ON FUNCTION millrace.unpack(bytea) IS
+'The events that lie in one row of a staging segment, to look into staging with.
+In: pack: payload of a row with kind 16.
+Out: a row per event, as rows of a segment are: kafka_ts in ms since 1970, -1 none; kind: bits, 2 the payload was left out as too large, 4 kafka_ts is the broker''s time, 8 its headers could not be read; headers are packed, see headers().
+Errors: invalid_binary_representation for bytes that are no pack.';
+
 CREATE FUNCTION millrace.lane_open(pipeline text, preferred integer)
 RETURNS TABLE (lane integer, incarnation bigint, segment text, segment_bytes bigint)
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_lane_open';

@@ -2,7 +2,7 @@
 import psycopg2
 import pytest
 
-from lib.lane import Batch, Lane
+from lib.lane import Batch, Lane, int4, pack, packed_event
 from lib.wait import holds_for, wait_for
 
 
@@ -167,6 +167,37 @@ def test_trailers_that_lie(world, lane):
     lane.send(0, events(3))
     wait_position(world, 0, 3)
     assert numbers(world) == [0, 1, 2]
+
+
+def test_packs_and_rows_in_one_batch(world, lane):
+    """Of several partitions, in any order; a key, headers and an empty payload among them."""
+    one, two, three, four = (packed_event(0, i, b'{"n":%d}' % i, key=b"k" * i, headers=bytes(4)) for i in range(4))
+    other = packed_event(1, 0, b'{"n":10}', key=b"")
+    batch = Batch().pack(pack(three, other, four)).event(0, 4, b'{"n":4}').pack(pack(one, two)).pack(pack())
+    lane.stage(batch.entry(0, lane.epochs[0], 0, 5, rows=5).entry(1, lane.epochs[1], 0, 1, rows=1))
+    wait_position(world, 0, 5)
+    wait_position(world, 1, 1)
+    assert numbers(world) == [0, 1, 2, 3, 4, 10]
+    unpacked = world.db.run(f"SELECT e.partition, e.\"offset\", e.key, e.headers, e.payload, e.kind FROM {lane.segment} AS s"
+                            " CROSS JOIN LATERAL millrace.unpack(s.payload) AS e WHERE s.kind = 16 ORDER BY 1, 2")
+    assert [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in unpacked] \
+        == [(0, i, b"k" * i, bytes(4), b'{"n":%d}' % i, 0) for i in range(4)] + [(1, 0, b"", None, b'{"n":10}', 0)]
+
+
+def test_packs_that_lie(world, lane):
+    """A broken pack has no events: its batch is never settled, and the partition is fetched again."""
+    event = packed_event(0, 0, b'{"n":66}')
+    for junk in (b"", bytes(3), int4(2) + event, int4(1) + event + bytes(4), int4(-1) + event, int4(1) + event[:-4],
+                 int4(1) + event[:32] + int4(0x7fffffff) + event[36:], int4(1) + event[:24] + int4(-2) + event[28:],
+                 pack(packed_event(0, 0, b'{"n":66}', kind=1)), pack(packed_event(0, 0, b'{"n":66}', kind=16))):
+        epoch = lane.epochs[0]
+        lane.stage(Batch().pack(junk).entry(0, epoch, 0, 1, rows=1))
+        epoch_changes(world, 0, epoch)
+        lane.assign([0])
+    lane.send(0, events(3))
+    wait_position(world, 0, 3)
+    assert numbers(world) == [0, 1, 2]
+    assert "a pack of staged events has an unknown form" in world.cluster.log_text(world.log_start)
 
 
 def test_partitions_of_one_batch_are_independent(world, lane):

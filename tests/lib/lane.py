@@ -5,6 +5,8 @@ import struct
 import time
 import zlib
 
+FORMAT_VERSION = 2
+PACK = 16  # bit of kind
 PARTITION_ENTRY = ">iiqqqqqIi"
 
 
@@ -27,6 +29,19 @@ def int8(n):
     return struct.pack(">q", n)
 
 
+def packed_event(partition, offset, payload, key=None, ts=1_700_000_000_000, kind=0, headers=None):
+    """An event as it lies in a pack."""
+    out = int8(offset) + int8(ts) + int4(partition) + int2(kind) + bytes(2)
+    for field in (key, headers, payload):
+        out += int4(-1) if field is None else int4(len(field)) + field + bytes(-len(field) % 4)
+    return out
+
+
+def pack(*events):
+    """The payload of a row with kind PACK, of what packed_event() gives."""
+    return int4(len(events)) + b"".join(events)
+
+
 class Batch:
     """Event rows and a trailer. Each partition's entry can say anything, true or not."""
 
@@ -37,6 +52,11 @@ class Batch:
     def event(self, partition, offset, payload, key=None, ts=1_700_000_000_000, kind=0, headers=None):
         self.rows.append((partition, offset, payload, key, ts, kind, headers))
         self.of_partition.setdefault(partition, []).append(self.rows[-1])
+        return self
+
+    def pack(self, payload):
+        """A row with a pack, whatever is in it."""
+        self.rows.append((-1, 0, payload, None, 0, PACK, None))
         return self
 
     def entry(self, partition, epoch, previous, next_offset, rows=None):
@@ -53,7 +73,7 @@ class Batch:
         for partition, offset, payload, key, ts, kind, headers in self.rows:
             data += _row(int8(self.id), int8(offset), int8(ts), int4(partition), int2(kind), key, headers, payload)
         if trailer:
-            record = int4(1) + int4(len(self.entries)) + b"".join(self.entries)
+            record = int4(FORMAT_VERSION) + int4(len(self.entries)) + b"".join(self.entries)
             data += _row(int8(self.id), int8(0), int8(int(time.time() * 1000)), int4(-1), int2(1), None, None, record)
         return data + int2(-1)
 

@@ -19,6 +19,16 @@
 #include "server/wakeup.h"
 #include "staging/ring.h"
 
+/* To be written in: a copy with a length word of four bytes. */
+static bytea *
+copy_of(TupleTableSlot *slot, int column)
+{
+	bool isnull;
+	Datum value = slot_getattr(slot, column, &isnull);
+
+	return isnull ? NULL : DatumGetByteaPCopy(value);
+}
+
 static bytea *
 bytes_of(TupleTableSlot *slot, int column)
 {
@@ -35,6 +45,7 @@ bytes_of(TupleTableSlot *slot, int column)
 	return (bytea *) memcpy(palloc(VARSIZE_ANY(stored)), stored, VARSIZE_ANY(stored));
 }
 
+/* An event that is a row of its own. */
 static void
 take_event(MrBatch *batch, TupleTableSlot *slot)
 {
@@ -51,6 +62,65 @@ take_event(MrBatch *batch, TupleTableSlot *slot)
 	batch->bytes += mr_event_bytes(event);
 }
 
+/* In place: the length becomes that of a bytea, with its own four bytes. The pack is not read again. */
+static bytea *
+unpack_bytes(const MrPackedBytes *packed)
+{
+	if (packed->at == NULL)
+		return NULL;
+	SET_VARSIZE(packed->at, packed->length + VARHDRSZ);
+	return (bytea *) packed->at;
+}
+
+/* The events of a pack stay where they are in a copy of it. A broken one has none: its batch is not complete then. */
+static void
+take_pack(MrBatch *batch, TupleTableSlot *slot)
+{
+	bytea *pack = copy_of(slot, MR_SEG_PAYLOAD);
+	int first = batch->nevents;
+	MrPackReader reader =
+		mr_pack_begin(pack ? VARDATA(pack) : NULL, pack ? VARSIZE(pack) - VARHDRSZ : 0);
+	MrPackedEvent packed;
+
+	while (mr_pack_next(&reader, &packed))
+	{
+		MrEvent *event = mr_batch_add_event(batch);
+
+		event->offset = packed.offset;
+		event->kafka_ts = packed.kafka_ts;
+		event->partition = packed.partition;
+		event->kind = packed.kind;
+		event->key = unpack_bytes(&packed.key);
+		event->headers = unpack_bytes(&packed.headers);
+		event->payload = unpack_bytes(&packed.payload);
+		batch->bytes += mr_event_bytes(event);
+	}
+	if (mr_pack_is_whole(&reader))
+		return;
+	ereport(LOG, (errcode(ERRCODE_PROTOCOL_VIOLATION),
+				  errmsg("millrace: a pack of staged events has an unknown form"),
+				  errhint("Run the ingestor of the same release as the extension.")));
+	batch->nevents = first;
+}
+
+/* What a row has that is no trailer. */
+static void
+take_row(MrBatch *batch, TupleTableSlot *slot, int16 kind)
+{
+	if (kind & MR_KIND_PACK)
+		take_pack(batch, slot);
+	else
+		take_event(batch, slot);
+}
+
+static int16
+kind_of(TupleTableSlot *slot)
+{
+	bool isnull;
+
+	return DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull));
+}
+
 static int
 compare_parts(const void *a, const void *b)
 {
@@ -60,7 +130,7 @@ compare_parts(const void *a, const void *b)
 	return left < right ? -1 : left > right;
 }
 
-/* A part for each partition that the batch has rows of: all that is known of it without its trailer. */
+/* A part for each partition that the batch has events of: all that is known of it without its trailer. */
 static void
 parts_of_rows(MrBatch *batch, MrStagedBatch *staged)
 {
@@ -184,12 +254,13 @@ read_again(Relation rel, MrBatch *batch, MrStagedBatch *staged)
 	batch->nevents = staged->first;
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
+		int16 kind = kind_of(slot);
 		bool isnull;
 
 		CHECK_FOR_INTERRUPTS();
 		if (DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull)) == staged->id &&
-			!(DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull)) & MR_KIND_TRAILER))
-			take_event(batch, slot);
+			!(kind & MR_KIND_TRAILER))
+			take_row(batch, slot, kind);
 	}
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
@@ -217,12 +288,13 @@ read_range(Relation rel, MrLane *lane, MrBatch *batch, ItemPointer cursor, int m
 		MrStagedBatch *staged;
 
 		int64 row_id = DatumGetInt64(slot_getattr(slot, MR_SEG_BATCH, &isnull));
+		int16 kind = kind_of(slot);
 
 		mixed = batch->nevents > first && (mixed || row_id != id);
 		id = row_id;
-		if (!(DatumGetInt16(slot_getattr(slot, MR_SEG_KIND, &isnull)) & MR_KIND_TRAILER))
+		if (!(kind & MR_KIND_TRAILER))
 		{
-			take_event(batch, slot);
+			take_row(batch, slot, kind);
 			continue;
 		}
 		take_trailer(lane, batch, slot, first);

@@ -72,11 +72,11 @@ trailer_says_what_the_batch_holds(void **state)
 	add(&slot_b, 5, 100, "k1", "one");
 	add(&slot_a, 2, 7, NULL, "x");
 	add(&slot_b, 5, 103, "k2", "three");
-	assert_int_equal(batch.rows, 3);
+	assert_int_equal(batch.events, 3);
 	mr_batch_close(&batch, 123456);
 	at = trailer(0) - 8;
 	assert_int_equal(get(at - 4, 4), 8 + 2 * 56);
-	assert_int_equal(get(at, 4), 1);
+	assert_int_equal(get(at, 4), MR_TRAILER_VERSION);
 	assert_int_equal(get(at + 4, 4), 2);
 	at = trailer(0); /* sorted: partition 2 first */
 	assert_int_equal(get(at, 4), 2);
@@ -95,6 +95,83 @@ trailer_says_what_the_batch_holds(void **state)
 	assert_int_equal(get(at + 32, 8), 103);
 	assert_int_equal(get(at + 48, 4), crc32(0, (const Bytef *) "k2three", 7));
 	assert_memory_equal(batch.data.data + batch.data.len - 2, "\377\377", 2);
+}
+
+/* A row of the COPY stream: kind, and the payload. Returns where the next one begins. */
+static const char *
+read_row(const char *at, int *kind, const char **payload, size_t *length)
+{
+	assert_int_equal(get(at, 2), MR_SEG_NATTS);
+	assert_int_equal(get(at + 6, 8), batch.id);
+	*kind = (int) get(at + 50, 2);
+	at += 52;
+	for (int column = MR_SEG_KEY; column <= MR_SEG_PAYLOAD; column++)
+	{
+		int32_t size = (int32_t) get(at, 4);
+
+		*payload = at += 4;
+		*length = size < 0 ? 0 : (size_t) size;
+		at += *length;
+	}
+	return at;
+}
+
+static void
+events_fill_packs_and_large_ones_are_rows(void **state)
+{
+	static char text[9000];
+	size_t sizes[400];
+	int slot = -1;
+	int event = 0;
+	int packs = 0;
+	int kind;
+	const char *payload;
+	size_t length;
+	const char *at;
+
+	(void) state;
+	memset(text, 'e', sizeof(text) - 1);
+	for (int i = 0; i < 400; i++)
+	{
+		sizes[i] = i == 200 ? 8057 : i == 300 ? 8056 : (size_t) (i % 7) * 40;
+		text[sizes[i]] = '\0';
+		add(&slot, 1, i, "key", text);
+		text[sizes[i]] = 'e';
+	}
+	mr_batch_close(&batch, 0);
+	assert_int_equal(batch.entries[0].part.rows, 400);
+	assert_int_equal(batch.entries[0].part.last_crc, mr_message_crc("key", 3, text, sizes[399]));
+	for (at = read_row(batch.data.data + MR_COPY_HEADER_BYTES, &kind, &payload, &length);
+		 kind != MR_KIND_TRAILER; at = read_row(at, &kind, &payload, &length))
+	{
+		MrPackReader reader = mr_pack_begin((char *) payload, length);
+		MrPackedEvent packed;
+
+		if (event == 200) /* with what a pack has around it, too large for one */
+		{
+			assert_int_equal(kind, 0);
+			assert_int_equal(length, 8057);
+			event++;
+			continue;
+		}
+		assert_int_equal(kind, MR_KIND_PACK);
+		assert_true(length <= MR_PACK_BYTES);
+		packs++;
+		while (mr_pack_next(&reader, &packed))
+		{
+			assert_int_equal(packed.offset, event);
+			assert_int_equal(packed.kafka_ts, event * 10);
+			assert_int_equal(packed.partition, 1);
+			assert_int_equal(packed.key.length, 3);
+			assert_null(packed.headers.at);
+			assert_int_equal(packed.payload.length, sizes[event]);
+			assert_memory_equal(packed.payload.at + 4, text, sizes[event]);
+			event++;
+		}
+		assert_true(mr_pack_is_whole(&reader));
+	}
+	assert_int_equal(event, 400);
+	assert_in_range(packs, 8, 14);
 }
 
 static void
@@ -186,6 +263,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(trailer_says_what_the_batch_holds, setup, teardown),
+		cmocka_unit_test_setup_teardown(events_fill_packs_and_large_ones_are_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_move_has_no_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stale_slot_is_not_believed, setup, teardown),
 		cmocka_unit_test_setup_teardown(oversize_keeps_the_full_crc, setup, teardown),

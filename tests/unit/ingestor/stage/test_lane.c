@@ -130,7 +130,7 @@ static const MrStageLaneEvents events = {on_assigning, on_assigned, on_unassigne
 static int
 setup(void **state)
 {
-	const MrBatchLimits limits = {.rows = 2, .bytes = 1 << 20};
+	const MrBatchLimits limits = {.events = 2, .bytes = 1 << 20};
 
 	(void) state;
 	mr_log_setup("test", MR_LOG_ERROR, MR_LOG_LOGFMT);
