@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from lib.compose import Stack  # noqa: E402
+from lib.compose import LEFT_OUT, Stack  # noqa: E402
 from lib.docker import Docker, NoDocker  # noqa: E402
 
 
@@ -32,3 +32,8 @@ def stack(docker):
     finally:
         stack.logs()
         stack.down("--volumes")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for name, reason in LEFT_OUT.items():
+        terminalreporter.write_line(f"compose: service {name} is left out, not tested: {reason}")

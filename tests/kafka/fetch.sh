@@ -1,6 +1,7 @@
 #!/bin/bash
 # Prepares the test broker once per machine and prints the directory it is in, outside the work tree:
 #   libs/        the jars, from Maven Central
+#   connect/     with the argument --connect: those of a worker of Kafka Connect
 #   formatted/   an empty, formatted data directory, to be copied for each broker (saves a JVM start)
 #   broker.jsa   an archive of loaded classes (AppCDS): the broker is up in about 1 s instead of 2 to 4
 set -euo pipefail
@@ -18,12 +19,17 @@ unreachable() {
 	exit 1
 }
 
-if [ ! -d "$cache/libs" ]; then
-	rm -rf "$cache/libs.new"
-	mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
-		-DoutputDirectory="$cache/libs.new" >"$cache/fetch.log" 2>&1 || unreachable
-	mv "$cache/libs.new" "$cache/libs"
-fi
+# jars POM DIRECTORY
+jars() {
+	[ ! -d "$cache/$2" ] || return 0
+	rm -rf "$cache/$2.new"
+	mvn -q -B -f "$1" dependency:copy-dependencies -DincludeScope=runtime \
+		-DoutputDirectory="$cache/$2.new" >"$cache/fetch.log" 2>&1 || unreachable
+	mv "$cache/$2.new" "$cache/$2"
+}
+
+jars "$here/pom.xml" libs
+[ "${1:-}" != --connect ] || jars "$here/connect/pom.xml" connect
 
 # The archive remembers the class path, so it is spelled out, always in the same order.
 printf '%s\n' "$cache"/libs/*.jar | sort | paste -sd: >"$cache/classpath"

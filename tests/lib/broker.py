@@ -47,9 +47,9 @@ class NoBroker(Exception):
     """The broker's files are not here and cannot be fetched; its text says what to do."""
 
 
-def fetch():
-    """The directory with the broker's files, fetched at first."""
-    result = subprocess.run([os.path.join(paths.ROOT, "tests/kafka/fetch.sh")], stdout=subprocess.PIPE,
+def fetch(*options):
+    """The directory with the broker's files, fetched at first; "--connect": with those of Kafka Connect."""
+    result = subprocess.run([os.path.join(paths.ROOT, "tests/kafka/fetch.sh"), *options], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
     if result.returncode != 0:
         raise NoBroker(result.stderr.strip())

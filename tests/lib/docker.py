@@ -14,7 +14,7 @@ HERE = os.path.join(paths.ROOT, "tests/compose/standin")
 DIR = os.path.join(paths.BUILD, "compose")
 # Debian's, of the daemon's version, if there is another one too
 PROGRAM = "/usr/bin/docker"
-STANDINS = ("postgres", "kafka", "nginx")
+STANDINS = ("postgres", "kafka", "nginx", "prometheus", "alertmanager", "postgres-exporter", "docker")
 
 
 class NoDocker(Exception):
@@ -83,8 +83,8 @@ class Docker:
             _without_rules()
         self.lock.close()
 
-    def run(self, *args, check=True, text=None, timeout=580):
-        result = subprocess.run([PROGRAM, *args], env=self.env, input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    def run(self, *args, check=True, text=None, env=None, timeout=580):
+        result = subprocess.run([PROGRAM, *args], env=dict(self.env, **(env or {})), input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                 text=True, timeout=timeout)
         assert not check or result.returncode == 0, f"docker {' '.join(args)}: {result.stdout[-4000:]}"
         return result
@@ -97,7 +97,8 @@ class Docker:
         shutil.copytree(HERE, context)
         shutil.copy(os.path.join(paths.ROOT, "tests/kafka/log4j2.properties"), context)
         try:
-            shutil.copytree(os.path.join(fetch(), "libs"), os.path.join(context, "libs"))
+            for jars in ("libs", "connect"):
+                shutil.copytree(os.path.join(fetch("--connect"), jars), os.path.join(context, jars))
         except NoBroker as e:
             raise NoDocker(str(e))
         for image in STANDINS:
