@@ -136,8 +136,8 @@ COMMENT ON TABLE millrace.progress IS 'Internal: position and counters of each p
 SELECT pg_catalog.pg_extension_config_dump('millrace.progress', '');
 
 -- The same for a lane whose batches have very many partitions: entries of 22 integers, ascending by partition over all rows
--- of the lane (src/pipeline/ledger.c). What is here is valid, not their newest row of progress, which is appended about once a
--- second. Two versions of a row fit into a page.
+-- of the lane (src/pipeline/ledger.c). What is here is valid, not their newest row of progress, which is appended for a few of
+-- them with each batch. Two versions of a row fit into a page.
 CREATE TABLE millrace.ledger (
   pipeline_id integer     NOT NULL,
   lane        integer     NOT NULL,
@@ -145,7 +145,7 @@ CREATE TABLE millrace.ledger (
   seq         bigint      NOT NULL,
   rows        integer     NOT NULL,  -- how many there are; of row 0 only
   updates     integer     NOT NULL,
-  written_at  timestamptz NOT NULL,
+  appended_at timestamptz NOT NULL,  -- when rows of progress were appended for it
   entries     bigint[]    NOT NULL,
   CONSTRAINT ledger_pkey PRIMARY KEY (pipeline_id, lane, number, seq)
 ) WITH (fillfactor = 50);

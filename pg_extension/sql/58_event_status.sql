@@ -1,5 +1,5 @@
 -- event_status: the outcome of one event. Failures are recorded; the outcome of other events follows from the counters of the
--- seconds around them, as long as progress keeps these (about five minutes) and all events of that range had the same outcome.
+-- seconds around them, as long as progress keeps these (five minutes or more) and all events of that range had the same outcome.
 
 -- The rows of progress between which an offset was settled last; nulls when they are no longer kept, or it never was.
 CREATE FUNCTION millrace._settling(pipeline_id integer, partition integer, "offset" bigint, OUT outcome text,

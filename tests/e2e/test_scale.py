@@ -114,7 +114,7 @@ def test_wide_and_narrow_batches_in_turn(wide):
 
 
 def test_a_wide_batch_writes_few_rows(wide):
-    """A row of the ledger for every 22 partitions; about once a second a new one, and one of progress for each partition."""
+    """A row of the ledger for every 22 partitions, and progress of at most 110 partitions."""
     def written():
         return wide.db.value("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_all_tables WHERE relname IN ('progress', 'ledger')")
     lane = wide.lane()
@@ -126,6 +126,25 @@ def test_a_wide_batch_writes_few_rows(wide):
     wide.wait()
     wait_for(lambda: written() > before, "statistics", 20)
     assert written() - before < batches * MANY / 2
+
+
+def test_the_history_of_a_slow_stream_is_written_in_turns(wide):
+    """However long ago a batch was: it appends progress of a bounded number of partitions, those first that waited longest."""
+    def history():
+        return wide.db.value("SELECT count(*) FROM millrace.progress")
+    lane = wide.lane()
+    wide.send(lane, range(MANY))
+    wide.wait()
+    turns = -(-MANY // 110)
+    for _ in range(3 * turns):
+        wide.db.run("UPDATE millrace.ledger SET appended_at = appended_at - interval '1 hour'")
+        before = history()
+        wide.send(lane, range(MANY))
+        wide.wait()
+        assert 0 < history() - before <= 110
+    counts = wide.db.run("SELECT min(n), max(n) FROM (SELECT count(*) AS n FROM millrace.progress GROUP BY partition) AS c")[0]
+    assert counts[0] >= 3 and counts[1] - counts[0] <= 1
+    wide.check()
 
 
 def test_a_dump_of_a_filled_ledger(wide):

@@ -18,7 +18,7 @@
 #include "server/clock.h"
 #include "server/xact.h"
 
-#define ROWS_KEPT   300 /* about one a second */
+#define ROWS_KEPT   300 /* at most one a second */
 #define INTERVAL_US INT64_C(10000000)
 
 #define PURGE_STEP        1000

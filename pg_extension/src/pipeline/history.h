@@ -5,7 +5,7 @@
 #define MR_HISTORY_H
 
 /*
- * Keeps about five minutes of progress per partition, for rates. Runs in the supervisor, in a transaction of
+ * Keeps the newest 300 rows of progress of each partition, for event_status(). Runs in the supervisor, in a transaction of
  * its own.
  */
 extern void mr_history_trim(void);

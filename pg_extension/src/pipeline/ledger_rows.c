@@ -14,8 +14,10 @@
 
 #define ENTRIES_PER_ROW                                                                            \
 	22 /* so that two versions of a row fit into a page: it is updated in place */
-#define UPDATES_PER_ROW 100
-#define ROW_AGE_MS      1000
+#define UPDATES_PER_ROW 20
+
+#define HISTORY_ROWS   5 /* whose partitions get rows of progress in one batch */
+#define HISTORY_AGE_MS 1000
 
 /* The integers of an entry; sql/10_pipeline_tables.sql and 46_pipeline_views.sql know them too. */
 enum
@@ -149,7 +151,7 @@ take_row(MrLedger *ledger, HeapTuple tuple, TupleDesc desc)
 	row->tid = tuple->t_self;
 	row->seq = column_of(values, MR_LEDGER_SEQ);
 	row->updates = DatumGetInt32(values[MR_LEDGER_UPDATES - 1]);
-	row->written_at = column_of(values, MR_LEDGER_WRITTEN_AT);
+	row->appended_at = column_of(values, MR_LEDGER_APPENDED_AT);
 	row->first = ledger->n;
 	row->count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)) / NVALUES;
 	for (int i = 0; i < row->count; i++)
@@ -223,25 +225,54 @@ mr_ledger_arrange(MrLedger *ledger)
 	ledger->nrows = max; /* mr_ledger_write() removes those without entries */
 }
 
-/* Appends the progress of a row's partitions that have moved since it was appended last. */
-static void
-append_progress(MrLedger *ledger, const MrLedgerRow *row)
+/* Puts a row into those of at most HISTORY_ROWS that have waited longest, which are in this order. */
+static int
+add_due(MrLedgerRow **due, int n, MrLedgerRow *row)
 {
-	MrPartition *moved = palloc(ENTRIES_PER_ROW * sizeof(MrPartition));
+	int at = n;
+
+	while (at > 0 && due[at - 1]->appended_at > row->appended_at)
+		at--;
+	if (at == HISTORY_ROWS)
+		return n;
+	n = Min(n + 1, HISTORY_ROWS);
+	memmove(&due[at + 1], &due[at], (n - 1 - at) * sizeof(MrLedgerRow *));
+	due[at] = row;
+	return n;
+}
+
+/* Appends progress of the partitions of some rows that are to be written. */
+static void
+append_history(MrLedger *ledger, int nrows, TimestampTz now)
+{
+	MrLedgerRow *due[HISTORY_ROWS];
+	MrPartition moved[HISTORY_ROWS * ENTRIES_PER_ROW];
+	int ndue = 0;
 	int n = 0;
 
-	for (int i = row->first; i < row->first + row->count; i++)
+	for (int i = 0; i < nrows; i++)
 	{
-		MrLedgerEntry *entry = &ledger->entries[i];
+		MrLedgerRow *row = &ledger->rows[i];
 
-		if (!entry->moved)
-			continue;
-		entry->moved = false;
-		entry->state.seq++;
-		moved[n++] = entry->state;
+		if (row->changed && TimestampDifferenceExceeds(row->appended_at, now, HISTORY_AGE_MS))
+			ndue = add_due(due, ndue, row);
 	}
-	mr_partitions_append(ledger->pipeline_id, moved, n);
-	pfree(moved);
+	for (int d = 0; d < ndue; d++)
+	{
+		due[d]->appended_at = now;
+		for (int i = due[d]->first; i < due[d]->first + due[d]->count; i++)
+		{
+			MrLedgerEntry *entry = &ledger->entries[i];
+
+			if (!entry->moved)
+				continue;
+			entry->moved = false;
+			entry->state.seq++;
+			moved[n++] = entry->state;
+		}
+	}
+	if (n > 0)
+		mr_partitions_append(ledger->pipeline_id, moved, n);
 }
 
 static HeapTuple
@@ -266,23 +297,21 @@ form_row(const MrLedger *ledger, const MrLedgerRow *row, int number, int nrows, 
 	values[MR_LEDGER_SEQ - 1] = Int64GetDatum(row->seq);
 	values[MR_LEDGER_ROWS - 1] = Int32GetDatum(nrows);
 	values[MR_LEDGER_UPDATES - 1] = Int32GetDatum(row->updates);
-	values[MR_LEDGER_WRITTEN_AT - 1] = TimestampTzGetDatum(row->written_at);
+	values[MR_LEDGER_APPENDED_AT - 1] = TimestampTzGetDatum(row->appended_at);
 	values[MR_LEDGER_ENTRIES - 1] =
 		PointerGetDatum(count > 0 ? array : construct_empty_array(INT8OID));
 	return heap_form_tuple(desc, values, nulls);
 }
 
-/* In place while the row is young and was updated seldom, else a new row in its place. */
+/* In place while the row was updated seldom, else a new row in its place. */
 static void
 write_row(MrLedger *ledger, int number, int nrows, Relation rel, CatalogIndexState indexes,
 		  TimestampTz now)
 {
 	MrLedgerRow *row = &ledger->rows[number];
-	bool in_place = row->exists && row->updates < UPDATES_PER_ROW &&
-					!TimestampDifferenceExceeds(row->written_at, now, ROW_AGE_MS);
 	HeapTuple tuple;
 
-	if (in_place)
+	if (row->exists && row->updates < UPDATES_PER_ROW)
 	{
 		row->updates++;
 		tuple = form_row(ledger, row, number, nrows, RelationGetDescr(rel));
@@ -290,12 +319,10 @@ write_row(MrLedger *ledger, int number, int nrows, Relation rel, CatalogIndexSta
 	}
 	else
 	{
-		append_progress(ledger, row);
 		if (row->exists)
 			CatalogTupleDelete(rel, &row->tid);
 		row->seq = Max(row->seq + 1, now); /* above those of rows removed earlier */
 		row->updates = 0;
-		row->written_at = now;
 		tuple = form_row(ledger, row, number, nrows, RelationGetDescr(rel));
 		CatalogTupleInsertWithInfo(rel, tuple, indexes);
 	}
@@ -314,6 +341,7 @@ mr_ledger_write(MrLedger *ledger)
 		nrows--;
 	if (nrows != ledger->nrows)
 		ledger->rows[0].changed = true; /* it says how many there are */
+	append_history(ledger, nrows, now);
 	for (int i = 0; i < nrows; i++)
 		if (ledger->rows[i].changed)
 			write_row(ledger, i, nrows, rel, indexes, now);

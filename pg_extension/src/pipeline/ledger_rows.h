@@ -5,9 +5,12 @@
  * could. Row 0 is never removed, so that looking for a ledger never steps over the removed rows of an earlier one: an
  * empty ledger is a row 0 without entries.
  *
- * As rows of millrace.progress (partition.c), they are updated in place for a second or a hundred batches, then written
- * as new rows, whose seq is higher. With each new row of the ledger, a row of progress is appended for those of its
- * partitions that have moved since: the history that rates and event_status() are read from.
+ * They are updated in place a few times, then written as new rows, whose seq is higher: an old snapshot makes a reader step
+ * over a few versions of each at most.
+ *
+ * A batch also appends rows of millrace.progress, the history that event_status() is read from: for the partitions of some
+ * of its rows that have moved since theirs was appended, those first that have waited longest. How many is bounded for each
+ * batch, so that it costs the same with any number of partitions; with very many their history is the coarser.
  */
 #ifndef MR_LEDGER_ROWS_H
 #define MR_LEDGER_ROWS_H
@@ -27,8 +30,8 @@ typedef struct MrLedgerRow
 	ItemPointerData tid;
 	int64 seq;
 	int updates;
-	TimestampTz written_at; /* when it was new */
-	int first;              /* its entries */
+	TimestampTz appended_at; /* when history of its partitions was appended */
+	int first;               /* its entries */
 	int count;
 } MrLedgerRow;
 
