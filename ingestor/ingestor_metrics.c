@@ -113,7 +113,8 @@ mr_ingestor_ready(void *owner, MrBuffer *out)
 		if (trouble.kafka[0] != '\0')
 			ready = not_ready(out, trouble.kafka, trouble.kafka_hint,
 							  "pipeline %s: cannot read topic \"%s\"", pl->name, pl->topic);
-		else if (pl->consumer == NULL || !mr_consumer_has_joined(pl->consumer))
+		else if (pl->consumer == NULL ||
+				 (!mr_consumer_has_joined(pl->consumer) && mr_topics_subscribed(&pl->topics) > 0))
 			ready = not_ready(out, "", "", "pipeline %s: not in its consumer group yet", pl->name);
 		if (trouble.lane[0] != '\0')
 			ready = not_ready(out, "", "", "pipeline %s: %s", pl->name, trouble.lane);
@@ -205,11 +206,11 @@ per_partition(const MrIngestor *ingestor, MrBuffer *out)
 
 				if (part == NULL || !mr_partition_is_assigned(part))
 					continue;
-				snprintf(number, sizeof(number), "%d", j);
+				snprintf(number, sizeof(number), "%d", mr_topics_partition_of(&pl->topics, j));
 				value = k == 0 ? part->staged : k == 1 ? part->settled : mr_pipeline_end(pl, j);
 				if (k < 2 || value >= 0)
-					mr_metrics_value(out, names[k], (double) value, "pipeline", pl->name,
-									 "partition", number, NULL);
+					mr_metrics_value(out, names[k], (double) value, "pipeline", pl->name, "topic",
+									 mr_topics_name_of(&pl->topics, j), "partition", number, NULL);
 			}
 		}
 	}

@@ -6,12 +6,14 @@
 
 #include "common/eventloop.h"
 #include "common/log.h"
+#include "ingestor/fetch/consumer_group.h"
 #include "ingestor/pipeline_answers.h"
 #include "ingestor/pipeline_consume.h"
 #include "ingestor/pipeline_lanes.h"
 #include "ingestor/pipeline_step.h"
 #include "ingestor/pipeline_trouble.h"
 
+static void update_topics(MrPipeline *pl, const MrServedRow *row);
 static void make_consumer(MrPipeline *pl);
 static void replace_consumer(MrPipeline *pl);
 static void stop_partition(MrPipeline *pl, const MrFetchPartition *part);
@@ -29,12 +31,16 @@ mr_pipeline_new(const MrPipelineSetup *setup, const MrServedRow *row)
 	pl->setup = *setup;
 	pl->name = mr_strdup(row->pipeline);
 	pl->topic = mr_strdup(row->topic);
+	pl->is_pattern = row->is_pattern;
+	mr_topics_init(&pl->topics, row->several ? NULL : pl->topic);
+	(void) (row->several && mr_topics_subscribe(&pl->topics, row->topics, row->late_topics));
 	pl->group_id = mr_strdup(row->group_id);
 	pl->start_at = mr_strdup(row->start_at);
-	pl->known = row->partitions;
 	pl->rest.moves = row->moves;
+	pl->known = row->several ? 0 : row->partitions; /* numbers are read first */
+	pl->topics_asked_ms = INT64_MIN / 2;
 	pl->calls = (MrPipelineCalls){.pipeline = pl->name,
-								  .topic = pl->topic,
+								  .topics = &pl->topics,
 								  .control = setup->control,
 								  .resolver = setup->resolver,
 								  .answers = &mr_pipeline_answers,
@@ -47,6 +53,8 @@ mr_pipeline_new(const MrPipelineSetup *setup, const MrServedRow *row)
 	mr_log(MR_LOG_INFO, "pipeline begins", MR_STR("pipeline", pl->name), MR_STR("topic", pl->topic),
 		   MR_STR("group", pl->group_id), MR_INT("lanes", pl->lane_count));
 	make_consumer(pl);
+	if (row->partitions > pl->known)
+		mr_pipeline_calls_numbers(&pl->calls, 0);
 	return pl;
 }
 
@@ -54,14 +62,17 @@ bool
 mr_pipeline_update(MrPipeline *pl, const MrServedRow *row)
 {
 	if (strcmp(pl->topic, row->topic) != 0 || strcmp(pl->group_id, row->group_id) != 0 ||
-		pl->lane_count != lanes_of(row))
+		pl->lane_count != lanes_of(row) || pl->topics.several != row->several || pl->outdated ||
+		(row->several && row->partitions < pl->topics.place_count))
 		return false;
 	if (strcmp(pl->start_at, row->start_at) != 0)
 	{
 		free(pl->start_at);
 		pl->start_at = mr_strdup(row->start_at);
 	}
-	if (row->partitions != pl->known)
+	if (row->several)
+		update_topics(pl, row);
+	else if (row->partitions != pl->known)
 		mr_pipeline_set_known(pl, row->partitions);
 	for (int i = 0; i < pl->lane_count; i++)
 	{
@@ -119,6 +130,7 @@ mr_pipeline_free(MrPipeline *pl)
 	free(pl->routes);
 	free(pl->lanes);
 	free(pl->name);
+	mr_topics_free(&pl->topics);
 	free(pl->topic);
 	free(pl->group_id);
 	free(pl->start_at);
@@ -139,6 +151,8 @@ mr_pipeline_poll(MrPipeline *pl)
 		mr_pipeline_ask_positions(pl);
 	report(pl);
 	/* An earlier attempt to learn where they begin may have failed. */
+	if (pl->consumer != NULL && mr_consumer_unnumbered(pl->consumer) > 0)
+		mr_pipeline_find_starts(pl);
 	for (int i = pl->known; i < pl->partition_cap; i++)
 		if (pl->partitions[i] != NULL && pl->partitions[i]->state == MR_PARTITION_WAITING)
 			mr_pipeline_find_starts(pl);
@@ -202,13 +216,27 @@ mr_pipeline_has_left(const MrPipeline *pl)
 }
 
 static void
+update_topics(MrPipeline *pl, const MrServedRow *row)
+{
+	if (mr_topics_subscribe(&pl->topics, row->topics, row->late_topics))
+	{
+		mr_log(MR_LOG_INFO, "topics to read have changed", MR_STR("pipeline", pl->name),
+			   MR_INT("topics", mr_topics_subscribed(&pl->topics)));
+		if (pl->consumer != NULL && !pl->draining)
+			mr_consumer_subscribe_again(pl->consumer);
+	}
+	if (row->partitions > pl->topics.place_count)
+		mr_pipeline_calls_numbers(&pl->calls, pl->topics.place_count);
+}
+
+static void
 make_consumer(MrPipeline *pl)
 {
 	char error[512];
 	const MrConsumerSetup setup = {.base = pl->setup.base,
 								   .settings = pl->setup.settings,
 								   .pipeline = pl->name,
-								   .topic = pl->topic,
+								   .topics = &pl->topics,
 								   .group_id = pl->group_id,
 								   .budget = pl->setup.budget,
 								   .counts = &pl->consumer_counts,

@@ -43,14 +43,19 @@ typedef struct MrPipeline
 {
 	MrPipelineSetup setup;
 	char *name;
-	char *topic;
+	char *topic; /* as the pipeline says: one, several with commas, or a pattern */
+	bool is_pattern;
+	MrTopics topics;
 	char *group_id;
 	char *start_at;
 	int known; /* partitions that have a row in the catalogue */
 
 	MrConsumer *consumer; /* NULL: could not be set up, tried again */
 	MrConsumerCounts consumer_counts;
-	int64_t topic_asked_ms; /* when the cluster was last asked for the topic, or answered */
+	int64_t topic_asked_ms;  /* when the cluster was last asked for the topic, or answered */
+	int64_t topics_asked_ms; /* and for all topics, of a pattern */
+	char lacking[250];       /* the topic that the last answer was about */
+	unsigned starts_turn;    /* which topic is next to be asked for its start */
 	MrPipelineLane *lanes;
 	int lane_count;
 	MrFetchPartition **partitions; /* by number; NULL where the group never gave us that one */
@@ -63,6 +68,7 @@ typedef struct MrPipeline
 	bool draining; /* nothing is fetched or assigned any more */
 	bool leaving;  /* the consumer is being closed */
 	bool removed;  /* free as soon as nothing is under way */
+	bool outdated; /* the catalogue numbers partitions otherwise: needs a new pipeline object */
 	bool listed;   /* by the listing that is being read */
 
 	uint64_t oversize, fenced;

@@ -3,11 +3,15 @@
 
 #include "common/eventloop.h"
 #include "common/log.h"
+#include "ingestor/fetch/consumer_group.h"
 #include "ingestor/pipeline_step.h"
 #include "ingestor/pipeline_trouble.h"
 
 static void forget(MrPipeline *pl, MrFetchPartition *part);
-static void on_topic(void *owner, bool ok, rd_kafka_resp_err_t err, const char *error);
+static void on_topic(void *owner, const char *name, bool ok, rd_kafka_resp_err_t err,
+					 const char *error);
+static void on_number(void *owner, const MrNumberRow *row);
+static void on_numbers_ended(void *owner);
 static void on_known(void *owner, int known);
 static void on_watermarks(void *owner, int32_t number, uint32_t question, bool ok, int64_t low,
 						  int64_t high);
@@ -20,6 +24,8 @@ static void on_positions_ended(void *owner);
 
 const MrPipelineAnswers mr_pipeline_answers = {
 	.topic = on_topic,
+	.number = on_number,
+	.numbers_ended = on_numbers_ended,
 	.known = on_known,
 	.watermarks = on_watermarks,
 	.located = on_located,
@@ -58,9 +64,32 @@ forget(MrPipeline *pl, MrFetchPartition *part)
 }
 
 static void
-on_topic(void *owner, bool ok, rd_kafka_resp_err_t err, const char *error)
+on_topic(void *owner, const char *name, bool ok, rd_kafka_resp_err_t err, const char *error)
 {
-	mr_pipeline_watch_answer(owner, ok, err, error);
+	mr_pipeline_watch_answer(owner, name, ok, err, error);
+}
+
+/* What is known of a number never changes, unless the database went back in time or the pipeline was made again. */
+static void
+on_number(void *owner, const MrNumberRow *row)
+{
+	MrPipeline *pl = owner;
+
+	if (!mr_topics_number(&pl->topics, row->partition, row->topic, row->topic_partition))
+		pl->outdated = true;
+}
+
+static void
+on_numbers_ended(void *owner)
+{
+	MrPipeline *pl = owner;
+
+	pl->known = pl->topics.place_count;
+	if (pl->consumer == NULL || pl->outdated)
+		return;
+	mr_consumer_numbered(pl->consumer);
+	if (mr_consumer_unnumbered(pl->consumer) > 0)
+		mr_pipeline_find_starts(pl);
 }
 
 static void

@@ -10,11 +10,16 @@
 #include "ingestor/control/catalogue.h"
 #include "ingestor/control/report.h"
 #include "ingestor/fetch/resolver.h"
+#include "ingestor/fetch/topics.h"
 
 typedef struct MrPipelineAnswers
 {
-	/* Whether the topic is there; err and error: why not. */
-	void (*topic)(void *owner, bool ok, rd_kafka_resp_err_t err, const char *error);
+	/* Whether the topics are there; err and error: why `name` is not. */
+	void (*topic)(void *owner, const char *name, bool ok, rd_kafka_resp_err_t err,
+				  const char *error);
+	/* A partition of several topics has a number; then all of them were reported. */
+	void (*number)(void *owner, const MrNumberRow *row);
+	void (*numbers_ended)(void *owner);
 	/* So many partitions have a row in the catalogue now. */
 	void (*known)(void *owner, int partitions);
 	/* Answers to a question, by its number; not ok: none came. */
@@ -34,7 +39,7 @@ typedef struct MrPipelineAnswers
 typedef struct MrPipelineCalls
 {
 	const char *pipeline; /* texts are the owner's */
-	const char *topic;
+	MrTopics *topics;
 	MrControl *control;
 	MrResolver *resolver;
 	const MrPipelineAnswers *answers;
@@ -46,20 +51,30 @@ typedef struct MrPipelineCalls
 	bool positions_pending;  /* it is queued or under way */
 	bool positions_again;    /* asked for while it was */
 	bool topic_pending;
+	bool topics_pending;
+	bool numbers_pending;
+	bool numbers_again;
+	uint32_t topics_reported; /* CRC-32 of the names that were reported last */
+	int64_t topics_reported_ms;
+	int retention_turn; /* which topic is asked for its retention next */
 	bool starts_pending;
 	MrTrouble starts; /* why the start of the topic could not be asked for */
 	bool draining;    /* no partition is added, nothing is reported */
 	bool ended;       /* nothing is asked any more */
 } MrPipelineCalls;
 
-/* Is the topic there, and may we read it? One question at a time; is_first: nothing is wrong so far. */
+/* Which topics are there? They are reported, when they are others than before. One question at a time. */
+extern void mr_pipeline_calls_topics(MrPipelineCalls *calls, rd_kafka_t *rk);
+/* Of several topics: which partitions have a number, from `first` on? Again when the present call ends, if there is one. */
+extern void mr_pipeline_calls_numbers(MrPipelineCalls *calls, int first);
+/* Is the topic there, or are all of them, and may we read it? One question at a time; is_first: nothing is wrong so far. */
 extern void mr_pipeline_calls_topic(MrPipelineCalls *calls, rd_kafka_t *rk, bool is_first);
 /*
- * Where do partitions from `known` on begin? Asks the broker (through rk), adds them to the catalogue, answers `known`.
+ * Where do partitions of a topic from `known` on begin? Asks the broker (through rk), adds them to the catalogue, answers `known`.
  * start_at is the pipeline's. Several ingestors may ask; the first one counts.
  */
-extern void mr_pipeline_calls_starts(MrPipelineCalls *calls, rd_kafka_t *rk, int known,
-									 const char *start_at);
+extern void mr_pipeline_calls_starts(MrPipelineCalls *calls, rd_kafka_t *rk, const char *topic,
+									 int known, const char *start_at);
 extern void mr_pipeline_calls_watermarks(MrPipelineCalls *calls, rd_kafka_t *rk, int32_t partition,
 										 uint32_t question);
 /* The same without a question of the partition itself: `looked`. */

@@ -8,7 +8,8 @@
 
 static void on_granted(void *owner, int32_t number);
 static void on_revoked(void *owner, int32_t number);
-static void on_message(void *owner, const rd_kafka_message_t *message);
+static void on_unnumbered(void *owner);
+static void on_message(void *owner, int32_t number, const rd_kafka_message_t *message);
 static void on_end(void *owner, int32_t number, int64_t offset);
 static void on_failed(void *owner, int32_t number, MrFetchFailure failure, const char *text);
 static void on_taken(void *owner, bool more);
@@ -19,6 +20,7 @@ static void check(MrPipeline *pl, MrFetchPartition *part, const rd_kafka_message
 const MrConsumerEvents mr_pipeline_consumer_events = {
 	.granted = on_granted,
 	.revoked = on_revoked,
+	.unnumbered = on_unnumbered,
 	.message = on_message,
 	.end = on_end,
 	.failed = on_failed,
@@ -69,12 +71,18 @@ on_revoked(void *owner, int32_t number)
 	mr_lane_flush(mr_pipeline_lane_of(pl, part));
 }
 
+static void
+on_unnumbered(void *owner)
+{
+	mr_pipeline_find_starts(owner);
+}
+
 /* The hot path. */
 static void
-on_message(void *owner, const rd_kafka_message_t *message)
+on_message(void *owner, int32_t number, const rd_kafka_message_t *message)
 {
 	MrPipeline *pl = owner;
-	MrFetchPartition *part = mr_pipeline_partition(pl, message->partition);
+	MrFetchPartition *part = mr_pipeline_partition(pl, number);
 
 	if (part == NULL)
 		return;
@@ -151,7 +159,9 @@ add_partition(MrPipeline *pl, int32_t number)
 		for (; pl->partition_cap < cap; pl->partition_cap++)
 			pl->partitions[pl->partition_cap] = NULL;
 	}
-	mr_partition_init(part, pl->name, number);
+	mr_partition_init(part, pl->name, number,
+					  pl->topics.several ? mr_topics_name_of(&pl->topics, number) : NULL,
+					  mr_topics_partition_of(&pl->topics, number));
 	pl->partitions[number] = part;
 	pl->routes[number] = (MrPipelineRoute){pl->lanes[number % pl->lane_count].stage, -1};
 	return part;
@@ -167,6 +177,7 @@ stage(MrPipeline *pl, MrFetchPartition *part, const rd_kafka_message_t *message)
 	uint32_t crc;
 	bool oversize = mr_message_row(message, pl->setup.settings->max_message_bytes, &row, &crc);
 
+	row.partition = part->number;
 	mr_partition_take(part, message->offset);
 	pl->oversize += oversize;
 	mr_lane_add(lane, entry, &row, oversize ? &crc : NULL);

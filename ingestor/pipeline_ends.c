@@ -60,7 +60,7 @@ mr_pipeline_ends_report(MrPipeline *pl)
 			continue;
 		}
 		end->reported = -1;
-		if (look && wants_look(part, end, now))
+		if (look && mr_topics_is_read(&pl->topics, i) && wants_look(part, end, now))
 		{
 			end->look_at_ms = now + LOOK_MS;
 			pl->ends.asked++;

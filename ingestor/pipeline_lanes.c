@@ -1,6 +1,8 @@
 /* Events of the lanes. */
 #include "ingestor/pipeline_lanes.h"
 
+#include <string.h>
+
 #include "common/eventloop.h"
 #include "common/log.h"
 #include "ingestor/pipeline_step.h"
@@ -9,6 +11,7 @@
 
 static void on_assigning(void *owner, MrStageLane *lane, int32_t number);
 static void on_assigned(void *owner, MrStageLane *lane, const MrAssignedRow *row);
+static bool is_ours(const MrPipeline *pl, const MrAssignedRow *row);
 static void on_unassigned(void *owner, MrStageLane *lane, int32_t number);
 static void on_staged(void *owner, MrStageLane *lane, int32_t number, int64_t epoch, int64_t next);
 static void on_fenced(void *owner, MrStageLane *lane);
@@ -90,9 +93,25 @@ on_assigned(void *owner, MrStageLane *lane, const MrAssignedRow *row)
 	(void) lane;
 	if (part == NULL)
 		return;
+	if (!is_ours(pl, row))
+	{
+		/* Nothing was staged under its epoch, and nothing will be: the pipeline is made again. */
+		pl->outdated = true;
+		reassign(pl, part, RETRY_MS);
+		return;
+	}
 	mr_pipeline_step_begin(pl, part, &step);
 	mr_partition_assigned(part, &step.at, row, &step.effects);
 	mr_pipeline_step_end(pl, part, &step);
+}
+
+/* The catalogue means the same partition by this number. */
+static bool
+is_ours(const MrPipeline *pl, const MrAssignedRow *row)
+{
+	return !pl->topics.several ||
+		   (strcmp(row->topic, mr_topics_name_of(&pl->topics, row->partition)) == 0 &&
+			row->topic_partition == mr_topics_partition_of(&pl->topics, row->partition));
 }
 
 static void

@@ -3,6 +3,7 @@
 
 #include "common/eventloop.h"
 #include "common/log.h"
+#include "ingestor/fetch/consumer_group.h"
 
 static void log_step(const MrPipeline *pl, const MrFetchPartition *part,
 					 const MrPipelineStep *step);
@@ -60,10 +61,29 @@ mr_pipeline_lane_of(const MrPipeline *pl, const MrFetchPartition *part)
 void
 mr_pipeline_find_starts(MrPipeline *pl)
 {
+	int unnumbered;
+	const MrTopic *topic;
+
 	/* A consumer to be replaced is replaced when no question uses its handle. */
-	if (pl->consumer != NULL && !mr_consumer_is_fatal(pl->consumer))
-		mr_pipeline_calls_starts(&pl->calls, mr_consumer_handle(pl->consumer), pl->known,
+	if (pl->consumer == NULL || mr_consumer_is_fatal(pl->consumer))
+		return;
+	if (!pl->topics.several)
+	{
+		mr_pipeline_calls_starts(&pl->calls, mr_consumer_handle(pl->consumer), pl->topic, pl->known,
 								 pl->start_at);
+		return;
+	}
+	/* One topic at a time, and another one each time: one that fails does not keep the others from it. */
+	unnumbered = mr_consumer_unnumbered(pl->consumer);
+	if (unnumbered == 0 || pl->calls.starts_pending || pl->calls.numbers_pending)
+		return;
+	topic =
+		mr_topics_find(&pl->topics,
+					   mr_consumer_unnumbered_topic(pl->consumer, (int) (pl->starts_turn++ %
+																		 (unsigned) unnumbered)));
+	if (topic != NULL)
+		mr_pipeline_calls_starts(&pl->calls, mr_consumer_handle(pl->consumer), topic->name,
+								 topic->known, topic->late ? "earliest" : pl->start_at);
 }
 
 static void
@@ -71,18 +91,21 @@ log_step(const MrPipeline *pl, const MrFetchPartition *part, const MrPipelineSte
 {
 	const MrEffects *effects = &step->effects;
 	const MrLogField pipeline = MR_STR("pipeline", pl->name);
-	const MrLogField number = MR_INT("partition", part->number);
+	const MrLogField number =
+		MR_INT("partition", mr_topics_partition_of(&pl->topics, part->number));
+	const MrLogField topic = MR_STR("topic", mr_topics_name_of(&pl->topics, part->number));
 
 	if (effects->fenced)
-		mr_log(MR_LOG_INFO, "partition was assigned elsewhere or moved by a verb", pipeline, number,
-			   MR_INT("again_in_ms", effects->assign_at_ms - step->at.now_ms));
+		mr_log(MR_LOG_INFO, "partition was assigned elsewhere or moved by a verb", pipeline, topic,
+			   number, MR_INT("again_in_ms", effects->assign_at_ms - step->at.now_ms));
 	if (effects->stop)
-		mr_log(MR_LOG_ERROR, effects->error, pipeline, number, MR_STR("hint", effects->hint));
+		mr_log(MR_LOG_ERROR, effects->error, pipeline, topic, number,
+			   MR_STR("hint", effects->hint));
 	if (part->state == MR_PARTITION_STOPPED && step->before != MR_PARTITION_STOPPED)
-		mr_log(MR_LOG_WARN, "partition is stopped", pipeline, number,
+		mr_log(MR_LOG_WARN, "partition is stopped", pipeline, topic, number,
 			   MR_STR("hint", "millrace.partitions says why, and what to do"));
 	if (step->before == MR_PARTITION_ASSIGNING && mr_partition_is_assigned(part))
-		mr_log(MR_LOG_DEBUG, "partition assigned", pipeline, number,
+		mr_log(MR_LOG_DEBUG, "partition assigned", pipeline, topic, number,
 			   MR_INT("next_offset", part->position), MR_INT("last_offset", part->last_offset));
 }
 

@@ -2,6 +2,7 @@
 #include "ingestor/pipeline_trouble.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/eventloop.h"
 #include "common/log.h"
@@ -19,8 +20,8 @@ mr_pipeline_trouble(const MrPipeline *pl, int64_t now_ms, MrPipelineTrouble *out
 	if (kafka != NULL)
 	{
 		snprintf(out->kafka, sizeof(out->kafka), "%s", kafka->trouble.text);
-		mr_kafka_advice(kafka->err, pl->topic, pl->group_id, pl->setup.settings, out->kafka_hint,
-						sizeof(out->kafka_hint));
+		mr_kafka_advice(kafka->err, pl->topics.several ? pl->lacking : pl->topic, pl->group_id,
+						pl->setup.settings, out->kafka_hint, sizeof(out->kafka_hint));
 	}
 	for (int i = 0; i < pl->lane_count && out->lane[0] == '\0'; i++)
 	{
@@ -39,7 +40,18 @@ mr_pipeline_watch(MrPipeline *pl, int64_t now_ms)
 	MrKafkaTrouble *kafka = &pl->consumer_counts.trouble;
 	bool suspect = mr_kafka_trouble_wants_answer(kafka);
 
-	if (pl->consumer == NULL || mr_consumer_is_fatal(pl->consumer) || pl->draining ||
+	if (pl->consumer == NULL || mr_consumer_is_fatal(pl->consumer) || pl->draining)
+		return;
+	/* While the brokers are in doubt they are asked for the topics that are read, which is enough. */
+	if (pl->is_pattern && now_ms - pl->topics_asked_ms >= pl->setup.settings->topic_refresh_ms &&
+		(!suspect || mr_topics_subscribed(&pl->topics) == 0))
+	{
+		pl->topics_asked_ms = now_ms;
+		if (mr_topics_subscribed(&pl->topics) == 0)
+			mr_kafka_trouble_asking(kafka);
+		mr_pipeline_calls_topics(&pl->calls, mr_consumer_handle(pl->consumer));
+	}
+	if (mr_topics_subscribed(&pl->topics) == 0 ||
 		now_ms - pl->topic_asked_ms < (suspect ? AGAIN_MS : SILENT_MS) ||
 		(!suspect && now_ms - pl->consumer_counts.heard_ms < SILENT_MS))
 		return;
@@ -49,7 +61,8 @@ mr_pipeline_watch(MrPipeline *pl, int64_t now_ms)
 }
 
 void
-mr_pipeline_watch_answer(MrPipeline *pl, bool ok, rd_kafka_resp_err_t err, const char *error)
+mr_pipeline_watch_answer(MrPipeline *pl, const char *topic, bool ok, rd_kafka_resp_err_t err,
+						 const char *error)
 {
 	MrKafkaTrouble *kafka = &pl->consumer_counts.trouble;
 	bool was_shown = mr_kafka_trouble_shown(kafka) != NULL;
@@ -65,6 +78,8 @@ mr_pipeline_watch_answer(MrPipeline *pl, bool ok, rd_kafka_resp_err_t err, const
 				   MR_STR("topic", pl->topic));
 		return;
 	}
+	if (strchr(topic, ',') == NULL)
+		snprintf(pl->lacking, sizeof(pl->lacking), "%s", topic);
 	level = mr_kafka_trouble_unanswered(kafka, err, error);
 	mr_pipeline_trouble(pl, mr_now_ms(), &trouble);
 	mr_log(level, "the topic cannot be read", MR_STR("pipeline", pl->name),

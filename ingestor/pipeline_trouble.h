@@ -21,7 +21,7 @@ extern void mr_pipeline_trouble(const MrPipeline *pl, int64_t now_ms, MrPipeline
  */
 extern void mr_pipeline_watch(MrPipeline *pl, int64_t now_ms);
 /* The answer, of pipeline_calls.h. */
-extern void mr_pipeline_watch_answer(MrPipeline *pl, bool ok, rd_kafka_resp_err_t err,
-									 const char *error);
+extern void mr_pipeline_watch_answer(MrPipeline *pl, const char *topic, bool ok,
+									 rd_kafka_resp_err_t err, const char *error);
 
 #endif

@@ -40,6 +40,37 @@ mr_catalogue_add_partitions(MrControl *control, const char *pipeline, int first,
 }
 
 void
+mr_catalogue_add_topic_partitions(MrControl *control, const char *pipeline, const char *topic,
+								  int first, const int64_t *starts, int count, MrReply reply)
+{
+	char known[NUMBER_CHARS];
+	MrBuffer array = {0};
+	const char *const values[] = {pipeline, topic, print(known, first),
+								  print_array(&array, starts, count)};
+
+	call(control, "SELECT millrace.add_topic_partitions($1, $2, $3, $4)", 4, values, reply);
+	mr_buffer_free(&array);
+}
+
+void
+mr_catalogue_numbers(MrControl *control, const char *pipeline, int first, MrReply reply)
+{
+	char number[NUMBER_CHARS];
+	const char *const values[] = {pipeline, print(number, first)};
+
+	call(control, "SELECT * FROM millrace.topic_partitions($1, $2)", 2, values, reply);
+}
+
+void
+mr_catalogue_report_topics(MrControl *control, const char *pipeline, const char *names,
+						   MrReply reply)
+{
+	const char *const values[] = {pipeline, names};
+
+	call(control, "SELECT millrace.report_topics($1, string_to_array($2, ','))", 2, values, reply);
+}
+
+void
 mr_catalogue_positions(MrControl *control, const char *pipeline, MrReply reply)
 {
 	call(control, "SELECT * FROM millrace.positions($1)", 1, &pipeline, reply);

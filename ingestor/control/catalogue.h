@@ -22,6 +22,16 @@ extern void mr_catalogue_relays(MrControl *control, MrReply reply);
 /* Where partitions `first`, first + 1, ... begin. The answer: how many partitions are known then. */
 extern void mr_catalogue_add_partitions(MrControl *control, const char *pipeline, int first,
 										const int64_t *starts, int count, MrReply reply);
+/* The same of one of several topics: where its partitions `first`, first + 1, ... begin. */
+extern void mr_catalogue_add_topic_partitions(MrControl *control, const char *pipeline,
+											  const char *topic, int first, const int64_t *starts,
+											  int count, MrReply reply);
+/* MrNumberRow, of the partitions from number `first` on. */
+extern void mr_catalogue_numbers(MrControl *control, const char *pipeline, int first,
+								 MrReply reply);
+/* The topics that there are, names with commas between. The answer: how many of them changed something. */
+extern void mr_catalogue_report_topics(MrControl *control, const char *pipeline, const char *names,
+									   MrReply reply);
 /* MrPositionRow, of all partitions of the pipeline. */
 extern void mr_catalogue_positions(MrControl *control, const char *pipeline, MrReply reply);
 /* A rewind to a time was resolved to an offset. The answer: the position that holds now. */

@@ -7,6 +7,7 @@
 
 static const char *text_of(const PGresult *result, int number, const char *column);
 static int64_t int64_of(const PGresult *result, int number, const char *column, int64_t when_null);
+static bool is_null(const PGresult *result, int number, const char *column);
 static bool is_stopped(const PGresult *result, int number);
 
 void
@@ -20,6 +21,10 @@ mr_served_row_read(const PGresult *result, int number, MrServedRow *row)
 	row->start_at = text_of(result, number, "start_at");
 	row->incarnation = int64_of(result, number, "incarnation", 0);
 	row->moves = int64_of(result, number, "moves", 0);
+	row->several = !is_null(result, number, "topics");
+	row->topics = text_of(result, number, "topics");
+	row->late_topics = text_of(result, number, "late_topics");
+	row->is_pattern = *text_of(result, number, "is_pattern") == 't';
 }
 
 void
@@ -46,6 +51,16 @@ mr_assigned_row_read(const PGresult *result, int number, MrAssignedRow *row)
 	row->last_ts = int64_of(result, number, "last_ts", -1);
 	row->last_crc = (uint32_t) int64_of(result, number, "last_crc", 0);
 	row->seek_ts = int64_of(result, number, "seek_ts", INT64_MIN);
+	row->topic_partition = (int32_t) int64_of(result, number, "topic_partition", -1);
+	row->topic = text_of(result, number, "topic");
+}
+
+void
+mr_number_row_read(const PGresult *result, int number, MrNumberRow *row)
+{
+	row->partition = (int32_t) int64_of(result, number, "partition", -1);
+	row->topic = text_of(result, number, "topic");
+	row->topic_partition = (int32_t) int64_of(result, number, "topic_partition", -1);
 }
 
 void
@@ -84,6 +99,15 @@ int64_of(const PGresult *result, int number, const char *column, int64_t when_nu
 	if (field < 0 || PQgetisnull(result, number, field))
 		return when_null;
 	return strtoll(PQgetvalue(result, number, field), NULL, 10);
+}
+
+/* Also when there is no such column. */
+static bool
+is_null(const PGresult *result, int number, const char *column)
+{
+	int field = PQfnumber(result, column);
+
+	return field < 0 || PQgetisnull(result, number, field);
 }
 
 static bool

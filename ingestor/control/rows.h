@@ -21,6 +21,10 @@ typedef struct MrServedRow
 	const char *start_at;
 	int64_t incarnation;
 	int64_t moves; /* another number when a partition was assigned, moved, stopped or made active */
+	bool several;            /* topics */
+	const char *topics;      /* of these those to read, with commas between */
+	const char *late_topics; /* of these those that are read from their beginning */
+	bool is_pattern;         /* topic is one: report_topics() */
 } MrServedRow;
 
 /* A pipeline whose dead letters go to Kafka: millrace.relay_pipelines(). */
@@ -46,8 +50,18 @@ typedef struct MrAssignedRow
 	int64_t last_offset; /* identity of the last settled message, -1 = none */
 	int64_t last_ts;
 	uint32_t last_crc;
-	int64_t seek_ts; /* ms since 1970: resolve this time to an offset first; INT64_MIN = no */
+	int64_t seek_ts;   /* ms since 1970: resolve this time to an offset first; INT64_MIN = no */
+	const char *topic; /* what Kafka calls it; "" = not said */
+	int32_t topic_partition;
 } MrAssignedRow;
+
+/* A partition of a pipeline with several topics: millrace.topic_partitions(). */
+typedef struct MrNumberRow
+{
+	int32_t partition; /* its number */
+	const char *topic;
+	int32_t topic_partition;
+} MrNumberRow;
 
 /* How far a partition is settled: millrace.positions(). */
 typedef struct MrPositionRow
@@ -71,6 +85,7 @@ typedef struct MrLaneRow
 extern void mr_served_row_read(const struct pg_result *result, int number, MrServedRow *row);
 extern void mr_relay_row_read(const struct pg_result *result, int number, MrRelayRow *row);
 extern void mr_assigned_row_read(const struct pg_result *result, int number, MrAssignedRow *row);
+extern void mr_number_row_read(const struct pg_result *result, int number, MrNumberRow *row);
 extern void mr_position_row_read(const struct pg_result *result, int number, MrPositionRow *row);
 extern void mr_lane_row_read(const struct pg_result *result, int number, MrLaneRow *row);
 

@@ -33,6 +33,8 @@ static const MrOption options[] = {
 	 NULL, false, "limit of memory for events fetched but not yet staged, all pipelines together"},
 	{"poll-interval", 0, MR_OPTION_MS, FIELD(poll_ms), "TIME", "2s", 100, 60000, NULL, true,
 	 "how often to look for new pipelines, lost partitions and settled positions"},
+	{"topic-refresh", 0, MR_OPTION_MS, FIELD(topic_refresh_ms), "TIME", "10s", 1000, 600000, NULL,
+	 true, "how often to look for new topics that the pattern of a pipeline matches"},
 	{"hold-after", 0, MR_OPTION_MS, FIELD(hold_after_ms), "TIME", "1500ms", 100, 60000, NULL, true,
 	 "stop fetching the partitions of a lane that is blocked for this long"},
 	{"drain-timeout", 0, MR_OPTION_MS, FIELD(drain_ms), "TIME", "1s", 0, 60000, NULL, true,

@@ -20,6 +20,7 @@ typedef struct MrSettings
 	int64_t max_message_bytes;
 	int64_t fetch_buffer_bytes;
 	int64_t poll_ms;
+	int64_t topic_refresh_ms;
 	int64_t hold_after_ms;
 	int64_t drain_ms;
 	bool check_config;

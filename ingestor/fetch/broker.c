@@ -23,6 +23,9 @@ typedef struct Place
 
 static void answer_partitions(MrQuestion *questions);
 static bool resolve_starts(MrQuestion *question);
+static bool all_are_there(MrQuestion *question, int timeout_ms);
+static bool is_there(const struct rd_kafka_metadata *metadata, const char *name);
+static bool list_topics(MrQuestion *question);
 static int partition_count(MrQuestion *question, int timeout_ms);
 static rd_kafka_resp_err_t topic_error(const rd_kafka_metadata_t *metadata);
 static bool fail(MrQuestion *question, rd_kafka_resp_err_t err);
@@ -61,8 +64,11 @@ mr_broker_answer(MrQuestion *questions)
 								 &questions->low, questions->error, sizeof(questions->error));
 			break;
 		case MR_ASK_TOPIC:
-			questions->ok = partition_count(questions, questions->hurry ? HURRY_TIMEOUT_MS
-																		: TOPIC_TIMEOUT_MS) >= 0;
+			questions->ok =
+				all_are_there(questions, questions->hurry ? HURRY_TIMEOUT_MS : TOPIC_TIMEOUT_MS);
+			break;
+		case MR_ASK_TOPICS:
+			questions->ok = list_topics(questions);
 			break;
 	}
 }
@@ -127,6 +133,73 @@ resolve_starts(MrQuestion *question)
 	}
 	free(places);
 	return ok;
+}
+
+/*
+ * One is asked for by itself. Of several one request says which are fine; the first that is not is asked for by itself, for
+ * the reason.
+ */
+static bool
+all_are_there(MrQuestion *question, int timeout_ms)
+{
+	const struct rd_kafka_metadata *metadata;
+	char *names = question->topic;
+	char *next = names;
+	char *suspect = NULL;
+	rd_kafka_resp_err_t err;
+
+	if (strchr(names, ',') == NULL)
+		return partition_count(question, timeout_ms) >= 0;
+	err = rd_kafka_metadata(question->rk, 1, NULL, &metadata, timeout_ms);
+	question->err = err;
+	if (fail(question, err))
+		return false;
+	while (suspect == NULL && next != NULL)
+	{
+		char *name = strsep(&next, ",");
+
+		if (!is_there(metadata, name))
+			suspect = name;
+	}
+	rd_kafka_metadata_destroy(metadata);
+	if (suspect == NULL)
+		return true;
+	question->topic = mr_strdup(suspect);
+	free(names);
+	return partition_count(question, timeout_ms) >= 0;
+}
+
+static bool
+is_there(const struct rd_kafka_metadata *metadata, const char *name)
+{
+	for (int i = 0; i < metadata->topic_cnt; i++)
+		if (strcmp(metadata->topics[i].topic, name) == 0)
+			return !metadata->topics[i].err;
+	return false;
+}
+
+/* Those whose names are Kafka's own are left out, and so is what is no name. */
+static bool
+list_topics(MrQuestion *question)
+{
+	const struct rd_kafka_metadata *metadata;
+	rd_kafka_resp_err_t err = rd_kafka_metadata(question->rk, 1, NULL, &metadata, TOPIC_TIMEOUT_MS);
+	MrBuffer names = {0};
+
+	question->err = err;
+	if (fail(question, err))
+		return false;
+	for (int i = 0; i < metadata->topic_cnt; i++)
+	{
+		const char *name = metadata->topics[i].topic;
+
+		if (!metadata->topics[i].err && strncmp(name, "__", 2) != 0 && strchr(name, ',') == NULL)
+			mr_buffer_printf(&names, "%s%s", names.len > 0 ? "," : "", name);
+	}
+	question->names = mr_strdup(mr_buffer_string(&names));
+	mr_buffer_free(&names);
+	rd_kafka_metadata_destroy(metadata);
+	return true;
 }
 
 static int

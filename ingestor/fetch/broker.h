@@ -15,14 +15,16 @@ typedef enum MrQuestionKind
 	MR_ASK_WATERMARKS, /* first and end offset of partition `first` */
 	MR_ASK_TIME,       /* first offset of partition `first` at or after `time` */
 	MR_ASK_RETENTION,  /* of the topic, in `low` */
-	MR_ASK_TOPIC       /* may we read it: nothing else but `ok`, or `err` and `error` */
+	MR_ASK_TOPIC, /* may we read it, or all of them: nothing else but `ok`, or `err`, `error` and in `topic` the one that is meant */
+	MR_ASK_TOPICS /* which ones there are: `names` */
 } MrQuestionKind;
 
 typedef struct MrQuestion
 {
 	MrQuestionKind kind;
 	rd_kafka_t *rk;
-	char *topic;
+	char *topic;    /* of MR_ASK_TOPIC maybe several, with commas between */
+	int32_t number; /* of the partition, the asker's; comes back with the answer */
 	int32_t first;
 	int64_t time;  /* ms since 1970, or MR_START_EARLIEST/LATEST */
 	bool is_first; /* of MR_ASK_TOPIC: nothing is wrong with it so far */
@@ -39,6 +41,7 @@ typedef struct MrQuestion
 	int count; /* partitions answered for, from `first` on */
 	int64_t *offsets;
 	int64_t low, high;
+	char *names; /* with commas between */
 
 	struct MrQuestion *next;
 } MrQuestion;

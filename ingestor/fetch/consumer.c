@@ -35,6 +35,7 @@ static void resume(MrConsumer *consumer);
 static int64_t listen_for_more(MrConsumer *consumer);
 static bool collect(MrConsumer *consumer);
 static bool keep(MrConsumer *consumer, rd_kafka_message_t *message);
+static int32_t number_of(const MrConsumer *consumer, const rd_kafka_message_t *message);
 static void serve_closing(MrConsumer *consumer);
 static void apply_changes(MrConsumer *consumer);
 static void start_fetching(MrConsumer *consumer, rd_kafka_topic_partition_list_t *start);
@@ -58,13 +59,13 @@ mr_consumer_new(const MrConsumerSetup *setup, char *error, size_t error_size)
 	consumer->rk =
 		mr_consumer_open(setup->group_id, setup->settings, mr_budget_response_bytes(setup->budget),
 						 &callbacks, consumer, error, error_size);
-	consumer->subscribed = consumer->rk != NULL &&
-						   mr_consumer_subscribe(consumer->rk, setup->topic, error, error_size);
-	if (!consumer->subscribed)
+	if (consumer->rk == NULL ||
+		!mr_consumer_subscribe(consumer->rk, setup->topics, error, error_size))
 	{
 		mr_consumer_free(consumer);
 		return NULL;
 	}
+	consumer->subscribed = mr_topics_subscribed(setup->topics) > 0;
 	consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
 	rd_kafka_queue_io_event_enable(consumer->queue, consumer->wake_fd, &one, sizeof(one));
 	wake(consumer);
@@ -106,7 +107,7 @@ mr_consumer_commit(MrConsumer *consumer)
 {
 	rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
 
-	mr_fetch_table_commit(&consumer->fetches, consumer->setup.topic, offsets);
+	mr_fetch_table_commit(&consumer->fetches, consumer->setup.topics, offsets);
 	if (offsets->cnt > 0 && consumer->closing == NULL)
 		rd_kafka_commit(consumer->rk, offsets, 1 /* async */);
 	rd_kafka_topic_partition_list_destroy(offsets);
@@ -163,7 +164,10 @@ mr_consumer_end(const MrConsumer *consumer, int32_t partition)
 	int64_t low;
 	int64_t high = -1;
 
-	rd_kafka_get_watermark_offsets(consumer->rk, consumer->setup.topic, partition, &low, &high);
+	rd_kafka_get_watermark_offsets(consumer->rk,
+								   mr_topics_name_of(consumer->setup.topics, partition),
+								   mr_topics_partition_of(consumer->setup.topics, partition), &low,
+								   &high);
 	return high >= 0 ? high : -1;
 }
 
@@ -205,6 +209,7 @@ mr_consumer_free(MrConsumer *consumer)
 	event_free(consumer->again);
 	close(consumer->wake_fd);
 	mr_fetch_table_free(&consumer->fetches);
+	mr_consumer_forget_unnumbered(consumer);
 	mr_share_leave(&consumer->inbox.share);
 	free(consumer);
 }
@@ -343,21 +348,32 @@ keep(MrConsumer *consumer, rd_kafka_message_t *message)
 	const bool end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
 	const bool heard = end || !message->err;
 	int64_t next = INT64_MIN; /* an error moves nothing */
+	const int32_t number = number_of(consumer, message);
 	uint32_t version = 0;
 
-	if (message->rkt != NULL && message->partition >= 0)
+	if (number >= 0)
 	{
-		if (mr_fetch_table_is_void(&consumer->fetches, message->partition))
+		if (mr_fetch_table_is_void(&consumer->fetches, number))
 		{
 			rd_kafka_message_destroy(message);
 			return heard;
 		}
 		if (heard)
 			next = message->offset + !end;
-		version = mr_fetch_table_keep(&consumer->fetches, message->partition, next, end);
+		version = mr_fetch_table_keep(&consumer->fetches, number, next, end);
 	}
-	mr_inbox_put(&consumer->inbox, message, version);
+	mr_inbox_put(&consumer->inbox, message, number, version);
 	return heard;
+}
+
+/* -1: it is of no partition that is fetched. */
+static int32_t
+number_of(const MrConsumer *consumer, const rd_kafka_message_t *message)
+{
+	if (message->rkt == NULL || message->partition < 0)
+		return -1;
+	return mr_topics_number_of(consumer->setup.topics, rd_kafka_topic_name(message->rkt),
+							   message->partition);
 }
 
 static void
@@ -377,7 +393,7 @@ apply_changes(MrConsumer *consumer)
 	rd_kafka_topic_partition_list_t *stop = rd_kafka_topic_partition_list_new(8);
 	rd_kafka_topic_partition_list_t *start = rd_kafka_topic_partition_list_new(8);
 
-	mr_fetch_table_apply(&consumer->fetches, consumer->setup.topic, stop, start);
+	mr_fetch_table_apply(&consumer->fetches, consumer->setup.topics, stop, start);
 	if (stop->cnt > 0)
 		mr_fetch_log_error(consumer->setup.pipeline, "could not stop fetching",
 						   rd_kafka_incremental_unassign(consumer->rk, stop));
@@ -396,7 +412,9 @@ start_fetching(MrConsumer *consumer, rd_kafka_topic_partition_list_t *start)
 		return;
 	mr_fetch_log_error(consumer->setup.pipeline, "could not start fetching", error);
 	for (int i = 0; i < start->cnt; i++)
-		mr_fetch_table_failed(&consumer->fetches, start->elems[i].partition);
+		mr_fetch_table_failed(&consumer->fetches,
+							  mr_consumer_number_of(consumer, &start->elems[i]));
 	for (int i = 0; i < start->cnt; i++)
-		mr_consumer_report_failed(consumer, start->elems[i].partition, MR_FAILURE_NOT_STARTED, "");
+		mr_consumer_report_failed(consumer, mr_consumer_number_of(consumer, &start->elems[i]),
+								  MR_FAILURE_NOT_STARTED, "");
 }

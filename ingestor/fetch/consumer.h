@@ -23,6 +23,7 @@
 #include "ingestor/fetch/budget.h"
 #include "ingestor/fetch/failure.h"
 #include "ingestor/fetch/kafka_trouble.h"
+#include "ingestor/fetch/topics.h"
 
 typedef struct MrConsumer MrConsumer;
 
@@ -31,8 +32,10 @@ typedef struct MrConsumerEvents
 	/* The group gave us the partition, or takes it: nothing of it comes after `revoked`. */
 	void (*granted)(void *owner, int32_t partition);
 	void (*revoked)(void *owner, int32_t partition);
+	/* It gave us one that has no number yet: mr_consumer_numbered() when it has. */
+	void (*unnumbered)(void *owner);
 	/* The next message of a partition that is fetched as ordered last; it is freed after the call. */
-	void (*message)(void *owner, const rd_kafka_message_t *message);
+	void (*message)(void *owner, int32_t partition, const rd_kafka_message_t *message);
 	/* There is nothing below `offset` that was not seen. */
 	void (*end)(void *owner, int32_t partition, int64_t offset);
 	void (*failed)(void *owner, int32_t partition, MrFetchFailure failure, const char *text);
@@ -49,13 +52,13 @@ typedef struct MrConsumerCounts
 	int64_t heard_ms; /* when a partition last gave a message or its end (mr_now_ms) */
 } MrConsumerCounts;
 
-/* Texts, budget, counts and events must outlive the consumer. */
+/* Texts, topics, budget, counts and events must outlive the consumer. */
 typedef struct MrConsumerSetup
 {
 	struct event_base *base;
 	const MrSettings *settings;
 	const char *pipeline; /* for the log */
-	const char *topic;
+	MrTopics *topics;
 	const char *group_id;
 	MrFetchBudget *budget;
 	MrConsumerCounts *counts;
@@ -63,7 +66,7 @@ typedef struct MrConsumerSetup
 	void *owner;
 } MrConsumerSetup;
 
-/* Joins the group. NULL and a message on failure. */
+/* Joins the group, if there is a topic. NULL and a message on failure. */
 extern MrConsumer *mr_consumer_new(const MrConsumerSetup *setup, char *error, size_t error_size)
 	__attribute__((warn_unused_result));
 /*

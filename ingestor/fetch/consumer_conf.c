@@ -119,15 +119,17 @@ mr_consumer_open(const char *group_id, const MrSettings *settings, int64_t respo
 }
 
 bool
-mr_consumer_subscribe(rd_kafka_t *rk, const char *topic, char *error, size_t error_size)
+mr_consumer_subscribe(rd_kafka_t *rk, const MrTopics *topics, char *error, size_t error_size)
 {
-	rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_t *names = rd_kafka_topic_partition_list_new(topics->count);
 	rd_kafka_resp_err_t err;
 
 	rd_kafka_poll_set_consumer(rk);
-	rd_kafka_topic_partition_list_add(topics, topic, RD_KAFKA_PARTITION_UA);
-	err = rd_kafka_subscribe(rk, topics);
-	rd_kafka_topic_partition_list_destroy(topics);
+	for (int i = 0; i < topics->count; i++)
+		if (topics->items[i].subscribed)
+			rd_kafka_topic_partition_list_add(names, topics->items[i].name, RD_KAFKA_PARTITION_UA);
+	err = names->cnt > 0 ? rd_kafka_subscribe(rk, names) : rd_kafka_unsubscribe(rk);
+	rd_kafka_topic_partition_list_destroy(names);
 	if (err)
 		snprintf(error, error_size, "could not subscribe: %s", rd_kafka_err2str(err));
 	return !err;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "ingestor/control/settings.h"
+#include "ingestor/fetch/topics.h"
 
 /* group_id NULL: it only checks. response_bytes: what one holds at most, compressed. NULL and a message on failure. */
 extern rd_kafka_conf_t *mr_consumer_conf_new(const char *group_id, const MrSettings *settings,
@@ -32,8 +33,8 @@ extern rd_kafka_t *mr_consumer_open(const char *group_id, const MrSettings *sett
 									int64_t response_bytes, const MrConsumerCallbacks *callbacks,
 									void *opaque, char *error, size_t error_size)
 	__attribute__((warn_unused_result));
-/* Joins the group for one topic. False and a message on failure. */
-extern bool mr_consumer_subscribe(rd_kafka_t *rk, const char *topic, char *error, size_t error_size)
-	__attribute__((warn_unused_result));
+/* Joins the group for the topics, leaves it when there is none. False and a message on failure. */
+extern bool mr_consumer_subscribe(rd_kafka_t *rk, const MrTopics *topics, char *error,
+								  size_t error_size) __attribute__((warn_unused_result));
 
 #endif

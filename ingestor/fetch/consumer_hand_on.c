@@ -9,7 +9,7 @@
 #define HAND_ON_MAX 2000
 
 static void hand_on_one(MrConsumer *consumer, const MrInboxItem *item);
-static void hand_on_error(MrConsumer *consumer, const rd_kafka_message_t *message);
+static void hand_on_error(MrConsumer *consumer, const MrInboxItem *item);
 
 bool
 mr_consumer_hand_on(MrConsumer *consumer)
@@ -35,22 +35,23 @@ hand_on_one(MrConsumer *consumer, const MrInboxItem *item)
 {
 	const rd_kafka_message_t *message = item->message;
 
-	if (message->rkt != NULL && message->partition >= 0 &&
-		mr_fetch_table_is_stale(&consumer->fetches, message->partition, item->version))
+	if (item->number >= 0 &&
+		mr_fetch_table_is_stale(&consumer->fetches, item->number, item->version))
 		return;
 	if (message->err)
-		hand_on_error(consumer, message);
-	else
+		hand_on_error(consumer, item);
+	else if (item->number >= 0)
 	{
-		mr_kafka_trouble_heard(&consumer->setup.counts->trouble, message->partition);
-		consumer->setup.events->message(consumer->setup.owner, message);
+		mr_kafka_trouble_heard(&consumer->setup.counts->trouble, item->number);
+		consumer->setup.events->message(consumer->setup.owner, item->number, message);
 	}
 }
 
 static void
-hand_on_error(MrConsumer *consumer, const rd_kafka_message_t *message)
+hand_on_error(MrConsumer *consumer, const MrInboxItem *item)
 {
-	int32_t partition = message->rkt != NULL ? message->partition : -1;
+	const rd_kafka_message_t *message = item->message;
+	int32_t partition = item->number;
 	const char *text = rd_kafka_message_errstr(message);
 
 	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
@@ -63,8 +64,9 @@ hand_on_error(MrConsumer *consumer, const rd_kafka_message_t *message)
 	consumer->setup.counts->errors++;
 	mr_log(mr_fetch_note_error(&consumer->setup.counts->trouble, message->err, partition, text),
 		   "kafka error", MR_STR("pipeline", consumer->setup.pipeline),
-		   MR_INT("partition", partition), MR_STR("code", rd_kafka_err2name(message->err)),
-		   MR_STR("error", text));
+		   MR_STR("topic", message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : ""),
+		   MR_INT("partition", message->rkt != NULL ? message->partition : -1),
+		   MR_STR("code", rd_kafka_err2name(message->err)), MR_STR("error", text));
 	if (partition >= 0)
 		mr_consumer_report_failed(consumer, partition, mr_fetch_failure(message->err), text);
 }

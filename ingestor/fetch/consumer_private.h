@@ -6,6 +6,13 @@
 #include "ingestor/fetch/fetch_table.h"
 #include "ingestor/fetch/inbox.h"
 
+/* A partition that the group gave us and that has no number yet. */
+typedef struct MrUnnumbered
+{
+	char *topic;
+	int32_t partition;
+} MrUnnumbered;
+
 struct MrConsumer
 {
 	MrConsumerSetup setup;
@@ -17,6 +24,8 @@ struct MrConsumer
 	struct event *again;    /* we want to go on taking, or to look */
 	MrFetchTable fetches;
 	MrInbox inbox;
+	MrUnnumbered *unnumbered;
+	int unnumbered_count;
 	int64_t queue_bytes; /* payloads in librdkafka's queue at which it is full */
 	int64_t heard_ms;    /* when something came, or fetching began */
 	bool may_sleep;      /* librdkafka's thread, since fetching stopped */

@@ -7,8 +7,10 @@
 
 static const MrFetch nothing = {.settled = -1, .committed = -1};
 
-static void apply_to(MrFetchTable *table, const char *topic, int32_t partition,
+static void apply_to(MrFetchTable *table, const MrTopics *topics, int32_t partition,
 					 rd_kafka_topic_partition_list_t *stop, rd_kafka_topic_partition_list_t *start);
+static rd_kafka_topic_partition_t *add(rd_kafka_topic_partition_list_t *list,
+									   const MrTopics *topics, int32_t partition);
 static MrFetch *item(MrFetchTable *table, int32_t partition);
 
 void
@@ -99,8 +101,8 @@ mr_fetch_table_settled(MrFetchTable *table, int32_t partition, int64_t offset)
 }
 
 void
-mr_fetch_table_apply(MrFetchTable *table, const char *topic, rd_kafka_topic_partition_list_t *stop,
-					 rd_kafka_topic_partition_list_t *start)
+mr_fetch_table_apply(MrFetchTable *table, const MrTopics *topics,
+					 rd_kafka_topic_partition_list_t *stop, rd_kafka_topic_partition_list_t *start)
 {
 	table->changed = false;
 	table->turn++;
@@ -110,7 +112,7 @@ mr_fetch_table_apply(MrFetchTable *table, const char *topic, rd_kafka_topic_part
 			int32_t partition = (int32_t) ((table->turn + (uint32_t) i) % (uint32_t) table->count);
 
 			if (table->items[partition].at_end == at_end)
-				apply_to(table, topic, partition, stop, start);
+				apply_to(table, topics, partition, stop, start);
 		}
 }
 
@@ -123,7 +125,7 @@ mr_fetch_table_failed(MrFetchTable *table, int32_t partition)
 }
 
 void
-mr_fetch_table_commit(MrFetchTable *table, const char *topic,
+mr_fetch_table_commit(MrFetchTable *table, const MrTopics *topics,
 					  rd_kafka_topic_partition_list_t *offsets)
 {
 	for (int i = 0; i < table->count; i++)
@@ -132,7 +134,7 @@ mr_fetch_table_commit(MrFetchTable *table, const char *topic,
 
 		if (fetch->settled == fetch->committed)
 			continue;
-		rd_kafka_topic_partition_list_add(offsets, topic, i)->offset = fetch->settled;
+		add(offsets, topics, i)->offset = fetch->settled;
 		fetch->committed = fetch->settled;
 	}
 }
@@ -145,7 +147,7 @@ mr_fetch_table_free(MrFetchTable *table)
 }
 
 static void
-apply_to(MrFetchTable *table, const char *topic, int32_t partition,
+apply_to(MrFetchTable *table, const MrTopics *topics, int32_t partition,
 		 rd_kafka_topic_partition_list_t *stop, rd_kafka_topic_partition_list_t *start)
 {
 	MrFetch *fetch = &table->items[partition];
@@ -154,11 +156,18 @@ apply_to(MrFetchTable *table, const char *topic, int32_t partition,
 	if (!fetch->changed && fetch->fetching == fetching)
 		return;
 	if (fetch->fetching)
-		rd_kafka_topic_partition_list_add(stop, topic, partition);
+		add(stop, topics, partition);
 	if (fetching)
-		rd_kafka_topic_partition_list_add(start, topic, partition)->offset = fetch->from;
+		add(start, topics, partition)->offset = fetch->from;
 	fetch->fetching = fetching;
 	fetch->changed = false;
+}
+
+static rd_kafka_topic_partition_t *
+add(rd_kafka_topic_partition_list_t *list, const MrTopics *topics, int32_t partition)
+{
+	return rd_kafka_topic_partition_list_add(list, mr_topics_name_of(topics, partition),
+											 mr_topics_partition_of(topics, partition));
 }
 
 /* Made when there is none; the partition is one that the group has named. */

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ingestor/fetch/topics.h"
+
 typedef struct MrFetch
 {
 	bool granted; /* by the group */
@@ -56,12 +58,12 @@ extern void mr_fetch_table_settled(MrFetchTable *table, int32_t partition, int64
  * librdkafka starts the last one of a list first, and asks the broker for it at once: a partition without new messages
  * would keep the others waiting for the length of a long poll. So these come first in the list. Otherwise they take turns.
  */
-extern void mr_fetch_table_apply(MrFetchTable *table, const char *topic,
+extern void mr_fetch_table_apply(MrFetchTable *table, const MrTopics *topics,
 								 rd_kafka_topic_partition_list_t *stop,
 								 rd_kafka_topic_partition_list_t *start);
 extern void mr_fetch_table_failed(MrFetchTable *table, int32_t partition);
 /* What is settled and not written to the group yet; it counts as written then. */
-extern void mr_fetch_table_commit(MrFetchTable *table, const char *topic,
+extern void mr_fetch_table_commit(MrFetchTable *table, const MrTopics *topics,
 								  rd_kafka_topic_partition_list_t *offsets);
 extern void mr_fetch_table_free(MrFetchTable *table);
 

@@ -18,19 +18,19 @@ static int64_t weight_of(const rd_kafka_message_t *message);
 static void grow(MrInbox *inbox);
 
 void
-mr_inbox_put(MrInbox *inbox, rd_kafka_message_t *message, uint32_t version)
+mr_inbox_put(MrInbox *inbox, rd_kafka_message_t *message, int32_t number, uint32_t version)
 {
 	if (inbox->count == inbox->size)
 		grow(inbox);
 	inbox->items[(inbox->first + inbox->count++) & (inbox->size - 1)] =
-		(MrInboxItem){message, version};
+		(MrInboxItem){message, number, version};
 	mr_share_add(&inbox->share, weight_of(message));
 }
 
 MrInboxItem
 mr_inbox_take(MrInbox *inbox)
 {
-	MrInboxItem item = {NULL, 0};
+	MrInboxItem item = {NULL, -1, 0};
 
 	if (inbox->count == 0)
 		return item;

@@ -16,6 +16,7 @@
 typedef struct MrInboxItem
 {
 	rd_kafka_message_t *message;
+	int32_t number;   /* of its partition, -1: of none */
 	uint32_t version; /* of its partition in the fetch table, when it came */
 } MrInboxItem;
 
@@ -30,7 +31,8 @@ typedef struct MrInbox
 } MrInbox;
 
 /* Takes the message over. */
-extern void mr_inbox_put(MrInbox *inbox, rd_kafka_message_t *message, uint32_t version);
+extern void mr_inbox_put(MrInbox *inbox, rd_kafka_message_t *message, int32_t number,
+						 uint32_t version);
 /* The oldest one, which is the caller's to destroy from now on; message NULL: there is none. */
 extern MrInboxItem mr_inbox_take(MrInbox *inbox);
 extern void mr_inbox_free(MrInbox *inbox);

@@ -12,13 +12,17 @@ void
 mr_kafka_advice(rd_kafka_resp_err_t err, const char *topic, const char *group_id,
 				const MrSettings *settings, char *out, size_t out_size)
 {
+	*out = '\0';
 	switch (err)
 	{
 		case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 		case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-			create_topic(topic, settings, out, out_size);
+			if (*topic != '\0')
+				create_topic(topic, settings, out, out_size);
 			break;
 		case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+			if (*topic == '\0')
+				break;
 			snprintf(out, out_size,
 					 "allow the Kafka user of millrace-ingestor to read topic \"%s\", as with "
 					 "kafka-acls.sh --add --operation Read --topic %s",

@@ -13,7 +13,7 @@
 /* The commands can be run as they are. */
 #define ANOTHER_TOPIC_HINT                                                                         \
 	"The topic was recreated or truncated. To process all that it holds now (again, if it was "    \
-	"truncated): SELECT millrace.rewind('%s', to_time => '-infinity', partition => %d, "           \
+	"truncated): SELECT millrace.rewind('%s', to_time => '-infinity', %s, "                        \
 	"allow_duplicates => true); "
 
 static const char *const state_names[MR_PARTITION_STATES] = {
@@ -35,12 +35,18 @@ static void set_hint(MrEffects *effects, const char *fmt, ...)
 static void fenced(MrFetchPartition *part, const MrMoment *at, MrEffects *effects);
 
 void
-mr_partition_init(MrFetchPartition *part, const char *pipeline, int32_t number)
+mr_partition_init(MrFetchPartition *part, const char *pipeline, int32_t number, const char *topic,
+				  int32_t topic_partition)
 {
 	*part = (MrFetchPartition){.pipeline = pipeline,
 							   .number = number,
 							   .state = MR_PARTITION_REVOKED,
 							   .backoff = {.min_ms = 200, .max_ms = 2000}};
+	if (topic != NULL)
+		snprintf(part->place, sizeof(part->place), "topic => '%s', partition => %d", topic,
+				 topic_partition);
+	else
+		snprintf(part->place, sizeof(part->place), "partition => %d", number);
 }
 
 const char *
@@ -186,10 +192,9 @@ mr_partition_check(MrFetchPartition *part, const MrMoment *at, int64_t offset, i
 	else
 	{
 		set_hint(effects,
-				 ANOTHER_TOPIC_HINT
-				 "To go on at the position: SELECT millrace.skip_to('%s', partition "
-				 "=> %d, \"offset\" => %" PRId64 ");",
-				 part->pipeline, part->number, part->pipeline, part->number, part->position);
+				 ANOTHER_TOPIC_HINT "To go on at the position: SELECT millrace.skip_to('%s', %s, "
+									"\"offset\" => %" PRId64 ");",
+				 part->pipeline, part->place, part->pipeline, part->place, part->position);
 		stop(part, at, effects,
 			 "the message at offset %" PRId64 " is not the one that was processed", offset);
 	}
@@ -237,8 +242,8 @@ mr_partition_corrupt(MrFetchPartition *part, const MrMoment *at, const char *wha
 	set_hint(
 		effects,
 		"Repair the broker's log, then: SELECT millrace.resume('%s'); or leave the message out: "
-		"SELECT millrace.skip_to('%s', partition => %d, \"offset\" => %" PRId64 ");",
-		part->pipeline, part->pipeline, part->number, part->position + 1);
+		"SELECT millrace.skip_to('%s', %s, \"offset\" => %" PRId64 ");",
+		part->pipeline, part->pipeline, part->place, part->position + 1);
 	stop(part, at, effects, "could not read the message at or after offset %" PRId64 ": %s",
 		 part->position, what);
 }
@@ -256,8 +261,8 @@ mr_partition_watermarks(MrFetchPartition *part, const MrMoment *at, uint32_t que
 		set_hint(effects,
 				 "Retention has removed offsets %" PRId64 " to %" PRId64
 				 " before they were processed. To go on without them: SELECT "
-				 "millrace.skip_to('%s', partition => %d, \"offset\" => %" PRId64 ");",
-				 part->position, low - 1, part->pipeline, part->number, low);
+				 "millrace.skip_to('%s', %s, \"offset\" => %" PRId64 ");",
+				 part->position, low - 1, part->pipeline, part->place, low);
 		stop(part, at, effects, "position %" PRId64 " is below the topic's first offset, %" PRId64,
 			 part->position, low);
 	}
@@ -266,8 +271,8 @@ mr_partition_watermarks(MrFetchPartition *part, const MrMoment *at, uint32_t que
 		set_hint(effects,
 				 ANOTHER_TOPIC_HINT "To go on at its end: SELECT "
 									"millrace.rewind('%s', \"offset\" => %" PRId64
-									", partition => %d, allow_duplicates => true);",
-				 part->pipeline, part->number, part->pipeline, high, part->number);
+									", %s, allow_duplicates => true);",
+				 part->pipeline, part->place, part->pipeline, high, part->place);
 		stop(part, at, effects, "position %" PRId64 " is above the topic's end, %" PRId64,
 			 part->position > high ? part->position : part->last_offset + 1, high);
 	}

@@ -34,6 +34,7 @@ typedef struct MrFetchPartition
 {
 	const char *pipeline; /* its name, for hints; not owned */
 	int32_t number;
+	char place[300]; /* the arguments that name it in SQL */
 	MrFetchState state;
 
 	int64_t epoch;       /* of our assignment; valid from RESOLVING on */
@@ -97,11 +98,15 @@ typedef struct MrEffects
 	bool fenced; /* somebody else was assigned the partition, or a verb moved it */
 	bool stop;   /* stop it in the catalogue, with these texts */
 	char error[512];
-	char hint[768];
+	char hint[1536]; /* two commands that name a partition, and words */
 } MrEffects;
 
-/* A partition that the group has not given us yet. */
-extern void mr_partition_init(MrFetchPartition *part, const char *pipeline, int32_t number);
+/*
+ * A partition that the group has not given us yet; of one of several topics (else NULL), in which it is partition
+ * `topic_partition`.
+ */
+extern void mr_partition_init(MrFetchPartition *part, const char *pipeline, int32_t number,
+							  const char *topic, int32_t topic_partition);
 extern const char *mr_partition_state_name(MrFetchState state);
 /* The epoch is ours as far as we know. */
 extern bool mr_partition_is_assigned(const MrFetchPartition *part);

@@ -211,5 +211,6 @@ free_question(MrQuestion *question)
 {
 	free(question->topic);
 	free(question->offsets);
+	free(question->names);
 	free(question);
 }

@@ -25,9 +25,9 @@ CREATE TABLE millrace.pipeline (
   name       text        NOT NULL,
   instance   uuid        NOT NULL,
   owner      regrole     NOT NULL,
-  topic      text        NOT NULL,
+  topic      text        NOT NULL,  -- one, a list with commas, or a pattern: see topic_kind
   start_at   text        NOT NULL,  -- 'earliest', 'latest' or a timestamptz, for the first assignment only
-  partitions integer     NOT NULL DEFAULT 0,  -- how many partitions of the topic are known
+  partitions integer     NOT NULL DEFAULT 0,  -- how many partitions of its topics are known
   workers    integer     NOT NULL DEFAULT 1,
   state      text        NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'paused', 'crashing')),
   version    integer     NOT NULL,
@@ -36,6 +36,8 @@ CREATE TABLE millrace.pipeline (
   group_prefix text      NOT NULL DEFAULT '',
   -- its consumer group in Kafka; with .dlq behind it the transactional id of its relay. docs/ingestor.md has the form, for ACLs
   group_id   text        NOT NULL GENERATED ALWAYS AS (group_prefix || 'millrace.' || instance::text || '.' || name) STORED,
+  topic_kind text        NOT NULL DEFAULT 'one' CHECK (topic_kind IN ('one', 'list', 'pattern')),
+  looked_at  timestamptz,  -- when the cluster was first looked through for topics that its pattern matches
   CONSTRAINT pipeline_pkey PRIMARY KEY (id),
   CONSTRAINT pipeline_name_key UNIQUE (name)
 );
@@ -90,7 +92,32 @@ CREATE TABLE millrace.pipeline_version (
 COMMENT ON TABLE millrace.pipeline_version IS 'Internal: every definition a pipeline has had, see the view pipelines for the one in force.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.pipeline_version', '');
 
--- A partition of a pipeline's topic. epoch changes with each assignment and is compared for equality only.
+-- The topics of a pipeline that reads several: those of its list, or those its pattern has matched. One with one topic has none.
+CREATE TABLE millrace.pipeline_topic (
+  pipeline_id integer     NOT NULL,
+  topic       text        NOT NULL,
+  is_late     boolean     NOT NULL DEFAULT false,  -- it appeared when the pipeline had begun: all of it is read
+  seen_at     timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+  gone_at     timestamptz,  -- of a pattern: the cluster does not have it any more
+  CONSTRAINT pipeline_topic_pkey PRIMARY KEY (pipeline_id, topic)
+);
+COMMENT ON TABLE millrace.pipeline_topic IS 'Internal: topics of the pipelines that read several, see the view topics.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.pipeline_topic', '');
+
+-- Everywhere else a partition of a pipeline is one number. With one topic that is Kafka's; with several they are numbered from 0
+-- as they are found, and this table has what each of them is. It only grows: workers and ingestors keep copies.
+CREATE TABLE millrace.topic_partition (
+  pipeline_id     integer NOT NULL,
+  partition       integer NOT NULL,
+  topic           text    NOT NULL,
+  topic_partition integer NOT NULL,
+  CONSTRAINT topic_partition_pkey PRIMARY KEY (pipeline_id, partition),
+  CONSTRAINT topic_partition_key UNIQUE (pipeline_id, topic, topic_partition)
+);
+COMMENT ON TABLE millrace.topic_partition IS 'Internal: which partition of which topic a partition of a pipeline with several topics is.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.topic_partition', '');
+
+-- A partition of a pipeline. epoch changes with each assignment and is compared for equality only.
 CREATE TABLE millrace.partition (
   pipeline_id integer     NOT NULL,
   partition   integer     NOT NULL,

@@ -78,6 +78,11 @@ CREATE TABLE millrace.dlq (
   former_prefixes text[] NOT NULL DEFAULT '{}',  -- group_prefix was these before, the last one last
   CONSTRAINT dlq_pkey PRIMARY KEY (pipeline_id)
 );
+-- All topics that dead letters of some pipeline were ever published to: no pattern matches them.
+CREATE TABLE millrace.dlq_topic (
+  topic text NOT NULL,
+  CONSTRAINT dlq_topic_pkey PRIMARY KEY (topic)
+);
 CREATE TABLE millrace.dlq_scan (
   pipeline_id integer NOT NULL,
   partition   integer NOT NULL,  -- of the DLQ topic
@@ -96,6 +101,8 @@ CREATE TABLE millrace.dlq_sighting (
   CONSTRAINT dlq_sighting_pkey PRIMARY KEY (pipeline_id, partition, "offset", replay_count)
 );
 COMMENT ON TABLE millrace.dlq IS 'Internal: see the view dlqs.';
+COMMENT ON TABLE millrace.dlq_topic IS 'Internal: topics for dead letters, those of the past, too.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.dlq_topic', '');
 COMMENT ON TABLE millrace.dlq_sighting IS 'Internal: letters seen in each DLQ topic whose events have not died here yet.';
 COMMENT ON TABLE millrace.dlq_scan IS 'Internal: how far the relay has read each DLQ topic.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.dlq', '');

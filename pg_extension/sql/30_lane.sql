@@ -47,13 +47,13 @@ Errors: MR002 as in stage().';
 
 CREATE FUNCTION millrace.assign(pipeline text, lane integer, partitions integer[])
 RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, last_offset bigint, last_ts bigint, last_crc bigint,
-               state text, seek_ts bigint)
+               state text, seek_ts bigint, topic text, topic_partition integer)
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_assign';
 REVOKE ALL ON FUNCTION millrace.assign(text, integer, integer[]) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.assign(text, integer, integer[]) IS
 'For the ingestor: takes partitions over. Waits for the batch in flight of each; their previous holder can settle nothing any more.
 In: pipeline; lane of this session; partitions.
-Out: a row per partition: epoch to stage with (null: stopped, do not consume), next_offset to continue at, identity of the last message settled (offset, timestamp in ms, CRC-32 of key and payload), state, seek_ts: time in ms to rewind to first, by set_position(). No row for a partition that the pipeline does not have: add_partitions() first. One that it had and whose position is lost is stopped.
+Out: a row per partition: epoch to stage with (null: stopped, do not consume), next_offset to continue at, identity of the last message settled (offset, timestamp in ms, CRC-32 of key and payload), state, seek_ts: time in ms to rewind to first, by set_position(); topic and topic_partition, what Kafka calls it. No row for a partition that the pipeline does not have: add_partitions() first. One that it had and whose position is lost is stopped.
 Errors: MR002 when the lane is not this session''s, or of a pipeline that was dropped.';
 
 -- Segments are members of the extension made at run time, so they leave it before they can be dropped.

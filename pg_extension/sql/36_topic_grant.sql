@@ -13,15 +13,29 @@ SELECT p.id AS pipeline_id, p.owner, u.use, u.topic,
        AS is_granted
 FROM millrace.pipeline AS p
 LEFT JOIN millrace.dlq AS q ON q.pipeline_id = p.id AND q.enabled
-CROSS JOIN LATERAL (VALUES ('read', p.topic), ('dlq', q.topic)) AS u (use, topic)
-WHERE u.topic IS NOT NULL;
+CROSS JOIN LATERAL (
+  SELECT 'read', s.topic FROM millrace._source AS s WHERE s.pipeline_id = p.id AND s.gone_at IS NULL
+  UNION ALL
+  SELECT 'dlq', q.topic WHERE q.topic IS NOT NULL) AS u (use, topic);
 COMMENT ON VIEW millrace._topic_use IS 'Internal: the topics pipelines use, and whether they are granted to the owner.';
+
+-- Of each pipeline whether it may be served: of several topics it reads those that are granted, as long as one is; a pattern may
+-- match some later.
+CREATE VIEW millrace._source_use WITH (security_barrier) AS
+SELECT p.id AS pipeline_id, p.topic_kind = 'pattern' OR coalesce(u.is_granted, false) AS is_served, u.lacking, u.topics
+FROM millrace.pipeline AS p
+CROSS JOIN LATERAL (
+  SELECT pg_catalog.bool_or(u.is_granted) AS is_granted, pg_catalog.array_agg(u.topic ORDER BY u.topic) FILTER (WHERE NOT u.is_granted) AS lacking,
+         pg_catalog.array_agg(u.topic ORDER BY u.topic) FILTER (WHERE u.is_granted) AS topics
+  FROM millrace._topic_use AS u WHERE u.pipeline_id = p.id AND u.use = 'read') AS u;
+COMMENT ON VIEW millrace._source_use IS 'Internal: which topics of each pipeline are granted to its owner and read, and which are lacking.';
 
 CREATE FUNCTION millrace._grant_hint(pipeline_id integer) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT format('SELECT millrace.grant_topics(%L, %s);', min(u.owner::text),
-                string_agg(format('%s => %L', u.use, ARRAY[u.topic]), ', ' ORDER BY u.use DESC))
-  FROM millrace._topic_use AS u WHERE u.pipeline_id = _grant_hint.pipeline_id AND NOT u.is_granted;
+                string_agg(format('%s => %L', u.use, u.topics), ', ' ORDER BY u.use DESC))
+  FROM (SELECT u.owner, u.use, array_agg(u.topic ORDER BY u.topic) AS topics
+        FROM millrace._topic_use AS u WHERE u.pipeline_id = _grant_hint.pipeline_id AND NOT u.is_granted GROUP BY u.owner, u.use) AS u;
 $$;
 REVOKE ALL ON FUNCTION millrace._grant_hint(integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._grant_hint(integer) IS 'Internal: the command that grants what a pipeline lacks.';
@@ -33,12 +47,24 @@ DECLARE
   lacking record;
 BEGIN
   SELECT u.owner, u.topic, CASE u.use WHEN 'read' THEN 'read' ELSE 'publish dead letters to' END AS action INTO lacking
-  FROM millrace._topic_use AS u WHERE u.pipeline_id = _check_grants.pipeline_id AND NOT u.is_granted ORDER BY u.use DESC LIMIT 1;
+  FROM millrace._topic_use AS u WHERE u.pipeline_id = _check_grants.pipeline_id AND NOT u.is_granted
+        -- a topic that a pattern matches is not read before it is granted: doctor() names it
+        AND NOT (u.use = 'read' AND EXISTS (SELECT FROM millrace.pipeline AS c WHERE c.id = u.pipeline_id AND c.topic_kind = 'pattern'))
+  ORDER BY u.use DESC, u.topic LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'role "%" is not allowed to % topic "%"', lacking.owner, lacking.action, lacking.topic
       USING ERRCODE = 'insufficient_privilege',
             DETAIL = 'Ingestors use Kafka with their own credentials, for pipelines whose owner was granted the topic.',
             HINT = format('Ask a superuser to run: %s', millrace._grant_hint(pipeline_id));
+  END IF;
+  SELECT c.owner, c.topic INTO lacking FROM millrace.pipeline AS c JOIN pg_roles AS r ON r.oid = c.owner AND NOT r.rolsuper
+  WHERE c.id = _check_grants.pipeline_id AND c.topic_kind = 'pattern'
+        AND NOT EXISTS (SELECT FROM millrace.topic_grant AS g WHERE g.use = 'read' AND pg_has_role(c.owner::oid, g.role::oid, 'USAGE'));
+  IF FOUND THEN
+    RAISE EXCEPTION 'role "%" is not allowed to read any topic', lacking.owner
+      USING ERRCODE = 'insufficient_privilege',
+            DETAIL = format('Of the topics that "%s" matches those are read that are granted.', lacking.topic),
+            HINT = format('Ask a superuser to run: SELECT millrace.grant_topics(%L, read => ''{sensors.*}''); with * for any characters.', lacking.owner);
   END IF;
   PERFORM millrace._check_workers(c.owner) FROM millrace.pipeline AS c WHERE c.id = _check_grants.pipeline_id;
 END $$;

@@ -21,7 +21,7 @@ BEGIN
     RAISE EXCEPTION 'topic "%" is not a valid Kafka topic name', left(topic, 300)
       USING ERRCODE = 'invalid_name',
             DETAIL = 'Kafka allows 1 to 249 letters, digits, ".", "_" and "-".',
-            HINT = 'A pipeline reads one topic; patterns are not supported, create a pipeline for each topic.';
+            HINT = 'Several topics: topic => ''a,b''; all that a regular expression matches: topic => ''^sensors\..*'', beginning with "^".';
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_topic(text) FROM PUBLIC;

@@ -9,7 +9,7 @@ RETURNS TABLE (name text, type text, "default" text, verbs text, rule text, boun
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $list$
   VALUES
   ('pipeline', 'text', NULL, 'both', NULL, NULL::text[], NULL, 'its name'),
-  ('topic', 'text', NULL, 'fixed', NULL, NULL, NULL, 'Kafka topic to read'),
+  ('topic', 'text', NULL, 'fixed', NULL, NULL, NULL, 'Kafka topic to read, several with commas, or a regular expression that begins with ^, for all topics that it matches'),
   ('transform', 'text', NULL, 'both', NULL, NULL, NULL,
    'one SELECT over the relation event, its output columns named as columns of the target'),
   ('target', 'regclass', NULL, 'both', NULL, NULL, NULL, 'an ordinary or partitioned table'),
@@ -71,7 +71,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
   ('dead_letter_retention', 'interval', 'NULL', 'both', 'age', '{1 s,100 years}', '00:00:00',
    'dead letters that were replayed or discarded so long ago are deleted, and what is recorded about it; 0 to keep them'),
   ('dlq', 'text', 'NULL', 'both', NULL, NULL, NULL,
-   'Kafka topic that gets the dead letters, by default the topic''s name and .dlq, off for none'),
+   'Kafka topic that gets the dead letters, by default the topic''s name (of several the pipeline''s) and .dlq, off for none'),
   ('dlq_delivery', 'text', '''exactly_once''', 'both', 'choice', '{exactly_once,at_least_once}', NULL,
    'exactly_once, or at_least_once for brokers without transactions'),
   ('group_prefix', 'text', '''''', 'both', 'prefix', NULL, NULL,

@@ -64,7 +64,7 @@ CREATE FUNCTION millrace._create_pipeline(caller regrole, given jsonb) RETURNS i
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   pipeline text := given ->> 'pipeline';
-  topic    text := given ->> 'topic';
+  source   record;
   stored   jsonb;
   d        millrace.pipeline_version;
   id       integer;
@@ -83,18 +83,20 @@ BEGIN
       USING ERRCODE = 'duplicate_object',
             HINT = format('Change it with millrace.alter_pipeline(%1$L, …), or drop it: SELECT millrace.drop_pipeline(%1$L);', pipeline);
   END IF;
-  PERFORM millrace._check_topic(topic);
+  source := millrace._check_source(given ->> 'topic');
   stored := jsonb_build_object('tombstone', CASE given ->> 'on_conflict' WHEN 'update' THEN 'skip' ELSE 'dead_letter' END)
             || millrace._checked(given);
   PERFORM millrace._check_owner(caller, (given ->> 'allow_superuser')::boolean);
 
-  INSERT INTO millrace.pipeline AS p (name, instance, owner, topic, start_at, workers, state, version, group_prefix)
-  VALUES (pipeline, millrace._instance(), caller, topic, millrace._start_at(given ->> 'start_at'), (given ->> 'workers')::integer,
-          CASE WHEN (given ->> 'paused')::boolean THEN 'paused' ELSE 'running' END, 1, given ->> 'group_prefix')
+  INSERT INTO millrace.pipeline AS p (name, instance, owner, topic, start_at, workers, state, version, group_prefix, topic_kind)
+  VALUES (pipeline, millrace._instance(), caller, source.source, millrace._start_at(given ->> 'start_at'), (given ->> 'workers')::integer,
+          CASE WHEN (given ->> 'paused')::boolean THEN 'paused' ELSE 'running' END, 1, given ->> 'group_prefix',
+          source.kind)
   RETURNING p.id INTO id;
+  INSERT INTO millrace.pipeline_topic (pipeline_id, topic) SELECT id, t FROM unnest(source.topics) AS t;
   d := millrace._add_version(id, 1, caller, jsonb_populate_record(NULL::millrace.pipeline_version, stored));
   PERFORM millrace._check_version(caller, d);
-  PERFORM millrace._set_dlq(id, coalesce(given ->> 'dlq', topic || '.dlq'), given ->> 'dlq_delivery');
+  PERFORM millrace._set_dlq(id, coalesce(given ->> 'dlq', millrace._default_dlq(pipeline, source.kind, source.source)), given ->> 'dlq_delivery');
   PERFORM millrace._check_grants(id);
 
   PERFORM millrace._warn_of_shortages(pipeline);
@@ -128,8 +130,7 @@ COMMENT ON FUNCTION millrace._add_version IS 'Internal: stores a version of a de
 CREATE FUNCTION millrace._check_fixed(p millrace.pipeline, given jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
-  IF given ->> 'topic' <> p.topic THEN
-    PERFORM millrace._check_topic(given ->> 'topic');
+  IF (millrace._check_source(given ->> 'topic')).source <> p.topic THEN
     RAISE EXCEPTION 'the topic of pipeline "%" cannot be changed', p.name
       USING ERRCODE = 'feature_not_supported',
             DETAIL = format('Its positions, dead letters and retries are those of topic "%s".', p.topic),
@@ -143,8 +144,8 @@ BEGIN
     RAISE EXCEPTION 'start_at of pipeline "%" cannot be changed', p.name
       USING ERRCODE = 'feature_not_supported', DETAIL = 'It counts once, when an ingestor first sees the topic.',
             HINT = 'Move its position instead: ' || CASE given ->> 'start_at'
-              WHEN 'latest' THEN format('SELECT millrace.skip_to(l.pipeline, l.partition, l.end_offset) FROM millrace.lag AS l WHERE l.pipeline = %L;', p.name)
-              ELSE millrace._rewind_command(p.name, format('to_time => %L', CASE given ->> 'start_at' WHEN 'earliest' THEN '-infinity' ELSE given ->> 'start_at' END), NULL) END;
+              WHEN 'latest' THEN format('SELECT millrace.skip_to(l.pipeline, l.partition, l.end_offset, l.topic) FROM millrace.lag AS l WHERE l.pipeline = %L;', p.name)
+              ELSE millrace._rewind_command(p.name, format('to_time => %L', CASE given ->> 'start_at' WHEN 'earliest' THEN '-infinity' ELSE given ->> 'start_at' END), '') END;
   ELSIF given ->> 'paused' IS NOT NULL THEN
     RAISE EXCEPTION 'paused is no setting of pipeline "%"', p.name
       USING ERRCODE = 'feature_not_supported',
@@ -291,6 +292,8 @@ BEGIN
   DELETE FROM millrace.stats_minute AS m WHERE m.pipeline_id = p.id;
   DELETE FROM millrace.unread_key AS u WHERE u.pipeline_id = p.id;
   DELETE FROM millrace.partition AS t WHERE t.pipeline_id = p.id;
+  DELETE FROM millrace.topic_partition AS t WHERE t.pipeline_id = p.id;
+  DELETE FROM millrace.pipeline_topic AS t WHERE t.pipeline_id = p.id;
   DELETE FROM millrace.pipeline_version AS v WHERE v.pipeline_id = p.id;
   DELETE FROM millrace.pipeline AS c WHERE c.id = p.id;
   PERFORM millrace._wake();

@@ -155,7 +155,7 @@ SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partiti
        d.tombstone_key, d.delete_when, d.merge, d.dead_letter_retention
 FROM millrace._visible AS p
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
-JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read'
+JOIN millrace._source_use AS u ON u.pipeline_id = p.id
 CROSS JOIN engine
 LEFT JOIN millrace.dlq AS q ON q.pipeline_id = p.id
 LEFT JOIN millrace._breaker AS b ON b.pipeline_id = p.id AND b.kind = 'lane' AND b.state <> 'closed'
@@ -164,8 +164,11 @@ LEFT JOIN worker AS w ON w.pipeline = p.name
 LEFT JOIN written AS l ON l.pipeline = p.name
 LEFT JOIN millrace._lane_trouble AS g ON g.pipeline_id = p.id
 LEFT JOIN LATERAL (
-  SELECT t.partition, t.error, t.hint, pg_catalog.count(*) OVER () AS stopped
-  FROM millrace.partition AS t WHERE t.pipeline_id = p.id AND t.state = 'stopped'
+  SELECT pg_catalog.concat(coalesce(n.topic_partition, t.partition), ' of topic "' || n.topic || '"') AS partition, t.error, t.hint,
+         pg_catalog.count(*) OVER () AS stopped
+  FROM millrace.partition AS t
+  LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = t.pipeline_id AND n.partition = t.partition
+  WHERE t.pipeline_id = p.id AND t.state = 'stopped'
   ORDER BY t.partition LIMIT 1) AS t ON true
 CROSS JOIN LATERAL (
   SELECT (SELECT s.command FROM pg_catalog.jsonb_to_recordset(engine.doc -> 'shortages') AS s (what text, command text)
@@ -193,8 +196,8 @@ CROSS JOIN LATERAL (
     (5, pg_catalog.pg_is_in_recovery(), 'standby', 'this server is a standby', 'It runs on the primary.'),
     (6, NOT (engine.doc ->> 'preloaded')::boolean, 'not preloaded', 'nothing runs it: millrace is not preloaded',
      'Add millrace to shared_preload_libraries and restart the server.'),
-    (7, NOT u.is_granted, 'topic not granted', pg_catalog.format('role "%s" is not allowed to read topic "%s"', p.owner, p.topic),
-     pg_catalog.format('As a superuser: SELECT millrace.grant_topics(%L, read => %L);', p.owner, ARRAY[p.topic])),
+    (7, NOT u.is_served, 'topic not granted', pg_catalog.format('role "%s" is not allowed to read topic "%s"', p.owner, p.topic),
+     pg_catalog.format('As a superuser: SELECT millrace.grant_topics(%L, read => %L);', p.owner, u.lacking)),
     (8, t.stopped > 0, 'stopped',
      pg_catalog.format('partition %s: %s', t.partition, t.error)
      || CASE WHEN t.stopped > 1 THEN pg_catalog.format(' (and %s more)', t.stopped - 1) ELSE '' END, t.hint),
@@ -208,6 +211,11 @@ CROSS JOIN LATERAL (
     (12, w.running > 0 AND w.waiting > 0, 'running', 'it waits: its queues of failed keys are full',
      'SELECT * FROM millrace.doctor(); shows which, and what to do.'),
     -- not all of its lanes, or another ingestor's
+    (12, w.running > 0 AND g.error IS NULL AND u.lacking IS NOT NULL, 'running',
+     pg_catalog.format('role "%s" is not allowed to read: %s', p.owner, pg_catalog.array_to_string(u.lacking, ', ')),
+     pg_catalog.format('As a superuser: SELECT millrace.grant_topics(%L, read => %L);', p.owner, u.lacking)),
+    (12, w.running > 0 AND g.error IS NULL AND p.topic_kind = 'pattern' AND u.topics IS NULL, 'running',
+     pg_catalog.format('no topic matches "%s" yet', p.topic), NULL),
     (12, w.running > 0, 'running', g.error, g.hint),
     (13, (engine.doc ->> 'held')::boolean, 'no worker', 'stop_workers() was called in this database', 'SELECT millrace.start_workers();'),
     (14, c.is_young, 'starting', NULL, NULL),
@@ -223,21 +231,22 @@ COMMENT ON COLUMN millrace.pipelines.status IS
 'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, no ingestor, kafka error, foreign, owner missing, target missing, standby, not preloaded, topic not granted, no lane or no worker';
 
 CREATE VIEW millrace.partitions WITH (security_barrier) AS
-SELECT p.name AS pipeline, p.topic, t.partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,
+SELECT p.name AS pipeline, coalesce(n.topic, p.topic) AS topic, coalesce(n.topic_partition, t.partition) AS partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,
        pg_catalog.to_timestamp(g.last_ts / 1000.0) AS last_event_at,
        pg_catalog.to_timestamp(t.seek_ts / 1000.0) AS rewinding_to, t.lane,
        g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, t.changed_at
 FROM millrace._visible AS p
 JOIN millrace.partition AS t ON t.pipeline_id = p.id
+LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = t.pipeline_id AND n.partition = t.partition
 LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
-ORDER BY p.name, t.partition;
+ORDER BY p.name, n.topic, coalesce(n.topic_partition, t.partition);
 COMMENT ON VIEW millrace.partitions IS 'Partitions: position, and outcome of the events before it.';
 COMMENT ON COLUMN millrace.partitions.next_offset IS 'the position: offset of the next event to process';
 COMMENT ON COLUMN millrace.partitions.rewinding_to IS 'a rewind to this time waits for the ingestor to look up its offset';
 COMMENT ON COLUMN millrace.partitions.events IS '= written + filtered + superseded + skipped + dead + retrying';
 
 CREATE VIEW millrace.lag WITH (security_barrier) AS
-SELECT p.name AS pipeline, p.topic, t.partition, g.next_offset, w.high AS end_offset,
+SELECT p.name AS pipeline, coalesce(n.topic, p.topic) AS topic, coalesce(n.topic_partition, t.partition) AS partition, g.next_offset, w.high AS end_offset,
        -- of a stopped partition a smaller end is that of another topic
        CASE WHEN w.high >= g.next_offset THEN w.high - g.next_offset WHEN w.high IS NOT NULL AND t.state <> 'stopped' THEN 0 END AS lag,
        CASE WHEN w.high <= g.next_offset AND t.state <> 'stopped' THEN interval '0'
@@ -248,9 +257,10 @@ SELECT p.name AS pipeline, p.topic, t.partition, g.next_offset, w.high AS end_of
        CASE WHEN w.high IS NOT NULL THEN greatest(w.low - g.next_offset, 0) END AS lost
 FROM millrace._visible AS p
 JOIN millrace.partition AS t ON t.pipeline_id = p.id
+LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = t.pipeline_id AND n.partition = t.partition
 LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
 LEFT JOIN millrace._watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
-ORDER BY p.name, t.partition;
+ORDER BY p.name, n.topic, coalesce(n.topic_partition, t.partition);
 COMMENT ON VIEW millrace.lag IS 'How far each partition is behind the end of its topic, as an ingestor last reported it.';
 COMMENT ON COLUMN millrace.lag.lag IS 'offsets up to the end; null while it is not known';
 COMMENT ON COLUMN millrace.lag.behind IS 'age of the last event processed, zero when there is none to process; of a stopped partition never zero';
@@ -260,9 +270,10 @@ COMMENT ON COLUMN millrace.lag.start_offset IS 'the first offset that Kafka has;
 COMMENT ON COLUMN millrace.lag.lost IS 'offsets still to process that Kafka no longer has';
 
 CREATE VIEW millrace.position_changes WITH (security_barrier) AS
-SELECT p.name AS pipeline, c.partition, c.at, c.verb, c.from_offset, c.to_offset,
-       CASE WHEN c.verb = 'skip_to' THEN c.to_offset - c.from_offset END AS left_out, c.by
-FROM millrace._visible AS p JOIN millrace.position_change AS c ON c.pipeline_id = p.id;
+SELECT p.name AS pipeline, coalesce(n.topic_partition, c.partition) AS partition, c.at, c.verb, c.from_offset, c.to_offset,
+       CASE WHEN c.verb = 'skip_to' THEN c.to_offset - c.from_offset END AS left_out, c.by, coalesce(n.topic, p.topic) AS topic
+FROM millrace._visible AS p JOIN millrace.position_change AS c ON c.pipeline_id = p.id
+LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = c.pipeline_id AND n.partition = c.partition;
 COMMENT ON VIEW millrace.position_changes IS 'Every time a position was set by hand, or at first.';
 COMMENT ON COLUMN millrace.position_changes.left_out IS 'offsets from from_offset on that were left out on purpose';
 
@@ -272,5 +283,21 @@ FROM millrace._visible AS p JOIN millrace.pipeline_change AS c ON c.pipeline_id 
 COMMENT ON VIEW millrace.pipeline_changes IS 'Every time a pipeline was paused or resumed.';
 COMMENT ON COLUMN millrace.pipeline_changes.via IS 'application_name of the session; of the API with the name of the key';
 
-GRANT SELECT ON millrace.workers, millrace.lanes, millrace.pipelines, millrace.partitions, millrace.lag,
+CREATE VIEW millrace.topics WITH (security_barrier) AS
+SELECT p.name AS pipeline, s.topic, u.is_granted, s.gone_at, n.partitions, t.seen_at
+FROM millrace._visible AS p
+JOIN millrace._source AS s ON s.pipeline_id = p.id
+LEFT JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read' AND u.topic = s.topic
+LEFT JOIN millrace.pipeline_topic AS t ON t.pipeline_id = p.id AND t.topic = s.topic
+CROSS JOIN LATERAL (
+  SELECT CASE p.topic_kind WHEN 'one' THEN p.partitions ELSE
+           (SELECT pg_catalog.count(*)::integer FROM millrace.topic_partition AS c WHERE c.pipeline_id = p.id AND c.topic = s.topic) END AS partitions) AS n
+ORDER BY p.name, s.topic;
+COMMENT ON VIEW millrace.topics IS 'Topics that each pipeline reads: its one, those of its list, or those that its pattern has matched.';
+COMMENT ON COLUMN millrace.topics.is_granted IS 'whether its owner may read it, see topic_grants; if not, it is not read; null: the topic is gone';
+COMMENT ON COLUMN millrace.topics.gone_at IS 'since when the cluster has no such topic any more, of a pattern';
+COMMENT ON COLUMN millrace.topics.partitions IS 'how many are known';
+COMMENT ON COLUMN millrace.topics.seen_at IS 'when it was found, null for a single topic';
+
+GRANT SELECT ON millrace.topics, millrace.workers, millrace.lanes, millrace.pipelines, millrace.partitions, millrace.lag,
   millrace.position_changes, millrace.pipeline_changes TO PUBLIC;

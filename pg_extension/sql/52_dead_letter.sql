@@ -1,7 +1,7 @@
 -- Events that failed. They hold users' data: for the pipeline's owner and its members alone, pg_monitor or not.
 
 CREATE VIEW millrace.dead_letters WITH (security_barrier) AS
-SELECT l.id, p.name AS pipeline, l.version, l.topic, l.partition, l."offset", l.kafka_ts, l.stage, l.sqlstate, l.message,
+SELECT l.id, p.name AS pipeline, l.version, l.topic, coalesce(n.topic_partition, l.partition) AS partition, l."offset", l.kafka_ts, l.stage, l.sqlstate, l.message,
        l.detail, l.hint, l.constraint_name, l.column_name,
        millrace.fingerprint(l.stage, l.sqlstate, l.constraint_name, l.column_name, l.message) AS fingerprint,
        millrace.readable(l.key) AS key, millrace.headers(l.headers) AS headers, millrace.readable(l.payload) AS payload,
@@ -11,6 +11,7 @@ SELECT l.id, p.name AS pipeline, l.version, l.topic, l.partition, l."offset", l.
        millrace.readable(l.edited_payload) AS edited_payload, l.published_at, l.dlq_partition, l.dlq_offset,
        coalesce(l.changed_at, l.failed_at) AS changed_at
 FROM millrace.dead_letter AS l JOIN millrace.pipeline AS p ON p.id = l.pipeline_id
+LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = l.pipeline_id AND n.partition = l.partition
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
 COMMENT ON VIEW millrace.dead_letters IS 'Events that failed: where each came from, why it failed, its data, and its state.';
 COMMENT ON COLUMN millrace.dead_letters.stage IS 'decode (the payload does not fit fields), transform, write, or window (an expression of a window fails on the row)';
@@ -29,7 +30,7 @@ COMMENT ON COLUMN millrace.dead_letters.changed_at IS 'when state last changed';
 
 CREATE VIEW millrace.dead_letter_groups WITH (security_barrier) AS
 SELECT p.name AS pipeline, g.fingerprint, g.count, g.first_at, g.last_at, l.stage, l.sqlstate, l.message, l.constraint_name,
-       l.column_name, l.id AS sample_id, l.topic, l.partition, l."offset", millrace.readable(l.payload) AS payload,
+       l.column_name, l.id AS sample_id, l.topic, coalesce(n.topic_partition, l.partition) AS partition, l."offset", millrace.readable(l.payload) AS payload,
        millrace.condition_name(l.sqlstate) AS condition, g.open, g.replaying, g.replayed, g.discarded
 FROM millrace.pipeline AS p
 CROSS JOIN LATERAL (
@@ -44,6 +45,7 @@ CROSS JOIN LATERAL (
   WHERE d.pipeline_id = p.id
   GROUP BY f.fingerprint) AS g
 JOIN millrace.dead_letter AS l ON l.id = g.sample_id
+LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = l.pipeline_id AND n.partition = l.partition
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
 COMMENT ON VIEW millrace.dead_letter_groups IS 'Dead letters by kind of failure, with the latest of each as a sample.';
 COMMENT ON COLUMN millrace.dead_letter_groups.count IS '= open + replaying + replayed + discarded';

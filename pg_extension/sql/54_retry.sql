@@ -35,7 +35,7 @@ REVOKE ALL ON FUNCTION millrace._reorder(millrace.pipeline, text, text) FROM PUB
 COMMENT ON FUNCTION millrace._reorder(millrace.pipeline, text, text) IS 'Internal: releases what a new ordering or on_dead no longer holds.';
 
 CREATE VIEW millrace.retries WITH (security_barrier) AS
-SELECT r.id, p.name AS pipeline, r.topic, r.partition, r."offset",
+SELECT r.id, p.name AS pipeline, r.topic, coalesce(n.topic_partition, r.partition) AS partition, r."offset",
        -- the bound: see _position
        CASE WHEN r.kafka_ts BETWEEN 0 AND 9224318015999000 THEN pg_catalog.to_timestamp(r.kafka_ts / 1000.0) END AS kafka_ts,
        r.state, r.attempts, d.max_retries, r.next_at, r.first_failed_at, r.history -> -1 ->> 'stage' AS stage,
@@ -47,6 +47,7 @@ SELECT r.id, p.name AS pipeline, r.topic, r.partition, r."offset",
 FROM millrace.retry AS r
 JOIN millrace.pipeline AS p ON p.id = r.pipeline_id
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
+LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = r.pipeline_id AND n.partition = r.partition
 LEFT JOIN LATERAL (
   SELECT c."offset" FROM millrace.retry AS c
   WHERE c.pipeline_id = r.pipeline_id AND c.partition = r.partition AND c.order_key = r.order_key AND c."offset" < r."offset"

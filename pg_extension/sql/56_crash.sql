@@ -56,9 +56,10 @@ REVOKE ALL ON FUNCTION millrace._forget_crashes() FROM PUBLIC;
 COMMENT ON FUNCTION millrace._forget_crashes() IS 'Internal: removes suspicions whose events were processed since; returns how many are left.';
 
 CREATE VIEW millrace.crashes WITH (security_barrier) AS
-SELECT p.name AS pipeline, s.version, s.kind, s.partition, s.first_offset, s.last_offset, s.suspect_offset, s.events, s.stage,
-       s.crashes, s.crashed_at
+SELECT p.name AS pipeline, s.version, s.kind, coalesce(n.topic_partition, s.partition) AS partition, s.first_offset, s.last_offset, s.suspect_offset, s.events, s.stage,
+       s.crashes, s.crashed_at, coalesce(n.topic, p.topic) AS topic
 FROM millrace.crash_suspect AS s JOIN millrace._visible AS p ON p.id = s.pipeline_id
+LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = s.pipeline_id AND n.partition = s.partition
 ORDER BY p.name, s.kind, s.partition, s.first_offset, s.last_offset;
 COMMENT ON VIEW millrace.crashes IS 'Events among which one may have crashed the server: they are processed in smaller and smaller batches, until it is alone.';
 COMMENT ON COLUMN millrace.crashes.kind IS 'lane (events as they came) or retry (they were tried again)';

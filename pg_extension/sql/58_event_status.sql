@@ -81,13 +81,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
   SELECT coalesce(jsonb_agg(jsonb_build_object(
            'pipeline', p.name, 'status', s.status, 'attempt', s.attempt, 'next_try', r.next_at, 'since', s.since,
            'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', g.next_offset))
-                     || jsonb_build_object('timeline', millrace._timeline(p.id, _event_trace.partition, _event_trace."offset")))
+                     || jsonb_build_object('timeline', millrace._timeline(p.id, n.partition, _event_trace."offset")))
            ORDER BY p.name), '[]')
   FROM millrace.pipeline AS p
-  LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id AND g.partition = _event_trace.partition
+  CROSS JOIN LATERAL (SELECT millrace._partition_of(p, _event_trace.topic, _event_trace.partition) AS partition) AS n
+  LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id AND g.partition = n.partition
   LEFT JOIN LATERAL (
     SELECT * FROM millrace.retry AS c
-    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition AND c."offset" = _event_trace."offset"
+    WHERE c.pipeline_id = p.id AND c.partition = n.partition AND c."offset" = _event_trace."offset"
           AND c.state <> 'held'
     ORDER BY c.id DESC LIMIT 1) AS r ON true
   LEFT JOIN LATERAL (
@@ -96,20 +97,20 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     ORDER BY c."offset" LIMIT 1) AS front ON true
   LEFT JOIN LATERAL (
     SELECT c.*, greatest(c.attempts, jsonb_array_length(c.history)) AS tries FROM millrace.dead_letter AS c
-    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition AND c."offset" = _event_trace."offset"
+    WHERE c.pipeline_id = p.id AND c.partition = n.partition AND c."offset" = _event_trace."offset"
     ORDER BY c.id DESC LIMIT 1) AS l ON true
   LEFT JOIN LATERAL (
     SELECT min(c.to_offset) AS first FROM millrace.position_change AS c
-    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition) AS began ON true
-  LEFT JOIN millrace.partition AS k ON k.pipeline_id = p.id AND k.partition = _event_trace.partition
-  LEFT JOIN millrace._watermark AS w ON w.pipeline_id = p.id AND w.partition = _event_trace.partition
+    WHERE c.pipeline_id = p.id AND c.partition = n.partition) AS began ON true
+  LEFT JOIN millrace.partition AS k ON k.pipeline_id = p.id AND k.partition = n.partition
+  LEFT JOIN millrace._watermark AS w ON w.pipeline_id = p.id AND w.partition = n.partition
   -- the position was moved over it: what counts is the last time
   LEFT JOIN LATERAL (
     SELECT c.verb, c.at FROM millrace.position_change AS c
-    WHERE c.pipeline_id = p.id AND c.partition = _event_trace.partition
+    WHERE c.pipeline_id = p.id AND c.partition = n.partition
           AND _event_trace."offset" >= least(c.from_offset, c.to_offset) AND _event_trace."offset" < greatest(c.from_offset, c.to_offset)
     ORDER BY c.at DESC LIMIT 1) AS moved ON true
-  LEFT JOIN LATERAL millrace._settling(p.id, _event_trace.partition, _event_trace."offset") AS t ON true
+  LEFT JOIN LATERAL millrace._settling(p.id, n.partition, _event_trace."offset") AS t ON true
   -- the first that applies
   CROSS JOIN LATERAL (
     SELECT v.status, v.attempt, v.since, v.reason
@@ -134,7 +135,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
       (12, true, 'settled', NULL, t.settled_at, 'written, filtered, superseded or skipped: no longer known which')
     ) AS v (rank, applies, status, attempt, since, reason)
     WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
-  WHERE p.topic = _event_trace.topic AND pg_has_role(caller, p.owner::oid, 'USAGE');
+  WHERE EXISTS (SELECT FROM millrace._source AS c WHERE c.pipeline_id = p.id AND c.topic = _event_trace.topic) AND pg_has_role(caller, p.owner::oid, 'USAGE');
 $$;
 REVOKE ALL ON FUNCTION millrace._event_trace(regrole, text, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._event_trace(regrole, text, integer, bigint) IS 'Internal: event_trace for a role.';

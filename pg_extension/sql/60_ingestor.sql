@@ -11,7 +11,7 @@ BEGIN
   FOR f IN
     SELECT p.oid FROM pg_proc AS p
     WHERE p.pronamespace = 'millrace'::regnamespace
-          AND p.proname IN ('ingestor_pipelines', 'add_partitions', 'positions', 'stop_partition', 'set_position',
+          AND p.proname IN ('ingestor_pipelines', 'add_partitions', 'add_topic_partitions', 'topic_partitions', 'report_topics', 'positions', 'stop_partition', 'set_position',
                             'report_watermarks', 'report', 'report_presence', 'lane_open', 'lane_next', 'assign', 'stage',
                             'relay_pipelines', 'relay_lock', 'relay_scan_positions', 'relay_mark', 'relay_batch')
   LOOP
@@ -30,7 +30,7 @@ Errors: insufficient_privilege unless the caller is a superuser or a member of t
 
 CREATE FUNCTION millrace.ingestor_pipelines()
 RETURNS TABLE (pipeline text, topic text, group_id text, lanes integer, partitions integer, start_at text,
-               incarnation bigint, moves bigint)
+               incarnation bigint, moves bigint, topics text, late_topics text, is_pattern boolean)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 SET jit = off AS $$
 #variable_conflict use_column
@@ -43,14 +43,17 @@ BEGIN
          millrace._incarnation(),
          -- epochs are random: the digest changes with any of them
          (SELECT bit_xor(hashint8extended(t.epoch, t.partition) # hashtextextended(t.state, t.partition))
-          FROM millrace.partition AS t WHERE t.pipeline_id = p.id)
-  FROM millrace.pipeline AS p JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read' AND u.is_granted
+          FROM millrace.partition AS t WHERE t.pipeline_id = p.id),
+         CASE WHEN p.topic_kind <> 'one' THEN coalesce(array_to_string(u.topics, ','), '') END,
+         (SELECT string_agg(t.topic, ',' ORDER BY t.topic) FROM millrace.pipeline_topic AS t WHERE t.pipeline_id = p.id AND t.is_late AND t.topic = ANY (u.topics)),
+         p.topic_kind = 'pattern'
+  FROM millrace.pipeline AS p JOIN millrace._source_use AS u ON u.pipeline_id = p.id AND u.is_served
   WHERE p.instance = millrace._instance() ORDER BY p.name;
 END $$;
 REVOKE ALL ON FUNCTION millrace.ingestor_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.ingestor_pipelines() IS
 'For the ingestor: the pipelines this installation runs, paused ones too; not those whose topic is not granted to their owner.
-Out: pipeline; topic; group_id, the Kafka consumer group; lanes to open for it; partitions known; start_at: earliest, latest or milliseconds since 1970; incarnation of the server''s shared memory; moves: another number whenever a partition was assigned, moved, stopped or made active, null while there is none: positions() has news then.
+Out: pipeline; topic; group_id, the Kafka consumer group; lanes to open for it; partitions known; start_at: earliest, latest or milliseconds since 1970; incarnation of the server''s shared memory; moves: another number whenever a partition was assigned, moved, stopped or made active, null while there is none: positions() has news then; topics: of a pipeline that reads several, those to subscribe to, separated by commas (null: it reads one); late_topics: those of them that are read from their beginning, whatever start_at is; is_pattern: topic is a regular expression, report_topics() says what there is.
 Errors: those of a server without millrace preloaded.';
 
 -- A pipeline that ingestors serve.
@@ -105,6 +108,88 @@ In: pipeline; known: number of partitions in the ingestor''s last ingestor_pipel
 Out: number of partitions now.
 Errors: undefined_object for an unknown pipeline; MR003 when known is more than there are.';
 
+-- Partitions of one topic of several get the next numbers of the pipeline.
+CREATE FUNCTION millrace.add_topic_partitions(pipeline text, topic text, known integer, starts bigint[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  p     millrace.pipeline := millrace._served(pipeline);
+  there integer;
+  total integer;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['topic', 'known', 'starts'], ARRAY[topic IS NULL, known IS NULL, starts IS NULL]);
+  -- ingestors may race here: the second finds the rows of the first
+  SELECT * INTO p FROM millrace.pipeline AS c WHERE c.id = p.id FOR NO KEY UPDATE;
+  IF NOT EXISTS (SELECT FROM millrace.pipeline_topic AS t WHERE t.pipeline_id = p.id AND t.topic = add_topic_partitions.topic) THEN
+    RAISE EXCEPTION 'pipeline "%" does not read topic "%" among several', pipeline, topic
+      USING ERRCODE = 'MR003', HINT = 'Call millrace.ingestor_pipelines() for its topics.';
+  END IF;
+  there := (SELECT count(*) FROM millrace.topic_partition AS t WHERE t.pipeline_id = p.id AND t.topic = add_topic_partitions.topic);
+  IF known < 0 OR known > there THEN
+    RAISE EXCEPTION 'known is %, but pipeline "%" has % partitions of topic "%"', known, pipeline, there, topic
+      USING ERRCODE = 'MR003', HINT = 'Call millrace.topic_partitions() for what it has.';
+  END IF;
+  total := millrace.add_partitions(pipeline, p.partitions, starts[there - known + 1 : cardinality(starts)]);
+  INSERT INTO millrace.topic_partition (pipeline_id, partition, topic, topic_partition)
+  SELECT p.id, n, add_topic_partitions.topic, there + n - p.partitions FROM generate_series(p.partitions, total - 1) AS n;
+  RETURN total;
+END $$;
+REVOKE ALL ON FUNCTION millrace.add_topic_partitions(text, text, integer, bigint[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.add_topic_partitions(text, text, integer, bigint[]) IS
+'For the ingestor: as add_partitions(), for one topic of a pipeline that reads several; topic_partitions() says which numbers the new partitions have.
+In: pipeline; topic; known: number of partitions of the topic that the ingestor knows; starts: start offsets of partitions known, known + 1, … of the topic.
+Out: number of partitions of the pipeline now.
+Errors: undefined_object for an unknown pipeline; MR003 when known is more than there are, or the pipeline does not read the topic.';
+
+CREATE FUNCTION millrace.topic_partitions(pipeline text, first integer DEFAULT 0)
+RETURNS TABLE (partition integer, topic text, topic_partition integer)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT t.partition, t.topic, t.topic_partition
+  FROM millrace._served(pipeline) AS p JOIN millrace.topic_partition AS t ON t.pipeline_id = p.id
+  WHERE t.partition >= first ORDER BY t.partition;
+$$;
+REVOKE ALL ON FUNCTION millrace.topic_partitions(text, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.topic_partitions(text, integer) IS
+'For the ingestor: the partitions of a pipeline that reads several topics. All other functions name a partition by its number.
+In: pipeline; first: only those with this number or a higher one.
+Out: partition, the number; topic and topic_partition, what Kafka calls it. No row: none, or the pipeline reads one topic, whose partitions have Kafka''s numbers.
+Errors: undefined_object for an unknown pipeline.';
+
+-- Names that begin with two underscores are Kafka's own topics; topics with dead letters would bring these back as events.
+CREATE FUNCTION millrace.report_topics(pipeline text, topics text[]) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  p       millrace.pipeline := millrace._served(pipeline);
+  changed integer;
+  gone    integer;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['topics'], ARRAY[topics IS NULL]);
+  -- nobody waits here for a verb that is not committed: only a pipeline that is being dropped is left alone
+  PERFORM FROM millrace.pipeline AS c WHERE c.id = p.id AND c.topic_kind = 'pattern' FOR KEY SHARE SKIP LOCKED;
+  IF NOT FOUND THEN
+    RETURN 0;
+  END IF;
+  INSERT INTO millrace.pipeline_topic AS t (pipeline_id, topic, is_late)
+  SELECT DISTINCT p.id, n, p.looked_at IS NOT NULL
+  FROM unnest(report_topics.topics) AS n
+  WHERE n ~ p.topic AND n ~ '^[A-Za-z0-9._-]{1,249}$' AND NOT starts_with(n, '__')
+        AND NOT EXISTS (SELECT FROM millrace.dlq_topic AS q WHERE q.topic = n)
+  ORDER BY n
+  ON CONFLICT ON CONSTRAINT pipeline_topic_pkey DO UPDATE SET gone_at = NULL WHERE t.gone_at IS NOT NULL;
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  UPDATE millrace.pipeline_topic AS t SET gone_at = clock_timestamp()
+  WHERE t.pipeline_id = p.id AND t.gone_at IS NULL AND NOT t.topic = ANY (report_topics.topics);
+  GET DIAGNOSTICS gone = ROW_COUNT;
+  UPDATE millrace.pipeline AS c SET looked_at = clock_timestamp()
+  WHERE c.id IN (SELECT l.id FROM millrace.pipeline AS l WHERE l.id = p.id AND l.looked_at IS NULL FOR NO KEY UPDATE SKIP LOCKED);
+  RETURN changed + gone;
+END $$;
+REVOKE ALL ON FUNCTION millrace.report_topics(text, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.report_topics(text, text[]) IS
+'For the ingestor, when the topics of the cluster have changed: what there is. Of a pipeline with a pattern those that it matches are read from then on, as far as they are granted; those that are not there any more are not. Never matched: names that begin with two underscores, and topics that dead letters of a pipeline of this database are or were published to.
+In: pipeline; topics: names of all topics of the cluster.
+Out: how many topics of the pipeline are new, gone or back.
+Errors: undefined_object for an unknown pipeline.';
+
 CREATE FUNCTION millrace.positions(pipeline text)
 RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, state text, end_age bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -139,7 +224,7 @@ BEGIN
       changed_at = clock_timestamp()
   WHERE t.pipeline_id = p.id AND t.partition = stop_partition.partition AND t.epoch = stop_partition.epoch;
   IF FOUND THEN
-    RAISE LOG 'partition % of pipeline "%" is stopped: %', partition, pipeline, error;
+    RAISE LOG 'partition % of pipeline "%" is stopped: %', millrace._partition_text(p.id, partition), pipeline, error;
   END IF;
   RETURN FOUND;
 END $$;
@@ -165,10 +250,10 @@ BEGIN
     RAISE EXCEPTION 'pipeline "%" has no partition %', pipeline, partition
       USING ERRCODE = 'MR003', HINT = format('Its partitions are 0 to %s.', p.partitions - 1);
   ELSIF t.epoch <> epoch THEN
-    RAISE EXCEPTION 'stale epoch of partition % of pipeline "%"', partition, pipeline
+    RAISE EXCEPTION 'stale epoch of partition % of pipeline "%"', millrace._partition_text(p.id, partition), pipeline
       USING ERRCODE = 'MR001', HINT = 'Request a new assignment.';
   ELSIF t.seek_ts IS NULL THEN
-    RAISE EXCEPTION 'no rewind to a time is pending for partition % of pipeline "%"', partition, pipeline
+    RAISE EXCEPTION 'no rewind to a time is pending for partition % of pipeline "%"', millrace._partition_text(p.id, partition), pipeline
       USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'Positions are moved by millrace.rewind() and millrace.skip_to().';
   END IF;

@@ -6,25 +6,28 @@
 CREATE FUNCTION millrace._set_dlq(pipeline_id integer, dlq text, delivery text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  source text := (SELECT p.topic FROM millrace.pipeline AS p WHERE p.id = pipeline_id);
+  proposed text := (SELECT millrace._default_dlq(p.name, p.topic_kind, p.topic) FROM millrace.pipeline AS p WHERE p.id = pipeline_id);
 BEGIN
   IF dlq <> 'off' THEN
     PERFORM millrace._check_topic(dlq);
     -- one verb at a time: of two that close a loop together, the second sees the topic of the first
     PERFORM FROM millrace.instance FOR UPDATE;
   END IF;
-  IF dlq = source THEN
-    RAISE EXCEPTION 'dlq is "%", the topic the pipeline reads', dlq
+  IF EXISTS (SELECT FROM millrace._source AS s WHERE s.pipeline_id = _set_dlq.pipeline_id AND s.topic = dlq) THEN
+    RAISE EXCEPTION 'dlq is "%", %', dlq, (SELECT CASE p.topic_kind WHEN 'one' THEN 'the topic the pipeline reads' ELSE 'a topic the pipeline reads' END
+                                           FROM millrace.pipeline AS p WHERE p.id = pipeline_id)
       USING ERRCODE = 'invalid_parameter_value',
             DETAIL = 'Its dead letters would be read as events again, in an endless loop.',
-            HINT = format('Pass dlq => ''%s.dlq'', another topic, or ''off''.', source);
+            HINT = format('Pass dlq => %L, another topic, or ''off''.', proposed);
   END IF;
   INSERT INTO millrace.dlq AS q (pipeline_id, enabled, topic, delivery, origin)
-  VALUES (_set_dlq.pipeline_id, dlq IS DISTINCT FROM 'off', coalesce(nullif(dlq, 'off'), source || '.dlq'),
+  VALUES (_set_dlq.pipeline_id, dlq IS DISTINCT FROM 'off', coalesce(nullif(dlq, 'off'), proposed),
           coalesce(_set_dlq.delivery, 'exactly_once'), gen_random_uuid())
   ON CONFLICT ON CONSTRAINT dlq_pkey DO UPDATE
   SET enabled = coalesce(dlq <> 'off', q.enabled), topic = coalesce(nullif(dlq, 'off'), q.topic),
       delivery = coalesce(_set_dlq.delivery, q.delivery);
+  INSERT INTO millrace.dlq_topic (topic) SELECT q.topic FROM millrace.dlq AS q WHERE q.pipeline_id = _set_dlq.pipeline_id AND q.enabled
+  ON CONFLICT ON CONSTRAINT dlq_topic_pkey DO NOTHING;
   -- another topic is read from its beginning
   IF dlq <> 'off' THEN
     PERFORM millrace._check_dlq_loop(pipeline_id, dlq);
@@ -35,27 +38,35 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._set_dlq(integer, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._set_dlq(integer, text, text) IS 'Internal: sets the DLQ topic of a pipeline.';
 
+CREATE FUNCTION millrace._default_dlq(pipeline text, topic_kind text, topic text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE topic_kind WHEN 'one' THEN topic ELSE pipeline END || '.dlq';
+$$;
+REVOKE ALL ON FUNCTION millrace._default_dlq(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._default_dlq(text, text, text) IS 'Internal: the DLQ topic of a pipeline that names none: that of its topic, with several topics that of the pipeline.';
+
 -- Dead letters of this pipeline that are dead letters again in the next one, and so on, must not come back.
 CREATE FUNCTION millrace._check_dlq_loop(pipeline_id integer, dlq text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  source text := (SELECT p.topic FROM millrace.pipeline AS p WHERE p.id = _check_dlq_loop.pipeline_id);
-  others text;
+  others record;
 BEGIN
   WITH RECURSIVE reached (topic) AS (
     SELECT _check_dlq_loop.dlq
     UNION
-    SELECT q.topic FROM reached AS r JOIN millrace.pipeline AS p ON p.topic = r.topic
-    JOIN millrace.dlq AS q ON q.pipeline_id = p.id AND q.enabled
+    SELECT q.topic FROM reached AS r JOIN millrace._source AS s ON s.topic = r.topic
+    JOIN millrace.dlq AS q ON q.pipeline_id = s.pipeline_id AND q.enabled
   )
-  SELECT string_agg(format('"%s" (%s to %s)', p.name, p.topic, q.topic), ', ' ORDER BY p.name) INTO others
-  FROM reached AS r JOIN millrace.pipeline AS p ON p.topic = r.topic JOIN millrace.dlq AS q ON q.pipeline_id = p.id AND q.enabled
-  WHERE q.topic = source;
-  IF others IS NOT NULL THEN
-    RAISE EXCEPTION 'dead letters in topic "%" would return to topic "%"', dlq, source
+  SELECT q.topic AS source, string_agg(format('"%s" (%s to %s)', p.name, s.topic, q.topic), ', ' ORDER BY p.name, s.topic) AS names INTO others
+  FROM reached AS r JOIN millrace._source AS s ON s.topic = r.topic JOIN millrace.pipeline AS p ON p.id = s.pipeline_id
+  JOIN millrace.dlq AS q ON q.pipeline_id = p.id AND q.enabled
+  JOIN millrace._source AS own ON own.pipeline_id = _check_dlq_loop.pipeline_id AND own.topic = q.topic
+  GROUP BY q.topic ORDER BY q.topic LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'dead letters in topic "%" would return to topic "%"', dlq, others.source
       USING ERRCODE = 'invalid_parameter_value',
-            DETAIL = format('They are published there again by: %s.', others),
-            HINT = format('Pass dlq => ''%s.dlq'', another topic that no pipeline reads, or ''off''.', source);
+            DETAIL = format('They are published there again by: %s.', others.names),
+            HINT = format('Pass dlq => ''%s.dlq'', another topic that no pipeline reads, or ''off''.', others.source);
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_dlq_loop(integer, text) FROM PUBLIC;
@@ -84,20 +95,24 @@ SET jit = off AS $$
 BEGIN
   -- called every two seconds: PL/pgSQL keeps the plan
   RETURN QUERY
-  SELECT p.name, q.topic, q.delivery, p.group_id || '.dlq', p.topic, p.partitions,
+  SELECT p.name, q.topic, q.delivery, p.group_id || '.dlq', coalesce(s.topic, p.topic), coalesce(s.partitions, p.partitions),
          EXISTS (SELECT FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id AND l.published_at IS NULL)
          AND millrace._is_relay_free(p.id),
          (SELECT string_agg(f.prefix || substr(p.group_id, length(p.group_prefix) + 1) || '.dlq', ',' ORDER BY f.nth)
           FROM unnest(q.former_prefixes) WITH ORDINALITY AS f (prefix, nth))
   FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
   JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'dlq' AND u.is_granted
+  -- of several the one with the most partitions
+  LEFT JOIN LATERAL (
+    SELECT t.topic, count(*)::integer AS partitions FROM millrace.topic_partition AS t
+    WHERE t.pipeline_id = p.id GROUP BY t.topic ORDER BY 2 DESC, 1 LIMIT 1) AS s ON true
   WHERE p.instance = millrace._instance() AND q.enabled ORDER BY p.name;
 END $$;
 REVOKE ALL ON FUNCTION millrace.relay_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_pipelines() IS
 'For the ingestor: the pipelines whose dead letters go to Kafka, paused ones too; not those whose DLQ topic is not granted to their owner.
 In: nothing.
-Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic and the number of its partitions known; due: dead letters wait, and no session is the relay; former_ids: transactional ids it had before, separated by commas, to be fenced, too (null: none).
+Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic (of several the one with the most partitions) and the number of its partitions known; due: dead letters wait, and no session is the relay; former_ids: transactional ids it had before, separated by commas, to be fenced, too (null: none).
 Errors: none.';
 
 CREATE FUNCTION millrace.relay_lock(pipeline text) RETURNS boolean
@@ -125,7 +140,7 @@ Errors: undefined_object for an unknown pipeline.';
 -- The millrace-id header: the same whenever the same dead letter is published, by any relay.
 CREATE FUNCTION millrace._dead_letter_id_prefix(p millrace.pipeline) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT format('%s/%s/%s/', q.origin, p.name, p.topic) FROM millrace.dlq AS q WHERE q.pipeline_id = p.id;
+  SELECT format('%s/%s/', q.origin, p.name) FROM millrace.dlq AS q WHERE q.pipeline_id = p.id;
 $$;
 REVOKE ALL ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) IS 'Internal: what the ids of a pipeline''s dead letters begin with.';
@@ -187,16 +202,16 @@ BEGIN
   WITH found AS MATERIALIZED (
     SELECT DISTINCT ON (f.id) regexp_split_to_array(substr(f.id, length(prefix) + 1), '/') AS part, f.at_partition, f.at_offset
     FROM unnest(ids, dlq_partitions, dlq_offsets) AS f (id, at_partition, at_offset)
-    WHERE starts_with(f.id, prefix) AND substr(f.id, length(prefix) + 1) ~ '^\d{1,9}/\d{1,18}/\d{1,9}$'
+    WHERE starts_with(f.id, prefix) AND substr(f.id, length(prefix) + 1) ~ '^[^/]+/\d{1,9}/\d{1,18}/\d{1,9}$'
     ORDER BY f.id, f.at_offset
   ), seen AS MATERIALIZED (
-    SELECT f.part[1]::integer AS partition, f.part[2]::bigint AS "offset", f.part[3]::integer AS replay_count,
-           f.at_partition, f.at_offset
-    FROM found AS f
+    SELECT n.partition, f.part[3]::bigint AS "offset", f.part[4]::integer AS replay_count, f.at_partition, f.at_offset
+    FROM found AS f CROSS JOIN LATERAL millrace._partition_of(p, f.part[1], f.part[2]::integer) AS n (partition)
+    WHERE n.partition IS NOT NULL
   ), letter AS MATERIALIZED (
     SELECT l.id, f.at_partition, f.at_offset
     FROM seen AS f JOIN millrace.dead_letter AS l
-      ON l.pipeline_id = p.id AND l.topic = p.topic AND l.partition = f.partition
+      ON l.pipeline_id = p.id AND l.partition = f.partition
          AND l."offset" = f."offset" AND l.replay_count = f.replay_count
     -- published_at IS NULL, written so that the planner does not read all unpublished ones for each id
     WHERE coalesce(l.published_at, 'infinity') = 'infinity'
@@ -260,7 +275,8 @@ BEGIN
     SELECT d.id, row_number() OVER same AS nth, sum(d.bytes) OVER (ORDER BY d.id) - d.bytes AS before
     FROM due AS d WINDOW same AS (PARTITION BY d.partition, d."offset", d.replay_count ORDER BY d.id)
   )
-  SELECT l.id, format('%s%s/%s/%s', millrace._dead_letter_id_prefix(p), l.partition, l."offset", l.replay_count), l.topic, l.partition, l."offset",
+  SELECT l.id, format('%s%s/%s/%s/%s', millrace._dead_letter_id_prefix(p), l.topic, coalesce(n.topic_partition, l.partition), l."offset", l.replay_count),
+         l.topic, coalesce(n.topic_partition, l.partition), l."offset",
          coalesce(round(extract(epoch FROM l.kafka_ts) * 1000)::bigint, -1), l.key, l.headers, l.payload, l.version,
          l.stage, l.sqlstate, millrace.condition_name(l.sqlstate), l.message, l.detail, l.hint, l.constraint_name,
          l.column_name, l.ended, greatest(l.attempts, jsonb_array_length(l.history)), l.replay_count,
@@ -268,6 +284,7 @@ BEGIN
          round(extract(epoch FROM coalesce(l.first_failed_at, l.failed_at)) * 1000)::bigint,
          round(extract(epoch FROM l.failed_at) * 1000)::bigint
   FROM fitting AS f JOIN millrace.dead_letter AS l ON l.id = f.id
+  LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = l.pipeline_id AND n.partition = l.partition
   WHERE f.nth = 1 AND f.before < coalesce(max_bytes, 16777216)
   ORDER BY l.id;
 END $$;

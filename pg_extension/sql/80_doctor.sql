@@ -74,6 +74,28 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     WHERE s.kafka_error IS NULL AND NOT s.is_unserved
           AND p.status NOT IN ('foreign', 'owner missing', 'topic not granted', 'standby', 'stopped')
           AND coalesce(l.read_at, p.created_at) < now() - interval '2 min'
+          -- a pattern may match nothing yet
+          AND EXISTS (SELECT FROM millrace.topics AS t WHERE t.pipeline = p.name AND t.is_granted)
+    UNION ALL
+    SELECT 12, CASE WHEN p.status = 'topic not granted' THEN 'error' ELSE 'warning' END,
+           format('pipeline "%s": %s of its topics %s not granted', p.name, cardinality(t.topics), CASE cardinality(t.topics) WHEN 1 THEN 'is' ELSE 'are' END),
+           format('Role "%s" may not read, so they are not read: %s.', p.owner, array_to_string(t.topics, ', ')),
+           format('as a superuser: SELECT millrace.grant_topics(%L, read => %L);', p.owner, t.topics)
+    FROM pipeline AS p
+    CROSS JOIN LATERAL (SELECT array_agg(t.topic ORDER BY t.topic) AS topics FROM millrace.topics AS t
+                        WHERE t.pipeline = p.name AND NOT t.is_granted AND t.topic <> p.topic) AS t
+    WHERE t.topics IS NOT NULL AND p.status NOT IN ('foreign', 'owner missing')
+    UNION ALL
+    SELECT 12, 'info', format('pipeline "%s": no topic matches "%s" yet', p.name, p.topic), 'Topics that appear are found within seconds.', NULL
+    FROM pipeline AS p
+    WHERE p.topic ~ '^\^' AND p.status IN ('running', 'starting')
+          AND NOT EXISTS (SELECT FROM millrace.topics AS t WHERE t.pipeline = p.name AND t.gone_at IS NULL)
+    UNION ALL
+    SELECT 12, 'warning', format('pipeline "%s": topic "%s" is gone with events that were not processed', p.name, t.topic),
+           format('The cluster has not had it since %s; %s offsets of it were not processed.', date_trunc('second', t.gone_at), l.lag), NULL
+    FROM pipeline AS p JOIN millrace.topics AS t ON t.pipeline = p.name AND t.gone_at IS NOT NULL
+    CROSS JOIN LATERAL (SELECT sum(l.lag) AS lag FROM millrace.lag AS l WHERE l.pipeline = p.name AND l.topic = t.topic) AS l
+    WHERE l.lag > 0
     UNION ALL
     SELECT 12, 'error', format('pipeline "%s": a lane of its ingestor does not move', p.name),
            format('In the ingestor, %s: the server does not answer it.', s.lane_stuck),
@@ -93,10 +115,12 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     WHERE l.events > 0
     UNION ALL
     SELECT 13, 'error', format('pipeline "%s" has lost events', p.name),
-           format('Kafka''s retention has removed offsets %s to %s of partition %s before they were processed.', l.next_offset, l.start_offset - 1, l.partition),
-           format('SELECT millrace.skip_to(%L, partition => %s, "offset" => %s);', p.name, l.partition, l.start_offset)
+           format('Kafka''s retention has removed offsets %s to %s of partition %s%s before they were processed.', l.next_offset, l.start_offset - 1, l.partition,
+                  ' of topic "' || nullif(l.topic, p.topic) || '"'),
+           format('SELECT millrace.skip_to(%L%s, partition => %s, "offset" => %s);', p.name, ', topic => ' || quote_literal(nullif(l.topic, p.topic)),
+                  l.partition, l.start_offset)
     FROM pipeline AS p
-    CROSS JOIN LATERAL (SELECT * FROM millrace.lag AS l WHERE l.pipeline = p.name AND l.lost > 0 ORDER BY l.partition LIMIT 1) AS l
+    CROSS JOIN LATERAL (SELECT * FROM millrace.lag AS l WHERE l.pipeline = p.name AND l.lost > 0 ORDER BY l.topic, l.partition LIMIT 1) AS l
     WHERE p.status NOT IN ('stopped', 'foreign', 'standby')
     UNION ALL
     SELECT 14, 'warning', format('pipeline "%s" lags behind', p.name),

@@ -154,7 +154,7 @@ def test_a_paused_pipeline_shows_how_much_waits(world):
         second = Events(40000, seed=144).send(world.broker, world.topic)
         wait_for(lambda: lag(world)["end_offset"] == 100100, "the end is seen", 20)
         assert lag(world)["lag"] == 100000
-        assert 'millrace_ingestor_end_offset{pipeline="%s",partition="0"} 100100' % world.pipeline_name in ingestor.get("/metrics")[1]
+        assert 'millrace_ingestor_end_offset{pipeline="%s",topic="%s",partition="0"} 100100' % (world.pipeline_name, world.topic) in ingestor.get("/metrics")[1]
         delete_records(world.broker, world.topic, 0, 99000)
         wait_for(lambda: lag(world)["lost"] == 98900, "what is lost is shown", 20)
         command = world.db.value("SELECT command FROM millrace.doctor() WHERE what LIKE '%%has lost events'")

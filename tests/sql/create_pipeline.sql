@@ -19,7 +19,7 @@ SELECT pg_temp.wrong('{"target": "NULL"}', '22004', 'target', NULL);
 SELECT pg_temp.wrong('{"pipeline": "''''"}', '42602', 'pipeline name "" is not valid', 'such as');
 SELECT pg_temp.wrong('{"pipeline": "''two words''"}', '42602', '"two words"', NULL);
 SELECT pg_temp.wrong('{"pipeline": "repeat(''x'', 64)"}', '42602', 'is not valid', NULL);
-SELECT pg_temp.wrong('{"topic": "''a,b''"}', '42602', 'topic "a,b" is not a valid', 'one topic');
+SELECT pg_temp.wrong('{"topic": "''a b''"}', '42602', 'topic "a b" is not a valid', 'beginning with');
 SELECT pg_temp.wrong('{"topic": "''..''"}', '42602', 'topic ".."', NULL);
 SELECT pg_temp.wrong('{"start_at": "''sometime''"}', '22023', 'start_at is "sometime", expected earliest, latest', 'latest');
 SELECT pg_temp.wrong('{"start_at": "''infinity''"}', '22023', 'start_at is "infinity"', NULL);

@@ -26,7 +26,7 @@ SELECT set_eq(
   $$ SELECT DISTINCT p.proname::text FROM pg_proc AS p WHERE p.pronamespace = 'millrace'::regnamespace
      AND NOT has_function_privilege('mrt_owner', p.oid, 'EXECUTE') AND has_function_privilege('mrt_ingestor', p.oid, 'EXECUTE') $$,
   $$ SELECT p.proname::text FROM pg_proc AS p WHERE p.pronamespace = 'millrace'::regnamespace AND p.proname IN
-     ('ingestor_pipelines', 'add_partitions', 'positions', 'stop_partition', 'set_position', 'report_watermarks',
+     ('ingestor_pipelines', 'add_partitions', 'add_topic_partitions', 'topic_partitions', 'report_topics', 'positions', 'stop_partition', 'set_position', 'report_watermarks',
       'lane_open', 'lane_next', 'assign', 'stage', 'report', 'report_presence', 'relay_pipelines', 'relay_lock', 'relay_scan_positions', 'relay_mark', 'relay_batch') $$, 'an ingestor may do what ingestors do');
 SELECT is((SELECT count(*) FROM pg_proc AS p WHERE p.pronamespace = 'millrace'::regnamespace AND p.proname LIKE '\_%'
            AND has_function_privilege('mrt_ingestor', p.oid, 'EXECUTE')), 0::bigint, 'and no more');

@@ -61,10 +61,7 @@ take_around(FunctionCallInfo fcinfo, MrBatch *batch, MrEventRelation *relation)
 			batch->events[i].kafka_ts = mr_timestamp_to_unix_ms(PG_GETARG_TIMESTAMPTZ(6));
 	}
 	if (!PG_ARGISNULL(5))
-	{
-		relation->topic = text_to_cstring(PG_GETARG_TEXT_PP(5));
-		relation->topic_datum = PG_GETARG_DATUM(5);
-	}
+		relation->topics = mr_topics_single(text_to_cstring(PG_GETARG_TEXT_PP(5)));
 }
 
 static void
@@ -152,7 +149,8 @@ put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 	bool nulls[NCOLUMNS] = {false};
 
 	values[COLUMN_SAMPLE] = Int32GetDatum(i + 1);
-	values[COLUMN_PARTITION] = Int32GetDatum(event->partition);
+	values[COLUMN_PARTITION] =
+		Int32GetDatum(mr_topics_place(program->definition->topics, event->partition).partition);
 	values[COLUMN_OFFSET] = Int64GetDatum(event->offset);
 	values[COLUMN_OUTCOME] =
 		CStringGetTextDatum(event->outcome.state == MR_WRITTEN && deletes_only(batch, i)

@@ -112,7 +112,7 @@ process(MrEngine *engine, MrWorkKind kind)
 {
 	if (mr_crash_condemns(engine->batch->suspicions, engine->batch))
 		return;
-	mr_work_begin(kind, engine->batch, engine->program_version);
+	mr_work_begin(kind, engine->batch, engine->program->definition);
 	mr_engine_process(engine);
 }
 

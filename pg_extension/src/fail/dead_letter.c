@@ -58,7 +58,7 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event, Times
 
 	values[MR_DEAD_LETTER_ID - 1] = Int64GetDatum(id);
 	values[MR_DEAD_LETTER_PIPELINE_ID - 1] = Int32GetDatum(definition->pipeline_id);
-	set_text(values, nulls, MR_DEAD_LETTER_TOPIC, definition->topic);
+	values[MR_DEAD_LETTER_TOPIC - 1] = mr_topics_place(definition->topics, event->partition).topic;
 	values[MR_DEAD_LETTER_PARTITION - 1] = Int32GetDatum(event->partition);
 	values[MR_DEAD_LETTER_OFFSET - 1] = Int64GetDatum(event->offset);
 	nulls[MR_DEAD_LETTER_KAFKA_TS - 1] = !mr_timestamp_from_unix_ms(event->kafka_ts, &kafka_ts);

@@ -149,7 +149,7 @@ form(const MrDefinition *definition, const MrEvent *event, const RowContent *con
 		row ? row->retry_id : nextval_internal(mr_catalog_oid("retry_id_seq"), false));
 	values[MR_RETRY_PIPELINE_ID - 1] = Int32GetDatum(definition->pipeline_id);
 	values[MR_RETRY_VERSION - 1] = Int32GetDatum(definition->version);
-	values[MR_RETRY_TOPIC - 1] = CStringGetTextDatum(definition->topic);
+	values[MR_RETRY_TOPIC - 1] = mr_topics_place(definition->topics, event->partition).topic;
 	values[MR_RETRY_PARTITION - 1] = Int32GetDatum(event->partition);
 	values[MR_RETRY_OFFSET - 1] = Int64GetDatum(event->offset);
 	values[MR_RETRY_KAFKA_TS - 1] = Int64GetDatum(event->kafka_ts);

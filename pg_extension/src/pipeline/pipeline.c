@@ -140,8 +140,8 @@ load_names(MrDefinition *definition)
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "pipeline %d does not exist", definition->pipeline_id);
 	definition->name = mr_catalog_text(tuple, MR_PIPELINE_NAME, RelationGetDescr(rel));
-	definition->topic = mr_catalog_text(tuple, MR_PIPELINE_TOPIC, RelationGetDescr(rel));
 	table_close(rel, AccessShareLock);
+	definition->topics = mr_topics_load(definition->pipeline_id);
 }
 
 static MrOnConflict
@@ -229,7 +229,8 @@ mr_definition_of(HeapTuple tuple, TupleDesc desc)
 	bool isnull;
 	char *tombstone;
 
-	definition->name = definition->topic = "";
+	definition->name = "";
+	definition->topics = mr_topics_single("");
 	definition->pipeline_id = mr_catalog_int4(tuple, MR_VERSION_PIPELINE_ID, desc);
 	definition->version = mr_catalog_int4(tuple, MR_VERSION_VERSION, desc);
 	definition->format = mr_catalog_text(tuple, MR_VERSION_FORMAT, desc);

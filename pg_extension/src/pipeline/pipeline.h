@@ -13,6 +13,7 @@
 #include "utils/relcache.h"
 
 #include "decode/reading.h"
+#include "pipeline/topics.h"
 
 typedef struct MrPipelineRow
 {
@@ -20,7 +21,7 @@ typedef struct MrPipelineRow
 	char *name;
 	int32 version;
 	int32 windows;    /* another number: its windows were changed */
-	int32 partitions; /* that are known of its topic */
+	int32 partitions; /* that are known of its topics */
 	int32 workers;
 	Oid owner;
 	bool running; /* not paused */
@@ -47,7 +48,7 @@ typedef struct MrDefinition
 	int32 pipeline_id;
 	int32 version;
 	const char *name;
-	const char *topic;
+	MrTopics *topics;
 	const char *format; /* of the messages, a name of decode/format.h */
 	const char *fields; /* NULL: none */
 	const char *transform;

@@ -87,8 +87,7 @@ mr_event_relation_create(const MrDefinition *definition)
 		mr_format_attach(relation->format, relation->fields, relation->decoder);
 	relation->visible = make_columns(relation->fields, relation->format, false);
 	relation->full = make_columns(relation->fields, relation->format, true);
-	relation->topic = definition->topic;
-	relation->topic_datum = CStringGetTextDatum(definition->topic);
+	relation->topics = definition->topics;
 	return relation;
 }
 
@@ -105,13 +104,14 @@ put_coordinates(MrEventRelation *relation, MrEvent *event)
 {
 	int n = relation->fields->count;
 	Bitmapset *used = relation->used;
+	MrPlace place = mr_topics_place(relation->topics, event->partition);
 	TimestampTz kafka_ts;
 
 	if (event->payload && bms_is_member(n + RAW, used))
 		put(event, n + RAW, PointerGetDatum(event->payload));
 	if (bms_is_member(n + TOPIC, used))
-		put(event, n + TOPIC, relation->topic_datum);
-	put(event, n + PARTITION, Int32GetDatum(event->partition));
+		put(event, n + TOPIC, place.topic);
+	put(event, n + PARTITION, Int32GetDatum(place.partition));
 	put(event, n + OFFSET, Int64GetDatum(event->offset));
 	if (event->key && bms_is_member(n + KEY, used))
 		put(event, n + KEY, PointerGetDatum(event->key));

@@ -28,11 +28,10 @@ typedef struct MrEventRelation
 	TupleDesc visible;
 	TupleDesc full;
 	Bitmapset *used; /* attribute numbers the transform names */
-	const char *topic;
-	Datum topic_datum;
+	MrTopics *topics;
 } MrEventRelation;
 
-/* Made in the current memory context, from the definition's format, fields, topic and reading. */
+/* Made in the current memory context, from the definition's format, fields, topics and reading. */
 extern MrEventRelation *mr_event_relation_create(const MrDefinition *definition);
 
 /*

@@ -33,8 +33,9 @@ compare_numbers(const void *a, const void *b)
 static void
 report_unknown(const MrPartition *partition, int32 pipeline_id)
 {
-	ereport(LOG, (errmsg("millrace: partition %d of pipeline \"%s\" has no position",
-						 partition->partition, mr_pipeline_name(pipeline_id)),
+	ereport(LOG, (errmsg("millrace: partition %s of pipeline \"%s\" has no position",
+						 mr_partition_text(pipeline_id, partition->partition),
+						 mr_pipeline_name(pipeline_id)),
 				  errdetail("What is staged of it is dropped."),
 				  errhint("Its row in millrace.partition or millrace.progress was lost. It is "
 						  "stopped when an ingestor asks for it; millrace.partitions then has "
@@ -135,8 +136,9 @@ continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPar
 	if (part->previous > partition->next_offset)
 	{
 		ereport(LOG,
-				(errmsg("millrace: a staged batch leaves a gap in partition %d of pipeline \"%s\"",
-						part->partition, mr_pipeline_name(pipeline_id)),
+				(errmsg("millrace: a staged batch leaves a gap in partition %s of pipeline \"%s\"",
+						mr_partition_text(pipeline_id, part->partition),
+						mr_pipeline_name(pipeline_id)),
 				 errdetail("The position is %lld, and the batch starts at %lld. The partition gets "
 						   "a new epoch and is fetched again.",
 						   (long long) partition->next_offset, (long long) part->previous)));
@@ -294,9 +296,10 @@ look_through(Admission *admission)
 		part->last = event->offset;
 		if (event->offset > previous && event->offset < part->staged->next)
 			continue;
-		ereport(LOG, (errmsg("millrace: a staged batch has offset %lld of partition %d of pipeline "
+		ereport(LOG, (errmsg("millrace: a staged batch has offset %lld of partition %s of pipeline "
 							 "\"%s\" twice, or beyond its end",
-							 (long long) event->offset, event->partition,
+							 (long long) event->offset,
+							 mr_partition_text(admission->pipeline_id, event->partition),
 							 mr_pipeline_name(admission->pipeline_id)),
 					  errdetail("The partition gets a new epoch, and is fetched again.")));
 		part->taken = false;

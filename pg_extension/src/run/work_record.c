@@ -32,6 +32,7 @@ MrWorkRecord *mr_work = &nobodys;
 static Size mapped_bytes = 0;
 static char path[MAXPGPATH];
 static const MrBatch *batch_at_work = NULL;
+static const MrTopics *topics_at_work = NULL;
 static emit_log_hook_type next_log_hook = NULL;
 
 /* The event a plan is at. Reads memory only: it is called in a process that has crashed. */
@@ -54,6 +55,13 @@ mr_work_place(int32 *partition, int64 *offset)
 	*partition = event != NULL ? event->partition : mr_work->at_partition;
 	*offset = event != NULL ? event->offset : mr_work->at_offset;
 	return *offset != MR_WORK_UNKNOWN;
+}
+
+const char *
+mr_work_partition_text(int32 partition)
+{
+	return topics_at_work != NULL ? mr_topics_text(topics_at_work, partition)
+								  : psprintf("%d", partition);
 }
 
 /*
@@ -216,7 +224,7 @@ put_ranges(const MrBatch *batch)
 }
 
 void
-mr_work_begin(MrWorkKind kind, const MrBatch *batch, int32 version)
+mr_work_begin(MrWorkKind kind, const MrBatch *batch, const MrDefinition *definition)
 {
 	Size needed = offsetof(MrWorkRecord, ranges) + batch->npartitions * sizeof(MrWorkRange);
 
@@ -224,8 +232,9 @@ mr_work_begin(MrWorkKind kind, const MrBatch *batch, int32 version)
 		return;
 	put_ranges(batch);
 	batch_at_work = batch;
+	topics_at_work = definition->topics;
 	mr_work->kind = kind;
-	mr_work->version = version;
+	mr_work->version = definition->version;
 	mr_work->nevents = batch->nevents;
 	mr_work->number++;
 	mr_work->began_at = GetCurrentTimestamp();
@@ -238,4 +247,5 @@ mr_work_end(void)
 {
 	mr_work->running = false;
 	batch_at_work = NULL;
+	topics_at_work = NULL;
 }

@@ -13,6 +13,7 @@
 
 #include "datatype/timestamp.h"
 
+#include "pipeline/pipeline.h"
 #include "program/batch.h"
 
 #define MR_WORK_DIRECTORY   PG_STAT_TMP_DIR
@@ -76,11 +77,13 @@ extern void mr_work_open(uint32 ticket);
 extern void mr_work_serve(int32 pipeline_id, int32 worker);
 
 /* The batch's events are admitted; user code runs from here on, until mr_work_end() behind commit or abort. */
-extern void mr_work_begin(MrWorkKind kind, const MrBatch *batch, int32 version);
+extern void mr_work_begin(MrWorkKind kind, const MrBatch *batch, const MrDefinition *definition);
 extern void mr_work_end(void);
 
 /* The event at work, if that is known at this moment; for messages while a batch runs. */
 extern bool mr_work_place(int32 *partition, int64 *offset);
+/* Of the batch at work, for messages; reads no tables. */
+extern const char *mr_work_partition_text(int32 partition);
 
 static inline void
 mr_work_stage(MrStage stage)

@@ -34,6 +34,8 @@ enum
 	COLUMN_LAST_CRC,
 	COLUMN_STATE,
 	COLUMN_SEEK_TS,
+	COLUMN_TOPIC,
+	COLUMN_TOPIC_PARTITION,
 	NCOLUMNS
 };
 
@@ -82,8 +84,11 @@ lock_and_read(int32 pipeline_id, int32 *numbers, int *n)
 
 /* Fills in the partition's row. False: the pipeline does not have it (yet), which is no trouble of the others. */
 static bool
-assign_one(const MrPipelineRow *pipeline, MrPartition *p, int32 lane_id, Datum *values, bool *nulls)
+assign_one(const MrPipelineRow *pipeline, MrTopics *topics, MrPartition *p, int32 lane_id,
+		   Datum *values, bool *nulls)
 {
+	MrPlace place = mr_topics_place(topics, p->partition);
+
 	if (p->unknown)
 	{
 		if (p->partition < 0 || p->partition >= pipeline->partitions)
@@ -104,6 +109,8 @@ assign_one(const MrPipelineRow *pipeline, MrPartition *p, int32 lane_id, Datum *
 	values[COLUMN_STATE] = CStringGetTextDatum(p->stopped ? "stopped" : "active");
 	nulls[COLUMN_SEEK_TS] = p->seek_ts < 0;
 	values[COLUMN_SEEK_TS] = Int64GetDatum(p->seek_ts);
+	values[COLUMN_TOPIC] = place.topic;
+	values[COLUMN_TOPIC_PARTITION] = Int32GetDatum(place.partition);
 	return true;
 }
 
@@ -112,7 +119,7 @@ PG_FUNCTION_INFO_V1(mr_assign);
 /*
  * millrace.assign(pipeline text, lane integer, partitions integer[])
  *   RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, last_offset bigint, last_ts bigint,
- *                  last_crc bigint, state text, seek_ts bigint)
+ *                  last_crc bigint, state text, seek_ts bigint, topic text, topic_partition integer)
  * A partition that the pipeline does not have has no row.
  */
 Datum
@@ -124,6 +131,7 @@ mr_assign(PG_FUNCTION_ARGS)
 	int32 *partitions = (int32 *) ARR_DATA_PTR(array);
 	MrPipelineRow pipeline;
 	MrPartition *assigned;
+	MrTopics *topics;
 	MrLane *lane;
 
 	mr_require_preload();
@@ -138,13 +146,14 @@ mr_assign(PG_FUNCTION_ARGS)
 						errmsg("lane %d is not of pipeline \"%s\"", lane->lane_id, pipeline.name),
 						errdetail("That pipeline may have been dropped and created again."),
 						errhint("Open a new lane.")));
+	topics = mr_topics_load(pipeline.id);
 	assigned = lock_and_read(pipeline.id, partitions, &n);
 	for (int i = 0; i < n; i++)
 	{
 		Datum values[NCOLUMNS];
 		bool nulls[NCOLUMNS] = {false};
 
-		if (assign_one(&pipeline, &assigned[i], lane->lane_id, values, nulls))
+		if (assign_one(&pipeline, topics, &assigned[i], lane->lane_id, values, nulls))
 			tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -184,11 +184,12 @@ mr_stage(PG_FUNCTION_ARGS)
 	stale = mr_partitions_stale(lane->pipeline_id, (int32 *) ARR_DATA_PTR(partitions),
 								(int64 *) ARR_DATA_PTR(epochs), n);
 	if (stale >= 0)
-		ereport(ERROR,
-				(errcode(MR_ERRCODE_STALE_EPOCH),
-				 errmsg("stale epoch of partition %d", ((int32 *) ARR_DATA_PTR(partitions))[stale]),
-				 errdetail("It was assigned to someone else, moved, or stopped."),
-				 errhint("Assign it again.")));
+		ereport(ERROR, (errcode(MR_ERRCODE_STALE_EPOCH),
+						errmsg("stale epoch of partition %s",
+							   mr_partition_text(lane->pipeline_id,
+												 ((int32 *) ARR_DATA_PTR(partitions))[stale])),
+						errdetail("It was assigned to someone else, moved, or stopped."),
+						errhint("Assign it again.")));
 	mr_wake_lane_at_commit(lane);
 	PG_RETURN_INT64(mr_segment_bytes(head));
 }

@@ -81,11 +81,11 @@ read_file(const char *path)
 static void
 log_crash(const MrWorkRecord *record, const char *stage)
 {
-	char at[64] = "";
+	const char *at = "";
 
 	if (record->at_offset != MR_WORK_UNKNOWN)
-		snprintf(at, sizeof(at), ", at offset %lld of partition %d", (long long) record->at_offset,
-				 record->at_partition);
+		at = psprintf(", at offset %lld of partition %s", (long long) record->at_offset,
+					  mr_partition_text(record->pipeline_id, record->at_partition));
 	ereport(
 		LOG,
 		(errmsg_plural("millrace: worker %d of pipeline \"%s\" crashed in stage %s of %d event%s",

@@ -24,15 +24,15 @@ add_context(void *arg)
 	if (!mr_work->running)
 		errcontext("millrace worker %d of pipeline \"%s\"", mr_seat->number, mr_seat->pipeline);
 	else if (mr_work_place(&partition, &offset))
-		errcontext("millrace worker %d of pipeline \"%s\", stage %s, partition %d, offset %lld",
-				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_work->stage), partition,
-				   (long long) offset);
+		errcontext("millrace worker %d of pipeline \"%s\", stage %s, partition %s, offset %lld",
+				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_work->stage),
+				   mr_work_partition_text(partition), (long long) offset);
 	else if (mr_work->nranges == 1)
-		errcontext("millrace worker %d of pipeline \"%s\", stage %s, partition %d, offsets %lld to "
+		errcontext("millrace worker %d of pipeline \"%s\", stage %s, partition %s, offsets %lld to "
 				   "%lld",
 				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_work->stage),
-				   mr_work->ranges[0].partition, (long long) mr_work->ranges[0].first,
-				   (long long) mr_work->ranges[0].last);
+				   mr_work_partition_text(mr_work->ranges[0].partition),
+				   (long long) mr_work->ranges[0].first, (long long) mr_work->ranges[0].last);
 	else
 		errcontext("millrace worker %d of pipeline \"%s\", stage %s, %d events of %d partitions",
 				   mr_seat->number, mr_seat->pipeline, mr_stage_name(mr_work->stage),

@@ -32,6 +32,33 @@ mr_consumer_new(const MrConsumerSetup *setup, char *error, size_t error_size)
 }
 
 void
+mr_consumer_subscribe_again(MrConsumer *consumer)
+{
+	(void) consumer;
+}
+
+void
+mr_consumer_numbered(MrConsumer *consumer)
+{
+	(void) consumer;
+}
+
+int
+mr_consumer_unnumbered(const MrConsumer *consumer)
+{
+	(void) consumer;
+	return 0;
+}
+
+const char *
+mr_consumer_unnumbered_topic(const MrConsumer *consumer, int i)
+{
+	(void) consumer;
+	(void) i;
+	return "";
+}
+
+void
 mr_consumer_fetch(MrConsumer *consumer, int32_t partition, int64_t from)
 {
 	(void) consumer;
@@ -258,7 +285,7 @@ add_payload(int64_t offset, void *payload, size_t len)
 										.payload = payload,
 										.len = len};
 
-	mr_pipeline_consumer_events.message(pl, &message);
+	mr_pipeline_consumer_events.message(pl, message.partition, &message);
 }
 
 void

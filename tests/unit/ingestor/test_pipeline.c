@@ -77,6 +77,8 @@ unknown_partitions_are_not_assigned(void **state)
 	assert_int_equal(part->state, MR_PARTITION_FLOWING);
 }
 
+static MrServedRow list_row;
+
 /* What a listing says of the pipeline. */
 static void
 list(int partitions)
@@ -90,6 +92,66 @@ list(int partitions)
 							 .incarnation = 99};
 
 	assert_true(mr_pipeline_update(pl, &row));
+}
+
+/* A pipeline of several topics, two of whose partitions have numbers. */
+static void
+begin_several(void)
+{
+	const MrServedRow row = {.pipeline = "stub",
+							 .topic = "a,b",
+							 .group_id = "g",
+							 .lanes = 2,
+							 .partitions = 2,
+							 .start_at = "earliest",
+							 .incarnation = 99,
+							 .several = true,
+							 .topics = "a,b",
+							 .late_topics = ""};
+	const MrPipelineSetup with = pl->setup;
+
+	mr_pipeline_remove(pl);
+	mr_pipeline_free(pl);
+	pl = mr_pipeline_new(&with, &row);
+	lane = pl->lanes[1].stage;
+	lane->backoff = (MrBackoff){.min_ms = 2, .max_ms = 4};
+	for (int i = 0; i < 2; i++)
+		mr_pipeline_answers.number(pl, &(MrNumberRow){i, i == 0 ? "a" : "b", 0});
+	mr_pipeline_answers.numbers_ended(pl);
+	assert_true(mr_pipeline_update(pl, &row));
+	list_row = row;
+}
+
+/* The catalogue has numbered its partitions again: nothing is staged for the wrong one, and the pipeline is made again. */
+static void
+a_number_that_means_another_partition(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, {"SELECT * FROM millrace.assign", FAKE_ROW,
+				  ASSIGN_COLUMNS " topic topic_partition", "1 5 40 - - - active - a 0"});
+	begin_several();
+	grant();
+	turn_until(MR_LANE_IDLE, 2);
+	assert_int_equal(part->state, MR_PARTITION_WAITING);
+	assert_false(asked.fetch[1]);
+	assert_false(mr_pipeline_update(pl, &list_row));
+}
+
+static void
+a_number_that_means_the_same(void **state)
+{
+	(void) state;
+	SCRIPT(OPEN, {"SELECT * FROM millrace.assign", FAKE_ROW,
+				  ASSIGN_COLUMNS " topic topic_partition", "1 5 40 - - - active - b 0"});
+	begin_several();
+	grant();
+	turn_until(MR_LANE_IDLE, 2);
+	assert_int_equal(part->state, MR_PARTITION_FLOWING);
+	assert_string_equal(part->place, "topic => 'b', partition => 0");
+	assert_true(mr_pipeline_update(pl, &list_row));
+	/* fewer than there were */
+	list_row.partitions = 1;
+	assert_false(mr_pipeline_update(pl, &list_row));
 }
 
 /* The database went back to before the topic grew: what it does not know any more is added, then assigned. */
@@ -237,6 +299,8 @@ main(void)
 		T(partitions_without_a_row_wait),
 		T(questions_do_not_keep_a_fatal_consumer),
 		T(unknown_partitions_are_not_assigned),
+		T(a_number_that_means_another_partition),
+		T(a_number_that_means_the_same),
 		T(fewer_partitions_are_added_again),
 		T(a_stopped_partition_is_added_again),
 		T(a_forgotten_partition_is_not_assigned),

@@ -22,7 +22,7 @@ setup(void **state)
 	memset(&asked, 0, sizeof(asked));
 	asked.fetch_from = -1;
 	at = (MrMoment){.now_ms = 1000000};
-	mr_partition_init(part, "stub", 1);
+	mr_partition_init(part, "stub", 1, NULL, 1);
 	return 0;
 }
 

@@ -55,9 +55,9 @@ on_revoked(void *owner, int32_t partition)
 }
 
 static void
-on_message(void *owner, const rd_kafka_message_t *message)
+on_message(void *owner, int32_t partition, const rd_kafka_message_t *message)
 {
-	int p = message->partition;
+	int p = partition;
 
 	(void) owner;
 	if (first[p] < 0)
@@ -92,7 +92,15 @@ on_taken(void *owner, bool more)
 	(void) more;
 }
 
-static const MrConsumerEvents events = {on_granted, on_revoked, on_message,
+static void
+on_unnumbered(void *owner)
+{
+	(void) owner;
+	fail_msg("of one topic");
+}
+
+static MrTopics topics;
+static const MrConsumerEvents events = {on_granted, on_revoked, on_unnumbered, on_message,
 										on_end,     on_failed,  on_taken};
 
 static void
@@ -149,10 +157,11 @@ setup(void **state)
 	settings.brokers = brokers;
 	settings.fetch_buffer_bytes = budget.bytes;
 	settings.properties = (MrStrings){quick, sizeof(quick) / sizeof(quick[0])};
+	mr_topics_init(&topics, TOPIC);
 	consumer = mr_consumer_new(&(MrConsumerSetup){.base = base,
 												  .settings = &settings,
 												  .pipeline = "p",
-												  .topic = TOPIC,
+												  .topics = &topics,
 												  .group_id = "g",
 												  .budget = &budget,
 												  .counts = &counts,
@@ -171,6 +180,7 @@ teardown(void **state)
 		return 1;
 	rd_kafka_destroy(producer);
 	event_base_free(base);
+	mr_topics_free(&topics);
 	return 0;
 }
 
@@ -338,10 +348,11 @@ threads(void)
 static void
 a_subscription_that_fails_leaves_nothing_behind(void **state)
 {
+	MrTopics nameless;
 	MrConsumerSetup setup = {.base = base,
 							 .settings = &settings,
 							 .pipeline = "p",
-							 .topic = "",
+							 .topics = &nameless,
 							 .group_id = "g",
 							 .budget = &budget,
 							 .counts = &counts,
@@ -351,6 +362,7 @@ a_subscription_that_fails_leaves_nothing_behind(void **state)
 	char error[512];
 
 	(void) state;
+	mr_topics_init(&nameless, "");
 	for (int i = 0; i < 3; i++)
 	{
 		assert_null(mr_consumer_new(&setup, error, sizeof(error)));
@@ -359,6 +371,7 @@ a_subscription_that_fails_leaves_nothing_behind(void **state)
 	assert_true(mr_handles_have_ended(10000));
 	TURN_UNTIL(threads() == before);
 	assert_int_equal(budget.shares, shares);
+	mr_topics_free(&nameless);
 }
 
 static void

@@ -9,12 +9,14 @@
 #include "ingestor/fetch/fetch_table.h"
 
 static MrFetchTable table;
+static MrTopics topics;
 static rd_kafka_topic_partition_list_t *stop, *start;
 
 static int
 setup(void **state)
 {
 	(void) state;
+	mr_topics_init(&topics, "t");
 	stop = rd_kafka_topic_partition_list_new(4);
 	start = rd_kafka_topic_partition_list_new(4);
 	return 0;
@@ -25,6 +27,7 @@ teardown_lists(void)
 {
 	rd_kafka_topic_partition_list_destroy(stop);
 	rd_kafka_topic_partition_list_destroy(start);
+	mr_topics_free(&topics);
 }
 
 static int
@@ -41,7 +44,7 @@ apply(void)
 {
 	rd_kafka_topic_partition_list_del_by_idx(stop, 0);
 	rd_kafka_topic_partition_list_del_by_idx(start, 0);
-	mr_fetch_table_apply(&table, "t", stop, start);
+	mr_fetch_table_apply(&table, &topics, stop, start);
 	assert_false(table.changed);
 }
 
@@ -50,7 +53,7 @@ apply_afresh(void)
 {
 	teardown_lists();
 	setup(NULL);
-	mr_fetch_table_apply(&table, "t", stop, start);
+	mr_fetch_table_apply(&table, &topics, stop, start);
 	assert_false(table.changed);
 }
 
@@ -180,15 +183,15 @@ each_settled_offset_is_committed_once(void **state)
 	(void) state;
 	mr_fetch_table_grant(&table, 2);
 	mr_fetch_table_settled(&table, 2, 5);
-	mr_fetch_table_commit(&table, "t", start);
+	mr_fetch_table_commit(&table, &topics, start);
 	assert_int_equal(start->cnt, 1);
 	assert_int_equal(start->elems[0].offset, 5);
-	mr_fetch_table_commit(&table, "t", start);
+	mr_fetch_table_commit(&table, &topics, start);
 	assert_int_equal(start->cnt, 1);
 	mr_fetch_table_revoke(&table, 2);
 	mr_fetch_table_grant(&table, 2);
 	mr_fetch_table_settled(&table, 2, 5); /* another member may have written less */
-	mr_fetch_table_commit(&table, "t", start);
+	mr_fetch_table_commit(&table, &topics, start);
 	assert_int_equal(start->cnt, 2);
 }
 

@@ -330,7 +330,7 @@ run(uint32_t seed, bool *reached)
 {
 	World w = {.seed = seed, .at = {.now_ms = 1000}, .epoch = 10};
 
-	mr_partition_init(&w.part, "model", 1);
+	mr_partition_init(&w.part, "model", 1, NULL, 1);
 	for (int i = 0; i < EVENTS; i++)
 	{
 		MrEffects effects = {0};

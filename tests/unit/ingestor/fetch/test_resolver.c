@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ static MrResolver *resolver;
 static rd_kafka_t *rk;
 static MrQuestion got;
 static int64_t offsets[8];
+static char listed[100];
 static int answers;
 static int requests;        /* calls of rd_kafka_offsets_for_times() */
 static bool refuse_several; /* as when one partition of a request is in trouble */
@@ -53,6 +55,7 @@ static void
 on_answer(MrQuestion *question)
 {
 	got = *question;
+	snprintf(listed, sizeof(listed), "%s", question->names ? question->names : "");
 	for (int i = 0; question->offsets && i < question->count && i < 8; i++)
 		offsets[i] = question->offsets[i];
 	answers++;
@@ -148,6 +151,17 @@ a_topic_that_is_there(void **state)
 	(void) state;
 	ask((MrQuestion){.kind = MR_ASK_TOPIC, .topic = (char[]){"t"}});
 	assert_true(got.ok);
+	ask((MrQuestion){.kind = MR_ASK_TOPIC, .topic = (char[]){"many,t"}});
+	assert_true(got.ok);
+}
+
+static void
+topics_that_there_are(void **state)
+{
+	(void) state;
+	ask((MrQuestion){.kind = MR_ASK_TOPICS, .topic = (char[]){""}});
+	assert_true(got.ok);
+	assert_true(strcmp(listed, "many,t") == 0 || strcmp(listed, "t,many") == 0);
 }
 
 /* Those who ask after one that had no answer do not wait as long, but for one that is in trouble already. */
@@ -292,6 +306,7 @@ main(void)
 		cmocka_unit_test(watermarks),
 		cmocka_unit_test(unknown_partition_is_no_answer),
 		cmocka_unit_test(a_topic_that_is_there),
+		cmocka_unit_test(topics_that_there_are),
 		cmocka_unit_test(silence_is_noticed_by_all),
 		cmocka_unit_test(many_partitions_are_asked_for_together),
 		cmocka_unit_test(trouble_of_one_partition_is_not_that_of_others),
