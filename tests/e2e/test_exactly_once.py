@@ -92,7 +92,8 @@ def test_twenty_kills(world):
     for _ in range(2):
         world.start_ingestor()
     events = Events(400000, seed=21, broken=1, db_refused=0.05, filtered=3)
-    world.start_generator(events, "--rate", "8000")
+    # with several requests in flight librdkafka 2.0 may lose the order of its sequence numbers when a broker is killed, and give up
+    world.start_generator(events, "--rate", "8000", "-X", "max.in.flight.requests.per.connection=1")
     victims = [kill_ingestor, kill_worker, kill_postmaster, kill_broker] * 5
     draw.shuffle(victims)
     for victim in victims:
