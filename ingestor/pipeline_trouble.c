@@ -42,9 +42,12 @@ mr_pipeline_watch(MrPipeline *pl, int64_t now_ms)
 
 	if (pl->consumer == NULL || mr_consumer_is_fatal(pl->consumer) || pl->draining)
 		return;
-	/* While the brokers are in doubt they are asked for the topics that are read, which is enough. */
+	/*
+	 * While the brokers are in doubt they are asked for the topics that are read, which is enough. A topic that is missing is
+	 * no reason: it may be gone, which the list says.
+	 */
 	if (pl->is_pattern && now_ms - pl->topics_asked_ms >= pl->setup.settings->topic_refresh_ms &&
-		(!suspect || mr_topics_subscribed(&pl->topics) == 0))
+		(!mr_kafka_trouble_doubts_brokers(kafka) || mr_topics_subscribed(&pl->topics) == 0))
 	{
 		pl->topics_asked_ms = now_ms;
 		if (mr_topics_subscribed(&pl->topics) == 0)

@@ -78,8 +78,13 @@ mr_kafka_trouble_revoked(MrKafkaTrouble *trouble, int32_t partition)
 bool
 mr_kafka_trouble_wants_answer(const MrKafkaTrouble *trouble)
 {
-	return mr_trouble_is_set(&trouble->cause.trouble) || is_set(trouble, MR_KAFKA_TROUBLE_BROKER) ||
-		   is_set(trouble, MR_KAFKA_TROUBLE_TOPIC);
+	return mr_kafka_trouble_doubts_brokers(trouble) || is_set(trouble, MR_KAFKA_TROUBLE_TOPIC);
+}
+
+bool
+mr_kafka_trouble_doubts_brokers(const MrKafkaTrouble *trouble)
+{
+	return mr_trouble_is_set(&trouble->cause.trouble) || is_set(trouble, MR_KAFKA_TROUBLE_BROKER);
 }
 
 const MrKafkaError *

@@ -59,6 +59,8 @@ extern void mr_kafka_trouble_joined(MrKafkaTrouble *trouble);
 extern void mr_kafka_trouble_revoked(MrKafkaTrouble *trouble, int32_t partition);
 /* Something is suspected or shown that an answer may refute. */
 extern bool mr_kafka_trouble_wants_answer(const MrKafkaTrouble *trouble);
+/* Of these, what is of the brokers, and not of a topic that they answer for. */
+extern bool mr_kafka_trouble_doubts_brokers(const MrKafkaTrouble *trouble);
 /* What is shown; NULL: nothing. */
 extern const MrKafkaError *mr_kafka_trouble_shown(const MrKafkaTrouble *trouble);
 

@@ -32,6 +32,7 @@ one_broker_of_several_is_a_suspicion(void **state)
 					 MR_LOG_WARN);
 	assert_string_equal(shown(&trouble), "");
 	assert_true(mr_kafka_trouble_wants_answer(&trouble));
+	assert_true(mr_kafka_trouble_doubts_brokers(&trouble));
 	mr_kafka_trouble_asking(&trouble);
 	mr_kafka_trouble_answered(&trouble);
 	assert_false(mr_kafka_trouble_wants_answer(&trouble));
@@ -95,6 +96,8 @@ each_kind_ends_with_what_works_again(void **state)
 	mr_kafka_trouble_unanswered(&trouble, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, "no topic");
 	mr_kafka_trouble_joined(&trouble);
 	assert_string_equal(shown(&trouble), "no topic");
+	assert_true(mr_kafka_trouble_wants_answer(&trouble));
+	assert_false(mr_kafka_trouble_doubts_brokers(&trouble)); /* which may be asked for others */
 	mr_kafka_trouble_asking(&trouble);
 	mr_kafka_trouble_answered(&trouble);
 	assert_string_equal(shown(&trouble), "");
