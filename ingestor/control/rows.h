@@ -21,7 +21,7 @@ typedef struct MrServedRow
 	const char *start_at;
 	int64_t incarnation;
 	int64_t moves; /* another number when a partition was assigned, moved, stopped or made active */
-	bool several;            /* topics */
+	bool several;  /* topics */
 	const char *topics;      /* of these those to read, with commas between */
 	const char *late_topics; /* of these those that are read from their beginning */
 	bool is_pattern;         /* topic is one: report_topics() */
