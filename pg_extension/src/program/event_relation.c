@@ -245,16 +245,13 @@ mr_event_relation_unread(MrEventRelation *relation, const MrEvent *event, MrJson
 }
 
 void
-mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store, const MrEvent *event,
-					  int32 ordinal)
+mr_event_relation_row(const MrEventRelation *relation, const MrEvent *event, int32 ordinal,
+					  Datum *values, bool *isnull)
 {
-	Datum values[MaxTupleAttributeNumber];
-	bool isnull[MaxTupleAttributeNumber];
 	int n = relation->visible->natts;
 
 	memcpy(values, event->values, n * sizeof(Datum));
 	memcpy(isnull, event->isnull, n * sizeof(bool));
 	values[n] = Int32GetDatum(ordinal);
 	isnull[n] = false;
-	tuplestore_putvalues(store, relation->full, values, isnull);
 }

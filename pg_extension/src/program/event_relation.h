@@ -11,7 +11,6 @@
 
 #include "access/tupdesc.h"
 #include "nodes/bitmapset.h"
-#include "utils/tuplestore.h"
 
 #include "decode/decode.h"
 #include "decode/format.h"
@@ -51,8 +50,8 @@ extern void mr_event_relation_coordinates(MrEventRelation *relation, MrEvent *ev
 extern void mr_event_relation_unread(MrEventRelation *relation, const MrEvent *event,
 									 MrJsonReport report, void *argument);
 
-/* Appends a decoded event with its ordinal. */
-extern void mr_event_relation_put(MrEventRelation *relation, Tuplestorestate *store,
-								  const MrEvent *event, int32 ordinal);
+/* A decoded event with its ordinal as a row: columns as in `full`. */
+extern void mr_event_relation_row(const MrEventRelation *relation, const MrEvent *event,
+								  int32 ordinal, Datum *values, bool *isnull);
 
 #endif /* MR_EVENT_RELATION_H */

@@ -6,6 +6,7 @@
  */
 #include "program/plan.h"
 
+#include "program/plan_input.h"
 #include "server/compat.h"
 #include "server/guc.h"
 
@@ -366,6 +367,13 @@ watch_scan(MrPlan *plan, MemoryContext context)
 uint64
 mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest)
 {
+	return mr_plan_run_input(plan, NULL, rows, nrows, dest);
+}
+
+uint64
+mr_plan_run_input(MrPlan *plan, const struct MrPlanInput *input, Tuplestorestate *rows, int nrows,
+				  DestReceiver *dest)
+{
 	PlannedStmt *stmt;
 	QueryDesc *query;
 	uint64 processed;
@@ -383,6 +391,8 @@ mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest)
 	ExecutorStart(query, 0);
 	(void) find_scan(query->planstate, &plan->scan);
 	watch_scan(plan, query->estate->es_query_cxt);
+	if (input != NULL)
+		mr_plan_input_attach(input, query, plan->scan, plan->full, rows);
 	mr_executor_run(query);
 	processed = query->estate->es_processed;
 	ExecutorFinish(query);

@@ -16,6 +16,8 @@
 #include "tcop/dest.h"
 #include "utils/tuplestore.h"
 
+struct MrPlanInput;
+
 typedef struct MrPlan MrPlan;
 
 /* Changes the analysed query in place; may raise errors with positions in the statement. */
@@ -67,6 +69,13 @@ extern Query *mr_plan_analyze(MrPlan *plan);
  * Returns the rows processed. Raises whatever the statement raises; then mr_plan_failed_at() may be asked.
  */
 extern uint64 mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest);
+
+/*
+ * The same over the rows of an input (plan_input.h), which are put into `store` if the statement's plan needs them there; it is
+ * empty before.
+ */
+extern uint64 mr_plan_run_input(MrPlan *plan, const struct MrPlanInput *input,
+								Tuplestorestate *store, int nrows, DestReceiver *dest);
 
 /*
  * After an error, before the memory of the statement's run is freed: the ordinal of the row read last, -1 if unknown.

@@ -16,6 +16,7 @@
 
 #include "server/guc.h"
 #include "server/xact.h"
+#include "program/plan_input.h"
 #include "program/tombstone.h"
 #include "run/isolate.h"
 #include "run/receiver.h"
@@ -30,6 +31,7 @@ typedef struct TransformState
 	int *members; /* events that are pending, by index */
 	int from;
 	int to;
+	int next; /* that the transform has not read yet */
 	Tuplestorestate *store;
 	int failed_event; /* -1 unknown */
 	bool wrote;       /* the attempt did */
@@ -148,17 +150,31 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
+/* The next event of the attempt, as a row. */
+static bool
+next_event(void *arg, Datum *values, bool *isnull)
+{
+	TransformState *state = arg;
+	int event;
+
+	if (state->next == state->to)
+		return false;
+	event = state->members[state->next++];
+	mr_event_relation_row(state->program->event, &state->batch->events[event], event, values,
+						  isnull);
+	return true;
+}
+
 static void
 execute(void *arg)
 {
 	TransformState *state = arg;
+	const MrPlanInput input = {next_event, state};
 
 	tuplestore_clear(state->store);
-	for (int i = state->from; i < state->to; i++)
-		mr_event_relation_put(state->program->event, state->store,
-							  &state->batch->events[state->members[i]], state->members[i]);
-	(void) mr_plan_run(state->program->transform, state->store, state->to - state->from,
-					   (DestReceiver *) &state->receiver);
+	state->next = state->from;
+	(void) mr_plan_run_input(state->program->transform, &input, state->store,
+							 state->to - state->from, (DestReceiver *) &state->receiver);
 	state->wrote = TransactionIdIsValid(GetCurrentTransactionIdIfAny());
 	if (state->wrote)
 		mr_check_deferred(); /* or they would fail the write, of all events and of none */
