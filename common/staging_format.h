@@ -77,7 +77,7 @@ enum /* bits of column kind */
 typedef struct MrStagedPart
 {
 	int32_t partition;
-	int32_t rows; /* of the batch with this partition; 0: the position moves only */
+	int32_t events; /* of the batch with this partition; 0: the position moves only */
 	int64_t epoch;
 	int64_t previous;    /* position before the batch */
 	int64_t next;        /* position after it */
@@ -352,7 +352,7 @@ static inline char *
 mr_trailer_put_part(char *out, const MrStagedPart *part)
 {
 	out = mr_put32(out, (uint32_t) part->partition);
-	out = mr_put32(out, (uint32_t) part->rows);
+	out = mr_put32(out, (uint32_t) part->events);
 	out = mr_put64(out, (uint64_t) part->epoch);
 	out = mr_put64(out, (uint64_t) part->previous);
 	out = mr_put64(out, (uint64_t) part->next);
@@ -369,7 +369,7 @@ mr_trailer_part(const char *trailer, int i)
 	const char *in = trailer + mr_trailer_bytes((size_t) i);
 	MrStagedPart part = {
 		.partition = (int32_t) mr_get32(in),
-		.rows = (int32_t) mr_get32(in + 4),
+		.events = (int32_t) mr_get32(in + 4),
 		.epoch = (int64_t) mr_get64(in + 8),
 		.previous = (int64_t) mr_get64(in + 16),
 		.next = (int64_t) mr_get64(in + 24),

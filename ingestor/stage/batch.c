@@ -67,7 +67,7 @@ mr_batch_add(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row,
 	else
 		put_row(batch, entry, row);
 	batch->events++;
-	entry->part.rows++;
+	entry->part.events++;
 	entry->part.next = row->offset + 1;
 	entry->part.last_offset = row->offset;
 	entry->part.last_ts = row->kafka_ts;

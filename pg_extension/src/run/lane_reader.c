@@ -2,7 +2,7 @@
  * lane_reader.c: reading a segment by TID range. Runs in workers.
  *
  * A segment's physical order is its commit order (segment_am.c), and that is not trusted: the trailer says
- * how many rows its batch has. When rows are missing the segment is read again from its start; when they
+ * how many events its batch has. When some are missing the segment is read again from its start; when they
  * are still missing, or the trailer cannot be read, the batch is refused and its partitions get a new epoch.
  */
 #include "run/lane_reader.h"
@@ -219,7 +219,7 @@ part_of(const MrStagedBatch *staged, int32 partition, MrStagedPart *before)
 	return bsearch(&key, staged->parts, staged->nparts, sizeof(MrStagedPart), compare_parts);
 }
 
-/* As many rows of each partition as the trailer says, and none of others. */
+/* As many events of each partition as the trailer says, and none of others. */
 static bool
 is_complete(MrBatch *batch, MrStagedBatch *staged)
 {
@@ -235,7 +235,7 @@ is_complete(MrBatch *batch, MrStagedBatch *staged)
 		complete = part != NULL;
 	}
 	for (int i = 0; i < staged->nparts && complete; i++)
-		complete = found[i] == staged->parts[i].rows;
+		complete = found[i] == staged->parts[i].events;
 	pfree(found);
 	return complete;
 }

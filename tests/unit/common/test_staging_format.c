@@ -10,7 +10,7 @@
 #include "common/staging_format.h"
 
 static const MrStagedPart first = {.partition = 3,
-								   .rows = 0x01020304,
+								   .events = 0x01020304,
 								   .epoch = INT64_MIN + 5,
 								   .previous = 0x1112131415161718,
 								   .next = INT64_MAX,
@@ -53,7 +53,7 @@ what_is_put_is_got(void **state)
 	assert_int_equal(mr_trailer_parts(trailer, sizeof(trailer)), 2);
 	got = mr_trailer_part(trailer, 0);
 	assert_int_equal(got.partition, first.partition);
-	assert_int_equal(got.rows, first.rows);
+	assert_int_equal(got.events, first.events);
 	assert_true(got.epoch == first.epoch && got.previous == first.previous &&
 				got.next == first.next);
 	assert_true(got.last_offset == first.last_offset && got.last_ts == first.last_ts);

@@ -139,7 +139,7 @@ events_fill_packs_and_large_ones_are_rows(void **state)
 		text[sizes[i]] = 'e';
 	}
 	mr_batch_close(&batch, 0);
-	assert_int_equal(batch.entries[0].part.rows, 400);
+	assert_int_equal(batch.entries[0].part.events, 400);
 	assert_int_equal(batch.entries[0].part.last_crc, mr_message_crc("key", 3, text, sizes[399]));
 	for (at = read_row(batch.data.data + MR_COPY_HEADER_BYTES, &kind, &payload, &length);
 		 kind != MR_KIND_TRAILER; at = read_row(at, &kind, &payload, &length))
@@ -207,7 +207,7 @@ a_stale_slot_is_not_believed(void **state)
 	add(&slot_b, 2, 22, NULL, "b");
 	assert_int_equal(batch.entry_count, 2);
 	assert_int_equal(batch.entries[slot_a].part.partition, 1);
-	assert_int_equal(batch.entries[slot_b].part.rows, 2);
+	assert_int_equal(batch.entries[slot_b].part.events, 2);
 }
 
 static void
