@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 export PG_CONFIG
 
 MAKEFLAGS += --no-print-directory
-PROGRAMS = pg_extension ingestor api loadtest
+PROGRAMS = pg_extension ingestor api loadtools
 
 .DEFAULT_GOAL := all
 
@@ -27,7 +27,7 @@ ingestor: ## build build/bin/millrace-ingestor
 api: ## build build/bin/millrace-api
 	@$(MAKE) -s -C api -j$(JOBS)
 
-loadtest: ## build the event generator, the weather producer, the development broker
+loadtools: ## build the event generator, the weather producer, the development broker
 	@$(MAKE) -s -C loadtest -j$(JOBS)
 
 demo: ## one year of New York's weather through the whole pipeline, on this machine
@@ -49,7 +49,7 @@ check-matrix: ## build and test on PostgreSQL 15 to 18 (MAJORS="17 18"), each in
 check-compose: ## docker-compose.yml in a Docker daemon of its own, on Debian's packages instead of pulled images, as root
 	@.ci/deps build test check
 	@.ci/deps compose || true # what is missing is said
-	@$(MAKE) loadtest
+	@$(MAKE) loadtools
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider -rs tests/compose
 
 bench: ## measure speed and memory on this machine, write build/bench.json (SCENARIOS="end_to_end latency", EVENTS=200000)
@@ -68,6 +68,11 @@ bench-peers: ## the same, and the Flink job of the peers' kit in $PEERS_DIR
 	@$(MAKE) all
 	@loadtest/bench/bench.py --peers
 
+loadtest: ## load for a minute, with a report: RATE=100000 SHAPE=steady|ramp|spike|soak|skew|broken|stop, LOAD="--dsn …" for a running system
+	@.ci/deps build test check
+	@$(MAKE) all
+	@loadtest/load/load.py $(RATE:%=--rate %) $(SHAPE:%=--shape %) $(LOAD)
+
 install: ## install extension and programs (honours PG_CONFIG, DESTDIR, prefix)
 	@$(MAKE) -C pg_extension install DESTDIR='$(DESTDIR)'
 	@$(MAKE) -C ingestor install DESTDIR='$(DESTDIR)'
@@ -84,4 +89,4 @@ clean: ## remove what was built (a running demo is left alone)
 	@rm -rf build
 	@if [ -e .git ]; then git worktree prune; fi
 
-.PHONY: all help deps demo demo-stop check check-matrix check-compose bench bench-compare bench-peers install format lint clean $(PROGRAMS)
+.PHONY: all help deps demo demo-stop check check-matrix check-compose bench bench-compare bench-peers loadtest install format lint clean $(PROGRAMS)

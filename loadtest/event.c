@@ -15,7 +15,8 @@ enum
 	STREAM_ID_LOW,
 	STREAM_BODY,
 	STREAM_VALUE,
-	STREAM_PAD
+	STREAM_PAD,
+	STREAM_HOT
 };
 
 static const struct
@@ -117,6 +118,21 @@ event_id(const EventPlan *plan, uint64_t i, char id[37])
 }
 
 /* Appends ,"pad":"xxx…" of a random length. */
+/* A number from 0 to 100 that is less than p for p per cent of the events. */
+static double
+percent_at(const EventPlan *plan, unsigned stream, uint64_t i)
+{
+	return (double) (random_at(plan->seed, stream, i) >> 11) * (100.0 / 9007199254740992.0);
+}
+
+static unsigned
+source_number(const EventPlan *plan, uint64_t i, uint64_t body)
+{
+	if (plan->hot_percent > 0 && percent_at(plan, STREAM_HOT, i) < plan->hot_percent)
+		return 1;
+	return (unsigned) (body / 16 % EVENT_SOURCES) + 1;
+}
+
 static size_t
 put_pad(const EventPlan *plan, uint64_t i, char *at)
 {
@@ -177,8 +193,7 @@ event_make(const EventPlan *plan, uint64_t i, char *buffer, Event *event)
 		return;
 	}
 	snprintf(event->key, sizeof(event->key), "%s-%04u",
-			 event->kind == EVENT_UNKNOWN ? "stranger" : "sensor",
-			 (unsigned) (body / 16 % EVENT_SOURCES) + 1);
+			 event->kind == EVENT_UNKNOWN ? "stranger" : "sensor", source_number(plan, i, body));
 	n = snprintf(buffer, room,
 				 "{\"id\":\"%s\",\"type\":\"%s\",\"source\":\"%s\","
 				 "\"ts\":\"2026-03-%02uT%02u:%02u:%02u.%03uZ\"",

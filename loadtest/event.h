@@ -42,9 +42,10 @@ typedef struct EventPlan
 	double filtered_percent;
 	double unknown_percent;
 	double tombstone_percent;
-	int pad_bytes;    /* up to so many bytes more, for mixed sizes */
-	long transaction; /* events of a transaction, 0 = none */
-	long abort_every; /* each so many-th transaction is rolled back, 0 = none */
+	double hot_percent; /* have the key, and the source, of one sensor */
+	int pad_bytes;      /* up to so many bytes more, for mixed sizes */
+	long transaction;   /* events of a transaction, 0 = none */
+	long abort_every;   /* each so many-th transaction is rolled back, 0 = none */
 } EventPlan;
 
 typedef struct Event

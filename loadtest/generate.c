@@ -46,6 +46,7 @@ static const char usage_text[] =
 	"      --filtered PCT     heartbeats\n"
 	"      --unknown PCT      sources no lookup table has\n"
 	"      --tombstones PCT   null payloads\n"
+	"      --hot PCT          of one source, and so in one partition\n"
 	"      --pad BYTES        up to so many bytes more, for mixed sizes\n"
 	"  -r, --rate N           events per second (default: no limit)\n"
 	"      --transaction N    a transaction for each N events\n"
@@ -88,6 +89,7 @@ enum
 	OPT_FILTERED,
 	OPT_UNKNOWN,
 	OPT_TOMBSTONES,
+	OPT_HOT,
 	OPT_PAD,
 	OPT_TRANSACTION,
 	OPT_ABORT,
@@ -113,6 +115,7 @@ static const struct option long_options[] = {
 	{"filtered", required_argument, NULL, OPT_FILTERED},
 	{"unknown", required_argument, NULL, OPT_UNKNOWN},
 	{"tombstones", required_argument, NULL, OPT_TOMBSTONES},
+	{"hot", required_argument, NULL, OPT_HOT},
 	{"pad", required_argument, NULL, OPT_PAD},
 	{"transaction", required_argument, NULL, OPT_TRANSACTION},
 	{"abort-every", required_argument, NULL, OPT_ABORT},
@@ -147,6 +150,9 @@ plan_option(EventPlan *plan, int option, const char *value)
 			return true;
 		case OPT_TOMBSTONES:
 			plan->tombstone_percent = number(value);
+			return true;
+		case OPT_HOT:
+			plan->hot_percent = number(value);
 			return true;
 		case OPT_PAD:
 			plan->pad_bytes = (int) number(value);

@@ -104,6 +104,15 @@ def peak_rss_mb(pid):
         return 0.0
 
 
+def private_mb(pid):
+    """Anonymous memory in use: what processes of a server share is not counted for each of them."""
+    try:
+        with open(f"/proc/{pid}/status") as f:
+            return next(int(line.split()[1]) / 1024 for line in f if line.startswith("RssAnon"))
+    except (OSError, StopIteration):
+        return 0.0
+
+
 def wait_gone(pid, timeout=10):
     def gone():
         try:

@@ -1,0 +1,38 @@
+#!/bin/bash
+# Runs api.jmx, and judges it: api.sh URL [SHAPE [USERS_PER_S [SECONDS]]]
+#   SHAPE         steady, ramp, spike or soak (default: steady)
+#   USERS_PER_S   at most (default: 50); each sends three requests
+#   SECONDS       default: 60; soak: 1800
+#   KEY_FILE=…    a file with a key that may read
+#   MAX_P99_MS=500 MAX_ERROR_SHARE=0.001   what is judged: exit status 1 when one is missed
+# The samples and JMeter's own report in HTML are in build/loadtest/jmeter.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+url=${1:?api.sh URL [SHAPE [USERS_PER_S [SECONDS]]]} shape=${2:-steady} users=${3:-50}
+seconds=${4:-$([ "$shape" = soak ] && echo 1800 || echo 60)}
+out=$here/../../build/loadtest/jmeter
+home=$("$here/fetch.sh")
+
+stage() { echo "rate($1/s) random_arrivals($2 s)"; } # USERS_PER_S SECONDS
+case $shape in
+	steady | soak) schedule=$(stage "$users" "$seconds") ;;
+	ramp) schedule="rate(0/s) random_arrivals($seconds s) rate($users/s)" ;;
+	spike) schedule="$(stage $((users / 5 + 1)) $((seconds / 3))) $(stage "$users" $((seconds / 3))) $(stage $((users / 5 + 1)) $((seconds / 3)))" ;;
+	*) echo "api.sh: unknown shape $shape, expected steady, ramp, spike or soak" >&2; exit 2 ;;
+esac
+
+rm -rf "$out" && mkdir -p "$out"
+{ # of a file: a key is nothing for a command line
+	printf '%s\n' "schedule=$schedule" "protocol=${url%%:*}"
+	address=${url#*://}
+	address=${address%%/*}
+	printf '%s\n' "host=${address%:*}" "port=${address##*:}"
+	[ -z "${KEY_FILE:-}" ] || printf 'key_header=Authorization\nkey_value=Bearer %s\n' "$(cat "$KEY_FILE")"
+} >"$out/plan.properties"
+chmod 600 "$out/plan.properties"
+
+cd "$out"
+java -Xmx512m -Djava.awt.headless=true -cp "$home/bin/ApacheJMeter.jar" org.apache.jmeter.NewDriver -d "$home" -n -t "$here/api.jmx" \
+	-q plan.properties -l samples.jtl -j jmeter.log -e -o report >run.log 2>&1 || { tail -n 20 run.log jmeter.log >&2; exit 1; }
+rm plan.properties
+python3 "$here/judge.py" samples.jtl "${MAX_P99_MS:-500}" "${MAX_ERROR_SHARE:-0.001}"
