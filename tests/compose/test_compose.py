@@ -5,6 +5,7 @@ import signal
 import threading
 
 from lib import paths
+from lib.docker import name_of
 from lib.events import Events, compare, merge
 from lib.wait import wait_for
 
@@ -35,6 +36,13 @@ def test_containers_may_do_little(stack):
             assert host["ReadonlyRootfs"] == (name not in WRITABLE), name
             published = [p for ports in (host["PortBindings"] or {}).values() for p in ports]
             assert all(p["HostIp"] == "127.0.0.1" for p in published), name
+
+
+def test_images_are_small(stack):
+    """What ours add to the images they are made from, in MB: of the programs mostly libraries."""
+    for image, base, most in (("ingestor", "debian", 60), ("api", "debian", 60), ("load", "debian", 60), ("postgres", "postgres", 10)):
+        added = size(stack, f"millrace-{image}:local") - size(stack, name_of(base))
+        assert 0 < added < most * 1_000_000, f"{image}: {added}"
 
 
 def test_secrets_are_read_by_their_container_alone(stack):
@@ -158,6 +166,10 @@ class Load(threading.Thread):
 def read(name):
     with open(os.path.join(paths.ROOT, name), "rb") as f:
         return f.read()
+
+
+def size(stack, image):
+    return int(stack.docker.run("image", "inspect", "--format", "{{.Size}}", image).stdout)
 
 
 def answers(stack):

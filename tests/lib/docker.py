@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 
-from . import paths
+from . import firewall, paths
 from .broker import NoBroker, fetch
 from .process import Process
 from .wait import Timeout, wait_for
@@ -26,15 +26,20 @@ def name_of(image):
 
 
 class Docker:
-    """Starts dockerd, and ends it with all that it runs; one at a time on a machine, as the firewall's chains have fixed names."""
+    """Starts dockerd, and ends it with all that it runs; one at a time on a machine, as the firewall's chains have fixed names.
+    With DOCKER_HOST it is the daemon there, on this machine."""
 
     def __init__(self):
-        self.socket = f"unix://{DIR}/docker.sock"
+        self.socket = os.environ.get("DOCKER_HOST") or f"unix://{DIR}/docker.sock"
         self.pid_file = os.path.join(DIR, "dockerd.pid")
         self.env = dict(os.environ, DOCKER_HOST=self.socket, DOCKER_CONFIG=os.path.join(DIR, "config"), DOCKER_BUILDKIT="1")
-        self.process = self.lock = None
+        self.process = self.lock = self.firewall = None
 
     def start(self):
+        if os.environ.get("DOCKER_HOST"):
+            if not self._answers():
+                raise NoDocker(f"no daemon answers at DOCKER_HOST={self.socket}")
+            return self
         for program in (PROGRAM, "dockerd", "containerd", "iptables"):
             if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin"):
                 raise NoDocker(f"{program} is not installed")
@@ -43,6 +48,9 @@ class Docker:
         os.makedirs(os.path.join(DIR, "config"), exist_ok=True)
         self._wait_for_others()
         self._end_left_over()
+        if firewall.is_in_use():
+            raise NoDocker("another Docker daemon runs here: stop it, or set DOCKER_HOST=unix:///var/run/docker.sock to use it")
+        self.firewall = firewall.Firewall()
         log = os.path.join(DIR, "dockerd.log")
         self.process = Process(["dockerd", "--data-root", f"{DIR}/data", "--exec-root", f"{DIR}/exec", "--pidfile", self.pid_file,
                                 "--host", self.socket], log, die_with_us=False)
@@ -71,6 +79,7 @@ class Docker:
             return
         os.kill(pid, signal.SIGTERM)
         wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon of an earlier run ends", 60, every=0.2)
+        firewall.Firewall().restore()
 
     def _answers(self):
         return self.run("version", check=False).returncode == 0
@@ -80,8 +89,9 @@ class Docker:
         if self.process:
             self.process.stop(60)
             self.process = None
-            _without_rules()
-        self.lock.close()
+            self.firewall.restore()
+        if self.lock:
+            self.lock.close()
 
     def run(self, *args, check=True, text=None, env=None, timeout=580):
         result = subprocess.run([PROGRAM, *args], env=dict(self.env, **(env or {})), input=text, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -110,8 +120,10 @@ class Docker:
         if script.returncode != 0:
             raise NoDocker(script.stderr.strip())
         name = name_of("debian")
-        if self.run("image", "inspect", name, check=False).returncode != 0:
-            self.run("import", script.stdout.strip(), name)
+        archive = script.stdout.strip()
+        made = str(int(os.stat(archive).st_mtime))  # an image of an older archive is made again
+        if made not in self.run("image", "inspect", "--format", "{{.Config.Labels.made}}", name, check=False).stdout:
+            self.run("import", "--change", f"LABEL made={made}", archive, name)
         return name
 
     def _compose_plugin(self, base):
@@ -123,15 +135,6 @@ class Docker:
         command = "apt-get update -q && cd /tmp && apt-get download -q docker-compose && dpkg -x docker-compose_*.deb x" \
                   " && cp x/usr/libexec/docker/cli-plugins/docker-compose /out/"
         self.run("run", "--rm", "--volume", f"{os.path.dirname(plugin)}:/out", base, "sh", "-c", command)
-
-
-def _without_rules():
-    """dockerd leaves its chains and its bridge behind."""
-    rules = subprocess.run(["iptables-save"], stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    ours = [line for line in rules if "DOCKER" not in line and "docker0" not in line and " br-" not in line]
-    if len(ours) < len(rules):
-        subprocess.run(["iptables-restore"], input="\n".join(ours) + "\n", text=True, check=False)
-    subprocess.run(["ip", "link", "delete", "docker0"], stderr=subprocess.DEVNULL, check=False)
 
 
 def _last_line(file):

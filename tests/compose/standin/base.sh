@@ -25,7 +25,13 @@ if [ ! -f "$archive" ]; then
 	# shellcheck disable=SC2086 # several options
 	unshare --mount debootstrap --variant=minbase ${DEBOOTSTRAP_OPTS:-} "$suite" "$cache/$suite" "$from" >"$cache/log" 2>&1 ||
 		cannot "debootstrap could not make $suite: $(grep '^[EW]:' "$cache/log" | tail -n 1) ($cache/log)"
-	rm -f "$cache/$suite"/var/cache/apt/archives/*.deb "$cache/$suite"/var/lib/apt/lists/*debian*
+	# as the official image: what apt has downloaded is not kept
+	cat >"$cache/$suite/etc/apt/apt.conf.d/docker-clean" <<-'C'
+		DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
+		Dir::Cache::pkgcache "";
+		Dir::Cache::srcpkgcache "";
+	C
+	rm -f "$cache/$suite"/var/cache/apt/archives/*.deb "$cache/$suite"/var/cache/apt/*.bin "$cache/$suite"/var/lib/apt/lists/*_*
 	tar -C "$cache/$suite" -cf "$archive.new" .
 	mv "$archive.new" "$archive"
 	rm -rf --one-file-system "${cache:?}/$suite"
