@@ -13,7 +13,7 @@ COPY common common
 COPY ingestor ingestor
 COPY api api
 COPY loadtest loadtest
-RUN make ingestor api loadtest && strip build/bin/*
+RUN make ingestor api loadtools && strip build/bin/*
 
 FROM ${DEBIAN_IMAGE} AS runtime
 RUN apt-get update && \

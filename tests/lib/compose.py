@@ -36,7 +36,7 @@ class Stack:
         return [name for name in self.compose("config", "--services").stdout.split() if name not in LEFT_OUT]
 
     def build(self):
-        self.compose("--profile", "*", "build", "--quiet")
+        self.compose("--profile", "*", "build")
 
     def up(self, *options):
         self.compose("up", "-d", "--wait", *options, *self.services())
