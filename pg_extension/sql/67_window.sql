@@ -108,17 +108,28 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._window_origin FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_origin IS 'Internal: where windows begin.';
 
+CREATE FUNCTION millrace._check_window_time(argument text, given interval) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF given NOT BETWEEN interval '0' AND interval '10 years' THEN
+    RAISE EXCEPTION '% is "%", expected 0 to 10 years', argument, given
+      USING ERRCODE = 'invalid_parameter_value', HINT = format('Pass %s => ''1 min'', for example.', argument);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_window_time FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_window_time IS 'Internal: refuses a time that is no part of a watermark.';
+
 -- What the engine cannot do yet is refused, not taken silently.
 CREATE FUNCTION millrace._check_window_arguments(given jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   unknown text := (SELECT string_agg(g.key, ', ' ORDER BY g.key) FROM jsonb_each_text(given) AS g
-                   WHERE g.key IN ('delay', 'lateness', 'max_skew', 'close_idle', 'output_topic') AND g.value IS NOT NULL);
+                   WHERE g.key IN ('output_topic') AND g.value IS NOT NULL);
 BEGIN
   IF unknown IS NOT NULL THEN
     RAISE EXCEPTION 'argument is not supported yet: %', unknown
       USING ERRCODE = 'feature_not_supported',
-            DETAIL = 'Windows are not closed or published yet: each row counts in its window, however late it comes.',
+            DETAIL = 'Windows are not published yet.',
             HINT = 'Leave it out.';
   ELSIF NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE z.name = given ->> 'time_zone') THEN
     RAISE EXCEPTION 'time zone "%" does not exist', left(given ->> 'time_zone', 100)
@@ -127,6 +138,8 @@ BEGIN
     RAISE EXCEPTION 'retention is "%", expected more than nothing', given ->> 'retention'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or leave it out to keep all.';
   END IF;
+  PERFORM millrace._check_window_time(a.name, (given ->> a.name)::interval)
+  FROM unnest(ARRAY['delay', 'lateness', 'max_skew', 'close_idle']) AS a (name);
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_window_arguments FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_window_arguments IS 'Internal: what may be wrong with arguments of create_window alone.';
@@ -190,7 +203,8 @@ BEGIN
   w := jsonb_populate_record(NULL::millrace.window_definition, (given - 'pipeline') || jsonb_build_object(
     'id', nextval('millrace.window_id_seq'), 'pipeline_id', p.id, 'slide', coalesce(given ->> 'slide', given ->> 'size'), 'condition', given ->> 'where',
     'origin', millrace._window_origin(given ->> 'origin', millrace._window_unit('size', (given ->> 'size')::interval), given ->> 'time_zone'),
-    'created_at', now()));
+    'delay', coalesce(given ->> 'delay', '0'), 'lateness', coalesce(given ->> 'lateness', '0'),
+    'max_skew_us', (extract(epoch FROM coalesce(given ->> 'max_skew', '1 h')::interval) * 1000000)::bigint, 'created_at', now()));
   PERFORM millrace._make_window(w, p, v);
 
   IF (given ->> 'backfill')::boolean THEN
@@ -212,29 +226,37 @@ LANGUAGE c SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET 
 AS 'MODULE_PATHNAME', 'mr_verb_by_name';
 COMMENT ON FUNCTION millrace.create_window IS
 'Keeps aggregates of a pipeline''s target by windows of event time, in the commits of its batches; millrace.window_<name> always shows what GROUP BY over the target would.
-In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. delay, lateness, max_skew, close_idle and output_topic are not supported yet.
+In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. output_topic is not supported yet.
 Out: id of the window. Returns when the batch in flight has ended; with backfill the pipeline waits until the rows there are have been read.
 Errors: each wrong argument, with a hint; the position of a mistake in the SQL; feature_not_supported for aggregates that cannot be merged and for on_conflict update; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, and the owner can read the target.';
 
 -- Only what is not part of the values it has.
-CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval) RETURNS void
+CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval, delay interval, lateness interval) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   PERFORM millrace._owned_window(caller, name);
-  IF retention IS NULL OR retention < interval '0' THEN
+  IF retention IS NULL AND delay IS NULL AND lateness IS NULL THEN
+    RAISE EXCEPTION 'nothing to change'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass at least one of retention, delay and lateness.';
+  ELSIF retention < interval '0' THEN
     RAISE EXCEPTION 'retention is "%", expected a time, or 0', retention
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or ''0'' to keep all from now on.';
   END IF;
-  UPDATE millrace.window_definition AS w SET retention = nullif(_alter_window.retention, interval '0') WHERE w.name = _alter_window.name;
+  PERFORM millrace._check_window_time('delay', delay);
+  PERFORM millrace._check_window_time('lateness', lateness);
+  UPDATE millrace.window_definition AS w
+  SET retention = CASE WHEN _alter_window.retention IS NULL THEN w.retention ELSE nullif(_alter_window.retention, interval '0') END,
+      delay = coalesce(_alter_window.delay, w.delay), lateness = coalesce(_alter_window.lateness, w.lateness)
+  WHERE w.name = _alter_window.name;
 END $$;
 REVOKE ALL ON FUNCTION millrace._alter_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._alter_window IS 'Internal: alter_window for a role.';
 
-CREATE FUNCTION millrace.alter_window(name text, retention interval) RETURNS void
+CREATE FUNCTION millrace.alter_window(name text, retention interval DEFAULT NULL, delay interval DEFAULT NULL, lateness interval DEFAULT NULL) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.alter_window IS
-'Changes how long a window keeps what it has. What it is made of is fixed: drop it and create another one.
-In: name; retention: how long after its end a window is kept, 0 for good.
+'Changes how long a window keeps what it has, and when it is closed and final. What it is made of is fixed: drop it and create another one.
+In: name; retention: how long after its end a window is kept, 0 for good; delay, lateness: as in create_window; null: as it is. A watermark does not go back, and what is final stays so.
 Out: nothing. What is older disappears at once, and its place is freed in steps.
 Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it.';
 
@@ -279,7 +301,7 @@ BEGIN
   PERFORM millrace._fold_window(w.id, false, true);
   EXECUTE format('DELETE FROM millrace._window_%s_folded AS f WHERE f.window_start >= $1 AND f.window_start < $2', w.id) USING "from", "to";
   IF "from" = '-infinity' AND "to" = 'infinity' THEN
-    DELETE FROM millrace.window_outside AS o WHERE o.window_id = w.id;
+    UPDATE millrace.window_outside AS o SET rows = 0 WHERE o.window_id = w.id;
   END IF;
   RETURN millrace._window_fill(p.id, millrace._window_query(w.id, "from", "to"), w.id);
 END $$;
@@ -310,6 +332,8 @@ BEGIN
   END;
   DELETE FROM millrace.window_cursor AS c WHERE c.window_id = w.id;
   DELETE FROM millrace.window_outside AS o WHERE o.window_id = w.id;
+  DELETE FROM millrace.window_mark AS m WHERE m.window_id = w.id;
+  DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id;
   DELETE FROM millrace.window_definition AS d WHERE d.id = w.id;
   UPDATE millrace.pipeline AS p SET windows = p.windows + 1 WHERE p.id = w.pipeline_id;
   PERFORM millrace._wake();

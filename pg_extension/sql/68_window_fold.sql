@@ -24,7 +24,7 @@ DECLARE
   ngroups  integer := 0;
   nstates  integer := 0;
   naggregates integer := 0;
-  taken    text[] := ARRAY['window_start', 'window_end'];
+  taken    text[] := ARRAY['window_start', 'window_end', 'closed', 'final'];
 BEGIN
   w.keys := '';
   w.states := 'n';
@@ -34,7 +34,7 @@ BEGIN
     IF part.part IN ('group', 'output') THEN
       IF part.name = ANY (taken) THEN
         RAISE EXCEPTION 'column "%" of window "%" is there twice', part.name, w.name
-          USING ERRCODE = 'duplicate_column', HINT = 'Name it with AS; window_start and window_end are taken.';
+          USING ERRCODE = 'duplicate_column', HINT = 'Name it with AS; window_start, window_end, closed and final are taken.';
       END IF;
       taken := taken || part.name;
     END IF;
@@ -97,7 +97,8 @@ DECLARE
 BEGIN
   columns := 'window_start timestamptz NOT NULL, window_end timestamptz NOT NULL, n bigint NOT NULL' || columns;
   EXECUTE format('CREATE TABLE millrace._window_%s_folded (fold bigint NOT NULL, %s)', w.id, columns);
-  EXECUTE format('CREATE TABLE millrace._window_%1$s_partial (stream integer NOT NULL, seq bigint NOT NULL, rows millrace._window_%1$s_folded[] NOT NULL)', w.id);
+  EXECUTE format('CREATE TABLE millrace._window_%1$s_partial (stream integer NOT NULL, seq bigint NOT NULL, rows millrace._window_%1$s_folded[] NOT NULL, '
+                 'partitions integer[], highs timestamptz[])', w.id);
   EXECUTE format('ALTER TABLE millrace._window_%s_partial ALTER COLUMN rows SET STORAGE EXTERNAL', w.id);  -- soon gone: not worth compressing
   EXECUTE format('CREATE INDEX ON millrace._window_%s_partial (stream, seq)', w.id);
   EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (window_start)', w.id);
@@ -131,6 +132,8 @@ BEGIN
                    millrace._later('w.window_start', format('%L::interval', w.size), w.slide, w.time_zone), w.keys, w.states,
                    millrace._later('p.window_start', format('(- k) * %L::interval', w.slide), w.slide, w.time_zone), rows, panes - 1);
   END IF;
+  output := format('%s, m.window_end <= coalesce((%s), ''-infinity'') AS closed, m.window_end <= coalesce((%s), ''-infinity'') AS final', output,
+                   millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id));
   EXECUTE format('CREATE VIEW millrace.%1$I AS SELECT m.window_start, m.window_end%2$s FROM (SELECT r.window_start, r.window_end%3$s%4$s FROM '
                  '(SELECT window_start, max(window_end) AS window_end%3$s, %5$s FROM (%6$s) AS u GROUP BY window_start%3$s) AS r) AS m '
                  'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %7$s), ''-infinity'')',
@@ -159,14 +162,16 @@ $$;
 REVOKE ALL ON FUNCTION millrace._window_query FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_query IS 'Internal: the query that computes a window from the target.';
 
--- Moves what batches have added to the folded table, merged; false: another session does. Index scans only: most of what is in
+-- Moves what batches have added to the folded table, merged, and the watermark; false: another session does. Index scans only: most of what is in
 -- the tables may be gone, and kept by an old snapshot.
 CREATE FUNCTION millrace._fold_window(window_id integer, merge boolean, wait boolean) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off AS $$
 DECLARE
   w     millrace.window_definition;
   c     millrace.window_cursor;
-  seqs  bigint[];
+  mark  millrace.window_mark;
+  new   record;
+  staged integer[];  -- lanes that have events; asked before all that says how far they are settled
 BEGIN
   IF NOT millrace._lock_window(window_id, wait) THEN
     RETURN false;
@@ -176,20 +181,30 @@ BEGIN
   IF c.fold IS NULL THEN
     RETURN true;
   END IF;
+  SELECT * INTO mark FROM millrace.window_mark AS m WHERE m.window_id = w.id ORDER BY m.at DESC LIMIT 1;
+  staged := ARRAY(SELECT l.lane_id FROM millrace._lanes() AS l WHERE l.pipeline_id = w.pipeline_id AND l.staged > 0);
   EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
                  'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq RETURNING p.*), '
                  'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) SELECT $2, window_start, %4$s '
-                 'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r %5$s) '
-                 'SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
-                 'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1',
+                 'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r %5$s), '
+                 'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2), '
+                 'high AS (SELECT t.partition, max(t.high) AS high FROM gone AS g CROSS JOIN LATERAL unnest(g.partitions, g.highs) AS t (partition, high) GROUP BY t.partition) '
+                 'SELECT (SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
+                 'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1) AS seqs, '
+                 '(SELECT array_agg(h.partition ORDER BY h.partition) FROM high AS h) AS partitions, '
+                 '(SELECT array_agg(h.high ORDER BY h.partition) FROM high AS h) AS highs, '
+                 '(SELECT array_agg(l.window_start ORDER BY l.window_start) FROM late AS l) AS starts, (SELECT array_agg(l.window_end ORDER BY l.window_start) FROM late AS l) AS ends, '
+                 '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows',
                  w.id, w.keys, w.states,
                  CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
                  CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END)
-  INTO seqs USING c.seqs, c.fold + 1;
-  IF seqs IS DISTINCT FROM c.seqs THEN
-    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, c.fold + 1, seqs, c.compacted);
+  INTO new USING c.seqs, c.fold + 1, mark.final;
+  IF new.seqs IS DISTINCT FROM c.seqs THEN
+    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, c.fold + 1, new.seqs, c.compacted);
     DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
   END IF;
+  PERFORM millrace._count_late(w, mark.final, new.starts, new.ends, new.rows);
+  PERFORM millrace._move_watermark(w, mark, new.partitions, new.highs, staged);
   PERFORM millrace._sum_outside(w.id);
   IF merge AND c.fold - c.compacted >= 16 THEN
     PERFORM millrace._compact_window(w);
@@ -203,8 +218,8 @@ CREATE FUNCTION millrace._sum_outside(window_id integer) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH gone AS (DELETE FROM millrace.window_outside AS o WHERE o.window_id = _sum_outside.window_id
                 AND (SELECT count(*) > 1 FROM (SELECT FROM millrace.window_outside AS c WHERE c.window_id = _sum_outside.window_id LIMIT 2) AS c)
-                RETURNING o.rows)
-  INSERT INTO millrace.window_outside (window_id, rows) SELECT _sum_outside.window_id, sum(g.rows) FROM gone AS g HAVING count(*) > 0;
+                RETURNING o.rows, o.skewed)
+  INSERT INTO millrace.window_outside (window_id, rows, skewed) SELECT _sum_outside.window_id, sum(g.rows), sum(g.skewed) FROM gone AS g HAVING count(*) > 0;
 $$;
 REVOKE ALL ON FUNCTION millrace._sum_outside FROM PUBLIC;
 COMMENT ON FUNCTION millrace._sum_outside IS 'Internal: makes one row of those that count rows outside of a window.';
@@ -228,6 +243,7 @@ BEGIN
   UPDATE millrace.window_cursor AS k SET compacted = c.fold WHERE k.window_id = w.id AND k.fold = c.fold;
   EXECUTE format('DELETE FROM millrace._window_%s_folded WHERE ctid = ANY (ARRAY(SELECT f.ctid FROM millrace._window_%1$s_folded AS f '
                  'WHERE f.window_start <= now() - $1 - $2 ORDER BY f.window_start LIMIT 10000))', w.id) USING w.retention, w.size;
+  DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id AND l.window_end <= now() - w.retention;
 END $$;
 REVOKE ALL ON FUNCTION millrace._compact_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._compact_window IS 'Internal: merges what the folds of a window have left, and removes what retention has passed.';

@@ -5,18 +5,18 @@ from lib.wait import wait_for
 
 
 class Feed:
-    """A pipeline with table t as target and one partition, fed by hand."""
+    """A pipeline with table t as target, fed by hand."""
 
-    def __init__(self, world, ddl, fields="n int, v text", transform="SELECT n, v FROM event", **more):
+    def __init__(self, world, ddl, fields="n int, v text", transform="SELECT n, v FROM event", partitions=1, **more):
         self.world = world
         with world.db.session("app") as s:
             s.run(ddl)
         world.create_pipeline(fields=fields, transform=transform, target="t", **more)
-        world.db.run("SELECT millrace.add_partitions(%s, 0, '{0}')", (world.pipeline_name,))
-        self.lane = Lane(world.db, world.pipeline_name).assign([0])
+        world.db.run("SELECT millrace.add_partitions(%s, 0, %s)", (world.pipeline_name, [0] * partitions))
+        self.lane = Lane(world.db, world.pipeline_name).assign(list(range(partitions)))
 
-    def send(self, *payloads):
-        self.lane.send(0, [p.encode() for p in payloads])
+    def send(self, *payloads, partition=0):
+        self.lane.send(partition, [p.encode() for p in payloads])
         return self
 
     def settled(self):

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(106);
+SELECT plan(111);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -24,7 +24,10 @@ SELECT pg_temp.wrong('{"name": "''state''", "pipeline": "''nix''"}', '42704', 'p
 SELECT pg_temp.wrong('{"name": "''definition''"}', '42P07', 'there is a relation millrace.window_definition', 'another name');
 SELECT pg_temp.wrong('{"pipeline": "''upserts''"}', '0A000', 'changes rows of its target', 'view over the target');
 SELECT pg_temp.wrong('{"output_topic": "''closed''"}', '0A000', 'not supported yet: output_topic', 'Leave it out');
-SELECT pg_temp.wrong('{"delay": "''1 min''", "lateness": "''1 h''"}', '0A000', 'not supported yet: delay, lateness', NULL);
+SELECT pg_temp.wrong('{"delay": "''-1 min''"}', '22023', 'delay is "-00:01:00", expected 0 to 10 years', '1 min');
+SELECT pg_temp.wrong('{"lateness": "''11 years''"}', '22023', 'lateness is "11 years"', NULL);
+SELECT pg_temp.wrong('{"max_skew": "''-1 s''"}', '22023', 'max_skew is "-00:00:01"', NULL);
+SELECT pg_temp.wrong('{"close_idle": "''-1 s''"}', '22023', 'close_idle is "-00:00:01"', NULL);
 SELECT pg_temp.wrong('{"time_zone": "''Europe/Nowhere''"}', '22023', 'time zone "Europe/Nowhere" does not exist', 'pg_timezone_names');
 SELECT pg_temp.wrong('{"retention": "''-1 day''"}', '22023', 'retention is "-1 days"', '30 days');
 SELECT pg_temp.wrong('{"size": "''0''"}', '22023', 'size is "00:00:00"', '1 min');
@@ -104,7 +107,7 @@ SELECT isnt(millrace.create_window(w.name, 'p', event_time => 'at', size => w.si
   time_zone => 'Europe/Berlin', "where" => 'source = ''dst'''), NULL, w.name)
 FROM (VALUES ('days', '1 day', NULL), ('weeks', '7 days', NULL), ('months', '1 month', NULL), ('quarters', '3 months', NULL), ('moving', '7 days', '1 day'),
              ('year', '1 year', '1 month')) AS w (name, size, slide);
-SELECT set_eq('SELECT * FROM millrace.window_days', $$
+SELECT set_eq('SELECT window_start, window_end, n, s FROM millrace.window_days', $$
   SELECT date_trunc('day', at, 'Europe/Berlin') AS s, (date_trunc('day', at AT TIME ZONE 'Europe/Berlin') + interval '1 day') AT TIME ZONE 'Europe/Berlin', count(*), sum(value)
   FROM mrt.reading WHERE source = 'dst' GROUP BY 1, 2 $$, 'days of a calendar');
 SELECT set_has('SELECT window_end - window_start FROM millrace.window_days', $$ VALUES (interval '23 h'), ('24 h'), ('25 h') $$, 'of 23, 24 and 25 hours');
@@ -138,7 +141,9 @@ SELECT isnt(millrace.create_window('kept', 'p', event_time => 'at', size => '1 m
 SELECT is((SELECT min(window_end) > now() - interval '1 day' FROM millrace.window_kept), true, 'what is older is not there');
 SELECT lives_ok($$ SELECT millrace.alter_window('kept', retention => '0') $$, 'it can be removed');
 SELECT is((SELECT count(*) > 10 FROM millrace.window_kept WHERE window_start < '2026-10-01'), true, 'what is not removed yet is there again');
-SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => NULL) $$, '22023', 'retention', '30 days', 'retention of nothing');
+SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => NULL) $$, '22023', 'nothing to change', 'retention, delay and lateness', 'nothing');
+SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => '-1 s') $$, '22023', 'retention', '30 days', 'retention of less than nothing');
+SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', lateness => '-1 s') $$, '22023', 'lateness', '1 min', 'lateness of less than nothing');
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('nix', retention => '1 day') $$, '42704', 'window "nix" does not exist', 'millrace.windows', 'an unknown window');
 
 -- others change the target

@@ -15,6 +15,8 @@ typedef struct MrWindowDefinition
 	/* SELECTS FROM rows GROUPED: the partial values of the rows, in the columns of the state tables from window_start on */
 	const char *selects;
 	const char *grouped;
+	const char *at;    /* the event time, over the same rows */
+	int64 max_skew_us; /* a time that is further in the future moves no watermark */
 } MrWindowDefinition;
 
 /* Those of a pipeline, in the order of their ids, in the current memory context. */

@@ -97,7 +97,7 @@ execute(void *arg)
 	if (state->windows != NULL)
 	{
 		set_stage(state, MR_STAGE_WINDOW);
-		mr_windows_contribute(state->windows);
+		mr_windows_contribute(state->windows, state->batch);
 	}
 }
 

@@ -254,14 +254,17 @@ enum /* millrace.window_definition */
 	MR_WINDOW_PIPELINE_ID,
 	MR_WINDOW_NAME,
 	MR_WINDOW_SELECTS,
-	MR_WINDOW_GROUPED
+	MR_WINDOW_GROUPED,
+	MR_WINDOW_AT,
+	MR_WINDOW_MAX_SKEW_US
 };
 
 enum /* millrace.window_outside */
 {
 	MR_OUTSIDE_WINDOW_ID = 1,
 	MR_OUTSIDE_ROWS,
-	MR_OUTSIDE_NATTS = MR_OUTSIDE_ROWS
+	MR_OUTSIDE_SKEWED,
+	MR_OUTSIDE_NATTS = MR_OUTSIDE_SKEWED
 };
 
 enum /* millrace.lane, millrace.segment */

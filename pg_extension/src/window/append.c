@@ -14,6 +14,7 @@
 #include "utils/array.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "server/catalog.h"
 #include "server/compat.h"
@@ -33,6 +34,8 @@ enum /* columns of the partial table, from 0 */
 	STREAM,
 	SEQ,
 	ROWS,
+	PARTITIONS,
+	HIGHS,
 	NPARTIAL
 };
 
@@ -46,11 +49,35 @@ start(DestReceiver *self, int operation, TupleDesc typeinfo)
 {
 }
 
+/* Of the partitions that the batch moves; both NULL when there is none. */
+static void
+put_highs(const MrEventTime *time, Datum *values, bool *nulls)
+{
+	const MrBatch *batch = time->batch;
+	Datum *partitions = palloc(Max(batch->npartitions, 1) * sizeof(Datum));
+	Datum *highs = palloc(Max(batch->npartitions, 1) * sizeof(Datum));
+	int n = 0;
+
+	for (int i = 0; i < batch->npartitions; i++)
+		if (!TIMESTAMP_IS_NOBEGIN(time->highs[i]))
+		{
+			partitions[n] = Int32GetDatum(batch->partitions[i].partition);
+			highs[n++] = TimestampTzGetDatum(time->highs[i]);
+		}
+	nulls[PARTITIONS] = nulls[HIGHS] = n == 0;
+	if (n == 0)
+		return;
+	values[PARTITIONS] =
+		PointerGetDatum(construct_array(partitions, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	values[HIGHS] = PointerGetDatum(construct_array(highs, n, TIMESTAMPTZOID, sizeof(TimestampTz),
+													FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 static void
 flush_to_partial(MrAppend *append)
 {
 	Oid type = RelationGetForm(append->folded)->reltype;
-	Datum *elements = palloc(append->ntuples * sizeof(Datum));
+	Datum *elements = palloc(Max(append->ntuples, 1) * sizeof(Datum));
 	Datum values[NPARTIAL];
 	bool nulls[NPARTIAL] = {false};
 
@@ -60,6 +87,10 @@ flush_to_partial(MrAppend *append)
 	values[SEQ] = Int64GetDatum(append->seq);
 	values[ROWS] = PointerGetDatum(
 		construct_array(elements, append->ntuples, type, -1, false, TYPALIGN_DOUBLE));
+	nulls[PARTITIONS] = nulls[HIGHS] = true;
+	if (append->time != NULL)
+		put_highs(append->time, values, nulls);
+	append->time = NULL;
 	CatalogTupleInsert(append->partial,
 					   heap_form_tuple(RelationGetDescr(append->partial), values, nulls));
 }
@@ -93,7 +124,7 @@ flush(MrAppend *append)
 	MemoryContext memory;
 	MemoryContext old;
 
-	if (append->ntuples == 0)
+	if (append->ntuples == 0 && append->time == NULL)
 		return;
 	CHECK_FOR_INTERRUPTS();
 	memory = AllocSetContextCreate(append->context, "millrace append", ALLOCSET_DEFAULT_SIZES);
@@ -171,12 +202,15 @@ mr_append_begin(MrAppend *append, int32 window_id)
 }
 
 void
-mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 seq)
+mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 seq,
+						const MrEventTime *time)
 {
 	mr_append_begin(append, window_id);
 	append->partial = mr_catalog_open(psprintf("_window_%d_partial", window_id), RowExclusiveLock);
 	append->stream = stream;
 	append->seq = seq;
+	append->time = time;
+	append->skewed = time->skewed;
 }
 
 static void
@@ -188,6 +222,7 @@ count_outside(MrAppend *append)
 
 	values[MR_OUTSIDE_WINDOW_ID - 1] = Int32GetDatum(append->window_id);
 	values[MR_OUTSIDE_ROWS - 1] = Int64GetDatum(append->outside);
+	values[MR_OUTSIDE_SKEWED - 1] = Int64GetDatum(append->skewed);
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 }
@@ -199,7 +234,7 @@ mr_append_end(MrAppend *append)
 	if (append->partial != NULL)
 		table_close(append->partial, NoLock);
 	table_close(append->folded, NoLock);
-	if (append->outside > 0)
+	if (append->outside > 0 || append->skewed > 0)
 		count_outside(append);
 	pfree(append->tuples);
 	CommandCounterIncrement();

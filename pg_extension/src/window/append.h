@@ -13,6 +13,8 @@
 #include "nodes/execnodes.h"
 #include "tcop/dest.h"
 
+#include "window/event_time.h"
+
 typedef struct MrAppend
 {
 	DestReceiver pub; /* first */
@@ -22,11 +24,14 @@ typedef struct MrAppend
 	Relation partial; /* NULL: they go to the folded table */
 	int32 stream;     /* of the partial table */
 	int64 seq;
+	const MrEventTime
+		*time;         /* goes into the partial table with the first rows; NULL: it is there */
 	HeapTuple *tuples; /* rows of the folded table, buffered */
 	int ntuples;
 	Size bytes;
 	int64 rows;    /* appended */
 	int64 outside; /* rows of the target whose event time is in no window: they are only counted */
+	int64 skewed;  /* rows whose event time is too far in the future to move the watermark */
 } MrAppend;
 
 /* To the folded table. */
@@ -34,9 +39,11 @@ extern void mr_append_begin(MrAppend *append, int32 window_id);
 
 /*
  * To the partial table: many in one row, as an array. A batch adds a few rows to each group as a rule, and most of them
- * are folded and gone within seconds: a row of its own for each would cost more than all the rest of a window.
+ * are folded and gone within seconds: a row of its own for each would cost more than all the rest of a window. With them go
+ * the highest event times.
  */
-extern void mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 seq);
+extern void mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 seq,
+									const MrEventTime *time);
 
 extern void mr_append_end(MrAppend *append);
 

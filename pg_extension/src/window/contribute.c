@@ -23,6 +23,8 @@ typedef struct Window
 {
 	const MrWindowDefinition *definition;
 	MrPlan *plan;
+	MrEventTime *time; /* of this one, or of one before it */
+	bool owns_time;
 } Window;
 
 struct MrWindows
@@ -37,7 +39,7 @@ struct MrWindows
 	bool *nulls;
 	int nwindows;
 	Window *windows;
-	Window *at_work;
+	MrPlan *at_work;
 	int64 appended;
 };
 
@@ -103,6 +105,14 @@ prepare_window(MrWindows *windows, Window *window, const MrWindowDefinition *def
 								  program->definition->target, NULL, NULL);
 	mr_plan_set_path(window->plan, WRITTEN_PATH);
 	(void) note_used((Node *) mr_plan_analyze(window->plan), windows);
+	for (Window *other = windows->windows; other < window; other++)
+		if (mr_event_time_serves(other->time, definition))
+			window->time = other->time;
+	if (window->time != NULL)
+		return;
+	window->owns_time = true;
+	window->time = mr_event_time_create(program, WRITTEN_RELATION, WRITTEN_PATH, definition);
+	(void) note_used((Node *) mr_plan_analyze(window->time->plan), windows);
 }
 
 /* Lives as long as the program. */
@@ -176,7 +186,7 @@ take_stream(int32 pipeline_id)
 }
 
 void
-mr_windows_contribute(MrWindows *windows)
+mr_windows_contribute(MrWindows *windows, const MrBatch *batch)
 {
 	int32 stream = take_stream(windows->program->definition->pipeline_id);
 	int64 seq = nextval_internal(mr_catalog_oid("window_seq"), false);
@@ -186,8 +196,13 @@ mr_windows_contribute(MrWindows *windows)
 		Window *window = &windows->windows[i];
 		MrAppend append;
 
-		windows->at_work = window;
-		mr_append_begin_partial(&append, window->definition->id, stream, seq);
+		if (window->owns_time)
+		{
+			windows->at_work = window->time->plan;
+			mr_event_time_read(window->time, windows->store, windows->nrows, batch);
+		}
+		windows->at_work = window->plan;
+		mr_append_begin_partial(&append, window->definition->id, stream, seq, window->time);
 		(void) mr_plan_run(window->plan, windows->store, windows->nrows, &append.pub);
 		mr_append_end(&append);
 		windows->appended += append.rows;
@@ -198,7 +213,7 @@ mr_windows_contribute(MrWindows *windows)
 int
 mr_windows_failed_at(MrWindows *windows)
 {
-	return windows->at_work != NULL ? mr_plan_failed_at(windows->at_work->plan) : -1;
+	return windows->at_work != NULL ? mr_plan_failed_at(windows->at_work) : -1;
 }
 
 int64

@@ -36,8 +36,8 @@ extern void mr_windows_clear(MrWindows *windows);
 extern void mr_windows_put(MrWindows *windows, const Datum *values, const bool *nulls, bool all,
 						   int number);
 
-/* Appends what the rows add. Raises whatever an expression raises; then mr_windows_failed_at() may be asked. */
-extern void mr_windows_contribute(MrWindows *windows);
+/* Appends what the rows, of that batch, add. Raises whatever an expression raises; then mr_windows_failed_at() may be asked. */
+extern void mr_windows_contribute(MrWindows *windows, const MrBatch *batch);
 
 /* After an error: the number of the row at work, -1 unknown. */
 extern int mr_windows_failed_at(MrWindows *windows);

@@ -125,7 +125,7 @@ fold_all(int32 pipeline_id, bool wait)
 void
 mr_fold_if_due(MrFold *fold, int32 pipeline_id)
 {
-	if (fold->unfolded == 0 || (fold->unfolded < FOLD_ROWS && mr_clock_us() < fold->fold_at))
+	if (!fold->windows || (fold->unfolded < FOLD_ROWS && mr_clock_us() < fold->fold_at))
 		return;
 	if (fold_all(pipeline_id, fold->unfolded >= FOLD_ROWS_MAX))
 		fold->unfolded = 0;

@@ -9,12 +9,13 @@
 /* How soon to fold. Zeroed: nothing has been appended. */
 typedef struct MrFold
 {
+	bool windows;   /* the pipeline has some */
 	int64 unfolded; /* partial values that this worker has appended since, about */
 	int64 fold_at;  /* mr_clock_us() when to fold them, however few they are */
 } MrFold;
 
 /*
- * Between batches: when enough has been appended, or long enough ago, folds the windows of the pipeline, each in a transaction
+ * Between batches: when enough has been appended, or long enough ago (at rest, too: a watermark moves with time), folds the windows of the pipeline, each in a transaction
  * of its own, as the extension's owner. What fails is logged, and moved unmerged: the number of partial values that readers
  * begin with stays bounded.
  */

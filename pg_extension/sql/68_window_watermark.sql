@@ -1,0 +1,131 @@
+-- The watermark of a window: up to which event time its rows are there, as far as one can say. It closes windows and makes them
+-- final; what comes later is counted and changes them all the same.
+
+CREATE FUNCTION millrace._newest_mark("column" text, window_id integer) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('SELECT k.%I FROM millrace.window_mark AS k WHERE k.window_id = %s ORDER BY k.at DESC LIMIT 1', "column", window_id);
+$$;
+REVOKE ALL ON FUNCTION millrace._newest_mark FROM PUBLIC;
+COMMENT ON FUNCTION millrace._newest_mark IS 'Internal: SQL for a column of the newest mark of a window.';
+
+-- Rows that were folded when windows they are in were final. starts, ends, rows: of panes that end before what is final. A pane is in
+-- all windows that begin up to `size` before its end.
+CREATE FUNCTION millrace._count_late(w millrace.window_definition, final timestamptz, starts timestamptz[], ends timestamptz[], rows bigint[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF starts IS NULL THEN
+    RETURN;
+  END IF;
+  EXECUTE format('INSERT INTO millrace.window_late AS l (window_id, window_start, window_end, rows) '
+                 'SELECT %1$s, s.start, s."end", sum(s.rows) FROM (SELECT w.start, %2$s AS "end", w.rows FROM '
+                 '(SELECT %3$s AS start, p.rows FROM unnest($1, $2, $3) AS p (start, "end", rows) CROSS JOIN generate_series(0, %4$s) AS k) AS w) AS s '
+                 'WHERE s."end" <= $4 GROUP BY s.start, s."end" '
+                 'ON CONFLICT ON CONSTRAINT window_late_pkey DO UPDATE SET rows = l.rows + excluded.rows',
+                 w.id, millrace._later('w.start', format('%L::interval', w.size), w.slide, w.time_zone),
+                 millrace._later('p.start', format('(- k) * %L::interval', w.slide), w.slide, w.time_zone),
+                 millrace._window_panes(w.size, w.slide) - 1)
+  USING starts, ends, rows, final;
+END $$;
+REVOKE ALL ON FUNCTION millrace._count_late FROM PUBLIC;
+COMMENT ON FUNCTION millrace._count_late IS 'Internal: counts rows that came when their window was final.';
+
+-- Why each partition of a pipeline may still get rows of any time; null: it is idle, which means that all there is of it is
+-- settled. An end that was reported a while ago says nothing. staged: lanes that have events.
+CREATE FUNCTION millrace._partition_activity(pipeline_id integer, staged integer[]) RETURNS TABLE (partition integer, why text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT t.partition, CASE
+    WHEN p.state <> 'running' THEN 'the pipeline is ' || p.state
+    WHEN t.state <> 'active' THEN 'the partition is ' || t.state
+    WHEN EXISTS (SELECT FROM millrace._breaker AS b WHERE b.pipeline_id = p.id AND b.state <> 'closed') THEN 'the circuit breaker is open'
+    WHEN e.read_at > clock_timestamp() - interval '30 s' IS NOT TRUE THEN 'no ingestor reads the partition'
+    WHEN t.lane = ANY (staged) THEN 'events are staged'
+    WHEN g.next_offset >= e.high IS NOT TRUE THEN 'events of the partition are to be read' END
+  FROM millrace.pipeline AS p
+  JOIN millrace.partition AS t ON t.pipeline_id = p.id
+  LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id AND g.partition = t.partition
+  LEFT JOIN millrace._watermark AS e ON e.pipeline_id = p.id AND e.partition = t.partition
+  WHERE p.id = _partition_activity.pipeline_id;
+$$;
+REVOKE ALL ON FUNCTION millrace._partition_activity FROM PUBLIC;
+COMMENT ON FUNCTION millrace._partition_activity IS 'Internal: why partitions of a pipeline are not idle.';
+
+-- An event that failed, or waits behind one that did, holds its partition where it was then, for 5 minutes at most. Where it was
+-- is what the mark of that time has, or the one before it.
+CREATE FUNCTION millrace._failures_hold(pipeline_id integer, window_id integer) RETURNS TABLE (partition integer, high timestamptz)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT r.partition, (SELECT m.highs[array_position(m.partitions, r.partition)] FROM millrace.window_mark AS m
+                       WHERE m.window_id = _failures_hold.window_id AND m.at <= r.since ORDER BY m.at DESC LIMIT 1)
+  FROM (SELECT r.partition, min(r.first_failed_at) AS since FROM millrace.retry AS r
+        WHERE r.pipeline_id = _failures_hold.pipeline_id AND r.replay_of IS NULL AND r.first_failed_at > clock_timestamp() - interval '5 min'
+        GROUP BY r.partition) AS r;
+$$;
+REVOKE ALL ON FUNCTION millrace._failures_hold FROM PUBLIC;
+COMMENT ON FUNCTION millrace._failures_hold IS 'Internal: which partitions are held by events that are to be tried again, and where.';
+
+-- The end of the last window that a time is in.
+CREATE FUNCTION millrace._window_end(w millrace.window_definition, at timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  "end" timestamptz;
+BEGIN
+  EXECUTE 'SELECT ' || millrace._later(millrace._pane_start('$1', w.slide, w.time_zone, w.origin), format('%L::interval', w.size), w.slide, w.time_zone)
+  INTO "end" USING at;
+  RETURN "end";
+END $$;
+REVOKE ALL ON FUNCTION millrace._window_end FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_end IS 'Internal: the end of the last window that a time is in.';
+
+-- The lowest high of the partitions that are not idle, less the delay; of none, the highest: an idle partition holds nothing back.
+-- The caller has locked the window. old: its newest mark; partitions, highs: what has come since.
+CREATE FUNCTION millrace._move_watermark(
+  w millrace.window_definition, old millrace.window_mark, partitions integer[], highs timestamptz[], staged integer[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' AS $$
+DECLARE
+  new  millrace.window_mark := old;
+  low  record;
+  idle boolean;
+BEGIN
+  new.window_id := w.id;
+  SELECT coalesce(array_agg(h.partition ORDER BY h.partition), '{}'), coalesce(array_agg(h.high ORDER BY h.partition), '{}')
+  INTO new.partitions, new.highs
+  FROM (SELECT u.partition, max(u.high) AS high
+        FROM (SELECT * FROM unnest(old.partitions, old.highs) UNION ALL SELECT * FROM unnest(partitions, highs)) AS u (partition, high)
+        GROUP BY u.partition) AS h;
+  IF (new.partitions, new.highs) IS DISTINCT FROM (old.partitions, old.highs) THEN
+    new.risen_at := clock_timestamp();
+  END IF;
+
+  -- what is not known yet is the lowest
+  SELECT a.partition, a.why, a.high INTO low
+  FROM (SELECT a.partition, CASE WHEN f.partition IS NOT NULL THEN 'events are to be tried again' ELSE a.why END AS why,
+               CASE WHEN f.partition IS NULL THEN n.high WHEN f.high IS NOT NULL THEN least(f.high, n.high) END AS high
+        FROM millrace._partition_activity(w.pipeline_id, staged) AS a
+        LEFT JOIN millrace._failures_hold(w.pipeline_id, w.id) AS f ON f.partition = a.partition
+        LEFT JOIN unnest(new.partitions, new.highs) AS n (partition, high) ON n.partition = a.partition) AS a
+  WHERE a.why IS NOT NULL ORDER BY a.high NULLS FIRST, a.partition LIMIT 1;
+  idle := NOT FOUND;
+  new.held_by := low.partition;
+  new.held_why := low.why;
+  IF idle THEN
+    SELECT max(h) AS high INTO low FROM unnest(new.highs) AS h;
+  END IF;
+  -- far from where times end
+  new.watermark := greatest(old.watermark, greatest(low.high, CASE WHEN low.high IS NOT NULL THEN timestamptz '0001-01-01 00:00:00+00' END) - w.delay, '-infinity');
+  IF idle AND low.high IS NOT NULL AND new.risen_at < clock_timestamp() - w.close_idle THEN
+    new.watermark := greatest(new.watermark, millrace._window_end(w, low.high));
+  END IF;
+  new.final := greatest(old.final, new.watermark - w.lateness);
+
+  new.at := old.at;
+  IF new IS DISTINCT FROM old THEN
+    new.at := greatest(clock_timestamp(), old.at + interval '1 us');
+    INSERT INTO millrace.window_mark VALUES (new.*);
+    -- what is left is some seconds apart, and as old as what may hold it
+    DELETE FROM millrace.window_mark AS m WHERE m.window_id = w.id AND m.at = old.at
+      AND EXISTS (SELECT FROM millrace.window_mark AS b WHERE b.window_id = w.id AND b.at < old.at AND b.at > old.at - interval '5 s');
+    DELETE FROM millrace.window_mark AS m WHERE m.window_id = w.id
+      AND m.at < (SELECT max(b.at) FROM millrace.window_mark AS b WHERE b.window_id = w.id AND b.at < clock_timestamp() - interval '6 min');
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._move_watermark FROM PUBLIC;
+COMMENT ON FUNCTION millrace._move_watermark IS 'Internal: moves the watermark of a window.';

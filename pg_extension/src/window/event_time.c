@@ -1,0 +1,73 @@
+/*
+ * event_time.c: see event_time.h. Runs in workers and, rolled back, in the sessions of dry_run().
+ */
+#include "window/event_time.h"
+
+#include "utils/timestamp.h"
+
+static void
+nothing(DestReceiver *self)
+{
+}
+
+static void
+start(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+}
+
+static bool
+receive(TupleTableSlot *slot, DestReceiver *self)
+{
+	MrEventTime *time = (MrEventTime *) self;
+	const MrBatch *batch = time->batch;
+	int row = mr_plan_current(time->plan);
+	const MrPartition *partition;
+	TimestampTz at;
+	bool isnull;
+
+	if (row < 0 || row >= batch->nrows)
+		elog(ERROR, "an event time is of no known row");
+	at = DatumGetTimestampTz(slot_getattr(slot, 1, &isnull));
+	if (isnull || TIMESTAMP_NOT_FINITE(at))
+		return true;
+	partition = mr_event_partition(batch, &batch->events[batch->rows[row].event]);
+	if (at > time->until)
+		time->skewed++;
+	else if (partition != NULL && at > time->highs[partition - batch->partitions])
+		time->highs[partition - batch->partitions] = at;
+	return true;
+}
+
+MrEventTime *
+mr_event_time_create(const MrProgram *program, const char *relation, const char *path,
+					 const MrWindowDefinition *definition)
+{
+	MrEventTime *time = palloc0(sizeof(MrEventTime));
+
+	time->pub = (DestReceiver){receive, start, nothing, nothing, DestNone};
+	time->definition = definition;
+	time->plan = mr_plan_create(psprintf("SELECT %s FROM %s", definition->at, relation), relation,
+								program->stored, program->stored_full, program->definition->target,
+								NULL, NULL);
+	mr_plan_set_path(time->plan, path);
+	return time;
+}
+
+bool
+mr_event_time_serves(const MrEventTime *time, const MrWindowDefinition *definition)
+{
+	return strcmp(time->definition->at, definition->at) == 0 &&
+		   time->definition->max_skew_us == definition->max_skew_us;
+}
+
+void
+mr_event_time_read(MrEventTime *time, Tuplestorestate *rows, int nrows, const MrBatch *batch)
+{
+	time->batch = batch;
+	time->until = GetCurrentTimestamp() + time->definition->max_skew_us;
+	time->skewed = 0;
+	time->highs = palloc(Max(batch->npartitions, 1) * sizeof(TimestampTz));
+	for (int i = 0; i < batch->npartitions; i++)
+		time->highs[i] = DT_NOBEGIN;
+	(void) mr_plan_run(time->plan, rows, nrows, &time->pub);
+}

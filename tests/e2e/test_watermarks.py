@@ -1,0 +1,178 @@
+"""Watermarks of windows: what moves them, what holds them back, and what is closed, final and late by them.
+Lanes and reports of an ingestor are played by hand, the engine is real."""
+import json
+
+from lib.wait import wait_for
+from test_target_changes import Feed
+from test_windows import check_exact, window
+
+TABLE = "CREATE TABLE t (n int, at timestamptz)"
+GROUPED = "SELECT date_bin('1 min', at, '2000-01-01') AS window_start, count(*) AS n FROM t GROUP BY 1"
+
+
+class Watched:
+    """Partitions that are fed by hand, and a window over what they give."""
+
+    def __init__(self, world, partitions=2, transform="SELECT n, at FROM event WHERE n IS NOT NULL", pipeline=None, **arguments):
+        self.world = world
+        self.feed = Feed(world, TABLE, "n int, at timestamptz", transform, partitions=partitions, **(pipeline or {}))
+        window(world, "w", **arguments)
+
+    def send(self, partition, *times, n=1):
+        """Times of 1 January 2026."""
+        self.feed.send(*(json.dumps(dict(n=n, at=time if "-" in time else f"2026-01-01T{time}Z")) for time in times), partition=partition)
+        return self
+
+    def settled(self):
+        self.feed.settled()
+        return self
+
+    def report(self, more=0):
+        """Ends of the partitions: where they are, or behind it."""
+        positions = self.world.positions()
+        partitions = sorted(positions)
+        self.world.db.run("SELECT millrace.report_watermarks(%s, %s, %s)",
+                          (self.world.pipeline_name, partitions, [positions[p] + more for p in partitions]))
+        return self
+
+    def fold(self):
+        self.world.db.run("SELECT millrace._fold_window(id, true, true) FROM millrace.window_definition")
+        return self
+
+    def mark(self):
+        """Watermark, the partition that holds it, and why."""
+        self.fold()
+        return self.world.db.run("SELECT to_char(watermark AT TIME ZONE 'UTC', 'HH24:MI:SS'), held_by, held_why FROM millrace.windows WHERE name = 'w'")[0]
+
+    def values(self):
+        return {start: rest for start, *rest in self.world.db.run(
+            "SELECT to_char(window_start AT TIME ZONE 'UTC', 'HH24:MI'), n, closed, final FROM millrace.window_w")}
+
+
+def test_lowest_partition(world):
+    """Each partition holds it until all that there is of it is settled; it never goes back."""
+    watched = Watched(world, delay="10 s")
+    watched.send(0, "12:05:30", "12:01:00").settled()
+    assert watched.mark() == (None, 1, "no ingestor reads the partition")
+    watched.report(more=9)
+    assert watched.mark() == (None, 1, "events of the partition are to be read")
+    watched.send(1, "12:03:20").settled()
+    assert watched.mark() == ("12:03:10", 1, "events of the partition are to be read")
+    assert watched.values() == {"12:01": [1, True, True], "12:03": [1, False, False], "12:05": [1, False, False]}
+    watched.report()
+    assert watched.mark() == ("12:05:20", None, None)
+    watched.report(more=1)
+    assert watched.mark() == ("12:05:20", 1, "events of the partition are to be read")
+    watched.send(1, "12:04:00").settled()
+    assert watched.mark()[0] == "12:05:20"
+    check_exact(world.db, "millrace.window_w", GROUPED)
+
+
+def test_what_is_no_idleness(world):
+    """A partition whose end is known and reached holds it all the same while nobody would see more of it."""
+    watched = Watched(world, partitions=1)
+    name = world.pipeline_name
+    watched.send(0, "12:05:30").settled().report()
+    assert watched.mark() == ("12:05:30", None, None)
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.pause(%s)", (name,))
+        assert watched.mark()[1:] == (0, "the pipeline is paused")
+        s.run("SELECT millrace.resume(%s)", (name,))
+    world.db.run("INSERT INTO millrace.breaker (pipeline_id, worker, kind, state, since, opened) SELECT id, 9, 'lane', 'open', now(), 1 FROM millrace.pipeline")
+    assert watched.mark()[1:] == (0, "the circuit breaker is open")
+    world.db.run("DELETE FROM millrace.breaker WHERE worker = 9")
+    world.db.run("UPDATE millrace.watermark SET read_at = read_at - interval '1 min'")
+    assert watched.mark()[1:] == (0, "no ingestor reads the partition")
+    watched.report()
+    world.db.run("UPDATE millrace.partition SET state = 'stopped'")
+    assert watched.mark()[1] == 0
+
+
+def test_staged_events_hold(world):
+    """The end that was reported is reached, and there is more in staging than that."""
+    watched = Watched(world, partitions=1)
+    watched.send(0, "12:05:30").settled()
+    with world.db.session("app", autocommit=False) as s:
+        s.run("LOCK TABLE t IN SHARE MODE")  # the batch waits for it
+        watched.send(0, "12:05:40")
+        watched.report()
+        assert watched.mark() == ("12:05:30", 0, "events are staged")
+        s.connection.rollback()
+    watched.settled().report()
+    assert watched.mark() == ("12:05:40", None, None)
+
+
+def test_skewed_filtered_and_strange_times(world):
+    """They move nothing, and are counted where they count."""
+    watched = Watched(world, partitions=1, max_skew="1 min", lateness="1 min")
+    watched.send(0, "12:05:30", "9999-01-01", "294276-12-31T23:59:59Z").settled()
+    watched.feed.send('{"n": 1}', '{"n": 1, "at": "infinity"}', '{"at": "2026-01-01T23:00:00Z"}').settled()
+    watched.report()
+    assert watched.mark()[0] == "12:05:30"
+    assert world.db.run("SELECT outside, skewed, late FROM millrace.windows") == [(3, 2, 0)]
+    watched.send(0, "4713-11-24 00:00:00 BC").settled().report()
+    assert watched.mark()[0] == "12:05:30"
+
+
+def test_late_rows(world):
+    """Closed windows are repaired without a word, final ones too: those rows are counted, by window."""
+    watched = Watched(world, partitions=1, lateness="2 min")
+    window(world, "sliding", size="3 min", slide="1 min")
+    watched.send(0, "12:00:10", "12:03:30").settled().report()
+    assert watched.mark()[0] == "12:03:30"
+    assert watched.values() == {"12:00": [1, True, True], "12:03": [1, False, False]}
+    late = "SELECT to_char(window_start AT TIME ZONE 'UTC', 'HH24:MI'), rows FROM millrace.late_rows WHERE \"window\" = %s ORDER BY 1"
+    watched.send(0, "12:00:20", "12:01:20", "12:00:30", "12:02:59").settled().fold()
+    assert watched.values() == {"12:00": [3, True, True], "12:01": [1, True, False], "12:02": [1, True, False], "12:03": [1, False, False]}
+    assert world.db.run(late, ("w",)) == [("12:00", 2)]
+    # without lateness what is closed is final; 12:01:20 is late for 11:59, not yet for 12:00 to 12:02
+    assert world.db.run(late, ("sliding",)) == [("11:58", 2), ("11:59", 3), ("12:00", 4)]
+    watched.send(0, "12:00:40").settled().fold()
+    assert world.db.run(late, ("w",)) == [("12:00", 3)]
+    assert world.db.run("SELECT name, late FROM millrace.windows ORDER BY 1") == [("sliding", 12), ("w", 3)]
+    check_exact(world.db, "millrace.window_w", GROUPED)
+
+
+def test_failed_events_hold(world):
+    """Where their partition was when the first of them failed, for 5 minutes at most; dead letters hold nothing."""
+    watched = Watched(world, transform="SELECT n, at + (n / n - 1) * interval '1 s' AS at FROM event", pipeline=dict(retry_delay="1 h"))
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.set_error_class('22012', 'retry', pipeline => %s)", (world.pipeline_name,))
+    watched.send(0, "12:00:10").send(1, "12:09:00").settled().report()
+    assert watched.mark()[0] == "12:09:00"
+    watched.send(0, "12:10:00", n=0).settled().send(0, "12:12:00").send(1, "12:15:00").settled().report()
+    assert watched.mark() == ("12:09:00", 0, "events are to be tried again")
+    watched.send(0, "12:20:00").settled().report()
+    assert watched.mark() == ("12:09:00", 0, "events are to be tried again")
+    world.db.run("UPDATE millrace.retry SET first_failed_at = first_failed_at - interval '5 min'")
+    assert watched.report().mark() == ("12:20:00", None, None)
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.set_error_class('22012', 'dead_letter', pipeline => %s)", (world.pipeline_name,))
+    watched.send(0, "12:30:00", n=0).settled().send(0, "12:31:00").settled().report()
+    assert watched.mark() == ("12:31:00", None, None)
+
+
+def test_last_window_is_closed(world):
+    """When nothing comes for a while, if that is wanted; its rows are late then."""
+    watched = Watched(world, partitions=1, size="10 min", slide="5 min", close_idle="1 s")
+    watched.send(0, "12:03:00").settled().report()
+    wait_for(lambda: watched.report().mark()[0] == "12:10:00", "it is closed", 20)
+    assert watched.values() == {"11:55": [1, True, True], "12:00": [1, True, True]}
+    watched.send(0, "12:04:00").settled().report()
+    assert watched.mark()[0] == "12:10:00"
+    assert world.db.value("SELECT late FROM millrace.windows") == 2
+    watched.send(0, "12:13:00").settled().report()
+    assert watched.mark()[0] == "12:13:00"
+
+
+def test_alter_window(world):
+    """Another delay counts from then on; nothing goes back."""
+    watched = Watched(world, partitions=1, delay="1 min", lateness="1 min")
+    watched.send(0, "12:05:30").settled().report()
+    assert watched.mark()[0] == "12:04:30"
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.alter_window('w', delay => '0', lateness => '5 min')")
+        assert watched.mark()[0] == "12:05:30"
+        s.run("SELECT millrace.alter_window('w', delay => '1 h')")
+        assert watched.mark()[0] == "12:05:30"
+    assert world.db.run("SELECT delay::text, lateness::text FROM millrace.windows") == [("01:00:00", "00:05:00")]
