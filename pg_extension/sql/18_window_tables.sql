@@ -59,12 +59,13 @@ SELECT pg_catalog.pg_extension_config_dump('millrace.window_cursor', '');
 CREATE TABLE millrace.window_outside (
   window_id integer NOT NULL,
   rows      bigint  NOT NULL,  -- whose event time is null, infinite or too far away
-  skewed    bigint  NOT NULL   -- rows whose event time is so far in the future that it moves no watermark
+  skewed    bigint  NOT NULL,  -- rows whose event time is so far in the future that it moves no watermark
+  late      bigint  NOT NULL   -- rows that came when a window they are in was final
 );
 -- no key: without it a publication FOR ALL TABLES would refuse its deletes
 ALTER TABLE millrace.window_outside REPLICA IDENTITY FULL;
 CREATE INDEX window_outside_window_id_idx ON millrace.window_outside (window_id);
-COMMENT ON TABLE millrace.window_outside IS 'Internal: how many rows are in no window or move no watermark, to be summed up; see the view windows.';
+COMMENT ON TABLE millrace.window_outside IS 'Internal: how many rows are in no window, move no watermark or came late, to be summed up; see the view windows.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.window_outside', '');
 
 -- The watermark of each window, appended by the fold when something has changed; the newest row counts. Some of the older ones
@@ -79,6 +80,7 @@ CREATE TABLE millrace.window_mark (
   final      timestamptz   NOT NULL,  -- windows that end up to here are final
   held_by    integer,                 -- the partition with the lowest; null: all are idle
   held_why   text,
+  stalled_since timestamptz,          -- event times rise, and it does not; null: it does
   CONSTRAINT window_mark_pkey PRIMARY KEY (window_id, at)
 );
 COMMENT ON TABLE millrace.window_mark IS 'Internal: watermarks of the windows, see the view windows.';
@@ -89,6 +91,7 @@ CREATE TABLE millrace.window_late (
   window_start timestamptz NOT NULL,
   window_end   timestamptz NOT NULL,
   rows         bigint      NOT NULL,  -- that came when it was final
+  last_at      timestamptz NOT NULL,  -- when the last of them did
   CONSTRAINT window_late_pkey PRIMARY KEY (window_id, window_start)
 );
 COMMENT ON TABLE millrace.window_late IS 'Internal: see the view late_rows.';

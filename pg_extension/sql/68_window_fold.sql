@@ -170,7 +170,7 @@ DECLARE
   w     millrace.window_definition;
   c     millrace.window_cursor;
   mark  millrace.window_mark;
-  new   record;
+  folded record;
   staged integer[];  -- lanes that have events; asked before all that says how far they are settled
 BEGIN
   IF NOT millrace._lock_window(window_id, wait) THEN
@@ -198,13 +198,13 @@ BEGIN
                  w.id, w.keys, w.states,
                  CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
                  CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END)
-  INTO new USING c.seqs, c.fold + 1, mark.final;
-  IF new.seqs IS DISTINCT FROM c.seqs THEN
-    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, c.fold + 1, new.seqs, c.compacted);
+  INTO folded USING c.seqs, c.fold + 1, mark.final;
+  IF folded.seqs IS DISTINCT FROM c.seqs THEN
+    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, c.fold + 1, folded.seqs, c.compacted);
     DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
   END IF;
-  PERFORM millrace._count_late(w, mark.final, new.starts, new.ends, new.rows);
-  PERFORM millrace._move_watermark(w, mark, new.partitions, new.highs, staged);
+  PERFORM millrace._count_late(w, mark.final, folded.starts, folded.ends, folded.rows);
+  PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, staged);
   PERFORM millrace._sum_outside(w.id);
   IF merge AND c.fold - c.compacted >= 16 THEN
     PERFORM millrace._compact_window(w);
@@ -218,8 +218,8 @@ CREATE FUNCTION millrace._sum_outside(window_id integer) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH gone AS (DELETE FROM millrace.window_outside AS o WHERE o.window_id = _sum_outside.window_id
                 AND (SELECT count(*) > 1 FROM (SELECT FROM millrace.window_outside AS c WHERE c.window_id = _sum_outside.window_id LIMIT 2) AS c)
-                RETURNING o.rows, o.skewed)
-  INSERT INTO millrace.window_outside (window_id, rows, skewed) SELECT _sum_outside.window_id, sum(g.rows), sum(g.skewed) FROM gone AS g HAVING count(*) > 0;
+                RETURNING o.rows, o.skewed, o.late)
+  INSERT INTO millrace.window_outside (window_id, rows, skewed, late) SELECT _sum_outside.window_id, sum(g.rows), sum(g.skewed), sum(g.late) FROM gone AS g HAVING count(*) > 0;
 $$;
 REVOKE ALL ON FUNCTION millrace._sum_outside FROM PUBLIC;
 COMMENT ON FUNCTION millrace._sum_outside IS 'Internal: makes one row of those that count rows outside of a window.';

@@ -16,11 +16,12 @@ BEGIN
   IF starts IS NULL THEN
     RETURN;
   END IF;
-  EXECUTE format('INSERT INTO millrace.window_late AS l (window_id, window_start, window_end, rows) '
-                 'SELECT %1$s, s.start, s."end", sum(s.rows) FROM (SELECT w.start, %2$s AS "end", w.rows FROM '
+  EXECUTE format('WITH late AS (INSERT INTO millrace.window_late AS l (window_id, window_start, window_end, rows, last_at) '
+                 'SELECT %1$s, s.start, s."end", sum(s.rows), clock_timestamp() FROM (SELECT w.start, %2$s AS "end", w.rows FROM '
                  '(SELECT %3$s AS start, p.rows FROM unnest($1, $2, $3) AS p (start, "end", rows) CROSS JOIN generate_series(0, %4$s) AS k) AS w) AS s '
                  'WHERE s."end" <= $4 GROUP BY s.start, s."end" '
-                 'ON CONFLICT ON CONSTRAINT window_late_pkey DO UPDATE SET rows = l.rows + excluded.rows',
+                 'ON CONFLICT ON CONSTRAINT window_late_pkey DO UPDATE SET rows = l.rows + excluded.rows, last_at = excluded.last_at) '
+                 'INSERT INTO millrace.window_outside (window_id, rows, skewed, late) SELECT %1$s, 0, 0, sum(p.rows) FROM unnest($3) AS p (rows)',
                  w.id, millrace._later('w.start', format('%L::interval', w.size), w.slide, w.time_zone),
                  millrace._later('p.start', format('(- k) * %L::interval', w.slide), w.slide, w.time_zone),
                  millrace._window_panes(w.size, w.slide) - 1)
@@ -81,18 +82,18 @@ CREATE FUNCTION millrace._move_watermark(
   w millrace.window_definition, old millrace.window_mark, partitions integer[], highs timestamptz[], staged integer[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' AS $$
 DECLARE
-  new  millrace.window_mark := old;
+  mark  millrace.window_mark := old;
   low  record;
   idle boolean;
 BEGIN
-  new.window_id := w.id;
+  mark.window_id := w.id;
   SELECT coalesce(array_agg(h.partition ORDER BY h.partition), '{}'), coalesce(array_agg(h.high ORDER BY h.partition), '{}')
-  INTO new.partitions, new.highs
+  INTO mark.partitions, mark.highs
   FROM (SELECT u.partition, max(u.high) AS high
         FROM (SELECT * FROM unnest(old.partitions, old.highs) UNION ALL SELECT * FROM unnest(partitions, highs)) AS u (partition, high)
         GROUP BY u.partition) AS h;
-  IF (new.partitions, new.highs) IS DISTINCT FROM (old.partitions, old.highs) THEN
-    new.risen_at := clock_timestamp();
+  IF (mark.partitions, mark.highs) IS DISTINCT FROM (old.partitions, old.highs) THEN
+    mark.risen_at := clock_timestamp();
   END IF;
 
   -- what is not known yet is the lowest
@@ -101,25 +102,27 @@ BEGIN
                CASE WHEN f.partition IS NULL THEN n.high WHEN f.high IS NOT NULL THEN least(f.high, n.high) END AS high
         FROM millrace._partition_activity(w.pipeline_id, staged) AS a
         LEFT JOIN millrace._failures_hold(w.pipeline_id, w.id) AS f ON f.partition = a.partition
-        LEFT JOIN unnest(new.partitions, new.highs) AS n (partition, high) ON n.partition = a.partition) AS a
+        LEFT JOIN unnest(mark.partitions, mark.highs) AS n (partition, high) ON n.partition = a.partition) AS a
   WHERE a.why IS NOT NULL ORDER BY a.high NULLS FIRST, a.partition LIMIT 1;
   idle := NOT FOUND;
-  new.held_by := low.partition;
-  new.held_why := low.why;
+  mark.held_by := low.partition;
+  mark.held_why := low.why;
   IF idle THEN
-    SELECT max(h) AS high INTO low FROM unnest(new.highs) AS h;
+    SELECT max(h) AS high INTO low FROM unnest(mark.highs) AS h;
   END IF;
   -- far from where times end
-  new.watermark := greatest(old.watermark, greatest(low.high, CASE WHEN low.high IS NOT NULL THEN timestamptz '0001-01-01 00:00:00+00' END) - w.delay, '-infinity');
-  IF idle AND low.high IS NOT NULL AND new.risen_at < clock_timestamp() - w.close_idle THEN
-    new.watermark := greatest(new.watermark, millrace._window_end(w, low.high));
+  mark.watermark := greatest(old.watermark, greatest(low.high, CASE WHEN low.high IS NOT NULL THEN timestamptz '0001-01-01 00:00:00+00' END) - w.delay, '-infinity');
+  IF idle AND low.high IS NOT NULL AND mark.risen_at < clock_timestamp() - w.close_idle THEN
+    mark.watermark := greatest(mark.watermark, millrace._window_end(w, low.high));
   END IF;
-  new.final := greatest(old.final, new.watermark - w.lateness);
+  mark.final := greatest(old.final, mark.watermark - w.lateness);
+  mark.stalled_since := CASE WHEN mark.watermark > old.watermark OR idle THEN NULL
+                            WHEN mark.risen_at IS DISTINCT FROM old.risen_at THEN coalesce(old.stalled_since, mark.risen_at) ELSE old.stalled_since END;
 
-  new.at := old.at;
-  IF new IS DISTINCT FROM old THEN
-    new.at := greatest(clock_timestamp(), old.at + interval '1 us');
-    INSERT INTO millrace.window_mark VALUES (new.*);
+  mark.at := old.at;
+  IF mark IS DISTINCT FROM old THEN
+    mark.at := greatest(clock_timestamp(), old.at + interval '1 us');
+    INSERT INTO millrace.window_mark VALUES (mark.*);
     -- what is left is some seconds apart, and as old as what may hold it
     DELETE FROM millrace.window_mark AS m WHERE m.window_id = w.id AND m.at = old.at
       AND EXISTS (SELECT FROM millrace.window_mark AS b WHERE b.window_id = w.id AND b.at < old.at AND b.at > old.at - interval '5 s');

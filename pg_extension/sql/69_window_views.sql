@@ -3,13 +3,12 @@ CREATE VIEW millrace.windows WITH (security_barrier) AS
 SELECT w.name, p.name AS pipeline, 'incremental'::text AS kind, pg_catalog.to_regclass(pg_catalog.format('millrace.%I', 'window_' || w.name)) AS relation, w.event_time,
        w.size, w.slide, w.group_by, w.aggregates, w.condition AS "where", w.time_zone, w.origin, w.delay, w.lateness,
        w.max_skew_us * interval '1 us' AS max_skew, w.close_idle, w.retention,
-       CASE WHEN pg_catalog.isfinite(m.watermark) THEN m.watermark END AS watermark, m.held_by, m.held_why, m.at AS watermark_at,
+       CASE WHEN pg_catalog.isfinite(m.watermark) THEN m.watermark END AS watermark, m.held_by, m.held_why, m.stalled_since,
        coalesce(o.rows, 0)::bigint AS outside, coalesce(o.skewed, 0)::bigint AS skewed,
-       coalesce((SELECT pg_catalog.sum(l.rows) FROM millrace.window_late AS l WHERE l.window_id = w.id), 0)::bigint AS late,
-       w.created_at
+       coalesce(o.late, 0)::bigint AS late, w.created_at
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
-LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed
+LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late
                    FROM millrace.window_outside AS o WHERE o.window_id = w.id) AS o ON true;
 GRANT SELECT ON millrace.windows TO PUBLIC;
 COMMENT ON VIEW millrace.windows IS 'Windows over the targets of the pipelines the reader may see.';
@@ -18,15 +17,16 @@ COMMENT ON COLUMN millrace.windows.relation IS 'The view that has its values.';
 COMMENT ON COLUMN millrace.windows.watermark IS 'Windows that end up to here are closed; null: not known yet, some partition had no rows.';
 COMMENT ON COLUMN millrace.windows.held_by IS 'The partition that holds the watermark back; null: all are idle.';
 COMMENT ON COLUMN millrace.windows.held_why IS 'Why that partition is not idle.';
-COMMENT ON COLUMN millrace.windows.watermark_at IS 'When watermark, held_by or held_why last changed, or an event time was higher than all before it.';
+COMMENT ON COLUMN millrace.windows.stalled_since IS 'Since then event times have risen, and the watermark has not; null: it has, or nothing came.';
 COMMENT ON COLUMN millrace.windows.outside IS 'Rows that are in no window: their event time is null, infinite, before 4700 BC or after 285000 AD.';
 COMMENT ON COLUMN millrace.windows.skewed IS 'Rows whose event time was further in the future than max_skew: they moved no watermark.';
-COMMENT ON COLUMN millrace.windows.late IS 'Rows that came when a window they are in was final, see late_rows.';
+COMMENT ON COLUMN millrace.windows.late IS 'Rows that came when a window they are in was final, each once; late_rows has them by window.';
 
 CREATE VIEW millrace.late_rows WITH (security_barrier) AS
-SELECT w.name AS "window", l.window_start, l.window_end, l.rows
+SELECT w.name AS "window", l.window_start, l.window_end, l.rows, l.last_at
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
 JOIN millrace.window_late AS l ON l.window_id = w.id;
 GRANT SELECT ON millrace.late_rows TO PUBLIC;
 COMMENT ON VIEW millrace.late_rows IS 'Rows that came when their window was final, by window. They are in its values all the same. Counted when they are folded, within seconds.';
 COMMENT ON COLUMN millrace.late_rows.rows IS 'Rows of the target; of a sliding window each counts in every window that was final.';
+COMMENT ON COLUMN millrace.late_rows.last_at IS 'When the last of them was counted.';

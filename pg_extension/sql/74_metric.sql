@@ -12,7 +12,8 @@ FROM (VALUES
   ('latency', '{pipeline,stage}', 'millrace_latency_max'),
   ('quantile', '{pipeline,stage,quantile}', 'millrace_latency'),
   ('histogram', '{pipeline,stage}', 'millrace_event_latency'),
-  ('partition', '{pipeline,topic,partition}', 'millrace_lag')
+  ('partition', '{pipeline,topic,partition}', 'millrace_lag'),
+  ('window', '{pipeline,window}', 'millrace_window')
 ) AS v (source, labels, prefix);
 COMMENT ON VIEW millrace.metric_source IS 'Metrics that are read together, and have the same labels: an exporter reads each source by one query.';
 COMMENT ON COLUMN millrace.metric_source.prefix IS 'with which the names of its metrics begin, and no other source''s query is named';
@@ -45,6 +46,12 @@ FROM (VALUES
   ('millrace_lag_events', 'gauge', 'partition', 'Offsets still to process, by the end that an ingestor reported last.'),
   ('millrace_lag_seconds', 'gauge', 'partition', 'Age of the last event processed; 0 when there is none to process.'),
   ('millrace_partitions_stopped', 'gauge', 'pipeline', 'Partitions that are stopped, see millrace.partitions for the reason.'),
+  -- windows
+  ('millrace_window_watermark_timestamp_seconds', 'gauge', 'window', 'Event time, as Unix time, up to which the windows are closed; not there while none is.'),
+  ('millrace_window_watermark_stalled_seconds', 'gauge', 'window', 'How long event times have risen while the watermark has not moved.'),
+  ('millrace_window_late_rows_total', 'counter', 'window', 'Rows that came when a window they are in was final.'),
+  ('millrace_window_skewed_rows_total', 'counter', 'window', 'Rows whose event time was so far in the future that it moved no watermark.'),
+  ('millrace_window_outside_rows', 'gauge', 'window', 'Rows that are in no window: their event time is null, infinite or too far away.'),
   -- processes, staging, breakers
   ('millrace_pipeline_status', 'gauge', 'status', 'One series for each pipeline, with its status as label.'),
   ('millrace_workers', 'gauge', 'pipeline', 'Workers that run.'),
@@ -149,6 +156,15 @@ FROM (
   CROSS JOIN LATERAL (VALUES ('millrace_lag_events', l.lag::float8), ('millrace_lag_seconds', date_part('epoch', l.behind)))
     AS v (name, value)
   WHERE metrics.source IS NULL OR metrics.source = 'partition'
+  UNION ALL
+  SELECT NULL, v.name, w.pipeline, jsonb_build_object('window', w.name), v.value
+  FROM millrace.windows AS w
+  CROSS JOIN LATERAL (VALUES
+    ('millrace_window_watermark_timestamp_seconds', date_part('epoch', w.watermark)),
+    ('millrace_window_watermark_stalled_seconds', greatest(coalesce(date_part('epoch', statement_timestamp() - w.stalled_since), 0), 0)),
+    ('millrace_window_late_rows_total', w.late), ('millrace_window_skewed_rows_total', w.skewed), ('millrace_window_outside_rows', w.outside)
+  ) AS v (name, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'window'
   UNION ALL
   SELECT NULL, 'millrace_partitions_stopped', p.name, '{}',
          (SELECT count(*) FROM millrace.partitions AS t WHERE t.pipeline = p.name AND t.state = 'stopped')

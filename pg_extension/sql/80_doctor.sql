@@ -209,6 +209,21 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
             WHERE r.pipeline = p.name AND r.in_queue GROUP BY r.partition, r.key) AS k) AS q
     WHERE p.ordering = 'key' AND (q.total >= p.max_parked OR btrim(q.longest[1])::bigint >= p.max_parked_per_key)
     UNION ALL
+    SELECT 26, 'warning', format('window "%s": its watermark does not move', w.name),
+           format('Event times rise since %s, and partition %s of pipeline "%s" holds it back: %s. Nothing is closed meanwhile.',
+                  date_trunc('second', w.stalled_since), w.held_by, w.pipeline, w.held_why),
+           format('SELECT * FROM millrace.lag WHERE pipeline = %1$L; SELECT * FROM millrace.partitions WHERE pipeline = %1$L;', w.pipeline)
+    FROM millrace.windows AS w WHERE w.stalled_since < now() - interval '5 min'
+    UNION ALL
+    SELECT 27, 'warning', format('window "%s": rows come when their windows are final', w.name),
+           format('Within the last hour to %s of them, where %s rows are late in all. They count in the window.', l.windows, l.rows),
+           -- what would have been enough, in whole minutes
+           format('SELECT millrace.alter_window(%L, lateness => %L);', w.name, date_trunc('minute', w.watermark - l.first_end) + interval '1 min')
+    FROM millrace.windows AS w
+    CROSS JOIN LATERAL (SELECT count(*) AS windows, sum(l.rows) AS rows, min(l.window_end) AS first_end
+                        FROM millrace.late_rows AS l WHERE l."window" = w.name AND l.last_at > now() - interval '1 h') AS l
+    WHERE l.windows > 0
+    UNION ALL
     -- the programs
     SELECT 30, 'error', format('role "%s" is no ingestor, and one is connected as it', r.rolname),
            'It may call no function of millrace, and so serves no pipeline of this database.',

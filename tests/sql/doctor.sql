@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(35);
+SELECT plan(39);
 
 -- a finding with this severity, holding these words in what, detail and command
 CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
@@ -123,6 +123,23 @@ SELECT millrace.alter_pipeline('p', dlq => 'off');
 SELECT is(pg_temp.count('reach Kafka'), 0::bigint, 'no relay, no finding');
 SELECT millrace.discard('p', 'true');
 SELECT is(pg_temp.count('dead letters'), 0::bigint, 'discarded');
+
+-- windows
+SELECT pg_temp.pipeline('grows');
+SELECT millrace.create_window('w', 'grows', event_time => 'at', size => '1 min', aggregates => 'count(*)') AS w \gset
+SELECT is(pg_temp.count('window "w"'), 0::bigint, 'a young window');
+RESET ROLE;
+INSERT INTO millrace.window_mark (window_id, at, partitions, highs, risen_at, watermark, final, held_by, held_why, stalled_since)
+VALUES (:w, now(), '{0}', '{2026-01-01 12:00:00+00}', now(), '2026-01-01 11:00:00+00', '2026-01-01 11:00:00+00', 0, 'events are staged', now() - interval '6 min');
+INSERT INTO millrace.window_late (window_id, window_start, window_end, rows, last_at)
+VALUES (:w, '2026-01-01 10:00:00+00', '2026-01-01 10:01:00+00', 7, now()), (:w, '2026-01-01 09:00:00+00', '2026-01-01 09:01:00+00', 7, now() - interval '2 h');
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('warning', 'window "w": its watermark does not move', 'partition 0 of pipeline "grows" holds it back: events are staged', 'millrace.lag', 'a stalled watermark');
+SELECT pg_temp.finds('warning', 'window "w": rows come when their windows are final', 'to 1 of them, where 7 rows are late', 'lateness => ''01:00:00''', 'late rows');
+SELECT is((SELECT jsonb_object_agg(m.name, m.value) FROM millrace.metric AS m WHERE m.labels = '{"window": "w", "pipeline": "grows"}' AND (m.name LIKE '%timestamp%' OR m.name LIKE '%late_rows%')),
+          '{"millrace_window_watermark_timestamp_seconds": 1767265200, "millrace_window_late_rows_total": 0}', 'metrics of a window');
+SELECT millrace.drop_window('w');
+SELECT millrace.drop_pipeline('grows');
 
 -- programs
 SET ROLE mrt_ingestor;

@@ -264,7 +264,8 @@ enum /* millrace.window_outside */
 	MR_OUTSIDE_WINDOW_ID = 1,
 	MR_OUTSIDE_ROWS,
 	MR_OUTSIDE_SKEWED,
-	MR_OUTSIDE_NATTS = MR_OUTSIDE_SKEWED
+	MR_OUTSIDE_LATE,
+	MR_OUTSIDE_NATTS = MR_OUTSIDE_LATE
 };
 
 enum /* millrace.lane, millrace.segment */
