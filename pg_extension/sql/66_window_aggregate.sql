@@ -97,7 +97,7 @@ REVOKE ALL ON FUNCTION millrace._window_states FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_states IS 'Internal: how an aggregate is kept in a window; null states: it cannot be.';
 
 CREATE FUNCTION millrace._window_parts(
-  owner regrole, target regclass, search_path text, event_time text, group_by text[], aggregates text, condition text)
+  pipeline_id integer, version integer, event_time text, group_by text[], aggregates text, condition text)
 RETURNS TABLE (part text, name text, sql text, type text, "collation" text, aggregate text, argument_type text, filter text,
                first_argument text, last_argument text)
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_window_parts';

@@ -30,7 +30,7 @@ BEGIN
   w.states := 'n';
   w.merges := 'sum(n)::bigint AS n';
   w.grouped := '';
-  FOR part IN SELECT * FROM millrace._window_parts(p.owner, v.target, v.search_path, w.event_time, w.group_by, w.aggregates, w.condition) LOOP
+  FOR part IN SELECT * FROM millrace._window_parts(p.id, v.version, w.event_time, w.group_by, w.aggregates, w.condition) LOOP
     IF part.part IN ('group', 'output') THEN
       IF part.name = ANY (taken) THEN
         RAISE EXCEPTION 'column "%" of window "%" is there twice', part.name, w.name

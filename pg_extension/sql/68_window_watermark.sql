@@ -77,12 +77,12 @@ REVOKE ALL ON FUNCTION millrace._window_end FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_end IS 'Internal: the end of the last window that a time is in.';
 
 -- The lowest high of the partitions that are not idle, less the delay; of none, the highest: an idle partition holds nothing back.
--- The caller has locked the window. old: its newest mark; partitions, highs: what has come since.
+-- The caller has locked the window. mark: its newest one; partitions, highs: what has come since.
 CREATE FUNCTION millrace._move_watermark(
-  w millrace.window_definition, old millrace.window_mark, partitions integer[], highs timestamptz[], staged integer[]) RETURNS void
+  w millrace.window_definition, mark millrace.window_mark, partitions integer[], highs timestamptz[], staged integer[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' AS $$
 DECLARE
-  mark  millrace.window_mark := old;
+  old  millrace.window_mark := mark;
   low  record;
   idle boolean;
 BEGIN
@@ -110,8 +110,8 @@ BEGIN
   IF idle THEN
     SELECT max(h) AS high INTO low FROM unnest(mark.highs) AS h;
   END IF;
-  -- far from where times end
-  mark.watermark := greatest(old.watermark, greatest(low.high, CASE WHEN low.high IS NOT NULL THEN timestamptz '0001-01-01 00:00:00+00' END) - w.delay, '-infinity');
+  -- not before where times begin
+  mark.watermark := greatest(old.watermark, greatest(low.high, CASE WHEN low.high IS NOT NULL THEN timestamptz '4690-01-01 00:00:00+00 BC' END) - w.delay, '-infinity');
   IF idle AND low.high IS NOT NULL AND mark.risen_at < clock_timestamp() - w.close_idle THEN
     mark.watermark := greatest(mark.watermark, millrace._window_end(w, low.high));
   END IF;

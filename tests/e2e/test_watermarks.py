@@ -152,6 +152,29 @@ def test_failed_events_hold(world):
     assert watched.mark() == ("12:31:00", None, None)
 
 
+def test_event_time_that_fails(world):
+    """It is that event's failure, in stage window; the others of its batch are written and move the watermark."""
+    watched = Watched(world, partitions=1, event_time="at + (100 / n - 100) * interval '1 s'")
+    watched.send(0, "12:00:10").feed.send(*(json.dumps(dict(n=n, at="2026-01-01T12:05:00Z")) for n in (1, 0, 1)))
+    watched.settled().report()
+    assert watched.mark()[0] == "12:05:00"
+    assert world.db.run("SELECT stage, sqlstate, \"offset\" FROM millrace.dead_letter") == [("window", "22012", 2)]
+    assert watched.values() == {"12:00": [1, True, True], "12:05": [2, False, False]}
+
+
+def test_closed_after_a_restart(world):
+    """What was left is folded and closed without another event."""
+    watched = Watched(world, partitions=1, close_idle="1 s")
+    watched.send(0, "12:03:00").settled()
+    world.cluster.stop("immediate")
+    world.cluster.start()
+
+    def closed():
+        watched.report()
+        return world.db.run("SELECT closed FROM millrace.window_w") == [(True,)]
+    wait_for(closed, "its window is closed", 40)
+
+
 def test_last_window_is_closed(world):
     """When nothing comes for a while, if that is wanted; its rows are late then."""
     watched = Watched(world, partitions=1, size="10 min", slide="5 min", close_idle="1 s")

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(111);
+SELECT plan(114);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -81,6 +81,15 @@ RESET TimeZone;
 SELECT results_eq('SELECT day, n FROM millrace.window_by_day', $$ VALUES ('2026-01-01'::date, 100::bigint) $$,
                   'a backfill has the settings of the definition, not of the session');
 SELECT millrace.drop_window('by_day');
+SET TimeZone = 'America/New_York';
+SET DateStyle = 'SQL, DMY';
+SELECT millrace.create_window('literals', 'p', event_time => 'at', size => '1 day', aggregates => 'count(*) AS n, min(at - timestamptz ''02/01/2026'') AS least',
+  "where" => 'at >= ''2026-01-01 00:05:00''');
+RESET TimeZone;
+RESET DateStyle;
+SELECT results_eq('SELECT n, least FROM millrace.window_literals',
+  $$ SELECT count(*), min(at) - '2026-02-01 00:00:00+00' FROM mrt.reading WHERE at >= '2026-01-01 00:05:00+00' $$, 'and so have literals');
+SELECT millrace.drop_window('literals');
 SELECT isnt(millrace.create_window('later', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*)', backfill => false), NULL, 'without a backfill');
 SELECT is_empty('SELECT * FROM millrace.window_later', 'or without them');
 SELECT is((SELECT count(*) FROM (SELECT millrace.create_window('functions', 'p', event_time => 'at + interval ''1 h''', size => '1 h', group_by => '{"upper(source) AS s", "value > 5 AS big"}',
@@ -144,6 +153,14 @@ SELECT is((SELECT count(*) > 10 FROM millrace.window_kept WHERE window_start < '
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => NULL) $$, '22023', 'nothing to change', 'retention, delay and lateness', 'nothing');
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => '-1 s') $$, '22023', 'retention', '30 days', 'retention of less than nothing');
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', lateness => '-1 s') $$, '22023', 'lateness', '1 min', 'lateness of less than nothing');
+SELECT lives_ok($$ SELECT millrace.alter_window('kept', retention => '1 day') $$, 'kept for a day');
+RESET ROLE;
+SELECT format('millrace._window_%s_folded', w.id) AS kept FROM millrace.window_definition AS w WHERE w.name = 'kept' \gset
+SELECT count(*) AS young FROM :kept WHERE window_end > now() - interval '1 day' \gset
+SELECT millrace._compact_window(w) FROM millrace.window_definition AS w WHERE w.name = 'kept';
+SELECT results_eq('SELECT count(*), count(*) FILTER (WHERE window_end <= now() - interval ''1 day'') FROM ' || :'kept', format('VALUES (%s::bigint, 0::bigint)', :young),
+                  'what retention has passed is removed, and nothing else');
+SET ROLE mrt_owner;
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('nix', retention => '1 day') $$, '42704', 'window "nix" does not exist', 'millrace.windows', 'an unknown window');
 
 -- others change the target

@@ -44,6 +44,7 @@ mr_engine_prepare(MrEngine *engine, const MrPipelineRow *pipeline)
 	PopActiveSnapshot();
 	engine->program_version = version;
 	engine->program_windows = pipeline->windows;
+	engine->fold.known = true;
 	engine->fold.windows = definition->windows != NIL;
 	if (engine->fold.windows)
 		engine->fold.unfolded++; /* what a worker before this one has left */

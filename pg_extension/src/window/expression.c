@@ -1,8 +1,8 @@
 /*
  * expression.c: millrace._window_parts(): the SQL a user wrote for a window, checked and taken apart.
  *
- * Each text is analysed over the target table as the role that owns the pipeline, with its search_path, and comes back as
- * SQL that means the same under search_path = pg_catalog. What an aggregate is kept as is decided in SQL
+ * Each text is analysed over the target table as the role that owns the pipeline, with the settings of its definition (a time
+ * without zone means the same as in the transform), and comes back as SQL that means the same under search_path = pg_catalog. What an aggregate is kept as is decided in SQL
  * (66_window_aggregate.sql); here it is only found, and replaced in the expression around it.
  */
 #include "postgres.h"
@@ -24,11 +24,12 @@
 #include "utils/snapmgr.h"
 
 #include "server/guc.h"
+#include "pipeline/pipeline.h"
 #include "window/window_text.h"
 
 typedef struct Parts
 {
-	Oid target;
+	const MrDefinition *definition;
 	List *context;    /* for deparsing */
 	List *aggregates; /* Aggref, each once */
 	ReturnSetInfo *result;
@@ -217,7 +218,7 @@ put_aggregate(Parts *parts, Aggref *aggregate)
 static TargetEntry *
 single(const Parts *parts, const MrWindowText *text, Oid type, const char *hint)
 {
-	List *list = mr_window_text_analyze(text, parts->target);
+	List *list = mr_window_text_analyze(text, parts->definition->target);
 	TargetEntry *entry = linitial_node(TargetEntry, list);
 
 	if (list_length(list) != 1)
@@ -256,11 +257,14 @@ check_key(const TargetEntry *entry)
 						errhint("Cast it, to text for example.")));
 }
 
-/* What is analysed with the user's path, and written with ours. */
+/* What was analysed with the user's path and settings is written with ours: so that it can be read in any session. */
 static void
-use_path(const char *path)
+write_plainly(void)
 {
-	mr_guc_set("search_path", path);
+	mr_guc_set("search_path", "pg_catalog, pg_temp");
+	mr_guc_set("datestyle", "ISO, YMD");
+	mr_guc_set("intervalstyle", "postgres");
+	mr_guc_set("extra_float_digits", "1");
 }
 
 static List *
@@ -271,9 +275,9 @@ analyze_groups(const Parts *parts, FunctionCallInfo fcinfo)
 	int n;
 	List *groups = NIL;
 
-	if (PG_ARGISNULL(4))
+	if (PG_ARGISNULL(3))
 		return NIL;
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(4), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls,
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls,
 					  &n);
 	for (int i = 0; i < n; i++)
 	{
@@ -290,14 +294,14 @@ analyze_groups(const Parts *parts, FunctionCallInfo fcinfo)
 	return groups;
 }
 
-/* Everything is analysed before anything is written: the two use different paths. */
+/* Everything is analysed before anything is written: the two use different settings. */
 static void
 take_apart(Parts *parts, FunctionCallInfo fcinfo)
 {
-	MrWindowText event_time = {"event_time", text_to_cstring(PG_GETARG_TEXT_PP(3)), false};
-	MrWindowText aggregates = {"aggregates", text_to_cstring(PG_GETARG_TEXT_PP(5)), true};
+	MrWindowText event_time = {"event_time", text_to_cstring(PG_GETARG_TEXT_PP(2)), false};
+	MrWindowText aggregates = {"aggregates", text_to_cstring(PG_GETARG_TEXT_PP(4)), true};
 	MrWindowText condition = {"\"where\"",
-							  PG_ARGISNULL(6) ? "true" : text_to_cstring(PG_GETARG_TEXT_PP(6)),
+							  PG_ARGISNULL(5) ? "true" : text_to_cstring(PG_GETARG_TEXT_PP(5)),
 							  false};
 	TargetEntry *at;
 	TargetEntry *which;
@@ -305,15 +309,15 @@ take_apart(Parts *parts, FunctionCallInfo fcinfo)
 	List *outputs;
 	ListCell *cell;
 
-	use_path(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	mr_definition_pin(parts->definition);
 	at = single(parts, &event_time, TIMESTAMPTZOID,
 				"Make it one: (ts AT TIME ZONE 'UTC') of a timestamp, for example.");
 	groups = analyze_groups(parts, fcinfo);
-	outputs = mr_window_text_analyze(&aggregates, parts->target);
+	outputs = mr_window_text_analyze(&aggregates, parts->definition->target);
 	which =
 		single(parts, &condition, BOOLOID, "It says which rows count: \"where\" => 'value > 0'.");
 
-	use_path("pg_catalog, pg_temp");
+	write_plainly();
 	put_expression(parts, "event_time", at);
 	foreach (cell, groups)
 		put_expression(parts, "group", lfirst_node(TargetEntry, cell));
@@ -321,15 +325,15 @@ take_apart(Parts *parts, FunctionCallInfo fcinfo)
 		put_output(parts, &aggregates, lfirst_node(TargetEntry, cell));
 	foreach (cell, parts->aggregates)
 		put_aggregate(parts, lfirst(cell));
-	if (!PG_ARGISNULL(6))
+	if (!PG_ARGISNULL(5))
 		put_expression(parts, "where", which);
 }
 
 PG_FUNCTION_INFO_V1(mr_sql_window_parts);
 
 /*
- * millrace._window_parts(owner regrole, target regclass, search_path text, event_time text, group_by text[],
- *     aggregates text, condition text)
+ * millrace._window_parts(pipeline_id integer, version integer, event_time text, group_by text[], aggregates text,
+ *     condition text)
  * RETURNS TABLE (part, name, sql, type, collation, aggregate, argument_type, filter, first_argument, last_argument; all text)
  * Raises what is wrong, with the position in the user's text.
  */
@@ -337,25 +341,25 @@ Datum
 mr_sql_window_parts(PG_FUNCTION_ARGS)
 {
 	Parts parts = {0};
+	MrPipelineRow pipeline;
 	Oid user;
 	int context;
 	int nest;
 
-	for (int i = 0; i < 6; i++)
-		if (PG_ARGISNULL(i) && i != 4)
-			elog(ERROR, "a window without owner, target, search_path, event_time or aggregates");
+	for (int i = 0; i < 5; i++)
+		if (PG_ARGISNULL(i) && i != 3)
+			elog(ERROR, "a window without pipeline, version, event_time or aggregates");
+	if (!mr_pipeline_row_by_id(PG_GETARG_INT32(0), &pipeline))
+		elog(ERROR, "there is no pipeline %d", PG_GETARG_INT32(0));
 	InitMaterializedSRF(fcinfo, 0);
 	parts.result = (ReturnSetInfo *) fcinfo->resultinfo;
-	parts.target = PG_GETARG_OID(1);
-	parts.context = deparse_context_for(get_rel_name(parts.target), parts.target);
+	parts.definition = mr_definition_load(pipeline.id, PG_GETARG_INT32(1));
+	parts.context =
+		deparse_context_for(get_rel_name(parts.definition->target), parts.definition->target);
 	GetUserIdAndSecContext(&user, &context);
-	SetUserIdAndSecContext(PG_GETARG_OID(0),
+	SetUserIdAndSecContext(pipeline.owner,
 						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
 	nest = NewGUCNestLevel();
-	/* literals are written so that they can be read in any session */
-	mr_guc_set("datestyle", "ISO, YMD");
-	mr_guc_set("intervalstyle", "postgres");
-	mr_guc_set("extra_float_digits", "1");
 	PushActiveSnapshot(GetTransactionSnapshot());
 	take_apart(&parts, fcinfo);
 	PopActiveSnapshot();

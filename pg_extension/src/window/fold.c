@@ -101,13 +101,14 @@ fold_one(void *arg)
 
 /* False: another process is folding some of them, and `wait` is false. */
 static bool
-fold_all(int32 pipeline_id, bool wait)
+fold_all(int32 pipeline_id, bool wait, bool *windows)
 {
 	Folding fold = {.pipeline_id = pipeline_id, .wait = wait};
 	ListCell *cell;
 
 	if (!mr_xact_guard(list_windows, &fold))
 		return true;
+	*windows = fold.ids != NIL;
 	foreach (cell, fold.ids)
 	{
 		fold.window_id = lfirst_int(cell);
@@ -125,9 +126,12 @@ fold_all(int32 pipeline_id, bool wait)
 void
 mr_fold_if_due(MrFold *fold, int32 pipeline_id)
 {
-	if (!fold->windows || (fold->unfolded < FOLD_ROWS && mr_clock_us() < fold->fold_at))
+	/* what a worker before this one has left is folded, and closed, without a batch */
+	if ((fold->known && !fold->windows) ||
+		(fold->unfolded < FOLD_ROWS && mr_clock_us() < fold->fold_at))
 		return;
-	if (fold_all(pipeline_id, fold->unfolded >= FOLD_ROWS_MAX))
+	if (fold_all(pipeline_id, fold->unfolded >= FOLD_ROWS_MAX, &fold->windows))
 		fold->unfolded = 0;
+	fold->known = true;
 	fold->fold_at = mr_clock_us() + FOLD_INTERVAL_US;
 }

@@ -9,7 +9,8 @@
 /* How soon to fold. Zeroed: nothing has been appended. */
 typedef struct MrFold
 {
-	bool windows;   /* the pipeline has some */
+	bool known; /* whether the pipeline has windows, as this worker last saw it */
+	bool windows;
 	int64 unfolded; /* partial values that this worker has appended since, about */
 	int64 fold_at;  /* mr_clock_us() when to fold them, however few they are */
 } MrFold;
