@@ -2,6 +2,7 @@
 Lanes and reports of an ingestor are played by hand, the engine is real."""
 import json
 
+from lib.cluster import ConnectionLost
 from lib.wait import wait_for
 from test_target_changes import Feed
 from test_windows import check_exact, window
@@ -170,8 +171,11 @@ def test_closed_after_a_restart(world):
     world.cluster.start()
 
     def closed():
-        watched.report()
-        return world.db.run("SELECT closed FROM millrace.window_w") == [(True,)]
+        try:
+            watched.report()
+            return world.db.run("SELECT closed FROM millrace.window_w") == [(True,)]
+        except ConnectionLost:
+            return False
     wait_for(closed, "its window is closed", 40)
 
 
