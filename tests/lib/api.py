@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import time
 
 from . import paths
 from .process import Process, free_port
@@ -112,6 +113,12 @@ class Api:
     def log_text(self):
         with open(self.log, errors="replace") as f:
             return f.read()
+
+
+def timed(request):
+    """What it returns, and the seconds it took."""
+    began = time.monotonic()
+    return request(), time.monotonic() - began
 
 
 def read_all(s):

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import time
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from . import paths
@@ -185,7 +185,7 @@ class Broker:
     def _led(self, name):
         """How many partitions the broker itself says it leads: metadata alone come a moment too early."""
         try:
-            return len(self.watermarks(name))
+            return len(self.watermarks(name) or ())
         except KafkaException:
             return 0
 
@@ -194,11 +194,15 @@ class Broker:
         return 0 if topic.error else len(topic.partitions)
 
     def watermarks(self, name):
-        """[(low, high)] of each partition."""
+        """[(low, high)] of each partition; None while a broker that starts does not lead them yet."""
         consumer = Consumer({"bootstrap.servers": self.address, "group.id": "watermarks", "log_level": "0"})
         try:
             return [consumer.get_watermark_offsets(TopicPartition(name, p), timeout=10)
                     for p in range(self.partitions(name))]
+        except KafkaException as e:
+            if e.args[0].code() in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE):
+                return None
+            raise
         finally:
             consumer.close()
 

@@ -106,7 +106,7 @@ class World:
         except ConnectionLost:
             return None
         marks = self.broker.watermarks(topic or self.topic)
-        if len(positions) != len(marks):
+        if marks is None or len(positions) != len(marks):
             return None
         return sum(high - positions[p] for p, (low, high) in enumerate(marks))
 
