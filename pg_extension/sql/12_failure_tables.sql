@@ -16,7 +16,7 @@ CREATE UNIQUE INDEX error_class_key ON millrace.error_class
   (coalesce(pipeline_id, 0), sqlstate, coalesce(constraint_name, ''), builtin);
 INSERT INTO millrace.error_class (sqlstate, action, builtin) VALUES
   ('22', 'dead_letter', true), ('23', 'dead_letter', true), ('P0', 'dead_letter', true),
-  ('23503', 'retry', true),  -- the row it refers to may be on its way
+  ('23503', 'retry', true), ('MR012', 'retry', true),  -- the row it refers to, or builds on, may be on its way
   ('40', 'retry', true), ('55P03', 'retry', true), ('57014', 'retry', true),
   ('08', 'break', true), ('53', 'break', true), ('57', 'break', true), ('58', 'break', true),
   -- the SQL or what it stands on was changed, or it is wrong; of one event alone, that one's data

@@ -127,7 +127,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_tem
     "HV021":"fdw_inconsistent_descriptor_information", "HV024":"fdw_invalid_attribute_value",
     "HV090":"fdw_invalid_string_length_or_buffer_length", "HV091":"fdw_invalid_descriptor_field_identifier",
     "MR001":"millrace_stale_epoch", "MR002":"millrace_stale_lane", "MR003":"millrace_no_position",
-    "MR010":"millrace_failure_share", "MR011":"millrace_crashed",
+    "MR010":"millrace_failure_share", "MR011":"millrace_crashed", "MR012":"millrace_no_old_row",
     "P0000":"plpgsql_error", "P0001":"raise_exception", "P0002":"no_data_found", "P0003":"too_many_rows",
     "P0004":"assert_failure", "XX000":"internal_error", "XX001":"data_corrupted", "XX002":"index_corrupted"
   }'::jsonb ->> sqlstate;

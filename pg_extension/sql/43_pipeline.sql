@@ -107,6 +107,11 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._create_pipeline FROM PUBLIC;
 COMMENT ON FUNCTION millrace._create_pipeline IS 'Internal: create_pipeline for a role.';
 
+CREATE FUNCTION millrace._default_delete_when() RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$ SELECT 'op = ''d''' $$;
+REVOKE ALL ON FUNCTION millrace._default_delete_when() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._default_delete_when() IS 'Internal: delete_when of an upsert of format debezium, unless it is given.';
+
 CREATE FUNCTION millrace._add_version(pipeline_id integer, version integer, caller regrole, d millrace.pipeline_version)
 RETURNS millrace.pipeline_version
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -116,7 +121,7 @@ BEGIN
   d.fields := btrim(d.fields);
   -- else a change event that deletes its row would be written as one
   IF d.format = 'debezium' AND d.on_conflict = 'update' AND d.delete_when IS NULL THEN
-    d := jsonb_populate_record(d, jsonb_build_object('delete_when', 'op = ''d'''));
+    d := jsonb_populate_record(d, jsonb_build_object('delete_when', millrace._default_delete_when()));
   END IF;
   d.created_at := now();
   d.created_by := caller;
@@ -186,6 +191,9 @@ BEGIN
              || CASE WHEN given ->> 'tombstone' <> 'delete' THEN '{"tombstone_key": null}' ELSE '{}' END::jsonb
              || CASE WHEN old.tombstone = 'delete' AND given ->> 'on_conflict' <> 'update'
                 THEN '{"tombstone": "dead_letter", "tombstone_key": null}' ELSE '{}' END::jsonb
+             -- what the old format gave by default, and names a column of its own, goes with it
+             || CASE WHEN old.format = 'debezium' AND given ->> 'format' <> 'debezium' AND old.delete_when = millrace._default_delete_when()
+                THEN '{"delete_when": null}' ELSE '{}' END::jsonb
              || millrace._checked(given);
   -- a superuser who owns it already was allowed when it was created
   PERFORM millrace._check_owner(new_owner, (given ->> 'allow_superuser')::boolean OR new_owner = p.owner);

@@ -24,7 +24,7 @@ SET ROLE mrt_owner;
 SELECT results_eq($$ SELECT pipeline, action, builtin FROM millrace.error_classes WHERE sqlstate = '23503' $$,
   $$ VALUES (NULL::text, 'dead_letter', false), (NULL, 'retry', true) $$, 'what was set comes before what is built in');
 SELECT results_eq($$ SELECT action, array_agg(sqlstate ORDER BY sqlstate) FROM millrace.error_classes WHERE builtin GROUP BY 1 ORDER BY 1 $$,
-  $$ VALUES ('break', '{08,3F000,42,53,57,58,XX}'::text[]), ('dead_letter', '{22,23,P0}'), ('retry', '{23503,40,55P03,57014}') $$, 'built in');
+  $$ VALUES ('break', '{08,3F000,42,53,57,58,XX}'::text[]), ('dead_letter', '{22,23,P0}'), ('retry', '{23503,40,55P03,57014,MR012}') $$, 'built in');
 SELECT pg_temp.refused($$ SELECT millrace.drop_error_class('23503') $$, '42501', 'every pipeline', NULL, 'nor takes back');
 SELECT pg_temp.refused($$ SELECT millrace.drop_error_class('22', 'p') $$, '42704', 'no error class for SQLSTATE "22" was set for pipeline "p"', 'set_error_class(''22''', 'what was not set');
 SELECT pg_temp.refused($$ SELECT millrace.drop_error_class('23', 'p') $$, '42704', 'no error class', NULL, 'the constraint counts');

@@ -2,7 +2,7 @@
 -- tests/unit/pg_extension/decode/test_format_envelope.c; what comes of real messages, in tests/e2e/test_formats.py.
 BEGIN;
 \ir helper.psql
-SELECT plan(40);
+SELECT plan(42);
 SET LOCAL timezone = 'UTC';
 
 -- What comes of it, in one line: the object, or SQLSTATE and message.
@@ -111,7 +111,25 @@ SELECT results_eq($$ SELECT d.outcome, d.rows, d.message, d.hint ~ 'REPLICA IDEN
                      FROM unnest('{left,taken}'::text[]) AS p CROSS JOIN LATERAL millrace.dry_run(p, ARRAY['{"op": "u", "after": {"id": 1, "text": "__debezium_unavailable_value"}}']) AS d $$,
   $$ VALUES ('dead', NULL, 'field "source_text" was left out by the source: the change did not touch it', true),
             ('written', '[{"id": 1, "source": "source_text"}]'::jsonb, NULL, NULL) $$,
-  'a value that was left out is a failure, unless the transform looks at event.unavailable');
+  'a value that was left out is a failure, unless a row keeps it or the transform looks at event.unavailable');
 SELECT matches((SELECT string_agg(e, E'\n') FROM millrace.explain('taken') AS e), 'CTE Scan on event', 'explain() knows the columns of a format');
+CREATE TABLE mirror (id bigint PRIMARY KEY, name text);
+CREATE FUNCTION pg_temp.mirror(VARIADIC steps text[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  step text;
+  seen text := '';
+BEGIN
+  PERFORM millrace.create_pipeline('mirror', topic => 'mirror', fields => 'id bigint, name text', transform => 'SELECT id, name FROM event', target => 'mirror',
+                                   on_conflict => 'update', conflict_key => '{id}', ordering => 'key', format => 'debezium');
+  FOREACH step IN ARRAY steps LOOP
+    EXECUTE format('SELECT millrace.alter_pipeline(''mirror'', %s)', step);
+    seen := seen || coalesce((SELECT delete_when FROM millrace.pipelines WHERE name = 'mirror'), 'none') || '; ';
+  END LOOP;
+  PERFORM millrace.drop_pipeline('mirror');
+  RETURN seen;
+END $$;
+SELECT is(pg_temp.mirror('batch_rows => 10', 'format => ''json''', 'format => ''debezium'''), 'op = ''d''; none; op = ''d''; ',
+          'what the format gave by default goes with it, and comes again');
+SELECT is(pg_temp.mirror('delete_when => ''id < 0''', 'format => ''json'''), 'id < 0; id < 0; ', 'what was given stays');
 SELECT * FROM finish();
 ROLLBACK;

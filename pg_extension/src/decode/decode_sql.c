@@ -138,7 +138,7 @@ prepare(FunctionCallInfo fcinfo, text *list, bool with_payload)
 	call->decoder = mr_decoder_create(call->fields);
 	mr_format_attach(call->format, call->fields, call->decoder);
 	if (call->format != NULL)
-		mr_format_take_left_out(call->format, true);
+		mr_format_take_left_out(call->format, bms_add_range(NULL, 0, call->fields->count - 1));
 	call->row = row_of(call, with_payload);
 	MemoryContextSwitchTo(caller);
 	flinfo->fn_extra = call;

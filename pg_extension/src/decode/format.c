@@ -32,8 +32,8 @@ struct MrFormat
 {
 	const FormatKind *kind;
 	MrOpener *opener;
-	MrFormatValues *values; /* NULL: fields are read as they are written */
-	bool takes_left_out;
+	MrFormatValues *values;             /* NULL: fields are read as they are written */
+	const Bitmapset *takes_left_out;    /* fields, from 0 */
 	MrArena arena;                      /* empty: each value is allocated by itself */
 	MrDecodeField readers[COLUMNS_MAX]; /* of columns that are parts */
 	MrDecodeField base64;
@@ -138,9 +138,15 @@ mr_format_left_out_column(const MrFormat *format)
 }
 
 void
-mr_format_take_left_out(MrFormat *format, bool take)
+mr_format_take_left_out(MrFormat *format, const Bitmapset *fields)
 {
-	format->takes_left_out = take;
+	format->takes_left_out = fields;
+}
+
+Bitmapset *
+mr_format_left_out(const MrFormat *format)
+{
+	return format->values != NULL ? mr_format_values_left_out(format->values) : NULL;
 }
 
 const MrFormatColumn *
@@ -194,8 +200,8 @@ mr_format_value(MrFormat *format, int column, const bytea *payload, const bytea 
 		case MR_FORMAT_DEBEZIUM:
 			if (column == LEFT_OUT_COLUMN)
 			{
-				*isnull =
-					format->values == NULL || !mr_format_values_left_out(format->values, value);
+				*isnull = format->values == NULL ||
+						  !mr_format_values_name_left_out(format->values, value);
 				return NULL;
 			}
 			break;

@@ -9,6 +9,8 @@
 
 #include "postgres.h"
 
+#include "nodes/bitmapset.h"
+
 #include "server/failure.h"
 #include "decode/decode.h"
 #include "decode/fields.h"
@@ -32,8 +34,14 @@ extern void mr_format_attach(MrFormat *format, const MrFields *fields, MrDecoder
 /* The column with the names of the fields that the source left out of a row; -1: the format has none. */
 extern int mr_format_left_out_column(const MrFormat *format);
 
-/* Whether such a value is NULL, for somebody who looks at that column; else it is a failure, as it is at first. */
-extern void mr_format_take_left_out(MrFormat *format, bool take);
+/*
+ * Of these fields (from 0) such a value is NULL, whatever NOT NULL and DEFAULT say; of others it is a failure. The set is not
+ * copied; at first it is empty.
+ */
+extern void mr_format_take_left_out(MrFormat *format, const Bitmapset *fields);
+
+/* The fields (from 0) that the source left out of the document decoded last, in the current memory context; NULL: none. */
+extern Bitmapset *mr_format_left_out(const MrFormat *format);
 
 /* Made in the current memory context; NULL for json. An error for a name that is none of the formats. */
 extern MrFormat *mr_format_create(const char *name);

@@ -30,7 +30,7 @@ struct MrFormatValues
 	MrReading *readings; /* by field, where its type has a unit */
 	Oid *base_types;     /* by field */
 	bool deletes;        /* the document is a row that is no more */
-	bool take_left_out;
+	const Bitmapset *take_left_out;
 	bool *left_out; /* by field, of the document */
 	int left_out_count;
 	MrJsonPlan *variable;                /* of a decimal with its scale: scale, value */
@@ -76,7 +76,8 @@ mr_format_values_create(MrFormatKind kind, const MrFields *fields, MrDecoder *de
 }
 
 void
-mr_format_values_begin(MrFormatValues *values, const MrEnvelope *envelope, bool take_left_out)
+mr_format_values_begin(MrFormatValues *values, const MrEnvelope *envelope,
+					   const Bitmapset *take_left_out)
 {
 	values->deletes = envelope->deletes;
 	values->take_left_out = take_left_out;
@@ -87,8 +88,19 @@ mr_format_values_begin(MrFormatValues *values, const MrEnvelope *envelope, bool 
 																		   : MR_CONNECT_SCHEMA]);
 }
 
+Bitmapset *
+mr_format_values_left_out(const MrFormatValues *values)
+{
+	Bitmapset *fields = NULL;
+
+	for (int i = 0; i < values->fields->count && values->left_out_count > 0; i++)
+		if (values->left_out[i])
+			fields = bms_add_member(fields, i);
+	return fields;
+}
+
 bool
-mr_format_values_left_out(const MrFormatValues *values, Datum *names)
+mr_format_values_name_left_out(const MrFormatValues *values, Datum *names)
 {
 	Datum *elements = palloc(Max(values->left_out_count, 1) * sizeof(Datum));
 	int n = 0;
@@ -232,7 +244,7 @@ leave_out(MrFormatValues *values, int field, MrJsonSlot *slot, bool *optional)
 	const char *name = values->fields->fields[field].name;
 	MrFailure *failure;
 
-	if (values->take_left_out)
+	if (bms_is_member(field, values->take_left_out))
 	{
 		values->left_out[field] = true;
 		values->left_out_count++;
@@ -245,8 +257,11 @@ leave_out(MrFormatValues *values, int field, MrJsonSlot *slot, bool *optional)
 						"field \"%s\" was left out by the source: the change did not touch it",
 						name);
 	failure->hint =
-		"Name event.unavailable, which lists such fields, in the transform, and keep the "
-		"old value where it is listed; or give the source table REPLICA IDENTITY FULL.";
+		"With on_conflict \"update\" the row keeps its old value where the transform gives the "
+		"field "
+		"as it is to a column that is neither of conflict_key nor newer_by. In expressions, name "
+		"event.unavailable, which lists such fields; or give the source table REPLICA IDENTITY "
+		"FULL.";
 	failure->column_name = pstrdup(name);
 	return failure;
 }

@@ -10,6 +10,8 @@
 
 #include "postgres.h"
 
+#include "nodes/bitmapset.h"
+
 #include "decode/decode.h"
 #include "decode/fields.h"
 #include "decode/format_envelope.h"
@@ -21,13 +23,16 @@ extern MrFormatValues *mr_format_values_create(MrFormatKind kind, const MrFields
 											   MrDecoder *decoder);
 
 /*
- * The message whose document is decoded next. take_left_out: a value that the source left out is NULL, whatever NOT NULL and
- * DEFAULT say; else it is a failure.
+ * The message whose document is decoded next. take_left_out: fields (from 0) of which a value that the source left out is NULL,
+ * whatever NOT NULL and DEFAULT say; of others it is a failure.
  */
 extern void mr_format_values_begin(MrFormatValues *values, const MrEnvelope *envelope,
-								   bool take_left_out);
+								   const Bitmapset *take_left_out);
 
-/* The names of the fields that were left out of the document decoded last, as text[]; false: none. */
-extern bool mr_format_values_left_out(const MrFormatValues *values, Datum *names);
+/* The fields (from 0) that were left out of the document decoded last, in the current memory context; NULL: none. */
+extern Bitmapset *mr_format_values_left_out(const MrFormatValues *values);
+
+/* Their names, as text[]; false: none. */
+extern bool mr_format_values_name_left_out(const MrFormatValues *values, Datum *names);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "access/tupdesc.h"
 #include "executor/tuptable.h"
+#include "nodes/bitmapset.h"
 #include "storage/itemptr.h"
 #include "utils/jsonb.h"
 
@@ -58,6 +59,7 @@ typedef struct MrEvent
 	int crashes; /* of the server, with this event alone: it is not run again (crash.h) */
 	Datum *values;
 	bool *isnull;
+	Bitmapset *left_out; /* fields whose old value the row keeps (keep.h); NULL: none */
 	MrOutcome outcome;
 	MrRetryRow *retry; /* NULL: comes from a lane, this is its first try */
 } MrEvent;

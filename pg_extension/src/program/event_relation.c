@@ -174,14 +174,10 @@ put_document(MrEventRelation *relation, MrEvent *event, const char *bytes, int l
 static MrFailure *
 put_formatted(MrEventRelation *relation, MrEvent *event, bool *tombstone)
 {
-	int left_out = mr_format_left_out_column(relation->format);
 	MrEnvelope envelope;
 	MrFailure *failure;
 
-	mr_format_take_left_out(relation->format,
-							left_out >= 0 &&
-								bms_is_member(relation->fields->count + NCOLUMNS + left_out + 1,
-											  relation->used));
+	mr_format_take_left_out(relation->format, relation->may_lack);
 	failure = mr_format_open(relation->format, event->payload, event->headers, &envelope);
 	if (failure != NULL)
 		return failure;
@@ -189,6 +185,8 @@ put_formatted(MrEventRelation *relation, MrEvent *event, bool *tombstone)
 	if (*tombstone)
 		return NULL;
 	failure = put_document(relation, event, envelope.document, envelope.length, !envelope.absent);
+	if (failure == NULL && relation->keeps)
+		event->left_out = mr_format_left_out(relation->format);
 	if (failure == NULL)
 		return put_format(relation, event, &envelope);
 	mr_format_explain(relation->format, &envelope, failure);
@@ -202,6 +200,7 @@ mr_event_relation_decode(MrEventRelation *relation, MrEvent *event, bool *tombst
 	MrFailure *failure;
 
 	*tombstone = false;
+	event->left_out = NULL;
 	event->values = palloc(n * sizeof(Datum));
 	event->isnull = palloc(n * sizeof(bool));
 	memset(event->isnull + relation->fields->count, true, n - relation->fields->count);
@@ -213,6 +212,14 @@ mr_event_relation_decode(MrEventRelation *relation, MrEvent *event, bool *tombst
 	if (failure == NULL && !*tombstone)
 		put_coordinates(relation, event);
 	return failure;
+}
+
+AttrNumber
+mr_event_relation_left_out_column(const MrEventRelation *relation)
+{
+	int column = relation->format != NULL ? mr_format_left_out_column(relation->format) : -1;
+
+	return column >= 0 ? relation->fields->count + NCOLUMNS + column + 1 : InvalidAttrNumber;
 }
 
 void

@@ -28,6 +28,9 @@ typedef struct MrEventRelation
 	TupleDesc full;
 	Bitmapset *used; /* attribute numbers the transform names */
 	MrTopics *topics;
+	/* of a format whose source leaves values out; fields from 0, see keep.h */
+	Bitmapset *may_lack; /* such a value is no failure */
+	bool keeps;          /* and the row that is there keeps its own */
 } MrEventRelation;
 
 /* Made in the current memory context, from the definition's format, fields, topics and reading. */
@@ -40,6 +43,9 @@ extern MrEventRelation *mr_event_relation_create(const MrDefinition *definition)
  */
 extern MrFailure *mr_event_relation_decode(MrEventRelation *relation, MrEvent *event,
 										   bool *tombstone);
+
+/* The column with the names of the fields that the source left out; InvalidAttrNumber: the format has none. */
+extern AttrNumber mr_event_relation_left_out_column(const MrEventRelation *relation);
 
 /* As much of event->values/isnull as is known without a payload: the columns of Kafka's that the transform names. */
 extern void mr_event_relation_coordinates(MrEventRelation *relation, MrEvent *event);

@@ -20,9 +20,7 @@
 
 #include "program/stored_row.h"
 
-#define ROWS_RELATION "millrace_rows"
-#define NUMBER        "millrace row number"
-#define PREFIX        "UPDATE merge SET "
+#define PREFIX "UPDATE merge SET "
 
 static UpdateStmt *
 parse_update(const char *sql)
@@ -50,8 +48,8 @@ position_of(const char *sql, int location)
 	return location < 0 ? 0 : errposition(pg_mbstrlen_with_len(sql, location) + 1);
 }
 
-static bool
-is_in(List *names, const char *name)
+bool
+mr_merge_is_named(List *names, const char *name)
 {
 	ListCell *cell;
 
@@ -70,7 +68,7 @@ assigned_column(const MrDefinition *definition, const char *sql, const ResTarget
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("merge must assign an expression to a whole column"),
 				 errhint("Write: column = expression, ..."), position_of(sql, target->location)));
-	if (is_in(definition->conflict_key, target->name))
+	if (mr_merge_is_named(definition->conflict_key, target->name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 				 errmsg("merge assigns to column \"%s\", which is in conflict_key", target->name),
@@ -123,7 +121,7 @@ mr_merge_append(StringInfo sql, const MrProgram *program, const char *new_row)
 		{
 			const char *name = quote_identifier(program->columns[i].name);
 
-			if (!is_in(merged, program->columns[i].name) &&
+			if (!mr_merge_is_named(merged, program->columns[i].name) &&
 				(pass > 0 || !program->columns[i].is_key))
 				appendStringInfo(sql, "%s%s = %s.%s", n++ > 0 ? ", " : "", name, new_row, name);
 		}
@@ -190,17 +188,17 @@ mr_merge_prepare(MrProgram *program, MrPlan *plan, int before)
 }
 
 /* Of rows as the statements read them: the number has a name that is nobody's. */
-static TupleDesc
-describe_rows(const MrProgram *program)
+TupleDesc
+mr_merge_describe_rows(const MrProgram *program)
 {
 	TupleDesc desc = CreateTupleDescCopy(program->row_full);
 
-	namestrcpy(&TupleDescAttr(desc, desc->natts - 1)->attname, NUMBER);
+	namestrcpy(&TupleDescAttr(desc, desc->natts - 1)->attname, MR_MERGE_NUMBER);
 	return desc;
 }
 
-static void
-append_match(StringInfo sql, const MrProgram *program)
+void
+mr_merge_append_match(StringInfo sql, const MrProgram *program)
 {
 	for (int i = 0; i < program->nconflict; i++)
 	{
@@ -218,15 +216,15 @@ update_statement(const MrProgram *program, bool folds, int *before)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "UPDATE %s AS old SET ", mr_target_name(program->definition));
 	*before = mr_merge_append(&sql, program, "new");
-	appendStringInfoString(&sql, " FROM " ROWS_RELATION " AS new");
-	append_match(&sql, program);
+	appendStringInfoString(&sql, " FROM " MR_MERGE_ROWS " AS new");
+	mr_merge_append_match(&sql, program);
 	if (program->newer_column >= 0)
 	{
 		const char *newer = quote_identifier(program->definition->newer_by);
 
 		appendStringInfo(&sql, " AND (new.%s >= old.%s OR old.%s IS NULL)", newer, newer, newer);
 	}
-	appendStringInfo(&sql, " RETURNING new.\"" NUMBER "\"%s", folds ? ", old.*" : "");
+	appendStringInfo(&sql, " RETURNING new.\"" MR_MERGE_NUMBER "\"%s", folds ? ", old.*" : "");
 	return sql.data;
 }
 
@@ -236,17 +234,18 @@ present_statement(const MrProgram *program)
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT new.\"" NUMBER "\" FROM " ROWS_RELATION " AS new, %s AS old",
+	appendStringInfo(&sql,
+					 "SELECT new.\"" MR_MERGE_NUMBER "\" FROM " MR_MERGE_ROWS " AS new, %s AS old",
 					 mr_target_name(program->definition));
-	append_match(&sql, program);
+	mr_merge_append_match(&sql, program);
 	return sql.data;
 }
 
-static MrPlan *
-plan(const MrProgram *program, const char *sql, TupleDesc rows)
+MrPlan *
+mr_merge_plan(const MrProgram *program, const char *sql, TupleDesc rows)
 {
 	MrPlan *plan =
-		mr_plan_create(sql, ROWS_RELATION, rows, rows, program->definition->target, NULL, NULL);
+		mr_plan_create(sql, MR_MERGE_ROWS, rows, rows, program->definition->target, NULL, NULL);
 
 	mr_plan_look_up(plan);
 	return plan;
@@ -260,11 +259,11 @@ mr_merge_create(MrProgram *program, Relation target, const Query *query)
 	int before;
 	const char *sql = update_statement(program, folds, &before);
 
-	merge->rows = describe_rows(program);
-	merge->update = plan(program, sql, merge->rows);
+	merge->rows = mr_merge_describe_rows(program);
+	merge->update = mr_merge_plan(program, sql, merge->rows);
 	mr_plan_set_part(merge->update, program->definition->merge, before, NULL, NULL);
 	mr_check_query_permissions(mr_plan_analyze(merge->update));
-	merge->present = plan(program, present_statement(program), merge->rows);
+	merge->present = mr_merge_plan(program, present_statement(program), merge->rows);
 	if (folds)
 		merge->stored = mr_stored_row_create(program, target, query);
 	return merge;

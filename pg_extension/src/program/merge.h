@@ -15,7 +15,9 @@
 
 #include "program/program.h"
 
-#define MR_MERGE_OLD "old"
+#define MR_MERGE_OLD    "old"
+#define MR_MERGE_ROWS   "millrace_rows"
+#define MR_MERGE_NUMBER "millrace row number"
 
 typedef struct MrMerge
 {
@@ -32,6 +34,9 @@ typedef struct MrMerge
  */
 extern List *mr_merge_columns(const MrDefinition *definition);
 
+/* Whether a list of char * has the name. */
+extern bool mr_merge_is_named(List *names, const char *name);
+
 /*
  * Appends the assignments of an upsert: those of merge (if any), and the new value for each other column that the transform
  * gives, but not to the conflict key, which is what it was: an UPDATE that assigns to a key locks its row against rows that
@@ -46,6 +51,15 @@ extern int mr_merge_append(StringInfo sql, const MrProgram *program, const char 
  * errors.
  */
 extern void mr_merge_prepare(MrProgram *program, MrPlan *plan, int before);
+
+/*
+ * A statement over rows (the relation MR_MERGE_ROWS) that are looked up in the target: the rows with their numbers under the name
+ * MR_MERGE_NUMBER, the condition that gives each its row of the target (` WHERE old.key = new.key ...`), and its plan, which is
+ * not analysed yet.
+ */
+extern TupleDesc mr_merge_describe_rows(const MrProgram *program);
+extern void mr_merge_append_match(StringInfo sql, const MrProgram *program);
+extern MrPlan *mr_merge_plan(const MrProgram *program, const char *sql, TupleDesc rows);
 
 /* In the current memory context, analysed as the current user. `query`: that of program->insert. */
 extern MrMerge *mr_merge_create(MrProgram *program, Relation target, const Query *query);

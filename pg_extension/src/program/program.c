@@ -21,6 +21,7 @@
 
 #include "server/compat.h"
 #include "program/deletion.h"
+#include "program/keep.h"
 #include "program/merge.h"
 #include "program/message_key.h"
 #include "program/plain_target.h"
@@ -341,9 +342,12 @@ compile(MrProgram *program)
 	mr_check_query_permissions(query);
 	if (definition->merge != NULL)
 		program->merge = mr_merge_create(program, target, query);
+	if (program->event->keeps)
+		program->keep = mr_keep_create(program);
 	prepare_deletion(program);
 	table_close(target, NoLock);
-	program->in_order = program->deletion != NULL || definition->merge != NULL;
+	program->in_order =
+		program->deletion != NULL || definition->merge != NULL || program->keep != NULL;
 }
 
 MrProgram *
@@ -393,5 +397,6 @@ mr_program_is_valid(MrProgram *program)
 {
 	return mr_plan_is_valid(program->transform) && mr_plan_is_valid(program->insert) &&
 		   (program->deletion == NULL || mr_plan_is_valid(program->deletion->remove)) &&
-		   (program->merge == NULL || mr_plan_is_valid(program->merge->update));
+		   (program->merge == NULL || mr_plan_is_valid(program->merge->update)) &&
+		   (program->keep == NULL || mr_plan_is_valid(program->keep->look_up));
 }

@@ -26,6 +26,7 @@ typedef struct MrColumn
 	bool must_not_be_null; /* NOT NULL in the target and no trigger can fill it */
 	const char *name;
 	MrGiven given; /* before it is cast to the target's type */
+	int field;     /* of event that it is as it is, from 0; -1: an expression */
 } MrColumn;
 
 /* What rows are sorted and distinguished by. */
@@ -56,6 +57,7 @@ typedef struct MrProgram
 	bool in_order; /* rows of one key take effect one after another (run/write_in_order.h) */
 	struct MrMerge *merge;            /* merge.h; NULL: rows are replaced */
 	struct MrDeletion *deletion;      /* deletion.h; NULL: no row is ever deleted */
+	struct MrKeep *keep;              /* keep.h; NULL: no row keeps what an event lacks */
 	struct MrMessageKey *message_key; /* of a tombstone that deletes, NULL: none does */
 	bool direct; /* the target is plain (plain_target.h): run/insert_direct.h serves it */
 	TupleTableSlot **slots; /* of insert_direct.c */

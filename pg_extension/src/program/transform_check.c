@@ -17,6 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "program/delete_when.h"
+#include "program/keep.h"
 #include "program/program.h"
 
 static void
@@ -351,6 +352,23 @@ find_newer(MrProgram *program, Query *query, int index)
 	return 0;
 }
 
+/* The columns of event that are named in another place than as a whole output column that can keep its value. */
+static Bitmapset *
+used_in_expressions(const MrProgram *program, Query *query)
+{
+	EventSearch state = {0};
+	Query other = *query;
+	ListCell *cell;
+
+	other.targetList = NIL;
+	foreach (cell, query->targetList)
+		if (foreach_current_index(cell) >= program->ncolumns ||
+			!mr_keep_can(program, &program->columns[foreach_current_index(cell)]))
+			other.targetList = lappend(other.targetList, lfirst(cell));
+	(void) find_event(&other, &state);
+	return state.used;
+}
+
 /* Adds the hidden column to the event relation's entry and to the output. */
 static void
 add_ordinal(Query *query, int index, TupleDesc visible)
@@ -386,6 +404,7 @@ mr_transform_patch(Query *query, void *arg)
 	EventSearch state = {0};
 	bool found = false;
 	int index;
+	int *fields;
 	MemoryContext old;
 
 	check_shape(query);
@@ -394,7 +413,10 @@ mr_transform_patch(Query *query, void *arg)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("an outer join may give rows without an event"),
 						errhint("Put event on the side that is kept: FROM event LEFT JOIN ...")));
+	fields = mr_keep_fields(program, query, index);
 	map_columns(program, query);
+	for (int i = 0; i < program->ncolumns; i++)
+		program->columns[i].field = fields[i];
 	program->newer_from = find_newer(program, query, index);
 	add_ordinal(query, index, program->event->visible);
 	if (program->definition->delete_when != NULL)
@@ -405,5 +427,6 @@ mr_transform_patch(Query *query, void *arg)
 	}
 	old = MemoryContextSwitchTo(program->context);
 	program->event->used = bms_copy(state.used);
+	mr_keep_decide(program, used_in_expressions(program, query));
 	MemoryContextSwitchTo(old);
 }

@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
+#include "program/keep.h"
 #include "program/merge.h"
 #include "program/stored_row.h"
 #include "run/work_record.h"
@@ -130,10 +131,12 @@ keep_stored(MrFold *fold, TupleTableSlot *stored, int first)
 	keep(fold, row, 0);
 }
 
+/* What the event lacks is what the row of the target has. */
 static void
 take_new(MrFold *fold, const MrRow *row)
 {
 	const MrProgram *program = fold->program;
+	const MrEvent *event = &fold->batch->events[row->event];
 	TupleTableSlot *slot = fold->new_row;
 
 	ExecStoreMinimalTuple(row->tuple, fold->given, false);
@@ -144,6 +147,11 @@ take_new(MrFold *fold, const MrRow *row)
 	{
 		int to = program->columns[i].attnum - 1;
 
+		if (mr_keep_lacks(program, event, &program->columns[i]))
+		{
+			slot->tts_values[to] = slot_getattr(fold->old_row, to + 1, &slot->tts_isnull[to]);
+			continue;
+		}
 		slot->tts_values[to] = fold->given->tts_values[i];
 		slot->tts_isnull[to] = fold->given->tts_isnull[i];
 	}

@@ -16,6 +16,7 @@
 
 #include "server/guc.h"
 #include "server/xact.h"
+#include "program/keep.h"
 #include "program/plan_input.h"
 #include "program/tombstone.h"
 #include "run/isolate.h"
@@ -126,7 +127,8 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 		const MrColumn *column = &program->columns[i];
 
 		if (slot->tts_isnull[i] &&
-			(deletes ? column->is_key : column->must_not_be_null && refuses_null))
+			(deletes ? column->is_key : column->must_not_be_null && refuses_null) &&
+			!mr_keep_lacks(program, event, column))
 		{
 			if (deletes)
 				fail_unnamed(event, column);

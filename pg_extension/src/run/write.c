@@ -159,6 +159,7 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 	state->end = state->arranged.groups[to];
 	state->failed_row = state->at = -1;
 	state->in_order.running = NULL;
+	state->in_order.lacking = -1;
 	state->in_order.fold = NULL;
 	set_written(state, state->receiver == NULL);
 	set_stage(state, MR_STAGE_WRITE);

@@ -240,6 +240,16 @@ reduce(MrProgram *program, MrBatch *batch, Keyed *keyed, int n)
 	return kept;
 }
 
+/* Whether one of the rows keeps values of the one before it. */
+static bool
+some_lack(const MrBatch *batch, const Keyed *keyed, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (batch->events[batch->rows[keyed[i].row].event].left_out != NULL)
+			return true;
+	return false;
+}
+
 /*
  * Rows in the order of their keys, those of a key in that of their events. key_of: receives a number of its own for each key,
  * by the number of the row.
@@ -260,7 +270,7 @@ order_keys(MrProgram *program, MrBatch *batch, Keyed *keyed, int n, int *key_of)
 			last++;
 		nkey = last - i + 1;
 		if (nkey > 1 && program->definition->merge == NULL &&
-			!has_null(&keyed[i], program->nconflict))
+			!has_null(&keyed[i], program->nconflict) && !some_lack(batch, &keyed[i], nkey))
 			nkey = reduce(program, batch, &keyed[i], nkey);
 		for (int k = 0; k < nkey; k++)
 		{

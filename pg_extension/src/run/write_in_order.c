@@ -8,6 +8,7 @@
 #include "utils/tuplestore.h"
 
 #include "program/deletion.h"
+#include "program/keep.h"
 #include "program/merge.h"
 #include "program/stored_row.h"
 #include "run/receiver.h"
@@ -209,6 +210,26 @@ mark_present(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
+static bool
+lacks(const Round *round, int i)
+{
+	return !row_at(round, i)->deletes &&
+		   round->state->batch->events[row_at(round, i)->event].left_out != NULL;
+}
+
+static bool
+receive_old(TupleTableSlot *slot, DestReceiver *self)
+{
+	Round *round = (Round *) self;
+	MrWriteInOrder *state = round->state;
+	int number = number_in(slot);
+	int i = entry_of(round, number);
+
+	mr_keep_fill(state->program, state->batch, number, slot, state->slot);
+	round->present[round->places[i] - round->from] = true;
+	return true;
+}
+
 /* A row was written; the target's is in the slot from column `first` on, if those behind it can be merged with it. */
 static void
 note_written(Round *round, TupleTableSlot *slot, int first, int i)
@@ -259,6 +280,29 @@ remove_rows(Round *round)
 		run(round, deletion->newer, n, mark_older);
 }
 
+/* Rows take over what they lack from those of the target, which are locked. */
+static void
+fill_rows(Round *round)
+{
+	MrWriteInOrder *state = round->state;
+	int n = put(round, lacks, false);
+
+	if (n == 0)
+		return;
+	run(round, state->program->keep->look_up, n, receive_old);
+	for (int i = 0; i < round->n; i++)
+	{
+		bool *present = &round->present[round->places[i] - round->from];
+
+		if (lacks(round, i) && !*present)
+		{
+			state->lacking = state->arranged->rows[round->places[i]];
+			mr_keep_raise_absent(state->program, &state->batch->events[row_at(round, i)->event]);
+		}
+		*present = false;
+	}
+}
+
 /* What is there is merged; what newer_by or a trigger keeps from that is not tried again as an insert. */
 static void
 merge_rows(Round *round)
@@ -279,6 +323,8 @@ upsert_rows(Round *round)
 	MrProgram *program = round->state->program;
 	int n;
 
+	if (program->keep != NULL)
+		fill_rows(round);
 	if (program->merge != NULL)
 		merge_rows(round);
 	n = put(round, program->merge != NULL ? is_not_there : is_upsert, false);
@@ -322,5 +368,7 @@ mr_write_in_order_failed_at(const MrWriteInOrder *state)
 {
 	int row = state->fold != NULL ? mr_fold_failed_at(state->fold) : -1;
 
+	if (state->lacking >= 0)
+		return state->lacking;
 	return row >= 0 || state->running == NULL ? row : mr_plan_failed_at(state->running);
 }

@@ -21,7 +21,8 @@ typedef struct MrWriteInOrder
 	const MrArrangement *arranged;
 	TupleTableSlot *slot; /* for rows of program->row_full */
 	MrPlan *running;      /* after an error: the one that raised it, NULL none */
-	MrFold *fold;         /* while it writes */
+	int lacking; /* after an error: number of a row that lacks values and has no old row, -1 none */
+	MrFold *fold; /* while it writes */
 } MrWriteInOrder;
 
 /* Writes arranged->rows[from] .. [to - 1], and marks those that have taken effect. Raises what the statements raise. */

@@ -18,4 +18,7 @@
 /* Of a dead letter: the server crashed with it. millrace.condition_name() calls it millrace_crashed. */
 #define MR_ERRCODE_CRASHED MAKE_SQLSTATE('M', 'R', '0', '1', '1')
 
+/* An update lacks a value, and there is no row to keep it of (program/keep.h): the row may be on its way. */
+#define MR_ERRCODE_NO_OLD_ROW MAKE_SQLSTATE('M', 'R', '0', '1', '2')
+
 #endif /* MR_ERRCODE_H */
