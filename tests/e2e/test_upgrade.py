@@ -6,8 +6,10 @@ import re
 import pytest
 
 from lib import paths
+from lib.api import Api
 from lib.events import Events
 from lib.wait import wait_for
+from lib.world import ensure_roles
 
 EXTENSION = os.path.join(paths.ROOT, "pg_extension")
 CURRENT = re.search(r"^EXTVERSION = (\S+)", open(os.path.join(EXTENSION, "Makefile")).read(), re.M)[1]
@@ -42,13 +44,30 @@ def install(world, name, version):
 
 
 def upgrade_while_it_runs(world, old, new):
-    """Filled and upgraded under a running ingestor: the catalogue is that of a new database, and nothing is lost or doubled."""
+    """Filled and upgraded under a running ingestor and API, which stay ready: the catalogue is that of a new database, and nothing
+    is lost or doubled."""
+    ensure_roles(world.cluster, "web")
     world.db.run("DROP EXTENSION millrace")
     world.db.run(f"CREATE EXTENSION millrace VERSION '{old}'")
     world.grant(world.db)
     world.create_topic()
     world.create_pipeline(workers=2)
-    world.start_ingestor()
+    ingestor = world.start_ingestor()
+    world.db.run("SELECT millrace.grant_api('web'); CREATE VIEW seen AS SELECT id, ts FROM reading; CREATE INDEX ON reading (ts, id); CREATE INDEX ON reading (id);"
+                 " GRANT SELECT ON seen TO web")
+    api = Api(world.db.dsn("web"), "--events", "seen", "--time-column", "ts").start()
+    try:
+        upgrade_between(world, new, ingestor, api)
+    finally:
+        api.kill()
+    fresh = install(world, world.name + "_fresh", new)
+    world.grant(fresh)
+    fresh.run("SELECT millrace.grant_api('web')")
+    assert_same(world.db, fresh)
+
+
+def upgrade_between(world, new, ingestor, api):
+    """Two loads of events, and the extension's new version between them; the programs are still those of the old one."""
     first, second = Events(20000, seed=181, broken=1), Events(20000, seed=182, broken=1)
     first.send(world.broker, world.topic)
     wait_for(lambda: world.counters()["events"] > 0, "it runs", 30)
@@ -56,9 +75,9 @@ def upgrade_while_it_runs(world, old, new):
     second.send(world.broker, world.topic)
     world.wait_settled()
     world.check(first, second)
-    fresh = install(world, world.name + "_fresh", new)
-    world.grant(fresh)
-    assert_same(world.db, fresh)
+    ingestor.wait_ready()
+    assert api.admin("/readyz")[0] == 200, api.admin("/readyz")
+    assert api.get("/events?limit=1").status == 200 and api.get("/events/all").json()["pipelines"][0]["totals"]["events"] == "40000"
 
 
 @pytest.fixture
