@@ -103,6 +103,7 @@ def test_broker_hangs(world):
     well(world, 40)
 
 
+@pytest.mark.alone
 def test_broker_hangs_under_many_pipelines(world):
     """All say so within some seconds, not one after the other."""
     for i in range(10):
