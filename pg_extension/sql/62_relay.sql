@@ -101,7 +101,8 @@ BEGIN
          (SELECT string_agg(f.prefix || substr(p.group_id, length(p.group_prefix) + 1) || '.dlq', ',' ORDER BY f.nth)
           FROM unnest(q.former_prefixes) WITH ORDINALITY AS f (prefix, nth))
   FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
-  JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'dlq' AND u.is_granted
+  -- OFFSET 0: as in ingestor_pipelines()
+  CROSS JOIN LATERAL (SELECT FROM millrace._topic_use AS t WHERE t.pipeline_id = p.id AND t.use = 'dlq' AND t.is_granted OFFSET 0) AS u
   -- of several the one with the most partitions
   LEFT JOIN LATERAL (
     SELECT t.topic, count(*)::integer AS partitions FROM millrace.topic_partition AS t
