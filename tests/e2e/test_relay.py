@@ -347,7 +347,8 @@ def test_sigterm_while_relaying(world):
     left = []
     for delay in (0, 0.1, 0.3):
         ingestor = world.start_ingestor(wait=False)
-        wait_for(lambda: "relays dead letters" in ingestor.log_text(), "it relays", 30, every=0.005)
+        # on a quick machine nothing may be left for the later ones
+        wait_for(lambda: "relays dead letters" in ingestor.log_text() or unpublished(world) == 0, "it relays", 30, every=0.005)
         time.sleep(delay)
         begin = time.monotonic()
         assert ingestor.stop() == 0
