@@ -1,13 +1,12 @@
 """The stack of docker-compose.yml, as a user has it: `docker compose` on the file of the work tree, with free ports."""
 import json
 import os
-import urllib.error
 import urllib.parse
-import urllib.request
 
 from . import paths
 from .docker import DIR, name_of
 from .process import free_port
+from .web import ask
 
 # Without a stand-in: why.
 LEFT_OUT = {"grafana": "it is AGPL, is not installed here, and Debian has no package of it"}
@@ -63,14 +62,7 @@ class Stack:
 
     def http(self, method, path, port="API_PORT", body=None, **headers):
         """(status, body)"""
-        request = urllib.request.Request(f"http://localhost:{self.ports[port]}{path}", body, headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as e:
-            return e.code, e.read().decode()
-        except OSError as e:
-            return 0, str(e)
+        return ask(f"http://localhost:{self.ports[port]}{path}", method, body, headers, timeout=30)
 
     def query(self, expr):
         """What Prometheus says: [(labels, value)]"""

@@ -1,13 +1,12 @@
 """A worker of Kafka Connect: its own runtime, in distributed mode, with exactly-once support for sources."""
 import json
 import os
-import urllib.error
-import urllib.request
 
 from . import paths
 from .broker import fetch
 from .process import Process, free_port
 from .wait import wait_for
+from .web import ask
 
 PROPERTIES = {
     "config.storage.topic": "connect-configs", "offset.storage.topic": "connect-offsets", "status.storage.topic": "connect-status",
@@ -52,17 +51,10 @@ class Connect:
         return self
 
     def ask(self, method, path, document=None):
-        """(status, document)"""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", method=method, headers={"Content-Type": "application/json"},
-                                         data=json.dumps(document).encode() if document is not None else None)
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                text = answer.read()
-                return answer.status, json.loads(text) if text else None
-        except urllib.error.HTTPError as e:
-            return e.code, e.read().decode()
-        except OSError as e:
-            return 0, str(e)
+        """(status, document; a text when it failed)"""
+        status, text = ask(f"http://127.0.0.1:{self.port}{path}", method, json.dumps(document).encode() if document is not None else None,
+                           {"Content-Type": "application/json"}, timeout=20)
+        return status, json.loads(text) if text and 200 <= status < 300 else text
 
     def put(self, connector, config):
         """Makes a connector and waits until its task runs."""

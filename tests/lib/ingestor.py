@@ -2,12 +2,11 @@
 import os
 import signal
 import subprocess
-import urllib.error
-import urllib.request
 
 from . import paths
 from .process import Process, free_port
 from .wait import wait_for
+from .web import ask
 
 _count = 0
 
@@ -55,13 +54,7 @@ class Ingestor:
 
     def get(self, path):
         """(status, body) of the admin port; status 0 when it does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as r:
-                return r.status, r.read().decode()
-        except urllib.error.HTTPError as e:
-            return e.code, e.read().decode()
-        except OSError as e:
-            return 0, str(e)
+        return ask(f"http://127.0.0.1:{self.port}{path}", timeout=5)
 
     def metric(self, name):
         """Sum of a metric over its labels."""

@@ -5,15 +5,14 @@ import json
 import os
 import subprocess
 import threading
-import urllib.error
 import urllib.parse
-import urllib.request
 
 import yaml
 
 from . import paths
 from .process import Process, free_port
 from .wait import wait_for
+from .web import ask
 
 HERE = os.path.join(paths.ROOT, "monitoring")
 
@@ -75,13 +74,7 @@ class Service:
 
     def get(self, path, **query):
         url = f"http://127.0.0.1:{self.port}{path}" + ("?" + urllib.parse.urlencode(query) if query else "")
-        try:
-            with urllib.request.urlopen(url, timeout=10) as r:
-                return r.status, r.read().decode()
-        except urllib.error.HTTPError as e:
-            return e.code, e.read().decode()
-        except OSError as e:
-            return 0, str(e)
+        return ask(url)
 
     def stop(self):
         if self.process:
