@@ -47,11 +47,18 @@ random_at(uint64_t seed, unsigned stream, uint64_t i)
 	return x ^ (x >> 28);
 }
 
+/* Of a draw: from 0 to 100, and less than p for p per cent of the events. */
+static double
+percent_of(uint64_t draw)
+{
+	return (double) (draw >> 11) * (100.0 / 9007199254740992.0);
+}
+
 EventKind
 event_kind(const EventPlan *plan, uint64_t i)
 {
 	uint64_t draw = random_at(plan->seed, STREAM_KIND, i);
-	double percent = (double) (draw >> 11) * (100.0 / 9007199254740992.0);
+	double percent = percent_of(draw);
 
 	if ((percent -= plan->broken_percent) < 0)
 		return EVENT_CUT + (EventKind) (draw % 3);
@@ -118,17 +125,11 @@ event_id(const EventPlan *plan, uint64_t i, char id[37])
 }
 
 /* Appends ,"pad":"xxx…" of a random length. */
-/* A number from 0 to 100 that is less than p for p per cent of the events. */
-static double
-percent_at(const EventPlan *plan, unsigned stream, uint64_t i)
-{
-	return (double) (random_at(plan->seed, stream, i) >> 11) * (100.0 / 9007199254740992.0);
-}
-
 static unsigned
 source_number(const EventPlan *plan, uint64_t i, uint64_t body)
 {
-	if (plan->hot_percent > 0 && percent_at(plan, STREAM_HOT, i) < plan->hot_percent)
+	if (plan->hot_percent > 0 &&
+		percent_of(random_at(plan->seed, STREAM_HOT, i)) < plan->hot_percent)
 		return 1;
 	return (unsigned) (body / 16 % EVENT_SOURCES) + 1;
 }

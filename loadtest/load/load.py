@@ -21,6 +21,7 @@ import report  # noqa: E402
 import shapes  # noqa: E402
 from clients import Clients  # noqa: E402
 from lib import paths  # noqa: E402
+from lib.events import Events  # noqa: E402
 from lib.wait import Timeout, wait_for  # noqa: E402
 from system import Own, Running  # noqa: E402
 from watch import Watch  # noqa: E402
@@ -64,9 +65,8 @@ class Load:
         self.sent = 0  # of the stages that have ended
         self.stage = self.began = None
 
-    def command(self, first, n, *more):
-        made = [word for name, value in self.shape.events.items() for word in (f"--{name}", str(value))]
-        return [paths.program("millrace-generate"), "--seed", str(self.seed), "--first", str(first), "--events", str(n), *made, *more]
+    def part(self, first, n):
+        return Events(n, seed=self.seed, first=first, **self.shape.events)
 
     def due(self):
         """How many events ought to be sent by now."""
@@ -79,8 +79,8 @@ class Load:
         begin = time.monotonic()
         for stage, n in zip(self.shape.stages, self.counts):
             self.stage, self.began = stage, time.monotonic()
-            generator = subprocess.Popen(self.command(self.sent, n, "--brokers", self.system.brokers, "--topic", self.system.topic,
-                                                      "--rate", str(stage.rate), "--linger-ms", "5", "--quiet"))
+            generator = subprocess.Popen(self.part(self.sent, n).command(self.system, self.system.topic, "--rate", str(stage.rate),
+                                                                         "--linger-ms", "5"))
             while generator.poll() is None:
                 beside(time.monotonic() - begin)
                 time.sleep(0.1)
@@ -91,8 +91,7 @@ class Load:
 
     def expected(self):
         """{fate: events}, made again from the seed"""
-        out = subprocess.run(self.command(0, self.events, "--dump", "count"), check=True, stdout=subprocess.PIPE, text=True).stdout
-        return {fate: int(n) for fate, n in (line.split() for line in out.splitlines())}
+        return self.part(0, self.events).counts()
 
 
 class ConsumerStop:

@@ -18,7 +18,7 @@ class Running:
     """What somebody else started: its processes are not ours to measure or to end."""
 
     def __init__(self, dsn, brokers, topic, pipeline, api):
-        self.dsn, self.brokers, self.topic, self.pipeline, self.api = dsn, brokers, topic, pipeline, api
+        self.dsn, self.address, self.topic, self.pipeline, self.api = dsn, brokers, topic, pipeline, api
 
     def start(self):
         with self.session() as cursor:
@@ -71,12 +71,12 @@ class Own(Running):
         self.broker.start()
         self.broker.create_topic(self.topic, PARTITIONS)
         self.db = self.cluster.create_database("loadtest")
-        self.dsn, self.brokers = self.db.dsn("postgres"), self.broker.address
+        self.dsn, self.address = self.db.dsn("postgres"), self.broker.address
         work.make_table(self.db)
         self.db.run("CREATE INDEX ON readings (ts, id)")
         work.make_pipeline(self.db, self.topic)
         self.db.run("SELECT millrace.grant_api('web'); GRANT SELECT ON readings TO web")
-        self.ingestor = Ingestor(self.db.dsn("ingestor"), self.brokers).start().wait_ready()
+        self.ingestor = Ingestor(self.db.dsn("ingestor"), self.address).start().wait_ready()
         self.server = Api(self.db.dsn("web"), "--events", "readings", "--time-column", "ts").start()
         self.api = f"http://127.0.0.1:{self.server.port}"
 

@@ -30,6 +30,11 @@ class Events:
         assert result.returncode == 0, f"millrace-generate: {result.stdout}"
         return self
 
+    def counts(self):
+        """{fate: events}"""
+        out = subprocess.run([*self._args(), "--dump", "count"], check=True, stdout=subprocess.PIPE, text=True).stdout
+        return {fate: int(n) for fate, n in (line.split() for line in out.splitlines())}
+
     def truth(self):
         """{fate: set of ids}"""
         out = subprocess.run([*self._args(), "--dump", "truth"], check=True, stdout=subprocess.PIPE).stdout
