@@ -4,6 +4,7 @@
 #   USERS_PER_S   at most (default: 50); each sends three requests
 #   SECONDS       default: 60; soak: 1800
 #   KEY_FILE=…    a file with a key that may read
+#   END_S=10      how long those under way at the end have; the run takes so much longer
 #   MAX_P99_MS=500 MAX_ERROR_SHARE=0.001   what is judged: exit status 1 when one is missed
 # The samples and JMeter's own report in HTML are in build/loadtest/jmeter.
 set -euo pipefail
@@ -20,6 +21,7 @@ case $shape in
 	spike) schedule="$(stage $((users / 5 + 1)) $((seconds / 3))) $(stage "$users" $((seconds / 3))) $(stage $((users / 5 + 1)) $((seconds / 3)))" ;;
 	*) echo "api.sh: unknown shape $shape, expected steady, ramp, spike or soak" >&2; exit 2 ;;
 esac
+schedule+=" pause(${END_S:-10} s)" # JMeter interrupts whoever is under way when the schedule ends
 
 rm -rf "$out" && mkdir -p "$out"
 { # of a file: a key is nothing for a command line

@@ -239,12 +239,12 @@ def test_the_broker_is_down(whole):
     assert {(a.status, a.json()["code"], a.headers["retry-after"]) for a in answers} == {(503, "MR-506", "1")}
     assert statistics.median(took) < 0.05
     assert whole.api.get("/events?limit=1").status == 200
-    assert "no event can be published: " in whole.api.admin("/readyz")[1]
+    wait_for(lambda: "no event can be published: " in whole.api.admin("/readyz")[1], "not ready", 5)
     whole.broker.start()
     began = time.monotonic()
     wait_for(lambda: whole.post("?eventType=up&eventData=1").status == 202, "published again", 20)
     assert time.monotonic() - began < 3
-    assert whole.api.admin("/readyz")[0] == 200
+    wait_for(lambda: whole.api.admin("/readyz")[0] == 200, "ready", 5)
 
 
 def test_a_topic_that_is_not_there_and_no_brokers(whole):

@@ -92,8 +92,8 @@ def test_the_server_is_stopped_and_started(web):
     answers, took = zip(*[timed(lambda path=path: api.get(path)) for path in asked])
     assert {(a.status, a.json()["code"], a.headers["retry-after"]) for a in answers} == {(503, "MR-501", "1")}
     assert statistics.median(took) < 0.05
-    status, why = api.admin("/readyz")
-    assert status == 503 and "no connection to PostgreSQL: " in why
+    wait_for(lambda: "no connection to PostgreSQL: " in api.admin("/readyz")[1], "not ready", 5)
+    assert api.admin("/readyz")[0] == 503
     assert api.admin("/livez")[0] == 200
     web.cluster.start()
     up = time.monotonic()

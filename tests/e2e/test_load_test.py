@@ -72,11 +72,11 @@ def test_jmeter(served):
     status, out = run(f"{LOAD}/jmeter/fetch.sh")
     if status != 0:
         pytest.skip(out.strip())
-    status, out = run(f"{LOAD}/jmeter/api.sh", served, "spike", 10, 6, MAX_P99_MS="10000")
+    status, out = run(f"{LOAD}/jmeter/api.sh", served, "spike", 10, 6, MAX_P99_MS="10000", END_S="15")
     assert status == 0, out
     assert [line.split()[1] for line in out.splitlines() if line.startswith("ok")] == ["all", "by", "list"], out
     assert os.path.exists(os.path.join(paths.BUILD, "loadtest/jmeter/report/index.html"))
-    status, out = run(f"{LOAD}/jmeter/api.sh", served + "1", "steady", 2, 2)
+    status, out = run(f"{LOAD}/jmeter/api.sh", served + "1", "steady", 2, 2, END_S="3")
     assert status == 1 and "MISSED" in out, out
 
 

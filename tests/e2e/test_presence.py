@@ -84,7 +84,7 @@ def test_broker_stops_and_comes_back(world):
     assert len(findings(world)) == 1
     world.broker.start()
     well(world, 40)
-    assert ingestor.get("/readyz")[0] == 200
+    wait_for(lambda: ingestor.get("/readyz")[0] == 200, "ready", 10)
     settle(world, 602)
 
 
@@ -271,7 +271,7 @@ def test_lane_that_does_not_move(world):
         Events(2000, seed=607).send(world.broker, world.topic)
         severity, what, detail, command = wait_for(lambda: finding(world, "a lane of its ingestor does not move"), "doctor() names it", 50)
         assert severity == "error" and re.fullmatch(r"In the ingestor, lane 1 has been \w+ for \d+ s: the server does not answer it\.", detail)
-        assert re.search(r"lane 1 has been \w+ for \d+ s", ingestor.get("/readyz")[1])
+        wait_for(lambda: re.search(r"lane 1 has been \w+ for \d+ s", ingestor.get("/readyz")[1]), "/readyz names it", 10)
         assert pid in [row[0] for row in world.db.run(command.replace("%", "%%"))], "pasted, it shows the session"
         assert findings(world) == [what]
     finally:

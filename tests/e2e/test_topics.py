@@ -143,7 +143,7 @@ def test_list_position_of_each_topic(world):
     # one that is not there is named, and keeps nobody from reading the others
     world.broker.delete_topic(a)
     wait_for(lambda: a in str(world.db.run("SELECT kafka_error, kafka_hint FROM millrace.ingestors")), "the missing topic is reported", 40)
-    assert a in ingestor.get("/readyz")[1]
+    wait_for(lambda: a in ingestor.get("/readyz")[1], "/readyz names it", 10)
     send(world, b, '{"id": 15}')
     wait_for(lambda: (b, 15) in found(world, name), "the other one is read", 30)
 
