@@ -155,11 +155,12 @@ SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partiti
        d.tombstone_key, d.delete_when, d.merge, d.dead_letter_retention
 FROM millrace._visible AS p
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
-JOIN millrace._source_use AS u ON u.pipeline_id = p.id
+-- of each pipeline its own: OFFSET 0 keeps a planner that expects one pipeline from looking at all of them for each
+CROSS JOIN LATERAL (SELECT * FROM millrace._source_use AS s WHERE s.pipeline_id = p.id OFFSET 0) AS u
+CROSS JOIN LATERAL (SELECT * FROM millrace._service AS s WHERE s.pipeline_id = p.id OFFSET 0) AS i
 CROSS JOIN engine
 LEFT JOIN millrace.dlq AS q ON q.pipeline_id = p.id
 LEFT JOIN millrace._breaker AS b ON b.pipeline_id = p.id AND b.kind = 'lane' AND b.state <> 'closed'
-JOIN millrace._service AS i ON i.pipeline_id = p.id
 LEFT JOIN worker AS w ON w.pipeline = p.name
 LEFT JOIN written AS l ON l.pipeline = p.name
 LEFT JOIN millrace._lane_trouble AS g ON g.pipeline_id = p.id
@@ -287,7 +288,8 @@ CREATE VIEW millrace.topics WITH (security_barrier) AS
 SELECT p.name AS pipeline, s.topic, u.is_granted, s.gone_at, n.partitions, t.seen_at
 FROM millrace._visible AS p
 JOIN millrace._source AS s ON s.pipeline_id = p.id
-LEFT JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'read' AND u.topic = s.topic
+LEFT JOIN LATERAL (SELECT u.is_granted FROM millrace._topic_use AS u
+                   WHERE u.pipeline_id = p.id AND u.use = 'read' AND u.topic = s.topic OFFSET 0) AS u ON true
 LEFT JOIN millrace.pipeline_topic AS t ON t.pipeline_id = p.id AND t.topic = s.topic
 CROSS JOIN LATERAL (
   SELECT CASE p.topic_kind WHEN 'one' THEN p.partitions ELSE

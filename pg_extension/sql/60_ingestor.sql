@@ -355,7 +355,8 @@ COMMENT ON COLUMN millrace.ingestors.changed_at IS 'when kafka_error or lane_stu
 
 CREATE VIEW millrace.service WITH (security_barrier) AS
 SELECT p.name AS pipeline, p.topic, s.ingestors, s.failing, s.is_unserved, s.is_unread, s.heard_at, s.kafka_error, s.kafka_hint, s.lane_stuck
-FROM millrace._visible AS p JOIN millrace._service AS s ON s.pipeline_id = p.id
+FROM millrace._visible AS p
+CROSS JOIN LATERAL (SELECT * FROM millrace._service AS s WHERE s.pipeline_id = p.id OFFSET 0) AS s
 ORDER BY p.name;
 COMMENT ON VIEW millrace.service IS 'Whether ingestors serve each pipeline and can read its topic.';
 COMMENT ON COLUMN millrace.service.ingestors IS 'how many are present';

@@ -303,7 +303,7 @@ SELECT p.name AS pipeline, q.enabled, q.topic, q.delivery, w.failed_at AS waitin
        p.group_id || '.dlq' AS transactional_id
 FROM millrace._visible AS p
 JOIN millrace.dlq AS q ON q.pipeline_id = p.id
-LEFT JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'dlq'
+LEFT JOIN LATERAL (SELECT u.owner, u.is_granted FROM millrace._topic_use AS u WHERE u.pipeline_id = p.id AND u.use = 'dlq' OFFSET 0) AS u ON true
 LEFT JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id
 LEFT JOIN LATERAL (
   SELECT l.failed_at FROM millrace.dead_letter AS l

@@ -87,6 +87,8 @@ WITH stats AS MATERIALIZED (
   SELECT millrace.live_status() AS doc
 ), pipeline AS MATERIALIZED (
   SELECT p.name, p.status, p.workers, p.workers_running, p.target FROM millrace.pipelines AS p
+), stopped AS MATERIALIZED (
+  SELECT t.pipeline, count(*) AS stopped FROM millrace.partitions AS t WHERE t.state = 'stopped' GROUP BY t.pipeline
 ), lane AS MATERIALIZED (
   SELECT l.pipeline, sum(l.bytes) AS bytes, sum(l.staged) AS staged,
          max(l.segments_used::float8 / nullif(l.segments, 0)) AS fill
@@ -166,9 +168,8 @@ FROM (
   ) AS v (name, value)
   WHERE metrics.source IS NULL OR metrics.source = 'window'
   UNION ALL
-  SELECT NULL, 'millrace_partitions_stopped', p.name, '{}',
-         (SELECT count(*) FROM millrace.partitions AS t WHERE t.pipeline = p.name AND t.state = 'stopped')
-  FROM pipeline AS p
+  SELECT NULL, 'millrace_partitions_stopped', p.name, '{}', coalesce(t.stopped, 0)
+  FROM pipeline AS p LEFT JOIN stopped AS t ON t.pipeline = p.name
   WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL
   SELECT NULL, 'millrace_pipeline_status', p.name, jsonb_build_object('status', p.status), 1
