@@ -13,14 +13,18 @@ CREATE FUNCTION millrace._shortages() RETURNS TABLE (what text, detail text, com
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH need AS (
     SELECT coalesce(sum(p.workers) FILTER (WHERE p.state = 'running'), 0) AS workers, coalesce(sum(p.workers), 0) AS lanes,
-           coalesce(max(p.partitions), 0) AS partitions
+           coalesce(max(p.partitions), 0) AS partitions, coalesce(sum(p.partitions), 0) AS all_partitions
     FROM millrace.pipeline AS p WHERE p.instance = millrace._instance()
   ), setting AS (
     SELECT current_setting('max_worker_processes')::integer AS processes,
-           current_setting('max_connections')::integer AS connections,
+           current_setting('millrace.max_workers', true)::integer AS workers, current_setting('max_connections')::integer AS connections,
            current_setting('superuser_reserved_connections')::integer
            + coalesce(current_setting('reserved_connections', true), '0')::integer AS reserved,
            current_setting('max_locks_per_transaction')::integer AS locks
+  ), lock AS (
+    -- An assignment, a verb, the first wide batch of a lane lock all partitions of a pipeline; when an ingestor starts, all
+    -- lanes of all pipelines are assigned at once. Others are to have some, too.
+    SELECT greatest(2 * n.partitions, n.all_partitions + n.all_partitions / 4) AS needed FROM need AS n
   ), room AS (
     -- besides the launchers, millrace's and that of logical replication, and a supervisor for each database
     SELECT s.processes - 1 - greatest(c.databases, 1) - (current_setting('max_logical_replication_workers')::integer > 0)::integer AS workers,
@@ -31,25 +35,28 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     FROM setting AS s CROSS JOIN millrace._capacity() AS c
   )
   SELECT v.what, v.detail, v.command
-  FROM need AS n CROSS JOIN setting AS s CROSS JOIN room AS r CROSS JOIN millrace._capacity() AS c
+  FROM need AS n CROSS JOIN lock AS k CROSS JOIN setting AS s CROSS JOIN room AS r CROSS JOIN millrace._capacity() AS c
   CROSS JOIN LATERAL (VALUES
     (1, n.workers + c.workers_elsewhere > r.workers, 'too few worker slots',
      format('Pipelines of this database need %s workers, those of other databases have %s, and max_worker_processes = %s leaves room for %s: workers of an owner share processes by turns.',
             n.workers, c.workers_elsewhere, s.processes, r.workers),
      format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server', n.workers + c.workers_elsewhere + 8)),
-    (2, n.lanes + c.lanes_elsewhere > c.max_lanes OR c.lanes_used >= c.max_lanes, 'too few staging lanes',
+    (2, n.workers + c.workers_elsewhere > s.workers, 'too little memory for workers',
+     format('Pipelines of this database need %s workers, those of other databases have %s, and millrace.max_workers = %s is how many shared memory has room for.',
+            n.workers, c.workers_elsewhere, s.workers),
+     format('ALTER SYSTEM SET millrace.max_workers = %s; then restart the server', (n.workers + c.workers_elsewhere) * 2)),
+    (3, n.lanes + c.lanes_elsewhere > c.max_lanes OR c.lanes_used >= c.max_lanes, 'too few staging lanes',
      format('Pipelines of this database need %s lanes for each ingestor; of millrace.max_lanes = %s are %s in use, %s of them by other databases.',
             n.lanes, c.max_lanes, c.lanes_used, c.lanes_elsewhere),
      format('ALTER SYSTEM SET millrace.max_lanes = %s; then restart the server', greatest(n.lanes + c.lanes_elsewhere, c.max_lanes) * 2)),
-    (3, n.lanes + 3 > r.connections, 'too few connections',
-     format('Each ingestor opens %s connections for the lanes of this database, and max_connections = %s leaves room for %s.',
-            n.lanes, s.connections, r.connections),
-     format('ALTER SYSTEM SET max_connections = %s; then restart the server', n.lanes + s.reserved + 50)),
-    -- an assignment, a verb, the first wide batch of a lane lock all of its partitions; and others are to have some, too
-    (4, 2 * n.partitions > s.locks * r.transactions, 'too few locks',
-     format('A transaction may lock all %s partitions of a pipeline, and max_locks_per_transaction = %s leaves room for %s locks in all: it would fail with "out of shared memory".',
-            n.partitions, s.locks, s.locks * r.transactions),
-     format('ALTER SYSTEM SET max_locks_per_transaction = %s; then restart the server', 2 * n.partitions / r.transactions + 1))
+    (4, n.lanes + c.lanes_elsewhere + 3 > r.connections, 'too few connections',
+     format('Each ingestor opens %s connections for the lanes of this database, those of other databases have %s, and max_connections = %s leaves room for %s.',
+            n.lanes, c.lanes_elsewhere, s.connections, r.connections),
+     format('ALTER SYSTEM SET max_connections = %s; then restart the server', n.lanes + c.lanes_elsewhere + s.reserved + 50)),
+    (5, k.needed > s.locks * r.transactions, 'too few locks',
+     format('Pipelines of this database have %s partitions, the largest %s, and a lock each; max_locks_per_transaction = %s leaves room for %s locks in all: transactions would fail with "out of shared memory".',
+            n.all_partitions, n.partitions, s.locks, s.locks * r.transactions),
+     format('ALTER SYSTEM SET max_locks_per_transaction = %s; then restart the server', k.needed / r.transactions + 1))
   ) AS v (rank, applies, what, detail, command)
   WHERE v.applies ORDER BY v.rank;
 $$;

@@ -174,6 +174,8 @@ LEFT JOIN LATERAL (
 CROSS JOIN LATERAL (
   SELECT (SELECT s.command FROM pg_catalog.jsonb_to_recordset(engine.doc -> 'shortages') AS s (what text, command text)
           WHERE s.what = 'too few worker slots') AS more_slots,
+         (SELECT s.command FROM pg_catalog.jsonb_to_recordset(engine.doc -> 'shortages') AS s (what text, command text)
+          WHERE s.what = 'too little memory for workers') AS more_memory,
          greatest(p.created_at, pg_catalog.pg_postmaster_start_time()) > pg_catalog.now() - interval '10 s' AS is_young
 ) AS c
 -- the first that applies
@@ -220,6 +222,7 @@ CROSS JOIN LATERAL (
     (12, w.running > 0, 'running', g.error, g.hint),
     (13, (engine.doc ->> 'held')::boolean, 'no worker', 'stop_workers() was called in this database', 'SELECT millrace.start_workers();'),
     (14, c.is_young, 'starting', NULL, NULL),
+    (15, c.more_memory IS NOT NULL AND w.pipeline IS NULL, 'no worker', 'shared memory has no room for its worker', c.more_memory),
     (15, c.more_slots IS NOT NULL, 'no worker', 'no slot of max_worker_processes is free for its worker', c.more_slots),
     (16, true, 'no worker', 'no worker runs',
      'After a crash of the server it starts within seconds; the server log says why it does not.')

@@ -39,10 +39,12 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     FROM pipeline AS p WHERE p.status NOT IN ('running', 'starting', 'not preloaded', 'no ingestor', 'kafka error')
     UNION ALL
     SELECT 11, 'warning', format('pipeline "%s" has %s of %s workers', p.name, p.workers_running, p.workers),
-           format('The others found no slot: max_worker_processes = %s.', current_setting('max_worker_processes')),
-           format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server',
-                  current_setting('max_worker_processes')::integer + p.workers - p.workers_running)
+           coalesce(s.detail, format('The others found no slot: max_worker_processes = %s.', current_setting('max_worker_processes'))),
+           coalesce(s.command, format('ALTER SYSTEM SET max_worker_processes = %s; then restart the server',
+                                      current_setting('max_worker_processes')::integer + p.workers - p.workers_running))
     FROM pipeline AS p
+    LEFT JOIN jsonb_to_recordset(millrace.engine_status() -> 'shortages') AS s (what text, detail text, command text)
+      ON s.what = 'too little memory for workers'
     WHERE p.status = 'running' AND p.workers_running < p.workers AND p.changed_at < now() - interval '1 min'
     UNION ALL
     SELECT 11, 'warning', format('pipeline "%s" has %s of %s lanes', p.name, n.lanes, p.workers), p.reason, p.hint
