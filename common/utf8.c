@@ -1,5 +1,7 @@
 #include "common/utf8.h"
 
+#include <string.h>
+
 /* The table of well-formed sequences of the Unicode standard (table 3-7), by the range of the second byte. */
 size_t
 mr_utf8_sequence(const char *text, size_t len)
@@ -30,6 +32,19 @@ mr_utf8_sequence(const char *text, size_t len)
 		if (b[i] < 0x80 || b[i] > 0xbf)
 			return 0;
 	return need;
+}
+
+size_t
+mr_utf8_fit(const char *text, size_t max)
+{
+	size_t len = strnlen(text, max + 1);
+
+	if (len <= max)
+		return len;
+	/* at a byte that continues a character the cut would be within it */
+	for (len = max; len > 0 && ((unsigned char) text[len] & 0xc0) == 0x80;)
+		len--;
+	return len;
 }
 
 bool

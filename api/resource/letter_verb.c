@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 #define IDS_MAX 10000
 
 typedef struct Refusal
@@ -173,9 +175,11 @@ put_condition(MrLetterVerb *verb)
 	MrBuffer *out = &verb->condition;
 
 	if (verb->values[2] != NULL)
-		mr_buffer_printf(out, "fingerprint is %.100s", verb->values[2]);
+		mr_buffer_printf(out, "fingerprint is %.*s", (int) mr_utf8_fit(verb->values[2], 100),
+						 verb->values[2]);
 	if (verb->values[3] != NULL)
-		mr_buffer_printf(out, "%ssqlstate is %.20s", out->len > 0 ? ", " : "", verb->values[3]);
+		mr_buffer_printf(out, "%ssqlstate is %.*s", out->len > 0 ? ", " : "",
+						 (int) mr_utf8_fit(verb->values[3], 20), verb->values[3]);
 	if (out->len == 0)
 		mr_buffer_printf(out, "all");
 	mr_buffer_printf(out, " (HTTP API)");

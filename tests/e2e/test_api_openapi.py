@@ -1,8 +1,20 @@
-"""The document of the API and its routes are the same."""
+"""The document of the API and its routes are the same, and the routes do what the document says."""
+import os
 import re
+import subprocess
+
+import pytest
+from confluent_kafka import Producer
 
 from lib import paths
+from lib.api import Api
 from lib.api_world import ApiWorld
+from lib.default_pipeline import deploy
+from lib.ingestor import Ingestor
+from lib.wait import wait_for
+from lib.world import ensure_roles
+
+LIB = os.path.join(paths.ROOT, "tests/lib")
 
 
 def test_openapi(cluster):
@@ -29,3 +41,45 @@ def test_openapi(cluster):
             assert explained == set(re.findall(r'"(MR-\d+)"', f.read()))
     finally:
         world.close()
+
+
+@pytest.fixture(scope="module")
+def schemathesis():
+    found = subprocess.run([f"{LIB}/pypi.sh", "schemathesis"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if found.returncode == 77:
+        pytest.skip(found.stderr.strip())
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
+@pytest.fixture
+def served(cluster, broker):
+    """The default pipeline with rows and a dead letter, behind an API that publishes and operates. Its relation is one that
+    cannot be followed: an endless answer ends no test."""
+    db = cluster.create_database("api_schemathesis")
+    deploy(db)
+    ensure_roles(cluster, "operator")
+    db.run("GRANT events_owner TO operator")
+    broker.create_topic("events", 3)
+    ingestor = Ingestor(db.dsn("millrace_ingestor"), broker.address).start()
+    api = Api(db.dsn("millrace_api"), "--operate-dsn", db.dsn("operator"), "--brokers", broker.address, "--xid-column", "none",
+              "--anonymous", "read,publish,operate", "--query-timeout", "60s", "--publish-timeout", "60s").start()
+    producer = Producer({"bootstrap.servers": broker.address})
+    for event in (b'{"type": "Temperature", "data": "30C"}', b'{"data": "of no type"}'):
+        producer.produce("events", event)
+    producer.flush(20)
+    yield api
+    api.kill()
+    ingestor.kill()
+    db.drop()
+    broker.delete_topic("events")
+
+
+def test_schemathesis(served, schemathesis, tmp_path):
+    """Requests that the document allows are served, others refused, and each answer is one of those it describes."""
+    wait_for(lambda: served.get("/dead-letters").json() and served.get("/events").json(), "there is something to see", 30)
+    run = subprocess.run([schemathesis, "--config-file", f"{LIB}/schemathesis.toml", "run", f"http://localhost:{served.port}/openapi.json",
+                          "--checks", "all", "--max-examples", "10", "--generation-deterministic", "--request-timeout", "60", "--no-color"],
+                         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert run.returncode == 0, run.stdout
+    assert re.search(r"Tested: +(\d+)", run.stdout)[1] == re.search(r"Selected: +(\d+)", run.stdout)[1], run.stdout

@@ -2,7 +2,6 @@
 import concurrent.futures
 import json
 import os
-import re
 import signal
 import socket
 import statistics
@@ -13,20 +12,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from lib import paths
 from lib.api import Api, timed
+from lib.default_pipeline import changes, deploy, run_change
 from lib.ingestor import Ingestor
 from lib.wait import wait_for
-
-MIGRATIONS = os.path.join(paths.ROOT, "migrations/events")
-
-
-def changes():
-    with open(os.path.join(MIGRATIONS, "sqitch.plan"), encoding="utf-8") as f:
-        return re.findall(r"^(\w+) .*<", f.read(), re.M)
-
-
-def run_change(db, verb, change):
-    with open(os.path.join(MIGRATIONS, verb, change + ".sql"), encoding="utf-8") as f:
-        db.run(f.read())
 
 
 def record_at(broker, place):
@@ -44,9 +32,7 @@ class Whole:
     def __init__(self, cluster, broker):
         self.broker = broker
         self.db = cluster.create_database("api_publish")
-        for change in changes():
-            run_change(self.db, "deploy", change)
-            run_change(self.db, "verify", change)
+        deploy(self.db)
         broker.create_topic("events", 3)
         self.ingestor = Ingestor(self.db.dsn("millrace_ingestor"), broker.address).start()
         self.api = Api(self.db.dsn("millrace_api"), "--brokers", broker.address, "--publish-timeout", "2s").start()
@@ -66,6 +52,7 @@ class Whole:
         self.api.kill()
         self.ingestor.kill()
         self.db.drop()
+        self.broker.delete_topic("events")
 
 
 @pytest.fixture(scope="module")

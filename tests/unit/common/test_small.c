@@ -13,6 +13,7 @@
 #include "common/metrics.h"
 #include "common/sqlstate.h"
 #include "common/trouble.h"
+#include "common/utf8.h"
 
 static void
 backoff_grows_and_stays_in_bounds(void **state)
@@ -120,6 +121,18 @@ json_strings(void **state)
 }
 
 static void
+no_character_is_cut_in_two(void **state)
+{
+	(void) state;
+	assert_int_equal(mr_utf8_fit("abc", 3), 3);
+	assert_int_equal(mr_utf8_fit("abcd", 3), 3);
+	assert_int_equal(mr_utf8_fit("ab\xc3\xa4", 3), 2);
+	assert_int_equal(mr_utf8_fit("ab\xc3\xa4", 4), 4);
+	assert_int_equal(mr_utf8_fit("\xf0\x9f\x98\x80", 3), 0);
+	assert_int_equal(mr_utf8_fit("\xf0\x9f\x98\x80z", 4), 4);
+}
+
+static void
 metrics_text(void **state)
 {
 	MrBuffer out = {0};
@@ -173,6 +186,7 @@ main(void)
 		cmocka_unit_test(sqlstates_by_class),
 		cmocka_unit_test(buffer_grows),
 		cmocka_unit_test(json_strings),
+		cmocka_unit_test(no_character_is_cut_in_two),
 		cmocka_unit_test(metrics_text),
 		cmocka_unit_test(histogram_is_cumulative),
 		cmocka_unit_test(process_metrics),

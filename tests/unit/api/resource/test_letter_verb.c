@@ -40,6 +40,12 @@ taken(void **state)
 	assert_string_equal(verb.values[5], "r");
 	assert_string_equal(verb.values[7], "fingerprint is a'b, sqlstate is 22P02 (HTTP API)");
 	mr_letter_verb_free(&verb);
+	/* what the records show of a long one is text that PostgreSQL takes */
+	assert_true(read_body(
+		MR_LETTER_DISCARD,
+		"{\"pipeline\":\"p\",\"sqlstate\":\"0123456789012345678\\u00e4\",\"reason\":\"r\"}"));
+	assert_string_equal(verb.values[7], "sqlstate is 0123456789012345678 (HTTP API)");
+	mr_letter_verb_free(&verb);
 	assert_true(read_body(MR_LETTER_REPLAY, "{\"pipeline\":\"p\",\"all\":true}"));
 	assert_string_equal(verb.values[7], "all (HTTP API)");
 	mr_letter_verb_free(&verb);
