@@ -63,10 +63,15 @@ bench-compare: ## speed against another revision, both built and run in turn: RE
 	@$(MAKE) all
 	@loadtest/bench/compare.py '$(REV)' $(EVENTS:%=--events %) $(REPEAT:%=--repeat %) $(SCENARIOS:%=--scenario %)
 
-bench-peers: ## the same, and the Flink job of the peers' kit in $PEERS_DIR
+bench-peers: ## speed against the Flink job of the peers' kit in $PEERS_DIR, in pairs of runs (REPEAT=5, EVENTS)
 	@.ci/deps build test check
 	@$(MAKE) all
-	@loadtest/bench/bench.py --peers
+	@loadtest/bench/peers.py $(EVENTS:%=--events %) $(REPEAT:%=--repeat %)
+
+bench-long: ## whether the rate stays into a table that outgrows shared_buffers, beside COPY (and Flink): EVENTS=100000000, SHARED_BUFFERS=2GB
+	@.ci/deps build test check
+	@$(MAKE) all
+	@loadtest/bench/long.py $(EVENTS:%=--events %) $(SHARED_BUFFERS:%=--shared-buffers %)
 
 loadtest: ## load for a minute, with a report: RATE=100000 SHAPE=steady|ramp|spike|soak|skew|broken|stop, LOAD="--dsn …" for a running system
 	@.ci/deps build test check
@@ -89,4 +94,4 @@ clean: ## remove what was built (a running demo is left alone)
 	@rm -rf build
 	@if [ -e .git ]; then git worktree prune; fi
 
-.PHONY: all help deps demo demo-stop check check-matrix check-compose bench bench-compare bench-peers loadtest install format lint clean $(PROGRAMS)
+.PHONY: all help deps demo demo-stop check check-matrix check-compose bench bench-compare bench-peers bench-long loadtest install format lint clean $(PROGRAMS)

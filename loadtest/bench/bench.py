@@ -5,28 +5,26 @@ The work is that of the peers' kit: 2,000,000 events of 183 bytes in 6 partition
 before the clock runs, 0.1 % broken, into a table with a uuid primary key, default durability. Each run is a line in
 the history (history.py)."""
 import argparse
-import json
 import os
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "tests")]
 
+import copy_rows  # noqa: E402
 import history  # noqa: E402
 import machine  # noqa: E402
-from lib import paths  # noqa: E402
 from lib.world import ensure_roles  # noqa: E402
 from sampler import CLASSES  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
-RUNS = (*PIPELINES, "floor", "latency", "scale", "peers")
+RUNS = (*PIPELINES, "floor", "latency", "payload", "scale")
 
 
 def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--latency-seconds", type=int, default=30)
-    parser.add_argument("--peers", action="store_true", help="also run the Flink job of the kit in $PEERS_DIR")
     parser.add_argument("--only", choices=RUNS, action="append", metavar="RUN",
                         help=f"leave the others out (repeatable): {', '.join(RUNS)}")
     return parser.parse_args()
@@ -54,7 +52,8 @@ def broken(result):
 
 # Run: its name in bench.json, and what is kept of its result
 FIGURES = {"end_to_end": ("end_to_end", end_to_end), "broken": ("broken_1pct", broken),
-           "ordered": ("ordered_1pct", middle), "coordinate": ("coordinate_key", middle), "windows": ("windows", middle)}
+           "ordered": ("ordered_1pct", middle), "coordinate": ("coordinate_key", middle), "windows": ("windows", middle),
+           **{name: (name, middle) for name in ("in_order", "upsert", "snapshot", "dump")}}
 
 
 def show(title, result):
@@ -70,8 +69,15 @@ def head():
     print(f"{'':<28} {'overall':>9} {'20-90 %':>9}  " + f"{'CPU µs per event':^52}" + f" {'MB':>6} {'tenth':>6}", flush=True)
 
 
+def floor(bench, source, sessions):
+    db, rate = copy_rows.load(bench, copy_rows.export(source, sessions))
+    db.drop()
+    return rate
+
+
 def run_pipelines(bench, wanted):
-    """{name in bench.json: figures}; the floor is measured with the rows of the first run."""
+    """{name in bench.json: figures}; the floor is measured with the rows of the first run. The rate in the middle is also
+    given as the share of end_to_end's, in "share_of_plain"."""
     out = {}
     for name, (title, arguments) in PIPELINES.items():
         if name not in wanted and not (name == "end_to_end" and "floor" in wanted):
@@ -81,25 +87,30 @@ def run_pipelines(bench, wanted):
         key, figures = FIGURES[name]
         out[key] = figures(result)
         if name == "end_to_end" and "floor" in wanted:
-            out["floor"] = {f"copy{n}": round(bench.floor(db, n)) for n in (1, 2)}
+            out["floor"] = {f"copy{n}": round(floor(bench, db, n)) for n in (1, 2)}
         db.drop()
         if name == "broken":
             out["broken_100pct"] = {"events_per_s": round(bench.all_broken())}
+    plain = out.get("end_to_end")
+    for figures in out.values() if plain else ():
+        if figures is not plain and "events_per_s_middle" in figures:
+            figures["share_of_plain"] = round(figures["events_per_s_middle"] / plain["events_per_s_middle"], 2)
     return out
 
 
-def run(bench, wanted, kit):
+def run(bench, wanted):
     head()
     out = run_pipelines(bench, wanted)
-    if "peers" in wanted:
-        result = bench.flink(kit)
-        show("Flink (its JVM: ingestor)", result)
-        out["flink"] = end_to_end(result)
     if "latency" in wanted:
-        result = bench.latency()
-        out["latency_ms"] = {"p50": round(result["p50"], 1), "p99": round(result["p99"], 1)}
-        print(f"\nlatency at 10,000/s, ms: p50 {result['p50']:.1f}, p99 {result['p99']:.1f}, max {result['max']:.1f};"
-              f" ingestor {result['rss_mb']:.0f} MB")
+        for name, rate in (("latency_ms", 10_000), ("latency_100_ms", 100)):
+            result = bench.latency(rate)
+            out[name] = {"p50": round(result["p50"], 1), "p99": round(result["p99"], 1)}
+            print(f"{'' if rate == 100 else chr(10)}latency at {rate:,}/s, ms: p50 {result['p50']:.1f}, p99 {result['p99']:.1f},"
+                  f" max {result['max']:.1f}; ingestor {result['rss_mb']:.0f} MB", flush=True)
+    if "payload" in wanted:
+        out["payload"] = {str(size): {name: round(value) for name, value in bench.payload(size).items()} for size in (10_000, 1_000_000)}
+        print("payloads, MB/s: " + ", ".join(f"{int(size):,} bytes {mb['mb_per_s']} (COPY {mb['copy_mb_per_s']})"
+                                            for size, mb in out["payload"].items()), flush=True)
     if "scale" in wanted:
         batches, emptying = bench.batches(), bench.emptying()
         out["scale"] = {"batch_ms": {str(n): round(ms, 1) for n, ms in batches.items()},
@@ -116,17 +127,6 @@ def run(bench, wanted, kit):
     return out
 
 
-def write(results, keep_others):
-    file = os.path.join(paths.BUILD, "bench.json")
-    if keep_others and os.path.exists(file):
-        with open(file) as f:
-            results = dict(json.load(f), **results)
-    with open(file, "w") as f:
-        json.dump(results, f, indent=1, sort_keys=True)
-        f.write("\n")
-    print(f"written to {os.path.relpath(file)}")
-
-
 def compare_with(entry, results):
     """Against an earlier run: it was another hour of this machine, so a few per cent mean nothing."""
     if entry is None:
@@ -139,23 +139,18 @@ def compare_with(entry, results):
 
 def main():
     arguments = options()
-    wanted = set(arguments.only or [r for r in RUNS if r != "peers"])
-    kit = os.environ.get("PEERS_DIR", "")
-    if arguments.peers:
-        wanted.add("peers")
-    if "peers" in wanted and not os.path.exists(os.path.join(kit, "flink/run.sh")):
-        sys.exit("bench: set PEERS_DIR to the directory the peers' kit is installed in")
+    wanted = set(arguments.only or RUNS)
     cluster, broker = machine.make_cluster(), machine.make_broker()
     print(machine.describe(arguments.events), flush=True)
     try:
         cluster.init().start()
         ensure_roles(cluster)
         broker.start()
-        results = run(Bench(cluster, broker, Topics(broker, arguments.events), arguments.latency_seconds), wanted, kit)
+        results = run(Bench(cluster, broker, Topics(broker, arguments.events), arguments.latency_seconds), wanted)
     finally:
         broker.stop()
         cluster.stop()
-    write(results, keep_others=arguments.only)
+    history.write(results, keep_others=arguments.only)
     compare_with(history.earlier(arguments.events), results)
     history.append(arguments.events, results)
 

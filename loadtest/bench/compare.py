@@ -7,7 +7,6 @@ slows the machine for a while slows both. Prints a table and writes build/bench-
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 
@@ -16,20 +15,10 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "test
 
 import history  # noqa: E402
 import machine  # noqa: E402
+import pairs  # noqa: E402
 from lib import paths  # noqa: E402
 from lib.world import ensure_roles  # noqa: E402
-from sampler import CLASSES  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
-
-# Figure: its title, the format of a value, and how it is taken from a result of Bench.pipeline()
-FIGURES = {
-    "events_per_s": ("events/s", "{:,.0f}", lambda result: result["events_per_s"]),
-    "events_per_s_middle": ("events/s, middle", "{:,.0f}", lambda result: result["events_per_s_middle"]),
-    "cpu_us_per_event": ("CPU µs per event", "{:.2f}", lambda result: sum(result["cpu"].values())),
-}
-# where a loss is: the same by class of process
-FIGURES.update({f"cpu_us_per_event_{name}": (f"  {name}", "{:.2f}", lambda result, name=name: result["cpu"][name])
-                for name in CLASSES if name != "other"})
 
 
 def options():
@@ -71,7 +60,7 @@ class Side:
         self.bench = Bench(self.cluster, broker, topics, tree=tree)
 
     def run(self, scenario):
-        """{figure: value}"""
+        """A result of Bench.rates()"""
         self.cluster.start()
         try:
             ensure_roles(self.cluster)
@@ -79,40 +68,10 @@ class Side:
             db.drop()
         finally:
             self.cluster.stop()
-        return {name: take(result) for name, (_, _, take) in FIGURES.items()}
+        return result
 
     def __str__(self):
         return f"{(self.source['commit'] or 'unknown')[:8]}{' + changes' * self.source['dirty']}"
-
-
-def measure(old, new, scenario, repeat):
-    """{figure: {old: values, new: values, ratio: {min, median, max}}}; who begins alternates."""
-    values = {side.name: [] for side in (old, new)}
-    for i in range(repeat):
-        for side in (old, new) if i % 2 == 0 else (new, old):
-            values[side.name].append(side.run(scenario))
-    out = {}
-    for figure in FIGURES:
-        a, b = ([v[figure] for v in values[side.name]] for side in (old, new))
-        ratios = [y / x for x, y in zip(a, b)]
-        out[figure] = {"old": a, "new": b, "ratio": {"min": min(ratios), "median": statistics.median(ratios),
-                                                     "max": max(ratios)}}
-    return out
-
-
-def head():
-    print(f"\n{'':<26} {'':<17} {'old':>9} {'new':>9}   {'new/old':^20}")
-    print(f"{'':<26} {'':<17} {'median':>9} {'median':>9}   {'min':>6} {'median':>6} {'max':>6}", flush=True)
-
-
-def show(scenario, result):
-    title = PIPELINES[scenario][0]
-    for figure, (what, form, _) in FIGURES.items():
-        old, new = (form.format(statistics.median(result[figure][side])) for side in ("old", "new"))
-        ratio = result[figure]["ratio"]
-        print(f"{title:<26} {what:<17} {old:>9} {new:>9}   {ratio['min']:>6.2f} {ratio['median']:>6.2f}"
-              f" {ratio['max']:>6.2f}", flush=True)
-        title = ""
 
 
 def main():
@@ -126,11 +85,11 @@ def main():
     try:
         broker.start()
         old.run(scenarios[0])  # warms up the broker and its just-in-time compiler; not counted
-        head()
+        pairs.head("old", "new")
         results = {}
         for scenario in scenarios:
-            results[scenario] = measure(old, new, scenario, arguments.repeat)
-            show(scenario, results[scenario])
+            results[scenario] = pairs.measure(*((side.name, lambda side=side: side.run(scenario)) for side in (old, new)), arguments.repeat)
+            pairs.show(PIPELINES[scenario][0], results[scenario], "old", "new")
     finally:
         broker.stop()
     file = os.path.join(paths.BUILD, "bench-compare.json")

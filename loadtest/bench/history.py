@@ -31,6 +31,18 @@ def source(tree=paths.ROOT):
     return {"commit": git("rev-parse", "HEAD", tree=tree), "dirty": bool(git("status", "--porcelain", tree=tree))}
 
 
+def write(figures, keep_others):
+    """build/bench.json; keep_others: figures of other runs that it has stay there."""
+    file = os.path.join(paths.BUILD, "bench.json")
+    if keep_others and os.path.exists(file):
+        with open(file) as f:
+            figures = dict(json.load(f), **figures)
+    with open(file, "w") as f:
+        json.dump(figures, f, indent=1, sort_keys=True)
+        f.write("\n")
+    print(f"written to {os.path.relpath(file)}")
+
+
 def append(events, figures):
     """events: as many as were asked for; figures: what bench.json has."""
     entry = dict(source(), date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -1,4 +1,4 @@
-"""CPU time by class of process, sampled from /proc while a run goes on."""
+"""What is sampled while a run goes on: events settled, and CPU time by class of process from /proc."""
 import bisect
 import threading
 import time
@@ -6,6 +6,27 @@ import time
 from lib.process import children, cpu_seconds, peak_rss_mb
 
 CLASSES = ("broker", "ingestor", "staging", "workers", "other")
+
+
+class Progress:
+    """How many events were settled when."""
+
+    def __init__(self):
+        self._seen = []  # (settled, seconds since 1970)
+
+    def add(self, settled):
+        self._seen.append((settled, time.time()))
+        return settled
+
+    def times(self):
+        """As work.row_times() has it of rows, of the events: exact to the distance of two looks."""
+        last = self._seen[-1][0]
+        return last, self._when(1), self._when(last), [self._when(last * share) for share in (0.1, 0.2, 0.9)]
+
+    def _when(self, settled):
+        i = max(bisect.bisect_left(self._seen, (settled, 0)), 1)
+        (n0, t0), (n1, t1) = self._seen[i - 1], self._seen[i]
+        return t0 + (t1 - t0) * (settled - n0) / (n1 - n0)
 
 
 class Sampler(threading.Thread):

@@ -1,20 +1,19 @@
 """The runs of the benchmark. Each starts from a fresh database; topics are filled before the clock runs."""
-import os
-import signal
-import subprocess
 import time
 
+import beside
+import copy_rows
 import work
 from lib import paths
-from lib.cluster import bin_dir
 from lib.events import Events
 from lib.ingestor import Ingestor
-from lib.process import Process, cpu_seconds, free_port, peak_rss_mb
+from lib.process import cpu_seconds, peak_rss_mb
 from lib.spread import PIPELINE, TABLE, Spread
 from lib.wait import wait_for
-from sampler import Sampler
+from sampler import Progress, Sampler
 
 SEED = 42
+PAYLOAD_BYTES = 500_000_000  # of a run with large payloads
 
 # A run of the whole pipeline: its title, and the arguments of Bench.pipeline()
 PIPELINES = {
@@ -23,6 +22,10 @@ PIPELINES = {
     "ordered": ("1 % broken, order by key", {"check": True, "ordering": "key", "broken": 0.5, "db_refused": 0.5}),
     "coordinate": ("key (partition, offset)", {"key": "coordinate", "broken": 0.1}),
     "windows": ("two windows of 1 minute", {"windows": 2, "broken": 0.1}),
+    "in_order": ("order by key", {"ordering": "key", "broken": 0.1}),
+    "upsert": ("upsert of 1,048,576 keys", {"key": "million", "broken": 0.1}),
+    "snapshot": ("beside a held snapshot", {"beside_it": "snapshot", "broken": 0.1}),
+    "dump": ("beside pg_dump", {"beside_it": "dump", "broken": 0.1}),
 }
 
 
@@ -59,32 +62,39 @@ class Bench:
 
     # -- the pipeline
 
-    def pipeline(self, name, key="uuid", check=False, ordering="none", windows=0, **options):
-        topic = self.topics.fill(**options)
+    def pipeline(self, name, key="uuid", check=False, ordering="none", windows=0, beside_it="nothing", **options):
+        topic, pad = self.topics.fill(**options), "pad" in options
         db = self.cluster.create_database(name)
-        work.make_table(db, key, check)
-        work.make_pipeline(db, topic, key, ordering=ordering)
+        work.make_table(db, key, check, pad=pad)
+        work.make_pipeline(db, topic, key, ordering=ordering, pad=pad)
         work.make_windows(db, windows)
-        self.quiesce(db)
-        xids = db.value("SELECT pg_current_xact_id()::text::bigint")
+        with beside.WHAT[beside_it](db):
+            self.quiesce(db)
+            xids = db.value("SELECT pg_current_xact_id()::text::bigint")
+            sampler, progress = self.follow(db)
+            xids = db.value("SELECT pg_current_xact_id()::text::bigint") - xids
+        result = self.rates(sampler, *(progress.times() if key == "million" else work.row_times(db)))
+        result["xids_per_event"] = xids / self.n
+        return db, result
+
+    def follow(self, db):
+        """Runs an ingestor until all events are settled."""
         ingestor = self.ingestor(db).start(wait=False)
-        sampler = Sampler(self.cluster, db, self.broker.process.pid, ingestor.pid)
+        sampler, progress = Sampler(self.cluster, db, self.broker.process.pid, ingestor.pid), Progress()
         sampler.start()
         try:
             with db.session() as session:
-                wait_for(lambda: work.settled(session) >= self.n or not ingestor.alive(), "all settled", 300, every=0.2)
-                xids = session.value("SELECT pg_current_xact_id()::text::bigint") - xids
+                wait_for(lambda: progress.add(work.settled(session)) >= self.n or not ingestor.alive(), "all settled",
+                         300 + self.n / 10_000, every=0.2)
             assert ingestor.alive(), ingestor.process.tail()
             time.sleep(0.3)
         finally:
             sampler.stop()
             ingestor.stop()
-        result = self.rates(db, sampler)
-        result["xids_per_event"] = xids / self.n
-        return db, result
+        return sampler, progress
 
-    def rates(self, db, sampler):
-        rows, first, last, (t10, t20, t90) = work.row_times(db)
+    def rates(self, sampler, rows, first, last, shares):
+        t10, t20, t90 = shares
         return {
             "rows": rows,
             "events_per_s": self.n / (last - first),
@@ -115,55 +125,35 @@ class Bench:
         db.drop()
         return dead / seconds
 
-    # -- PostgreSQL alone
+    # -- large payloads
 
-    def floor(self, source, sessions):
-        """COPY of finished rows into the same table by so many sessions: rows/s."""
-        files = self.export(source, sessions)
-        db = self.cluster.create_database(f"floor{sessions}")
-        work.make_table(db)
-        self.quiesce(db)
-        psql = os.path.join(bin_dir(), "psql")
-        begin = time.monotonic()
-        copies = [subprocess.Popen([psql, "-X", "-q", "-h", self.cluster.dir, "-p", self.cluster.port,
-                                    "-U", "postgres", "-d", db.name, "-c",
-                                    f"\\copy readings ({work.COLUMNS}) FROM '{file}'"]) for file in files]
-        assert all(copy.wait() == 0 for copy in copies)
-        seconds = time.monotonic() - begin
-        rows = db.value("SELECT count(*) FROM readings")
+    def payload(self, size):
+        """Payloads of so many bytes on average, stored as they are: MB/s of ours, and of COPY of the same rows by two sessions."""
+        bench = Bench(self.cluster, self.broker, Topics(self.broker, PAYLOAD_BYTES // size), tree=self.tree)
+        db, result = bench.pipeline(f"payload{size}", pad=2 * size)
+        files = copy_rows.export(db, 2, pad=True)
         db.drop()
-        for file in files:
-            os.unlink(file)
-        return rows / seconds
-
-    def export(self, source, parts):
-        """Each part has every parts-th row, as partitions of a topic would."""
-        files = []
-        with source.session() as session:
-            for part in range(parts):
-                file = os.path.join(paths.run_dir(), f"floor-{part}.copy")
-                with open(file, "wb") as f, session.connection.cursor() as cursor:
-                    cursor.copy_expert(f"COPY (SELECT {work.COLUMNS} FROM (SELECT *, row_number() OVER () AS n FROM readings)"
-                                       f" AS r WHERE n % {parts} = {part}) TO STDOUT", f)
-                files.append(file)
-        return files
+        db, rate = copy_rows.load(self, files, pad=True)
+        db.drop()
+        return {"mb_per_s": result["events_per_s"] * size / 1e6, "copy_mb_per_s": rate * size / 1e6}
 
     # -- latency
 
-    def latency(self, rate=10000):
+    def latency(self, rate):
         """Produced to visible, at a steady rate. Visible is the commit's time stamp; produced is the producer's time
         stamp of the message, whole milliseconds rounded down, so that half a millisecond too much is measured."""
         self.cluster.configure({"track_commit_timestamp": "on"})
         self.cluster.restart()
         try:
-            self.broker.create_topic("latency", 6)
-            db = self.cluster.create_database("latency")
+            topic = f"latency{rate}"
+            self.broker.create_topic(topic, 6)
+            db = self.cluster.create_database(topic)
             work.make_table(db, kafka_ts=True)
-            work.make_pipeline(db, "latency", kafka_ts=True)
+            work.make_pipeline(db, topic, kafka_ts=True)
             self.quiesce(db)
             ingestor = self.ingestor(db).start().wait_ready()
             events = Events(rate * self.latency_seconds, seed=SEED, broken=0.1)
-            events.send(self.broker, "latency", "--rate", str(rate))
+            events.send(self.broker, topic, "--rate", str(rate))
             with db.session() as session:
                 wait_for(lambda: work.settled(session) >= events.n, "all settled", 60)
             rss = peak_rss_mb(ingestor.pid)
@@ -226,34 +216,3 @@ class Bench:
             return (spread.worker_cpu() + cpu_seconds(spread.lane.session.pid) - before) / rounds
         cost(True)
         return max(cost(True) - cost(False), 0)
-
-    # -- the peer
-
-    def flink(self, kit):
-        """The kit's Flink job on the same broker, topic and server; its DLQ topic is the broker's work too."""
-        topic = self.topics.fill(broken=0.1)
-        self.broker.create_topic("dlq_flink", 1)
-        db = self.cluster.create_database("flink")
-        work.make_table(db)
-        self.quiesce(db)
-        sites = os.path.join(paths.run_dir(), "sites.csv")
-        with open(sites, "w") as f:
-            f.writelines(f"{source},{name}\n" for source, name in work.SITES)
-        environment = dict(os.environ, TOPIC=topic, DLQ="dlq_flink", BROKERS=self.broker.address, GROUP="flink",
-                           DB=f"jdbc:postgresql://127.0.0.1:{self.cluster.tcp_port}/{db.name}", SITES=sites,
-                           REST=str(free_port()), CKPT=os.path.join(paths.run_dir(), "checkpoints"),
-                           JOPTS="-XX:+UseParallelGC")
-        truth = len(Events(self.n, seed=SEED, broken=0.1).truth()["row"])
-        job = Process([os.path.join(kit, "flink/run.sh")], os.path.join(paths.run_dir(), "flink.log"), env=environment)
-        sampler = Sampler(self.cluster, db, self.broker.process.pid, job.pid)
-        sampler.start()
-        try:
-            with db.session() as session:
-                wait_for(lambda: not job.alive() or session.value("SELECT pg_relation_size('readings')") > truth * 100
-                         and session.value("SELECT count(*) FROM readings") >= truth, "all rows", 300, every=0.25)
-            assert job.alive(), job.tail()
-        finally:
-            sampler.stop()
-            job.signal(signal.SIGTERM)
-            job.kill()
-        return self.rates(db, sampler)
