@@ -45,6 +45,11 @@ LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 
 REVOKE ALL ON FUNCTION millrace._preloaded() FROM PUBLIC;
 COMMENT ON FUNCTION millrace._preloaded() IS 'Internal: whether the server has loaded millrace at its start.';
 
+CREATE FUNCTION millrace._library_version() RETURNS text
+LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_library_version';
+REVOKE ALL ON FUNCTION millrace._library_version() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._library_version() IS 'Internal: the version of the library that the server has loaded; it serves catalogues of that version only.';
+
 CREATE FUNCTION millrace._incarnation() RETURNS bigint
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_incarnation';
 REVOKE ALL ON FUNCTION millrace._incarnation() FROM PUBLIC;

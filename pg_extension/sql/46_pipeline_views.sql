@@ -74,6 +74,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   )
   SELECT jsonb_build_object(
     'preloaded', millrace._preloaded(),
+    'library_version', millrace._library_version(),
     'held', (SELECT c.held FROM millrace._capacity() AS c),
     'shortages', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]') FROM millrace._shortages() AS s
                   WHERE EXISTS (SELECT FROM visible)),
@@ -89,7 +90,7 @@ CREATE FUNCTION millrace.engine_status() RETURNS jsonb
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.engine_status() IS
 'Workers and staging lanes of the pipelines the caller may see, as the views workers and lanes show them.
-In: nothing. Out: object with preloaded; held: stop_workers() was called; shortages: what the server has too little of; workers; lanes. Errors: none.';
+In: nothing. Out: object with preloaded; library_version; held: stop_workers() was called; shortages: what the server has too little of; workers; lanes. Errors: none.';
 
 CREATE VIEW millrace.workers WITH (security_barrier) AS
 SELECT w.pipeline, w.number, w.pid, w.state, w.started_at, w.batches, w.last_error, w.last_error_at
@@ -176,7 +177,8 @@ CROSS JOIN LATERAL (
           WHERE s.what = 'too few worker slots') AS more_slots,
          (SELECT s.command FROM pg_catalog.jsonb_to_recordset(engine.doc -> 'shortages') AS s (what text, command text)
           WHERE s.what = 'too little memory for workers') AS more_memory,
-         greatest(p.created_at, pg_catalog.pg_postmaster_start_time()) > pg_catalog.now() - interval '10 s' AS is_young
+         greatest(p.created_at, pg_catalog.pg_postmaster_start_time()) > pg_catalog.now() - interval '10 s' AS is_young,
+         (SELECT e.extversion COLLATE "default" FROM pg_catalog.pg_extension AS e WHERE e.extname = 'millrace') AS version
 ) AS c
 -- the first that applies
 CROSS JOIN LATERAL (
@@ -199,6 +201,9 @@ CROSS JOIN LATERAL (
     (5, pg_catalog.pg_is_in_recovery(), 'standby', 'this server is a standby', 'It runs on the primary.'),
     (6, NOT (engine.doc ->> 'preloaded')::boolean, 'not preloaded', 'nothing runs it: millrace is not preloaded',
      'Add millrace to shared_preload_libraries and restart the server.'),
+    (6, c.version <> engine.doc ->> 'library_version', 'version mismatch',
+     pg_catalog.format('the extension is of version %s, the library of the server of version %s', c.version, engine.doc ->> 'library_version'),
+     'As a superuser: ALTER EXTENSION millrace UPDATE; or, when that was done before the restart: restart the server.'),
     (7, NOT u.is_served, 'topic not granted', pg_catalog.format('role "%s" is not allowed to read topic "%s"', p.owner, p.topic),
      pg_catalog.format('As a superuser: SELECT millrace.grant_topics(%L, read => %L);', p.owner, u.lacking)),
     (8, t.stopped > 0, 'stopped',
@@ -232,7 +237,7 @@ ORDER BY p.name;
 COMMENT ON VIEW millrace.pipelines IS 'Pipelines: whether each runs, why not, and how to fix it; with the definition in force.';
 COMMENT ON COLUMN millrace.pipelines.group_id IS 'its consumer group in Kafka: group_prefix, millrace, this installation and the name';
 COMMENT ON COLUMN millrace.pipelines.status IS
-'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, no ingestor, kafka error, foreign, owner missing, target missing, standby, not preloaded, topic not granted, no lane or no worker';
+'running, starting, paused, crashing, stopped (at least one partition is), breaker open, failing, no ingestor, kafka error, foreign, owner missing, target missing, standby, not preloaded, version mismatch, topic not granted, no lane or no worker';
 
 CREATE VIEW millrace.partitions WITH (security_barrier) AS
 SELECT p.name AS pipeline, coalesce(n.topic, p.topic) AS topic, coalesce(n.topic_partition, t.partition) AS partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,

@@ -34,6 +34,11 @@ def bin_dir(tree=paths.ROOT):
     return _bin[tree]
 
 
+def add_installation(name, path):
+    """One that is of no work tree, under a name that is given as one."""
+    _bin[name] = path
+
+
 def _as_server(args):
     """As root, servers run as user postgres; they end with us."""
     if not paths.AS_ROOT:

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(23);
+SELECT plan(25);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -42,6 +42,14 @@ RESET ROLE;
 SAVEPOINT dropped;
 DROP TABLE mrt.reading;
 SELECT is((SELECT status FROM millrace.pipelines WHERE name = 'p'), 'target missing', 'target dropped');
+ROLLBACK TO dropped;
+UPDATE pg_extension SET extversion = '9.9' WHERE extname = 'millrace';
+SELECT millrace.resume('p');
+UPDATE millrace.partition SET state = 'active', error = NULL, hint = NULL WHERE pipeline_id = :id;
+SELECT ok((SELECT (status = 'version mismatch' AND reason LIKE '%9.9%' AND hint LIKE '%ALTER EXTENSION millrace UPDATE;%') OR status = 'not preloaded'
+           FROM millrace.pipelines WHERE name = 'p'), 'another version than the library''s');
+SELECT ok(EXISTS (SELECT FROM millrace.doctor() WHERE severity = 'error' AND what = 'pipeline "p": version mismatch')
+          OR NOT (millrace.engine_status() ->> 'preloaded')::boolean, 'which doctor() says too');
 ROLLBACK TO dropped;
 UPDATE millrace.pipeline SET owner = 4000000000::oid WHERE id = :id;
 SELECT is((SELECT status FROM millrace.pipelines WHERE name = 'p'), 'owner missing', 'owner dropped');

@@ -26,6 +26,17 @@
 #include "executor/tuptable.h"
 
 #include "server/compat.h"
+#include "server/version.h"
+
+/* What is known of the extension in this database; InvalidOid: it is not there. */
+typedef struct ExtensionRow
+{
+	Oid oid;
+	Oid owner;
+	char *version; /* NULL: it is not there */
+} ExtensionRow;
+
+static ExtensionRow read_extension(void);
 
 Oid
 mr_extension_oid(void)
@@ -34,20 +45,42 @@ mr_extension_oid(void)
 }
 
 bool
-mr_lock_extension(void)
+mr_lock_extension(bool any_version)
 {
 	Oid extension = mr_extension_oid();
+	ExtensionRow row;
 
 	if (!OidIsValid(extension))
 		return false;
 	LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
-	return mr_extension_oid() == extension;
+	row = read_extension();
+	if (row.oid != extension || row.version == NULL)
+		return false;
+	return any_version || strcmp(row.version, mr_library_version()) == 0;
 }
 
 Oid
 mr_extension_owner(void)
 {
-	Oid owner = InvalidOid;
+	ExtensionRow row = read_extension();
+
+	if (!OidIsValid(row.owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"millrace\" does not exist"),
+				 errhint("Run CREATE EXTENSION millrace.")));
+	return row.owner;
+}
+
+char *
+mr_extension_version(void)
+{
+	return read_extension().version;
+}
+
+static ExtensionRow
+read_extension(void)
+{
+	ExtensionRow row = {InvalidOid, InvalidOid, NULL};
 	Relation rel = table_open(ExtensionRelationId, AccessShareLock);
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -58,14 +91,14 @@ mr_extension_owner(void)
 	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
-		owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+	{
+		row.oid = ((Form_pg_extension) GETSTRUCT(tuple))->oid;
+		row.owner = ((Form_pg_extension) GETSTRUCT(tuple))->extowner;
+		row.version = mr_catalog_text(tuple, Anum_pg_extension_extversion, RelationGetDescr(rel));
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-	if (!OidIsValid(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("extension \"millrace\" does not exist"),
-				 errhint("Run CREATE EXTENSION millrace.")));
-	return owner;
+	return row;
 }
 
 void

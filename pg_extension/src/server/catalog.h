@@ -281,8 +281,14 @@ enum /* millrace.lane, millrace.segment */
 /* OID of the extension, InvalidOid when it is not in this database. */
 extern Oid mr_extension_oid(void);
 
-/* Holds off DROP EXTENSION until the end of the transaction; false when the extension is not there. */
-extern bool mr_lock_extension(void);
+/*
+ * Holds off DROP EXTENSION until the end of the transaction; false when the extension is not there, or, unless any
+ * version will do, is of another one than this library.
+ */
+extern bool mr_lock_extension(bool any_version);
+
+/* Its version in this database, in the current memory context; NULL: it is not there. */
+extern char *mr_extension_version(void);
 
 /* Owner of the extension (and of its tables). */
 extern Oid mr_extension_owner(void);

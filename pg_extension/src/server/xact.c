@@ -163,7 +163,7 @@ mr_xact_begin(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	if (!mr_lock_extension())
+	if (!mr_lock_extension(false))
 	{
 		CommitTransactionCommand();
 		return false;

@@ -34,8 +34,9 @@ extern bool mr_subtransaction(bool (*fn)(void *arg), void *arg);
 extern void mr_check_deferred(void);
 
 /*
- * Begins a transaction of a worker: holds the extension (false: it was dropped, nothing was begun), reports
- * activity. mr_xact_commit() ends it and reports statistics, which background workers do not by themselves.
+ * Begins a transaction of a worker: holds the extension (false: it was dropped, or is of another version than this
+ * library; nothing was begun), reports activity. mr_xact_commit() ends it and reports statistics, which background workers
+ * do not by themselves.
  * However a worker's transaction ends, it leaves no advisory lock of the session behind.
  */
 extern bool mr_xact_begin(const char *activity);

@@ -234,7 +234,8 @@ claim_number(int32 pipeline_id, int32 preferred, int32 workers, int32 *number)
 static void
 hold_pipeline(const char *name, MrPipelineRow *pipeline)
 {
-	if (!mr_lock_extension())
+	if (!mr_lock_extension(
+			true)) /* between an upgrade's restart and its script a lane just fills */
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("extension \"millrace\" does not exist")));
 	mr_pipeline_row_by_name(name, pipeline);

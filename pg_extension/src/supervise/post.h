@@ -9,7 +9,9 @@
 
 #include "nodes/pg_list.h"
 
-/* Reads which workers there should be, and gives each its slot. False: the extension was dropped. */
+/*
+ * Reads which workers there should be, and gives each its slot. False: the extension was dropped,
+ * or is of another version. */
 extern bool mr_posts_read(Oid database);
 
 /* A worker was given back as it is not wanted any more. */

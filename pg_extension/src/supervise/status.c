@@ -13,6 +13,7 @@
 
 #include "server/clock.h"
 #include "server/shmem.h"
+#include "server/version.h"
 #include "server/wakeup.h"
 #include "pipeline/partition.h"
 #include "staging/segment.h"
@@ -33,6 +34,15 @@ Datum
 mr_sql_preloaded(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(mr_shared != NULL);
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_library_version);
+
+/* millrace._library_version() RETURNS text */
+Datum
+mr_sql_library_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(mr_library_version()));
 }
 
 PG_FUNCTION_INFO_V1(mr_sql_incarnation);

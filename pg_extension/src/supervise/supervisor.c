@@ -3,16 +3,21 @@
  * the processes that serve them running (staff.h), and removes progress rows that are history.
  *
  * Runs as the bootstrap superuser and executes nothing of a user's: settings that could make it are pinned.
- * Ends when the extension was dropped. Its workers outlive it; the next supervisor adopts them.
+ * Ends when the extension was dropped, or is of another version than the library, until a verb or an upgrade script wakes the
+ * launcher. Its workers outlive it; the next supervisor adopts them.
  */
 #include "supervise/bgworker.h"
 
+#include "access/xact.h"
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/guc.h"
 
+#include "server/catalog.h"
 #include "server/clock.h"
 #include "server/shmem.h"
+#include "server/version.h"
 #include "server/xact.h"
 #include "stats/minutes.h"
 #include "pipeline/history.h"
@@ -114,6 +119,26 @@ say_absent(uint32 wakes_before)
 	return absent;
 }
 
+/* Why nothing runs here, when it is not that the extension was dropped. */
+static void
+log_version(void)
+{
+	char *version;
+
+	StartTransactionCommand();
+	version = mr_extension_version();
+	if (version != NULL && strcmp(version, mr_library_version()) != 0)
+		ereport(
+			LOG,
+			(errmsg("millrace: extension of database \"%s\" is of version %s, but the library "
+					"is of version %s",
+					get_database_name(my_database), version, mr_library_version()),
+			 errdetail("No events are processed there."),
+			 errhint(
+				 "Run ALTER EXTENSION millrace UPDATE, or restart the server if that was done.")));
+	CommitTransactionCommand();
+}
+
 /* The path as autovacuum's: the database's owner may have set another one for it. */
 static void
 pin_settings(void)
@@ -145,6 +170,7 @@ mr_supervisor_main(Datum arg)
 
 		if (is_time_to_read(wakes) && !mr_posts_read(my_database))
 		{
+			log_version();
 			if (say_absent(wakes))
 				break;
 			continue;

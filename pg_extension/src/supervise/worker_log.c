@@ -76,7 +76,7 @@ reason_to_end(void)
 	if (mr_database_is_held(MyDatabaseId))
 		return "stop_workers() was called";
 	if (!mr_xact_begin("looking at the pipeline"))
-		return "the extension was dropped";
+		return "the extension was dropped, or is of another version";
 	if (!mr_pipeline_row_by_id(mr_seat->pipeline_id, &row))
 		reason = "it was dropped";
 	else if (row.foreign)
