@@ -50,7 +50,10 @@ class Docker:
         self._end_left_over()
         if firewall.is_in_use():
             raise NoDocker("another Docker daemon runs here: stop it, or set DOCKER_HOST=unix:///var/run/docker.sock to use it")
-        self.firewall = firewall.Firewall()
+        try:
+            self.firewall = firewall.Firewall()
+        except (OSError, subprocess.CalledProcessError) as e:
+            raise NoDocker(f"the firewall cannot be read: {e}")
         log = os.path.join(DIR, "dockerd.log")
         self.process = Process(["dockerd", "--data-root", f"{DIR}/data", "--exec-root", f"{DIR}/exec", "--pidfile", self.pid_file,
                                 "--host", self.socket], log, die_with_us=False)
@@ -60,7 +63,8 @@ class Docker:
             self.stop()
             raise NoDocker(f"{e}, log in {log}")
         if not self.process.alive():
-            raise NoDocker(f"dockerd does not run here: {_last_line(log)} ({log})")
+            with open(log, errors="replace") as f:
+                raise NoDocker(f"dockerd does not run here: {_last_line(f.read())} ({log})")
         return self
 
     def _wait_for_others(self):
@@ -124,7 +128,15 @@ class Docker:
         made = str(int(os.stat(archive).st_mtime))  # an image of an older archive is made again
         if made not in self.run("image", "inspect", "--format", "{{.Config.Labels.made}}", name, check=False).stdout:
             self.run("import", "--change", f"LABEL made={made}", archive, name)
+        self._probe(name)
         return name
+
+    def _probe(self, base):
+        """What the machine lacks is not a failure of the images: a container has to run, and to reach the mirror."""
+        for command, what in ((["true"], "no container runs here"), (["apt-get", "update", "-q"], "containers reach no Debian mirror")):
+            result = self.run("run", "--rm", base, *command, check=False)
+            if result.returncode != 0:
+                raise NoDocker(f"{what}: {_last_line(result.stdout)}")
 
     def _compose_plugin(self, base):
         """Debian 12 has the old docker-compose only; what people use is `docker compose`, which the next one has."""
@@ -137,7 +149,6 @@ class Docker:
         self.run("run", "--rm", "--volume", f"{os.path.dirname(plugin)}:/out", base, "sh", "-c", command)
 
 
-def _last_line(file):
-    with open(file, errors="replace") as f:
-        lines = f.read().strip().splitlines()
+def _last_line(text):
+    lines = text.strip().splitlines()
     return lines[-1] if lines else "it says nothing"
