@@ -10,9 +10,12 @@ import pytest
 from lib import monitoring, paths
 from lib.api import Api
 from lib.api_world import SCHEMA
+from lib.broker import JVM_QUICK_START, Broker, NoBroker, fetch
 from lib.events import Events
 from lib.monitoring import HERE, Alertmanager, Exporter, Prometheus, Receiver
+from lib.process import free_port
 from lib.wait import wait_for
+from lib.web import ask
 from lib.world import World, ensure_roles
 
 JOBS = ("millrace-ingestor", "millrace-api", "millrace-postgres")
@@ -166,6 +169,30 @@ def test_statements_of_the_runbook_run(stack):
     with stack.db.session() as s:
         for statement in statements:
             s.run(statement)
+
+
+def test_kafkas_own_figures():
+    """Each rule of the JMX exporter's configuration has a series, of the agent in a broker that has a topic with messages."""
+    try:
+        jar, = glob.glob(os.path.join(fetch("--jmx"), "jmx/*.jar"))
+    except NoBroker as e:
+        pytest.skip(str(e))
+    port = free_port()
+    broker = Broker("jmx", jvm=[*JVM_QUICK_START, f"-javaagent:{jar}=127.0.0.1:{port}:{HERE}/kafka/jmx_exporter.yml"]).start()
+    try:
+        broker.create_topic("watched", 2)
+        Events(100, seed=402).send(broker, "watched")
+        rules = [re.sub(r"\$\d", "[a-z]+", rule["name"]) for rule in monitoring.config("kafka/jmx_exporter.yml")["rules"]]
+
+        def missing():
+            names = set(re.findall(r"^(kafka_\w+)", ask(f"http://127.0.0.1:{port}/metrics")[1], re.M))
+            return [rule for rule in rules if not any(re.fullmatch(rule, name) for name in names)]
+        wait_for(lambda: missing() == [], "each rule has a series", 60, every=0.5)
+        text = ask(f"http://127.0.0.1:{port}/metrics")[1]
+        assert re.search(r'^kafka_server_brokertopicmetrics_messagesin_total\{topic="watched"\} 100', text, re.M), text
+        assert len(re.findall("^kafka_", text, re.M)) < 100, "few: what says whether a broker is the cause"
+    finally:
+        broker.kill()
 
 
 @pytest.mark.parametrize("labels, receiver", [("severity=page", "page"), ("severity=ticket", "slack")])

@@ -2,7 +2,8 @@
 # Prepares the test broker once per machine and prints the directory it is in, outside the work tree:
 #   libs/        the jars, from Maven Central
 #   connect/     with the argument --connect: those of a worker of Kafka Connect
-#   debezium/    with --connect --debezium: Debezium's connector for PostgreSQL
+#   debezium/    with --debezium: Debezium's connector for PostgreSQL
+#   jmx/         with --jmx: Prometheus's JMX exporter, a Java agent
 #   formatted/   an empty, formatted data directory, to be copied for each broker (saves a JVM start)
 #   broker.jsa   an archive of loaded classes (AppCDS): the broker is up in about 1 s instead of 2 to 4
 set -euo pipefail
@@ -30,8 +31,9 @@ jars() {
 }
 
 jars "$here/pom.xml" libs
-[ "${1:-}" != --connect ] || jars "$here/connect/pom.xml" connect
-[ "${2:-}" != --debezium ] || jars "$here/debezium/pom.xml" debezium
+for more in "$@"; do
+	jars "$here/${more#--}/pom.xml" "${more#--}"
+done
 
 # The archive remembers the class path, so it is spelled out, always in the same order.
 printf '%s\n' "$cache"/libs/*.jar | sort | paste -sd: >"$cache/classpath"

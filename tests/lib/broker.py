@@ -48,7 +48,7 @@ class NoBroker(Exception):
 
 
 def fetch(*options):
-    """The directory with the broker's files, fetched at first; "--connect": with those of Kafka Connect."""
+    """The directory with the broker's files, fetched at first; options: see tests/kafka/fetch.sh."""
     result = subprocess.run([os.path.join(paths.ROOT, "tests/kafka/fetch.sh"), *options], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
     if result.returncode != 0:
