@@ -32,6 +32,7 @@ mr_relation_new(const PGresult *result, const char *name, unsigned generation)
 			.type = mr_strdup(PQgetvalue(result, i, 3)),
 			.is_bigint = *PQgetvalue(result, i, 4) == 't',
 			.is_filterable = *PQgetvalue(result, i, 6) == 't',
+			.is_search = strcmp(PQgetvalue(result, i, 3), "tsvector") == 0,
 		};
 		read_use(relation, i, PQgetvalue(result, i, 5));
 	}
@@ -43,6 +44,15 @@ mr_relation_column(const MrRelation *relation, const char *name)
 {
 	for (int i = 0; i < relation->count; i++)
 		if (strcmp(relation->columns[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+int
+mr_relation_search(const MrRelation *relation)
+{
+	for (int i = 0; i < relation->count; i++)
+		if (relation->columns[i].is_search)
 			return i;
 	return -1;
 }

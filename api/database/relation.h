@@ -15,6 +15,7 @@ typedef struct MrColumn
 	char *type;  /* as SQL has it */
 	bool is_bigint;
 	bool is_filterable;
+	bool is_search; /* a tsvector: for q=, and shown only when it is named */
 } MrColumn;
 
 typedef struct MrRelation
@@ -36,6 +37,8 @@ extern const char mr_relation_sql[];
 extern MrRelation *mr_relation_new(const PGresult *result, const char *name, unsigned generation);
 /* -1: it has no such column. */
 extern int mr_relation_column(const MrRelation *relation, const char *name);
+/* The first column for q=; -1: it has none. */
+extern int mr_relation_search(const MrRelation *relation);
 extern void mr_relation_free(MrRelation *relation);
 
 #endif

@@ -7,7 +7,7 @@
 #define IN_MAX 50 /* values of in.(…) */
 
 /* What is not a filter by column. */
-static const char *const own_names[] = {"from", "to", "limit", "cursor", "fields", "csv"};
+static const char *const own_names[] = {"from", "to", "q", "limit", "cursor", "fields", "csv"};
 #define OWN_COUNT ((int) (sizeof(own_names) / sizeof(own_names[0])))
 
 typedef struct Operator
@@ -19,6 +19,8 @@ typedef struct Operator
 static const Operator operators[] = {
 	{"eq.", "="}, {"gte.", ">="}, {"gt.", ">"}, {"lte.", "<="}, {"lt.", "<"}};
 
+static bool put_search(MrEventQuery *query, const MrRelation *relation, const char *words,
+					   bool has_start, MrListRefusal *refusal);
 static bool put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param,
 					   bool indexed, MrListRefusal *refusal);
 static bool put_in(MrEventQuery *query, const MrColumn *column, const char *list,
@@ -31,6 +33,7 @@ mr_event_filter_put(MrEventQuery *query, const MrRelation *relation, const MrPar
 	const MrColumn *time = &relation->columns[relation->time];
 	const char *from = mr_params_get(params, "from");
 	const char *to = mr_params_get(params, "to");
+	const char *words = mr_params_get(params, "q");
 
 	if (from != NULL)
 	{
@@ -44,6 +47,8 @@ mr_event_filter_put(MrEventQuery *query, const MrRelation *relation, const MrPar
 		mr_buffer_printf(&query->sql, "t.%s < ", time->ident);
 		mr_event_filter_value(query, to, time->type);
 	}
+	if (words != NULL && !put_search(query, relation, words, from != NULL || !indexed, refusal))
+		return false;
 	for (int i = 0; i < params->count; i++)
 		if (!mr_event_filter_is_own(params->items[i].name) &&
 			!put_filter(query, relation, &params->items[i], indexed, refusal))
@@ -67,7 +72,7 @@ mr_list_refuse_name(MrListRefusal *refusal, const MrRelation *relation, const ch
 		snprintf(hint, sizeof(hint), "Did you mean \"%s\"?", nearest);
 	else
 		snprintf(hint, sizeof(hint),
-				 "Filters are named as the columns; the other parameters are from, to, limit, "
+				 "Filters are named as the columns; the other parameters are from, to, q, limit, "
 				 "cursor, fields and csv.");
 	free(known);
 	return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, hint, "There is no parameter \"%.64s\".",
@@ -108,6 +113,36 @@ mr_event_filter_is_own(const char *name)
 		if (strcmp(own_names[i], name) == 0)
 			return true;
 	return false;
+}
+
+/* The words of a search are never wrong. With whatever index, all that has them would be sorted by time: hence the range. */
+static bool
+put_search(MrEventQuery *query, const MrRelation *relation, const char *words, bool has_start,
+		   MrListRefusal *refusal)
+{
+	int column = mr_relation_search(relation);
+	char hint[320];
+
+	if (column < 0)
+	{
+		snprintf(hint, sizeof(hint),
+				 "ALTER TABLE %s ADD search tsvector GENERATED ALWAYS AS (to_tsvector('simple', "
+				 "COLUMN)) STORED; then send SIGHUP to millrace-api.",
+				 relation->ident);
+		return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, hint,
+							  "The relation has no column of type tsvector, which \"q\" needs.");
+	}
+	if (!has_start)
+		return mr_list_refuse(refusal, MR_PROBLEM_FILTER,
+							  "Add from=TIME, such as from=2026-01-31T00:00:00Z, and to=TIME for "
+							  "another end than now.",
+							  "\"q\" needs a range of time.");
+	mr_event_filter_and(query);
+	mr_buffer_printf(&query->sql, "t.%s OPERATOR(pg_catalog.@@) pg_catalog.websearch_to_tsquery(",
+					 relation->columns[column].ident);
+	mr_event_filter_value(query, words, "text");
+	mr_buffer_printf(&query->sql, ")");
+	return true;
 }
 
 static bool

@@ -1,9 +1,12 @@
 #include "api/resource/event_list.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/request/accept.h"
 #include "api/request/csv.h"
+#include "api/request/prefer.h"
 #include "api/resource/context.h"
 #include "api/resource/event_query.h"
 #include "api/resource/query_problem.h"
@@ -15,6 +18,8 @@ typedef struct List
 	const MrRelation *relation;
 	MrEventQuery query;
 	MrQuery *running;
+	bool counts;     /* Prefer: count=estimated */
+	double estimate; /* the planner's, of all pages */
 } List;
 
 static const char *const types[] = {
@@ -24,13 +29,17 @@ static const char *const types[] = {
 };
 
 static void refuse(MrExchange *exchange, const MrListRefusal *refusal);
+static void run(List *list, const char *sql, int count, MrQueryEnd end);
 static void start(List *list);
+static void on_estimate(void *owner, MrQueryFailure failure, const PGresult *result,
+						const MrPgError *error);
 static void on_rows(void *owner, MrQueryFailure failure, const PGresult *result,
 					const MrPgError *error);
 static void answer(List *list, const PGresult *result);
 static void put_rows(const List *list, const PGresult *result, int first, int step, int rows,
 					 MrBuffer *body);
 static void put_csv_row(const List *list, const PGresult *result, int row, MrBuffer *body);
+static void put_count(const List *list, int rows, bool is_whole);
 static void put_links(const List *list, const PGresult *result, int newest, int oldest, bool more);
 static void put_link(const List *list, MrBuffer *links, const char *rel, const char *time,
 					 const char *id);
@@ -61,7 +70,14 @@ mr_event_list_get(MrExchange *exchange)
 	list->relation = relation;
 	if (mr_event_query_build(&list->query, relation, &exchange->params, (MrFormat) format,
 							 context->secret, &refusal))
-		start(list);
+	{
+		list->counts = mr_prefers(mr_exchange_header(exchange, "Prefer"), "count", "estimated");
+		if (list->counts)
+			run(list, mr_buffer_string(&list->query.estimate), list->query.estimate_count,
+				on_estimate);
+		else
+			start(list);
+	}
 	else
 	{
 		refuse(exchange, &refusal);
@@ -77,13 +93,13 @@ refuse(MrExchange *exchange, const MrListRefusal *refusal)
 }
 
 static void
-start(List *list)
+run(List *list, const char *sql, int count, MrQueryEnd end)
 {
 	MrExchange *exchange = list->exchange;
 	MrQueryFailure failure;
 
-	list->running = mr_pool_query(mr_context_of(exchange)->pool, NULL, list->query.sql.data,
-								  list->query.count, list->query.values, on_rows, list, &failure);
+	list->running = mr_pool_query(mr_context_of(exchange)->pool, NULL, sql, count,
+								  list->query.values, end, list, &failure);
 	if (list->running == NULL)
 	{
 		mr_query_problem(exchange, failure, NULL);
@@ -92,6 +108,33 @@ start(List *list)
 	}
 	exchange->work = list;
 	exchange->abandon = abandon;
+}
+
+static void
+start(List *list)
+{
+	run(list, list->query.sql.data, list->query.count, on_rows);
+}
+
+/* The estimate first: the rows belong to the pool, and are gone when another query runs. */
+static void
+on_estimate(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
+{
+	static const char member[] = "\"Plan Rows\":";
+	List *list = owner;
+	const char *found;
+
+	mr_exchange_forget_work(list->exchange);
+	if (failure != MR_QUERY_OK)
+	{
+		mr_query_problem(list->exchange, failure, error);
+		free_list(list);
+		return;
+	}
+	/* of the plan's outermost node, which comes first */
+	found = PQntuples(result) > 0 ? strstr(PQgetvalue(result, 0, 0), member) : NULL;
+	list->estimate = found != NULL ? strtod(found + sizeof(member) - 1, NULL) : 0;
+	start(list);
 }
 
 static void
@@ -120,8 +163,10 @@ answer(List *list, const PGresult *result)
 
 	put_rows(list, result, newest, backward ? -1 : 1, rows, &body);
 	put_links(list, result, newest, oldest, found > rows);
+	if (list->counts)
+		put_count(list, found, !list->query.has_cursor && found == rows);
 	mr_exchange_set_header(list->exchange, "Cache-Control", "private, no-cache");
-	mr_exchange_set_header(list->exchange, "Vary", "Accept");
+	mr_exchange_set_header(list->exchange, "Vary", "Accept, Prefer");
 	mr_exchange_answer(list->exchange, 200,
 					   list->query.format == MR_FORMAT_CSV ? "text/csv; charset=utf-8"
 														   : types[list->query.format],
@@ -169,6 +214,18 @@ put_csv_row(const List *list, const PGresult *result, int row, MrBuffer *body)
 		mr_csv_cell(body, text, list->query.csv_raw);
 	}
 	mr_buffer_append(body, "\r\n", 2);
+}
+
+/* What is known to be there is no longer estimated. */
+static void
+put_count(const List *list, int rows, bool is_whole)
+{
+	char range[40];
+
+	snprintf(range, sizeof(range), "*/%.0f",
+			 is_whole || list->estimate < rows ? (double) rows : list->estimate);
+	mr_exchange_set_header(list->exchange, "Content-Range", range);
+	mr_exchange_set_header(list->exchange, "Preference-Applied", "count=estimated");
 }
 
 /* more: there are rows beyond those shown, in the direction of the query. */

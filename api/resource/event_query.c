@@ -20,6 +20,8 @@ bool
 mr_event_query_build(MrEventQuery *query, const MrRelation *relation, const MrParams *params,
 					 MrFormat format, const MrCursorSecret *secret, MrListRefusal *refusal)
 {
+	size_t filters;
+
 	*query = (MrEventQuery){.format = format, .limit = MR_LIMIT_DEFAULT, .joint = " WHERE "};
 	query->columns = mr_calloc((size_t) relation->count, sizeof(int));
 	if (!read_limit(query, mr_params_get(params, "limit"), refusal) ||
@@ -28,8 +30,12 @@ mr_event_query_build(MrEventQuery *query, const MrRelation *relation, const MrPa
 		!read_cursor(query, params, secret, refusal))
 		return false;
 	put_select(query, relation);
+	filters = query->sql.len;
 	if (!mr_event_filter_put(query, relation, params, true, refusal))
 		return false;
+	mr_buffer_printf(&query->estimate, "EXPLAIN (FORMAT JSON) SELECT FROM %s AS t%.*s",
+					 relation->ident, (int) (query->sql.len - filters), query->sql.data + filters);
+	query->estimate_count = query->count;
 	put_position(query, relation);
 	return true;
 }
@@ -39,6 +45,7 @@ mr_event_query_free(MrEventQuery *query)
 {
 	mr_buffer_free(&query->sql);
 	mr_buffer_free(&query->filters);
+	mr_buffer_free(&query->estimate);
 	mr_strings_clear(&query->texts);
 	mr_cursor_free(&query->cursor);
 	free(query->columns);
@@ -53,7 +60,8 @@ mr_event_query_fields(MrEventQuery *query, const MrRelation *relation, const cha
 	if (text == NULL)
 	{
 		for (int i = 0; i < relation->count; i++)
-			query->columns[query->column_count++] = i;
+			if (!relation->columns[i].is_search)
+				query->columns[query->column_count++] = i;
 		return true;
 	}
 	for (;; text++)
@@ -74,12 +82,17 @@ mr_event_query_fields(MrEventQuery *query, const MrRelation *relation, const cha
 void
 mr_event_query_columns(MrBuffer *sql, const MrRelation *relation, const int *columns, int count)
 {
+	const char *separator = "";
+
 	for (int i = 0; i < count; i++)
 	{
 		const MrColumn *column = &relation->columns[columns != NULL ? columns[i] : i];
 
-		mr_buffer_printf(sql, "%st.%s%s AS %s", i > 0 ? ", " : "", column->ident,
+		if (columns == NULL && column->is_search)
+			continue;
+		mr_buffer_printf(sql, "%st.%s%s AS %s", separator, column->ident,
 						 column->is_bigint ? "::text" : "", column->ident);
+		separator = ", ";
 	}
 }
 
@@ -170,7 +183,8 @@ read_cursor(MrEventQuery *query, const MrParams *params, const MrCursorSecret *s
 
 	for (int i = 0; i < params->count; i++)
 		if (!mr_event_filter_is_own(params->items[i].name) ||
-			strcmp(params->items[i].name, "from") == 0 || strcmp(params->items[i].name, "to") == 0)
+			strcmp(params->items[i].name, "from") == 0 ||
+			strcmp(params->items[i].name, "to") == 0 || strcmp(params->items[i].name, "q") == 0)
 			sorted[count++] = &params->items[i];
 	qsort(sorted, (size_t) count, sizeof(*sorted), compare_params);
 	for (int i = 0; i < count; i++)

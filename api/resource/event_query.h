@@ -44,7 +44,9 @@ typedef struct MrEventQuery
 	int limit; /* the query asks for one row more */
 	bool has_cursor;
 	MrCursor cursor;
-	MrBuffer filters; /* the list without its position: what a cursor is signed with */
+	MrBuffer estimate;  /* the statement whose plan says how many rows the list has, on all pages */
+	int estimate_count; /* its parameters: the first of `values` */
+	MrBuffer filters;   /* the list without its position: what a cursor is signed with */
 } MrEventQuery;
 
 /*
@@ -60,7 +62,7 @@ extern void mr_event_query_free(MrEventQuery *query);
 /* Reads which columns to show (NULL: all) into the query, whose `columns` has room for them. */
 extern bool mr_event_query_fields(MrEventQuery *query, const MrRelation *relation, const char *text,
 								  MrListRefusal *refusal) __attribute__((warn_unused_result));
-/* Appends columns of the row t as a select list; columns NULL: the first `count`. */
+/* Appends columns of the row t as a select list; columns NULL: the first `count`, as far as they are shown unnamed. */
 extern void mr_event_query_columns(MrBuffer *sql, const MrRelation *relation, const int *columns,
 								   int count);
 

@@ -97,6 +97,54 @@ def test_filters(web):
     assert web.api.get("/events?id=" + row["id"]).json() == [row]
 
 
+def test_an_estimated_count(web):
+    """Content-Range says how many rows there are on all pages: the planner's guess, or what is known."""
+    def count(path, prefer="count=estimated"):
+        answer = web.api.get(path, Prefer=prefer)
+        assert answer.status == 200, answer
+        return answer.headers.get("content-range"), answer.headers.get("preference-applied")
+
+    assert count("/events?limit=1", "return=minimal") == (None, None)
+    size, applied = count("/events?limit=1")
+    rows = int(size[2:])
+    assert size.startswith("*/") and applied == "count=estimated" and 0.5 * web.rows <= rows <= 1.5 * web.rows
+    size, _ = count("/events?limit=1&type=humidity")
+    assert int(size[2:]) < 0.7 * rows  # by the statistics of the column
+    assert count("/events?limit=10&type=nothing")[0] == "*/0"  # one page: these are all
+    assert count("/events?limit=10&to=2026-01-01T00:00:01Z")[0] == "*/3"
+    assert web.api.get("/events?value=warm", Prefer="count=estimated").json()["code"] == "MR-111"
+
+
+def test_full_text(cluster):
+    """q= searches the column of type tsvector within a range of time, as a web search writes it."""
+    world = ApiWorld(cluster, "api_text")
+    try:
+        world.fill(30)
+        api = world.start()
+        answer = api.get("/events?q=storm&from=2026-01-01T00:00:00Z").json()
+        assert answer["code"] == "MR-110" and "ADD search tsvector" in answer["hint"]
+        api.kill()
+        world.db.run("ALTER TABLE events ADD search tsvector GENERATED ALWAYS AS (to_tsvector('simple', coalesce(note, ''))) STORED;"
+                     " UPDATE events SET note = CASE WHEN value < 1 THEN 'a storm over the sea' WHEN value < 2 THEN 'storm warning' END;"
+                     " ALTER DATABASE api_text SET default_text_search_config = 'pg_catalog.simple'")
+        api = world.start()
+        for words, condition in (("storm", "value < 2"), ("storm -sea", "value >= 1 AND value < 2"), ('"over the"', "value < 1"),
+                                 ("sea or warning", "value < 2"), ("calm", "false"), ("'&|!(", "false"), ('"', "false")):
+            answer = api.get(f"/events?limit=1000&from=2026-01-01T00:00:00Z&q={urllib.parse.quote(words)}")
+            assert numbers(answer) == order(world, condition), words
+        assert api.get("/events?q=storm").json()["code"] == "MR-113" and "from=" in api.get("/events?q=storm").json()["hint"]
+        # it is a filter of the list: its pages have it, too; and the column is shown when it is named
+        first = api.get("/events?q=storm&from=2026-01-01T00:00:00Z&limit=7")
+        second = api.get(first.links()["next"])
+        assert numbers(first) + numbers(second) == order(world, "value < 2")[:14]
+        assert api.get(first.links()["next"].replace("q=storm", "q=sea")).json()["code"] == "MR-112"
+        row = first.json()[0]
+        assert "search" not in row and "search" not in api.get("/events/" + row["id"]).json()
+        assert "'storm':1" in api.get("/events?limit=1&fields=search&q=warning&from=2026-01-01T00:00:00Z").json()[0]["search"]
+    finally:
+        world.close()
+
+
 def test_fields(web):
     assert web.api.get("/events?limit=2&fields=value,id").json() == [
         {"value": r["value"], "id": r["id"]} for r in web.api.get("/events?limit=2").json()]

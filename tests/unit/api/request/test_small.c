@@ -11,6 +11,7 @@
 #include "api/request/csv.h"
 #include "api/request/etag.h"
 #include "api/request/host.h"
+#include "api/request/prefer.h"
 #include "api/request/sse.h"
 
 static void
@@ -165,13 +166,37 @@ server_sent_events(void **state)
 	mr_buffer_free(&out);
 }
 
+static void
+preferences(void **state)
+{
+	static const char *const yes[] = {"count=estimated", "return=minimal, count=estimated",
+									  "COUNT = \"estimated\"; x=y", ",,count=estimated,wait=3"};
+	static const char *const no[] = {"",
+									 "count",
+									 "count=exact",
+									 "counts=estimated",
+									 "count=exact, count=estimated",
+									 "count=estimatedly",
+									 "x;count=estimated",
+									 "count=\"estimated"};
+
+	(void) state;
+	assert_false(mr_prefers(NULL, "count", "estimated"));
+	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+		if (!mr_prefers(yes[i], "count", "estimated"))
+			fail_msg("%s", yes[i]);
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		if (mr_prefers(no[i], "count", "estimated"))
+			fail_msg("%s", no[i]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(csv_cells),          cmocka_unit_test(etags),
 		cmocka_unit_test(coordinates),        cmocka_unit_test(hosts),
-		cmocka_unit_test(server_sent_events),
+		cmocka_unit_test(server_sent_events), cmocka_unit_test(preferences),
 	};
 
 	return cmocka_run_group_tests_name("request/small", tests, NULL, NULL);

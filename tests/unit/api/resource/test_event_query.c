@@ -10,10 +10,10 @@
 #include "api/resource/event_query.h"
 
 static MrColumn columns[] = {
-	{"id", "id", "uuid", false, true},
-	{"time", "\"time\"", "timestamp with time zone", false, true},
-	{"type", "type", "text", false, true},
-	{"n", "n", "bigint", true, false},
+	{"id", "id", "uuid", false, true, false},
+	{"time", "\"time\"", "timestamp with time zone", false, true, false},
+	{"type", "type", "text", false, true, false},
+	{"n", "n", "bigint", true, false, false},
 };
 static const MrRelation relation = {.ident = "public.e",
 									.columns = columns,
@@ -103,6 +103,50 @@ values(void **state)
 	done();
 }
 
+/* A relation with a column for q=, which is shown when it is named. */
+static void
+search(void **state)
+{
+	static MrColumn with[] = {
+		{"id", "id", "uuid", false, true, false},
+		{"time", "\"time\"", "timestamp with time zone", false, true, false},
+		{"words", "words", "tsvector", false, false, true},
+	};
+	const MrRelation searched = {
+		.ident = "public.e", .columns = with, .count = 3, .time = 1, .coordinate = {-1, -1, -1}};
+	char error[128];
+
+	(void) state;
+	expect_refusal("q=a&from=x", MR_PROBLEM_PARAMETER);
+	assert_true(mr_params_parse(&params, "q=a+b&from=x", error, sizeof(error)));
+	assert_true(
+		mr_event_query_build(&query, &searched, &params, MR_FORMAT_JSON, &secret, &refusal));
+	assert_string_equal(
+		query.sql.data,
+		"SELECT e.json, e.at::text, e.id::text FROM (SELECT row_to_json(j)::text AS json, "
+		"t.\"time\" AS at, t.id AS id FROM public.e AS t CROSS JOIN LATERAL (SELECT t.id AS id, "
+		"t.\"time\" AS \"time\") AS j WHERE t.\"time\" >= $1::timestamp with time zone AND "
+		"t.words OPERATOR(pg_catalog.@@) pg_catalog.websearch_to_tsquery($2::text)" ORDER
+		"101) AS e");
+	assert_string_equal(query.values[1], "a b");
+	assert_string_equal(mr_buffer_string(&query.estimate),
+						"EXPLAIN (FORMAT JSON) SELECT FROM public.e AS t WHERE t.\"time\" >= "
+						"$1::timestamp with time zone AND t.words OPERATOR(pg_catalog.@@) "
+						"pg_catalog.websearch_to_tsquery($2::text)");
+	assert_int_equal(query.estimate_count, 2);
+	done();
+	assert_true(mr_params_parse(&params, "q=a", error, sizeof(error)));
+	assert_false(
+		mr_event_query_build(&query, &searched, &params, MR_FORMAT_JSON, &secret, &refusal));
+	assert_int_equal(refusal.problem, MR_PROBLEM_FILTER);
+	done();
+	assert_true(mr_params_parse(&params, "fields=words", error, sizeof(error)));
+	assert_true(
+		mr_event_query_build(&query, &searched, &params, MR_FORMAT_JSON, &secret, &refusal));
+	assert_non_null(strstr(query.sql.data, "(SELECT t.words AS words) AS j"));
+	done();
+}
+
 static void
 a_cursor(void **state)
 {
@@ -141,10 +185,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(statements),
-		cmocka_unit_test(values),
-		cmocka_unit_test(a_cursor),
-		cmocka_unit_test(refused),
+		cmocka_unit_test(statements), cmocka_unit_test(values),  cmocka_unit_test(search),
+		cmocka_unit_test(a_cursor),   cmocka_unit_test(refused),
 	};
 
 	mr_cursor_secret_make(&secret, "x");
