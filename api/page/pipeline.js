@@ -63,6 +63,15 @@ function now(p) {
   ], 'tiles');
 }
 
+const types = [
+  ['Type', (t) => t.type],
+  ['Events', (t) => whole(t.events), 'number'],
+  ['Written', (t) => whole(t.written), 'number'],
+  ['Filtered', (t) => whole(t.filtered), 'number'],
+  ['Failed', (t) => whole(t.failed), 'number'],
+  ['Dead letters made', (t) => whole(t.dead_lettered), 'number'],
+];
+
 function breaker(b) {
   if (!b || b.state === 'closed') return null;
   return el('section', {class: 'findings', 'aria-label': 'Breaker'}, el('h2', {}, `The breaker is ${b.state}`),
@@ -73,6 +82,7 @@ function breaker(b) {
 export function pipeline(name) {
   const figures = el('div', {'aria-label': 'Now', role: 'region'});
   const state = el('div', {});
+  const byType = el('div', {});
   const about = el('div', {});
   const trouble = el('div', {'aria-live': 'polite'});
   const plots = charts();
@@ -106,7 +116,7 @@ export function pipeline(name) {
       el('p', {class: 'actions'}, el('button', {type: 'button', onclick: () => guarded(trouble, () => verb('pause', 'Pause'))}, 'Pause'),
         el('button', {type: 'button', onclick: () => guarded(trouble, () => verb('resume', 'Resume'))}, 'Resume'),
         el('a', {href: `#/letters?pipeline=${encodeURIComponent(name)}`}, 'Its dead letters')),
-      about, figures, el('div', {class: 'charts'}, plots.rate.node, plots.latency.node, plots.lag.node), state),
+      about, figures, el('div', {class: 'charts'}, plots.rate.node, plots.latency.node, plots.lag.node), byType, state),
     every: [5000, look],
     take(statistics) {
       const found = statistics.pipelines.find((p) => p.name === name);
@@ -116,6 +126,7 @@ export function pipeline(name) {
       if (live.length === 0 || p.at - live[live.length - 1].at >= 0.9) live.push(p);
       while (live.length > KEPT_S) live.shift();
       show(figures, breaker(found.breaker), now(p));
+      show(byType, found.types.length ? table('Events by type', types, found.types) : null);
       draw(plots, minutes, live);
     },
   };

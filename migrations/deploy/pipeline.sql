@@ -31,6 +31,7 @@ SELECT millrace.create_pipeline(
   target       => 'weather',
   on_conflict  => 'update',
   conflict_key => ARRAY['station', 'observed_at', 'quantity'],
+  type_field   => 'type',
   workers      => 2,
   search_path  => 'public');
 

@@ -87,6 +87,7 @@ CREATE TABLE millrace.pipeline_version (
   tombstone_key     text,
   merge             text,
   dead_letter_retention interval,
+  type_field        text,
   CONSTRAINT pipeline_version_pkey PRIMARY KEY (pipeline_id, version)
 );
 COMMENT ON TABLE millrace.pipeline_version IS 'Internal: every definition a pipeline has had, see the view pipelines for the one in force.';

@@ -31,3 +31,38 @@ CREATE TABLE millrace.stats_minute (
 );
 COMMENT ON TABLE millrace.stats_minute IS 'Internal: what each minute added to the statistics, see the views stats_history and latency.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.stats_minute', '');
+
+-- The types of a pipeline's events, by its type_field: the first 50 that appeared, with numbers from 2 on that they keep.
+-- Number 0 is for events without a type, 1 for all others.
+CREATE TABLE millrace.event_type (
+  pipeline_id integer NOT NULL,
+  number      integer NOT NULL,
+  name        text    NOT NULL,
+  CONSTRAINT event_type_pkey PRIMARY KEY (pipeline_id, number)
+);
+COMMENT ON TABLE millrace.event_type IS 'Internal: names of the types of events, see the view stats_by_type.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.event_type', '');
+
+-- Their counters, cumulative, written by the batches (src/pipeline/event_types.c). A stripe is four times the number of a
+-- stream, which one transaction at a time adds to, and which quarter of the numbers it has: 13 of them, 10 values each: events,
+-- bytes, written, filtered, superseded, skipped, failed, retried, dead_lettered, replayed. The row with the highest seq counts:
+-- updated in place a few times, then replaced, so that no old snapshot can make it slow.
+CREATE TABLE millrace.event_type_count (
+  pipeline_id integer  NOT NULL,
+  stripe      integer  NOT NULL,
+  seq         bigint   NOT NULL,
+  updates     integer  NOT NULL,
+  counts      bigint[] NOT NULL,
+  CONSTRAINT event_type_count_pkey PRIMARY KEY (pipeline_id, stripe, seq)
+) WITH (fillfactor = 50);
+ALTER TABLE millrace.event_type_count ALTER COLUMN counts SET STORAGE PLAIN;
+COMMENT ON TABLE millrace.event_type_count IS 'Internal: counters by type of event, see the view stats_by_type.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.event_type_count', '');
+
+CREATE FUNCTION millrace._forget_types(pipeline_id integer) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  DELETE FROM millrace.event_type_count AS c WHERE c.pipeline_id = _forget_types.pipeline_id;
+  DELETE FROM millrace.event_type AS t WHERE t.pipeline_id = _forget_types.pipeline_id;
+$$;
+REVOKE ALL ON FUNCTION millrace._forget_types(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._forget_types(integer) IS 'Internal: begins the counters by type of a pipeline again. For verbs, which hold the pipeline.';

@@ -70,6 +70,8 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
    'how intervals in strings are read, as the server''s setting'),
   ('dead_letter_retention', 'interval', 'NULL', 'both', 'age', '{1 s,100 years}', '00:00:00',
    'dead letters that were replayed or discarded so long ago are deleted, and what is recorded about it; 0 to keep them'),
+  ('type_field', 'text', 'NULL', 'both', NULL, NULL, '',
+   'the column of event with the type of an event: they are counted by it (view stats_by_type)'),
   ('dlq', 'text', 'NULL', 'both', NULL, NULL, NULL,
    'Kafka topic that gets the dead letters, by default the topic''s name (of several the pipeline''s) and .dlq, off for none'),
   ('dlq_delivery', 'text', '''exactly_once''', 'both', 'choice', '{exactly_once,at_least_once}', NULL,

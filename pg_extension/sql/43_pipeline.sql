@@ -205,6 +205,9 @@ BEGIN
   ELSE
     d := old;
   END IF;
+  IF d.type_field IS DISTINCT FROM old.type_field THEN
+    PERFORM millrace._forget_types(p.id);
+  END IF;
   PERFORM millrace._check_version(new_owner, d);
   PERFORM millrace._keep_windows(p, old, d, new_owner);
   PERFORM millrace._set_dlq(p.id, given ->> 'dlq', given ->> 'dlq_delivery');
@@ -252,7 +255,7 @@ Errors: each wrong argument, with a hint; the position of a mistake in fields or
   EXECUTE format(declaration, 'alter', a.declared);
   EXECUTE format('COMMENT ON FUNCTION millrace.alter_pipeline IS %L', format(
 'Changes a pipeline; returns when the batch in flight has ended, and the next batch uses the change. Topic and start are fixed.
-In: %s. NULL leaves a setting as it is, '''' or ''{}'' removes fields, conflict_key or newer_by, 0 failure_share. Another dlq gets all dead letters that are not published yet; with ordering none or on_dead release what waits for it continues; with another group_prefix the ingestors join another group and continue at the same positions.
+In: %s. NULL leaves a setting as it is, '''' or ''{}'' removes fields, conflict_key or newer_by, 0 failure_share. Another type_field begins the counters by type again, at 0. Another dlq gets all dead letters that are not published yet; with ordering none or on_dead release what waits for it continues; with another group_prefix the ingestors join another group and continue at the same positions.
 Out: the version now in force; a change of owner, workers, dlq, dlq_delivery or group_prefix alone makes no new one.
 Errors: as create_pipeline; feature_not_supported for topic, start_at and paused, with what to do instead; undefined_object for an unknown pipeline; insufficient_privilege unless the caller is the owner or a member of it.',
     a.explained));
@@ -298,6 +301,7 @@ BEGIN
   DELETE FROM millrace.progress AS g WHERE g.pipeline_id = p.id;
   DELETE FROM millrace.ledger AS g WHERE g.pipeline_id = p.id;
   DELETE FROM millrace.stats_minute AS m WHERE m.pipeline_id = p.id;
+  PERFORM millrace._forget_types(p.id);
   DELETE FROM millrace.unread_key AS u WHERE u.pipeline_id = p.id;
   DELETE FROM millrace.partition AS t WHERE t.pipeline_id = p.id;
   DELETE FROM millrace.topic_partition AS t WHERE t.pipeline_id = p.id;

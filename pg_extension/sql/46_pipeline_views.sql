@@ -153,7 +153,7 @@ SELECT p.name, p.topic, d.target, s.status, s.reason, s.hint, p.owner, p.partiti
        d.ordering, d.on_dead, d.max_parked, d.max_parked_per_key,
        d.date_order, d.time_zone, d.other_zone, d.bytea_format, d.epoch, d.number_style, d.interval_style,
        CASE WHEN q.enabled THEN q.topic ELSE 'off' END AS dlq, q.delivery AS dlq_delivery, p.group_prefix, p.group_id,
-       d.tombstone_key, d.delete_when, d.merge, d.dead_letter_retention
+       d.tombstone_key, d.delete_when, d.merge, d.dead_letter_retention, d.type_field
 FROM millrace._visible AS p
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
 -- of each pipeline its own: OFFSET 0 keeps a planner that expects one pipeline from looking at all of them for each

@@ -6,6 +6,8 @@ SELECT v.source, v.labels::text[] AS labels, v.prefix
 FROM (VALUES
   ('pipeline', '{pipeline}', 'millrace'),
   ('outcome', '{pipeline,outcome}', 'millrace_events_ended'),
+  ('type', '{pipeline,type}', 'millrace_type'),
+  ('type_outcome', '{pipeline,type,outcome}', 'millrace_type_events_ended'),
   ('status', '{pipeline,status}', 'millrace_pipeline'),
   ('worker', '{pipeline,state}', 'millrace_worker'),
   ('rate', '{pipeline,over}', 'millrace_events'),
@@ -30,6 +32,13 @@ FROM (VALUES
   ('millrace_retries_total', 'counter', 'pipeline', 'Tries of events after the first.'),
   ('millrace_dead_letters_made_total', 'counter', 'pipeline', 'Dead letters made.'),
   ('millrace_dead_letters_replayed_total', 'counter', 'pipeline', 'Dead letters whose replay succeeded.'),
+  ('millrace_type_events_total', 'counter', 'type', 'Events by type, of pipelines with a type_field, with their first try.'),
+  ('millrace_type_payload_bytes_total', 'counter', 'type', 'Bytes of payload of these events.'),
+  ('millrace_type_events_failed_total', 'counter', 'type', 'Events by type whose first try failed.'),
+  ('millrace_type_retries_total', 'counter', 'type', 'Tries of events after the first, by type.'),
+  ('millrace_type_dead_letters_made_total', 'counter', 'type', 'Dead letters made, by type.'),
+  ('millrace_type_dead_letters_replayed_total', 'counter', 'type', 'Dead letters whose replay succeeded, by type.'),
+  ('millrace_type_events_ended_total', 'counter', 'type_outcome', 'Events by type and by how they ended; dead letters are counted apart.'),
   ('millrace_retrying_events', 'gauge', 'pipeline', 'Events that wait to be tried again.'),
   ('millrace_dead_letters', 'gauge', 'pipeline', 'Dead letters whose events are not in the target: open, discarded or being replayed.'),
   ('millrace_drain_seconds', 'gauge', 'pipeline', 'When the lag will be gone at the present rate.'),
@@ -81,6 +90,8 @@ CREATE FUNCTION millrace.metrics(source text DEFAULT NULL) RETURNS TABLE (family
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
 WITH stats AS MATERIALIZED (
   SELECT * FROM millrace.stats
+), by_type AS MATERIALIZED (
+  SELECT * FROM millrace.stats_by_type WHERE metrics.source IS NULL OR metrics.source IN ('type', 'type_outcome')
 ), engine AS MATERIALIZED (
   SELECT millrace.engine_status() AS doc
 ), live AS MATERIALIZED (
@@ -116,6 +127,17 @@ FROM (
   CROSS JOIN LATERAL (VALUES ('written', s.written), ('filtered', s.filtered), ('superseded', s.superseded), ('skipped', s.skipped))
     AS v (outcome, value)
   WHERE metrics.source IS NULL OR metrics.source = 'outcome'
+  UNION ALL
+  SELECT NULL, v.name, t.pipeline, jsonb_build_object('type', t.type) || v.label, v.value
+  FROM by_type AS t
+  CROSS JOIN LATERAL (VALUES
+    ('millrace_type_events_total', '{}'::jsonb, t.events), ('millrace_type_payload_bytes_total', '{}', t.bytes),
+    ('millrace_type_events_failed_total', '{}', t.failed), ('millrace_type_retries_total', '{}', t.retried),
+    ('millrace_type_dead_letters_made_total', '{}', t.dead_lettered), ('millrace_type_dead_letters_replayed_total', '{}', t.replayed),
+    ('millrace_type_events_ended_total', '{"outcome": "written"}', t.written), ('millrace_type_events_ended_total', '{"outcome": "filtered"}', t.filtered),
+    ('millrace_type_events_ended_total', '{"outcome": "superseded"}', t.superseded), ('millrace_type_events_ended_total', '{"outcome": "skipped"}', t.skipped)
+  ) AS v (name, label, value)
+  WHERE metrics.source IS NULL OR metrics.source = CASE WHEN v.label = '{}' THEN 'type' ELSE 'type_outcome' END
   UNION ALL
   SELECT NULL, v.name, t.pipeline, '{}', v.value
   FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'totals')

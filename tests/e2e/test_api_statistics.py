@@ -17,7 +17,7 @@ def served(world):
     world.db.run("SELECT millrace.grant_api('web'); CREATE TABLE events (id text PRIMARY KEY, time timestamptz NOT NULL);"
                  " CREATE INDEX ON events (time, id); GRANT SELECT ON events TO web")
     world.create_topic(1)
-    world.create_pipeline()
+    world.create_pipeline(type_field="type")
     world.start_ingestor()
     producer = Producer({"bootstrap.servers": world.broker.address})
     good = dict(id="00000000-0000-4000-8000-000000000001", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
@@ -42,6 +42,11 @@ def test_document(served):
     assert (row[1], row[4]) == ("2", "1")
     assert [r["over_s"] for r in pipeline["rates"]] == [1, 10, 60, 300, 3600]
     assert pipeline["breaker"]["state"] == "closed"
+    with world.db.session("web") as web:
+        columns = ", ".join(f"{name}::text" for name in pipeline["types"][0])
+        assert [tuple(t.values()) for t in pipeline["types"]] == web.run(f"SELECT {columns} FROM millrace.stats_by_type")
+    assert pipeline["types"][0] == dict(type="temperature", events="2", bytes=pipeline["totals"]["bytes"], written="1", filtered="0", superseded="0",
+                                        skipped="0", failed="1", retried="0", dead_lettered="1", replayed="0")
     assert api.get("/events/all?a=b").json()["code"] == "MR-110"
     assert api.get("/events/all", Accept="text/csv").status == 406
     head, get = api.request("HEAD", "/events/all"), api.get("/events/all")

@@ -75,11 +75,21 @@ def record_minute(world, ago):
     world.db.run("SELECT millrace._record_minute(date_trunc('minute', now()) + %s * interval '1 min', '7 d')", (ago,))
 
 
+def check_by_type(world, found):
+    """Each event is in the table, or in a dead letter, under the type that it is counted with; filtered ones are of one type."""
+    names = ("events", "bytes", "written", "filtered", "superseded", "skipped", "failed", "retried", "dead_lettered", "replayed")
+    rows = world.db.run(f"SELECT type, {', '.join(names)} FROM millrace.stats_by_type WHERE pipeline = %s", (world.pipeline_name,))
+    by_type = {row[0]: dict(zip(names, row[1:])) for row in rows}
+    assert {name: sum(t[name] for t in by_type.values()) for name in names} == {name: found[name] for name in names}
+    assert {t: c["written"] for t, c in by_type.items() if c["written"]} == dict(world.db.run("SELECT type, count(*) FROM reading GROUP BY 1"))
+    assert {t for t, c in by_type.items() if c["filtered"]} == {"heartbeat"}
+
+
 def test_totals_are_true_after_crashes(world):
-    """Counters of tries are compared with the histories that the events carry."""
+    """Counters of tries are compared with the histories that the events carry, those by type with the tables and with the others."""
     world.create_topic(partitions=2)
     draw = random.Random(52)
-    world.create_pipeline(retry_delay="20ms", max_retries=2, retry_jitter=0)
+    world.create_pipeline(retry_delay="20ms", max_retries=2, retry_jitter=0, type_field="type")
     world.start_ingestor().wait_ready()
     events = Events(30000, seed=52, broken=1, db_refused=1, tombstones=1)
     generator = world.start_generator(events, "--rate", "6000")
@@ -95,6 +105,7 @@ def test_totals_are_true_after_crashes(world):
     assert found["dead_lettered"] == found["failed"] == found["dead"] == letters[0], (found, letters)
     assert found["retried"] == letters[1], (found, letters)
     assert found["rows"] == world.db.value("SELECT count(*) FROM reading")
+    check_by_type(world, found)
     # a replay that succeeds, and one that does not
     world.db.run("ALTER TABLE reading DROP CONSTRAINT reading_value_check")
     with world.db.session("app") as s:
@@ -105,6 +116,7 @@ def test_totals_are_true_after_crashes(world):
     again = n - replayed
     assert (after["replayed"], after["dead_lettered"]) == (replayed, found["dead_lettered"] + again), (found, after)
     assert after["retried"] >= found["retried"] + n and replayed > 0 and again > 0
+    check_by_type(world, after)
 
 
 def test_minutes_have_no_gap(world):

@@ -52,6 +52,7 @@ SELECT millrace.create_pipeline(
   target       => 'events',
   on_conflict  => 'ignore',
   conflict_key => ARRAY['id'],
+  type_field   => 'type',
   search_path  => 'public');
 
 RESET ROLE;

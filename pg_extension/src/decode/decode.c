@@ -30,12 +30,14 @@ struct MrDecoder
 	bool want_object; /* what the document must be, when all paths begin with a key or index */
 	bool want_array;
 	const MrDecodeRules *rules; /* NULL: none */
+	int kept;                   /* field that is read even when another one cannot be; -1: none */
 };
 
 static void add_path(MrDecoder *decoder, int number);
 static bool is_of_shape(const MrDecoder *decoder, const char *bytes, int length);
 static MrFailure *wrong_shape(const MrDecoder *decoder, const char *bytes, int length);
 static void open_arena(MrDecoder *decoder);
+static void read_kept(MrDecoder *decoder, int failed, Datum *values, bool *isnull);
 static MrFailure *convert_by_rules(MrDecoder *decoder, int i, const MrJsonSlot *found, Datum *value,
 								   bool *isnull);
 static MrFailure *absent(MrDecodeField *reader, const MrField *field, const MrJsonSlot *slot,
@@ -54,6 +56,7 @@ mr_decoder_create(const MrFields *fields)
 						errmsg("millrace needs a database with encoding UTF8, this one has %s",
 							   GetDatabaseEncodingName())));
 	decoder->fields = fields;
+	decoder->kept = -1;
 	decoder->plan = mr_json_plan_create(allocate);
 	decoder->readers = palloc0(sizeof(MrDecodeField) * Max(fields->count, 1));
 	decoder->slot_of = palloc0(sizeof(int) * Max(fields->count, 1));
@@ -123,9 +126,18 @@ mr_decode(MrDecoder *decoder, const char *bytes, int length, const MrDecodeAroun
 		else
 			failure = absent(reader, &fields->fields[i], slot, &values[i], &isnull[i]);
 		if (unlikely(failure != NULL))
+		{
+			read_kept(decoder, i, values, isnull);
 			return failure;
+		}
 	}
 	return NULL;
+}
+
+void
+mr_decoder_keep(MrDecoder *decoder, int field)
+{
+	decoder->kept = field;
 }
 
 void
@@ -232,6 +244,26 @@ open_arena(MrDecoder *decoder)
 		size = 0;
 	decoder->arena.left = size;
 	decoder->arena.next = size > 0 ? palloc(size) : NULL;
+}
+
+/* A field could not be read: the one that is kept is behind it, or is this one. */
+static void
+read_kept(MrDecoder *decoder, int failed, Datum *values, bool *isnull)
+{
+	int i = decoder->kept;
+	const MrJsonSlot *slot;
+	MrFailure *failure;
+
+	if (i < failed)
+		return;
+	slot = &decoder->slots[decoder->slot_of[i]];
+	isnull[i] = i == failed || slot->kind <= MR_JSON_NULL;
+	if (isnull[i])
+		return;
+	failure = decoder->rules != NULL
+				  ? convert_by_rules(decoder, i, slot, &values[i], &isnull[i])
+				  : decoder->readers[i].convert(&decoder->readers[i], slot, &values[i]);
+	isnull[i] = isnull[i] || failure != NULL;
 }
 
 static MrFailure *

@@ -51,12 +51,16 @@ typedef struct MrDecodeRules
 
 extern void mr_decoder_follow(MrDecoder *decoder, const MrDecodeRules *rules);
 
+/* From now on this field is read even when another one cannot be: for the type of an event that fails. */
+extern void mr_decoder_keep(MrDecoder *decoder, int field);
+
 /* From now on a field is read so, whatever the list says. The reading must live as long as the decoder. */
 extern void mr_decoder_read_as(MrDecoder *decoder, int field, const MrReading *reading);
 
 /*
  * Decodes one payload into values[] and isnull[] (one per field). Returns NULL on success, else
- * why not; values[] is then undefined. Never throws for what is in the bytes; out of memory, cancel
+ * why not; values[] is then undefined, and so is isnull[] (as it was, when the document is not what it should be), but for the
+ * field that is kept. Never throws for what is in the bytes; out of memory, cancel
  * and shutdown pass through. Needs an open transaction: input functions of less common types run in a
  * subtransaction (which takes no xid).
  *

@@ -148,7 +148,7 @@ settle_batch(MrEngine *engine)
 		process(engine, MR_WORK_LANE);
 	mr_unread_look(engine->program->unread, engine->program->event, batch);
 	mr_unread_write(engine->program->unread, engine->pipeline_id, mr_clock_us());
-	mr_settle(engine->program->definition, batch);
+	mr_settle(engine->program, batch);
 }
 
 static void
@@ -362,7 +362,7 @@ mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due)
 	if (batch->nevents > 0)
 	{
 		process(engine, MR_WORK_RETRY);
-		mr_settle(engine->program->definition, batch);
+		mr_settle(engine->program, batch);
 		CommandCounterIncrement();
 	}
 	*next_due = mr_retry_next_due(engine->pipeline_id, &engine->horizon);

@@ -9,76 +9,14 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
+#include "pipeline/event_types.h"
 #include "pipeline/ledger.h"
+#include "program/type_field.h"
 #include "fail/dead_letter.h"
 #include "fail/order.h"
 #include "fail/retry.h"
 #include "fail/verdict.h"
-
-/* The counter of an outcome. */
-static int64 *
-counter(MrCounters *total, const MrEvent *event)
-{
-	switch ((MrOutcomeState) event->outcome.state)
-	{
-		case MR_WRITTEN:
-			return &total->written;
-		case MR_FILTERED:
-			return &total->filtered;
-		case MR_SUPERSEDED:
-			return &total->superseded;
-		case MR_SKIPPED:
-			return &total->skipped;
-		case MR_DEAD:
-			return &total->dead;
-		case MR_RETRYING:
-		case MR_PARKED:
-			return &total->retrying;
-		case MR_PENDING:
-		case MR_FAILED:
-		case MR_DISCARDED:
-			break;
-	}
-	elog(ERROR, "event %d:%lld has no outcome", event->partition, (long long) event->offset);
-}
-
-/* An event moves to its counter: from nowhere, from `retrying`, or (a replay) from `dead`. */
-static void
-count(MrPartition *partition, const MrEvent *event)
-{
-	MrCounters *total = &partition->total;
-	bool replay = event->retry != NULL && event->retry->replay_of != 0;
-
-	if (event->outcome.state == MR_DISCARDED)
-		return; /* stays a dead letter */
-	if (replay && (event->outcome.state == MR_RETRYING || event->outcome.state == MR_PARKED))
-		return; /* stays one until it ends */
-	(*counter(total, event))++;
-	if (event->retry != NULL)
-	{
-		(*(replay ? &total->dead : &total->retrying))--;
-		return;
-	}
-	total->events++;
-	if (event->payload != NULL)
-		total->bytes += VARSIZE_ANY_EXHDR(event->payload);
-}
-
-/* What only grows: failures, and what was tried again. An event that waits, or is discarded, was not tried. */
-static void
-count_tries(MrCounters *total, const MrEvent *event)
-{
-	bool replay = event->retry != NULL && event->retry->replay_of != 0;
-	bool again = mr_event_is_tried_again(event);
-	bool failed = event->outcome.state == MR_RETRYING || event->outcome.state == MR_DEAD;
-
-	if (!mr_event_is_tried(event))
-		return;
-	total->retried += again;
-	total->failed += failed && !again;
-	total->dead_lettered += event->outcome.state == MR_DEAD;
-	total->replayed += replay && !failed;
-}
+#include "engine/tally.h"
 
 static void
 settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead_letters,
@@ -134,9 +72,37 @@ settle_events(const MrDefinition *definition, MrBatch *batch)
 	table_close(dead_letters, NoLock);
 }
 
-void
-mr_settle(const MrDefinition *definition, MrBatch *batch)
+/* The counters by type, ready for a batch; NULL: it adds to none. */
+static MrEventTypes *
+begin_types(MrProgram *program, const MrBatch *batch)
 {
+	if (program->type_field == NULL || batch->nevents == 0)
+		return NULL;
+	if (program->event_types == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(program->context);
+
+		program->event_types = mr_event_types_create(program->definition->pipeline_id);
+		MemoryContextSwitchTo(old);
+	}
+	mr_event_types_begin(program->event_types);
+	return program->event_types;
+}
+
+static void
+tally_type(MrEventTypes *types, MrTypeField *field, const MrEvent *event)
+{
+	int length = 0;
+	const char *name = mr_type_field_read(field, event, &length);
+
+	mr_tally_by_type(mr_event_types_counters(types, name, length), event);
+}
+
+void
+mr_settle(MrProgram *program, MrBatch *batch)
+{
+	const MrDefinition *definition = program->definition;
+	MrEventTypes *types = begin_types(program, batch);
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	settle_events(definition, batch);
@@ -145,9 +111,10 @@ mr_settle(const MrDefinition *definition, MrBatch *batch)
 	{
 		MrPartition *partition = mr_event_partition(batch, &batch->events[i]);
 
-		count(partition, &batch->events[i]);
-		count_tries(&partition->total, &batch->events[i]);
+		mr_tally(&partition->total, &batch->events[i]);
 		partition->moved = true;
+		if (types != NULL)
+			tally_type(types, program->type_field, &batch->events[i]);
 	}
 	for (int i = 0; i < batch->nrows; i++)
 		if (batch->rows[i].written)
@@ -156,5 +123,7 @@ mr_settle(const MrDefinition *definition, MrBatch *batch)
 		mr_ledger_settle(batch->ledger, batch->partitions, batch->npartitions);
 	else
 		mr_partitions_settle(definition->pipeline_id, batch->partitions, batch->npartitions);
+	if (types != NULL)
+		mr_event_types_settle(types);
 	MemoryContextSwitchTo(old);
 }

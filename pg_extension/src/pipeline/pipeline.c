@@ -247,6 +247,7 @@ mr_definition_of(HeapTuple tuple, TupleDesc desc)
 	definition->tombstone_key = mr_catalog_text(tuple, MR_VERSION_TOMBSTONE_KEY, desc);
 	definition->merge = mr_catalog_text(tuple, MR_VERSION_MERGE, desc);
 	definition->delete_when = mr_catalog_text(tuple, MR_VERSION_DELETE_WHEN, desc);
+	definition->type_field = mr_catalog_text(tuple, MR_VERSION_TYPE_FIELD, desc);
 	definition->batch_rows = mr_catalog_int4(tuple, MR_VERSION_BATCH_ROWS, desc);
 	definition->rows_per_event = mr_catalog_int4(tuple, MR_VERSION_ROWS_PER_EVENT, desc);
 	definition->statement_timeout_ms = mr_catalog_int4(tuple, MR_VERSION_STATEMENT_TIMEOUT, desc);

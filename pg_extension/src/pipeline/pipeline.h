@@ -60,6 +60,7 @@ typedef struct MrDefinition
 	MrTombstone tombstone;
 	const char *tombstone_key; /* field list over the message key, NULL: the conflict key by name */
 	const char *delete_when;   /* condition over event, NULL: none */
+	const char *type_field;    /* column of event with the event's type, NULL: none */
 	int batch_rows;
 	int rows_per_event;
 	int statement_timeout_ms;

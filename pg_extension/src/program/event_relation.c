@@ -203,7 +203,7 @@ mr_event_relation_decode(MrEventRelation *relation, MrEvent *event, bool *tombst
 	event->left_out = NULL;
 	event->values = palloc(n * sizeof(Datum));
 	event->isnull = palloc(n * sizeof(bool));
-	memset(event->isnull + relation->fields->count, true, n - relation->fields->count);
+	memset(event->isnull, true, n);
 	if (unlikely(relation->format != NULL))
 		failure = put_formatted(relation, event, tombstone);
 	else

@@ -27,6 +27,7 @@
 #include "program/plain_target.h"
 #include "program/stored_row.h"
 #include "program/transform_check.h"
+#include "program/type_field.h"
 #include "program/unread.h"
 
 #define ROWS_RELATION "millrace_rows"
@@ -312,6 +313,7 @@ compile(MrProgram *program)
 	Query *query;
 
 	program->event = mr_event_relation_create(definition);
+	program->type_field = mr_type_field_create(definition, program->event);
 	program->transform =
 		mr_plan_create(definition->transform, MR_EVENT_RELATION, program->event->visible,
 					   program->event->full, definition->target, mr_transform_patch, program);

@@ -19,6 +19,7 @@
 #include "program/delete_when.h"
 #include "program/keep.h"
 #include "program/program.h"
+#include "program/type_field.h"
 
 static void
 refuse(const char *what, const char *hint)
@@ -427,6 +428,9 @@ mr_transform_patch(Query *query, void *arg)
 	}
 	old = MemoryContextSwitchTo(program->context);
 	program->event->used = bms_copy(state.used);
+	if (program->type_field != NULL)
+		program->event->used =
+			bms_add_member(program->event->used, program->type_field->column + 1);
 	mr_keep_decide(program, used_in_expressions(program, query));
 	MemoryContextSwitchTo(old);
 }

@@ -75,7 +75,9 @@ enum /* millrace.pipeline_version */
 	MR_VERSION_CREATED_BY,
 	MR_VERSION_DELETE_WHEN,
 	MR_VERSION_TOMBSTONE_KEY,
-	MR_VERSION_MERGE
+	MR_VERSION_MERGE,
+	MR_VERSION_DEAD_LETTER_RETENTION,
+	MR_VERSION_TYPE_FIELD
 };
 
 enum /* millrace.unread_key */
@@ -246,6 +248,24 @@ enum /* millrace.crash_suspect */
 	MR_CRASH_CRASHES,
 	MR_CRASH_BEGAN_AT,
 	MR_CRASH_CRASHED_AT
+};
+
+enum /* millrace.event_type */
+{
+	MR_EVENT_TYPE_PIPELINE_ID = 1,
+	MR_EVENT_TYPE_NUMBER,
+	MR_EVENT_TYPE_NAME,
+	MR_EVENT_TYPE_NATTS = MR_EVENT_TYPE_NAME
+};
+
+enum /* millrace.event_type_count */
+{
+	MR_TYPE_COUNT_PIPELINE_ID = 1,
+	MR_TYPE_COUNT_STRIPE,
+	MR_TYPE_COUNT_SEQ,
+	MR_TYPE_COUNT_UPDATES,
+	MR_TYPE_COUNT_COUNTS,
+	MR_TYPE_COUNT_NATTS = MR_TYPE_COUNT_COUNTS
 };
 
 enum /* millrace.window_definition */

@@ -119,16 +119,14 @@ mr_is_relay_free(int32 pipeline_id)
 	return true;
 }
 
-bool
-mr_try_lock_stream(int32 pipeline_id, int32 stream)
+int32
+mr_lock_stream(int32 pipeline_id, int32 first, int32 n)
 {
-	return acquire(CLASS_STREAM, pipeline_id, stream, ExclusiveLock, OF_TRANSACTION, AT_ONCE);
-}
-
-void
-mr_lock_stream(int32 pipeline_id, int32 stream)
-{
-	(void) acquire(CLASS_STREAM, pipeline_id, stream, ExclusiveLock, OF_TRANSACTION, WAITING);
+	for (int32 stream = first; stream < first + n; stream++)
+		if (acquire(CLASS_STREAM, pipeline_id, stream, ExclusiveLock, OF_TRANSACTION, AT_ONCE))
+			return stream;
+	(void) acquire(CLASS_STREAM, pipeline_id, first, ExclusiveLock, OF_TRANSACTION, WAITING);
+	return first;
 }
 
 PG_FUNCTION_INFO_V1(mr_sql_try_lock_relay);

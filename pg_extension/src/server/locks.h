@@ -43,10 +43,16 @@ extern bool mr_try_lock_relay(int32 pipeline_id);
 extern bool mr_is_relay_free(int32 pipeline_id);
 
 /*
- * A stream of partial values of a pipeline's windows (window/contribute.h), exclusive until the transaction ends: what one
- * transaction appends to it is committed before the next one appends.
+ * One of n streams of a pipeline, numbered from `first` on, exclusive until the transaction ends: what one transaction adds to it
+ * is committed before the next one adds. Returns the first that is free: no transaction waits for another one here, unless
+ * there are more of them than streams.
  */
-extern bool mr_try_lock_stream(int32 pipeline_id, int32 stream);
-extern void mr_lock_stream(int32 pipeline_id, int32 stream);
+extern int32 mr_lock_stream(int32 pipeline_id, int32 first, int32 n);
+
+/* The numbers that are in use: */
+#define MR_STREAMS           64         /* of a kind: as many as a pipeline can have workers */
+#define MR_STREAM_WINDOWS    0          /* partial values of windows (window/contribute.h) */
+#define MR_STREAM_TYPES      MR_STREAMS /* counters by type (pipeline/event_types.h) */
+#define MR_STREAM_TYPE_NAMES (2 * MR_STREAMS) /* one: their names */
 
 #endif /* MR_LOCKS_H */

@@ -174,21 +174,11 @@ mr_windows_put(MrWindows *windows, const Datum *values, const bool *nulls, bool 
 	windows->nrows++;
 }
 
-/* One that is free: no transaction ever waits for another one here, unless there are more of them than streams. */
-static int32
-take_stream(int32 pipeline_id)
-{
-	for (int32 stream = 0; stream < MR_WINDOW_STREAMS; stream++)
-		if (mr_try_lock_stream(pipeline_id, stream))
-			return stream;
-	mr_lock_stream(pipeline_id, 0);
-	return 0;
-}
-
 void
 mr_windows_contribute(MrWindows *windows, const MrBatch *batch)
 {
-	int32 stream = take_stream(windows->program->definition->pipeline_id);
+	int32 stream =
+		mr_lock_stream(windows->program->definition->pipeline_id, MR_STREAM_WINDOWS, MR_STREAMS);
 	int64 seq = nextval_internal(mr_catalog_oid("window_seq"), false);
 
 	for (int i = 0; i < windows->nwindows; i++)

@@ -15,8 +15,6 @@
 
 #include "program/program.h"
 
-#define MR_WINDOW_STREAMS 64 /* of a pipeline: as many as it can have workers */
-
 typedef struct MrWindows MrWindows;
 
 /*
