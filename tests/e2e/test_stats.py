@@ -91,7 +91,7 @@ def test_totals_are_true_after_crashes(world):
     draw = random.Random(52)
     world.create_pipeline(retry_delay="20ms", max_retries=2, retry_jitter=0, type_field="type")
     world.start_ingestor().wait_ready()
-    events = Events(30000, seed=52, broken=1, db_refused=1, tombstones=1)
+    events = Events(30000, seed=52, broken=1, db_refused=1, tombstones=1, filtered=2)
     generator = world.start_generator(events, "--rate", "6000")
     for share in (1, 2, 3):
         wait_for(lambda: known(lambda: totals(world)["events"]) >= share * 7000, "a part is settled", 60)
