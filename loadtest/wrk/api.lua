@@ -24,7 +24,7 @@ function done(summary, latency, _)
   local errors = summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.status + summary.errors.timeout
   local share = errors / math.max(summary.requests, 1)
   local p99 = latency:percentile(99) / 1000
-  local max_p99, max_errors = tonumber(os.getenv("MAX_P99_MS") or 500), tonumber(os.getenv("MAX_ERROR_SHARE") or 0.001)
+  local max_p99, max_errors = tonumber(os.getenv("MAX_P99_MS")), tonumber(os.getenv("MAX_ERROR_SHARE"))
   local met = summary.requests > 0 and p99 <= max_p99 and share <= max_errors
   print(string.format("%s %d requests, %.0f/s, p50 %.1f ms, p99 %.1f ms (at most %d), failed %.4f (at most %s)", met and "ok    " or "MISSED",
     summary.requests, summary.requests / summary.duration * 1e6, latency:percentile(50) / 1000, p99, max_p99, share, max_errors))

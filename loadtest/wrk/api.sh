@@ -7,21 +7,21 @@
 #   MAX_P99_MS=500 MAX_ERROR_SHARE=0.001   what each step is judged by: exit status 1 when one is missed
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-url=${1:?api.sh URL [SHAPE [CONNECTIONS [SECONDS]]]} shape=${2:-steady} connections=${3:-64}
-seconds=${4:-$([ "$shape" = soak ] && echo 1800 || echo 15)}
-command -v wrk >/dev/null || { echo "api.sh: wrk is not installed: apt-get install wrk" >&2; exit 2; }
+# shellcheck source=loadtest/arguments.sh
+. "$here/../arguments.sh"
+read_arguments CONNECTIONS 64 15 "$@"
+command -v wrk >/dev/null || refuse "wrk is not installed: apt-get install wrk"
 case $shape in
-	steady | soak) steps=("$connections") ;;
-	ramp) steps=($((connections / 4)) $((connections / 2)) $((connections * 3 / 4)) "$connections") ;;
-	spike) steps=($((connections / 8)) "$connections" $((connections / 8))) ;;
-	*) echo "api.sh: unknown shape $shape, expected steady, ramp, spike or soak" >&2; exit 2 ;;
+	steady | soak) steps=("$number") ;;
+	ramp) steps=($((number / 4)) $((number / 2)) $((number * 3 / 4)) "$number") ;;
+	spike) steps=($((number / 8)) "$number" $((number / 8))) ;;
 esac
 
 IDS=$(mktemp)
 trap 'rm -f "$IDS"' EXIT
 KEY=$([ -z "${KEY_FILE:-}" ] || cat "$KEY_FILE")
 [ -n "$KEY" ] || unset KEY
-export IDS ${KEY:+KEY}
+export IDS ${KEY:+KEY} MAX_P99_MS=$max_p99_ms MAX_ERROR_SHARE=$max_error_share
 python3 - "$url" >"$IDS" <<'P'
 import json, os, sys, urllib.request
 key = os.environ.get("KEY")
@@ -34,7 +34,7 @@ status=0
 for step in "${steps[@]}"; do
 	[ "$step" -gt 0 ] || step=1
 	echo "$step connections for $seconds s:"
-	wrk -t 1 -c "$step" -d "${seconds}s" --latency -s "$here/api.lua" "$url" >"$IDS.out" || status=1
+	wrk -t 1 --timeout "$((max_p99_ms / 1000 + 2))s" -c "$step" -d "${seconds}s" --latency -s "$here/api.lua" "$url" >"$IDS.out" || status=1
 	grep -E '^(ok|MISSED)' "$IDS.out" || { cat "$IDS.out"; status=1; }
 	rm -f "$IDS.out"
 done

@@ -62,10 +62,18 @@ def served(cluster):
 
 
 def test_wrk(served):
-    status, out = run(f"{LOAD}/wrk/api.sh", served, "ramp", 4, 1, MAX_P99_MS="10000")
+    status, out = run(f"{LOAD}/wrk/api.sh", served, "ramp", 4, 1, MAX_P99_MS="30000", MAX_ERROR_SHARE="0.5")
     assert status == 0 and out.count("ok     ") == 4, out
     status, out = run(f"{LOAD}/wrk/api.sh", served, "steady", 2, 1, MAX_P99_MS="0")
     assert status == 1 and "MISSED" in out, out
+
+
+@pytest.mark.parametrize("script", ["wrk/api.sh", "jmeter/api.sh"])
+@pytest.mark.parametrize("wrong, said", [((), "URL"), (("localhost",), "localhost"), (("http://x", "steep"), "steady, ramp, spike or soak"),
+                                         (("http://x", "steady", "0"), "0"), (("http://x", "steady", "1", "1m"), "1m")])
+def test_wrong_arguments_are_named(script, wrong, said):
+    status, out = run(f"{LOAD}/{script}", *wrong)
+    assert (status, out.count("\n")) == (2, 1) and said in out and "SECONDS" in out, out
 
 
 def test_jmeter(served):
