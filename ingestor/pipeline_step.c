@@ -103,6 +103,7 @@ log_step(const MrPipeline *pl, const MrFetchPartition *part, const MrPipelineSte
 			   MR_STR("hint", effects->hint));
 	if (part->state == MR_PARTITION_STOPPED && step->before != MR_PARTITION_STOPPED)
 		mr_log(MR_LOG_WARN, "partition is stopped", pipeline, topic, number,
+			   MR_INT("offset", part->position),
 			   MR_STR("hint", "millrace.partitions says why, and what to do"));
 	if (step->before == MR_PARTITION_ASSIGNING && mr_partition_is_assigned(part))
 		mr_log(MR_LOG_DEBUG, "partition assigned", pipeline, topic, number,

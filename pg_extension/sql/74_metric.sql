@@ -42,6 +42,7 @@ FROM (VALUES
   ('millrace_retrying_events', 'gauge', 'pipeline', 'Events that wait to be tried again.'),
   ('millrace_dead_letters', 'gauge', 'pipeline', 'Dead letters whose events are not in the target: open, discarded or being replayed.'),
   ('millrace_drain_seconds', 'gauge', 'pipeline', 'When the lag will be gone at the present rate.'),
+  ('millrace_last_settled_timestamp_seconds', 'gauge', 'pipeline', 'When the last batch was settled, as Unix time; not there while none was.'),
   -- in shared memory
   ('millrace_batches_total', 'counter', 'pipeline', 'Batches settled since the server was started.'),
   ('millrace_worker_busy_seconds_total', 'counter', 'pipeline', 'Time of the workers from reading a batch to its commit, since the server was started.'),
@@ -117,6 +118,7 @@ FROM (
     ('millrace_dead_letters_made_total', s.dead_lettered), ('millrace_dead_letters_replayed_total', s.replayed),
     ('millrace_retrying_events', s.retrying), ('millrace_dead_letters', s.dead),
     ('millrace_drain_seconds', date_part('epoch', s.drained_in)::numeric),
+    ('millrace_last_settled_timestamp_seconds', date_part('epoch', s.settled_at)::numeric),
     ('millrace_retry_overdue_seconds',
      greatest(coalesce(date_part('epoch', statement_timestamp() - s.next_retry_at), 0), 0)::numeric)
   ) AS v (name, value)

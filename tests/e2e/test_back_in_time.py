@@ -5,6 +5,7 @@ import os
 import psycopg2
 import pytest
 
+from lib.api import Api
 from lib.cluster import Cluster, Database, run_as_server
 from lib.commands import commands_of, run_commands
 from lib.events import Events
@@ -113,14 +114,17 @@ def test_recovery_to_a_point_before_the_topic_grew(world):
 
 
 def test_a_standby_that_lagged_is_promoted(world):
-    """The ingestor has both servers in its connection string and goes to the one that takes writes."""
+    """Ingestor and API have both servers in their connection strings and go to the one that takes writes."""
     standby = Cluster("lagging")
+    api = None
     try:
         world.create_topic(partitions=2)
         world.create_pipeline()
-        dsn = (f"host={world.cluster.dir},{standby.dir} port={world.cluster.port} dbname={world.db.name} user=ingestor"
-               " target_session_attrs=read-write")
-        ingestor = world.start_ingestor(dsn=dsn, **GROWN)
+        dsn = f"host={world.cluster.dir},{standby.dir} port={world.cluster.port} dbname={world.db.name} target_session_attrs=read-write user="
+        ingestor = world.start_ingestor(dsn=dsn + "ingestor", **GROWN)
+        ensure_roles(world.cluster, "web")
+        world.db.run("SELECT millrace.grant_api('web')")
+        api = Api(dsn + "web").start()
         before = fill(world, 111)
         standby.clone_as_standby(world.cluster).start()
         db = Database(standby, world.db.name)
@@ -132,11 +136,16 @@ def test_a_standby_that_lagged_is_promoted(world):
         standby.start()
         standby.promote()
         check_again(world, ingestor, before, after, db=db)
+        api.wait_ready(60)
+        settled = str(world.counters(db)["events"])
+        wait_for(lambda: api.get("/events/all").json()["pipelines"][0]["totals"]["events"] == settled, "the API reads the new primary", 60)
         db.close()
     finally:
         for ingestor in world.ingestors:
             if ingestor.alive():
                 ingestor.kill()
+        if api:
+            api.kill()
         standby.stop("immediate")
         world.cluster.start()
 

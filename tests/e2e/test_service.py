@@ -1,4 +1,5 @@
 """The programs under a service manager: what is said to it, its units, --check-config."""
+import glob
 import json
 import os
 import re
@@ -84,6 +85,18 @@ def test_check_config(tmp_path):
     assert config("millrace-ingestor")[0] == 2  # no brokers
     assert config("millrace-api", "--listen", "80")[0] == 2
     assert run_once("--admin-listen", "here", "--brokers", "x:1")[0] == 2  # likewise without it
+
+
+def test_fields_of_the_log_are_documented():
+    """Those that a call in the sources names, and no others; each is text or a number, never now this and now that."""
+    kinds = {"time": "STR", "level": "STR", "program": "STR", "msg": "STR"}
+    for name in glob.glob(os.path.join(paths.ROOT, "common/*.c")) + [n for p in ("ingestor", "api") for n in glob.glob(os.path.join(paths.ROOT, p, "**/*.c"), recursive=True)]:
+        with open(name) as f:
+            for kind, field in re.findall(r'MR_(STR|INT)\(\s*"(\w+)"', f.read()):
+                assert kinds.setdefault(field, kind) == kind, f"{field} in {name}"
+    with open(os.path.join(paths.ROOT, "docs/logging.md")) as f:
+        rows = re.findall(r"^\| (`.*?`) \|", f.read(), re.M)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(kinds)
 
 
 def test_logs_of_all_programs_have_one_shape(world):

@@ -29,6 +29,34 @@ SELECT is((SELECT array_agg(DISTINCT m.name) FROM millrace.metrics() AS m JOIN m
 SELECT is((SELECT array_agg(m.family) FROM millrace.metric_source AS s CROSS JOIN LATERAL millrace.metrics(s.source) AS m
            JOIN millrace.metric_family AS f ON f.name = m.family WHERE f.source <> s.source), NULL, 'and the source that the list says');
 
+-- each statistic is a metric, or follows from one
+CREATE TEMP TABLE exported (name text, metric text);
+INSERT INTO exported VALUES
+  ('stats.events', 'millrace_events_total'), ('stats.rows', 'millrace_rows_total'), ('stats.bytes', 'millrace_payload_bytes_total'),
+  ('stats.written', 'millrace_events_ended_total'), ('stats.filtered', 'millrace_events_ended_total'),
+  ('stats.superseded', 'millrace_events_ended_total'), ('stats.skipped', 'millrace_events_ended_total'),
+  ('stats.dead', 'millrace_dead_letters'), ('stats.retrying', 'millrace_retrying_events'), ('stats.failed', 'millrace_events_failed_total'),
+  ('stats.retried', 'millrace_retries_total'), ('stats.dead_lettered', 'millrace_dead_letters_made_total'),
+  ('stats.replayed', 'millrace_dead_letters_replayed_total'), ('stats.events_per_s', 'millrace_events_per_second'),
+  ('stats.events_per_s_minute', 'millrace_events_per_second'), ('stats.rows_per_s', 'millrace_rows_total'),
+  ('stats.rows_per_s_minute', 'millrace_rows_total'), ('stats.lag', 'millrace_lag_events'), ('stats.drained_per_s', 'millrace_lag_events'),
+  ('stats.drained_in', 'millrace_drain_seconds'), ('stats.settled_at', 'millrace_last_settled_timestamp_seconds'),
+  ('stats.without_time', 'millrace_events_without_timestamp_total'), ('stats.from_future', 'millrace_events_from_future_total'),
+  ('stats.next_retry_at', 'millrace_retry_overdue_seconds'),
+  ('rates.events_per_s', 'millrace_events_per_second'), ('rates.rows_per_s', 'millrace_rows_total'),
+  ('rates.bytes_per_s', 'millrace_payload_bytes_total'), ('rates.failures_per_s', 'millrace_events_failed_total'),
+  ('rates.dead_letters_per_s', 'millrace_dead_letters_made_total'), ('rates.retries_per_s', 'millrace_retries_total'),
+  ('rates.batches_per_s', 'millrace_batches_total'), ('rates.busy_workers', 'millrace_worker_busy_seconds_total'),
+  ('latency.events', 'millrace_event_latency_seconds'), ('latency.p50_ms', 'millrace_latency_seconds'),
+  ('latency.p95_ms', 'millrace_latency_seconds'), ('latency.p99_ms', 'millrace_latency_seconds'), ('latency.max_ms', 'millrace_latency_max_seconds'),
+  ('lag.lag', 'millrace_lag_events'), ('lag.behind', 'millrace_lag_seconds');
+SELECT is((SELECT array_agg(c.relname || '.' || a.attname ORDER BY 1) FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
+           LEFT JOIN exported AS e ON e.name = c.relname || '.' || a.attname
+           WHERE c.relnamespace = 'millrace'::regnamespace AND c.relname IN ('stats', 'rates', 'latency') AND e.name IS NULL
+                 AND a.attname NOT IN ('pipeline', 'over', 'stage')), NULL, 'each statistic is exported');
+SELECT is((SELECT array_agg(e.name) FROM exported AS e LEFT JOIN millrace.metric_family AS f ON f.name = e.metric WHERE f.name IS NULL), NULL,
+          'as a metric that there is');
+
 -- the exporters' queries run, and have the values
 CREATE FUNCTION pg_temp.run(query text) RETURNS SETOF jsonb LANGUAGE plpgsql AS $$
 BEGIN RETURN QUERY EXECUTE format('SELECT to_jsonb(q) FROM (%s) AS q', query); END $$;
