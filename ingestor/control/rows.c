@@ -38,6 +38,7 @@ mr_relay_row_read(const PGresult *result, int number, MrRelayRow *row)
 	row->partitions = (int) int64_of(result, number, "partitions", 0);
 	row->due = *text_of(result, number, "due") == 't';
 	row->former_ids = text_of(result, number, "former_ids");
+	row->window = text_of(result, number, "window");
 }
 
 void

@@ -27,7 +27,7 @@ typedef struct MrServedRow
 	bool is_pattern;         /* topic is one: report_topics() */
 } MrServedRow;
 
-/* A pipeline whose dead letters go to Kafka: millrace.relay_pipelines(). */
+/* A pipeline whose dead letters go to Kafka, or a window that does: millrace.relay_pipelines(). */
 typedef struct MrRelayRow
 {
 	const char *pipeline;
@@ -36,8 +36,9 @@ typedef struct MrRelayRow
 	const char *transactional_id;
 	const char *source_topic;
 	int partitions;
-	bool due;               /* letters wait, and no session relays them */
+	bool due;               /* messages wait, and no session relays them */
 	const char *former_ids; /* transactional ids of before, separated by commas; "" none */
+	const char *window;     /* "" the dead letters */
 } MrRelayRow;
 
 /* A partition that is ours from now on: millrace.assign(). */

@@ -25,6 +25,7 @@ struct MrRelay
 {
 	const MrSettings *settings;
 	char *pipeline;
+	char *window; /* NULL: the dead letters */
 	char *topic;
 	char *transactional_id;
 	char *former_ids;
@@ -71,6 +72,7 @@ mr_relay_new(const MrSettings *settings, const MrRelayRow *row, MrRelayCounters 
 	relay->settings = settings;
 	relay->counters = counters;
 	relay->pipeline = mr_strdup(row->pipeline);
+	relay->window = *row->window ? mr_strdup(row->window) : NULL;
 	relay->topic = mr_strdup(row->topic);
 	relay->transactional_id = mr_strdup(row->transactional_id);
 	relay->former_ids = mr_strdup(row->former_ids);
@@ -131,6 +133,7 @@ mr_relay_free(MrRelay *relay)
 	pthread_mutex_destroy(&relay->mutex);
 	mr_relay_session_free(relay->session);
 	free(relay->pipeline);
+	free(relay->window);
 	free(relay->topic);
 	free(relay->transactional_id);
 	free(relay->former_ids);
@@ -190,7 +193,8 @@ work(MrRelay *relay, char *error)
 			relay->done = true;
 			return true;
 		}
-		mr_log(MR_LOG_INFO, "relays dead letters", MR_STR("pipeline", relay->pipeline),
+		mr_log(MR_LOG_INFO, relay->window ? "relays a window" : "relays dead letters",
+			   MR_STR("pipeline", relay->pipeline), MR_STR("window", relay->window),
 			   MR_STR("topic", relay->topic));
 	}
 	step = mr_relay_session_step(relay->session, relay->db, error);
@@ -218,7 +222,8 @@ idle(MrRelay *relay)
 static bool
 connect_db(MrRelay *relay, char *error)
 {
-	relay->db = mr_relay_db_open(relay->settings->dsn, relay->pipeline, &relay->stop, error);
+	relay->db =
+		mr_relay_db_open(relay->settings->dsn, relay->pipeline, relay->window, &relay->stop, error);
 	return relay->db != NULL;
 }
 
@@ -235,9 +240,10 @@ fail(MrRelay *relay, const char *error)
 	atomic_fetch_add(&relay->counters->errors, 1);
 	atomic_store(&relay->counters->failing, true);
 	relay->reported = false;
-	mr_log(mr_trouble_set(&relay->trouble, error), "dead letters wait",
-		   MR_STR("pipeline", relay->pipeline), MR_STR("topic", relay->topic),
-		   MR_STR("error", error), MR_INT("again_in_ms", delay));
+	mr_log(mr_trouble_set(&relay->trouble, error),
+		   relay->window ? "values of a window wait" : "dead letters wait",
+		   MR_STR("pipeline", relay->pipeline), MR_STR("window", relay->window),
+		   MR_STR("topic", relay->topic), MR_STR("error", error), MR_INT("again_in_ms", delay));
 	if (relay->locked && !mr_relay_db_report(relay->db, error, ignored))
 		mr_log(MR_LOG_DEBUG, "could not report", MR_STR("error", ignored));
 	close_all(relay);
@@ -257,7 +263,9 @@ works_again(MrRelay *relay)
 	if (!atomic_exchange(&relay->counters->failing, false))
 		return;
 	mr_trouble_clear(&relay->trouble);
-	mr_log(MR_LOG_INFO, "dead letters go out again", MR_STR("pipeline", relay->pipeline));
+	mr_log(MR_LOG_INFO,
+		   relay->window ? "values of a window go out again" : "dead letters go out again",
+		   MR_STR("pipeline", relay->pipeline), MR_STR("window", relay->window));
 }
 
 static void

@@ -1,5 +1,5 @@
 /*
- * The relay of one pipeline: takes its dead letters to their topic in Kafka, each once. A thread of its
+ * The relay of one pipeline's letters, its dead letters or the values of one of its windows: takes them to their topic in Kafka, each once. A thread of its
  * own, because the transaction calls of librdkafka block, with its own connection to PostgreSQL.
  *
  *   LOCKING --lock--> READY --a letter waits--> fence, read the topic, mark --> publish, read, mark
@@ -25,7 +25,7 @@
 #include "ingestor/control/rows.h"
 #include "ingestor/control/settings.h"
 
-/* Of one pipeline; they outlive its relays. */
+/* Of one pipeline's dead letters, or one window; they outlive their relays. */
 typedef struct MrRelayCounters
 {
 	atomic_uint_fast64_t published;

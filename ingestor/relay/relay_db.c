@@ -19,6 +19,7 @@ struct MrRelayDb
 	PGconn *pg;
 	MrRelayWait wait;
 	char *pipeline;
+	char *window; /* NULL: the dead letters */
 };
 
 /*
@@ -41,7 +42,8 @@ static void read_letter(const PGresult *result, int row, MrLetter *letter);
 static void put_literal(MrBuffer *out, const char *text);
 
 MrRelayDb *
-mr_relay_db_open(const char *dsn, const char *pipeline, const atomic_bool *stop, char *error)
+mr_relay_db_open(const char *dsn, const char *pipeline, const char *window, const atomic_bool *stop,
+				 char *error)
 {
 	const char *const keys[] = {"keepalives_idle",  "keepalives_interval",
 								"keepalives_count", "tcp_user_timeout",
@@ -51,6 +53,7 @@ mr_relay_db_open(const char *dsn, const char *pipeline, const atomic_bool *stop,
 	MrRelayDb *db = mr_calloc(1, sizeof(*db));
 
 	db->pipeline = mr_strdup(pipeline);
+	db->window = window ? mr_strdup(window) : NULL;
 	db->wait = (MrRelayWait){stop, CONNECT_MS, ANSWER_MS};
 	db->pg = mr_relay_connect(&db->wait, keys, values, error, MR_RELAY_ERROR);
 	if (db->pg == NULL || !run_command(db, setup_sql, error))
@@ -68,14 +71,15 @@ mr_relay_db_close(MrRelayDb *db)
 		return;
 	PQfinish(db->pg);
 	free(db->pipeline);
+	free(db->window);
 	free(db);
 }
 
 bool
 mr_relay_db_lock(MrRelayDb *db, bool *locked, char *error)
 {
-	const char *const values[] = {db->pipeline};
-	PGresult *result = run(db, "SELECT millrace.relay_lock($1)", 1, values, false, error);
+	const char *const values[] = {db->pipeline, db->window};
+	PGresult *result = run(db, "SELECT millrace.relay_lock($1, $2)", 2, values, false, error);
 
 	*locked = result != NULL && *PQgetvalue(result, 0, 0) == 't';
 	PQclear(result);
@@ -87,7 +91,7 @@ bool
 mr_relay_db_read(MrRelayDb *db, int limit, MrPositions *positions, MrLetters *letters, char *error)
 {
 	char number[16];
-	const char *values[] = {db->pipeline, number};
+	const char *values[] = {db->pipeline, db->window, number};
 	PGresult *result;
 
 	snprintf(number, sizeof(number), "%d", limit);
@@ -97,15 +101,15 @@ mr_relay_db_read(MrRelayDb *db, int limit, MrPositions *positions, MrLetters *le
 		*positions = (MrPositions){0};
 		if (!run_command(db, "BEGIN ISOLATION LEVEL REPEATABLE READ", error))
 			return false;
-		result = run(db, "SELECT partition, next_offset FROM millrace.relay_scan_positions($1)", 1,
-					 values, false, error);
+		result = run(db, "SELECT partition, next_offset FROM millrace.relay_scan_positions($1, $2)",
+					 2, values, false, error);
 		if (result == NULL)
 			return false;
 		read_positions(result, positions);
 		PQclear(result);
 	}
-	result = run(db, "SELECT * FROM millrace.relay_batch($1, $2, 0, " BATCH_BYTES ")", 2, values,
-				 true, error);
+	result = run(db, "SELECT * FROM millrace.relay_batch($1, $3, 0, " BATCH_BYTES ", $2)", 3,
+				 values, true, error);
 	if (result != NULL && positions != NULL && !run_command(db, "COMMIT", error))
 	{
 		PQclear(result);
@@ -129,7 +133,7 @@ mr_relay_db_mark(MrRelayDb *db, int32_t partition, int64_t next_offset, const Mr
 	MrBuffer partitions = {0};
 	MrBuffer offsets = {0};
 	char texts[2][24];
-	const char *values[6] = {db->pipeline};
+	const char *values[7] = {db->pipeline};
 	const char *comma = "";
 	PGresult *result;
 
@@ -158,7 +162,9 @@ mr_relay_db_mark(MrRelayDb *db, int32_t partition, int64_t next_offset, const Mr
 		mr_buffer_free(list);
 		values[3 + i] = array;
 	}
-	result = run(db, "SELECT millrace.relay_mark($1, $2, $3, $4, $5, $6)", 6, values, false, error);
+	values[6] = db->window;
+	result =
+		run(db, "SELECT millrace.relay_mark($1, $2, $3, $4, $5, $6, $7)", 7, values, false, error);
 	if (result != NULL)
 		*marked += strtoll(PQgetvalue(result, 0, 0), NULL, 10);
 	PQclear(result);
@@ -170,10 +176,11 @@ mr_relay_db_mark(MrRelayDb *db, int32_t partition, int64_t next_offset, const Mr
 bool
 mr_relay_db_report(MrRelayDb *db, const char *text, char *error)
 {
-	const char *values[] = {db->pipeline, text};
-	PGresult *result =
-		run(db, "SELECT millrace.report($1, jsonb_build_object('relay_error', $2::text))", 2,
-			values, false, error);
+	const char *values[] = {db->pipeline, text, db->window};
+	PGresult *result = run(db,
+						   "SELECT millrace.report($1, jsonb_build_object(concat_ws('.', "
+						   "'relay_error', $3::text), $2::text))",
+						   3, values, false, error);
 
 	PQclear(result);
 	return result != NULL;
@@ -238,6 +245,7 @@ read_letters(const MrRelayDb *db, PGresult *result, MrLetters *letters)
 	{
 		read_letter(result, i, &letters->items[i]);
 		letters->items[i].pipeline = db->pipeline;
+		letters->items[i].window = db->window;
 	}
 }
 
@@ -299,6 +307,7 @@ read_letter(const PGresult *result, int row, MrLetter *letter)
 	letter->ended = get_bytes(result, row, "ended", NULL);
 	letter->attempts = (int32_t) get_number(result, row, "attempts");
 	letter->fingerprint = get_bytes(result, row, "fingerprint", NULL);
+	letter->revision = (int32_t) get_number(result, row, "revision");
 }
 
 /* An element of an array literal. */

@@ -17,11 +17,11 @@
 
 typedef struct MrRelayDb MrRelayDb;
 
-/* A message of ours that was seen in the DLQ topic. */
+/* A message of ours that was seen in the topic. */
 typedef struct MrSighting
 {
 	char *id;
-	int32_t partition; /* of the DLQ topic */
+	int32_t partition; /* of the topic */
 	int64_t offset;
 } MrSighting;
 
@@ -33,16 +33,17 @@ typedef struct MrLetters
 	int count;
 } MrLetters;
 
-/* Scan positions by partition of the DLQ topic, -1 where there is none. */
+/* Scan positions by partition of the topic, -1 where there is none. */
 typedef struct MrPositions
 {
 	int64_t *items;
 	int count;
 } MrPositions;
 
-/* stop: set by another thread, ends any wait. */
-extern MrRelayDb *mr_relay_db_open(const char *dsn, const char *pipeline, const atomic_bool *stop,
-								   char *error) __attribute__((warn_unused_result));
+/* window NULL: of the dead letters. stop: set by another thread, ends any wait. */
+extern MrRelayDb *mr_relay_db_open(const char *dsn, const char *pipeline, const char *window,
+								   const atomic_bool *stop, char *error)
+	__attribute__((warn_unused_result));
 extern void mr_relay_db_close(MrRelayDb *db);
 
 /*

@@ -357,7 +357,7 @@ produce(MrRelayKafka *kafka, const MrLetter *letter, MrLetterForm form, MrPlace 
 	}
 	rd_kafka_headers_destroy(headers);
 	kafka->failure = err;
-	snprintf(error, MR_RELAY_ERROR, "could not publish dead letter %s: %s", letter->id,
+	snprintf(error, MR_RELAY_ERROR, "could not publish letter %s: %s", letter->id,
 			 rd_kafka_err2str(err));
 	return false;
 }

@@ -1,4 +1,4 @@
-/* The headers of a dead letter: Kafka Connect's, Spring's and ours, behind the original ones. */
+/* The headers of a dead letter: Kafka Connect's, Spring's and ours, behind the original ones; those of a value of a window. */
 #include "ingestor/relay/relay_message.h"
 
 #include <inttypes.h>
@@ -16,7 +16,9 @@ static void add_original(rd_kafka_headers_t *headers, const MrLetter *letter);
 static const char *take_bytes(const char *at, const char *end, const void **data, int32_t *len);
 static void add_connect(rd_kafka_headers_t *headers, const MrLetter *letter, size_t max);
 static void add_spring(rd_kafka_headers_t *headers, const MrLetter *letter, size_t max);
-static void add_ours(rd_kafka_headers_t *headers, const MrLetter *letter, MrLetterForm form);
+static void add_ours(rd_kafka_headers_t *headers, const MrLetter *letter);
+static void add_left_out(rd_kafka_headers_t *headers, const MrLetter *letter, MrLetterForm form);
+static void add_window(rd_kafka_headers_t *headers, const MrLetter *letter);
 static const char *connect_stage(const char *stage);
 static const char *exception_name(const MrLetter *letter);
 static void add_report(rd_kafka_headers_t *headers, const char *name, const MrLetter *letter,
@@ -33,11 +35,17 @@ mr_letter_headers(const MrLetter *letter, MrLetterForm form)
 	rd_kafka_headers_t *headers = rd_kafka_headers_new(32);
 	size_t max = form == MR_LETTER_BARE ? TEXT_BYTES_BARE : TEXT_BYTES;
 
-	if (form != MR_LETTER_BARE)
-		add_original(headers, letter);
-	add_connect(headers, letter, max);
-	add_spring(headers, letter, max);
-	add_ours(headers, letter, form);
+	if (letter->window != NULL)
+		add_window(headers, letter);
+	else
+	{
+		if (form != MR_LETTER_BARE)
+			add_original(headers, letter);
+		add_connect(headers, letter, max);
+		add_spring(headers, letter, max);
+		add_ours(headers, letter);
+	}
+	add_left_out(headers, letter, form);
 	return headers;
 }
 
@@ -133,7 +141,7 @@ add_spring(rd_kafka_headers_t *headers, const MrLetter *letter, size_t max)
 }
 
 static void
-add_ours(rd_kafka_headers_t *headers, const MrLetter *letter, MrLetterForm form)
+add_ours(rd_kafka_headers_t *headers, const MrLetter *letter)
 {
 	add_text(headers, MR_HEADER_ID, letter->id, SIZE_MAX);
 	add_text(headers, "millrace-pipeline", letter->pipeline, TEXT_BYTES);
@@ -141,6 +149,20 @@ add_ours(rd_kafka_headers_t *headers, const MrLetter *letter, MrLetterForm form)
 	add_text(headers, "millrace-sqlstate", letter->sqlstate, TEXT_BYTES);
 	add_number(headers, "millrace-attempts", letter->attempts);
 	add_text(headers, "millrace-fingerprint", letter->fingerprint, TEXT_BYTES);
+}
+
+static void
+add_window(rd_kafka_headers_t *headers, const MrLetter *letter)
+{
+	add_text(headers, MR_HEADER_ID, letter->id, SIZE_MAX);
+	add_text(headers, "millrace-pipeline", letter->pipeline, TEXT_BYTES);
+	add_text(headers, "millrace-window", letter->window, TEXT_BYTES);
+	add_number(headers, "millrace-revision", letter->revision);
+}
+
+static void
+add_left_out(rd_kafka_headers_t *headers, const MrLetter *letter, MrLetterForm form)
+{
 	if (form != MR_LETTER_WHOLE && letter->payload != NULL)
 		add_number(headers, "millrace-payload-left-out", (int64_t) letter->payload_len);
 }

@@ -1,8 +1,8 @@
 /*
- * A dead letter as a message of the DLQ topic. Pure: from the row to headers and their bytes.
+ * A letter, which is a dead letter or a value of a window, as a message of its topic. Pure: from the row to headers and their bytes.
  *
  * The original headers come first, ours behind them: of several headers of one name the last
- * counts, also for a letter that was in a DLQ topic before.
+ * counts, also for a letter that was in a DLQ topic before. A value of a window has ours alone.
  */
 #ifndef MR_INGESTOR_RELAY_MESSAGE_H
 #define MR_INGESTOR_RELAY_MESSAGE_H
@@ -41,6 +41,9 @@ typedef struct MrLetter
 	const char *ended;
 	int32_t attempts;
 	const char *fingerprint;
+	const char *
+		window; /* NULL: a dead letter; otherwise id, key, payload and partition are all it has, and this: */
+	int32_t revision;
 } MrLetter;
 
 /* What is left out of a letter that is larger than the topic takes. */
@@ -55,7 +58,7 @@ typedef enum MrLetterForm
 extern rd_kafka_headers_t *mr_letter_headers(const MrLetter *letter, MrLetterForm form)
 	__attribute__((warn_unused_result));
 
-/* Which dead letter is this message of the DLQ topic? NULL: none of ours. Ends with a zero. */
+/* Which letter is this message of the topic? NULL: none of ours. Ends with a zero. */
 extern const char *mr_letter_id(const rd_kafka_headers_t *headers, char *buffer, size_t size);
 
 #endif

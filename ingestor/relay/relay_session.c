@@ -191,7 +191,7 @@ shrink(MrRelaySession *session, const MrLetters *letters)
 	session->large_letter = letters->items[0].number;
 	if (session->form < MR_LETTER_BARE)
 		session->form++;
-	mr_log(MR_LOG_WARN, "a dead letter is too large for its topic, and is shortened",
+	mr_log(MR_LOG_WARN, "a letter is too large for its topic, and is shortened",
 		   MR_STR("pipeline", session->pipeline), MR_STR("id", letters->items[0].id));
 }
 

@@ -8,10 +8,11 @@
 #include "ingestor/control/catalogue.h"
 #include "ingestor/relay/relay.h"
 
-/* A pipeline whose dead letters go to Kafka. */
+/* A pipeline whose dead letters go to Kafka, or a window that does. */
 typedef struct Outlet
 {
 	char *pipeline;
+	char *window; /* "" the dead letters */
 	MrRelayCounters counters;
 	MrRelay *relay; /* NULL: nothing to do */
 	bool listed;    /* by the listing that is being read */
@@ -30,7 +31,7 @@ struct MrRelaySet
 static void on_list(void *owner, const PGresult *result, uint64_t tag);
 static bool is_wanted(const MrRelaySet *set, const char *pipeline);
 static void take_in(MrRelaySet *set, const MrRelayRow *row);
-static Outlet *outlet_of(MrRelaySet *set, const char *pipeline);
+static Outlet *outlet_of(MrRelaySet *set, const MrRelayRow *row);
 static void free_ended(MrRelaySet *set);
 static void forget_unlisted(MrRelaySet *set);
 
@@ -82,14 +83,15 @@ mr_relay_set_metrics(const MrRelaySet *set, MrBuffer *out)
 		const char *help;
 	} families[] = {
 		{"millrace_ingestor_relay_active", "gauge",
-		 "Whether this ingestor takes the pipeline's dead letters to Kafka."},
+		 "Whether this ingestor takes the pipeline's dead letters, or the window, to Kafka."},
 		{"millrace_ingestor_relay_failing", "gauge", "Whether the last attempt failed."},
 		{"millrace_ingestor_relay_errors_total", "counter", "Attempts that failed."},
-		{"millrace_ingestor_relay_published_total", "counter", "Dead letters published."},
+		{"millrace_ingestor_relay_published_total", "counter",
+		 "Dead letters, or values of the window, published."},
 		{"millrace_ingestor_relay_marked_total", "counter",
-		 "Dead letters found in the topic and marked."},
+		 "Dead letters, or values of the window, found in the topic and marked."},
 		{"millrace_ingestor_relay_batches_total", "counter",
-		 "Batches (transactions) of dead letters published."},
+		 "Batches (transactions) of these published."},
 	};
 
 	for (int k = 0; k < (int) (sizeof(families) / sizeof(families[0])); k++)
@@ -105,7 +107,8 @@ mr_relay_set_metrics(const MrRelaySet *set, MrBuffer *out)
 			};
 
 			mr_metrics_value(out, families[k].name, values[k], "pipeline",
-							 set->outlets[i]->pipeline, NULL);
+							 set->outlets[i]->pipeline, *set->outlets[i]->window ? "window" : NULL,
+							 set->outlets[i]->window, NULL);
 		}
 	}
 }
@@ -154,7 +157,7 @@ on_list(void *owner, const PGresult *result, uint64_t tag)
 static void
 take_in(MrRelaySet *set, const MrRelayRow *row)
 {
-	Outlet *outlet = outlet_of(set, row->pipeline);
+	Outlet *outlet = outlet_of(set, row);
 
 	outlet->listed = true;
 	if (outlet->relay != NULL && !mr_relay_fits(outlet->relay, row))
@@ -177,15 +180,17 @@ is_wanted(const MrRelaySet *set, const char *pipeline)
 
 /* Made when there is none. */
 static Outlet *
-outlet_of(MrRelaySet *set, const char *pipeline)
+outlet_of(MrRelaySet *set, const MrRelayRow *row)
 {
 	Outlet *outlet;
 
 	for (int i = 0; i < set->count; i++)
-		if (strcmp(set->outlets[i]->pipeline, pipeline) == 0)
+		if (strcmp(set->outlets[i]->pipeline, row->pipeline) == 0 &&
+			strcmp(set->outlets[i]->window, row->window) == 0)
 			return set->outlets[i];
 	outlet = mr_calloc(1, sizeof(*outlet));
-	outlet->pipeline = mr_strdup(pipeline);
+	outlet->pipeline = mr_strdup(row->pipeline);
+	outlet->window = mr_strdup(row->window);
 	set->outlets = mr_realloc(set->outlets, sizeof(Outlet *) * (size_t) (set->count + 1));
 	set->outlets[set->count++] = outlet;
 	return outlet;
@@ -221,6 +226,7 @@ forget_unlisted(MrRelaySet *set)
 			continue;
 		}
 		free(outlet->pipeline);
+		free(outlet->window);
 		free(outlet);
 		set->outlets[i--] = set->outlets[--set->count];
 	}

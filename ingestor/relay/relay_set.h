@@ -1,6 +1,6 @@
 /*
  * The relays of this ingestor: one for each pipeline of which millrace.relay_pipelines() says that dead letters wait for
- * a relay. Where none waits, or another ingestor relays, there is no thread and no connection. Main thread only.
+ * a relay, and for each window of which values do. Where none waits, or another ingestor relays, there is no thread and no connection. Main thread only.
  */
 #ifndef MR_INGESTOR_RELAY_SET_H
 #define MR_INGESTOR_RELAY_SET_H

@@ -1,4 +1,4 @@
-/* The DLQ topic: how many partitions it has, and making it when it is not there. */
+/* The topic of a relay: how many partitions it has, and making it when it is not there. */
 #include "ingestor/relay/relay_topic.h"
 
 #include <stdio.h>
@@ -107,7 +107,7 @@ create(MrRelayKafka *kafka, const Shape *shape, char *error)
 	if (err == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
 		return true;
 	if (!err)
-		mr_log(MR_LOG_INFO, "topic for dead letters created", MR_STR("topic", kafka->target.topic),
+		mr_log(MR_LOG_INFO, "topic created", MR_STR("topic", kafka->target.topic),
 			   MR_INT("partitions", shape->partitions), MR_INT("replicas", shape->replicas));
 	return !err;
 }
@@ -133,7 +133,7 @@ creation_error(rd_kafka_event_t *event, char *error)
 		}
 	}
 	if (err)
-		snprintf(error, MR_RELAY_ERROR, "could not create the topic for dead letters: %s",
+		snprintf(error, MR_RELAY_ERROR, "could not create the topic: %s",
 				 text ? text : rd_kafka_err2str(err));
 	return err;
 }

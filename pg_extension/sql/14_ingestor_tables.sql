@@ -3,7 +3,7 @@
 
 CREATE TABLE millrace.topic_grant (
   role       regrole     NOT NULL,
-  use        text        NOT NULL CHECK (use IN ('read', 'dlq')),
+  use        text        NOT NULL CHECK (use IN ('read', 'dlq', 'output')),
   pattern    text        NOT NULL,  -- name of a topic, * stands for any characters
   granted_by text        NOT NULL,
   granted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
@@ -78,16 +78,17 @@ CREATE TABLE millrace.dlq (
   former_prefixes text[] NOT NULL DEFAULT '{}',  -- group_prefix was these before, the last one last
   CONSTRAINT dlq_pkey PRIMARY KEY (pipeline_id)
 );
--- All topics that dead letters of some pipeline were ever published to: no pattern matches them.
+-- All topics that dead letters or windows of some pipeline were ever published to: no pattern matches them.
 CREATE TABLE millrace.dlq_topic (
   topic text NOT NULL,
   CONSTRAINT dlq_topic_pkey PRIMARY KEY (topic)
 );
 CREATE TABLE millrace.dlq_scan (
   pipeline_id integer NOT NULL,
-  partition   integer NOT NULL,  -- of the DLQ topic
+  partition   integer NOT NULL,  -- of the DLQ topic, or of that of a window
   next_offset bigint  NOT NULL,  -- everything before it is marked
-  CONSTRAINT dlq_scan_pkey PRIMARY KEY (pipeline_id, partition)
+  window_id   integer NOT NULL DEFAULT 0,  -- 0: the dead letters
+  CONSTRAINT dlq_scan_pkey PRIMARY KEY (pipeline_id, window_id, partition)
 ) WITH (fillfactor = 10);
 -- Letters that were read in the DLQ topic and that this database does not have (yet): it went back in time, and their
 -- events will probably die again. Nothing is published that is here. Empty otherwise.
@@ -101,10 +102,10 @@ CREATE TABLE millrace.dlq_sighting (
   CONSTRAINT dlq_sighting_pkey PRIMARY KEY (pipeline_id, partition, "offset", replay_count)
 );
 COMMENT ON TABLE millrace.dlq IS 'Internal: see the view dlqs.';
-COMMENT ON TABLE millrace.dlq_topic IS 'Internal: topics for dead letters, those of the past, too.';
+COMMENT ON TABLE millrace.dlq_topic IS 'Internal: topics for dead letters and windows, those of the past, too.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.dlq_topic', '');
 COMMENT ON TABLE millrace.dlq_sighting IS 'Internal: letters seen in each DLQ topic whose events have not died here yet.';
-COMMENT ON TABLE millrace.dlq_scan IS 'Internal: how far the relay has read each DLQ topic.';
+COMMENT ON TABLE millrace.dlq_scan IS 'Internal: how far the relays have read their topics.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.dlq', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.dlq_scan', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.dlq_sighting', '');

@@ -36,6 +36,8 @@ CREATE TABLE millrace.window_definition (
   close_idle  interval,              -- null: the last window stays open while nothing comes
   retention   interval,              -- null: kept for good
   created_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  finals      text        NOT NULL,  -- ', … AS a1': the aggregates, of merged states
+  output      text        NOT NULL,  -- ', … AS name': the columns of the view after window_end, of these and the keys
   CONSTRAINT window_definition_pkey PRIMARY KEY (id),
   CONSTRAINT window_definition_name_key UNIQUE (name)
 );
@@ -96,3 +98,48 @@ CREATE TABLE millrace.window_late (
 );
 COMMENT ON TABLE millrace.window_late IS 'Internal: see the view late_rows.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.window_late', '');
+
+-- Windows that are published, or were (68_window_output.sql). Each has two tables of its own besides:
+--   _window_<id>_revision (window_start, window_end, g1…, revision, hash, written_at)  what was last given to the relay of each group
+--   _window_<id>_due      (window_start, window_end, g1…)                              groups of closed windows that have changed since
+CREATE TABLE millrace.window_outlet (
+  window_id integer     NOT NULL,
+  topic     text,                  -- null: not any more
+  origin    uuid        NOT NULL,  -- random: another window of its name, later, has other ids
+  closed_to timestamptz NOT NULL,  -- all groups of the windows that end up to here were given to the relay
+  published bigint      NOT NULL,  -- messages that were found in the topic
+  CONSTRAINT window_outlet_pkey PRIMARY KEY (window_id)
+) WITH (fillfactor = 10);
+COMMENT ON TABLE millrace.window_outlet IS 'Internal: where windows are published, see the view windows.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.window_outlet', '');
+
+-- The outbox: what is to be in a window's topic and was not found there yet. The relay deletes what it has found.
+CREATE SEQUENCE millrace.window_output_number_seq;
+SELECT pg_catalog.pg_extension_config_dump('millrace.window_output_number_seq', '');
+CREATE TABLE millrace.window_output (
+  window_id  integer     NOT NULL,
+  number     bigint      NOT NULL DEFAULT pg_catalog.nextval('millrace.window_output_number_seq'),
+  id         text        NOT NULL,  -- the millrace-id header
+  revision   integer     NOT NULL,
+  place      integer     NOT NULL,  -- of the group: its partition, modulo their number
+  key        bytea       NOT NULL,
+  payload    bytea       NOT NULL,
+  written_at timestamptz NOT NULL,
+  CONSTRAINT window_output_pkey PRIMARY KEY (window_id, number),
+  CONSTRAINT window_output_id_key UNIQUE (window_id, id)
+);
+ALTER SEQUENCE millrace.window_output_number_seq OWNED BY millrace.window_output.number;
+COMMENT ON TABLE millrace.window_output IS 'Internal: values of closed windows that are not in their topic yet.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.window_output', '');
+
+-- Messages that were read in a window's topic and that this database does not have (yet): it went back in time, and the window
+-- will probably have the same value again. Nothing is published that is here. Empty otherwise.
+CREATE TABLE millrace.window_sighting (
+  window_id       integer     NOT NULL,
+  id              text        NOT NULL,
+  window_end      timestamptz NOT NULL,
+  topic_partition integer     NOT NULL,
+  CONSTRAINT window_sighting_pkey PRIMARY KEY (window_id, id)
+);
+COMMENT ON TABLE millrace.window_sighting IS 'Internal: values seen in topics of windows before they were written here.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.window_sighting', '');

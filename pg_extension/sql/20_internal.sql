@@ -15,15 +15,15 @@ LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'm
 REVOKE ALL ON FUNCTION millrace._lock_partition(integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._lock_partition(integer, integer) IS 'Internal: locks a partition''s position until commit. Take several in ascending order.';
 
-CREATE FUNCTION millrace._try_lock_relay(pipeline_id integer) RETURNS boolean
+CREATE FUNCTION millrace._try_lock_relay(pipeline_id integer, window_id integer) RETURNS boolean
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_try_lock_relay';
-REVOKE ALL ON FUNCTION millrace._try_lock_relay(integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._try_lock_relay(integer) IS 'Internal: makes this session the relay of a pipeline until it ends; false when another session is.';
+REVOKE ALL ON FUNCTION millrace._try_lock_relay(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._try_lock_relay(integer, integer) IS 'Internal: makes this session the relay of a pipeline''s dead letters (0) or of a window until it ends; false when another session is.';
 
-CREATE FUNCTION millrace._is_relay_free(pipeline_id integer) RETURNS boolean
+CREATE FUNCTION millrace._is_relay_free(pipeline_id integer, window_id integer) RETURNS boolean
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_is_relay_free';
-REVOKE ALL ON FUNCTION millrace._is_relay_free(integer) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._is_relay_free(integer) IS 'Internal: whether no session is the relay of a pipeline at this moment.';
+REVOKE ALL ON FUNCTION millrace._is_relay_free(integer, integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._is_relay_free(integer, integer) IS 'Internal: whether no session is the relay of a pipeline''s dead letters (0) or of a window at this moment.';
 
 CREATE FUNCTION millrace._random_epoch() RETURNS bigint
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_random_epoch';

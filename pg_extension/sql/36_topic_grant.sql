@@ -1,5 +1,5 @@
 -- Which role may use which Kafka topic. Ingestors read and write Kafka with credentials of their own, on behalf of the owners
--- of pipelines: nobody may have them read a topic, or publish dead letters to one, that was not granted to him.
+-- of pipelines: nobody may have them read a topic, or publish dead letters or windows to one, that was not granted to him.
 
 -- Whether each topic that a pipeline uses is granted to its owner. A superuser needs no grant; a grant to a role counts for its
 -- members. The one place that decides: the verbs refuse by it, what ingestors are given to do is filtered by it, views explain it.
@@ -16,7 +16,10 @@ LEFT JOIN millrace.dlq AS q ON q.pipeline_id = p.id AND q.enabled
 CROSS JOIN LATERAL (
   SELECT 'read', s.topic FROM millrace._source AS s WHERE s.pipeline_id = p.id AND s.gone_at IS NULL
   UNION ALL
-  SELECT 'dlq', q.topic WHERE q.topic IS NOT NULL) AS u (use, topic);
+  SELECT 'dlq', q.topic WHERE q.topic IS NOT NULL
+  UNION ALL
+  SELECT DISTINCT 'output', o.topic FROM millrace.window_definition AS w JOIN millrace.window_outlet AS o ON o.window_id = w.id
+  WHERE w.pipeline_id = p.id AND o.topic IS NOT NULL) AS u (use, topic);
 COMMENT ON VIEW millrace._topic_use IS 'Internal: the topics pipelines use, and whether they are granted to the owner.';
 
 -- Of each pipeline whether it may be served: of several topics it reads those that are granted, as long as one is; a pattern may
@@ -46,7 +49,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_confo
 DECLARE
   lacking record;
 BEGIN
-  SELECT u.owner, u.topic, CASE u.use WHEN 'read' THEN 'read' ELSE 'publish dead letters to' END AS action INTO lacking
+  SELECT u.owner, u.topic, CASE u.use WHEN 'read' THEN 'read' WHEN 'dlq' THEN 'publish dead letters to' ELSE 'publish windows to' END AS action INTO lacking
   FROM millrace._topic_use AS u WHERE u.pipeline_id = _check_grants.pipeline_id AND NOT u.is_granted
         -- a topic that a pattern matches is not read before it is granted: doctor() names it
         AND NOT (u.use = 'read' AND EXISTS (SELECT FROM millrace.pipeline AS c WHERE c.id = u.pipeline_id AND c.topic_kind = 'pattern'))
@@ -104,11 +107,11 @@ COMMENT ON FUNCTION millrace._recheck_workers() IS 'Internal: counts the workers
 CREATE CONSTRAINT TRIGGER recheck_workers AFTER INSERT OR UPDATE OF owner, workers, instance ON millrace.pipeline
 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION millrace._recheck_workers();
 
--- The patterns of both uses as rows, checked.
-CREATE FUNCTION millrace._topic_patterns(read text[], dlq text[]) RETURNS TABLE (use text, pattern text)
+-- The patterns of all uses as rows, checked.
+CREATE FUNCTION millrace._topic_patterns(read text[], dlq text[], output text[]) RETURNS TABLE (use text, pattern text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  wrong text := (SELECT coalesce(p, 'null') FROM unnest(read || dlq) AS p WHERE p ~ '^[A-Za-z0-9._*-]{1,249}$' IS NOT TRUE LIMIT 1);
+  wrong text := (SELECT coalesce(p, 'null') FROM unnest(read || dlq || output) AS p WHERE p ~ '^[A-Za-z0-9._*-]{1,249}$' IS NOT TRUE LIMIT 1);
 BEGIN
   IF wrong IS NOT NULL THEN
     RAISE EXCEPTION '"%" is not a valid topic pattern', left(wrong, 300)
@@ -116,12 +119,12 @@ BEGIN
             DETAIL = 'A pattern is the name of a topic, in which * stands for any characters.',
             HINT = 'Pass read => ''{events}'' for one topic, ''{sales.*}'' for all that begin with "sales.", ''{*}'' for all.';
   END IF;
-  RETURN QUERY SELECT DISTINCT v.use, p FROM (VALUES ('read', read), ('dlq', dlq)) AS v (use, patterns) CROSS JOIN unnest(v.patterns) AS p;
+  RETURN QUERY SELECT DISTINCT v.use, p FROM (VALUES ('read', read), ('dlq', dlq), ('output', output)) AS v (use, patterns) CROSS JOIN unnest(v.patterns) AS p;
 END $$;
-REVOKE ALL ON FUNCTION millrace._topic_patterns(text[], text[]) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._topic_patterns(text[], text[]) IS 'Internal: patterns of grant_topics() and revoke_topics(), checked.';
+REVOKE ALL ON FUNCTION millrace._topic_patterns(text[], text[], text[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._topic_patterns(text[], text[], text[]) IS 'Internal: patterns of grant_topics() and revoke_topics(), checked.';
 
-CREATE FUNCTION millrace._grant_topics(caller regrole, role regrole, read text[], dlq text[]) RETURNS integer
+CREATE FUNCTION millrace._grant_topics(caller regrole, role regrole, read text[], dlq text[], output text[]) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   granted integer;
@@ -131,7 +134,7 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = role) THEN
     RAISE EXCEPTION 'role with OID % does not exist', role::oid
       USING ERRCODE = 'undefined_object', HINT = 'Grant to a role: a grant to one that all owners are members of is for all of them.';
-  ELSIF coalesce(read, dlq) IS NULL THEN
+  ELSIF coalesce(read, dlq, output) IS NULL THEN
     RAISE EXCEPTION 'no topics to grant to role "%"', role
       USING ERRCODE = 'null_value_not_allowed',
             HINT = format('Name them: SELECT millrace.grant_topics(%L, read => ''{events}'', dlq => ''{events.dlq}'');', role);
@@ -139,23 +142,23 @@ BEGIN
   -- a later role may get the number of one that was dropped
   DELETE FROM millrace.topic_grant AS g WHERE NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = g.role);
   INSERT INTO millrace.topic_grant AS g (role, use, pattern, granted_by)
-  SELECT _grant_topics.role, p.use, p.pattern, caller::text FROM millrace._topic_patterns(read, dlq) AS p
+  SELECT _grant_topics.role, p.use, p.pattern, caller::text FROM millrace._topic_patterns(read, dlq, output) AS p
   ON CONFLICT ON CONSTRAINT topic_grant_pkey DO NOTHING;
   GET DIAGNOSTICS granted = ROW_COUNT;
   RETURN granted;
 END $$;
-REVOKE ALL ON FUNCTION millrace._grant_topics(regrole, regrole, text[], text[]) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._grant_topics(regrole, regrole, text[], text[]) IS 'Internal: grant_topics for a role.';
+REVOKE ALL ON FUNCTION millrace._grant_topics(regrole, regrole, text[], text[], text[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._grant_topics(regrole, regrole, text[], text[], text[]) IS 'Internal: grant_topics for a role.';
 
-CREATE FUNCTION millrace.grant_topics(role regrole, read text[] DEFAULT NULL, dlq text[] DEFAULT NULL) RETURNS integer
+CREATE FUNCTION millrace.grant_topics(role regrole, read text[] DEFAULT NULL, dlq text[] DEFAULT NULL, output text[] DEFAULT NULL) RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
-COMMENT ON FUNCTION millrace.grant_topics(regrole, text[], text[]) IS
+COMMENT ON FUNCTION millrace.grant_topics(regrole, text[], text[], text[]) IS
 'Allows a role, and its members, to create pipelines that use these Kafka topics through the ingestors. Without it only superusers may.
-In: role; read: topics that pipelines may read; dlq: topics that dead letters may be published to; both are patterns: names of topics, in which * stands for any characters.
+In: role; read: topics that pipelines may read; dlq: topics that dead letters may be published to; output: topics that windows may be published to; all are patterns: names of topics, in which * stands for any characters.
 Out: number of patterns that were not granted yet.
-Errors: invalid_parameter_value for what is no pattern; null_value_not_allowed without read and dlq; undefined_object for no role; insufficient_privilege unless the caller is a superuser or a member of the extension''s owner.';
+Errors: invalid_parameter_value for what is no pattern; null_value_not_allowed without read, dlq and output; undefined_object for no role; insufficient_privilege unless the caller is a superuser or a member of the extension''s owner.';
 
-CREATE FUNCTION millrace._revoke_topics(caller regrole, role regrole, read text[], dlq text[]) RETURNS integer
+CREATE FUNCTION millrace._revoke_topics(caller regrole, role regrole, read text[], dlq text[], output text[]) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   revoked integer;
@@ -164,18 +167,18 @@ BEGIN
   PERFORM millrace._check_extension_owner(caller, 'revoke topics', 'Pipelines of the role are no longer served.');
   DELETE FROM millrace.topic_grant AS g
   WHERE g.role = _revoke_topics.role
-        AND (coalesce(read, dlq) IS NULL OR (g.use, g.pattern) IN (SELECT p.use, p.pattern FROM millrace._topic_patterns(read, dlq) AS p));
+        AND (coalesce(read, dlq, output) IS NULL OR (g.use, g.pattern) IN (SELECT p.use, p.pattern FROM millrace._topic_patterns(read, dlq, output) AS p));
   GET DIAGNOSTICS revoked = ROW_COUNT;
   RETURN revoked;
 END $$;
-REVOKE ALL ON FUNCTION millrace._revoke_topics(regrole, regrole, text[], text[]) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._revoke_topics(regrole, regrole, text[], text[]) IS 'Internal: revoke_topics for a role.';
+REVOKE ALL ON FUNCTION millrace._revoke_topics(regrole, regrole, text[], text[], text[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._revoke_topics(regrole, regrole, text[], text[], text[]) IS 'Internal: revoke_topics for a role.';
 
-CREATE FUNCTION millrace.revoke_topics(role regrole, read text[] DEFAULT NULL, dlq text[] DEFAULT NULL) RETURNS integer
+CREATE FUNCTION millrace.revoke_topics(role regrole, read text[] DEFAULT NULL, dlq text[] DEFAULT NULL, output text[] DEFAULT NULL) RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
-COMMENT ON FUNCTION millrace.revoke_topics(regrole, text[], text[]) IS
+COMMENT ON FUNCTION millrace.revoke_topics(regrole, text[], text[], text[]) IS
 'Removes what grant_topics() granted. Ingestors stop serving pipelines that lack a topic then, within seconds; events that are staged already are still processed.
-In: role; read, dlq: patterns as they were granted; neither: all of the role.
+In: role; read, dlq, output: patterns as they were granted; none: all of the role.
 Out: number of patterns removed.
 Errors: invalid_parameter_value for what is no pattern; insufficient_privilege unless the caller is a superuser or a member of the extension''s owner.';
 
@@ -185,6 +188,6 @@ FROM millrace.topic_grant AS g JOIN pg_catalog.pg_roles AS r ON r.oid = g.role
 WHERE pg_catalog.pg_has_role(g.role::oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
 ORDER BY r.rolname, g.use DESC, g.pattern;
 COMMENT ON VIEW millrace.topic_grants IS 'Kafka topics that roles may use in pipelines.';
-COMMENT ON COLUMN millrace.topic_grants.use IS 'read, or dlq (dead letters may be published to it)';
+COMMENT ON COLUMN millrace.topic_grants.use IS 'read, dlq (dead letters may be published to it), or output (windows may be)';
 COMMENT ON COLUMN millrace.topic_grants.pattern IS 'name of a topic, * stands for any characters';
 GRANT SELECT ON millrace.topic_grants TO PUBLIC;

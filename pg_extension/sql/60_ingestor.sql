@@ -187,7 +187,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace.report_topics(text, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.report_topics(text, text[]) IS
-'For the ingestor, when the topics of the cluster have changed: what there is. Of a pipeline with a pattern those that it matches are read from then on, as far as they are granted; those that are not there any more are not. Never matched: names that begin with two underscores, and topics that dead letters of a pipeline of this database are or were published to.
+'For the ingestor, when the topics of the cluster have changed: what there is. Of a pipeline with a pattern those that it matches are read from then on, as far as they are granted; those that are not there any more are not. Never matched: names that begin with two underscores, and topics that dead letters or windows of a pipeline of this database are or were published to.
 In: pipeline; topics: names of all topics of the cluster.
 Out: how many topics of the pipeline are new, gone or back.
 Errors: undefined_object for an unknown pipeline.';
@@ -308,7 +308,7 @@ $$;
 REVOKE ALL ON FUNCTION millrace.report(text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION millrace.report(text, jsonb) IS
 'For the ingestor, once a minute or when something changed: facts for doctor().
-In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error and lane_error, why a lane cannot be opened (null: none any more). A key that is left out keeps its last value.
+In: pipeline; about: object with any of version, librdkafka (e.g. "2.0.2"), libevent, retention_ms (of the topic, -1 none), relay_error (of a window relay_error.<name>) and lane_error, why a lane cannot be opened (null: none any more). A key that is left out keeps its last value.
 Out: nothing.
 Errors: undefined_object for an unknown pipeline.';
 

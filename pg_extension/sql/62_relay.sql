@@ -1,4 +1,4 @@
--- Publishing dead letters to Kafka: what the relay in the ingestor calls. The table defines what must be in the DLQ
+-- Publishing to Kafka: what the relay in the ingestor calls, here for dead letters, in 63_window_relay.sql for windows. The table defines what must be in the DLQ
 -- topic, the topic shows what is: the relay reads it from the scan position to its end, marks what it finds, and only
 -- then produces the rest. So neither a crash between the two nor a database restored to an earlier time publishes one twice.
 
@@ -30,8 +30,8 @@ BEGIN
   ON CONFLICT ON CONSTRAINT dlq_topic_pkey DO NOTHING;
   -- another topic is read from its beginning
   IF dlq <> 'off' THEN
-    PERFORM millrace._check_dlq_loop(pipeline_id, dlq);
-    DELETE FROM millrace.dlq_scan AS s WHERE s.pipeline_id = _set_dlq.pipeline_id;
+    PERFORM millrace._check_loop(pipeline_id, dlq, 'dead letters');
+    DELETE FROM millrace.dlq_scan AS s WHERE s.pipeline_id = _set_dlq.pipeline_id AND s.window_id = 0;
     DELETE FROM millrace.dlq_sighting AS s WHERE s.pipeline_id = _set_dlq.pipeline_id;
   END IF;
 END $$;
@@ -45,32 +45,41 @@ $$;
 REVOKE ALL ON FUNCTION millrace._default_dlq(text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._default_dlq(text, text, text) IS 'Internal: the DLQ topic of a pipeline that names none: that of its topic, with several topics that of the pipeline.';
 
--- Dead letters of this pipeline that are dead letters again in the next one, and so on, must not come back.
-CREATE FUNCTION millrace._check_dlq_loop(pipeline_id integer, dlq text) RETURNS void
+-- What pipelines publish, by topic.
+CREATE VIEW millrace._published WITH (security_barrier) AS
+SELECT q.pipeline_id, q.topic FROM millrace.dlq AS q WHERE q.enabled
+UNION ALL
+SELECT w.pipeline_id, o.topic
+FROM millrace.window_definition AS w JOIN millrace.window_outlet AS o ON o.window_id = w.id WHERE o.topic IS NOT NULL;
+COMMENT ON VIEW millrace._published IS 'Internal: the topics that the relays of pipelines publish to.';
+
+-- What this pipeline publishes and the next one makes dead letters or windows of, and so on, must not come back.
+CREATE FUNCTION millrace._check_loop(pipeline_id integer, topic text, what text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   others record;
 BEGIN
   WITH RECURSIVE reached (topic) AS (
-    SELECT _check_dlq_loop.dlq
+    SELECT _check_loop.topic
     UNION
     SELECT q.topic FROM reached AS r JOIN millrace._source AS s ON s.topic = r.topic
-    JOIN millrace.dlq AS q ON q.pipeline_id = s.pipeline_id AND q.enabled
+    JOIN millrace._published AS q ON q.pipeline_id = s.pipeline_id
   )
   SELECT q.topic AS source, string_agg(format('"%s" (%s to %s)', p.name, s.topic, q.topic), ', ' ORDER BY p.name, s.topic) AS names INTO others
   FROM reached AS r JOIN millrace._source AS s ON s.topic = r.topic JOIN millrace.pipeline AS p ON p.id = s.pipeline_id
-  JOIN millrace.dlq AS q ON q.pipeline_id = p.id AND q.enabled
-  JOIN millrace._source AS own ON own.pipeline_id = _check_dlq_loop.pipeline_id AND own.topic = q.topic
+  JOIN millrace._published AS q ON q.pipeline_id = p.id
+  JOIN millrace._source AS own ON own.pipeline_id = _check_loop.pipeline_id AND own.topic = q.topic
   GROUP BY q.topic ORDER BY q.topic LIMIT 1;
   IF FOUND THEN
-    RAISE EXCEPTION 'dead letters in topic "%" would return to topic "%"', dlq, others.source
+    RAISE EXCEPTION '% in topic "%" would return to topic "%"', what, topic, others.source
       USING ERRCODE = 'invalid_parameter_value',
             DETAIL = format('They are published there again by: %s.', others.names),
-            HINT = format('Pass dlq => ''%s.dlq'', another topic that no pipeline reads, or ''off''.', others.source);
+            HINT = CASE what WHEN 'dead letters' THEN format('Pass dlq => ''%s.dlq'', another topic that no pipeline reads, or ''off''.', others.source)
+                   ELSE 'Name another topic, which none of these pipelines reads.' END;
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION millrace._check_dlq_loop(integer, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._check_dlq_loop(integer, text) IS 'Internal: refuses pipelines whose DLQ topics lead back to their source.';
+REVOKE ALL ON FUNCTION millrace._check_loop(integer, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_loop(integer, text, text) IS 'Internal: refuses pipelines whose own topics lead back to their source.';
 
 -- A transactional id keeps an old relay from publishing: those of former prefixes are fenced, too. A relay cannot be that old
 -- that the last eight do not have its own.
@@ -88,7 +97,7 @@ COMMENT ON FUNCTION millrace._note_prefix(millrace.pipeline, text) IS 'Internal:
 
 CREATE FUNCTION millrace.relay_pipelines()
 RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer, due boolean,
-               former_ids text)
+               former_ids text, "window" text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on
 SET jit = off AS $$
 #variable_conflict use_column
@@ -97,9 +106,8 @@ BEGIN
   RETURN QUERY
   SELECT p.name, q.topic, q.delivery, p.group_id || '.dlq', coalesce(s.topic, p.topic), coalesce(s.partitions, p.partitions),
          EXISTS (SELECT FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id AND l.published_at IS NULL)
-         AND millrace._is_relay_free(p.id),
-         (SELECT string_agg(f.prefix || substr(p.group_id, length(p.group_prefix) + 1) || '.dlq', ',' ORDER BY f.nth)
-          FROM unnest(q.former_prefixes) WITH ORDINALITY AS f (prefix, nth))
+         AND millrace._is_relay_free(p.id, 0),
+         millrace._former_ids(p, q.former_prefixes, '.dlq'), NULL
   FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
   -- OFFSET 0: as in ingestor_pipelines()
   CROSS JOIN LATERAL (SELECT FROM millrace._topic_use AS t WHERE t.pipeline_id = p.id AND t.use = 'dlq' AND t.is_granted OFFSET 0) AS u
@@ -107,36 +115,47 @@ BEGIN
   LEFT JOIN LATERAL (
     SELECT t.topic, count(*)::integer AS partitions FROM millrace.topic_partition AS t
     WHERE t.pipeline_id = p.id GROUP BY t.topic ORDER BY 2 DESC, 1 LIMIT 1) AS s ON true
-  WHERE p.instance = millrace._instance() AND q.enabled ORDER BY p.name;
+  WHERE p.instance = millrace._instance() AND q.enabled
+  UNION ALL
+  SELECT * FROM millrace._relay_windows()
+  ORDER BY 1, 9 NULLS FIRST;
 END $$;
 REVOKE ALL ON FUNCTION millrace.relay_pipelines() FROM PUBLIC;
 COMMENT ON FUNCTION millrace.relay_pipelines() IS
-'For the ingestor: the pipelines whose dead letters go to Kafka, paused ones too; not those whose DLQ topic is not granted to their owner.
+'For the ingestor: the pipelines whose dead letters go to Kafka, and the windows that do, of paused ones too; not those whose topic is not granted to the owner.
 In: nothing.
-Out: pipeline; topic that gets the dead letters, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic (of several the one with the most partitions) and the number of its partitions known; due: dead letters wait, and no session is the relay; former_ids: transactional ids it had before, separated by commas, to be fenced, too (null: none).
+Out: pipeline; topic that gets them, to be created when it is missing, with as many partitions as the source; delivery: exactly_once or at_least_once; transactional_id of the producer, which fences an old relay that is still running; source_topic (of several the one with the most partitions) and the number of its partitions known; due: messages wait, and no session is the relay; former_ids: transactional ids it had before, separated by commas, to be fenced, too (null: none); window (null: the dead letters).
 Errors: none.';
 
-CREATE FUNCTION millrace.relay_lock(pipeline text) RETURNS boolean
-LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT millrace._try_lock_relay(p.id) FROM millrace._served(pipeline) AS p;
+CREATE FUNCTION millrace._former_ids(p millrace.pipeline, prefixes text[], suffix text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT string_agg(f.prefix || substr(p.group_id, length(p.group_prefix) + 1) || suffix, ',' ORDER BY f.nth)
+  FROM unnest(prefixes) WITH ORDINALITY AS f (prefix, nth);
 $$;
-REVOKE ALL ON FUNCTION millrace.relay_lock(text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.relay_lock(text) IS
-'For the ingestor: makes this session the relay of a pipeline until the session ends. It only keeps two relays from fencing each other in turn.
-In: pipeline. Out: false when another session is its relay.
-Errors: undefined_object for an unknown pipeline.';
+REVOKE ALL ON FUNCTION millrace._former_ids(millrace.pipeline, text[], text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._former_ids(millrace.pipeline, text[], text) IS 'Internal: transactional ids of a relay under former prefixes.';
 
-CREATE FUNCTION millrace.relay_scan_positions(pipeline text) RETURNS TABLE (partition integer, next_offset bigint)
+CREATE FUNCTION millrace.relay_lock(pipeline text, "window" text DEFAULT NULL) RETURNS boolean
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT millrace._try_lock_relay(p.id, millrace._outlet(p, "window")) FROM millrace._served(pipeline) AS p;
+$$;
+REVOKE ALL ON FUNCTION millrace.relay_lock(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_lock(text, text) IS
+'For the ingestor: makes this session the relay of a pipeline''s dead letters, or of a window, until the session ends. It only keeps two relays from fencing each other in turn.
+In: pipeline; window (null: the dead letters). Out: false when another session is its relay.
+Errors: undefined_object for an unknown pipeline, and a window that is not published.';
+
+CREATE FUNCTION millrace.relay_scan_positions(pipeline text, "window" text DEFAULT NULL) RETURNS TABLE (partition integer, next_offset bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT s.partition, s.next_offset
-  FROM millrace._served(pipeline) AS p JOIN millrace.dlq_scan AS s ON s.pipeline_id = p.id ORDER BY s.partition;
+  FROM millrace._served(pipeline) AS p JOIN millrace.dlq_scan AS s ON s.pipeline_id = p.id AND s.window_id = millrace._outlet(p, "window") ORDER BY s.partition;
 $$;
-REVOKE ALL ON FUNCTION millrace.relay_scan_positions(text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.relay_scan_positions(text) IS
-'For the ingestor, after init_transactions and before anything is produced: positions to read the DLQ topic from (read_committed), to its end.
-In: pipeline.
-Out: next_offset for each partition of the DLQ topic that was read so far; the others from their low watermark. A position below the low watermark or above the end (the topic was recreated): from the low watermark.
-Errors: undefined_object for an unknown pipeline.';
+REVOKE ALL ON FUNCTION millrace.relay_scan_positions(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_scan_positions(text, text) IS
+'For the ingestor, after init_transactions and before anything is produced: positions to read the topic from (read_committed), to its end.
+In: pipeline; window (null: the dead letters).
+Out: next_offset for each partition of the topic that was read so far; the others from their low watermark. A position below the low watermark or above the end (the topic was recreated): from the low watermark.
+Errors: undefined_object for an unknown pipeline, and a window that is not published.';
 
 -- The millrace-id header: the same whenever the same dead letter is published, by any relay.
 CREATE FUNCTION millrace._dead_letter_id_prefix(p millrace.pipeline) RETURNS text
@@ -181,11 +200,11 @@ COMMENT ON FUNCTION millrace._claim_sightings(integer) IS 'Internal: letters tha
 
 -- Others may write to the topic, too: ids that are not of this pipeline are ignored.
 CREATE FUNCTION millrace.relay_mark(pipeline text, partition integer, next_offset bigint, ids text[],
-                                    dlq_partitions integer[], dlq_offsets bigint[]) RETURNS bigint
+                                    dlq_partitions integer[], dlq_offsets bigint[], "window" text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p      millrace.pipeline := millrace._served(pipeline);
-  prefix text := millrace._dead_letter_id_prefix(p);
+  outlet integer := millrace._outlet(p, "window");
   marked bigint;
 BEGIN
   PERFORM millrace._check_given(ARRAY['ids', 'dlq_partitions', 'dlq_offsets', 'next_offset'],
@@ -196,9 +215,37 @@ BEGIN
       USING ERRCODE = 'array_subscript_error', HINT = 'Pass the coordinate of each id, in the order of the ids.';
   END IF;
   -- The topic was re-created: what was seen in the old one is gone.
-  DELETE FROM millrace.dlq_sighting AS s USING millrace.dlq_scan AS c
-  WHERE s.pipeline_id = p.id AND s.dlq_partition = relay_mark.partition
-        AND c.pipeline_id = p.id AND c.partition = relay_mark.partition AND c.next_offset > relay_mark.next_offset;
+  IF EXISTS (SELECT FROM millrace.dlq_scan AS c WHERE c.pipeline_id = p.id AND c.window_id = outlet AND c.partition = relay_mark.partition
+             AND c.next_offset > relay_mark.next_offset) THEN
+    DELETE FROM millrace.dlq_sighting AS s WHERE outlet = 0 AND s.pipeline_id = p.id AND s.dlq_partition = relay_mark.partition;
+    DELETE FROM millrace.window_sighting AS s WHERE s.window_id = outlet AND s.topic_partition = relay_mark.partition;
+  END IF;
+  IF outlet = 0 THEN
+    marked := millrace._mark_dead_letters(p, ids, dlq_partitions, dlq_offsets);
+  ELSE
+    marked := millrace._mark_window_output(p, outlet, ids, dlq_partitions);
+  END IF;
+  IF partition IS NOT NULL THEN
+    INSERT INTO millrace.dlq_scan AS s (pipeline_id, window_id, partition, next_offset)
+    VALUES (p.id, outlet, relay_mark.partition, relay_mark.next_offset)
+    ON CONFLICT ON CONSTRAINT dlq_scan_pkey DO UPDATE SET next_offset = excluded.next_offset
+    WHERE s.next_offset <> excluded.next_offset;
+  END IF;
+  RETURN marked;
+END $$;
+REVOKE ALL ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[], text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[], text) IS
+'For the ingestor: these ids were read in the topic. Marks the messages as published, and moves the scan position in the same transaction.
+In: pipeline; partition of the topic and next_offset, up to which it was read (both null: only mark, as at_least_once does on delivery reports); ids: millrace-id headers found; dlq_partitions, dlq_offsets: where, in the same order; window (null: the dead letters).
+Out: number of messages marked; ids of others, or marked before, do not count.
+Errors: undefined_object for an unknown pipeline, and a window that is not published; array_subscript_error for arrays of different lengths.';
+
+CREATE FUNCTION millrace._mark_dead_letters(p millrace.pipeline, ids text[], dlq_partitions integer[], dlq_offsets bigint[]) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  prefix text := millrace._dead_letter_id_prefix(p);
+  marked bigint;
+BEGIN
   -- One statement, so one snapshot: a letter that dies meanwhile is either marked or noted as seen.
   WITH found AS MATERIALIZED (
     SELECT DISTINCT ON (f.id) regexp_split_to_array(substr(f.id, length(prefix) + 1), '/') AS part, f.at_partition, f.at_offset
@@ -232,31 +279,28 @@ BEGIN
   SET published_at = clock_timestamp(), dlq_partition = t.at_partition, dlq_offset = t.at_offset
   FROM letter AS t WHERE l.id = t.id;
   GET DIAGNOSTICS marked = ROW_COUNT;
-  IF partition IS NOT NULL THEN
-    INSERT INTO millrace.dlq_scan AS s (pipeline_id, partition, next_offset)
-    VALUES (p.id, relay_mark.partition, relay_mark.next_offset)
-    ON CONFLICT ON CONSTRAINT dlq_scan_pkey DO UPDATE SET next_offset = excluded.next_offset
-    WHERE s.next_offset <> excluded.next_offset;
-  END IF;
   RETURN marked;
 END $$;
-REVOKE ALL ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[]) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[]) IS
-'For the ingestor: these ids were read in the DLQ topic. Marks the dead letters as published, and moves the scan position in the same transaction.
-In: pipeline; partition of the DLQ topic and next_offset, up to which it was read (both null: only mark, as at_least_once does on delivery reports); ids: millrace-id headers found; dlq_partitions, dlq_offsets: where, in the same order.
-Out: number of dead letters marked; ids of others, or marked before, do not count.
-Errors: undefined_object for an unknown pipeline; array_subscript_error for arrays of different lengths.';
+REVOKE ALL ON FUNCTION millrace._mark_dead_letters(millrace.pipeline, text[], integer[], bigint[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._mark_dead_letters(millrace.pipeline, text[], integer[], bigint[]) IS 'Internal: relay_mark for dead letters.';
 
-CREATE FUNCTION millrace.relay_batch(pipeline text, "limit" integer, after bigint DEFAULT 0, max_bytes bigint DEFAULT 16777216)
+CREATE FUNCTION millrace.relay_batch(pipeline text, "limit" integer, after bigint DEFAULT 0, max_bytes bigint DEFAULT 16777216, "window" text DEFAULT NULL)
 RETURNS TABLE (dead_letter bigint, id text, topic text, partition integer, "offset" bigint, kafka_ts bigint, key bytea,
                headers bytea, payload bytea, version integer, stage text, sqlstate text, condition text, message text,
                detail text, hint text, constraint_name text, column_name text, ended text, attempts integer,
-               replay_count integer, fingerprint text, first_failed_at bigint, failed_at bigint)
+               replay_count integer, fingerprint text, first_failed_at bigint, failed_at bigint, revision integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
 DECLARE
   p millrace.pipeline := millrace._served(pipeline);
 BEGIN
+  IF "window" IS NOT NULL THEN
+    RETURN QUERY
+    SELECT o.number, o.id, NULL::text, o.place, NULL::bigint, -1::bigint, o.key, NULL::bytea, o.payload, NULL::integer, NULL::text, NULL::text, NULL::text,
+           NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::text, NULL::bigint, NULL::bigint, o.revision
+    FROM millrace._window_output_batch(millrace._outlet(p, "window"), "limit", after, max_bytes) AS o;
+    RETURN;
+  END IF;
   IF current_setting('transaction_read_only') = 'off'
      AND EXISTS (SELECT FROM millrace.dlq_sighting AS s WHERE s.pipeline_id = p.id) THEN
     PERFORM millrace._claim_sightings(p.id);
@@ -283,18 +327,18 @@ BEGIN
          l.column_name, l.ended, greatest(l.attempts, jsonb_array_length(l.history)), l.replay_count,
          millrace.fingerprint(l.stage, l.sqlstate, l.constraint_name, l.column_name, l.message),
          round(extract(epoch FROM coalesce(l.first_failed_at, l.failed_at)) * 1000)::bigint,
-         round(extract(epoch FROM l.failed_at) * 1000)::bigint
+         round(extract(epoch FROM l.failed_at) * 1000)::bigint, NULL::integer
   FROM fitting AS f JOIN millrace.dead_letter AS l ON l.id = f.id
   LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = l.pipeline_id AND n.partition = l.partition
   WHERE f.nth = 1 AND f.before < coalesce(max_bytes, 16777216)
   ORDER BY l.id;
 END $$;
-REVOKE ALL ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint) IS
-'For the ingestor, when the DLQ topic was read to its end: dead letters that are not in it. Outside of a read-only transaction it first marks those that were seen there before they died here.
-In: pipeline; limit: maximum number; after: only those with a greater dead_letter (the last one produced: until the next scan they are not marked), 0 again after a scan, since ids can commit out of order; max_bytes: maximum size of keys, headers and payloads, but at least one dead letter.
-Out: dead_letter: its number; id: the millrace-id header; topic, partition, "offset" and kafka_ts (ms, -1 none) of the event; key; headers (packed, as staged) and payload as they came; and what failed: version of the pipeline, stage, sqlstate, condition, message, detail, hint, constraint_name, column_name, ended, attempts, replay_count, fingerprint, first_failed_at and failed_at in ms since 1970. No row: nothing to do.
-Errors: undefined_object for an unknown pipeline.';
+REVOKE ALL ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint, text) IS
+'For the ingestor, when the topic was read to its end: messages that are not in it. Outside of a read-only transaction it first marks those that were seen there before they were made here.
+In: pipeline; limit: maximum number; after: only those with a greater dead_letter (the last one produced: until the next scan they are not marked), 0 again after a scan, since ids can commit out of order; max_bytes: maximum size of keys, headers and payloads, but at least one message; window (null: the dead letters).
+Out: dead_letter: its number; id: the millrace-id header; topic, partition, "offset" and kafka_ts (ms, -1 none) of the event; key; headers (packed, as staged) and payload as they came; and what failed: version of the pipeline, stage, sqlstate, condition, message, detail, hint, constraint_name, column_name, ended, attempts, replay_count, fingerprint, first_failed_at and failed_at in ms since 1970. Of a window dead_letter (its number in the outbox), id, partition (to be taken modulo those there are), key, payload and revision. No row: nothing to do.
+Errors: undefined_object for an unknown pipeline, and a window that is not published.';
 
 CREATE VIEW millrace.dlqs WITH (security_barrier) AS
 SELECT p.name AS pipeline, q.enabled, q.topic, q.delivery, w.failed_at AS waiting_since, 

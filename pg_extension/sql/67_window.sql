@@ -119,19 +119,10 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_window_time FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_window_time IS 'Internal: refuses a time that is no part of a watermark.';
 
--- What the engine cannot do yet is refused, not taken silently.
 CREATE FUNCTION millrace._check_window_arguments(given jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-DECLARE
-  unknown text := (SELECT string_agg(g.key, ', ' ORDER BY g.key) FROM jsonb_each_text(given) AS g
-                   WHERE g.key IN ('output_topic') AND g.value IS NOT NULL);
 BEGIN
-  IF unknown IS NOT NULL THEN
-    RAISE EXCEPTION 'argument is not supported yet: %', unknown
-      USING ERRCODE = 'feature_not_supported',
-            DETAIL = 'Windows are not published yet.',
-            HINT = 'Leave it out.';
-  ELSIF NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE z.name = given ->> 'time_zone') THEN
+  IF NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE z.name = given ->> 'time_zone') THEN
     RAISE EXCEPTION 'time zone "%" does not exist', left(given ->> 'time_zone', 100)
       USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT name FROM pg_timezone_names; lists them.';
   ELSIF (given ->> 'retention')::interval <= interval '0' THEN
@@ -200,12 +191,14 @@ BEGIN
   SELECT * INTO STRICT v FROM millrace.pipeline_version AS c WHERE c.pipeline_id = p.id AND c.version = p.version;
   PERFORM millrace._check_window_target(p, v);
 
-  w := jsonb_populate_record(NULL::millrace.window_definition, (given - 'pipeline') || jsonb_build_object(
+  w := jsonb_populate_record(NULL::millrace.window_definition, (given - 'pipeline' - 'output_topic') || jsonb_build_object(
     'id', nextval('millrace.window_id_seq'), 'pipeline_id', p.id, 'slide', coalesce(given ->> 'slide', given ->> 'size'), 'condition', given ->> 'where',
     'origin', millrace._window_origin(given ->> 'origin', millrace._window_unit('size', (given ->> 'size')::interval), given ->> 'time_zone'),
     'delay', coalesce(given ->> 'delay', '0'), 'lateness', coalesce(given ->> 'lateness', '0'),
     'max_skew_us', (extract(epoch FROM coalesce(given ->> 'max_skew', '1 h')::interval) * 1000000)::bigint, 'created_at', now()));
   PERFORM millrace._make_window(w, p, v);
+  SELECT * INTO STRICT w FROM millrace.window_definition AS d WHERE d.id = w.id;
+  PERFORM millrace._set_output(w, nullif(given ->> 'output_topic', 'off'));
 
   IF (given ->> 'backfill')::boolean THEN
     PERFORM millrace._window_fill(p.id, millrace._window_query(w.id), w.id);
@@ -226,39 +219,42 @@ LANGUAGE c SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET 
 AS 'MODULE_PATHNAME', 'mr_verb_by_name';
 COMMENT ON FUNCTION millrace.create_window IS
 'Keeps aggregates of a pipeline''s target by windows of event time, in the commits of its batches; millrace.window_<name> always shows what GROUP BY over the target would.
-In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. output_topic is not supported yet.
+In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. output_topic: Kafka topic to which the values of each group are published when its window is closed, and again when they change before it is final.
 Out: id of the window. Returns when the batch in flight has ended; with backfill the pipeline waits until the rows there are have been read.
-Errors: each wrong argument, with a hint; the position of a mistake in the SQL; feature_not_supported for aggregates that cannot be merged and for on_conflict update; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, and the owner can read the target.';
+Errors: each wrong argument, with a hint; the position of a mistake in the SQL; feature_not_supported for aggregates that cannot be merged and for on_conflict update; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, and the owner can read the target and was granted output_topic.';
 
 -- Only what is not part of the values it has.
-CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval, delay interval, lateness interval) RETURNS void
+CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval, delay interval, lateness interval, output_topic text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  w millrace.window_definition := millrace._owned_window(caller, name);
 BEGIN
-  PERFORM millrace._owned_window(caller, name);
-  IF retention IS NULL AND delay IS NULL AND lateness IS NULL THEN
+  IF retention IS NULL AND delay IS NULL AND lateness IS NULL AND output_topic IS NULL THEN
     RAISE EXCEPTION 'nothing to change'
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass at least one of retention, delay and lateness.';
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass at least one of retention, delay, lateness and output_topic.';
   ELSIF retention < interval '0' THEN
     RAISE EXCEPTION 'retention is "%", expected a time, or 0', retention
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or ''0'' to keep all from now on.';
   END IF;
   PERFORM millrace._check_window_time('delay', delay);
   PERFORM millrace._check_window_time('lateness', lateness);
-  UPDATE millrace.window_definition AS w
-  SET retention = CASE WHEN _alter_window.retention IS NULL THEN w.retention ELSE nullif(_alter_window.retention, interval '0') END,
-      delay = coalesce(_alter_window.delay, w.delay), lateness = coalesce(_alter_window.lateness, w.lateness)
-  WHERE w.name = _alter_window.name;
+  UPDATE millrace.window_definition AS d
+  SET retention = CASE WHEN _alter_window.retention IS NULL THEN d.retention ELSE nullif(_alter_window.retention, interval '0') END,
+      delay = coalesce(_alter_window.delay, d.delay), lateness = coalesce(_alter_window.lateness, d.lateness)
+  WHERE d.id = w.id;
+  PERFORM millrace._set_output(w, output_topic);
 END $$;
 REVOKE ALL ON FUNCTION millrace._alter_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._alter_window IS 'Internal: alter_window for a role.';
 
-CREATE FUNCTION millrace.alter_window(name text, retention interval DEFAULT NULL, delay interval DEFAULT NULL, lateness interval DEFAULT NULL) RETURNS void
+CREATE FUNCTION millrace.alter_window(name text, retention interval DEFAULT NULL, delay interval DEFAULT NULL, lateness interval DEFAULT NULL,
+                                      output_topic text DEFAULT NULL) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.alter_window IS
-'Changes how long a window keeps what it has, and when it is closed and final. What it is made of is fixed: drop it and create another one.
-In: name; retention: how long after its end a window is kept, 0 for good; delay, lateness: as in create_window; null: as it is. A watermark does not go back, and what is final stays so.
+'Changes how long a window keeps what it has, when it is closed and final, and where it is published. What it is made of is fixed: drop it and create another one.
+In: name; retention: how long after its end a window is kept, 0 for good; delay, lateness: as in create_window; output_topic: topic for all that is not published yet, ''off'' for none; null: as it is. A watermark does not go back, and what is final stays so.
 Out: nothing. What is older disappears at once, and its place is freed in steps.
-Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it.';
+Errors: undefined_object for an unknown window; invalid_parameter_value, also for a topic that would come back to the pipeline; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, who was granted output_topic.';
 
 -- Finds a window the caller may change, and locks its pipeline.
 CREATE FUNCTION millrace._owned_window(caller regrole, name text) RETURNS millrace.window_definition
@@ -289,6 +285,7 @@ DECLARE
   w millrace.window_definition := millrace._owned_window(caller, name);
   p millrace.pipeline;
   v millrace.pipeline_version;
+  n bigint;
 BEGIN
   PERFORM millrace._check_given(ARRAY['from', 'to'], ARRAY["from" IS NULL, "to" IS NULL]);
   IF "from" >= "to" THEN
@@ -303,7 +300,9 @@ BEGIN
   IF "from" = '-infinity' AND "to" = 'infinity' THEN
     UPDATE millrace.window_outside AS o SET rows = 0 WHERE o.window_id = w.id;
   END IF;
-  RETURN millrace._window_fill(p.id, millrace._window_query(w.id, "from", "to"), w.id);
+  n := millrace._window_fill(p.id, millrace._window_query(w.id, "from", "to"), w.id);
+  PERFORM millrace._due_of_rebuild(w, "from", "to");
+  RETURN n;
 END $$;
 REVOKE ALL ON FUNCTION millrace._rebuild_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._rebuild_window IS 'Internal: rebuild_window for a role.';
@@ -318,13 +317,14 @@ Errors: undefined_object for an unknown window; invalid_parameter_value; insuffi
 
 -- pg_dump locks all tables for as long as it runs: the pipeline must not wait for it meanwhile.
 CREATE FUNCTION millrace._drop_window(caller regrole, name text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET lock_timeout = '5s' AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET lock_timeout = '5s' SET client_min_messages = warning AS $$
 DECLARE
   w millrace.window_definition := millrace._owned_window(caller, name);
 BEGIN
   BEGIN
     EXECUTE format('DROP VIEW millrace.%I', 'window_' || w.name);
     EXECUTE format('DROP TABLE millrace._window_%s_partial, millrace._window_%1$s_folded', w.id);
+    EXECUTE format('DROP TABLE IF EXISTS millrace._window_%s_revision, millrace._window_%1$s_due', w.id);
   EXCEPTION WHEN lock_not_available THEN
     RAISE EXCEPTION 'window "%" is in use by another session', name
       USING ERRCODE = 'lock_not_available', DETAIL = 'It may be a pg_dump, which locks tables as long as it runs.',
@@ -334,6 +334,11 @@ BEGIN
   DELETE FROM millrace.window_outside AS o WHERE o.window_id = w.id;
   DELETE FROM millrace.window_mark AS m WHERE m.window_id = w.id;
   DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id;
+  DELETE FROM millrace.window_outlet AS o WHERE o.window_id = w.id;
+  DELETE FROM millrace.window_output AS o WHERE o.window_id = w.id;
+  UPDATE millrace.ingestor_report AS r SET about = r.about - ('relay_error.' || w.name) WHERE r.pipeline_id = w.pipeline_id AND r.about ? ('relay_error.' || w.name);
+  DELETE FROM millrace.window_sighting AS s WHERE s.window_id = w.id;
+  DELETE FROM millrace.dlq_scan AS s WHERE s.pipeline_id = w.pipeline_id AND s.window_id = w.id;
   DELETE FROM millrace.window_definition AS d WHERE d.id = w.id;
   UPDATE millrace.pipeline AS p SET windows = p.windows + 1 WHERE p.id = w.pipeline_id;
   PERFORM millrace._wake();

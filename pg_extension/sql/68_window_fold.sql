@@ -24,7 +24,7 @@ DECLARE
   ngroups  integer := 0;
   nstates  integer := 0;
   naggregates integer := 0;
-  taken    text[] := ARRAY['window_start', 'window_end', 'closed', 'final'];
+  taken    text[] := ARRAY['window_start', 'window_end', 'closed', 'final', 'revision', 'deleted', 'error'];
 BEGIN
   w.keys := '';
   w.states := 'n';
@@ -34,7 +34,7 @@ BEGIN
     IF part.part IN ('group', 'output') THEN
       IF part.name = ANY (taken) THEN
         RAISE EXCEPTION 'column "%" of window "%" is there twice', part.name, w.name
-          USING ERRCODE = 'duplicate_column', HINT = 'Name it with AS; window_start, window_end, closed and final are taken.';
+          USING ERRCODE = 'duplicate_column', HINT = 'Name it with AS; window_start, window_end, closed, final, revision, deleted and error are taken.';
       END IF;
       taken := taken || part.name;
     END IF;
@@ -82,10 +82,12 @@ BEGIN
                       millrace._later('w.window_start', format('%L::interval', w.slide), w.slide, w.time_zone), named, inside,
                       millrace._pane_start(at, w.slide, w.time_zone, w.origin), selected);
   w.grouped := format('%sGROUP BY %s) AS w', w.grouped, numbers);
+  w.finals := finals;
+  w.output := output;
   INSERT INTO millrace.window_definition VALUES (w.*);
   INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, 0, array_fill(0::bigint, ARRAY[64]), 0);
   PERFORM millrace._make_window_tables(w, columns);
-  PERFORM millrace._make_window_view(w, finals, output, p.owner);
+  PERFORM millrace._make_window_view(w, p.owner);
 END $$;
 REVOKE ALL ON FUNCTION millrace._make_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window IS 'Internal: stores a window, with its tables and its view.';
@@ -114,30 +116,52 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._make_window_tables FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window_tables IS 'Internal: the tables of a window.';
 
--- Rows that are not folded begin behind the cursor in each stream. Sliding windows are the sum of their panes.
-CREATE FUNCTION millrace._make_window_view(w millrace.window_definition, finals text, output text, owner regrole) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+-- Sliding windows are the sum of their panes: SQL for rows of windows, of SQL for rows of panes.
+CREATE FUNCTION millrace._window_rows(w millrace.window_definition, panes text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE WHEN millrace._window_panes(w.size, w.slide) = 1 THEN panes
+         ELSE format('SELECT w.window_start, %1$s AS window_end%2$s, %3$s FROM (SELECT %4$s AS window_start%2$s, %3$s FROM (%5$s) AS p '
+                     'CROSS JOIN generate_series(0, %6$s) AS k) AS w',
+                     millrace._later('w.window_start', format('%L::interval', w.size), w.slide, w.time_zone), w.keys, w.states,
+                     millrace._later('p.window_start', format('(- k) * %L::interval', w.slide), w.slide, w.time_zone), panes,
+                     millrace._window_panes(w.size, w.slide) - 1) END;
+$$;
+REVOKE ALL ON FUNCTION millrace._window_rows FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_rows IS 'Internal: SQL for the partial values of windows, of those of panes.';
+
+-- Rows that are not folded begin behind the cursor in each stream. Of a window that is, or was, published a row more has the
+-- revision of each group, and no values.
+CREATE FUNCTION millrace._window_view(w millrace.window_definition) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  panes integer := millrace._window_panes(w.size, w.slide);
-  rows  text := format('SELECT f.window_start, f.window_end%2$s, %3$s FROM millrace._window_%1$s_folded AS f UNION ALL '
+  published boolean := to_regclass(format('millrace._window_%s_revision', w.id)) IS NOT NULL;
+  rows      text := millrace._window_rows(w, format('SELECT f.window_start, f.window_end%2$s, %3$s FROM millrace._window_%1$s_folded AS f UNION ALL '
     'SELECT window_start, window_end%2$s, %3$s FROM (SELECT c.seqs FROM millrace.window_cursor AS c WHERE c.window_id = %1$s ORDER BY c.fold DESC LIMIT 1) AS c '
     'CROSS JOIN LATERAL unnest(c.seqs) WITH ORDINALITY AS s (seq, place) '
     'CROSS JOIN LATERAL (SELECT p.rows FROM millrace._window_%1$s_partial AS p WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq OFFSET 0) AS p '
     'CROSS JOIN LATERAL unnest(p.rows) AS r',
-    w.id, w.keys, w.states);
+    w.id, w.keys, w.states));
 BEGIN
-  IF panes > 1 THEN
-    rows := format('SELECT w.window_start, %1$s AS window_end%2$s, %3$s FROM (SELECT %4$s AS window_start%2$s, %3$s FROM (%5$s) AS p '
-                   'CROSS JOIN generate_series(0, %6$s) AS k) AS w',
-                   millrace._later('w.window_start', format('%L::interval', w.size), w.slide, w.time_zone), w.keys, w.states,
-                   millrace._later('p.window_start', format('(- k) * %L::interval', w.slide), w.slide, w.time_zone), rows, panes - 1);
+  IF published THEN
+    rows := format('SELECT u.*, NULL::integer AS revision FROM (%s) AS u UNION ALL '
+                   'SELECT v.window_start, v.window_end%s, %s, v.revision FROM millrace._window_%s_revision AS v',
+                   rows, w.keys, regexp_replace(regexp_replace(w.states, '^n', '0'), 's\d+', 'NULL', 'g'), w.id);
   END IF;
-  output := format('%s, m.window_end <= coalesce((%s), ''-infinity'') AS closed, m.window_end <= coalesce((%s), ''-infinity'') AS final', output,
-                   millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id));
-  EXECUTE format('CREATE VIEW millrace.%1$I AS SELECT m.window_start, m.window_end%2$s FROM (SELECT r.window_start, r.window_end%3$s%4$s FROM '
-                 '(SELECT window_start, max(window_end) AS window_end%3$s, %5$s FROM (%6$s) AS u GROUP BY window_start%3$s) AS r) AS m '
-                 'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %7$s), ''-infinity'')',
-                 'window_' || w.name, output, w.keys, finals, w.merges, rows, w.id);
+  RETURN format('SELECT m.window_start, m.window_end%1$s, m.window_end <= coalesce((%2$s), ''-infinity'') AS closed, '
+                'm.window_end <= coalesce((%3$s), ''-infinity'') AS final, m.revision '
+                'FROM (SELECT r.window_start, r.window_end%4$s%5$s, r.revision FROM '
+                '(SELECT window_start, max(window_end) AS window_end%4$s, %6$s, %7$s AS revision FROM (%8$s) AS u GROUP BY window_start%4$s) AS r WHERE r.n > 0) AS m '
+                'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %9$s), ''-infinity'')',
+                w.output, millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id), w.keys, w.finals, w.merges,
+                CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id);
+END $$;
+REVOKE ALL ON FUNCTION millrace._window_view FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_view IS 'Internal: the query of a window''s view.';
+
+CREATE FUNCTION millrace._make_window_view(w millrace.window_definition, owner regrole) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  EXECUTE format('CREATE VIEW millrace.%I AS %s', 'window_' || w.name, millrace._window_view(w));
   EXECUTE format('REVOKE ALL ON millrace.%I FROM PUBLIC', 'window_' || w.name);
   EXECUTE format('GRANT SELECT ON millrace.%I TO %s WITH GRANT OPTION', 'window_' || w.name, owner);
   EXECUTE format('COMMENT ON VIEW millrace.%I IS %L', 'window_' || w.name, format('Window "%s": %s', w.name, w.aggregates));
@@ -188,6 +212,7 @@ BEGIN
                  'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) SELECT $2, window_start, %4$s '
                  'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r %5$s), '
                  'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2), '
+                 '%6$s'
                  'high AS (SELECT t.partition, max(t.high) AS high FROM gone AS g CROSS JOIN LATERAL unnest(g.partitions, g.highs) AS t (partition, high) GROUP BY t.partition) '
                  'SELECT (SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
                  'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1) AS seqs, '
@@ -197,8 +222,8 @@ BEGIN
                  '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows',
                  w.id, w.keys, w.states,
                  CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
-                 CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END)
-  INTO folded USING c.seqs, c.fold + 1, mark.final;
+                 CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END, millrace._due_of_fold(w))
+  INTO folded USING c.seqs, c.fold + 1, mark.final, mark.watermark;
   IF folded.seqs IS DISTINCT FROM c.seqs THEN
     INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, c.fold + 1, folded.seqs, c.compacted);
     DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
@@ -244,6 +269,7 @@ BEGIN
   EXECUTE format('DELETE FROM millrace._window_%s_folded WHERE ctid = ANY (ARRAY(SELECT f.ctid FROM millrace._window_%1$s_folded AS f '
                  'WHERE f.window_start <= now() - $1 - $2 ORDER BY f.window_start LIMIT 10000))', w.id) USING w.retention, w.size;
   DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id AND l.window_end <= now() - w.retention;
+  PERFORM millrace._forget_revisions(w);
 END $$;
 REVOKE ALL ON FUNCTION millrace._compact_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._compact_window IS 'Internal: merges what the folds of a window have left, and removes what retention has passed.';

@@ -5,11 +5,20 @@ SELECT w.name, p.name AS pipeline, 'incremental'::text AS kind, pg_catalog.to_re
        w.max_skew_us * interval '1 us' AS max_skew, w.close_idle, w.retention,
        CASE WHEN pg_catalog.isfinite(m.watermark) THEN m.watermark END AS watermark, m.held_by, m.held_why, m.stalled_since,
        coalesce(o.rows, 0)::bigint AS outside, coalesce(o.skewed, 0)::bigint AS skewed,
-       coalesce(o.late, 0)::bigint AS late, w.created_at
+       coalesce(o.late, 0)::bigint AS late, w.created_at, t.topic AS output_topic, coalesce(t.published, 0) AS published,
+       coalesce(q.waiting, 0) AS output_waiting, q.waiting_since AS output_waiting_since,
+       CASE WHEN NOT u.is_granted THEN pg_catalog.format('role "%s" is not allowed to publish to it', u.owner)
+            ELSE i.about ->> ('relay_error.' || w.name) END AS output_error, coalesce(u.is_granted, true) AS output_is_granted
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
 LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late
-                   FROM millrace.window_outside AS o WHERE o.window_id = w.id) AS o ON true;
+                   FROM millrace.window_outside AS o WHERE o.window_id = w.id) AS o ON true
+LEFT JOIN millrace.window_outlet AS t ON t.window_id = w.id AND t.topic IS NOT NULL
+LEFT JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'output' AND u.topic = t.topic
+LEFT JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id AND t.window_id IS NOT NULL
+-- the outbox is bounded
+LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS waiting, pg_catalog.min(q.written_at) AS waiting_since
+                   FROM millrace.window_output AS q WHERE q.window_id = t.window_id) AS q ON t.window_id IS NOT NULL;
 GRANT SELECT ON millrace.windows TO PUBLIC;
 COMMENT ON VIEW millrace.windows IS 'Windows over the targets of the pipelines the reader may see.';
 COMMENT ON COLUMN millrace.windows.kind IS 'How it is kept: incremental, each batch adds what its rows give.';
@@ -20,6 +29,12 @@ COMMENT ON COLUMN millrace.windows.held_why IS 'Why that partition is not idle.'
 COMMENT ON COLUMN millrace.windows.stalled_since IS 'Since then event times have risen, and the watermark has not; null: it has, or nothing came.';
 COMMENT ON COLUMN millrace.windows.outside IS 'Rows that are in no window: their event time is null, infinite, before 4700 BC or after 285000 AD.';
 COMMENT ON COLUMN millrace.windows.skewed IS 'Rows whose event time was further in the future than max_skew: they moved no watermark.';
+COMMENT ON COLUMN millrace.windows.output_topic IS 'Topic that it is published to; null: none.';
+COMMENT ON COLUMN millrace.windows.published IS 'Messages that were found in its topics.';
+COMMENT ON COLUMN millrace.windows.output_waiting IS 'Messages that wait to be published; at 50000 nothing more is written until they are.';
+COMMENT ON COLUMN millrace.windows.output_waiting_since IS 'When the oldest of them was written.';
+COMMENT ON COLUMN millrace.windows.output_error IS 'What its relay last reported; null: it works.';
+COMMENT ON COLUMN millrace.windows.output_is_granted IS 'Whether the owner may publish to the topic, see topic_grants.';
 COMMENT ON COLUMN millrace.windows.late IS 'Rows that came when a window they are in was final, each once; late_rows has them by window.';
 
 CREATE VIEW millrace.late_rows WITH (security_barrier) AS

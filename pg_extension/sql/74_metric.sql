@@ -62,6 +62,9 @@ FROM (VALUES
   ('millrace_window_late_rows_total', 'counter', 'window', 'Rows that came when a window they are in was final.'),
   ('millrace_window_skewed_rows_total', 'counter', 'window', 'Rows whose event time was so far in the future that it moved no watermark.'),
   ('millrace_window_outside_rows', 'gauge', 'window', 'Rows that are in no window: their event time is null, infinite or too far away.'),
+  ('millrace_window_output_waiting_messages', 'gauge', 'window', 'Values of closed windows that wait to be published; not there for a window that is not published.'),
+  ('millrace_window_output_waiting_seconds', 'gauge', 'window', 'How long the oldest of them has waited.'),
+  ('millrace_window_output_published_total', 'counter', 'window', 'Values of closed windows that were found in their topic.'),
   -- processes, staging, breakers
   ('millrace_pipeline_status', 'gauge', 'status', 'One series for each pipeline, with its status as label.'),
   ('millrace_workers', 'gauge', 'pipeline', 'Workers that run.'),
@@ -188,7 +191,10 @@ FROM (
   CROSS JOIN LATERAL (VALUES
     ('millrace_window_watermark_timestamp_seconds', date_part('epoch', w.watermark)),
     ('millrace_window_watermark_stalled_seconds', greatest(coalesce(date_part('epoch', statement_timestamp() - w.stalled_since), 0), 0)),
-    ('millrace_window_late_rows_total', w.late), ('millrace_window_skewed_rows_total', w.skewed), ('millrace_window_outside_rows', w.outside)
+    ('millrace_window_late_rows_total', w.late), ('millrace_window_skewed_rows_total', w.skewed), ('millrace_window_outside_rows', w.outside),
+    ('millrace_window_output_waiting_messages', CASE WHEN w.output_topic IS NOT NULL THEN w.output_waiting END),
+    ('millrace_window_output_waiting_seconds', CASE WHEN w.output_topic IS NOT NULL THEN greatest(coalesce(date_part('epoch', statement_timestamp() - w.output_waiting_since), 0), 0) END),
+    ('millrace_window_output_published_total', CASE WHEN w.output_topic IS NOT NULL THEN w.published END)
   ) AS v (name, value)
   WHERE metrics.source IS NULL OR metrics.source = 'window'
   UNION ALL

@@ -226,6 +226,14 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
                         FROM millrace.late_rows AS l WHERE l."window" = w.name AND l.last_at > now() - interval '1 h') AS l
     WHERE l.windows > 0
     UNION ALL
+    SELECT 29, 'warning', format('window "%s": its values do not reach Kafka', w.name),
+           format('%s wait for topic "%s", the oldest since %s%s.', w.output_waiting, w.output_topic, date_trunc('second', w.output_waiting_since), ': ' || w.output_error),
+           CASE WHEN NOT w.output_is_granted THEN format('as a superuser: SELECT millrace.grant_topics(%L, output => %L);', p.owner, ARRAY[w.output_topic])
+                ELSE format('make topic "%s" writable for the ingestor; or SELECT millrace.alter_window(%L, output_topic => ''off'');', w.output_topic, w.name) END
+    FROM millrace.windows AS w JOIN pipeline AS p ON p.name = w.pipeline
+    WHERE p.status NOT IN ('foreign', 'standby')
+          AND (w.output_waiting_since < now() - interval '1 min' OR (w.output_error IS NOT NULL AND w.output_waiting > 0))
+    UNION ALL
     -- the programs
     SELECT 30, 'error', format('role "%s" is no ingestor, and one is connected as it', r.rolname),
            'It may call no function of millrace, and so serves no pipeline of this database.',

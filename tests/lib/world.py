@@ -61,7 +61,7 @@ class World:
 
     @staticmethod
     def grant(db):
-        db.run("SELECT millrace.grant_ingestor('ingestor'), millrace.grant_topics('app', read => '{*}', dlq => '{*}')")
+        db.run("SELECT millrace.grant_ingestor('ingestor'), millrace.grant_topics('app', read => '{*}', dlq => '{*}', output => '{*}')")
 
     # -- making things
 

@@ -45,6 +45,7 @@ SELECT set_eq($$ SELECT c.oid::regclass::text FROM pg_extension AS e, unnest(e.e
         'millrace.error_class_id_seq', 'millrace.retry', 'millrace.retry_id_seq', 'millrace.breaker', 'millrace.dead_letter_action',
         'millrace.dlq', 'millrace.dlq_scan', 'millrace.dlq_sighting', 'millrace.topic_grant', 'millrace.stats_minute', 'millrace.unread_key', 'millrace.window_id_seq', 'millrace.window_seq',
         'millrace.window_definition', 'millrace.window_cursor', 'millrace.window_outside', 'millrace.window_mark', 'millrace.window_late',
+        'millrace.window_outlet', 'millrace.window_output', 'millrace.window_output_number_seq', 'millrace.window_sighting',
         'millrace.dlq_topic', 'millrace.pipeline_topic', 'millrace.topic_partition', 'millrace.event_type', 'millrace.event_type_count'], 'pg_dump carries the catalogue');
 SELECT set_eq($$ SELECT c.relname::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%'
                  AND c.oid <> ALL (SELECT unnest(e.extconfig) FROM pg_extension AS e WHERE e.extname = 'millrace') $$,

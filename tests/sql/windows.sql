@@ -23,7 +23,7 @@ SELECT pg_temp.wrong('{"name": "''By minute''"}', '42602', 'window name "By minu
 SELECT pg_temp.wrong('{"name": "''state''", "pipeline": "''nix''"}', '42704', 'pipeline "nix" does not exist', NULL);
 SELECT pg_temp.wrong('{"name": "''definition''"}', '42P07', 'there is a relation millrace.window_definition', 'another name');
 SELECT pg_temp.wrong('{"pipeline": "''upserts''"}', '0A000', 'changes rows of its target', 'view over the target');
-SELECT pg_temp.wrong('{"output_topic": "''closed''"}', '0A000', 'not supported yet: output_topic', 'Leave it out');
+SELECT pg_temp.wrong('{"output_topic": "''closed''"}', '42501', 'not allowed to publish windows to topic "closed"', 'output => ''{closed}''');
 SELECT pg_temp.wrong('{"delay": "''-1 min''"}', '22023', 'delay is "-00:01:00", expected 0 to 10 years', '1 min');
 SELECT pg_temp.wrong('{"lateness": "''11 years''"}', '22023', 'lateness is "11 years"', NULL);
 SELECT pg_temp.wrong('{"max_skew": "''-1 s''"}', '22023', 'max_skew is "-00:00:01"', NULL);
@@ -150,7 +150,7 @@ SELECT isnt(millrace.create_window('kept', 'p', event_time => 'at', size => '1 m
 SELECT is((SELECT min(window_end) > now() - interval '1 day' FROM millrace.window_kept), true, 'what is older is not there');
 SELECT lives_ok($$ SELECT millrace.alter_window('kept', retention => '0') $$, 'it can be removed');
 SELECT is((SELECT count(*) > 10 FROM millrace.window_kept WHERE window_start < '2026-10-01'), true, 'what is not removed yet is there again');
-SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => NULL) $$, '22023', 'nothing to change', 'retention, delay and lateness', 'nothing');
+SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => NULL) $$, '22023', 'nothing to change', 'retention, delay, lateness and output_topic', 'nothing');
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => '-1 s') $$, '22023', 'retention', '30 days', 'retention of less than nothing');
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', lateness => '-1 s') $$, '22023', 'lateness', '1 min', 'lateness of less than nothing');
 SELECT lives_ok($$ SELECT millrace.alter_window('kept', retention => '1 day') $$, 'kept for a day');

@@ -105,17 +105,17 @@ mr_unlock_lane(int32 lane_id)
 }
 
 bool
-mr_try_lock_relay(int32 pipeline_id)
+mr_try_lock_relay(int32 pipeline_id, int32 window_id)
 {
-	return acquire(CLASS_RELAY, pipeline_id, 0, ExclusiveLock, OF_SESSION, AT_ONCE);
+	return acquire(CLASS_RELAY, pipeline_id, window_id, ExclusiveLock, OF_SESSION, AT_ONCE);
 }
 
 bool
-mr_is_relay_free(int32 pipeline_id)
+mr_is_relay_free(int32 pipeline_id, int32 window_id)
 {
-	if (!acquire(CLASS_RELAY, pipeline_id, 0, ShareLock, OF_TRANSACTION, AT_ONCE))
+	if (!acquire(CLASS_RELAY, pipeline_id, window_id, ShareLock, OF_TRANSACTION, AT_ONCE))
 		return false;
-	release(CLASS_RELAY, pipeline_id, 0, ShareLock, OF_TRANSACTION);
+	release(CLASS_RELAY, pipeline_id, window_id, ShareLock, OF_TRANSACTION);
 	return true;
 }
 
@@ -134,18 +134,18 @@ PG_FUNCTION_INFO_V1(mr_sql_is_relay_free);
 PG_FUNCTION_INFO_V1(mr_sql_lock_owner);
 PG_FUNCTION_INFO_V1(mr_sql_lock_window);
 
-/* millrace._try_lock_relay(pipeline_id integer) RETURNS boolean: until the session ends. */
+/* millrace._try_lock_relay(pipeline_id integer, window_id integer) RETURNS boolean: until the session ends. */
 Datum
 mr_sql_try_lock_relay(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(mr_try_lock_relay(PG_GETARG_INT32(0)));
+	PG_RETURN_BOOL(mr_try_lock_relay(PG_GETARG_INT32(0), PG_GETARG_INT32(1)));
 }
 
-/* millrace._is_relay_free(pipeline_id integer) RETURNS boolean: at this moment. */
+/* millrace._is_relay_free(pipeline_id integer, window_id integer) RETURNS boolean: at this moment. */
 Datum
 mr_sql_is_relay_free(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(mr_is_relay_free(PG_GETARG_INT32(0)));
+	PG_RETURN_BOOL(mr_is_relay_free(PG_GETARG_INT32(0), PG_GETARG_INT32(1)));
 }
 
 /* millrace._lock_owner(owner regrole): exclusive until the transaction ends. */

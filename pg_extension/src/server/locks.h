@@ -37,10 +37,10 @@ extern void mr_unlock_ledger(int32 pipeline_id, int32 lane_id);
 extern bool mr_try_lock_lane(int32 lane_id);
 extern void mr_unlock_lane(int32 lane_id);
 
-/* The relay of a pipeline's dead letters is one session until that ends; false when another one is. */
-extern bool mr_try_lock_relay(int32 pipeline_id);
+/* The relay of a pipeline's dead letters (window 0), or of one of its windows, is one session until that ends; false when another one is. */
+extern bool mr_try_lock_relay(int32 pipeline_id, int32 window_id);
 /* No session is the relay at this moment. */
-extern bool mr_is_relay_free(int32 pipeline_id);
+extern bool mr_is_relay_free(int32 pipeline_id, int32 window_id);
 
 /*
  * One of n streams of a pipeline, numbered from `first` on, exclusive until the transaction ends: what one transaction adds to it

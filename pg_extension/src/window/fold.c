@@ -23,6 +23,7 @@
 #define FOLD_ROWS        50000            /* of a worker, after which they are folded */
 #define FOLD_ROWS_MAX    200000           /* after which it waits for another worker that folds */
 #define FOLD_INTERVAL_US INT64_C(5000000) /* after which fewer are folded, too */
+#define PUBLISH_GROUPS   5000             /* given to the relay in one transaction */
 
 typedef struct Folding
 {
@@ -31,6 +32,7 @@ typedef struct Folding
 	bool wait;
 	bool merge;
 	bool passed_over; /* some window: another process has it */
+	bool more;        /* of some window is to be published */
 	List *ids;        /* of the pipeline's windows */
 } Folding;
 
@@ -70,38 +72,58 @@ list_windows(void *arg)
 	end();
 }
 
-static void
-fold_one(void *arg)
+/* Calls a function of ours on the window at work, in a transaction of its own, as the extension's owner; its result, false when there is no extension any more. */
+static bool
+call(const Folding *fold, const char *sql, int nargs, Oid *types, Datum *values)
 {
-	static Oid types[] = {INT4OID, BOOLOID, BOOLOID};
-	Folding *fold = arg;
-	Datum values[] = {Int32GetDatum(fold->window_id), BoolGetDatum(fold->merge),
-					  BoolGetDatum(fold->wait)};
 	Oid user;
 	int context;
 	int nest;
+	bool result;
 
 	if (!begin(fold))
-		return;
+		return false;
 	mr_become_extension_owner(&user, &context);
 	nest = NewGUCNestLevel();
 	mr_guc_set("search_path", "pg_catalog, pg_temp");
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT millrace._fold_window($1, $2, $3)", 3, types, values, NULL,
-							  false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not fold window %d", fold->window_id);
-	if (!DatumGetBool(
-			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &(bool){false})))
-		fold->passed_over = true;
+	if (SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not run \"%s\" on window %d", sql, fold->window_id);
+	result = DatumGetBool(
+		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &(bool){false}));
 	SPI_finish();
 	AtEOXact_GUC(false, nest);
 	SetUserIdAndSecContext(user, context);
 	end();
+	return result;
+}
+
+static void
+fold_one(void *arg)
+{
+	Folding *fold = arg;
+	Oid types[] = {INT4OID, BOOLOID, BOOLOID};
+	Datum values[] = {Int32GetDatum(fold->window_id), BoolGetDatum(fold->merge),
+					  BoolGetDatum(fold->wait)};
+
+	if (!call(fold, "SELECT millrace._fold_window($1, $2, $3)", 3, types, values))
+		fold->passed_over = true;
+}
+
+static void
+publish_one(void *arg)
+{
+	Folding *fold = arg;
+	Oid types[] = {INT4OID, INT4OID};
+	Datum values[] = {Int32GetDatum(fold->window_id), Int32GetDatum(PUBLISH_GROUPS)};
+
+	if (call(fold, "SELECT millrace._publish_window($1, $2)", 2, types, values))
+		fold->more = true;
 }
 
 /* False: another process is folding some of them, and `wait` is false. */
 static bool
-fold_all(int32 pipeline_id, bool wait, bool *windows)
+fold_all(int32 pipeline_id, bool wait, bool *windows, bool *more)
 {
 	Folding fold = {.pipeline_id = pipeline_id, .wait = wait};
 	ListCell *cell;
@@ -118,7 +140,10 @@ fold_all(int32 pipeline_id, bool wait, bool *windows)
 			fold.merge = false;
 			(void) mr_xact_guard(fold_one, &fold);
 		}
+		/* apart: what fails there is no reason to fold again */
+		(void) mr_xact_guard(publish_one, &fold);
 	}
+	*more = fold.more;
 	list_free(fold.ids);
 	return !fold.passed_over;
 }
@@ -126,12 +151,14 @@ fold_all(int32 pipeline_id, bool wait, bool *windows)
 void
 mr_fold_if_due(MrFold *fold, int32 pipeline_id)
 {
+	bool more = false;
+
 	/* what a worker before this one has left is folded, and closed, without a batch */
 	if ((fold->known && !fold->windows) ||
 		(fold->unfolded < FOLD_ROWS && mr_clock_us() < fold->fold_at))
 		return;
-	if (fold_all(pipeline_id, fold->unfolded >= FOLD_ROWS_MAX, &fold->windows))
+	if (fold_all(pipeline_id, fold->unfolded >= FOLD_ROWS_MAX, &fold->windows, &more))
 		fold->unfolded = 0;
 	fold->known = true;
-	fold->fold_at = mr_clock_us() + FOLD_INTERVAL_US;
+	fold->fold_at = mr_clock_us() + (more ? 0 : FOLD_INTERVAL_US);
 }

@@ -17,7 +17,7 @@ typedef struct MrFold
 
 /*
  * Between batches: when enough has been appended, or long enough ago (at rest, too: a watermark moves with time), folds the windows of the pipeline, each in a transaction
- * of its own, as the extension's owner. What fails is logged, and moved unmerged: the number of partial values that readers
+ * of its own, as the extension's owner, and writes what that closes to the outbox of those that are published, in another one. What fails is logged, and moved unmerged: the number of partial values that readers
  * begin with stays bounded.
  */
 extern void mr_fold_if_due(MrFold *fold, int32 pipeline_id);

@@ -232,6 +232,36 @@ ids_of_strangers(void **state)
 						"\xc3\xa4/\xe2\x82\xac/\xf0\x9f\x98\x80");
 }
 
+/* A value of a window has nothing of an event. */
+static void
+value_of_a_window(void **state)
+{
+	rd_kafka_headers_t *headers;
+	const void *value;
+	size_t size;
+
+	(void) state;
+	letter = (MrLetter){.id = "0d9c/by_day/1-2/ab/3/cd",
+						.pipeline = "readings",
+						.window = "by_day",
+						.revision = 3,
+						.payload = "{}",
+						.payload_len = 2};
+	headers = mr_letter_headers(&letter, MR_LETTER_WHOLE);
+	assert_int_equal(rd_kafka_header_cnt(headers), 4);
+	assert_text(headers, "millrace-id", "0d9c/by_day/1-2/ab/3/cd");
+	assert_text(headers, "millrace-pipeline", "readings");
+	assert_text(headers, "millrace-window", "by_day");
+	assert_text(headers, "millrace-revision", "3");
+	rd_kafka_headers_destroy(headers);
+	headers = mr_letter_headers(&letter, MR_LETTER_BARE);
+	assert_int_equal(rd_kafka_header_cnt(headers), 5);
+	assert_text(headers, "millrace-payload-left-out", "2");
+	assert_int_equal(rd_kafka_header_get_last(headers, "__connect.errors.topic", &value, &size),
+					 RD_KAFKA_RESP_ERR__NOENT);
+	rd_kafka_headers_destroy(headers);
+}
+
 int
 main(void)
 {
@@ -242,6 +272,7 @@ main(void)
 		cmocka_unit_test_setup(nulls_and_stages, setup),
 		cmocka_unit_test_setup(shortened, setup),
 		cmocka_unit_test_setup(ids_of_strangers, setup),
+		cmocka_unit_test_setup(value_of_a_window, setup),
 	};
 
 	return cmocka_run_group_tests_name("ingestor/relay_message", tests, NULL, NULL);
