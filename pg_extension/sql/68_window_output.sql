@@ -84,10 +84,10 @@ $$;
 REVOKE ALL ON FUNCTION millrace._keys_of FROM PUBLIC;
 COMMENT ON FUNCTION millrace._keys_of IS 'Internal: the group of a row, as columns.';
 
+-- One comparison of both: of two, the planner would sort by the one that has an index, and compare all groups of a window with each other.
 CREATE FUNCTION millrace._same_group(w millrace.window_definition, a text, b text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT format('%1$s.window_start = %2$s.window_start AND ROW(%3$s)::record = ROW(%4$s)::record', a, b,
-                ltrim(millrace._keys_of(w, a), ', '), ltrim(millrace._keys_of(w, b), ', '));
+  SELECT format('ROW(%1$s.window_start%3$s)::record = ROW(%2$s.window_start%4$s)::record', a, b, millrace._keys_of(w, a), millrace._keys_of(w, b));
 $$;
 REVOKE ALL ON FUNCTION millrace._same_group FROM PUBLIC;
 COMMENT ON FUNCTION millrace._same_group IS 'Internal: SQL for two rows being of the same window and group.';
@@ -97,11 +97,11 @@ COMMENT ON FUNCTION millrace._same_group IS 'Internal: SQL for two rows being of
 CREATE FUNCTION millrace._due_of_fold(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT coalesce((
-    SELECT format('due AS (INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) SELECT DISTINCT u.window_start, u.window_end%3$s FROM (%4$s) AS u '
-                  'WHERE u.window_end <= $4 AND u.window_end > $3 AND NOT EXISTS (SELECT FROM millrace._window_%1$s_due AS d WHERE %5$s)), ',
+    SELECT format('due AS (INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) SELECT u.window_start, u.window_end%3$s FROM (%4$s) AS u '
+                  'WHERE u.window_end <= $4 AND u.window_end > $3 EXCEPT SELECT d.window_start, d.window_end%5$s FROM millrace._window_%1$s_due AS d), ',
                   w.id, w.keys, millrace._keys_of(w, 'u'),
                   millrace._window_rows(w, format('SELECT r.window_start, r.window_end%s, %s FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $4', w.keys, w.states)),
-                  millrace._same_group(w, 'u', 'd'))
+                  millrace._keys_of(w, 'd'))
     FROM millrace.window_outlet AS o WHERE o.window_id = w.id AND o.topic IS NOT NULL), '');
 $$;
 REVOKE ALL ON FUNCTION millrace._due_of_fold FROM PUBLIC;
@@ -117,14 +117,14 @@ BEGIN
   IF NOT EXISTS (SELECT FROM millrace.window_outlet AS o WHERE o.window_id = w.id AND o.topic IS NOT NULL) THEN
     RETURN;
   END IF;
-  EXECUTE format('INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) SELECT DISTINCT u.window_start, u.window_end%3$s FROM ('
+  EXECUTE format('INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) SELECT u.window_start, u.window_end%3$s FROM ('
                  'SELECT r.window_start, r.window_end%2$s FROM (%4$s) AS r UNION ALL '
                  'SELECT v.window_start, v.window_end%2$s FROM millrace._window_%1$s_revision AS v WHERE v.window_end > $1 AND v.window_start < $2) AS u '
-                 'WHERE u.window_end <= $3 AND u.window_end > $4 AND NOT EXISTS (SELECT FROM millrace._window_%1$s_due AS d WHERE %5$s)',
+                 'WHERE u.window_end <= $3 AND u.window_end > $4 EXCEPT SELECT d.window_start, d.window_end%5$s FROM millrace._window_%1$s_due AS d',
                  w.id, w.keys, millrace._keys_of(w, 'u'),
                  millrace._window_rows(w, format('SELECT f.window_start, f.window_end%s, %s FROM millrace._window_%s_folded AS f '
                                                  'WHERE f.window_start >= $1 AND f.window_start < $2 AND f.window_end <= $3', w.keys, w.states, w.id)),
-                 millrace._same_group(w, 'u', 'd'))
+                 millrace._keys_of(w, 'd'))
   USING "from", "to", mark.watermark, mark.final;
 END $$;
 REVOKE ALL ON FUNCTION millrace._due_of_rebuild FROM PUBLIC;
@@ -187,12 +187,12 @@ CREATE FUNCTION millrace._closing_groups(w millrace.window_definition) RETURNS t
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT format('SELECT u.window_start, u.window_end%2$s FROM (%3$s) AS u '
                 'WHERE u.window_end > $1 AND u.window_end <= $2 AND u.window_end > coalesce(now() - %6$L::interval, ''-infinity'') '
-                'AND NOT EXISTS (SELECT FROM millrace._window_%1$s_revision AS v WHERE %4$s) GROUP BY u.window_start, u.window_end%5$s',
+                'EXCEPT SELECT v.window_start, v.window_end%4$s FROM millrace._window_%1$s_revision AS v WHERE v.window_start > $1 - %5$L::interval',
                 w.id, millrace._keys_of(w, 'u'),
                 millrace._window_rows(w, format('SELECT f.window_start, f.window_end%s, %s FROM millrace._window_%s_folded AS f '
-                                                'WHERE f.window_start > $1 - %L::interval AND f.window_start < $2', w.keys, w.states, w.id,
-                                                w.size + CASE WHEN millrace._window_unit('slide', w.slide) = 'time' THEN interval '0' ELSE interval '4 days' END)),
-                millrace._same_group(w, 'u', 'v'), millrace._keys_of(w, 'u'), w.retention);
+                                                'WHERE f.window_start > $1 - %L::interval AND f.window_start < $2', w.keys, w.states, w.id, l.longest)),
+                millrace._keys_of(w, 'v'), l.longest, w.retention)
+  FROM (SELECT w.size + CASE WHEN millrace._window_unit('slide', w.slide) = 'time' THEN interval '0' ELSE interval '4 days' END AS longest) AS l;
 $$;
 REVOKE ALL ON FUNCTION millrace._closing_groups FROM PUBLIC;
 COMMENT ON FUNCTION millrace._closing_groups IS 'Internal: SQL for groups of windows that were closed.';
@@ -201,8 +201,9 @@ COMMENT ON FUNCTION millrace._closing_groups IS 'Internal: SQL for groups of win
 CREATE FUNCTION millrace._changed_groups(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT format('SELECT u.window_start, u.window_end%2$s FROM millrace._window_%1$s_due AS u '
-                'WHERE NOT EXISTS (SELECT FROM millrace._window_%1$s_revision AS v WHERE %3$s AND v.written_at > clock_timestamp() - interval ''1 s'') '
-                'GROUP BY u.window_start, u.window_end%2$s', w.id, millrace._keys_of(w, 'u'), millrace._same_group(w, 'u', 'v'));
+                'EXCEPT SELECT v.window_start, v.window_end%3$s FROM millrace._window_%1$s_revision AS v '
+                'WHERE v.window_start = ANY (ARRAY(SELECT DISTINCT d.window_start FROM millrace._window_%1$s_due AS d)) AND v.written_at > clock_timestamp() - interval ''1 s''',
+                w.id, millrace._keys_of(w, 'u'), millrace._keys_of(w, 'v'));
 $$;
 REVOKE ALL ON FUNCTION millrace._changed_groups FROM PUBLIC;
 COMMENT ON FUNCTION millrace._changed_groups IS 'Internal: SQL for groups of closed windows that have changed.';
@@ -263,14 +264,15 @@ WITH cand AS MATERIALIZED (SELECT c.* FROM (%1$s) AS c ORDER BY c.window_end, c.
 value AS MATERIALIZED (%3$s),
 state AS MATERIALIZED (
   SELECT c.window_start, c.window_end%4$s, coalesce(v.revision, 0) AS revision, v.hash%5$s, m.window_start IS NOT NULL AS has_values
-  FROM cand AS c LEFT JOIN millrace._window_%6$s_revision AS v ON %7$s LEFT JOIN value AS m ON %8$s),
+  FROM cand AS c LEFT JOIN (SELECT * FROM millrace._window_%6$s_revision WHERE window_start = ANY (ARRAY(SELECT DISTINCT c.window_start FROM cand AS c))) AS v ON %7$s
+  LEFT JOIN value AS m ON %8$s),
 content AS MATERIALIZED (
   SELECT s.*, coalesce(%9$s, '') AS group_text,
          left(encode(sha256(convert_to(CASE WHEN s.has_values THEN %10$s ELSE coalesce($5, 'deleted') END, 'UTF8')), 'hex'), 32) AS new_hash
   FROM state AS s WHERE s.has_values OR $5 IS NOT NULL OR s.revision > 0),
 changed AS MATERIALIZED (SELECT s.*, s.revision + 1 AS new_revision, encode(sha256(convert_to(s.group_text, 'UTF8')), 'hex') AS group_hash FROM content AS s WHERE s.hash IS DISTINCT FROM s.new_hash),
-done AS (DELETE FROM millrace._window_%6$s_due AS d USING cand AS c WHERE %11$s),
-replaced AS (DELETE FROM millrace._window_%6$s_revision AS v USING changed AS c WHERE %7$s),
+done AS (DELETE FROM millrace._window_%6$s_due AS d USING cand AS c WHERE %11$s AND d.window_start = ANY (ARRAY(SELECT DISTINCT c.window_start FROM cand AS c))),
+replaced AS (DELETE FROM millrace._window_%6$s_revision AS v USING changed AS c WHERE %7$s AND v.window_start = ANY (ARRAY(SELECT DISTINCT c.window_start FROM changed AS c))),
 kept AS (INSERT INTO millrace._window_%6$s_revision (window_start, window_end%12$s, revision, hash, written_at)
          SELECT window_start, window_end%12$s, new_revision, new_hash, clock_timestamp() FROM changed),
 written AS (
@@ -286,18 +288,18 @@ written AS (
   FROM changed AS s ORDER BY s.window_end, s.window_start)
 SELECT count(*)::integer FROM cand WHERE $1 IS NOT NULL AND $2 IS NOT NULL$sql$,
     groups, ltrim(millrace._keys_of(w, 'c'), ', '),
-    CASE WHEN failed THEN 'SELECT c.window_start, ROW()::record AS keys' || c.no_outputs || ' FROM cand AS c WHERE false'
-    ELSE format('SELECT q.window_start, q."millrace keys" AS keys%s FROM (SELECT m.window_start, ROW(%s)::record AS "millrace keys"%s FROM '
+    CASE WHEN failed THEN 'SELECT c.window_start, ROW(c.window_start)::record AS keys' || c.no_outputs || ' FROM cand AS c WHERE false'
+    ELSE format('SELECT q.window_start, q."millrace keys" AS keys%s FROM (SELECT m.window_start, ROW(m.window_start%s)::record AS "millrace keys"%s FROM '
                 '(SELECT r.window_start, r.window_end%s%s FROM (SELECT window_start, max(window_end) AS window_end%4$s, %6$s FROM (%7$s) AS u '
                 'WHERE EXISTS (SELECT FROM cand AS c WHERE %8$s) GROUP BY window_start%4$s) AS r) AS m) AS q',
-                c.named, ltrim(millrace._keys_of(w, 'm'), ', '), w.output, w.keys, w.finals, w.merges,
+                c.named, millrace._keys_of(w, 'm'), w.output, w.keys, w.finals, w.merges,
                 millrace._window_rows(w, format('SELECT f.window_start, f.window_end%s, %s FROM millrace._window_%s_folded AS f '
                                                 'WHERE f.window_start = ANY (ARRAY(SELECT DISTINCT %s FROM cand AS c CROSS JOIN generate_series(0, %s) AS k))',
                                                 w.keys, w.states, w.id, millrace._later('c.window_start', format('k * %L::interval', w.slide), w.slide, w.time_zone),
                                                 millrace._window_panes(w.size, w.slide) - 1)),
                 millrace._same_group(w, 'u', 'c')) END,
     c.keys, c.outputs, w.id, millrace._same_group(w, 'c', 'v'),
-    format('m.window_start = c.window_start AND m.keys = ROW(%s)::record', ltrim(millrace._keys_of(w, 'c'), ', ')),
+    format('m.keys = ROW(c.window_start%s)::record', millrace._keys_of(w, 'c')),
     CASE WHEN c.key_columns <> '' THEN format('(SELECT row_to_json(x)::text FROM (SELECT %s) AS x)', ltrim(c.key_columns, ', ')) ELSE '''''' END,
     format('(SELECT row_to_json(x)::text FROM (SELECT %s) AS x)', ltrim(c.output_columns, ', ')),
     millrace._same_group(w, 'd', 'c'), w.keys, c.key_columns, c.output_columns)
@@ -312,8 +314,7 @@ $$;
 REVOKE ALL ON FUNCTION millrace._publish_sql FROM PUBLIC;
 COMMENT ON FUNCTION millrace._publish_sql IS 'Internal: SQL that writes values of groups to the outbox.';
 
--- Rows of both sides are sorted and merged: the planner does not know how many groups a window has, and a loop over them would
--- compare each with each. Texts do not depend on the settings of the session.
+-- Rows of both sides are sorted and merged: the planner does not know how many groups a window has, and a loop would compare each with each. Texts do not depend on the settings of the session.
 CREATE FUNCTION millrace._publish_step(
   w millrace.window_definition, groups text, closed_to timestamptz, watermark timestamptz, final timestamptz, n integer, failed text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off SET enable_nestloop = off SET enable_hashjoin = off
