@@ -197,12 +197,12 @@ $$;
 REVOKE ALL ON FUNCTION millrace._closing_groups FROM PUBLIC;
 COMMENT ON FUNCTION millrace._closing_groups IS 'Internal: SQL for groups of windows that were closed.';
 
--- SQL for the groups that have changed and were not written to the outbox within the last second.
+-- SQL for the groups that have changed and were not written to the outbox within the last second; a time in the future is one of a clock that was set.
 CREATE FUNCTION millrace._changed_groups(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT format('SELECT u.window_start, u.window_end%2$s FROM millrace._window_%1$s_due AS u '
                 'EXCEPT SELECT v.window_start, v.window_end%3$s FROM millrace._window_%1$s_revision AS v '
-                'WHERE v.window_start = ANY (ARRAY(SELECT DISTINCT d.window_start FROM millrace._window_%1$s_due AS d)) AND v.written_at > clock_timestamp() - interval ''1 s''',
+                'WHERE v.window_start = ANY (ARRAY(SELECT DISTINCT d.window_start FROM millrace._window_%1$s_due AS d)) AND v.written_at BETWEEN clock_timestamp() - interval ''1 s'' AND clock_timestamp()',
                 w.id, millrace._keys_of(w, 'u'), millrace._keys_of(w, 'v'));
 $$;
 REVOKE ALL ON FUNCTION millrace._changed_groups FROM PUBLIC;
