@@ -128,6 +128,32 @@ def test_a_wide_batch_writes_few_rows(wide):
     assert written() - before < batches * MANY / 2
 
 
+def test_wide_batches_hold_few_locks(world):
+    """Three lanes at work on all of their partitions, as a migration of the target holds all of them up: the lock table has
+    no entry for each partition, or few servers would have room for them."""
+    wide = Wide(world, workers=3)
+    parts = [range(i, MANY, 3) for i in range(3)]
+    lanes = [wide.lane(part, preferred=i) for i, part in enumerate(parts)]
+    for lane, part in zip(lanes, parts):
+        wide.send(lane, part)
+    wide.wait()
+    assert wide.in_ledger() == MANY
+    held = """
+        SELECT count(DISTINCT l.pid) FILTER (WHERE NOT l.granted AND l.relation = 't'::regclass), count(*) FILTER (WHERE l.locktype = 'advisory')
+        FROM pg_locks AS l JOIN millrace.workers AS w ON w.pid = l.pid"""
+    with world.db.session("app", autocommit=False) as s:
+        s.run("LOCK TABLE t IN SHARE ROW EXCLUSIVE MODE")
+        for lane, part in zip(lanes, parts):
+            wide.send(lane, part)
+        seen = []
+        # all in one look: one that has waited for lock_timeout begins again
+        wait_for(lambda: seen.append(world.db.run(held)[0]) or seen[-1][0] == 3, "three workers wait for the table", 30)
+        assert 3 <= seen[-1][1] <= 30, seen
+        s.connection.rollback()
+    wide.check()
+    wide.close()
+
+
 def test_the_history_of_a_slow_stream_is_written_in_turns(wide):
     """However long ago a batch was: it appends progress of a bounded number of partitions, those first that waited longest."""
     def history():
