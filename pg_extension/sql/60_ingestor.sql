@@ -196,16 +196,19 @@ CREATE FUNCTION millrace.positions(pipeline text)
 RETURNS TABLE (partition integer, epoch bigint, next_offset bigint, state text, end_age bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
+DECLARE
+  p millrace.pipeline := millrace._served(pipeline);
 BEGIN
   -- called every two seconds for each pipeline: PL/pgSQL keeps the plan
   RETURN QUERY
   SELECT t.partition, t.epoch, g.next_offset, t.state,
          CASE WHEN w.reported_at IS NOT NULL THEN
            greatest(trunc(extract(epoch FROM statement_timestamp() - w.reported_at) * 1000), 0)::bigint END
-  FROM millrace._served(pipeline) AS p
-  JOIN millrace.partition AS t ON t.pipeline_id = p.id
+  FROM millrace.partition AS t
   LEFT JOIN millrace.watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
   LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
+  -- a number that is given, not that of a row: it is known in _position, too, which else is that of all pipelines
+  WHERE t.pipeline_id = p.id
   ORDER BY t.partition;
 END $$;
 REVOKE ALL ON FUNCTION millrace.positions(text) FROM PUBLIC;

@@ -3,7 +3,7 @@
 -- each pairing of two pipelines when the planner expects one.
 BEGIN;
 \ir helper.psql
-SELECT plan(6);
+SELECT plan(7);
 
 CREATE FUNCTION pg_temp.pipelines(first integer, last integer) RETURNS void LANGUAGE sql AS $$
   SELECT millrace.create_pipeline('s' || i, topic => 'events', dlq => 'events.dlq', target => 'mrt.reading', fields => 'id bigint, at timestamptz',
@@ -56,7 +56,9 @@ CREATE FUNCTION pg_temp.measure(pipelines integer) RETURNS void LANGUAGE sql AS 
         WHERE c.relkind = 'v'
         UNION ALL
         VALUES ('SELECT * FROM millrace.doctor()'), ('SELECT * FROM millrace.metrics()'), ('SELECT millrace.engine_status()'),
-               ('SELECT * FROM millrace.ingestor_pipelines()'), ('SELECT * FROM millrace.relay_pipelines()')) AS q (query);
+               ('SELECT * FROM millrace.ingestor_pipelines()'), ('SELECT * FROM millrace.relay_pipelines()'),
+               ('SELECT * FROM millrace.positions(''s1'')'), ('SELECT * FROM millrace.topic_partitions(''s1'', 0)'),
+               ('SELECT * FROM millrace.relay_scan_positions(''s1'')'), ('SELECT * FROM millrace.event_status(''events'', 0, 1)')) AS q (query);
 $$;
 
 SET ROLE mrt_owner;
@@ -75,6 +77,9 @@ SELECT cmp_ok((SELECT count(*) FROM pg_temp.cost WHERE pipelines = 16 AND looks 
 SELECT is_empty($$ SELECT few.query, few.looks, many.looks FROM pg_temp.cost AS few JOIN pg_temp.cost AS many USING (query)
                    WHERE few.pipelines = 4 AND many.pipelines = 16 AND many.looks > 4 * few.looks $$, 'four times the pipelines, four times the looks at most');
 
+SELECT is_empty($$ SELECT few.query, few.looks, many.looks FROM pg_temp.cost AS few JOIN pg_temp.cost AS many USING (query)
+                   WHERE few.pipelines = 4 AND many.pipelines = 16 AND many.looks > few.looks AND few.query LIKE '%(''s1''%' $$,
+                'what is asked for one pipeline does not look at others');
 SELECT is((SELECT count(*) FROM millrace.ingestor_pipelines()), 16::bigint, 'all are served');
 SELECT is((SELECT count(*) FROM millrace.relay_pipelines()), 16::bigint, 'and relayed');
 SELECT cmp_ok(pg_temp.looks_of('SELECT * FROM millrace.ingestor_pipelines()', 'millrace.topic_grant'), '<=', 3 * 16::bigint, 'one look at the grants for each source');
