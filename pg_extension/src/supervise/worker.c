@@ -238,6 +238,9 @@ look(MrWorker *worker, int64 now, bool woken)
 					!mr_sources_are_troubled(&worker->sources);
 	worker->served = false;
 	worker->look_at = now + (worker->quiet ? QUIET_US : IDLE_US);
+	if (worker->quiet)
+		worker->retry_at =
+			now; /* with this look: the next ones are at the same time, and wake it up once */
 	return true;
 }
 
