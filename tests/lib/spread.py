@@ -39,6 +39,9 @@ class Spread:
         self.sent += each * self.partitions
 
     def wait(self):
+        # By shared memory first: a look at the statistics of thousands of partitions has a snapshot for some milliseconds,
+        # under which the worker cannot update rows in place. Nobody is to disturb what is measured.
+        wait_for(lambda: self.db.value("SELECT coalesce(sum(l.staged), 0) FROM millrace._lanes() AS l") == 0, "all read", 120)
         wait_for(lambda: self.db.value("SELECT coalesce(sum(events), 0) FROM millrace.stats") == self.sent, "all settled", 120)
 
     def worker(self):
