@@ -272,6 +272,8 @@ def test_lane_that_does_not_move(world):
         severity, what, detail, command = wait_for(lambda: finding(world, "a lane of its ingestor does not move"), "doctor() names it", 50)
         assert severity == "error" and re.fullmatch(r"In the ingestor, lane 1 has been \w+ for \d+ s: the server does not answer it\.", detail)
         wait_for(lambda: re.search(r"lane 1 has been \w+ for \d+ s", ingestor.get("/readyz")[1]), "/readyz names it", 10)
+        states = re.findall(r'millrace_ingestor_lane_state_seconds\{[^}]*lane="(\d+)",state="(\w+)"\} (\S+)', ingestor.get("/metrics")[1])
+        assert [lane for lane, state, s in states if float(s) > 30 and state not in ("idle", "closed")] == ["1"], states
         assert pid in [row[0] for row in world.db.run(command.replace("%", "%%"))], "pasted, it shows the session"
         assert findings(world) == [what]
     finally:
