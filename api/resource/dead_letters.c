@@ -29,7 +29,8 @@ static const MrDocument dead_letters = {
 	"LATERAL ("
 	"SELECT l.id::text AS id, l.pipeline, l.state, l.ended, l.stage, l.sqlstate, l.condition, "
 	"l.message, l.constraint_name, "
-	"l.column_name, l.fingerprint, l.topic, l.partition, l.\"offset\"::text AS \"offset\", l.key, "
+	"l.column_name, l.fingerprint, l.topic, l.partition, l.\"offset\"::text AS \"offset\", "
+	"l.document, l.key, "
 	"l.attempts, "
 	"l.first_failed_at, l.failed_at, l.replay_count) AS j) AS p",
 	true, MR_PROBLEM_ROUTE, "before"};
@@ -51,7 +52,7 @@ static const MrDocument dead_letter = {
 	"SELECT l.id::text AS id, l.pipeline, l.version, l.state, l.ended, l.stage, l.sqlstate, "
 	"l.condition, l.message, l.detail, "
 	"l.hint, l.constraint_name, l.column_name, l.fingerprint, l.topic, l.partition, "
-	"l.\"offset\"::text AS \"offset\", "
+	"l.\"offset\"::text AS \"offset\", l.document, "
 	"l.kafka_ts, l.key, l.headers, l.payload, l.edited_payload, l.attempts, l.history, "
 	"l.first_failed_at, l.failed_at, "
 	"l.changed_at, l.replay_count, l.published_at, l.dlq_partition, l.dlq_offset::text AS "

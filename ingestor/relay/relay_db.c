@@ -306,6 +306,7 @@ read_letter(const PGresult *result, int row, MrLetter *letter)
 	letter->column_name = get_bytes(result, row, "column_name", NULL);
 	letter->ended = get_bytes(result, row, "ended", NULL);
 	letter->attempts = (int32_t) get_number(result, row, "attempts");
+	letter->document = (int32_t) get_number(result, row, "document");
 	letter->fingerprint = get_bytes(result, row, "fingerprint", NULL);
 	letter->revision = (int32_t) get_number(result, row, "revision");
 }

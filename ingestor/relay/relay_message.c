@@ -148,6 +148,8 @@ add_ours(rd_kafka_headers_t *headers, const MrLetter *letter)
 	add_number(headers, "millrace-version", letter->version);
 	add_text(headers, "millrace-sqlstate", letter->sqlstate, TEXT_BYTES);
 	add_number(headers, "millrace-attempts", letter->attempts);
+	if (letter->document > 0)
+		add_number(headers, "millrace-document", letter->document);
 	add_text(headers, "millrace-fingerprint", letter->fingerprint, TEXT_BYTES);
 }
 

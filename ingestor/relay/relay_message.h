@@ -40,6 +40,7 @@ typedef struct MrLetter
 	const char *column_name;
 	const char *ended;
 	int32_t attempts;
+	int32_t document; /* its number in the message; 0: it is the message */
 	const char *fingerprint;
 	const char *
 		window; /* NULL: a dead letter; otherwise id, key, payload and partition are all it has, and this: */

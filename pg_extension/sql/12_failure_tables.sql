@@ -48,6 +48,7 @@ CREATE TABLE millrace.retry (
   -- parked: waits behind another one; held: a dead letter (replay_of) that its key waits for; due once it was discarded
   state           text        NOT NULL DEFAULT 'retrying' CHECK (state IN ('retrying', 'parked', 'held', 'replaying')),
   order_key       bigint,                -- hash of the key, NULL: in no queue
+  document        integer,               -- number in its message (format ndjson), NULL: the message
   CONSTRAINT retry_pkey PRIMARY KEY (id)
 );
 ALTER SEQUENCE millrace.retry_id_seq OWNED BY millrace.retry.id;
@@ -107,6 +108,7 @@ CREATE TABLE millrace.dead_letter (
   dlq_partition integer,
   dlq_offset  bigint,
   changed_at  timestamptz,           -- state, NULL: not since failed_at
+  document    integer,               -- number in its message (format ndjson), NULL: the message
   CONSTRAINT dead_letter_pkey PRIMARY KEY (id)
 );
 ALTER SEQUENCE millrace.dead_letter_id_seq OWNED BY millrace.dead_letter.id;

@@ -99,7 +99,8 @@ CREATE TABLE millrace.dlq_sighting (
   replay_count  integer NOT NULL,
   dlq_partition integer NOT NULL,  -- where its letter is
   dlq_offset    bigint  NOT NULL,
-  CONSTRAINT dlq_sighting_pkey PRIMARY KEY (pipeline_id, partition, "offset", replay_count)
+  document      integer NOT NULL DEFAULT 0,  -- 0: the message
+  CONSTRAINT dlq_sighting_pkey PRIMARY KEY (pipeline_id, partition, "offset", replay_count, document)
 );
 COMMENT ON TABLE millrace.dlq IS 'Internal: see the view dlqs.';
 COMMENT ON TABLE millrace.dlq_topic IS 'Internal: topics for dead letters and windows, those of the past, too.';

@@ -9,6 +9,12 @@ COMMENT ON FUNCTION millrace.header_list(bytea) IS
 'Packed Kafka headers (as dead letters keep them), all of them in their order.
 In: packed. Out: array, of bytes that are no packed headers whatever could be read. Errors: none.';
 
+CREATE FUNCTION millrace.pack_headers(headers jsonb) RETURNS bytea
+LANGUAGE c STABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_pack_headers_sql';
+COMMENT ON FUNCTION millrace.pack_headers(jsonb) IS
+'Headers that somebody wrote down, as header_list() and headers() take them.
+In: headers: an object, or an array of pairs of name and value, where a value is a string, with \x hexadecimal digits for bytes, or null. Out: packed. Errors: invalid_parameter_value for another form.';
+
 CREATE FUNCTION millrace.header_first(list millrace.header[], name text) RETURNS bytea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT h.value FROM unnest(list) WITH ORDINALITY AS h (name, value, nth) WHERE h.name = header_first.name ORDER BY h.nth LIMIT 1;

@@ -5,39 +5,41 @@
 CREATE FUNCTION millrace.decode(
   fields text, payload millrace.payload, format text DEFAULT 'json', date_order text DEFAULT 'ISO',
   time_zone text DEFAULT 'UTC', other_zone text DEFAULT 'error', bytea_format text DEFAULT 'auto',
-  epoch text DEFAULT 'none', number_style text DEFAULT 'plain', interval_style text DEFAULT 'postgres')
+  epoch text DEFAULT 'none', number_style text DEFAULT 'plain', interval_style text DEFAULT 'postgres',
+  key millrace.payload DEFAULT NULL, headers jsonb DEFAULT NULL)
   RETURNS jsonb
-  LANGUAGE C STABLE STRICT PARALLEL UNSAFE
+  LANGUAGE C STABLE PARALLEL UNSAFE
   SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'mr_decode_sql';
 COMMENT ON FUNCTION millrace.decode IS
-'The result of applying a field list to a payload.
-In: fields and format, as in create_pipeline; payload, text or bytes, e.g. ''{"a": 1}''; the rest as in create_pipeline, and independent of the session. There are no headers: a CloudEvent is structured.
-Out: an object with the value of each field, and of each column that the format adds.
-Errors: the one that would make the event a dead letter; those of a field list that is wrong.';
+'The result of applying a field list to a message.
+In: fields and format, as in create_pipeline; payload, text or bytes, e.g. ''{"a": 1}''; key and headers of the message, as in dry_run(), by default none; the rest as in create_pipeline, and independent of the session.
+Out: an object with the value of each field, and of each column that the format adds; with format ndjson an array of them, one for each document; null for null fields, a null payload or a null format.
+Errors: the one that would make the event a dead letter; those of a field list that is wrong; invalid_parameter_value for headers that are neither an object nor pairs.';
 
 CREATE FUNCTION millrace.decode_event(
   fields text, payload millrace.payload, format text, date_order text DEFAULT 'ISO',
   time_zone text DEFAULT 'UTC', other_zone text DEFAULT 'error', bytea_format text DEFAULT 'auto',
-  epoch text DEFAULT 'none', number_style text DEFAULT 'plain', interval_style text DEFAULT 'postgres')
+  epoch text DEFAULT 'none', number_style text DEFAULT 'plain', interval_style text DEFAULT 'postgres',
+  key millrace.payload DEFAULT NULL, headers jsonb DEFAULT NULL)
   RETURNS jsonb
   LANGUAGE C STABLE PARALLEL UNSAFE
   SET search_path = pg_catalog, pg_temp
   AS 'MODULE_PATHNAME', 'mr_decode_event';
 COMMENT ON FUNCTION millrace.decode_event IS
-'The columns of event that a message''s payload gives: its fields, those that the format adds, and payload.
-In: as decode(); fields may be null. Out: an object; null for a null payload. Errors: as decode().';
+'The columns of event that a message gives: its fields, those that the format adds, and payload.
+In: as decode(); fields may be null. Out: an object, with format ndjson an array of them; null for a null payload. Errors: as decode().';
 
 CREATE FUNCTION millrace.dry_run(
   pipeline text, samples text[] DEFAULT NULL, staged integer DEFAULT 100, key millrace.payload DEFAULT NULL, headers jsonb DEFAULT NULL,
   topic text DEFAULT NULL, "time" timestamptz DEFAULT NULL)
 RETURNS TABLE (sample integer, partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text,
-               message text, detail text, hint text, unread text[])
+               message text, detail text, hint text, unread text[], document integer)
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_dry_run';
 COMMENT ON FUNCTION millrace.dry_run IS
 'The outcome events would have: each is decoded, transformed and written, and everything is rolled back.
 In: pipeline; samples: payloads to try; or, without samples, staged: number of events to take from staging. Of the samples: key, text or bytes; headers: an object, or an array of pairs of name and value, where a value is a string, with \\x hexadecimal digits for bytes, or null; topic, by default the pipeline''s; time: when they were produced, by default unknown.
-Out: per event its number, coordinate (of staged events), outcome (written, filtered, superseded, skipped, dead, retrying), the rows it gives, why it fails, and unread: the keys of its payload that no field reads.
+Out: per event its number, coordinate (of staged events), outcome (written, filtered, superseded, skipped, dead, retrying), the rows it gives, why it fails, unread: the keys of its payload that no field reads, and document: its number in the sample, with format ndjson, where each document has an outcome.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; invalid_parameter_value for headers of another form; those of the definition.';
 
 CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
@@ -60,11 +62,13 @@ In: pipeline. Out: rows of name and setting, to be used with set_config(). Error
 
 -- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
 -- owner: nobody's SQL runs with another role's privileges. A CTE named event represents the batch.
-CREATE FUNCTION millrace.explain(pipeline text, "analyze" boolean DEFAULT false, samples text[] DEFAULT NULL) RETURNS SETOF text
+CREATE FUNCTION millrace.explain_batch(pipeline text, "analyze" boolean, samples text[], key bytea, headers jsonb, topic text,
+                                      produced_at timestamptz) RETURNS SETOF text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   d        record;
   payloads bytea[] := ARRAY(SELECT convert_to(s, 'UTF8') FROM unnest(samples) AS s);
+  packed   bytea := millrace.pack_headers(headers);
   columns  text;
   query    text;
   line     text;
@@ -86,23 +90,28 @@ BEGIN
   END IF;
   IF "analyze" AND cardinality(payloads) = 0 THEN
     payloads := ARRAY(SELECT l.raw FROM millrace.dead_letters AS l
-                      WHERE l.pipeline = explain.pipeline AND l.stage <> 'decode' AND l.raw IS NOT NULL LIMIT 100);
+                      WHERE l.pipeline = explain_batch.pipeline AND l.stage <> 'decode' AND l.raw IS NOT NULL LIMIT 100);
     IF cardinality(payloads) = 0 THEN
       RAISE EXCEPTION 'there are no events to run pipeline "%" on', pipeline
         USING ERRCODE = 'invalid_parameter_value',
               HINT = 'Pass some payloads of its topic: samples => ARRAY[''{…}''].';
     END IF;
   END IF;
+  -- with format ndjson a payload gives several events
   columns := concat_ws(', ', millrace.field_columns(d.fields), millrace.format_columns(d.format), 'payload pg_catalog.jsonb');
   query := format(
     E'WITH event AS MATERIALIZED (SELECT fields.*, s.raw, %L::pg_catalog.text AS topic, 0 AS partition, g.i::pg_catalog.int8 AS "offset",'
-    ' NULL::pg_catalog.bytea AS key, ''{}''::pg_catalog.jsonb AS headers, pg_catalog.now() AS kafka_ts, ''{}''::millrace.header[] AS header_list'
+    ' %L::pg_catalog.bytea AS key, %L::pg_catalog.jsonb AS headers, %L::pg_catalog.timestamptz AS kafka_ts,'
+    ' %L::millrace.header[] AS header_list'
     ' FROM pg_catalog.generate_series(0, %s) AS g (i)'
     ' CROSS JOIN LATERAL (SELECT (%L::pg_catalog.bytea[])[g.i OPERATOR(pg_catalog.%%) %s OPERATOR(pg_catalog.+) 1]) AS s (raw)'
-    ' CROSS JOIN LATERAL pg_catalog.jsonb_to_record(millrace.decode_event(%L, s.raw, %L, %s)) AS fields (%s))'
+    ' CROSS JOIN LATERAL (SELECT millrace.decode_event(%L, s.raw, %L, %s, key => %L::pg_catalog.bytea, headers => %L::pg_catalog.jsonb)) AS e (v)'
+    ' CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset('
+    'CASE pg_catalog.jsonb_typeof(e.v) WHEN ''array'' THEN e.v ELSE pg_catalog.jsonb_build_array(e.v) END) AS fields (%s))'
     ' SELECT * FROM (%s\n) AS transform',
-    d.topic, d.batch_rows - 1, payloads, greatest(cardinality(payloads), 1),
-    d.fields, d.format, d.reading, columns, d.transform);
+    coalesce(topic, d.topic), key, coalesce(millrace.headers(packed), '{}'), coalesce(produced_at, now()),
+    coalesce(millrace.header_list(packed), '{}'), d.batch_rows - 1, payloads, greatest(cardinality(payloads), 1),
+    d.fields, d.format, d.reading, key, headers, columns, d.transform);
   BEGIN
     -- as the workers do, until it is rolled back
     PERFORM set_config(s.name, s.setting, true) FROM millrace.session_settings(pipeline) AS s WHERE s.name <> 'search_path';
@@ -121,8 +130,18 @@ BEGIN
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   RETURN QUERY SELECT * FROM unnest(lines);
 END $$;
-COMMENT ON FUNCTION millrace.explain(text, boolean, text[]) IS
+COMMENT ON FUNCTION millrace.explain_batch(text, boolean, text[], bytea, jsonb, text, timestamptz) IS
+'What explain() calls. Use explain().
+In: as explain(); produced_at is its time. Out: as explain(). Errors: as explain().';
+
+CREATE FUNCTION millrace.explain(
+  pipeline text, "analyze" boolean DEFAULT false, samples text[] DEFAULT NULL, key millrace.payload DEFAULT NULL,
+  headers jsonb DEFAULT NULL, topic text DEFAULT NULL, "time" timestamptz DEFAULT NULL) RETURNS SETOF text
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT millrace.explain_batch(pipeline, "analyze", samples, key::bytea, headers, topic, "time");
+$$;
+COMMENT ON FUNCTION millrace.explain(text, boolean, text[], millrace.payload, jsonb, text, timestamptz) IS
 'The plan of a pipeline''s transform for a whole batch (batch_rows events); "CTE event" represents the batch.
-In: pipeline; analyze: true to run it, in a subtransaction that is rolled back; samples: JSON payloads to run it on, repeated to make up a batch, by default of dead letters that could be decoded.
+In: pipeline; analyze: true to run it, in a subtransaction that is rolled back; samples: payloads to run it on, repeated to make up a batch, by default of dead letters that could be decoded; key, headers, topic and time of all of them, as in dry_run(), by default none, none, the pipeline''s and now.
 Out: lines of EXPLAIN.
-Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the current role is its owner; invalid_parameter_value when there is nothing to run it on; those of the transform.';
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the current role is its owner; invalid_parameter_value when there is nothing to run it on, and for headers that are neither an object nor pairs; those of the transform.';

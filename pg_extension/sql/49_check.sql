@@ -23,7 +23,9 @@ DECLARE
 BEGIN
   FOREACH sample IN ARRAY coalesce(samples, '{}') LOOP
     BEGIN
-      RETURN QUERY SELECT millrace.decode_event(NULL, sample, format) -> 'payload';
+      RETURN QUERY SELECT d.event -> 'payload' FROM millrace.decode_event(NULL, sample, format) AS e (v)
+      -- with format ndjson several
+      CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.v) WHEN 'array' THEN e.v ELSE jsonb_build_array(e.v) END) AS d (event);
     EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
       NULL;
     END;
@@ -73,11 +75,11 @@ BEGIN
   tried := (SELECT jsonb_agg(to_jsonb(d)) FROM millrace.dry_run(pipeline, samples) AS d);
   RETURN QUERY
   SELECT CASE WHEN d.outcome IN ('dead', 'retrying') THEN 'error' ELSE 'info' END, 'sample_' || d.outcome,
-         format('sample %s %s', d.sample, CASE WHEN d.outcome IN ('dead', 'retrying')
+         format('sample %s%s %s', d.sample, ', document ' || d.document, CASE WHEN d.outcome IN ('dead', 'retrying')
                   THEN format('fails in stage %s: %s (%s)', d.stage, d.message, d.sqlstate) ELSE 'is ' || d.outcome END),
          nullif(concat_ws(' ', d.detail, d.hint), '')
-  FROM jsonb_to_recordset(tried) AS d (sample integer, outcome text, stage text, sqlstate text, message text, detail text, hint text)
-  WHERE d.outcome <> 'written' ORDER BY d.sample;
+  FROM jsonb_to_recordset(tried) AS d (sample integer, document integer, outcome text, stage text, sqlstate text, message text, detail text, hint text)
+  WHERE d.outcome <> 'written' ORDER BY d.sample, d.document;
 
   RETURN QUERY
   SELECT 'warning', 'unlikely_time',

@@ -9,7 +9,7 @@ SELECT l.id, p.name AS pipeline, l.version, l.topic, coalesce(n.topic_partition,
        greatest(l.attempts, pg_catalog.jsonb_array_length(l.history)) AS attempts, l.history,
        coalesce(l.first_failed_at, l.failed_at) AS first_failed_at, l.replay_count,
        millrace.readable(l.edited_payload) AS edited_payload, l.published_at, l.dlq_partition, l.dlq_offset,
-       coalesce(l.changed_at, l.failed_at) AS changed_at
+       coalesce(l.changed_at, l.failed_at) AS changed_at, l.document
 FROM millrace.dead_letter AS l JOIN millrace.pipeline AS p ON p.id = l.pipeline_id
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = l.pipeline_id AND n.partition = l.partition
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
@@ -27,6 +27,7 @@ COMMENT ON COLUMN millrace.dead_letters.history IS 'of each try: at, stage, sqls
 COMMENT ON COLUMN millrace.dead_letters.edited_payload IS 'what the last replay processed instead of payload';
 COMMENT ON COLUMN millrace.dead_letters.published_at IS 'when it was seen in the DLQ topic, at dlq_partition and dlq_offset';
 COMMENT ON COLUMN millrace.dead_letters.changed_at IS 'when state last changed';
+COMMENT ON COLUMN millrace.dead_letters.document IS 'with format ndjson its number in the message, and payload is this document; null: the message as a whole';
 
 CREATE VIEW millrace.dead_letter_groups WITH (security_barrier) AS
 SELECT p.name AS pipeline, g.fingerprint, g.count, g.first_at, g.last_at, l.stage, l.sqlstate, l.message, l.constraint_name,
@@ -240,14 +241,15 @@ BEGIN
   -- a dead letter that holds its key keeps its place in the queue
   WITH held AS (
     DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken)
-    RETURNING r.replay_of, r.order_key
+    RETURNING r.id, r.replay_of, r.order_key
   )
   INSERT INTO millrace.retry AS r
-    (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of,
-     key, headers, payload, history, state, order_key)
-  SELECT p.id, p.version, l.topic, l.partition, l."offset", coalesce(round(extract(epoch FROM l.kafka_ts) * 1000), -1), 0, 0,
+    (id, pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of,
+     key, headers, payload, history, state, order_key, document)
+  -- the id is its place among documents of the same message
+  SELECT coalesce(h.id, nextval('millrace.retry_id_seq')), p.id, p.version, l.topic, l.partition, l."offset", coalesce(round(extract(epoch FROM l.kafka_ts) * 1000), -1), 0, 0,
          s.at, s.at, l.id,  -- retry_age counts from this try on
-         l.key, l.headers, coalesce(l.edited_payload, l.payload), l.history, 'replaying', h.order_key
+         l.key, l.headers, coalesce(l.edited_payload, l.payload), l.history, 'replaying', h.order_key, l.document
   FROM unnest(taken) WITH ORDINALITY AS t (id, nth)
   JOIN millrace.dead_letter AS l ON l.id = t.id
   LEFT JOIN held AS h ON h.replay_of = l.id

@@ -43,15 +43,16 @@ SELECT r.id, p.name AS pipeline, r.topic, coalesce(n.topic_partition, r.partitio
        r.history -> -1 ->> 'message' AS message, r.replay_of, r.version, millrace.readable(r.key) AS key,
        millrace.headers(r.headers) AS headers, millrace.readable(r.payload) AS payload, r.payload AS raw, r.history,
        CASE WHEN r.state = 'parked' THEN f."offset" END AS behind, r.order_key IS NOT NULL AS in_queue,
-       r.history -> -1 ->> 'detail' AS detail, r.history -> -1 ->> 'constraint_name' AS constraint_name
+       r.history -> -1 ->> 'detail' AS detail, r.history -> -1 ->> 'constraint_name' AS constraint_name, r.document
 FROM millrace.retry AS r
 JOIN millrace.pipeline AS p ON p.id = r.pipeline_id
 JOIN millrace.pipeline_version AS d ON d.pipeline_id = p.id AND d.version = p.version
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = r.pipeline_id AND n.partition = r.partition
 LEFT JOIN LATERAL (
   SELECT c."offset" FROM millrace.retry AS c
-  WHERE c.pipeline_id = r.pipeline_id AND c.partition = r.partition AND c.order_key = r.order_key AND c."offset" < r."offset"
-  ORDER BY c."offset" LIMIT 1) AS f ON true
+  WHERE c.pipeline_id = r.pipeline_id AND c.partition = r.partition AND c.order_key = r.order_key
+        AND (c."offset", c.id) < (r."offset", r.id)
+  ORDER BY c."offset", c.id LIMIT 1) AS f ON true
 WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE');
 COMMENT ON VIEW millrace.retries IS 'Events that failed and are tried again, those of their keys that wait behind them (ordering => key), and dead letters being replayed.';
 COMMENT ON COLUMN millrace.retries.state IS 'retrying, parked (waits behind another event of its key), held (a dead letter its key waits for) or replaying';
@@ -61,6 +62,7 @@ COMMENT ON COLUMN millrace.retries.behind IS 'of a parked event: offset of the f
 COMMENT ON COLUMN millrace.retries.attempts IS 'tries that failed, of a replay since it began';
 COMMENT ON COLUMN millrace.retries.message IS 'of the last failure, with its stage, sqlstate, condition, detail and constraint_name';
 COMMENT ON COLUMN millrace.retries.replay_of IS 'id of the dead letter';
+COMMENT ON COLUMN millrace.retries.document IS 'with format ndjson its number in the message, and payload is this document; null: the message as a whole';
 
 CREATE VIEW millrace.errors WITH (security_barrier) AS
 WITH failure AS (

@@ -29,14 +29,22 @@ $$;
 REVOKE ALL ON FUNCTION millrace._settling(integer, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._settling(integer, integer, bigint) IS 'Internal: outcome of an offset by the counters around it.';
 
+-- As an entry of a timeline has it.
+CREATE FUNCTION millrace._document_place(document integer) RETURNS jsonb
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT jsonb_strip_nulls(jsonb_build_object('document', document));
+$$;
+REVOKE ALL ON FUNCTION millrace._document_place(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._document_place(integer) IS 'Internal: which document of its message an entry of a timeline is about.';
+
 -- What is recorded about an event, oldest first.
 CREATE FUNCTION millrace._timeline(pipeline_id integer, partition integer, "offset" bigint) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH letter AS (
-    SELECT * FROM millrace.dead_letter AS l
+    SELECT l.*, millrace._document_place(l.document) AS place FROM millrace.dead_letter AS l
     WHERE l.pipeline_id = _timeline.pipeline_id AND l.partition = _timeline.partition AND l."offset" = _timeline."offset"
   ), waiting AS (
-    SELECT * FROM millrace.retry AS r
+    SELECT r.*, millrace._document_place(r.document) AS place FROM millrace.retry AS r
     WHERE r.pipeline_id = _timeline.pipeline_id AND r.partition = _timeline.partition AND r."offset" = _timeline."offset"
   ), entry (at, step, entry) AS (
     SELECT c.at, 0, jsonb_build_object('at', c.at, 'what', c.verb, 'from_offset', c.from_offset, 'to_offset', c.to_offset, 'by', c.by)
@@ -45,30 +53,30 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
           AND ((c.verb = 'start' AND c.to_offset <= _timeline."offset")
                OR _timeline."offset" BETWEEN least(c.from_offset, c.to_offset) AND greatest(c.from_offset, c.to_offset) - 1)
     UNION ALL
-    SELECT coalesce(l.first_failed_at, l.failed_at), h.nth, jsonb_build_object('what', 'failed', 'try', h.nth) || h.failure
+    SELECT coalesce(l.first_failed_at, l.failed_at), h.nth, jsonb_build_object('what', 'failed', 'try', h.nth) || h.failure || l.place
     FROM letter AS l CROSS JOIN LATERAL jsonb_array_elements(l.history) WITH ORDINALITY AS h (failure, nth)
     UNION ALL
     SELECT l.failed_at, 1000000,
            jsonb_build_object('at', l.failed_at, 'what', 'dead', 'id', l.id, 'ended', l.ended, 'stage', l.stage, 'sqlstate', l.sqlstate,
-                              'message', l.message)
+                              'message', l.message) || l.place
     FROM letter AS l
     UNION ALL
     SELECT l.published_at, 1000001,
-           jsonb_build_object('at', l.published_at, 'what', 'published', 'id', l.id, 'dlq_partition', l.dlq_partition, 'dlq_offset', l.dlq_offset)
+           jsonb_build_object('at', l.published_at, 'what', 'published', 'id', l.id, 'dlq_partition', l.dlq_partition, 'dlq_offset', l.dlq_offset) || l.place
     FROM letter AS l WHERE l.published_at IS NOT NULL
     UNION ALL
-    SELECT l.changed_at, 2000001, jsonb_build_object('at', l.changed_at, 'what', l.state, 'id', l.id)
+    SELECT l.changed_at, 2000001, jsonb_build_object('at', l.changed_at, 'what', l.state, 'id', l.id) || l.place
     FROM letter AS l WHERE l.state IN ('replayed', 'discarded') AND l.changed_at IS NOT NULL
     UNION ALL
     -- of a replay, earlier failures are listed with the dead letter
-    SELECT r.first_failed_at, 2000000 + h.nth, jsonb_build_object('what', 'failed', 'try', h.nth) || h.failure
+    SELECT r.first_failed_at, 2000000 + h.nth, jsonb_build_object('what', 'failed', 'try', h.nth) || h.failure || r.place
     FROM waiting AS r CROSS JOIN LATERAL jsonb_array_elements(r.history) WITH ORDINALITY AS h (failure, nth)
     WHERE r.replay_of IS NULL OR h.nth > jsonb_array_length(r.history) - r.attempts
     UNION ALL
-    SELECT r.first_failed_at, 2000000, jsonb_build_object('at', r.first_failed_at, 'what', 'parked') FROM waiting AS r WHERE r.state = 'parked'
+    SELECT r.first_failed_at, 2000000, jsonb_build_object('at', r.first_failed_at, 'what', 'parked') || r.place FROM waiting AS r WHERE r.state = 'parked'
     UNION ALL
     SELECT 'infinity', 0, jsonb_build_object('at', nullif(r.next_at, 'infinity'), 'what',
-             CASE WHEN r.state = 'held' THEN 'its key waits' WHEN r.replay_of IS NULL THEN 'next try' ELSE 'replay' END, 'id', r.id)
+             CASE WHEN r.state = 'held' THEN 'its key waits' WHEN r.replay_of IS NULL THEN 'next try' ELSE 'replay' END, 'id', r.id) || r.place
     FROM waiting AS r
   )
   SELECT coalesce(jsonb_agg(e.entry ORDER BY e.at, e.step), '[]') FROM entry AS e;
@@ -80,7 +88,8 @@ CREATE FUNCTION millrace._event_trace(caller regrole, topic text, partition inte
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object(
            'pipeline', p.name, 'status', s.status, 'attempt', s.attempt, 'next_try', r.next_at, 'since', s.since,
-           'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', g.next_offset))
+           'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', g.next_offset,
+             'document', CASE WHEN s.rank <= 2 THEN r.document WHEN s.rank IN (7, 8) THEN l.document END))
                      || jsonb_build_object('timeline', millrace._timeline(p.id, n.partition, _event_trace."offset")))
            ORDER BY p.name), '[]')
   FROM millrace.pipeline AS p
@@ -93,12 +102,14 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     ORDER BY c.id DESC LIMIT 1) AS r ON true
   LEFT JOIN LATERAL (
     SELECT c."offset" FROM millrace.retry AS c
-    WHERE c.pipeline_id = p.id AND c.partition = r.partition AND c.order_key = r.order_key AND c."offset" < r."offset"
-    ORDER BY c."offset" LIMIT 1) AS front ON true
+    WHERE c.pipeline_id = p.id AND c.partition = r.partition AND c.order_key = r.order_key
+          AND (c."offset", c.id) < (r."offset", r.id)
+    ORDER BY c."offset", c.id LIMIT 1) AS front ON true
   LEFT JOIN LATERAL (
     SELECT c.*, greatest(c.attempts, jsonb_array_length(c.history)) AS tries FROM millrace.dead_letter AS c
     WHERE c.pipeline_id = p.id AND c.partition = n.partition AND c."offset" = _event_trace."offset"
-    ORDER BY c.id DESC LIMIT 1) AS l ON true
+    -- of several documents, one that is still open
+    ORDER BY (c.document IS NOT NULL AND c.state = 'open') DESC, c.id DESC LIMIT 1) AS l ON true
   LEFT JOIN LATERAL (
     SELECT min(c.to_offset) AS first FROM millrace.position_change AS c
     WHERE c.pipeline_id = p.id AND c.partition = n.partition) AS began ON true
@@ -113,7 +124,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
   LEFT JOIN LATERAL millrace._settling(p.id, n.partition, _event_trace."offset") AS t ON true
   -- the first that applies
   CROSS JOIN LATERAL (
-    SELECT v.status, v.attempt, v.since, v.reason
+    SELECT v.rank, v.status, v.attempt, v.since, v.reason
     FROM (VALUES
       (0, r.state = 'parked', 'parked', NULL, r.first_failed_at,
        coalesce(format('waits behind offset %s of its key', front."offset"), 'it is due')),
@@ -155,5 +166,5 @@ $$;
 COMMENT ON FUNCTION millrace.event_status(text, integer, bigint) IS
 'The outcome of one event, in each of the caller''s pipelines on its topic.
 In: topic, partition, "offset".
-Out: pipeline; status: pending, lost (removed by Kafka''s retention before it was processed), processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, parked (waits behind another event of its key), dead, replaying, replayed, discarded, settled (processed, filtered, superseded or skipped; which one is no longer known) or unknown; attempt: tries that failed; next_try, infinity for parked; since: when it reached this status; detail: reason, position of the partition, and timeline of what is recorded. No row: no pipeline of the caller''s reads the topic.
+Out: pipeline; status: pending, lost (removed by Kafka''s retention before it was processed), processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, parked (waits behind another event of its key), dead, replaying, replayed, discarded, settled (processed, filtered, superseded or skipped; which one is no longer known) or unknown; attempt: tries that failed; next_try, infinity for parked; since: when it reached this status; detail: reason, position of the partition, document (with format ndjson the number of the one that this is said of; of several, one that is not done with), and timeline of what is recorded, of each document. No row: no pipeline of the caller''s reads the topic.
 Errors: none.';

@@ -181,7 +181,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   WITH claimed AS (
     DELETE FROM millrace.dlq_sighting AS s USING millrace.dead_letter AS l
     WHERE s.pipeline_id = _claim_sightings.pipeline_id AND l.pipeline_id = s.pipeline_id AND l.partition = s.partition
-          AND l."offset" = s."offset" AND l.replay_count = s.replay_count
+          AND l."offset" = s."offset" AND l.replay_count = s.replay_count AND coalesce(l.document, 0) = s.document
     RETURNING l.id, s.dlq_partition, s.dlq_offset
   )
   UPDATE millrace.dead_letter AS l
@@ -192,7 +192,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   WHERE s.pipeline_id = _claim_sightings.pipeline_id
         AND NOT EXISTS (SELECT FROM millrace.dead_letter AS l
                         WHERE l.pipeline_id = s.pipeline_id AND l.partition = s.partition AND l."offset" = s."offset"
-                              AND l.replay_count <= s.replay_count)
+                              AND coalesce(l.document, 0) = s.document AND l.replay_count <= s.replay_count)
         AND NOT millrace._may_die(s.pipeline_id, s.partition, s."offset");
 $$;
 REVOKE ALL ON FUNCTION millrace._claim_sightings(integer) FROM PUBLIC;
@@ -250,27 +250,29 @@ BEGIN
   WITH found AS MATERIALIZED (
     SELECT DISTINCT ON (f.id) regexp_split_to_array(substr(f.id, length(prefix) + 1), '/') AS part, f.at_partition, f.at_offset
     FROM unnest(ids, dlq_partitions, dlq_offsets) AS f (id, at_partition, at_offset)
-    WHERE starts_with(f.id, prefix) AND substr(f.id, length(prefix) + 1) ~ '^[^/]+/\d{1,9}/\d{1,18}/\d{1,9}$'
+    WHERE starts_with(f.id, prefix) AND substr(f.id, length(prefix) + 1) ~ '^[^/]+/\d{1,9}/\d{1,18}/\d{1,9}(/\d{1,9})?$'
     ORDER BY f.id, f.at_offset
   ), seen AS MATERIALIZED (
-    SELECT n.partition, f.part[3]::bigint AS "offset", f.part[4]::integer AS replay_count, f.at_partition, f.at_offset
+    SELECT n.partition, f.part[3]::bigint AS "offset", f.part[4]::integer AS replay_count,
+           coalesce(f.part[5]::integer, 0) AS document, f.at_partition, f.at_offset
     FROM found AS f CROSS JOIN LATERAL millrace._partition_of(p, f.part[1], f.part[2]::integer) AS n (partition)
     WHERE n.partition IS NOT NULL
   ), letter AS MATERIALIZED (
     SELECT l.id, f.at_partition, f.at_offset
     FROM seen AS f JOIN millrace.dead_letter AS l
       ON l.pipeline_id = p.id AND l.partition = f.partition
-         AND l."offset" = f."offset" AND l.replay_count = f.replay_count
+         AND l."offset" = f."offset" AND l.replay_count = f.replay_count AND coalesce(l.document, 0) = f.document
     -- published_at IS NULL, written so that the planner does not read all unpublished ones for each id
     WHERE coalesce(l.published_at, 'infinity') = 'infinity'
     ORDER BY l.id FOR UPDATE OF l
   ), early AS (
-    INSERT INTO millrace.dlq_sighting AS s (pipeline_id, partition, "offset", replay_count, dlq_partition, dlq_offset)
-    SELECT p.id, f.partition, f."offset", f.replay_count, f.at_partition, f.at_offset
+    INSERT INTO millrace.dlq_sighting AS s (pipeline_id, partition, "offset", replay_count, document, dlq_partition, dlq_offset)
+    SELECT p.id, f.partition, f."offset", f.replay_count, f.document, f.at_partition, f.at_offset
     FROM seen AS f
     CROSS JOIN LATERAL (
       SELECT max(l.replay_count) AS replay_count FROM millrace.dead_letter AS l
-      WHERE l.pipeline_id = p.id AND l.partition = f.partition AND l."offset" = f."offset") AS known
+      WHERE l.pipeline_id = p.id AND l.partition = f.partition AND l."offset" = f."offset"
+            AND coalesce(l.document, 0) = f.document) AS known
     WHERE known.replay_count < f.replay_count
           OR known.replay_count IS NULL AND millrace._may_die(p.id, f.partition, f."offset")
     ON CONFLICT ON CONSTRAINT dlq_sighting_pkey DO NOTHING
@@ -288,7 +290,7 @@ CREATE FUNCTION millrace.relay_batch(pipeline text, "limit" integer, after bigin
 RETURNS TABLE (dead_letter bigint, id text, topic text, partition integer, "offset" bigint, kafka_ts bigint, key bytea,
                headers bytea, payload bytea, version integer, stage text, sqlstate text, condition text, message text,
                detail text, hint text, constraint_name text, column_name text, ended text, attempts integer,
-               replay_count integer, fingerprint text, first_failed_at bigint, failed_at bigint, revision integer)
+               replay_count integer, fingerprint text, first_failed_at bigint, failed_at bigint, revision integer, document integer)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
 DECLARE
@@ -297,7 +299,7 @@ BEGIN
   IF "window" IS NOT NULL THEN
     RETURN QUERY
     SELECT o.number, o.id, NULL::text, o.place, NULL::bigint, -1::bigint, o.key, NULL::bytea, o.payload, NULL::integer, NULL::text, NULL::text, NULL::text,
-           NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::text, NULL::bigint, NULL::bigint, o.revision
+           NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::text, NULL::bigint, NULL::bigint, o.revision, NULL::integer
     FROM millrace._window_output_batch(millrace._outlet(p, "window"), "limit", after, max_bytes) AS o;
     RETURN;
   END IF;
@@ -307,27 +309,28 @@ BEGIN
   END IF;
   RETURN QUERY
   WITH due AS MATERIALIZED (
-    SELECT l.id, l.partition, l."offset", l.replay_count,
+    SELECT l.id, l.partition, l."offset", l.replay_count, l.document,
            coalesce(octet_length(l.payload), 0) + coalesce(octet_length(l.headers), 0) + coalesce(octet_length(l.key), 0) AS bytes
     FROM millrace.dead_letter AS l
     WHERE l.pipeline_id = p.id AND l.published_at IS NULL AND l.id > coalesce(after, 0)
           AND NOT EXISTS (SELECT FROM millrace.dlq_sighting AS s
                           WHERE s.pipeline_id = p.id AND s.partition = l.partition AND s."offset" = l."offset"
-                                AND s.replay_count = l.replay_count)
+                                AND s.replay_count = l.replay_count AND s.document = coalesce(l.document, 0))
     ORDER BY l.id LIMIT greatest("limit", 1)
   ), fitting AS (
     -- the first always fits; of one event that died twice (before and after a rewind) one is published, both are marked
     SELECT d.id, row_number() OVER same AS nth, sum(d.bytes) OVER (ORDER BY d.id) - d.bytes AS before
-    FROM due AS d WINDOW same AS (PARTITION BY d.partition, d."offset", d.replay_count ORDER BY d.id)
+    FROM due AS d WINDOW same AS (PARTITION BY d.partition, d."offset", d.replay_count, d.document ORDER BY d.id)
   )
-  SELECT l.id, format('%s%s/%s/%s/%s', millrace._dead_letter_id_prefix(p), l.topic, coalesce(n.topic_partition, l.partition), l."offset", l.replay_count),
+  SELECT l.id, concat_ws('/', format('%s%s/%s/%s/%s', millrace._dead_letter_id_prefix(p), l.topic, coalesce(n.topic_partition, l.partition),
+                                     l."offset", l.replay_count), l.document),
          l.topic, coalesce(n.topic_partition, l.partition), l."offset",
          coalesce(round(extract(epoch FROM l.kafka_ts) * 1000)::bigint, -1), l.key, l.headers, l.payload, l.version,
          l.stage, l.sqlstate, millrace.condition_name(l.sqlstate), l.message, l.detail, l.hint, l.constraint_name,
          l.column_name, l.ended, greatest(l.attempts, jsonb_array_length(l.history)), l.replay_count,
          millrace.fingerprint(l.stage, l.sqlstate, l.constraint_name, l.column_name, l.message),
          round(extract(epoch FROM coalesce(l.first_failed_at, l.failed_at)) * 1000)::bigint,
-         round(extract(epoch FROM l.failed_at) * 1000)::bigint, NULL::integer
+         round(extract(epoch FROM l.failed_at) * 1000)::bigint, NULL::integer, l.document
   FROM fitting AS f JOIN millrace.dead_letter AS l ON l.id = f.id
   LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = l.pipeline_id AND n.partition = l.partition
   WHERE f.nth = 1 AND f.before < coalesce(max_bytes, 16777216)
@@ -337,7 +340,7 @@ REVOKE ALL ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint, text)
 COMMENT ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint, text) IS
 'For the ingestor, when the topic was read to its end: messages that are not in it. Outside of a read-only transaction it first marks those that were seen there before they were made here.
 In: pipeline; limit: maximum number; after: only those with a greater dead_letter (the last one produced: until the next scan they are not marked), 0 again after a scan, since ids can commit out of order; max_bytes: maximum size of keys, headers and payloads, but at least one message; window (null: the dead letters).
-Out: dead_letter: its number; id: the millrace-id header; topic, partition, "offset" and kafka_ts (ms, -1 none) of the event; key; headers (packed, as staged) and payload as they came; and what failed: version of the pipeline, stage, sqlstate, condition, message, detail, hint, constraint_name, column_name, ended, attempts, replay_count, fingerprint, first_failed_at and failed_at in ms since 1970. Of a window dead_letter (its number in the outbox), id, partition (to be taken modulo those there are), key, payload and revision. No row: nothing to do.
+Out: dead_letter: its number; id: the millrace-id header; topic, partition, "offset" and kafka_ts (ms, -1 none) of the event; key; headers (packed, as staged) and payload as they came; and what failed: version of the pipeline, stage, sqlstate, condition, message, detail, hint, constraint_name, column_name, ended, attempts, replay_count, fingerprint, first_failed_at and failed_at in ms since 1970; document: its number in the message with format ndjson, null for a whole message. Of a window dead_letter (its number in the outbox), id, partition (to be taken modulo those there are), key, payload and revision. No row: nothing to do.
 Errors: undefined_object for an unknown pipeline, and a window that is not published.';
 
 CREATE VIEW millrace.dlqs WITH (security_barrier) AS

@@ -81,6 +81,11 @@ static const FormatKind kinds[] = {
 	  {"ce_datacontenttype", TEXTOID},
 	  {"ce_dataschema", TEXTOID},
 	  {"ce_extensions", JSONBOID}}},
+	{"ndjson",
+	 MR_FORMAT_NDJSON,
+	 "With format \"ndjson\" a message is JSON documents, each on a line of its own.",
+	 1,
+	 {{"document", INT4OID}}},
 };
 
 PG_FUNCTION_INFO_V1(mr_format_columns_sql);
@@ -149,6 +154,12 @@ mr_format_left_out(const MrFormat *format)
 	return format->values != NULL ? mr_format_values_left_out(format->values) : NULL;
 }
 
+bool
+mr_format_has_documents(const MrFormat *format)
+{
+	return format->kind->kind == MR_FORMAT_NDJSON;
+}
+
 const MrFormatColumn *
 mr_format_columns(const MrFormat *format, int *count)
 {
@@ -205,6 +216,10 @@ mr_format_value(MrFormat *format, int column, const bytea *payload, const bytea 
 				return NULL;
 			}
 			break;
+		case MR_FORMAT_NDJSON:
+			*isnull = envelope->number == 0;
+			*value = Int32GetDatum(envelope->number);
+			return NULL;
 		case MR_FORMAT_CONNECT:
 			break;
 	}
@@ -254,7 +269,8 @@ kind_of(const char *name)
 			return &kinds[i];
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("format \"%s\" does not exist", name),
-			 errhint("Formats are json, confluent-json, connect, debezium and cloudevents.")));
+			 errhint("Formats are json, confluent-json, connect, debezium, cloudevents and "
+					 "ndjson.")));
 }
 
 static void *

@@ -46,6 +46,9 @@ extern Bitmapset *mr_format_left_out(const MrFormat *format);
 /* Made in the current memory context; NULL for json. An error for a name that is none of the formats. */
 extern MrFormat *mr_format_create(const char *name);
 
+/* Whether a message has several documents, each an event: who opens one has taken it apart (format_ndjson.h). */
+extern bool mr_format_has_documents(const MrFormat *format);
+
 /* The columns that it adds, `count` of them; none of NULL. */
 extern const MrFormatColumn *mr_format_columns(const MrFormat *format, int *count);
 

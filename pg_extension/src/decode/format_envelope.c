@@ -26,6 +26,7 @@ mr_opener_create(MrFormatKind kind, MrJsonAlloc alloc)
 	switch (kind)
 	{
 		case MR_FORMAT_CONFLUENT_JSON:
+		case MR_FORMAT_NDJSON:
 			break;
 		case MR_FORMAT_CONNECT:
 			mr_parts_want(opener, "schema");
@@ -60,6 +61,10 @@ mr_envelope_open(MrOpener *opener, const char *bytes, int length, const char *he
 		case MR_FORMAT_CLOUDEVENTS:
 			return mr_cloudevent_open(opener, bytes, length, headers, headers_length, envelope,
 									  problem);
+		case MR_FORMAT_NDJSON:
+			envelope->document = bytes;
+			envelope->length = length;
+			return true;
 	}
 	return false; /* not reached */
 }

@@ -15,6 +15,7 @@
  *                   connect's envelope; the document is the row after the change, of a delete that before it
  *   cloudevents     CloudEvents 1.0 in Kafka: structured (one JSON object, the document is its "data" or "data_base64"),
  *                   or binary (attributes are headers named ce_..., the message is the document)
+ *   ndjson          the document is one of the message's, which was taken apart before (format_ndjson.h)
  */
 #ifndef MR_FORMAT_ENVELOPE_H
 #define MR_FORMAT_ENVELOPE_H
@@ -29,7 +30,8 @@ typedef enum MrFormatKind
 	MR_FORMAT_CONFLUENT_JSON,
 	MR_FORMAT_CONNECT,
 	MR_FORMAT_DEBEZIUM,
-	MR_FORMAT_CLOUDEVENTS
+	MR_FORMAT_CLOUDEVENTS,
+	MR_FORMAT_NDJSON
 } MrFormatKind;
 
 enum /* parts of connect */
@@ -79,6 +81,7 @@ typedef struct MrEnvelope
 	bool in_headers;    /* cloudevents: the binary mode */
 	bool has_schema_id; /* confluent-json */
 	uint32_t schema_id;
+	int number; /* ndjson: of the document in its message, by who opens it; 0: not known */
 	MrJsonSlot parts[MR_ENVELOPE_PARTS]; /* MR_JSON_MISSING: not there */
 } MrEnvelope;
 

@@ -43,6 +43,7 @@ enum
 	COLUMN_DETAIL,
 	COLUMN_HINT,
 	COLUMN_UNREAD,
+	COLUMN_DOCUMENT,
 	NCOLUMNS
 };
 
@@ -140,7 +141,7 @@ deletes_only(const MrBatch *batch, int event)
 }
 
 static void
-put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
+put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i, int sample)
 {
 	MrEvent *event = &batch->events[i];
 	MrFailure *failure = event->outcome.failure;
@@ -148,7 +149,7 @@ put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 	Datum values[NCOLUMNS] = {0};
 	bool nulls[NCOLUMNS] = {false};
 
-	values[COLUMN_SAMPLE] = Int32GetDatum(i + 1);
+	values[COLUMN_SAMPLE] = Int32GetDatum(sample);
 	values[COLUMN_PARTITION] =
 		Int32GetDatum(mr_topics_place(program->definition->topics, event->partition).partition);
 	values[COLUMN_OFFSET] = Int64GetDatum(event->offset);
@@ -161,6 +162,11 @@ put_result(ReturnSetInfo *result, MrProgram *program, MrBatch *batch, int i)
 		values[COLUMN_ROWS] = rows_of(program, batch, i, &nulls[COLUMN_ROWS]);
 	for (int column = COLUMN_STAGE; column < NCOLUMNS; column++)
 		nulls[column] = true;
+	if (event->document > 0)
+	{
+		nulls[COLUMN_DOCUMENT] = false;
+		values[COLUMN_DOCUMENT] = Int32GetDatum(event->document);
+	}
 	unread = mr_unread_of(program->event, event);
 	if (unread != NULL)
 	{
@@ -195,7 +201,7 @@ PG_FUNCTION_INFO_V1(mr_dry_run);
  * millrace.dry_run(pipeline text, samples text[], staged integer, key millrace.payload, headers jsonb, topic text,
  *   "time" timestamptz) RETURNS TABLE (sample integer,
  *   partition integer, "offset" bigint, outcome text, rows jsonb, stage text, sqlstate text, message text,
- *   detail text, hint text, unread text[])
+ *   detail text, hint text, unread text[], document integer)
  */
 Datum
 mr_dry_run(PG_FUNCTION_ARGS)
@@ -205,6 +211,7 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	MrEngine engine = {.pace = &pace};
 	MrPipelineRow pipeline;
 	char *name;
+	int sample = 0;
 	int nest;
 
 	mr_pace_init(&pace);
@@ -234,7 +241,10 @@ mr_dry_run(PG_FUNCTION_ARGS)
 		(void) mr_subtransaction(process, &engine);
 	/* shown with the settings they were made with */
 	for (int i = 0; i < engine.batch->nevents; i++)
-		put_result(result, engine.program, engine.batch, i);
+	{
+		sample += engine.batch->events[i].document <= 1 ? 1 : 0;
+		put_result(result, engine.program, engine.batch, i, sample);
+	}
 	AtEOXact_GUC(false, nest);
 	mr_program_free(engine.program);
 	return (Datum) 0;

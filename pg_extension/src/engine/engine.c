@@ -23,6 +23,7 @@
 #include "pipeline/position_lock.h"
 #include "staging/ring.h"
 #include "staging/segment.h"
+#include "program/documents.h"
 #include "program/remembered.h"
 #include "program/unread.h"
 #include "window/contribute.h"
@@ -80,16 +81,23 @@ mr_engine_rest(MrEngine *engine)
 	mr_batch_reset(engine->batch);
 }
 
-/* Whether the event fits into the batch, and in ordering => 'key' into the queue of its key if there is one. */
+/*
+ * Whether the event fits into the batch, and in ordering => 'key' into the queue of its key if there is one. A message of
+ * several documents counts as so many events, but the first one fits.
+ */
 static bool
 take_event(void *arg, MrEvent *event, int taken)
 {
 	MrEngine *engine = arg;
 	const MrDefinition *definition = engine->program->definition;
 
-	if (taken >= Min(engine->pace->event_limit, definition->batch_rows) ||
+	int documents = mr_documents_of(engine->program->event->format, event);
+	int limit = Min(engine->pace->event_limit, definition->batch_rows);
+
+	if ((taken > 0 && engine->documents + documents > limit) ||
 		!mr_crash_admits(engine->batch->suspicions, event, taken))
 		return false;
+	engine->documents += documents;
 	if (!definition->order.by_key)
 		return true;
 	if (engine->order == NULL)
@@ -205,6 +213,7 @@ begin_step(MrEngine *engine, MrPace *pace, const char *activity, int *nest)
 	engine->pace = pace;
 	engine->events = 0;
 	engine->order = NULL; /* was in the batch's memory */
+	engine->documents = 0;
 	mr_batch_reset(engine->batch);
 	engine->batch->divisible = true;
 	if (!mr_xact_begin(activity))
@@ -398,6 +407,9 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 	}
 	if (engine->batch->nevents == 0)
 		return; /* nothing was read: no batch is too large */
+	if (engine->batch->given_back && mr_documents_of_one_message(engine->batch))
+		engine->torn = (MrTorn){engine->batch->events[0].partition, engine->batch->events[0].offset,
+								.due = true};
 	mr_breaker_rolled_back(&pace->breaker, trouble && events <= MR_ISOLATE_SMALL);
 	/* Trouble of a small batch says no more in a smaller one. */
 	pace->event_limit = Max(events / 16, trouble ? Min(events, MR_ISOLATE_SMALL) : 1);

@@ -33,6 +33,18 @@ typedef struct MrPace
 	int clean;         /* batches settled since it was changed */
 } MrPace;
 
+/*
+ * A message of several documents (program/documents.h) that cannot be settled in one commit, since too many of them fail or
+ * their rows are too large: it has to come in smaller parts, and has none. So its documents are all put to millrace.retry, due
+ * at once, and are tried from there in batches of any size.
+ */
+typedef struct MrTorn
+{
+	int32 partition;
+	int64 offset;
+	bool due; /* when it comes again */
+} MrTorn;
+
 typedef struct MrEngine
 {
 	int32 pipeline_id;
@@ -57,6 +69,8 @@ typedef struct MrEngine
 	MrPace *pace;        /* of the source of the batch at hand */
 	MrLoneFailures lone; /* the worker counts; asked in the verdict */
 	MrPatience patience;
+	int documents; /* of the messages taken into the batch at hand, an event of another format being one */
+	MrTorn torn;
 	int events; /* of the last batch settled that were tried */
 	int64
 		waited_at; /* mr_clock_us() when a batch from a lane had waited for a lock in vain; 0: long ago */

@@ -50,7 +50,7 @@ count(MrObservation *seen, const MrEvent *event)
 	if (event->retry == NULL)
 	{
 		seen->counters[MR_LIVE_EVENTS]++;
-		if (event->payload != NULL)
+		if (event->payload != NULL && !event->of_counted)
 			seen->counters[MR_LIVE_BYTES] += VARSIZE_ANY_EXHDR(event->payload);
 	}
 	seen->counters[MR_LIVE_RETRIED] += mr_event_is_tried_again(event);

@@ -15,6 +15,7 @@
 #include "server/clock.h"
 #include "server/errcode.h"
 #include "server/xact.h"
+#include "program/documents.h"
 #include "program/tombstone.h"
 #include "run/transform.h"
 #include "run/work_record.h"
@@ -219,10 +220,29 @@ has_timed_out(const MrBatch *batch)
 	return false;
 }
 
+/* A message that is to come in parts, see MrTorn: all of its documents wait for their first try. */
+static bool
+tear(MrEngine *engine)
+{
+	MrBatch *batch = engine->batch;
+
+	if (likely(!engine->torn.due) || !mr_documents_of_one_message(batch) ||
+		batch->events[0].partition != engine->torn.partition ||
+		batch->events[0].offset != engine->torn.offset)
+		return false;
+	engine->torn.due = false;
+	for (int i = 0; i < batch->nevents; i++)
+		mr_outcome_park(&batch->events[i].outcome);
+	return true;
+}
+
 /* Decode, transform, write, and what is to become of those that failed. */
 void
 mr_engine_process(MrEngine *engine)
 {
+	mr_documents_take_apart(engine->program->event->format, engine->batch);
+	if (tear(engine))
+		return;
 	/* Held throughout: rows may refer to values out of line in tables the transform read. */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	decode_events(engine);

@@ -58,7 +58,7 @@ static void
 count_new(MrCounters *total, const MrEvent *event)
 {
 	total->events++;
-	if (event->payload != NULL)
+	if (event->payload != NULL && !event->of_counted)
 		total->bytes += VARSIZE_ANY_EXHDR(event->payload);
 }
 

@@ -74,6 +74,8 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event, Times
 	values[MR_DEAD_LETTER_REPLAY_COUNT - 1] = Int32GetDatum(0);
 	for (int column = MR_DEAD_LETTER_EDITED_PAYLOAD; column <= MR_DEAD_LETTER_NATTS; column++)
 		nulls[column - 1] = true;
+	nulls[MR_DEAD_LETTER_DOCUMENT - 1] = event->document == 0;
+	values[MR_DEAD_LETTER_DOCUMENT - 1] = Int32GetDatum(event->document);
 	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
 	mr_catalog_insert(rel, tuple);
 	heap_freetuple(tuple);
@@ -120,6 +122,13 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event, Times
 		nulls[MR_DEAD_LETTER_DLQ_OFFSET - 1] = nulls[MR_DEAD_LETTER_CHANGED_AT - 1] = true;
 	for (int i = 0; i < lengthof(changed); i++)
 		replace[changed[i] - 1] = true;
+	/* Of a message that was a letter as a whole, this document is what is left: the others have their own outcome. */
+	if (event->document != event->retry->document)
+	{
+		replace[MR_DEAD_LETTER_PAYLOAD - 1] = replace[MR_DEAD_LETTER_DOCUMENT - 1] = true;
+		mr_catalog_set_bytes(values, nulls, MR_DEAD_LETTER_PAYLOAD, event->payload);
+		values[MR_DEAD_LETTER_DOCUMENT - 1] = Int32GetDatum(event->document);
+	}
 	mr_catalog_update(rel, &old->t_self,
 					  heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
 	return true;

@@ -166,6 +166,8 @@ form(const MrDefinition *definition, const MrEvent *event, const RowContent *con
 	values[MR_RETRY_STATE - 1] = CStringGetTextDatum(content->state);
 	nulls[MR_RETRY_ORDER_KEY - 1] = !mr_retry_order_key(definition, event, &order_key);
 	values[MR_RETRY_ORDER_KEY - 1] = Int64GetDatum(order_key);
+	nulls[MR_RETRY_DOCUMENT - 1] = event->document == 0;
+	values[MR_RETRY_DOCUMENT - 1] = Int32GetDatum(event->document);
 	return heap_form_tuple(desc, values, nulls);
 }
 
@@ -212,10 +214,14 @@ void
 mr_retry_park(const MrDefinition *definition, const MrEvent *event)
 {
 	const MrRetryRow *row = event->retry;
-	RowContent content = {.state = "parked", .next_at = DT_NOEND, .since = GetCurrentTimestamp()};
+	TimestampTz now = GetCurrentTimestamp();
+	RowContent content = {.state = "parked", .next_at = DT_NOEND, .since = now};
+	int64 order_key;
 
-	if (row != NULL && TIMESTAMP_IS_NOEND(row->next_at))
+	if (row != NULL && TIMESTAMP_IS_NOEND(row->next_at) && row->document == event->document)
 		return; /* waits as before */
+	if (!mr_retry_order_key(definition, event, &order_key))
+		content.next_at = now; /* a document that waits for nothing (engine.h) */
 	if (row != NULL)
 	{
 		content.since = row->first_failed_at;

@@ -45,6 +45,11 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 	event->key = bytes_of(tuple, MR_RETRY_KEY, desc);
 	event->headers = bytes_of(tuple, MR_RETRY_HEADERS, desc);
 	event->payload = bytes_of(tuple, MR_RETRY_PAYLOAD, desc);
+	/* of rows older than the column there is none */
+	event->document = heap_attisnull(tuple, MR_RETRY_DOCUMENT, desc)
+						  ? 0
+						  : mr_catalog_int4(tuple, MR_RETRY_DOCUMENT, desc);
+	row->document = event->document;
 	row->retry_id = mr_catalog_int8(tuple, MR_RETRY_ID, desc, 0);
 	row->tid = tuple->t_self;
 	row->replay_of = mr_catalog_int8(tuple, MR_RETRY_REPLAY_OF, desc, 0);

@@ -32,6 +32,8 @@ typedef struct MrRetryRow
 {
 	int64 retry_id;
 	ItemPointerData tid;
+	int32
+		document; /* as the row has it: 0 also where the event is the first document of its message */
 	int64 replay_of;             /* dead letter it is a replay of, 0 none */
 	int attempts;                /* tries that failed */
 	TimestampTz next_at;         /* when this try was due; infinity: when others were */
@@ -47,10 +49,12 @@ typedef struct MrEvent
 	int64 offset;
 	int64 kafka_ts; /* ms since 1970, -1 none */
 	int32 partition;
+	int32 document;   /* its number in the message, from 1; 0: it is the message (documents.h) */
 	int16 kind;       /* bits MR_KIND_* */
 	bool queued;      /* joined the queue of its key when it was admitted (order.c) */
 	bool deletes;     /* a tombstone that deletes a row: `values` is its conflict key */
 	bool has_effects; /* what the transform wrote may be for it (transform.h) */
+	bool of_counted;  /* a document of a message whose bytes were counted before */
 	int place;  /* of its partition in MrBatch.partitions, probably: see mr_event_partition() */
 	bytea *key; /* NULL: none; never toasted, maybe with a short header */
 	bytea *headers;

@@ -184,6 +184,7 @@ put_formatted(MrEventRelation *relation, MrEvent *event, bool *tombstone)
 	*tombstone = envelope.tombstone;
 	if (*tombstone)
 		return NULL;
+	envelope.number = event->document;
 	failure = put_document(relation, event, envelope.document, envelope.length, !envelope.absent);
 	if (failure == NULL && relation->keeps)
 		event->left_out = mr_format_left_out(relation->format);

@@ -191,3 +191,12 @@ mr_header_list_sql(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_DATUM(mr_header_list(PG_GETARG_BYTEA_PP(0)));
 }
+
+PG_FUNCTION_INFO_V1(mr_pack_headers_sql);
+
+/* millrace.pack_headers(headers jsonb) RETURNS bytea */
+Datum
+mr_pack_headers_sql(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BYTEA_P(mr_headers_pack(PG_GETARG_JSONB_P(0)));
+}

@@ -1,5 +1,5 @@
 /*
- * decode_sql.c - millrace.decode(): try a field list on a payload; millrace.field_columns()
+ * decode_sql.c - millrace.decode(): try a field list on a message; millrace.field_columns()
  *
  * The same decoder as the workers', for users and tests. The decoder is kept from call to call of one
  * expression.
@@ -11,6 +11,7 @@
 #include "executor/executor.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
@@ -18,12 +19,16 @@
 
 #include "decode/decode.h"
 #include "decode/format.h"
+#include "decode/format_ndjson.h"
+#include "program/header_list.h"
 
 PG_FUNCTION_INFO_V1(mr_decode_sql);
 PG_FUNCTION_INFO_V1(mr_decode_event);
 PG_FUNCTION_INFO_V1(mr_field_columns);
 
-#define FIRST_OPTION 3 /* arguments from here on are settings of the reading */
+#define FIRST_OPTION 3  /* arguments from here on are settings of the reading */
+#define KEY          10 /* and these two belong to the message, as the payload does */
+#define HEADERS      11
 
 typedef struct DecodeCall
 {
@@ -42,7 +47,10 @@ static Datum decode_row(FunctionCallInfo fcinfo, text *list, bool with_payload);
 static DecodeCall *prepare(FunctionCallInfo fcinfo, text *list, bool with_payload);
 static char *arguments_of(FunctionCallInfo fcinfo);
 static void set_reading(FunctionCallInfo fcinfo, MrReading *reading);
-static MrFailure *decode(DecodeCall *call, const bytea *payload, Datum *values, bool *isnull);
+static Datum decode_documents(DecodeCall *call, const bytea *payload);
+static Datum decode_one(DecodeCall *call, const bytea *payload, int number);
+static MrFailure *decode(DecodeCall *call, const bytea *payload, int number, Datum *values,
+						 bool *isnull);
 static MrFailure *decode_document(DecodeCall *call, const char *bytes, int length, Datum *values,
 								  bool *isnull);
 static TupleDesc row_of(const DecodeCall *call, bool with_payload);
@@ -52,6 +60,8 @@ static Datum jsonb_of_row(TupleDesc row, Datum *values, bool *isnull);
 Datum
 mr_decode_sql(PG_FUNCTION_ARGS)
 {
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
 	return decode_row(fcinfo, PG_GETARG_TEXT_PP(0), false);
 }
 
@@ -59,7 +69,7 @@ mr_decode_sql(PG_FUNCTION_ARGS)
 Datum
 mr_decode_event(PG_FUNCTION_ARGS)
 {
-	if (PG_ARGISNULL(1))
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	return decode_row(fcinfo, PG_ARGISNULL(0) ? NULL : PG_GETARG_TEXT_PP(0), true);
 }
@@ -70,17 +80,17 @@ decode_row(FunctionCallInfo fcinfo, text *list, bool with_payload)
 	int nest = NewGUCNestLevel();
 	DecodeCall *call = prepare(fcinfo, list, with_payload);
 	bytea *payload = PG_GETARG_BYTEA_PP(1);
-	Datum *values = palloc0(sizeof(Datum) * Max(call->row->natts, 1));
-	bool *isnull = palloc0(sizeof(bool) * Max(call->row->natts, 1));
-	MrFailure *failure;
 	Datum result;
 
 	/* values are read, and shown, whatever the session's settings are */
 	mr_reading_pin(&call->reading);
-	failure = decode(call, payload, values, isnull);
-	if (failure != NULL)
-		mr_failure_raise(failure);
-	result = jsonb_of_row(call->row, values, isnull);
+	call->around.key = PG_ARGISNULL(KEY) ? NULL : PG_GETARG_BYTEA_PP(KEY);
+	call->around.headers =
+		PG_ARGISNULL(HEADERS) ? NULL : mr_headers_pack(PG_GETARG_JSONB_P(HEADERS));
+	if (call->format != NULL && mr_format_has_documents(call->format))
+		result = decode_documents(call, payload);
+	else
+		result = decode_one(call, payload, 0);
 	AtEOXact_GUC(false, nest);
 	return result;
 }
@@ -145,14 +155,51 @@ prepare(FunctionCallInfo fcinfo, text *list, bool with_payload)
 	return call;
 }
 
-/* All but the payload, in one. */
+/* An array with what each document of a message gives. */
+static Datum
+decode_documents(DecodeCall *call, const bytea *payload)
+{
+	JsonbParseState *state = NULL;
+	MrNdjson message;
+	const char *document;
+	int length;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	mr_ndjson_begin(&message, VARDATA_ANY(payload), (int) VARSIZE_ANY_EXHDR(payload));
+	for (int number = 1; mr_ndjson_next(&message, &document, &length); number++)
+	{
+		const bytea *bytes = (bytea *) cstring_to_text_with_len(document, length);
+		JsonbValue object;
+
+		CHECK_FOR_INTERRUPTS();
+		JsonbToJsonbValue(DatumGetJsonbP(decode_one(call, bytes, number)), &object);
+		(void) pushJsonbValue(&state, WJB_ELEM, &object);
+	}
+	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL)));
+}
+
+static Datum
+decode_one(DecodeCall *call, const bytea *payload, int number)
+{
+	Datum *values = palloc0(sizeof(Datum) * Max(call->row->natts, 1));
+	bool *isnull = palloc0(sizeof(bool) * Max(call->row->natts, 1));
+	MrFailure *failure = decode(call, payload, number, values, isnull);
+
+	if (failure != NULL && number > 0 && failure->detail == NULL)
+		failure->detail = psprintf("It is document %d of the message.", number);
+	if (failure != NULL)
+		mr_failure_raise(failure);
+	return jsonb_of_row(call->row, values, isnull);
+}
+
+/* All but the message, in one. */
 static char *
 arguments_of(FunctionCallInfo fcinfo)
 {
 	StringInfoData all;
 
 	initStringInfo(&all);
-	for (int i = 0; i < PG_NARGS(); i++)
+	for (int i = 0; i < Min(PG_NARGS(), KEY); i++)
 		if (i != 1 && !PG_ARGISNULL(i))
 			appendStringInfo(&all, "%d %s\n", i, text_to_cstring(PG_GETARG_TEXT_PP(i)));
 	return all.data;
@@ -166,7 +213,7 @@ set_reading(FunctionCallInfo fcinfo, MrReading *reading)
 										  "interval_style"};
 
 	mr_reading_init(reading);
-	for (int i = 0; i < lengthof(options) && FIRST_OPTION + i < PG_NARGS(); i++)
+	for (int i = 0; i < lengthof(options) && FIRST_OPTION + i < Min(PG_NARGS(), KEY); i++)
 		if (!PG_ARGISNULL(FIRST_OPTION + i))
 			mr_reading_set_or_raise(reading, options[i],
 									text_to_cstring(PG_GETARG_TEXT_PP(FIRST_OPTION + i)));
@@ -174,7 +221,7 @@ set_reading(FunctionCallInfo fcinfo, MrReading *reading)
 
 /* The fields, then what the format adds, then event.payload. */
 static MrFailure *
-decode(DecodeCall *call, const bytea *payload, Datum *values, bool *isnull)
+decode(DecodeCall *call, const bytea *payload, int number, Datum *values, bool *isnull)
 {
 	int n = call->fields->count;
 	MrEnvelope envelope;
@@ -183,9 +230,10 @@ decode(DecodeCall *call, const bytea *payload, Datum *values, bool *isnull)
 	if (call->format == NULL)
 		return decode_document(call, VARDATA_ANY(payload), VARSIZE_ANY_EXHDR(payload), values,
 							   isnull);
-	failure = mr_format_open(call->format, payload, NULL, &envelope);
+	failure = mr_format_open(call->format, payload, call->around.headers, &envelope);
 	if (failure != NULL)
 		return failure;
+	envelope.number = number;
 	if (envelope.tombstone)
 		return mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
 							   "the message has no payload (a tombstone)");
@@ -193,8 +241,8 @@ decode(DecodeCall *call, const bytea *payload, Datum *values, bool *isnull)
 	if (failure != NULL)
 		mr_format_explain(call->format, &envelope, failure);
 	for (int i = 0; i < call->of_format && failure == NULL; i++)
-		failure = mr_format_value(call->format, i, payload, NULL, &envelope, &values[n + i],
-								  &isnull[n + i]);
+		failure = mr_format_value(call->format, i, payload, call->around.headers, &envelope,
+								  &values[n + i], &isnull[n + i]);
 	return failure;
 }
 
