@@ -77,7 +77,9 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
   ('dlq_delivery', 'text', '''exactly_once''', 'both', 'choice', '{exactly_once,at_least_once}', NULL,
    'exactly_once, or at_least_once for brokers without transactions'),
   ('group_prefix', 'text', '''''', 'both', 'prefix', NULL, NULL,
-   'what the names of its consumer group and transactional id in Kafka begin with');
+   'what the names of its consumer group and transactional id in Kafka begin with'),
+  ('samples', 'text[]', 'NULL', 'create', NULL, NULL, NULL,
+   'payloads of the topic to try it on: what pipeline_findings() says of it is shown as notices and warnings');
 $list$;
 REVOKE ALL ON FUNCTION millrace._settings FROM PUBLIC;
 COMMENT ON FUNCTION millrace._settings IS 'Internal: the arguments of create_pipeline and alter_pipeline.';

@@ -232,12 +232,12 @@ REVOKE ALL ON FUNCTION millrace._check_conflict(millrace.pipeline_version) FROM 
 COMMENT ON FUNCTION millrace._check_conflict(millrace.pipeline_version) IS 'Internal: on_conflict, conflict_key and newer_by against the target.';
 
 CREATE FUNCTION millrace._warn_of_late_upserts(pipeline text, d millrace.pipeline_version) RETURNS void
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   IF d.on_conflict = 'update' AND d.newer_by IS NULL AND d.ordering = 'none' THEN
-    RAISE WARNING 'an event of pipeline "%" that is tried again may undo a newer one of its key', pipeline
-      USING DETAIL = 'Without newer_by and ordering, events of a key take effect in the order in which they succeed.',
-            HINT = 'Pass newer_by => a column that grows with each change of a row (event."offset" will do where a key stays in its partition), or ordering => ''key''.';
+    PERFORM millrace._warn('late_upserts', format('an event of pipeline "%s" that is tried again may undo a newer one of its key', pipeline),
+      'Without newer_by and ordering, events of a key take effect in the order in which they succeed.',
+      'Pass newer_by => a column that grows with each change of a row (event."offset" will do where a key stays in its partition), or ordering => ''key''.');
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._warn_of_late_upserts(text, millrace.pipeline_version) FROM PUBLIC;

@@ -240,11 +240,11 @@ DO $do$
 DECLARE
   declaration text := 'CREATE FUNCTION millrace.%s_pipeline(%s) RETURNS integer LANGUAGE c'
     ' SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET intervalstyle = postgres'
-    ' AS ''MODULE_PATHNAME'', ''mr_verb_by_name''';
+    ' AS ''MODULE_PATHNAME'', %L';
   a record;
 BEGIN
   a := millrace._setting_arguments('create');
-  EXECUTE format(declaration, 'create', a.declared);
+  EXECUTE format(declaration, 'create', a.declared, 'mr_create_pipeline');
   EXECUTE format('COMMENT ON FUNCTION millrace.create_pipeline IS %L', format(
 'Creates a pipeline, owned by the caller, that writes what `transform` makes of the events of Kafka topic `topic` into `target`.
 In: %s.
@@ -252,7 +252,7 @@ Out: id of the pipeline.
 Errors: each wrong argument, with a hint; the position of a mistake in fields or transform; duplicate_object when the name is taken; insufficient_privilege when the caller cannot write the target, log in or connect.',
     a.explained));
   a := millrace._setting_arguments('alter');
-  EXECUTE format(declaration, 'alter', a.declared);
+  EXECUTE format(declaration, 'alter', a.declared, 'mr_verb_by_name');
   EXECUTE format('COMMENT ON FUNCTION millrace.alter_pipeline IS %L', format(
 'Changes a pipeline; returns when the batch in flight has ended, and the next batch uses the change. Topic and start are fixed.
 In: %s. NULL leaves a setting as it is, '''' or ''{}'' removes fields, conflict_key or newer_by, 0 failure_share. Another type_field begins the counters by type again, at 0. Another dlq gets all dead letters that are not published yet; with ordering none or on_dead release what waits for it continues; with another group_prefix the ingestors join another group and continue at the same positions.

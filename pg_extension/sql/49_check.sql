@@ -120,11 +120,28 @@ Out: per finding its severity (error, warning, info), a code, a message, and a h
 column_narrow, column_overflow, column_rounds, column_inexact, column_zone, column_cut: the target cannot hold what the transform gives, or not all of it; column_not_filled; no_samples; sample_dead, sample_retrying, sample_filtered, sample_superseded, sample_skipped: what became of a sample; unlikely_time; field_not_in_samples; key_not_read.
 Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; those of the definition.';
 
+CREATE FUNCTION millrace.report_findings(pipeline text, samples text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  f record;
+BEGIN
+  FOR f IN SELECT c.severity, c.message, coalesce(c.hint, '') AS hint FROM millrace.pipeline_findings(pipeline, samples) AS c LOOP
+    IF f.severity = 'info' THEN
+      RAISE NOTICE '%', f.message USING HINT = f.hint;
+    ELSE
+      RAISE WARNING '%', f.message USING HINT = f.hint;
+    END IF;
+  END LOOP;
+END $$;
+COMMENT ON FUNCTION millrace.report_findings(text, text[]) IS
+'Says what pipeline_findings() finds: an error or a warning as a warning, an info as a notice. create_pipeline() calls it when it is given samples.
+In: pipeline; samples: payloads of its topic. Out: nothing. Errors: as pipeline_findings().';
+
 -- Made from the list of settings, as create_pipeline() is: it makes the pipeline, looks, and takes everything back.
 DO $do$
 BEGIN
   EXECUTE format($function$
-CREATE FUNCTION millrace.check_pipeline(%s, samples text[] DEFAULT NULL)
+CREATE FUNCTION millrace.check_pipeline(%s)
 RETURNS TABLE (severity text, code text, message text, hint text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_variable
@@ -163,11 +180,11 @@ BEGIN
   ORDER BY array_position(ARRAY['error', 'warning', 'info'], f.severity), f.ordinality;
 END $$$function$,
     (SELECT a.declared FROM millrace._setting_arguments('create') AS a),
-    (SELECT string_agg(format('%1$I => %2$s', s.name, CASE s.name WHEN 'pipeline' THEN 'trial' ELSE format('check_pipeline.%I', s.name) END), ', ' ORDER BY s.ordinality)
+    (SELECT string_agg(format('%1$I => %2$s', s.name, CASE s.name WHEN 'pipeline' THEN 'trial' WHEN 'samples' THEN 'NULL' ELSE format('check_pipeline.%I', s.name) END), ', ' ORDER BY s.ordinality)
      FROM millrace._settings() WITH ORDINALITY AS s WHERE s.verbs IN ('create', 'both', 'fixed')));
 END $do$;
 COMMENT ON FUNCTION millrace.check_pipeline IS
 'What would be wrong with a pipeline: create_pipeline() with these arguments is tried, its definition is looked at, the samples are run, and everything is taken back.
-In: the arguments of create_pipeline; samples: payloads of the topic.
+In: the arguments of create_pipeline.
 Out: per finding its severity (error, warning, info), a code, a message, and a hint: what create_pipeline() would raise as an error (the code is the name of its SQLSTATE) or as a warning (code warning), and the findings of pipeline_findings().
 Errors: none of its own but a cancel.';

@@ -205,9 +205,9 @@ BEGIN
   WHERE l.id = ANY (ids) AND l."offset" + 1 < millrace._next_offset(p.id, l.partition)
         AND NOT EXISTS (SELECT FROM millrace.retry AS r WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = l.id);
   IF late > 0 THEN
-    RAISE WARNING '% of % dead letters may undo newer changes of their rows', late, cardinality(ids)
-      USING DETAIL = 'Later events of their partitions have been processed, and without newer_by nothing says which of two events of a key is newer.',
-            HINT = 'Look at the rows of their keys first, or set newer_by with millrace.alter_pipeline(); ordering => ''key'' with on_dead => ''hold'' keeps what comes later waiting.';
+    PERFORM millrace._warn('late_replays', format('%s of %s dead letters may undo newer changes of their rows', late, cardinality(ids)),
+      'Later events of their partitions have been processed, and without newer_by nothing says which of two events of a key is newer.',
+      'Look at the rows of their keys first, or set newer_by with millrace.alter_pipeline(); ordering => ''key'' with on_dead => ''hold'' keeps what comes later waiting.');
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._warn_of_late_replays(millrace.pipeline, bigint[]) FROM PUBLIC;

@@ -90,3 +90,19 @@ def test_a_revoked_topic_is_not_served(world):
 
     world.db.run("SELECT millrace.grant_topics('app', dlq => ARRAY[%s])", (world.topic + ".dlq",))
     wait_for(lambda: world.db.value(unpublished) == 0, "published", 30)
+
+
+def test_creation_says_what_samples_show(world):
+    """A key that no field reads, and a sample that fails, are said when the pipeline is made, which it is all the same."""
+    with world.db.session("app") as app:
+        app.run("CREATE TABLE r (id int)")
+        del app.connection.notices[:]
+        app.run("SELECT millrace.create_pipeline('r', topic => 'r', dlq => 'off', target => 'r', fields => 'id int', transform => 'SELECT id FROM event',"
+                """ samples => ARRAY['{"id": 1, "more": 2}', '{"id": "x"}'])""")
+        said = "".join(app.connection.notices)
+        assert "NOTICE:  no field reads key more of the samples\nHINT:  Declare it in fields" in said, said
+        assert "WARNING:  sample 2 fails in stage decode" in said, said
+        assert app.value("SELECT count(*) FROM r") == 0 and app.value("SELECT status FROM millrace.pipelines WHERE name = 'r'") is not None
+        del app.connection.notices[:]
+        app.run("SELECT millrace.create_pipeline('s', topic => 'r', dlq => 'off', target => 'r', fields => 'id int', transform => 'SELECT id FROM event')")
+        assert "samples" not in "".join(app.connection.notices)

@@ -18,7 +18,7 @@ SELECT set_eq($$ SELECT a.attname::text COLLATE "default" FROM pg_attribute AS a
                  AND a.attname NOT IN ('pipeline_id', 'version', 'created_at', 'created_by') $$,
   $$ SELECT name FROM setting WHERE verbs = 'both' AND name NOT IN ('pipeline', 'workers', 'allow_superuser', 'dlq', 'dlq_delivery', 'group_prefix') $$,
   'each setting of the definition has its column');
-SELECT set_eq($$ SELECT name FROM setting WHERE name NOT IN ('pipeline', 'paused', 'allow_superuser')
+SELECT set_eq($$ SELECT name FROM setting WHERE name NOT IN ('pipeline', 'paused', 'allow_superuser', 'samples')
                  EXCEPT SELECT attname::text COLLATE "default" FROM pg_attribute WHERE attrelid = 'millrace.pipelines'::regclass $$,
   ARRAY[]::text[], 'each is shown');
 SELECT is(obj_description('millrace.create_pipeline'::regproc, 'pg_proc') ~ 'retry_jitter: share of the delay', true, 'and explained');

@@ -14,6 +14,8 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -32,6 +34,7 @@ static Datum arguments_by_name(FunctionCallInfo fcinfo, HeapTuple verb);
 
 PG_FUNCTION_INFO_V1(mr_verb);
 PG_FUNCTION_INFO_V1(mr_verb_by_name);
+PG_FUNCTION_INFO_V1(mr_create_pipeline);
 
 /* Any verb: calls `_name(caller regrole, <the verb's arguments>)`, with the same result. */
 Datum
@@ -68,6 +71,27 @@ mr_verb_by_name(PG_FUNCTION_ARGS)
 	args[1].value = arguments_by_name(fcinfo, tuple);
 	ReleaseSysCache(tuple);
 	return call_as_owner(fcinfo, inner, 2, args);
+}
+
+/*
+ * create_pipeline(pipeline text, ..., samples text[]): as mr_verb_by_name(); and what the samples show is said, by
+ * report_findings(), which runs the pipeline's SQL and so is called as the caller.
+ */
+Datum
+mr_create_pipeline(PG_FUNCTION_ARGS)
+{
+	int samples = PG_NARGS() - 1;
+	Datum id = mr_verb_by_name(fcinfo);
+
+	if (!PG_ARGISNULL(samples))
+	{
+		List *name = list_make2(makeString(MR_SCHEMA), makeString("report_findings"));
+		const Oid types[] = {TEXTOID, TEXTARRAYOID};
+
+		(void) OidFunctionCall2(LookupFuncName(name, lengthof(types), types, false),
+								PG_GETARG_DATUM(0), PG_GETARG_DATUM(samples));
+	}
+	return id;
 }
 
 static HeapTuple
