@@ -1,7 +1,7 @@
 -- Keys and headers: in fields, in event.header_list, in dry_run().
 BEGIN;
 \ir helper.psql
-SELECT plan(54);
+SELECT plan(56);
 
 SELECT is(millrace.header_list('\x00000003 00000001 61 00000002 7879 00000002 6263 ffffffff 00000001 61 00000001 00')::text, '{"(a,\"\\\\x7879\")","(bc,)","(a,\"\\\\x00\")"}', 'all of them, with their bytes, in their order');
 SELECT is(millrace.header_list('\x00000000'), '{}', 'no headers');
@@ -64,5 +64,10 @@ FROM (VALUES ('k', 'it must begin with $, key or header.'), ('keys', 'it must be
   ('key.', 'a key is missing'), ('header."a', 'does not end'), ('header.a[x]', 'expected an index')) AS v (path, message);
 SELECT is(millrace.decode('a text PATH ''$.key'', b text PATH ''$.header.trace''', '{"key": "k", "header": {"trace": "t"}}'), '{"a": "k", "b": "t"}', 'keys of these names in the payload');
 
+-- bytes that are no text are shown to their end, and not what is behind them
+SELECT pg_temp.refused($$ SELECT millrace.decode('a int PATH ''header.a''', '{}', headers => '{"a": "\\x00000007"}') $$, '22021',
+                       'string "\u0000\u0000\u0000\u0007" has bytes that are no text', 'millrace.big_endian()', 'an integer of Java in a header');
+SELECT pg_temp.refused($$ SELECT millrace.decode('a text PATH ''key''', '{}', key => '\x6100620a'::bytea) $$, '22021',
+                       'string "a\u0000b', 'Declare the field as bytea', 'a key with a NUL');
 SELECT * FROM finish();
 ROLLBACK;

@@ -27,6 +27,7 @@ static MrFailure *take_bytes(const MrField *field, const MrDecodeField *reader, 
 static MrFailure *not_json(const MrField *field, const char *bytes, int length,
 						   const MrJsonError *error);
 static bool find_header(const bytea *headers, const MrField *field, MrHeader *found);
+static bool is_integer(const MrDecodeField *reader);
 static MrFailure *raw_bytes(MrDecodeField *field, const MrJsonSlot *slot, Datum *value);
 static void *allocate(size_t size);
 
@@ -143,6 +144,7 @@ take_bytes(const MrField *field, const MrDecodeField *reader, const char *bytes,
 {
 	MrJsonError error;
 	MrFailure *failure;
+	char *copy;
 
 	while (reader->convert == mr_convert_domain)
 		reader = reader->base;
@@ -156,8 +158,11 @@ take_bytes(const MrField *field, const MrDecodeField *reader, const char *bytes,
 	slot->start = bytes;
 	if (reader->convert == raw_bytes)
 		return NULL;
-	/* converters may read as far as a NUL */
-	slot->start = pnstrdup(bytes, length);
+	/* converters may read as far as a NUL, which may be among the bytes, too */
+	copy = palloc(length + 1);
+	memcpy(copy, bytes, length);
+	copy[length] = '\0';
+	slot->start = copy;
 	for (int i = 0; i < length; i++)
 		if (IS_HIGHBIT_SET(bytes[i]))
 			slot->flags = MR_JSON_NOT_ASCII;
@@ -165,8 +170,18 @@ take_bytes(const MrField *field, const MrDecodeField *reader, const char *bytes,
 		return NULL;
 	failure = mr_decode_trouble(reader, slot, ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
 								"has bytes that are no text");
-	failure->hint = "Declare the field as bytea to take the bytes as they are.";
+	failure->hint =
+		is_integer(reader) && length > 0 && length <= 8
+			? "Declare the field as bytea to take the bytes as they are; millrace.big_endian() "
+			  "makes an integer of those that Java writes."
+			: "Declare the field as bytea to take the bytes as they are.";
 	return failure;
+}
+
+static bool
+is_integer(const MrDecodeField *reader)
+{
+	return reader->type_id == INT2OID || reader->type_id == INT4OID || reader->type_id == INT8OID;
 }
 
 /* What the scanner says of a payload, of the key or a header. */
