@@ -19,6 +19,11 @@ def blocks(text):
 def produce(world, text):
     topic = re.search(r"-t (\S+)", text)[1]
     producer = Producer({"bootstrap.servers": world.broker.address})
+    for printed in re.findall(r"^printf '(.*)' [|>]", text, re.M):
+        producer.produce(topic, value=printed.encode().decode("unicode_escape").encode("latin-1"), partition=0)
+        producer.flush(10)
+    if text.startswith("printf"):
+        return topic
     for line in text.split("\n")[1:text.count("\n") - 1]:
         key, value = line.split("|", 1)
         producer.produce(topic, key=key, value=value or None, partition=0)
@@ -62,7 +67,7 @@ def test_recipe(world, recipe):
                 for statement in re.split(r";$", text, flags=re.M):
                     if statement.strip():
                         session.run(statement)
-            elif text.startswith("kcat"):
+            elif text.startswith(("kcat", "printf")):
                 settle(world, produce(world, text))
             else:
                 check(session, text)

@@ -226,7 +226,13 @@ mr_convert_money(MrDecodeField *field, const MrJsonSlot *slot, Datum *value)
 		}
 	}
 	if (slot->kind != MR_JSON_NUMBER && !number_in_string(field, &amount, &number, value, &failure))
+	{
+		/* of the string as it is, with its currency sign */
+		if (failure != NULL && amount.start != slot->start)
+			failure->message =
+				mr_decode_wrong(field, slot, failure->sqlstate, field->expected)->message;
 		return failure;
+	}
 	return mr_decode_guarded(field, slot, read_money, pnstrdup(number.start, number.length), value);
 }
 

@@ -123,6 +123,11 @@ mr_time_without_zone(const MrDecodeField *field, const MrJsonSlot *slot)
 MrFailure *
 mr_time_wrong(const MrDecodeField *field, const MrJsonSlot *slot, const MrTimeForm *form)
 {
+	if (memchr(slot->start, '[', slot->length) != NULL && form->numbers > 0)
+		return wrong(
+			field, slot,
+			"Have the producer leave out the zone in brackets, which java.time's ZonedDateTime "
+			"adds: the offset before it is enough.");
 	if (form->has_time && form->numbers > 0 && !form->relative)
 		return wrong(field, slot,
 					 "A time zone is an offset such as +02:00, or a name such as Europe/Berlin: "

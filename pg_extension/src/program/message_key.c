@@ -10,6 +10,7 @@
 #include "utils/lsyscache.h"
 
 #include "decode/decode.h"
+#include "decode/format_envelope.h"
 
 struct MrMessageKey
 {
@@ -20,6 +21,8 @@ struct MrMessageKey
 	MrDecoder *object; /* from a JSON object */
 	MrDecoder *
 		scalar; /* from a JSON string; NULL: several columns, or their place in the object is given */
+	MrOpener *
+		opener; /* of the envelope that the pipeline's format has around keys, too; NULL: it has none */
 	bool is_bytea;       /* the one column */
 	const char *columns; /* for messages */
 };
@@ -99,8 +102,26 @@ default_fields(const MrField *columns, int n, bool whole)
 	return fields;
 }
 
+static void *
+allocate(size_t size)
+{
+	return palloc0(size);
+}
+
+/* Converters and serializers treat the key as they treat the value; a key of Debezium is of Connect's converter. */
+static MrOpener *
+create_opener(const char *format)
+{
+	if (strcmp(format, "confluent-json") == 0)
+		return mr_opener_create(MR_FORMAT_CONFLUENT_JSON, allocate);
+	if (strcmp(format, "connect") == 0 || strcmp(format, "debezium") == 0)
+		return mr_opener_create(MR_FORMAT_CONNECT, allocate);
+	return NULL;
+}
+
 MrMessageKey *
-mr_message_key_create(const char *fields, const MrReading *reading, const MrField *columns, int n)
+mr_message_key_create(const char *fields, const char *format, const MrReading *reading,
+					  const MrField *columns, int n)
 {
 	MrMessageKey *reader = palloc0(sizeof(MrMessageKey));
 	MrFields *list =
@@ -108,6 +129,7 @@ mr_message_key_create(const char *fields, const MrReading *reading, const MrFiel
 
 	reader->n = n;
 	reader->columns = list_names(columns, n);
+	reader->opener = fields == NULL ? create_opener(format) : NULL;
 	if (fields != NULL)
 		check_fields(list, columns, n, reader->columns);
 	reader->isnull = palloc0(n * sizeof(bool));
@@ -151,20 +173,35 @@ find_ends(const char *bytes, int length, char *first, char *last)
 	*last = to - from > 1 ? bytes[to - 1] : '\0';
 }
 
+/* The document of a key that has an envelope: true, and its range. */
+static bool
+open_envelope(MrMessageKey *reader, const char **bytes, int *length)
+{
+	MrEnvelope envelope;
+	MrEnvelopeProblem problem;
+
+	if (reader->opener == NULL ||
+		!mr_envelope_open(reader->opener, *bytes, *length, NULL, 0, &envelope, &problem) ||
+		envelope.absent ||
+		(!envelope.has_schema_id && envelope.parts[MR_CONNECT_SCHEMA].kind == MR_JSON_MISSING))
+		return false;
+	*bytes = envelope.document;
+	*length = envelope.length;
+	return true;
+}
+
 /* Bytes that are no JSON string go through the same decoder, as one. */
 static MrFailure *
-read_scalar(MrMessageKey *reader, bytea *key, bool is_string)
+read_scalar(MrMessageKey *reader, const char *bytes, int length, bool is_json)
 {
-	const char *bytes = VARDATA_ANY(key);
-	int length = (int) VARSIZE_ANY_EXHDR(key);
 	StringInfoData text;
 
-	if (reader->is_bytea)
+	if (reader->is_bytea && !is_json)
 	{
-		reader->read[0] = PointerGetDatum(PG_DETOAST_DATUM_COPY(PointerGetDatum(key)));
+		reader->read[0] = PointerGetDatum(cstring_to_text_with_len(bytes, length));
 		return NULL;
 	}
-	if (is_string)
+	if (is_json)
 		return mr_decode(reader->scalar, bytes, length, NULL, reader->read, reader->isnull);
 	if (memchr(bytes, '\0', length) != NULL)
 		return mr_failure_make(MR_STAGE_DECODE, ERRCODE_INVALID_TEXT_REPRESENTATION,
@@ -190,18 +227,26 @@ MrFailure *
 mr_message_key_read(MrMessageKey *reader, bytea *key, Datum *values)
 {
 	MrFailure *failure;
+	const char *bytes;
+	int length;
+	bool opened;
+	bool is_json;
 	char first;
 	char last;
 
 	if (key == NULL)
 		return mr_failure_make(MR_STAGE_DECODE, ERRCODE_NULL_VALUE_NOT_ALLOWED,
 							   "a tombstone without a message key names no row");
-	find_ends(VARDATA_ANY(key), (int) VARSIZE_ANY_EXHDR(key), &first, &last);
+	bytes = VARDATA_ANY(key);
+	length = (int) VARSIZE_ANY_EXHDR(key);
+	opened = open_envelope(reader, &bytes, &length);
+	find_ends(bytes, length, &first, &last);
+	/* a key of bytes is taken as it is, whatever it looks like */
+	is_json = opened || (first == '"' && last == '"' && !reader->is_bytea);
 	if (reader->scalar != NULL && !(first == '{' && last == '}'))
-		failure = read_scalar(reader, key, first == '"' && last == '"');
+		failure = read_scalar(reader, bytes, length, is_json);
 	else
-		failure = mr_decode(reader->object, VARDATA_ANY(key), (int) VARSIZE_ANY_EXHDR(key), NULL,
-							reader->read, reader->isnull);
+		failure = mr_decode(reader->object, bytes, length, NULL, reader->read, reader->isnull);
 	if (failure != NULL)
 	{
 		explain(reader, failure);

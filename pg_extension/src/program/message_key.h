@@ -6,6 +6,8 @@
  *                    member of its name
  *   anything else    the value of a conflict key of one column: a JSON string without its quotes, other bytes as they are,
  *                    for a bytea; for other types the text that the type's input takes
+ * With format connect or debezium it may be in an envelope beside its schema, with confluent-json behind the prefix; with a
+ * field list it is taken as it is.
  */
 #ifndef MR_MESSAGE_KEY_H
 #define MR_MESSAGE_KEY_H
@@ -19,12 +21,12 @@ typedef struct MrMessageKey MrMessageKey;
 
 /*
  * Made in the current memory context. `fields`: a field list, NULL for the default; its columns must be those of `columns`,
- * which are the conflict key's `n` columns in the target: name, type_id, typmod, collation and reading are read. `reading`: of the
+ * which are the conflict key's `n` columns in the target (`format`: of the pipeline): name, type_id, typmod, collation and reading are read. `reading`: of the
  * pipeline. An error with a
  * hint when they differ.
  */
-extern MrMessageKey *mr_message_key_create(const char *fields, const MrReading *reading,
-										   const MrField *columns, int n);
+extern MrMessageKey *mr_message_key_create(const char *fields, const char *format,
+										   const MrReading *reading, const MrField *columns, int n);
 
 /*
  * Reads a key (NULL: the message has none) into values[], one for each column, in the current memory context. Returns NULL, or

@@ -300,8 +300,8 @@ prepare_deletion(MrProgram *program)
 		key[i].collation = column->collation;
 		key[i].reading = definition->reading;
 	}
-	program->message_key = mr_message_key_create(definition->tombstone_key, &definition->reading,
-												 key, program->nconflict);
+	program->message_key = mr_message_key_create(definition->tombstone_key, definition->format,
+												 &definition->reading, key, program->nconflict);
 }
 
 static void
