@@ -19,6 +19,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg);
 static void on_reload(void *owner);
 static void on_relation_failed(void *owner, const MrPgError *error);
 static bool open_producer(MrApi *api);
+static bool read_edge(MrApi *api);
 static bool read_access(MrApi *api);
 static bool may_listen(const MrApi *api, const char *address);
 static bool start_workers(MrApi *api);
@@ -57,7 +58,7 @@ mr_api_new(MrApiSettings *settings, int argc, char **argv)
 	if (!ok ||
 		!mr_admin_http_open(mr_loop_base(api->loop), api->settings.admin_listen, &admin, api,
 							&api->admin) ||
-		!read_access(api) || !open_producer(api) || !start_workers(api))
+		!read_edge(api) || !read_access(api) || !open_producer(api) || !start_workers(api))
 	{
 		mr_api_free(api);
 		return NULL;
@@ -91,6 +92,7 @@ mr_api_free(MrApi *api)
 		event_free(api->end);
 	mr_canceller_free(api->canceller);
 	mr_keyring_free(&api->keyring);
+	mr_edge_free(&api->edge);
 	mr_loop_free(api->loop);
 	mr_options_free(&mr_api_settings_table, &api->settings);
 	free(api);
@@ -186,6 +188,19 @@ open_producer(MrApi *api)
 	return api->producer != NULL;
 }
 
+static bool
+read_edge(MrApi *api)
+{
+	const MrApiSettings *settings = &api->settings;
+	char error[512];
+
+	if (mr_edge_make(&api->edge, (size_t) settings->gzip_bytes, &settings->origins,
+					 &settings->proxies, error, sizeof(error)))
+		return true;
+	mr_log(MR_LOG_ERROR, "an option is not valid", MR_STR("error", error));
+	return false;
+}
+
 /* What a request without a key may do follows from whether there are keys, unless it was said. */
 static bool
 read_access(MrApi *api)
@@ -254,6 +269,7 @@ start_workers(MrApi *api)
 						   .relation = &api->relation,
 						   .keys = &api->keyring.keys,
 						   .anonymous = api->anonymous,
+						   .edge = &api->edge,
 						   .tail = api->tail,
 						   .secret = &api->secret,
 						   .producer = api->producer};

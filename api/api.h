@@ -25,6 +25,7 @@ typedef struct MrApi
 	MrKeyring keyring;
 	MrEventTail *tail;
 	unsigned anonymous; /* scopes of requests without a key */
+	MrEdge edge;
 	MrWorker **workers;
 	int worker_count;
 	int port;

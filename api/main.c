@@ -6,6 +6,7 @@
 
 #include "api/api.h"
 #include "api/control/keys.h"
+#include "api/request/edge.h"
 #include "common/address.h"
 #include "common/admin_http.h"
 #include "common/dsn.h"
@@ -14,6 +15,7 @@
 
 static int make_key(const char *spec);
 static bool check(const MrApiSettings *settings, char *error, size_t error_size);
+static bool check_edge(const MrApiSettings *settings, char *error, size_t error_size);
 static int run(MrApiSettings *settings, int argc, char **argv);
 
 int
@@ -51,7 +53,20 @@ check(const MrApiSettings *settings, char *error, size_t error_size)
 	return mr_dsn_check(settings->dsn, error, error_size) &&
 		   mr_dsn_check(settings->operate_dsn, error, error_size) &&
 		   mr_address_check("listen", settings->listen, error, error_size) &&
-		   mr_admin_http_check(settings->admin_listen, error, error_size);
+		   mr_admin_http_check(settings->admin_listen, error, error_size) &&
+		   check_edge(settings, error, error_size);
+}
+
+static bool
+check_edge(const MrApiSettings *settings, char *error, size_t error_size)
+{
+	MrEdge edge;
+
+	if (!mr_edge_make(&edge, (size_t) settings->gzip_bytes, &settings->origins, &settings->proxies,
+					  error, error_size))
+		return false;
+	mr_edge_free(&edge);
+	return true;
 }
 
 static int

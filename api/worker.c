@@ -94,6 +94,7 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 										  .access = {.keys = setup->keys,
 													 .anonymous = setup->anonymous,
 													 .hosts = &settings->hosts},
+										  .edge = setup->edge,
 										  .streams = worker->streams,
 										  .context = &worker->context};
 	worker->server = mr_server_new(worker->base, setup->address, port, &limits, &mr_exchange_events,

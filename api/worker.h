@@ -19,6 +19,7 @@ typedef struct MrWorkerSetup
 	MrSharedKeys *keys;
 	MrEventTail *tail;
 	unsigned anonymous; /* scopes of requests without a key */
+	const MrEdge *edge;
 	const MrCursorSecret *secret;
 	MrProducer *producer; /* NULL: nothing is published */
 } MrWorkerSetup;

@@ -129,5 +129,6 @@ mr_problem_write(MrBuffer *out, const MrProblemReport *report)
 	mr_json_member(out, "hint", report->hint != NULL ? report->hint : kind->hint);
 	mr_json_member(out, "sqlstate", sqlstate != NULL && *sqlstate != '\0' ? sqlstate : NULL);
 	mr_json_member(out, "instance", report->instance);
+	mr_json_member(out, "trace_id", report->trace_id);
 	mr_buffer_append(out, "}\n", 2);
 }

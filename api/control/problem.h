@@ -63,6 +63,7 @@ typedef struct MrProblemReport
 	const char *hint;     /* how to fix it; NULL: the one of the table */
 	const char *sqlstate; /* NULL or "": none */
 	const char *instance; /* path of the request; NULL: unknown */
+	const char *trace_id; /* NULL: it belongs to none */
 } MrProblemReport;
 
 extern int mr_problem_status(MrProblem problem);

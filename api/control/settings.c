@@ -23,6 +23,13 @@ static const MrOption options[] = {
 	{"allow-host", 0, MR_OPTION_LIST, FIELD(hosts), "NAME", NULL, 0, 0, NULL, false,
 	 "serve requests without a key for this host, too (repeatable); localhost, 127.0.0.1 and [::1] "
 	 "always"},
+	{"cors-origin", 0, MR_OPTION_LIST, FIELD(origins), "ORIGIN", NULL, 0, 0, NULL, false,
+	 "pages of this origin may use the API from a browser (repeatable); * for pages of any, which "
+	 "need a key to change something"},
+	{"trusted-proxy", 0, MR_OPTION_LIST, FIELD(proxies), "ADDRESS[/BITS]", NULL, 0, 0, NULL, false,
+	 "requests of this proxy or network are from whom its X-Forwarded-For says (repeatable)"},
+	{"gzip-from", 0, MR_OPTION_SIZE, FIELD(gzip_bytes), "SIZE", "1kB", 0, 1 << 30, NULL, false,
+	 "answers of this size and more are compressed for clients that accept gzip; 0 for none"},
 	{"threads", 't', MR_OPTION_INT, FIELD(threads), "N", "0", 0, MR_THREADS_MAX, NULL, false,
 	 "event loops, each in a thread; 0 for one per CPU"},
 	{"pool", 0, MR_OPTION_INT, FIELD(pool), "N", "4", 1, 100, NULL, false,

@@ -67,6 +67,7 @@ static void replace_failed(MrProducer *producer);
 static void on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
 static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque);
 static void open_breaker(MrProducer *producer, const char *why);
+static rd_kafka_headers_t *headers_of(const MrTrace *trace);
 static MrPublishFailure failure_of(rd_kafka_resp_err_t code, rd_kafka_msg_status_t status);
 static void on_reported(evutil_socket_t fd, short what, void *arg);
 static void take_reported(MrOutbox *outbox, bool ends);
@@ -144,12 +145,12 @@ mr_outbox_new(MrProducer *producer, struct event_base *base)
 
 MrDelivery *
 mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload, size_t len,
-				  MrPublishEnd end, void *owner, MrPublishFailure *failure)
+				  const MrTrace *trace, MrPublishEnd end, void *owner, MrPublishFailure *failure)
 {
+	rd_kafka_headers_t *headers;
 	MrProducer *producer = outbox->producer;
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
 	size_t key_len = key != NULL ? strlen(key) : 0;
-	ssize_t terminated = -1;
 	MrDelivery *delivery;
 
 	if (atomic_load(&producer->is_open))
@@ -161,20 +162,20 @@ mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload, size_t
 	delivery->outbox = outbox;
 	delivery->end = end;
 	delivery->owner = owner;
+	headers = headers_of(trace);
 	pthread_mutex_lock(&outbox->lock);
 	outbox->references++;
 	pthread_mutex_unlock(&outbox->lock);
 	pthread_rwlock_rdlock(&producer->handle_lock);
 	code = rd_kafka_producev(producer->handle, RD_KAFKA_V_TOPIC(producer->topic),
 							 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_len),
-							 RD_KAFKA_V_VALUE((void *) payload, len),
-							 RD_KAFKA_V_HEADER("content-type", "application/cloudevents+json",
-											   terminated),
+							 RD_KAFKA_V_VALUE((void *) payload, len), RD_KAFKA_V_HEADERS(headers),
 							 RD_KAFKA_V_OPAQUE(delivery), RD_KAFKA_V_END);
 	pthread_rwlock_unlock(&producer->handle_lock);
 	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return delivery;
 	*failure = failure_of(code, RD_KAFKA_MSG_STATUS_NOT_PERSISTED);
+	rd_kafka_headers_destroy(headers); /* they are librdkafka's only when it took the message */
 	free(delivery);
 	release(outbox, 1);
 	return NULL;
@@ -351,6 +352,18 @@ open_breaker(MrProducer *producer, const char *why)
 	level = mr_trouble_set(&producer->trouble, why);
 	pthread_mutex_unlock(&producer->trouble_lock);
 	mr_log(level, "cannot publish to Kafka", MR_STR("error", why));
+}
+
+static rd_kafka_headers_t *
+headers_of(const MrTrace *trace)
+{
+	rd_kafka_headers_t *headers = rd_kafka_headers_new(3);
+
+	rd_kafka_header_add(headers, "content-type", -1, "application/cloudevents+json", -1);
+	rd_kafka_header_add(headers, "traceparent", -1, trace->parent, -1);
+	if (trace->state != NULL)
+		rd_kafka_header_add(headers, "tracestate", -1, trace->state, -1);
+	return headers;
 }
 
 static MrPublishFailure

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/request/trace.h"
 #include "common/options.h"
 
 typedef struct MrProducer MrProducer;
@@ -56,10 +57,13 @@ extern void mr_producer_free(MrProducer *producer, int flush_ms);
 
 /* Of one event loop. */
 extern MrOutbox *mr_outbox_new(MrProducer *producer, struct event_base *base);
-/* Sends a message; the texts are copied. NULL: refused, *failure says why, and `end` is not called. */
+/*
+ * Sends a message, with the trace in its headers; the texts are copied. NULL: refused, *failure says why, and `end` is not
+ * called.
+ */
 extern MrDelivery *mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload,
-									 size_t len, MrPublishEnd end, void *owner,
-									 MrPublishFailure *failure);
+									 size_t len, const MrTrace *trace, MrPublishEnd end,
+									 void *owner, MrPublishFailure *failure);
 /* The owner is no longer interested: the message is published all the same. */
 extern void mr_delivery_forget(MrDelivery *delivery);
 /* Its loop has ended; deliveries under way are forgotten. */

@@ -1,6 +1,5 @@
 #include "api/request/accept.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -12,6 +11,7 @@ typedef struct Range
 	int quality; /* of 1000 */
 } Range;
 
+static bool is_range(const Range *range, const char *name);
 static const char *next_range(const char *at, Range *range);
 static int specificity(const Range *range, const char *type);
 static int parse_quality(const char *text);
@@ -50,6 +50,35 @@ mr_accept_choose(const char *accept, const char *const *types, int count)
 	return best;
 }
 
+bool
+mr_accept_gzip(const char *accept_encoding)
+{
+	int gzip = -1;
+	int identity = -1;
+	int other = -1;
+	Range range;
+
+	for (const char *at = accept_encoding; at != NULL && (at = next_range(at, &range)) != NULL;)
+	{
+		if (is_range(&range, "gzip") || is_range(&range, "x-gzip"))
+			gzip = range.quality;
+		else if (is_range(&range, "identity"))
+			identity = range.quality;
+		else if (is_range(&range, "*"))
+			other = range.quality;
+	}
+	if (gzip < 0)
+		gzip = other;
+	/* without a coding is always possible, and of least worth unless it is named */
+	return gzip > 0 && gzip >= identity;
+}
+
+static bool
+is_range(const Range *range, const char *name)
+{
+	return range->len == strlen(name) && strncasecmp(range->type, name, range->len) == 0;
+}
+
 /* One element of the list; NULL: there are no more. */
 static const char *
 next_range(const char *at, Range *range)
@@ -82,7 +111,7 @@ specificity(const Range *range, const char *type)
 {
 	size_t major = strcspn(type, "/") + 1;
 
-	if (range->len == strlen(type) && strncasecmp(range->type, type, range->len) == 0)
+	if (is_range(range, type))
 		return 3;
 	if (range->len == major + 1 && range->type[major] == '*' &&
 		strncasecmp(range->type, type, major) == 0)

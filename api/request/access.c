@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "api/request/cors.h"
 #include "api/request/exchange.h"
 #include "api/request/host.h"
 
@@ -46,6 +47,8 @@ mr_access_allow(MrExchange *exchange, const MrAccess *access, unsigned scope, bo
 		mr_exchange_refuse(exchange, MR_PROBLEM_KEY, "The request has no key.", NULL);
 	}
 	else if (changes &&
+			 !mr_cors_is_named(mr_exchange_header(exchange, "Origin"),
+							   exchange->setup->edge->origins) &&
 			 !mr_is_same_site(mr_exchange_header(exchange, "Origin"),
 							  mr_exchange_header(exchange, "Sec-Fetch-Site"), access->hosts))
 		mr_exchange_refuse(exchange, MR_PROBLEM_CROSS_SITE, NULL, NULL);

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GZIP_END "-gzip\""
+
 void
 mr_etag_make(char tag[MR_ETAG_SIZE], const void *body, size_t len)
 {
@@ -18,10 +20,16 @@ mr_etag_make(char tag[MR_ETAG_SIZE], const void *body, size_t len)
 	memcpy(tag + 33, "\"", 2);
 }
 
+void
+mr_etag_gzip(char variant[MR_ETAG_VARIANT_SIZE], const char *tag)
+{
+	snprintf(variant, MR_ETAG_VARIANT_SIZE, "%.33s" GZIP_END, tag);
+}
+
 bool
 mr_etag_matches(const char *if_none_match, const char *tag)
 {
-	size_t len = strlen(tag);
+	size_t len = strlen(tag) - 1; /* without the quote at its end */
 
 	if (if_none_match == NULL)
 		return false;
@@ -30,7 +38,10 @@ mr_etag_matches(const char *if_none_match, const char *tag)
 		at += strspn(at, " \t,");
 		if (strncmp(at, "W/", 2) == 0)
 			at += 2;
-		if (strncmp(at, tag, len) == 0 || (*at == '*' && at[1 + strspn(at + 1, " \t")] == '\0'))
+		if (*at == '*' && at[1 + strspn(at + 1, " \t")] == '\0')
+			return true;
+		if (strncmp(at, tag, len) == 0 &&
+			(at[len] == '"' || strncmp(at + len, GZIP_END, strlen(GZIP_END)) == 0))
 			return true;
 		if (*at == '"')
 		{

@@ -2,20 +2,29 @@
 
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
+#include <sys/queue.h>
 #include <time.h>
 
+#include "api/request/accept.h"
+#include "api/request/cors.h"
+#include "api/request/etag.h"
+#include "api/request/gzip.h"
 #include "common/log.h"
 
 static void on_request(void *owner, MrConnection *connection, struct evhttp_request *request,
 					   const MrRefusal *refusal);
 static void on_ended(void *owner, void *arg, bool sent);
 static void on_left(void *owner, void *arg);
+static void know_client(MrExchange *exchange);
 static void route(MrExchange *exchange);
 static MrMethod method_of(const struct evhttp_request *request);
 static void refuse_method(MrExchange *exchange);
 static void send_answer(MrExchange *exchange, int status, MrBuffer *body);
+static void encode(MrExchange *exchange, int status, MrBuffer *body);
 static const char *reason_of(int status);
 static void put_common_headers(MrExchange *exchange);
 static void log_answer(const MrExchange *exchange, int64_t took_us, bool sent);
@@ -47,6 +56,19 @@ mr_exchange_set_header(MrExchange *exchange, const char *name, const char *value
 }
 
 void
+mr_exchange_vary(MrExchange *exchange, const char *name)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(exchange->http);
+	const char *before = evhttp_find_header(headers, "Vary");
+	char all[200];
+
+	snprintf(all, sizeof(all), "%s%s%s", before != NULL ? before : "", before != NULL ? ", " : "",
+			 name);
+	evhttp_remove_header(headers, "Vary");
+	evhttp_add_header(headers, "Vary", all);
+}
+
+void
 mr_exchange_forget_work(MrExchange *exchange)
 {
 	exchange->work = NULL;
@@ -69,6 +91,7 @@ mr_exchange_problem(MrExchange *exchange, const MrProblemReport *report)
 	int status = mr_problem_status(report->problem);
 
 	full.instance = exchange->path;
+	full.trace_id = exchange->trace.id;
 	mr_problem_write(&body, &full);
 	if (status == 503)
 		mr_exchange_set_header(exchange, "Retry-After", "1");
@@ -129,6 +152,7 @@ on_request(void *owner, MrConnection *connection, struct evhttp_request *request
 	exchange->http = request;
 	exchange->match.route = -1;
 	exchange->began_us = now_us();
+	know_client(exchange);
 	mr_connection_set_exchange(connection, exchange);
 	if (refusal != NULL)
 		mr_exchange_refuse(exchange, refusal->problem, refusal->why, NULL);
@@ -178,6 +202,32 @@ on_left(void *owner, void *arg)
 	mr_exchange_answer(exchange, 499, NULL, &nothing);
 }
 
+/* Whose request it is, and of which trace. Each proxy may have added a field of its own. */
+static void
+know_client(MrExchange *exchange)
+{
+	struct evkeyvalq *headers = evhttp_request_get_input_headers(exchange->http);
+	const MrNetworks *proxies = &exchange->setup->edge->proxies;
+	unsigned char random[MR_TRACE_RANDOM];
+	MrBuffer forwarded = {0};
+	const struct evkeyval *field;
+	char *peer = NULL;
+	uint16_t port;
+
+	if (RAND_bytes(random, sizeof(random)) != 1)
+		abort(); /* ids would repeat */
+	mr_trace_take(&exchange->trace, evhttp_find_header(headers, "traceparent"),
+				  evhttp_find_header(headers, "tracestate"), random);
+	evhttp_connection_get_peer(evhttp_request_get_connection(exchange->http), &peer, &port);
+	if (proxies->count > 0)
+		TAILQ_FOREACH(field, headers, next)
+	if (strcasecmp(field->key, "X-Forwarded-For") == 0)
+		mr_buffer_printf(&forwarded, "%s%s", forwarded.len > 0 ? "," : "", field->value);
+	mr_client_address(exchange->client, peer != NULL ? peer : "",
+					  forwarded.len > 0 ? mr_buffer_string(&forwarded) : NULL, proxies);
+	mr_buffer_free(&forwarded);
+}
+
 static void
 route(MrExchange *exchange)
 {
@@ -191,6 +241,8 @@ route(MrExchange *exchange)
 	exchange->is_head = evhttp_request_get_command(exchange->http) == EVHTTP_REQ_HEAD;
 	mr_route_find(&exchange->match, setup->routes, setup->route_count, method_of(exchange->http),
 				  exchange->path);
+	if (mr_cors_preflight(exchange))
+		return;
 	if (!mr_access_identify(exchange, &setup->access))
 		return;
 	if (exchange->match.methods == 0)
@@ -243,6 +295,7 @@ send_answer(MrExchange *exchange, int status, MrBuffer *body)
 
 	exchange->status = status;
 	put_common_headers(exchange);
+	encode(exchange, status, body);
 	if (status != 304 && status != 204)
 	{
 		snprintf(length, sizeof(length), "%zu", body->len);
@@ -261,10 +314,39 @@ static void
 put_common_headers(MrExchange *exchange)
 {
 	mr_exchange_set_header(exchange, "X-Content-Type-Options", "nosniff");
+	mr_exchange_set_header(exchange, "traceparent", exchange->trace.parent);
+	mr_cors_put(exchange);
 	if (!mr_connection_ends(exchange->connection))
 		return;
 	evhttp_remove_header(evhttp_request_get_output_headers(exchange->http), "Connection");
 	mr_exchange_set_header(exchange, "Connection", "close");
+}
+
+/* An answer that is compressed has an entity tag of its own; 304 has the one that the whole answer would have. */
+static void
+encode(MrExchange *exchange, int status, MrBuffer *body)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(exchange->http);
+	size_t from = exchange->setup->edge->gzip_from;
+	const char *tag;
+	char variant[MR_ETAG_VARIANT_SIZE];
+
+	if (from == 0 || body->len < from)
+		return;
+	mr_exchange_vary(exchange, "Accept-Encoding");
+	if (!mr_accept_gzip(mr_exchange_header(exchange, "Accept-Encoding")))
+		return;
+	tag = evhttp_find_header(headers, "ETag");
+	if (tag != NULL)
+	{
+		mr_etag_gzip(variant, tag);
+		evhttp_remove_header(headers, "ETag");
+		mr_exchange_set_header(exchange, "ETag", variant);
+	}
+	if (status == 304)
+		return;
+	mr_exchange_set_header(exchange, "Content-Encoding", "gzip");
+	mr_gzip(body);
 }
 
 /* evhttp knows most of them, but not all of these. */
@@ -303,6 +385,7 @@ log_answer(const MrExchange *exchange, int64_t took_us, bool sent)
 		return;
 	mr_log(MR_LOG_INFO, "request", MR_INT("status", exchange->status),
 		   MR_STR("path", exchange->path != NULL ? exchange->path : "-"), MR_INT("us", took_us),
+		   MR_STR("client", exchange->client), MR_STR("trace", exchange->trace.id),
 		   MR_STR("key", exchange->key != NULL ? exchange->key->name : ""),
 		   MR_STR("answer", sent ? "sent" : "lost"));
 }

@@ -12,8 +12,10 @@
 #include "api/control/route_stats.h"
 #include "api/control/shared_text.h"
 #include "api/request/access.h"
+#include "api/request/edge.h"
 #include "api/request/params.h"
 #include "api/request/router.h"
+#include "api/request/trace.h"
 #include "api/wire/connection.h"
 #include "common/options.h"
 
@@ -34,6 +36,7 @@ typedef struct MrExchangeSetup
 	MrRouteStats *stats;
 	MrAccessLog access_log;
 	MrAccess access;
+	const MrEdge *edge;
 	MrStreams *streams;
 	void *context; /* of the handlers */
 } MrExchangeSetup;
@@ -47,6 +50,8 @@ typedef struct MrExchange
 	MrParams params;
 	const MrKey *key; /* NULL: it came without one */
 	char *path; /* of the request, without the query: queries hold data, and are never logged */
+	char client[MR_CLIENT_SIZE]; /* its address */
+	MrTrace trace;
 	bool is_head;
 	int64_t began_us;
 	int64_t took_us; /* from there to its answer, or of a stream to its beginning */
@@ -63,6 +68,8 @@ extern const char *mr_exchange_header(const MrExchange *exchange, const char *na
 /* The body as one run of bytes, which belongs to the request. */
 extern const char *mr_exchange_body(const MrExchange *exchange, size_t *len);
 extern void mr_exchange_set_header(MrExchange *exchange, const char *name, const char *value);
+/* The answer depends on this header field of the request. */
+extern void mr_exchange_vary(MrExchange *exchange, const char *name);
 /* The handler no longer waits for its work, and has freed it or will. */
 extern void mr_exchange_forget_work(MrExchange *exchange);
 

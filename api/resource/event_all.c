@@ -21,7 +21,7 @@ mr_event_all_get(MrExchange *exchange)
 
 	if (!mr_document_has_no_params(exchange))
 		return;
-	mr_exchange_set_header(exchange, "Vary", "Accept");
+	mr_exchange_vary(exchange, "Accept");
 	if (type < 0)
 	{
 		mr_exchange_refuse(exchange, MR_PROBLEM_ACCEPT, NULL,

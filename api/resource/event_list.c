@@ -166,7 +166,7 @@ answer(List *list, const PGresult *result)
 	if (list->counts)
 		put_count(list, found, !list->query.has_cursor && found == rows);
 	mr_exchange_set_header(list->exchange, "Cache-Control", "private, no-cache");
-	mr_exchange_set_header(list->exchange, "Vary", "Accept, Prefer");
+	mr_exchange_vary(list->exchange, "Accept, Prefer");
 	mr_exchange_answer(list->exchange, 200,
 					   list->query.format == MR_FORMAT_CSV ? "text/csv; charset=utf-8"
 														   : types[list->query.format],

@@ -105,9 +105,9 @@ publish(Post *post)
 		outcome->post = post;
 		if (item->error[0] != '\0')
 			continue;
-		outcome->delivery =
-			mr_outbox_publish(outbox, item->message.key, item->message.payload.data,
-							  item->message.payload.len, on_published, outcome, &outcome->failure);
+		outcome->delivery = mr_outbox_publish(outbox, item->message.key, item->message.payload.data,
+											  item->message.payload.len, &post->exchange->trace,
+											  on_published, outcome, &outcome->failure);
 		post->waiting += outcome->delivery != NULL;
 	}
 	if (--post->waiting == 0)

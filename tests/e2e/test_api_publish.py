@@ -108,6 +108,7 @@ def test_what_is_published(whole):
     record = record_at(whole.broker, place)
     assert text[1:].encode().strip() in record.value() and record.value().startswith(b'{"specversion":"1.0","source":"/events",')
     assert dict(record.headers())["content-type"] == b"application/cloudevents+json" and record.key() is None
+    assert dict(record.headers())["traceparent"].decode() == answer.headers["traceparent"]
     row = whole.row(answer)
     assert (row["value"], row["time"]) == (30.1, "2026-02-03T03:05:06.7+00:00")
     # the same id again: one row

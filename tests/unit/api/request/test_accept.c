@@ -44,10 +44,42 @@ choices(void **state)
 			fail_msg("%s: %d", cases[i].accept, mr_accept_choose(cases[i].accept, types, 3));
 }
 
+static void
+codings(void **state)
+{
+	static const struct
+	{
+		const char *accept;
+		bool gzip;
+	} cases[] = {
+		{NULL, false},
+		{"", false},
+		{"gzip", true},
+		{"GZIP", true},
+		{"x-gzip", true},
+		{"br, gzip", true},
+		{"gzip;q=0", false},
+		{"gzip;q=0.000", false},
+		{"gzip;q=0.001", true},
+		{"*", true},
+		{"*;q=0", false},
+		{"gzip;q=0, *", false},
+		{"identity;q=0.5, gzip;q=0.4", false},
+		{"identity;q=0.5, gzip;q=0.5", true},
+		{"identity", false},
+		{"gzipped", false},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		if (mr_accept_gzip(cases[i].accept) != cases[i].gzip)
+			fail_msg("%s", cases[i].accept);
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(choices)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(choices), cmocka_unit_test(codings)};
 
 	return cmocka_run_group_tests_name("request/accept", tests, NULL, NULL);
 }

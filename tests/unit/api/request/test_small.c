@@ -47,6 +47,7 @@ csv_cells(void **state)
 static void
 etags(void **state)
 {
+	char variant[MR_ETAG_VARIANT_SIZE];
 	char a[MR_ETAG_SIZE];
 	char b[MR_ETAG_SIZE];
 	char list[120];
@@ -60,6 +61,10 @@ etags(void **state)
 	assert_false(mr_etag_matches(b, a));
 	assert_false(mr_etag_matches(NULL, a));
 	assert_false(mr_etag_matches("", a));
+	mr_etag_gzip(variant, a);
+	assert_true(mr_etag_matches(variant, a));
+	assert_false(mr_etag_matches(variant, b));
+	assert_int_equal(strlen(variant), strlen(a) + 5);
 	assert_true(mr_etag_matches("*", a));
 	assert_false(mr_etag_matches("*x", a));
 	assert_false(mr_etag_matches("\"open", a));

@@ -1,0 +1,162 @@
+/* Between the API and its clients: proxies, pages of other origins, traces, compression. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "api/request/client.h"
+#include "api/request/gzip.h"
+#include "api/request/trace.h"
+
+static void
+expect_client(const char *peer, const char *forwarded, const char *client)
+{
+	static MrNetwork items[3];
+	const MrNetworks proxies = {items, 3};
+	char found[MR_CLIENT_SIZE];
+
+	assert_true(mr_network_read(&items[0], "10.0.0.0/8"));
+	assert_true(mr_network_read(&items[1], "192.0.2.7"));
+	assert_true(mr_network_read(&items[2], "2001:db8::/33"));
+	mr_client_address(found, peer, forwarded, &proxies);
+	assert_string_equal(found, client);
+}
+
+static void
+clients(void **state)
+{
+	(void) state;
+	expect_client("203.0.113.1", NULL, "203.0.113.1");
+	expect_client("203.0.113.1", "1.2.3.4", "203.0.113.1"); /* it is no proxy of ours */
+	expect_client("10.1.2.3", NULL, "10.1.2.3");
+	expect_client("10.1.2.3", "1.2.3.4", "1.2.3.4");
+	expect_client("10.1.2.3", "1.2.3.4, 5.6.7.8",
+				  "5.6.7.8"); /* the first is the client's own word */
+	expect_client("10.1.2.3", "1.2.3.4 ,\t192.0.2.7, 10.255.0.1", "1.2.3.4");
+	expect_client("10.1.2.3", "10.0.0.1,10.0.0.2", "10.0.0.1");
+	expect_client("10.1.2.3", "1.2.3.4, unknown, 10.0.0.2", "10.0.0.2");
+	expect_client("10.1.2.3", "1.2.3.4,,", "10.1.2.3");
+	expect_client("11.0.0.1", "1.2.3.4", "11.0.0.1");
+	expect_client("192.0.2.8", "1.2.3.4", "192.0.2.8");
+	expect_client("2001:db8:7fff::1", "2001:db8:8000::1, 192.0.2.7", "2001:db8:8000::1");
+	expect_client("2001:db8:8000::1", "1.2.3.4", "2001:db8:8000::1");
+	expect_client("::ffff:10.0.0.1", "1.2.3.4", "1.2.3.4");
+	expect_client("10.1.2.3", "1.2.3.4:99999999999999999999999999999999999999999999999999999999999",
+				  "10.1.2.3");
+}
+
+static void
+networks(void **state)
+{
+	static const char *const wrong[] = {"",
+										"a",
+										"10.0.0.0/33",
+										"10.0.0.0/",
+										"10.0.0/8",
+										"::1/129",
+										"10.0.0.0/-1",
+										"10.0.0.0/8x",
+										"10.0.0.1 ",
+										"/8",
+										"10.0.0.0/+8",
+										"1111111111111111111111111111111111111111111111111/8"};
+	MrNetwork network;
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		if (mr_network_read(&network, wrong[i]))
+			fail_msg("%s", wrong[i]);
+	assert_true(mr_network_read(&network, "0.0.0.0/0"));
+	assert_true(mr_networks_have(&(MrNetworks){&network, 1}, "8.8.8.8"));
+	assert_false(mr_networks_have(&(MrNetworks){&network, 1}, "::1"));
+	assert_false(mr_networks_have(&(MrNetworks){&network, 1}, "x"));
+}
+
+static void
+traces(void **state)
+{
+	static const char *const wrong[] = {
+		"",
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0",
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+		"00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+		"00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+		"ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+		"0-4bf92f3577b34da6a3ce929d0e0e47366-00f067aa0ba902b7-01",
+		"00-4bf92f3577b34da6a3ce929d0e0e473-000f067aa0ba902b7-01",
+		"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x"};
+	unsigned char random[MR_TRACE_RANDOM];
+	MrTrace trace;
+
+	(void) state;
+	memset(random, 0xab, sizeof(random));
+	mr_trace_take(&trace, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00", "a=b", random);
+	assert_string_equal(trace.parent, "00-4bf92f3577b34da6a3ce929d0e0e4736-abababababababab-00");
+	assert_string_equal(trace.id, "4bf92f3577b34da6a3ce929d0e0e4736");
+	assert_string_equal(trace.state, "a=b");
+	mr_trace_take(&trace, "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more", NULL,
+				  random);
+	assert_string_equal(trace.parent, "00-4bf92f3577b34da6a3ce929d0e0e4736-abababababababab-01");
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+	{
+		mr_trace_take(&trace, wrong[i], "a=b", random);
+		assert_string_equal(trace.parent,
+							"00-abababababababababababababababab-abababababababab-01");
+		assert_null(trace.state);
+	}
+	mr_trace_take(&trace, NULL, NULL, random);
+	assert_string_equal(trace.id, "abababababababababababababababab");
+}
+
+/* What comes out is what another reader of gzip makes the text of; also of text that cannot be compressed. */
+static void
+compressed(void **state)
+{
+	(void) state;
+	for (size_t len = 0; len <= 300000; len = len * 3 + 1)
+		for (int kind = 0; kind < 2; kind++)
+		{
+			MrBuffer text = {0};
+			unsigned char *wanted = malloc(len + 1);
+			unsigned char *found = malloc(len + 1);
+			z_stream stream = {0};
+
+			for (size_t i = 0; i < len; i++)
+				wanted[i] = (unsigned char) (kind == 0 ? 'a' + i % 7 : (i * i * 2654435761u) >> 13);
+			mr_buffer_append(&text, wanted, len);
+			mr_gzip(&text);
+			assert_true(kind == 1 || len < 100 || text.len < len / 2);
+			stream.next_in = (Bytef *) text.data;
+			stream.avail_in = (uInt) text.len;
+			stream.next_out = found;
+			stream.avail_out = (uInt) len + 1;
+			assert_int_equal(inflateInit2(&stream, 16 + MAX_WBITS), Z_OK);
+			assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
+			assert_int_equal(stream.total_out, len);
+			assert_memory_equal(found, wanted, len);
+			inflateEnd(&stream);
+			free(wanted);
+			free(found);
+			mr_buffer_free(&text);
+		}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(clients),
+		cmocka_unit_test(networks),
+		cmocka_unit_test(traces),
+		cmocka_unit_test(compressed),
+	};
+
+	return cmocka_run_group_tests_name("request/edge", tests, NULL, NULL);
+}
