@@ -25,9 +25,11 @@
 	extern const char mr_page_##symbol##_end[]
 
 LINK(index, "index.html");
+LINK(docs, "docs.html");
 LINK(icon, "icon.svg");
 LINK(css, "page.css");
 LINK(dom, "dom.js");
+LINK(docs_js, "docs.js");
 LINK(dialog, "dialog.js");
 LINK(server, "server.js");
 LINK(charts, "charts.js");
@@ -47,7 +49,7 @@ LINK(uplot_css, "vendor/uPlot.min.css");
 		name, type, mr_page_##symbol##_begin, mr_page_##symbol##_end                               \
 	}
 
-/* The first is the page itself. */
+/* The first two are the pages themselves, which have no name here. */
 static const struct
 {
 	const char *name;
@@ -56,9 +58,11 @@ static const struct
 	const char *end;
 } files[] = {
 	FILE(index, "", HTML),
+	FILE(docs, "", HTML),
 	FILE(icon, "icon.svg", "image/svg+xml"),
 	FILE(css, "page.css", CSS),
 	FILE(dom, "dom.js", JAVASCRIPT),
+	FILE(docs_js, "docs.js", JAVASCRIPT),
 	FILE(dialog, "dialog.js", JAVASCRIPT),
 	FILE(server, "server.js", JAVASCRIPT),
 	FILE(charts, "charts.js", JAVASCRIPT),
@@ -80,9 +84,15 @@ mr_page_get(MrExchange *exchange)
 }
 
 void
+mr_page_docs_get(MrExchange *exchange)
+{
+	serve(exchange, 1);
+}
+
+void
 mr_page_file_get(MrExchange *exchange)
 {
-	for (int i = 1; i < (int) (sizeof(files) / sizeof(files[0])); i++)
+	for (int i = 2; i < (int) (sizeof(files) / sizeof(files[0])); i++)
 		if (strcmp(files[i].name, exchange->match.captures[0]) == 0)
 		{
 			serve(exchange, i);

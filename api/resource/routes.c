@@ -32,6 +32,7 @@ const MrRoute mr_routes[] = {
 	{MR_METHOD_POST, "/pipelines/{name}/resume", mr_pipeline_resume, MR_SCOPE_OPERATE},
 	{MR_METHOD_GET, "/doctor", mr_doctor_get, MR_SCOPE_READ},
 	{MR_METHOD_GET, "/openapi.json", mr_openapi_get, 0},
+	{MR_METHOD_GET, "/docs", mr_page_docs_get, 0},
 	{MR_METHOD_GET, "/", mr_page_get, 0},
 	{MR_METHOD_GET, "/page/{file}", mr_page_file_get, 0},
 };

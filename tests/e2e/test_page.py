@@ -69,14 +69,15 @@ def browser(page):
     browser.close()
 
 
-def test_files(page):
+@pytest.mark.parametrize("path, files", (("/", 10), ("/docs", 4)))
+def test_files(page, path, files):
     """All of the page comes from here, small, with a policy that lets nothing else run."""
-    root = page.api.get("/")
+    root = page.api.get(path)
     assert root.status == 200 and root.headers["content-type"] == "text/html; charset=utf-8"
     policy = root.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
     assert root.headers["x-content-type-options"] == "nosniff"
-    assert page.api.get("/", If_None_Match=root.headers["etag"]).status == 304
+    assert page.api.get(path, If_None_Match=root.headers["etag"]).status == 304
     text = root.body.decode()
     assert "<style" not in text and not re.search(r"<script(?![^>]*src=)|\son\w+=|\sstyle=", text)
     total, todo, seen = len(root.body), set(re.findall(r'(?:src|href)="(/page/[^"]+)"', text)), set()
@@ -90,8 +91,22 @@ def test_files(page):
             todo |= {"/page/" + name for name in re.findall(r"from '\./([\w.]+)'", file.body.decode())} - seen
         assert not re.search(rb"""innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(""", file.body) or "uPlot" in path, path
         assert not re.search(rb"""https?://(?!www\.w3\.org)""", file.body.replace(b"https://github.com/leeoniya/uPlot", b"")), path
-    assert len(seen) >= 10 and total < 150_000
+    assert len(seen) >= files and total < 150_000
     assert page.api.get("/page/nothing.js").status == 404
+
+
+def test_docs(page, browser):
+    """Each route of the document, with a command that works, from one page without anything of elsewhere."""
+    document = page.api.get("/openapi.json").json()
+    browser.open("/docs#getEvent")
+    browser.wait_text("Schemas", "main")
+    shown = browser.run("return [...document.querySelectorAll('section > h2')].map(h => h.textContent)")
+    assert shown == [f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods]
+    commands = browser.run("return [...document.querySelectorAll('section > pre')].map(p => p.textContent)")
+    assert f"curl -H 'Authorization: Bearer KEY' {page.base}/pipelines" in commands
+    assert "Prefer" in browser.text("#listEvents") and "scope operate" in browser.text("#getDeadLetter") and "needs no key" in browser.text("#getOpenapi")
+    browser.shot("docs")
+    assert browser.complaints() == []
 
 
 def test_overview_and_pipeline(page, browser):
