@@ -196,7 +196,11 @@ read_edge(MrApi *api)
 
 	if (mr_edge_make(&api->edge, (size_t) settings->gzip_bytes, &settings->origins,
 					 &settings->proxies, error, sizeof(error)))
+	{
+		api->edge.limiter = mr_limiter_new(settings->rate, settings->rate_burst);
+		api->budget.limit = (size_t) settings->buffer_bytes;
 		return true;
+	}
 	mr_log(MR_LOG_ERROR, "an option is not valid", MR_STR("error", error));
 	return false;
 }
@@ -270,6 +274,7 @@ start_workers(MrApi *api)
 						   .keys = &api->keyring.keys,
 						   .anonymous = api->anonymous,
 						   .edge = &api->edge,
+						   .budget = &api->budget,
 						   .tail = api->tail,
 						   .secret = &api->secret,
 						   .producer = api->producer};

@@ -26,6 +26,7 @@ typedef struct MrApi
 	MrEventTail *tail;
 	unsigned anonymous; /* scopes of requests without a key */
 	MrEdge edge;
+	MrBudget budget; /* of all buffers */
 	MrWorker **workers;
 	int worker_count;
 	int port;

@@ -11,6 +11,7 @@
 
 static void put_routes(MrApi *api, MrBuffer *out);
 static void put_workers(MrApi *api, MrBuffer *out);
+static void put_buffers(MrApi *api, MrBuffer *out);
 static void put_producer(MrApi *api, MrBuffer *out);
 static void route_name(char *name, size_t size, int route);
 static void route_sum(MrApi *api, int route, MrRouteStat *sum);
@@ -24,6 +25,7 @@ mr_api_metrics(void *owner, MrBuffer *out)
 	mr_metrics_value(out, "millrace_api_build_info", 1, "version", MR_VERSION, NULL);
 	put_routes(api, out);
 	put_workers(api, out);
+	put_buffers(api, out);
 	if (api->producer != NULL)
 		put_producer(api, out);
 	mr_metrics_process(out);
@@ -149,6 +151,15 @@ put_workers(MrApi *api, MrBuffer *out)
 			mr_metrics_value(out, families[f].name, values[f], "thread", thread, NULL);
 		}
 	}
+}
+
+static void
+put_buffers(MrApi *api, MrBuffer *out)
+{
+	mr_metrics_family(out, "millrace_api_buffered_bytes", "gauge",
+					  "Requests not answered yet, and what clients have not taken of answers.");
+	mr_metrics_value(out, "millrace_api_buffered_bytes", (double) atomic_load(&api->budget.used),
+					 NULL);
 }
 
 static void

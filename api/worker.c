@@ -45,13 +45,13 @@ static void *run(void *arg);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 static void show_state(MrWorker *worker);
 static void drain(MrWorker *worker, int64_t end_ms);
-static MrWireLimits limits_of(const MrApiSettings *settings);
+static MrWireLimits limits_of(const MrWorkerSetup *setup);
 
 MrWorker *
 mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_size)
 {
 	const MrApiSettings *settings = setup->settings;
-	const MrWireLimits limits = limits_of(settings);
+	const MrWireLimits limits = limits_of(setup);
 	MrWorker *worker = mr_calloc(1, sizeof(*worker));
 	MrPoolSetup pool = {.dsn = settings->dsn,
 						.connections = (int) settings->pool,
@@ -61,7 +61,6 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 								   .streams = (int) settings->max_streams,
 								   .unsent_bytes = (size_t) settings->stream_buffer_bytes,
 								   .heartbeat_ms = settings->heartbeat_ms};
-
 	MrEventFeedSetup feed = {.heartbeat_ms = settings->heartbeat_ms,
 							 .unsent_bytes = (size_t) settings->stream_buffer_bytes / 2};
 
@@ -232,12 +231,15 @@ drain(MrWorker *worker, int64_t end_ms)
 }
 
 static MrWireLimits
-limits_of(const MrApiSettings *settings)
+limits_of(const MrWorkerSetup *setup)
 {
+	const MrApiSettings *settings = setup->settings;
+
 	return (MrWireLimits){.body_bytes = (uint64_t) settings->max_body_bytes,
 						  .head_ms = settings->head_ms,
 						  .idle_ms = settings->idle_ms,
 						  .body_bytes_s = 1024,
 						  .body_grace_ms = settings->head_ms,
-						  .connections = (int) settings->max_connections};
+						  .connections = (int) settings->max_connections,
+						  .budget = setup->budget};
 }

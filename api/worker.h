@@ -20,6 +20,7 @@ typedef struct MrWorkerSetup
 	MrEventTail *tail;
 	unsigned anonymous; /* scopes of requests without a key */
 	const MrEdge *edge;
+	MrBudget *budget;
 	const MrCursorSecret *secret;
 	MrProducer *producer; /* NULL: nothing is published */
 } MrWorkerSetup;

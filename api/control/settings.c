@@ -30,6 +30,15 @@ static const MrOption options[] = {
 	 "requests of this proxy or network are from whom its X-Forwarded-For says (repeatable)"},
 	{"gzip-from", 0, MR_OPTION_SIZE, FIELD(gzip_bytes), "SIZE", "1kB", 0, 1 << 30, NULL, false,
 	 "answers of this size and more are compressed for clients that accept gzip; 0 for none"},
+	{"rate-limit", 0, MR_OPTION_INT, FIELD(rate), "N", "0", 0, 1000000, NULL, false,
+	 "requests per second of each key, or of each address without a key; more are answered with "
+	 "429; 0 for any"},
+	{"rate-burst", 0, MR_OPTION_INT, FIELD(rate_burst), "N", "20", 1, 1000000, NULL, false,
+	 "requests that a key or an address may send at once after a pause"},
+	{"buffers", 0, MR_OPTION_SIZE, FIELD(buffer_bytes), "SIZE", "64MB", 1 << 20, 1LL << 40, NULL,
+	 false,
+	 "what all requests and answers together may hold; what would be more is answered with "
+	 "503"},
 	{"threads", 't', MR_OPTION_INT, FIELD(threads), "N", "0", 0, MR_THREADS_MAX, NULL, false,
 	 "event loops, each in a thread; 0 for one per CPU"},
 	{"pool", 0, MR_OPTION_INT, FIELD(pool), "N", "4", 1, 100, NULL, false,

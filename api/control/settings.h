@@ -12,16 +12,19 @@ typedef struct MrApiSettings
 	char *dsn;
 	char *operate_dsn; /* "": nothing is operated */
 	char *listen;
-	char *keys;          /* "": there are none */
-	MrStrings anonymous; /* scopes of requests without a key; empty: by whether there are keys */
-	char *new_key;       /* not "": make one, and no more */
-	MrStrings hosts;     /* names besides the loopback's that these may be for */
-	MrStrings origins;   /* of pages that may use the API */
-	MrStrings proxies;   /* addresses and networks whose X-Forwarded-For counts */
-	int64_t gzip_bytes;  /* answers from this size on are compressed; 0: none */
-	int64_t threads;     /* 0: one for each CPU */
-	int64_t pool;        /* connections to PostgreSQL of each thread */
-	char *events;        /* the relation behind /events */
+	char *keys;           /* "": there are none */
+	MrStrings anonymous;  /* scopes of requests without a key; empty: by whether there are keys */
+	char *new_key;        /* not "": make one, and no more */
+	MrStrings hosts;      /* names besides the loopback's that these may be for */
+	MrStrings origins;    /* of pages that may use the API */
+	MrStrings proxies;    /* addresses and networks whose X-Forwarded-For counts */
+	int64_t gzip_bytes;   /* answers from this size on are compressed; 0: none */
+	int64_t rate;         /* requests per second of each client; 0: any */
+	int64_t rate_burst;   /* at once, after a pause */
+	int64_t buffer_bytes; /* of all requests and answers together */
+	int64_t threads;      /* 0: one for each CPU */
+	int64_t pool;         /* connections to PostgreSQL of each thread */
+	char *events;         /* the relation behind /events */
 	char *id_column;
 	char *time_column;
 	char *xid_column;

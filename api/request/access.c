@@ -57,6 +57,29 @@ mr_access_allow(MrExchange *exchange, const MrAccess *access, unsigned scope, bo
 	return false;
 }
 
+bool
+mr_access_is_within_rate(MrExchange *exchange)
+{
+	const MrExchangeSetup *setup = exchange->setup;
+	char client[MR_KEY_NAME_MAX + 8];
+	char seconds[24];
+	int64_t wait_ms;
+
+	if (setup->edge->limiter == NULL || setup->routes[exchange->match.route].scope == 0)
+		return true;
+	if (exchange->key != NULL)
+		snprintf(client, sizeof(client), "key %s", exchange->key->name);
+	wait_ms =
+		mr_limiter_take(setup->edge->limiter, exchange->key != NULL ? client : exchange->client,
+						exchange->began_us);
+	if (wait_ms == 0)
+		return true;
+	snprintf(seconds, sizeof(seconds), "%lld", (long long) (wait_ms + 999) / 1000);
+	mr_exchange_set_header(exchange, "Retry-After", seconds);
+	mr_exchange_refuse(exchange, MR_PROBLEM_RATE, NULL, NULL);
+	return false;
+}
+
 static void
 refuse_scope(MrExchange *exchange, unsigned scope)
 {

@@ -22,6 +22,11 @@ typedef struct MrAccess
 
 /* Sets the exchange's key. False: the request is refused, and answered. Before anything of it is looked at. */
 extern bool mr_access_identify(struct MrExchange *exchange, const MrAccess *access);
+/*
+ * Is it one of those that its client may send per second? A key's requests are counted together, wherever they come from;
+ * pages and the document, which need no scope, are free. False: answered.
+ */
+extern bool mr_access_is_within_rate(struct MrExchange *exchange);
 /* May it use a route that needs the scope (0: none), and changes something or not? False: answered. */
 extern bool mr_access_allow(struct MrExchange *exchange, const MrAccess *access, unsigned scope,
 							bool changes);

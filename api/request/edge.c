@@ -38,5 +38,6 @@ void
 mr_edge_free(MrEdge *edge)
 {
 	free(edge->proxies.items);
+	mr_limiter_free(edge->limiter);
 	*edge = (MrEdge){0};
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "api/request/client.h"
+#include "api/request/limiter.h"
 #include "common/options.h"
 
 typedef struct MrEdge
@@ -13,6 +14,7 @@ typedef struct MrEdge
 	size_t gzip_from;         /* bytes of an answer that is compressed; 0: none is */
 	const MrStrings *origins; /* of pages that may use the API; "*": any */
 	MrNetworks proxies;       /* that say whom a request comes from */
+	MrLimiter *limiter;       /* of each client's requests; NULL: none */
 } MrEdge;
 
 /* The lists must outlive it. False, and a message that names the option, when one of them is wrong. */

@@ -15,6 +15,8 @@
 #include "api/request/gzip.h"
 #include "common/log.h"
 
+#define SMALL_BYTES 4096 /* an answer of this size is always given */
+
 static void on_request(void *owner, MrConnection *connection, struct evhttp_request *request,
 					   const MrRefusal *refusal);
 static void on_ended(void *owner, void *arg, bool sent);
@@ -78,6 +80,15 @@ mr_exchange_forget_work(MrExchange *exchange)
 void
 mr_exchange_answer(MrExchange *exchange, int status, const char *type, MrBuffer *body)
 {
+	if (status == 200 && body->len > SMALL_BYTES &&
+		!mr_connection_has_room(exchange->connection, body->len))
+	{
+		mr_buffer_free(body);
+		evhttp_clear_headers(evhttp_request_get_output_headers(exchange->http));
+		mr_exchange_refuse(exchange, MR_PROBLEM_BUSY,
+						   "Clients have left too much of their answers unread.", NULL);
+		return;
+	}
 	if (type != NULL)
 		mr_exchange_set_header(exchange, "Content-Type", type);
 	send_answer(exchange, status, body);
@@ -249,6 +260,8 @@ route(MrExchange *exchange)
 		mr_exchange_refuse(exchange, MR_PROBLEM_ROUTE, NULL, NULL);
 	else if (exchange->match.route < 0)
 		refuse_method(exchange);
+	else if (!mr_access_is_within_rate(exchange))
+		return;
 	else if (!mr_access_allow(exchange, &setup->access, setup->routes[exchange->match.route].scope,
 							  setup->routes[exchange->match.route].method == MR_METHOD_POST))
 		return;

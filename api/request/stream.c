@@ -138,7 +138,9 @@ mr_stream_send(MrStream *stream, MrSharedText *text)
 	if (stream->is_complete || stream->aborts)
 		return;
 	unsent = mr_stream_unsent(stream);
-	if (unsent > 0 && unsent + mr_shared_text_len(text) > stream->all->setup.unsent_bytes)
+	if (unsent > 0 &&
+		(unsent + mr_shared_text_len(text) > stream->all->setup.unsent_bytes ||
+		 !mr_connection_has_room(stream->exchange->connection, mr_shared_text_len(text))))
 	{
 		stream->aborts = true;
 		stream->all->state.slow++;

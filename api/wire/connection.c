@@ -13,6 +13,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "api/wire/connection_hold.h"
 #include "api/wire/connection_private.h"
 #include "api/wire/socket.h"
 #include "common/eventloop.h"
@@ -91,6 +92,7 @@ mr_connections_tick(MrConnections *connections)
 		if (!tick_one(c, now))
 			remove_connection(c);
 	}
+	mr_connections_make_room(connections);
 }
 
 void
@@ -150,6 +152,7 @@ new_connection(struct event_base *base, void *arg)
 		evconnlistener_disable(all->listener);
 	bufferevent_incref(bev);
 	evbuffer_add_cb(bufferevent_get_input(bev), on_input, connection);
+	evbuffer_add_cb(bufferevent_get_output(bev), mr_connection_on_output, connection);
 	return bev;
 }
 
@@ -171,8 +174,14 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 	evbuffer_add(input, copy.data, passed);
 	connection->passing = false;
 	take(connection, copy.data + passed, len - passed);
+	mr_connection_account(connection);
+	if (mr_intake_has_begun(&connection->intake) &&
+		!mr_budget_has_room(connection->all->limits.budget, 0))
+		mr_intake_refuse(&connection->intake, MR_PROBLEM_BUSY,
+						 "Too much is being received and sent.");
 	if (connection->intake.state >= MR_INTAKE_READY && connection->busy_ms == 0)
 		pass(connection, true);
+	mr_connection_account(connection);
 	mr_buffer_free(&copy);
 }
 
@@ -304,6 +313,7 @@ on_complete(struct evhttp_request *request, void *arg)
 	mr_buffer_free(&later);
 	if (connection->intake.state >= MR_INTAKE_READY)
 		pass(connection, false);
+	mr_connection_account(connection);
 }
 
 static void
@@ -398,6 +408,7 @@ remove_connection(MrConnection *connection)
 		connection->next->previous = connection->previous;
 	all->count--;
 	evbuffer_remove_cb(bufferevent_get_input(connection->bev), on_input, connection);
+	mr_connection_unaccount(connection);
 	bufferevent_decref(connection->bev);
 	mr_intake_free(&connection->intake);
 	mr_buffer_free(&connection->later);

@@ -1,4 +1,4 @@
-/* What connection.c and connection_stream.c share; nobody else includes it. */
+/* What connection.c, connection_stream.c and connection_hold.c share; nobody else includes it. */
 #ifndef MR_API_CONNECTION_PRIVATE_H
 #define MR_API_CONNECTION_PRIVATE_H
 
@@ -18,6 +18,8 @@ struct MrConnection
 	int64_t busy_ms;   /* since when a request is in flight; 0: none */
 	int64_t closed_ms; /* when evhttp was seen to have done with it; 0: not yet */
 	void *exchange;
+	size_t held;   /* of the budget, for its requests */
+	size_t unsent; /* and for what it has not taken of answers */
 	bool passing;  /* the input buffer changes by our own hand */
 	bool ends;     /* the answer in flight closes the connection */
 	bool streams;  /* it goes on: so does its connection */
@@ -38,6 +40,7 @@ struct MrConnections
 	int count;
 	int busy;
 	bool drains;
+	bool wants_room; /* an answer did not fit into the budget since the last tick */
 };
 
 #endif

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "api/wire/budget.h"
+
 #define MR_TARGET_MAX 8192  /* bytes of a request target */
 #define MR_HEAD_MAX   16384 /* bytes of the header fields */
 #define MR_FIELDS_MAX 64
@@ -16,7 +18,8 @@ typedef struct MrWireLimits
 	int64_t idle_ms;      /* between requests, and for the client to take some of an answer */
 	int64_t body_bytes_s; /* slowest rate of a body, after body_grace_ms */
 	int64_t body_grace_ms;
-	int connections; /* of one thread */
+	int connections;  /* of one thread */
+	MrBudget *budget; /* of all threads */
 } MrWireLimits;
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 
 #include "api/request/client.h"
 #include "api/request/gzip.h"
+#include "api/request/limiter.h"
 #include "api/request/trace.h"
 
 static void
@@ -148,14 +150,52 @@ compressed(void **state)
 		}
 }
 
+/* Three at once, then one per 100 ms; each client for itself. */
+static void
+limits(void **state)
+{
+	MrLimiter *limiter = mr_limiter_new(10, 3);
+	char client[32];
+
+	(void) state;
+	assert_null(mr_limiter_new(0, 3));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mr_limiter_take(limiter, "key a", 1000000), 0);
+	assert_int_equal(mr_limiter_take(limiter, "key a", 1000000), 100);
+	assert_int_equal(mr_limiter_take(limiter, "key a", 1099000), 1);
+	assert_int_equal(mr_limiter_take(limiter, "key b", 1099000), 0);
+	assert_int_equal(mr_limiter_take(limiter, "key a", 1100000), 0);
+	assert_int_equal(mr_limiter_take(limiter, "key a", 1100001), 100);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(mr_limiter_take(limiter, "key a", 9000000), 0);
+	assert_int_not_equal(mr_limiter_take(limiter, "key a", 9000000), 0);
+	/* IPv6 by network, IPv4 by address */
+	for (int i = 0; i < 3; i++)
+	{
+		snprintf(client, sizeof(client), "2001:db8::%d", i);
+		assert_int_equal(mr_limiter_take(limiter, client, 9000000), 0);
+		snprintf(client, sizeof(client), "192.0.2.%d", i);
+		assert_int_equal(mr_limiter_take(limiter, client, 9000000), 0);
+	}
+	assert_int_not_equal(mr_limiter_take(limiter, "2001:db8::ffff", 9000000), 0);
+	assert_int_equal(mr_limiter_take(limiter, "2001:db8:0:1::1", 9000000), 0);
+	assert_int_equal(mr_limiter_take(limiter, "192.0.2.0", 9000000), 0);
+	/* more clients than there are places: memory is what it was */
+	for (int i = 0; i < 300000; i++)
+	{
+		snprintf(client, sizeof(client), "10.%d.%d.%d", i >> 16, i >> 8 & 255, i & 255);
+		assert_int_equal(mr_limiter_take(limiter, client, 10000000), 0);
+	}
+	mr_limiter_free(limiter);
+	mr_limiter_free(NULL);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(clients),
-		cmocka_unit_test(networks),
-		cmocka_unit_test(traces),
-		cmocka_unit_test(compressed),
+		cmocka_unit_test(clients),    cmocka_unit_test(networks), cmocka_unit_test(traces),
+		cmocka_unit_test(compressed), cmocka_unit_test(limits),
 	};
 
 	return cmocka_run_group_tests_name("request/edge", tests, NULL, NULL);

@@ -1,0 +1,120 @@
+"""What one client may ask for, and what all of them together may make the API hold."""
+import hashlib
+import socket
+
+import pytest
+
+from lib.api import Api
+from lib.api_world import ApiWorld
+from lib.wait import wait_for
+
+KEYS = {name: f"mr_{name}0123456789" for name in ("one", "two")}
+
+
+@pytest.fixture(scope="module")
+def world(cluster):
+    world = ApiWorld(cluster, "api_limits")
+    world.fill(1000)
+    yield world
+    world.close()
+
+
+def test_rate_limit(world, tmp_path):
+    """A request a second, three at once: by key, else by address; 429 says when the next may come, and pages are free."""
+    keys = tmp_path / "keys"
+    keys.write_text("".join(f"{name} read {hashlib.sha256(key.encode()).hexdigest()}\n" for name, key in KEYS.items()))
+    api = Api(world.db.dsn("web"), "--keys", str(keys), "--anonymous", "read", "--rate-limit", "1", "--rate-burst", "3",
+              "--trusted-proxy", "127.0.0.1", "--threads", "1").start()
+    try:
+        def burst(**headers):
+            """The first refusal, after so many that were served."""
+            for served in range(50):
+                answer = api.get("/events?limit=1", **headers)
+                if answer.status != 200:
+                    return served, answer
+            raise AssertionError("no limit")
+
+        clients = ({}, {"X_Forwarded_For": "203.0.113.1"}, {"X_Forwarded_For": "2001:db8:0:1::1"},
+                   {"Authorization": "Bearer " + KEYS["one"]}, {"Authorization": "Bearer " + KEYS["two"]})
+        for headers in clients:
+            served, answer = burst(**headers)
+            assert served >= 3 and (answer.status, answer.json()["code"], answer.headers["retry-after"]) == (429, "MR-305", "1")
+        # an IPv6 client has its whole network, and a key is the same from everywhere
+        api.get("/events?limit=1", X_Forwarded_For="2001:db8:0:1::1")
+        refused = {api.get("/events?limit=1", X_Forwarded_For="2001:db8:0:1::ffff").status for _ in range(10)}
+        assert 429 in refused
+        assert 429 in {api.get("/events?limit=1", Authorization="Bearer " + KEYS["one"], X_Forwarded_For=f"203.0.113.{i}").status for i in range(10)}
+        assert {api.get("/openapi.json").status for _ in range(20)} == {200}
+        wait_for(lambda: api.get("/events?limit=1").status == 200, "the next is served after a while", 20)
+    finally:
+        api.kill()
+
+
+def hoarder(api, path):
+    """A client that asks for much and takes nothing: what the kernel keeps for it is little."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.settimeout(20)
+    s.connect(("127.0.0.1", api.port))
+    s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return s
+
+
+def test_slow_readers_share_one_bound(world):
+    """Many clients that leave large answers unread: together they hold no more than --buffers; the others are served meanwhile,
+    and a large answer is served again when those that are in the way have been closed."""
+    limit = 4 << 20
+    world.db.run("CREATE TABLE wide AS SELECT md5(i::text)::uuid AS id, timestamptz '2026-01-01' + i * interval '1 s' AS time, repeat('x', 5000) AS note"
+                 " FROM generate_series(1, 300) AS i; ALTER TABLE wide ALTER id SET NOT NULL, ALTER time SET NOT NULL;"
+                 " CREATE INDEX ON wide (time, id); CREATE UNIQUE INDEX ON wide (id); GRANT SELECT ON wide TO web")
+    api = Api(world.db.dsn("web"), "--events", "wide", "--buffers", "4MB").start()
+    hoarders = []
+    try:
+        size = len(api.get("/events?limit=300").body)
+        assert size > 1_500_000
+        seen = 0.0
+        for _ in range(30):
+            hoarders.append(hoarder(api, "/events?limit=300"))
+            assert api.get("/events?limit=1&fields=id").status == 200
+            seen = max(seen, api.metric("millrace_api_buffered_bytes"))
+            assert seen <= limit + 65536
+        assert seen > 0
+        wait_for(lambda: api.metric("millrace_api_requests_total", status="5xx") > 0, "some were refused", 20)
+
+        def served():
+            answer = api.get("/events?limit=300")
+            if answer.status == 503:
+                assert answer.json()["code"] == "MR-503" and answer.headers["retry-after"] == "1" and "unread" in answer.json()["detail"]
+            return answer.status == 200 and len(answer.body) == size
+        wait_for(served, "a large answer is served", 20)
+    finally:
+        for s in hoarders:
+            s.close()
+    try:
+        wait_for(lambda: api.metric("millrace_api_buffered_bytes") == 0, "nothing is held for clients that are gone", 20)
+    finally:
+        api.kill()
+
+
+def test_large_bodies_share_one_bound(world):
+    """Bodies that are not complete count, too: what would be more is refused."""
+    api = Api(world.db.dsn("web"), "--buffers", "4MB").start()
+    half = []
+    try:
+        for _ in range(8):
+            s = socket.create_connection(("127.0.0.1", api.port), timeout=20)
+            half.append(s)
+            try:
+                s.sendall(b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n" + b"a" * 1_000_000)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # refused before all of it was sent
+            assert api.metric("millrace_api_buffered_bytes") <= (4 << 20) + 3_000_000
+        wait_for(lambda: api.metric("millrace_api_requests_total", status="5xx") > 0, "some were refused", 20)
+        assert api.get("/events?limit=1").status == 200
+    finally:
+        for s in half:
+            s.close()
+    try:
+        wait_for(lambda: api.metric("millrace_api_buffered_bytes") == 0, "nothing is held for clients that are gone", 20)
+    finally:
+        api.kill()
