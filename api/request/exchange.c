@@ -398,7 +398,7 @@ log_answer(const MrExchange *exchange, int64_t took_us, bool sent)
 		return;
 	mr_log(MR_LOG_INFO, "request", MR_INT("status", exchange->status),
 		   MR_STR("path", exchange->path != NULL ? exchange->path : "-"), MR_INT("us", took_us),
-		   MR_STR("client", exchange->client), MR_STR("trace", exchange->trace.id),
+		   MR_STR("from", exchange->client), MR_STR("trace", exchange->trace.id),
 		   MR_STR("key", exchange->key != NULL ? exchange->key->name : ""),
 		   MR_STR("answer", sent ? "sent" : "lost"));
 }

@@ -3,8 +3,10 @@
 #include <event2/bufferevent.h>
 
 #include "api/wire/connection_private.h"
+#include "common/eventloop.h"
 
 #define CLOSE_BYTES 65536 /* a connection that holds less is not closed to make room */
+#define STALLED_MS  1000  /* nor is one that has taken something since */
 
 void
 mr_connection_account(MrConnection *connection)
@@ -25,6 +27,8 @@ mr_connection_on_output(struct evbuffer *output, const struct evbuffer_cb_info *
 
 	(void) output;
 	mr_budget_change(connection->all->limits.budget, info->n_deleted, info->n_added);
+	if (connection->unsent == 0 || info->n_deleted > 0)
+		connection->moved_ms = mr_now_ms();
 	connection->unsent += info->n_added - info->n_deleted;
 }
 
@@ -45,19 +49,20 @@ mr_connection_has_room(MrConnection *connection, size_t more)
 	return has_room;
 }
 
-/* Whoever has left most of its answer unread is in the way of others. */
+/* Whoever has taken nothing for longest is in the way of others. */
 void
 mr_connections_make_room(MrConnections *all)
 {
-	MrConnection *largest = NULL;
+	int64_t now = mr_now_ms();
+	MrConnection *slowest = NULL;
 
 	if (!all->wants_room)
 		return;
 	all->wants_room = false;
 	for (MrConnection *c = all->first; c != NULL; c = c->next)
-		if (c->busy_ms > 0 && c->unsent >= CLOSE_BYTES &&
-			(largest == NULL || c->unsent > largest->unsent))
-			largest = c;
-	if (largest != NULL)
-		mr_connection_abort(largest);
+		if (c->busy_ms > 0 && c->unsent >= CLOSE_BYTES && now - c->moved_ms >= STALLED_MS &&
+			(slowest == NULL || c->moved_ms < slowest->moved_ms))
+			slowest = c;
+	if (slowest != NULL)
+		mr_connection_abort(slowest);
 }

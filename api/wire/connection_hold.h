@@ -13,7 +13,7 @@ extern void mr_connection_on_output(struct evbuffer *output, const struct evbuff
 									void *arg);
 /* It ends: what it holds is given back. */
 extern void mr_connection_unaccount(MrConnection *connection);
-/* When an answer did not fit: the connection that holds most is closed. */
+/* When an answer did not fit: the connection that has taken nothing for longest is closed, one at each tick. */
 extern void mr_connections_make_room(MrConnections *all);
 
 #endif

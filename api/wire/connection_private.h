@@ -18,12 +18,13 @@ struct MrConnection
 	int64_t busy_ms;   /* since when a request is in flight; 0: none */
 	int64_t closed_ms; /* when evhttp was seen to have done with it; 0: not yet */
 	void *exchange;
-	size_t held;   /* of the budget, for its requests */
-	size_t unsent; /* and for what it has not taken of answers */
-	bool passing;  /* the input buffer changes by our own hand */
-	bool ends;     /* the answer in flight closes the connection */
-	bool streams;  /* it goes on: so does its connection */
-	bool has_left; /* the client, while its request is worked on */
+	size_t held;      /* of the budget, for its requests */
+	size_t unsent;    /* and for what it has not taken of answers */
+	int64_t moved_ms; /* when it took some of it last */
+	bool passing;     /* the input buffer changes by our own hand */
+	bool ends;        /* the answer in flight closes the connection */
+	bool streams;     /* it goes on: so does its connection */
+	bool has_left;    /* the client, while its request is worked on */
 	MrConnection *previous;
 	MrConnection *next;
 };

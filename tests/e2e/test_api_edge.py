@@ -108,7 +108,7 @@ def test_proxies(web):
         fields = "".join(f"X-Forwarded-For: {line}\r\n" for line in lines)
         web.api.raw(f"GET /{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n".encode())
         line = next(line for line in web.api.log_text().splitlines() if f"path=/{name} " in line)
-        return re.search(r"client=(\S+)", line)[1]
+        return re.search(r"from=(\S+)", line)[1]
 
     assert client("direct", []) == "127.0.0.1"
     assert client("one", ["203.0.113.9"]) == "203.0.113.9"

@@ -51,12 +51,12 @@ def test_rate_limit(world, tmp_path):
 
 
 def hoarder(api, path):
-    """A client that asks for much and takes nothing: what the kernel keeps for it is little."""
+    """A client that asks again and again and takes nothing: the kernel keeps some megabytes for it, the API the answer after that."""
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     s.settimeout(20)
     s.connect(("127.0.0.1", api.port))
-    s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    s.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 20)
     return s
 
 
