@@ -32,7 +32,7 @@ class Stack(World):
         self.db.run(SCHEMA)
         self.create_pipeline(dlq=self.topic + ".dlq")
         with self.db.session("app") as s:
-            s.run("SELECT millrace.create_window('by_minute', 'monitored', event_time => 'ts', size => '1 min', aggregates => 'count(*) AS n')")
+            s.run("SELECT millrace.create_window('by_minute', 'monitored', event_time => 'ts', size => '1 min', aggregates => 'count(*) AS n', output_topic => 'monitored.by_minute')")
         self.ingestor = self.start_ingestor().wait_ready()
         self.api = Api(self.db.dsn("web"), "--brokers", broker.address, "--topic", self.topic).start()
         self.receiver = Receiver()
