@@ -188,3 +188,17 @@ def test_message_parked_as_a_whole(docs):
     assert world.db.run("SELECT id, document FROM log ORDER BY n") == [(2, 1), (3, 1), (5, 3), (4, 4)]
     assert world.db.run("SELECT \"offset\", document FROM millrace.dead_letters") == [(1, 2)]
     assert (c := balance(world))["dead"] == 1 and c["events"] == 5
+
+
+def test_batches_count_documents(docs):
+    """batch_rows bounds the documents of a batch, but for one message alone; whatever the sizes of messages, each is there once."""
+    world = docs
+    world.create_pipeline(dlq="off", **dict(world.arguments, batch_rows=100))
+    sizes = [1, 99, 100, 101, 250, 3, 97, 1, 1, 60, 60, 0, 5] * 4 + [1] * 300
+    ids = iter(range(1000, 100_000))
+    produce(world, *(lines(*({"id": next(ids)} for _ in range(n))) for n in sizes))
+    world.start_ingestor()
+    world.wait_settled()
+    assert world.db.run("SELECT count(*), count(DISTINCT (nth, document)), max(id) - min(id) FROM docs") == [(sum(sizes), sum(sizes), sum(sizes) - 1)]
+    assert world.db.run("SELECT count(*) FROM docs GROUP BY nth ORDER BY nth") == [(n,) for n in sizes if n > 0]
+    assert (c := balance(world))["skipped"] == sizes.count(0) and c["events"] == sum(sizes) + sizes.count(0)

@@ -94,8 +94,12 @@ take_event(void *arg, MrEvent *event, int taken)
 	int documents = mr_documents_of(engine->program->event->format, event);
 	int limit = Min(engine->pace->event_limit, definition->batch_rows);
 
-	if ((taken > 0 && engine->documents + documents > limit) ||
-		!mr_crash_admits(engine->batch->suspicions, event, taken))
+	if (taken > 0 && engine->documents + documents > limit)
+	{
+		engine->fit = engine->documents + documents > taken + 1 ? taken : 0;
+		return false;
+	}
+	if (!mr_crash_admits(engine->batch->suspicions, event, taken))
 		return false;
 	engine->documents += documents;
 	if (!definition->order.by_key)
@@ -243,6 +247,18 @@ end_step(int nest)
 	mr_work_end();
 }
 
+/*
+ * How many messages to read for a batch: those with several documents fill it sooner, and what does not fit is read again
+ * with the next one. Somewhat more than last time, so that it is all again once documents are few.
+ */
+static int
+read_limit(const MrEngine *engine)
+{
+	int limit = Min(engine->program->definition->batch_rows, READ_EVENTS_MAX);
+
+	return engine->fit > 0 && engine->fit < limit / 2 ? engine->fit * 2 : limit;
+}
+
 MrStep
 mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace)
 {
@@ -253,10 +269,11 @@ mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace)
 
 	if (step != MR_STEP_SETTLED)
 		return step;
-	if (mr_lane_read(lane, engine->pipeline_id, engine->batch,
-					 Min(engine->program->definition->batch_rows, READ_EVENTS_MAX),
+	if (mr_lane_read(lane, engine->pipeline_id, engine->batch, read_limit(engine),
 					 (int64) mr_batch_bytes_kb * 1024))
 	{
+		/* take_event() sets it back where the batch is full */
+		engine->fit = engine->fit > READ_EVENTS_MAX ? 0 : engine->fit * 2;
 		settle_batch(engine);
 		if (engine->batch->nevents == 0 && engine->batch->nsettled < engine->batch->nstaged)
 			step = MR_STEP_WAITING; /* not even one could be admitted */

@@ -71,6 +71,7 @@ typedef struct MrEngine
 	MrPatience patience;
 	int documents; /* of the messages taken into the batch at hand, an event of another format being one */
 	MrTorn torn;
+	int fit; /* messages that the last batch had room for, since they have several documents; 0: all that are read */
 	int events; /* of the last batch settled that were tried */
 	int64
 		waited_at; /* mr_clock_us() when a batch from a lane had waited for a lock in vain; 0: long ago */
