@@ -72,6 +72,15 @@ const types = [
   ['Dead letters made', (t) => whole(t.dead_lettered), 'number'],
 ];
 
+const windows = [
+  ['Window', (w) => w.name],
+  ['Closed up to', (w) => (w.watermark ? moment(w.watermark) : 'not known yet')],
+  ['Held back by', (w) => (w.held_topic ? `${w.held_topic} ${w.held_by}: ${w.held_why}` : 'nothing')],
+  ['Late rows', (w) => whole(w.late), 'number'],
+  ['From the future', (w) => whole(w.skewed), 'number'],
+  ['In no window', (w) => whole(w.outside), 'number'],
+];
+
 function breaker(b) {
   if (!b || b.state === 'closed') return null;
   return el('section', {class: 'findings', 'aria-label': 'Breaker'}, el('h2', {}, `The breaker is ${b.state}`),
@@ -83,6 +92,7 @@ export function pipeline(name) {
   const figures = el('div', {'aria-label': 'Now', role: 'region'});
   const state = el('div', {});
   const byType = el('div', {});
+  const windowed = el('div', {});
   const about = el('div', {});
   const trouble = el('div', {'aria-live': 'polite'});
   const plots = charts();
@@ -116,7 +126,7 @@ export function pipeline(name) {
       el('p', {class: 'actions'}, el('button', {type: 'button', onclick: () => guarded(trouble, () => verb('pause', 'Pause'))}, 'Pause'),
         el('button', {type: 'button', onclick: () => guarded(trouble, () => verb('resume', 'Resume'))}, 'Resume'),
         el('a', {href: `#/letters?pipeline=${encodeURIComponent(name)}`}, 'Its dead letters')),
-      about, figures, el('div', {class: 'charts'}, plots.rate.node, plots.latency.node, plots.lag.node), byType, state),
+      about, figures, el('div', {class: 'charts'}, plots.rate.node, plots.latency.node, plots.lag.node), byType, windowed, state),
     every: [5000, look],
     take(statistics) {
       const found = statistics.pipelines.find((p) => p.name === name);
@@ -127,6 +137,7 @@ export function pipeline(name) {
       while (live.length > KEPT_S) live.shift();
       show(figures, breaker(found.breaker), now(p));
       show(byType, found.types.length ? table('Events by type', types, found.types) : null);
+      show(windowed, found.windows.length ? table('Windows', windows, found.windows) : null);
       draw(plots, minutes, live);
     },
   };

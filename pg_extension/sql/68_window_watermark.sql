@@ -56,9 +56,12 @@ CREATE FUNCTION millrace._failures_hold(pipeline_id integer, window_id integer) 
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT r.partition, (SELECT m.highs[array_position(m.partitions, r.partition)] FROM millrace.window_mark AS m
                        WHERE m.window_id = _failures_hold.window_id AND m.at <= r.since ORDER BY m.at DESC LIMIT 1)
-  FROM (SELECT r.partition, min(r.first_failed_at) AS since FROM millrace.retry AS r
-        WHERE r.pipeline_id = _failures_hold.pipeline_id AND r.replay_of IS NULL AND r.first_failed_at > clock_timestamp() - interval '5 min'
-        GROUP BY r.partition) AS r;
+  -- one row of each partition, however many wait
+  FROM (SELECT t.partition, f.first_failed_at AS since FROM millrace.partition AS t
+        CROSS JOIN LATERAL (SELECT r.first_failed_at FROM millrace.retry AS r
+                            WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition AND r.replay_of IS NULL AND r.first_failed_at > now() - interval '5 min'
+                            ORDER BY r.first_failed_at LIMIT 1) AS f
+        WHERE t.pipeline_id = _failures_hold.pipeline_id) AS r;
 $$;
 REVOKE ALL ON FUNCTION millrace._failures_hold FROM PUBLIC;
 COMMENT ON FUNCTION millrace._failures_hold IS 'Internal: which partitions are held by events that are to be tried again, and where.';

@@ -3,7 +3,8 @@ CREATE VIEW millrace.windows WITH (security_barrier) AS
 SELECT w.name, p.name AS pipeline, 'incremental'::text AS kind, pg_catalog.to_regclass(pg_catalog.format('millrace.%I', 'window_' || w.name)) AS relation, w.event_time,
        w.size, w.slide, w.group_by, w.aggregates, w.condition AS "where", w.time_zone, w.origin, w.delay, w.lateness,
        w.max_skew_us * interval '1 us' AS max_skew, w.close_idle, w.retention,
-       CASE WHEN pg_catalog.isfinite(m.watermark) THEN m.watermark END AS watermark, m.held_by, m.held_why, m.stalled_since,
+       CASE WHEN pg_catalog.isfinite(m.watermark) THEN m.watermark END AS watermark,
+       CASE WHEN m.held_by IS NOT NULL THEN coalesce(n.topic, p.topic) END AS held_topic, coalesce(n.topic_partition, m.held_by) AS held_by, m.held_why, m.stalled_since,
        coalesce(o.rows, 0)::bigint AS outside, coalesce(o.skewed, 0)::bigint AS skewed,
        coalesce(o.late, 0)::bigint AS late, w.created_at, t.topic AS output_topic, coalesce(t.published, 0) AS published,
        coalesce(q.waiting, 0) AS output_waiting, q.waiting_since AS output_waiting_since,
@@ -11,6 +12,7 @@ SELECT w.name, p.name AS pipeline, 'incremental'::text AS kind, pg_catalog.to_re
             ELSE i.about ->> ('relay_error.' || w.name) END AS output_error, coalesce(u.is_granted, true) AS output_is_granted
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
+LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = w.pipeline_id AND n.partition = m.held_by
 LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late
                    FROM millrace.window_outside AS o WHERE o.window_id = w.id) AS o ON true
 LEFT JOIN millrace.window_outlet AS t ON t.window_id = w.id AND t.topic IS NOT NULL
@@ -24,7 +26,8 @@ COMMENT ON VIEW millrace.windows IS 'Windows over the targets of the pipelines t
 COMMENT ON COLUMN millrace.windows.kind IS 'How it is kept: incremental, each batch adds what its rows give.';
 COMMENT ON COLUMN millrace.windows.relation IS 'The view that has its values.';
 COMMENT ON COLUMN millrace.windows.watermark IS 'Windows that end up to here are closed; null: not known yet, some partition had no rows.';
-COMMENT ON COLUMN millrace.windows.held_by IS 'The partition that holds the watermark back; null: all are idle.';
+COMMENT ON COLUMN millrace.windows.held_topic IS 'The topic whose partition holds the watermark back; null: all are idle.';
+COMMENT ON COLUMN millrace.windows.held_by IS 'That partition.';
 COMMENT ON COLUMN millrace.windows.held_why IS 'Why that partition is not idle.';
 COMMENT ON COLUMN millrace.windows.stalled_since IS 'Since then event times have risen, and the watermark has not; null: it has, or nothing came.';
 COMMENT ON COLUMN millrace.windows.outside IS 'Rows that are in no window: their event time is null, infinite, before 4700 BC or after 285000 AD.';

@@ -212,8 +212,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     WHERE p.ordering = 'key' AND (q.total >= p.max_parked OR btrim(q.longest[1])::bigint >= p.max_parked_per_key)
     UNION ALL
     SELECT 26, 'warning', format('window "%s": its watermark does not move', w.name),
-           format('Event times rise since %s, and partition %s of pipeline "%s" holds it back: %s. Nothing is closed meanwhile.',
-                  date_trunc('second', w.stalled_since), w.held_by, w.pipeline, w.held_why),
+           format('Event times rise since %s, and partition %s of topic "%s" holds it back: %s. Nothing is closed meanwhile.',
+                  date_trunc('second', w.stalled_since), w.held_by, w.held_topic, w.held_why),
            format('SELECT * FROM millrace.lag WHERE pipeline = %1$L; SELECT * FROM millrace.partitions WHERE pipeline = %1$L;', w.pipeline)
     FROM millrace.windows AS w WHERE w.stalled_since < now() - interval '5 min'
     UNION ALL

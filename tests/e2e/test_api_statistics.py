@@ -18,6 +18,8 @@ def served(world):
                  " CREATE INDEX ON events (time, id); GRANT SELECT ON events TO web")
     world.create_topic(1)
     world.create_pipeline(type_field="type")
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.create_window('by_minute', %s, event_time => 'ts', size => '1 min', aggregates => 'count(*)')", (world.pipeline_name,))
     world.start_ingestor()
     producer = Producer({"bootstrap.servers": world.broker.address})
     good = dict(id="00000000-0000-4000-8000-000000000001", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
@@ -47,6 +49,15 @@ def test_document(served):
         assert [tuple(t.values()) for t in pipeline["types"]] == web.run(f"SELECT {columns} FROM millrace.stats_by_type")
     assert pipeline["types"][0] == dict(type="temperature", events="2", bytes=pipeline["totals"]["bytes"], written="1", filtered="0", superseded="0",
                                         skipped="0", failed="1", retried="0", dead_lettered="1", replayed="0")
+    # a mark is made within seconds, and what it says may change with the next
+    def window_is_shown():
+        with world.db.session("web") as web:
+            (mark,) = web.run("SELECT held_topic, held_by, held_why, late::text, skewed::text, outside::text, watermark IS NULL FROM millrace.windows")
+        (window,) = api.get("/events/all").json()["pipelines"][0]["windows"]
+        return window["name"] == "by_minute" and mark == (*(window[k] for k in ("held_topic", "held_by", "held_why", "late", "skewed", "outside")),
+                                                          window["watermark"] is None)
+
+    wait_for(window_is_shown, "the window is as the view has it", 20)
     assert api.get("/events/all?a=b").json()["code"] == "MR-110"
     assert api.get("/events/all", Accept="text/csv").status == 406
     head, get = api.request("HEAD", "/events/all"), api.get("/events/all")

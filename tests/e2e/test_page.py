@@ -29,6 +29,8 @@ class Page(World):
         self.db.run("INSERT INTO events VALUES (%s, now(), %s, 'page', 0, 0)", (BIG, HOSTILE))
         self.create_topic(2)
         self.create_pipeline(type_field="type")
+        with self.db.session("app") as s:
+            s.run("SELECT millrace.create_window('by_minute', %s, event_time => 'ts', size => '1 min', aggregates => 'count(*)')", (self.pipeline_name,))
         self.start_ingestor()
         self.good = dict(id="00000000-0000-4000-8000-000000000001", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
         self.send(json.dumps(self.good))
@@ -118,6 +120,7 @@ def test_overview_and_pipeline(page, browser):
     browser.click(f"#to-{page.pipeline_name}")
     browser.wait_text("Partitions", "main")
     browser.wait_text("Events by type", "main")
+    browser.wait_text("by_minute", "main")
     browser.wait_text(f"{page.topic} 1", "main")
     wait_for(lambda: browser.run("return document.querySelectorAll('.plot canvas').length") == 3, "three charts", 20)
     wait_for(lambda: "settled" in browser.run("return document.querySelector('.plot').getAttribute('aria-label')"), "charts are described", 20)

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(39);
+SELECT plan(40);
 
 -- a finding with this severity, holding these words in what, detail and command
 CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
@@ -134,10 +134,16 @@ VALUES (:w, now(), '{0}', '{2026-01-01 12:00:00+00}', now(), '2026-01-01 11:00:0
 INSERT INTO millrace.window_late (window_id, window_start, window_end, rows, last_at)
 VALUES (:w, '2026-01-01 10:00:00+00', '2026-01-01 10:01:00+00', 7, now()), (:w, '2026-01-01 09:00:00+00', '2026-01-01 09:01:00+00', 7, now() - interval '2 h');
 SET ROLE mrt_owner;
-SELECT pg_temp.finds('warning', 'window "w": its watermark does not move', 'partition 0 of pipeline "grows" holds it back: events are staged', 'millrace.lag', 'a stalled watermark');
+SELECT pg_temp.finds('warning', 'window "w": its watermark does not move', 'partition 0 of topic "events" holds it back: events are staged', 'millrace.lag', 'a stalled watermark');
 SELECT pg_temp.finds('warning', 'window "w": rows come when their windows are final', 'to 1 of them, where 7 rows are late', 'lateness => ''01:00:00''', 'late rows');
 SELECT is((SELECT jsonb_object_agg(m.name, m.value) FROM millrace.metric AS m WHERE m.labels = '{"window": "w", "pipeline": "grows"}' AND (m.name LIKE '%timestamp%' OR m.name LIKE '%late_rows%')),
           '{"millrace_window_watermark_timestamp_seconds": 1767265200, "millrace_window_late_rows_total": 0}', 'metrics of a window');
+RESET ROLE;
+INSERT INTO millrace.topic_partition SELECT p.id, 0, 'other', 7 FROM millrace.pipeline AS p WHERE p.name = 'grows';
+SELECT results_eq($$ SELECT held_topic, held_by, held_why FROM millrace.windows WHERE name = 'w' $$, $$ VALUES ('other', 7, 'events are staged') $$,
+                  'of several topics the one that holds it back is named, with the number that its partition has there');
+DELETE FROM millrace.topic_partition;
+SET ROLE mrt_owner;
 SELECT millrace.drop_window('w');
 SELECT millrace.drop_pipeline('grows');
 

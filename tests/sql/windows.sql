@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(114);
+SELECT plan(116);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -203,6 +203,36 @@ SELECT throws_ok(format('SELECT * FROM millrace.%I', (SELECT max(relname) FROM p
 GRANT SELECT ON millrace.window_far TO mrt_stranger;
 SET ROLE mrt_stranger;
 SELECT isnt_empty('SELECT * FROM millrace.window_far', 'the owner grants it');
+SET ROLE mrt_owner;
+
+-- what failed holds its partition where it was then; of each partition one row is read, however many are tried again
+RESET ROLE;
+SELECT p.id AS pipeline_id, w.id AS window_id FROM millrace.pipeline AS p JOIN millrace.window_definition AS w ON w.pipeline_id = p.id WHERE w.name = 'far' \gset
+SAVEPOINT failures;
+SELECT millrace.add_partitions('p', (SELECT partitions FROM millrace.pipelines WHERE name = 'p'), array_fill(0::bigint, ARRAY[(SELECT partitions FROM millrace.pipelines WHERE name = 'p') + 3]));
+INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of)
+SELECT :pipeline_id, 1, 'events', t.partition, n, -1, 0, 1, now(), now() - n * interval '1 s', CASE WHEN n % 2 = 0 THEN n END
+FROM millrace.partition AS t, generate_series(1, 2000) AS n WHERE t.pipeline_id = :pipeline_id;
+DELETE FROM millrace.window_mark WHERE window_id = :window_id;
+INSERT INTO millrace.window_mark (window_id, at, partitions, highs, risen_at, watermark, final)
+SELECT :window_id, now() - s * interval '1 s', '{0}', ARRAY['2026-01-01 12:00:00+00'::timestamptz - s * interval '1 s'], now(), '-infinity', '-infinity'
+FROM generate_series(0, 400, 100) AS s;
+SELECT is((SELECT array_agg(DISTINCT f.high) FROM millrace._failures_hold(:pipeline_id, :window_id) AS f WHERE f.partition = 0),
+          ARRAY['2026-01-01 11:55:00+00'::timestamptz], 'where it was before the oldest failure of 5 minutes, replays aside');
+CREATE FUNCTION pg_temp.retries_read(pipeline_id integer, window_id integer) RETURNS bigint LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+  read text := 'SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = ''millrace.retry''::regclass';
+  before bigint;
+  after bigint;
+BEGIN
+  EXECUTE read INTO before;
+  PERFORM * FROM millrace._failures_hold(pipeline_id, window_id);
+  EXECUTE read INTO after;
+  RETURN after - before;
+END $$;
+SELECT is(pg_temp.retries_read(:pipeline_id, :window_id), (SELECT count(*) FROM millrace.partition AS t WHERE t.pipeline_id = :pipeline_id),
+          'one row of each partition is read');
+ROLLBACK TO failures;
 SET ROLE mrt_owner;
 
 -- the pipeline of windows
