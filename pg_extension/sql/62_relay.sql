@@ -294,7 +294,8 @@ RETURNS TABLE (dead_letter bigint, id text, topic text, partition integer, "offs
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
 DECLARE
-  p millrace.pipeline := millrace._served(pipeline);
+  p      millrace.pipeline := millrace._served(pipeline);
+  prefix text := millrace._dead_letter_id_prefix(p);
 BEGIN
   IF "window" IS NOT NULL THEN
     RETURN QUERY
@@ -322,7 +323,7 @@ BEGIN
     SELECT d.id, row_number() OVER same AS nth, sum(d.bytes) OVER (ORDER BY d.id) - d.bytes AS before
     FROM due AS d WINDOW same AS (PARTITION BY d.partition, d."offset", d.replay_count, d.document ORDER BY d.id)
   )
-  SELECT l.id, concat_ws('/', format('%s%s/%s/%s/%s', millrace._dead_letter_id_prefix(p), l.topic, coalesce(n.topic_partition, l.partition),
+  SELECT l.id, concat_ws('/', format('%s%s/%s/%s/%s', prefix, l.topic, coalesce(n.topic_partition, l.partition),
                                      l."offset", l.replay_count), l.document),
          l.topic, coalesce(n.topic_partition, l.partition), l."offset",
          coalesce(round(extract(epoch FROM l.kafka_ts) * 1000)::bigint, -1), l.key, l.headers, l.payload, l.version,

@@ -16,10 +16,11 @@ SELECT set_eq($$ SELECT oid::regprocedure::text FROM func WHERE proname NOT LIKE
                  AND obj_description(oid, 'pg_proc') !~ 'Errors:' $$, ARRAY[]::text[], 'and what goes wrong');
 -- an aggregate is not a function that could: those it is made of do
 SELECT set_eq($$ SELECT oid::regprocedure::text FROM func WHERE prorettype <> 'table_am_handler'::regtype AND prokind <> 'a'
-                 AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false) $$,
-              ARRAY[]::text[], 'every function pins its search_path');
+                 AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false) AND prosqlbody IS NULL $$,
+              ARRAY[]::text[], 'every function pins its search_path, or was parsed at creation');
 SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f JOIN pg_language AS l ON l.oid = f.prolang
-                 WHERE l.lanname IN ('sql', 'plpgsql') AND NOT coalesce(f.proconfig @> ARRAY['standard_conforming_strings=on'], false) $$,
+                 WHERE l.lanname IN ('sql', 'plpgsql') AND NOT coalesce(f.proconfig @> ARRAY['standard_conforming_strings=on'], false)
+                 AND f.prosqlbody IS NULL $$,
               ARRAY[]::text[], 'and what a backslash in it means');
 SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f, aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS a
                  WHERE a.grantee = 0 AND f.proname LIKE '\_%' $$, ARRAY[]::text[], 'internal functions are not PUBLIC''s');
