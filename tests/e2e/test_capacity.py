@@ -44,7 +44,7 @@ CREATE = ("SELECT millrace.create_pipeline('p', topic => 't', fields => 'n int',
 @pytest.mark.parametrize("setting, value, words", [
     ("max_worker_processes", 5, "need 4 workers, those of other databases have 0, and max_worker_processes = 5 leaves room for 2"),
     ("millrace__max_lanes", 3, "need 4 lanes for each ingestor; of millrace.max_lanes = 3 are 0 in use"),
-    ("max_connections", 9, "opens 4 connections for the lanes of this database, and max_connections = 9 leaves room for 6"),
+    ("max_connections", 9, "opens 4 connections for the lanes of this database, those of other databases have 0, and max_connections = 9 leaves room for 6"),
 ])
 def test_creating_warns(request, setting, value, words):
     settings = {"max_worker_processes": 20, "millrace__max_lanes": 20, "max_connections": 30, "max_wal_senders": 0, setting: value}

@@ -91,6 +91,8 @@ def test_started_before_everything_else(world):
     world.db.run("CREATE EXTENSION millrace")
     world.grant(world.db)
     world.create_pipeline()
+    # between the two it may have found a database without pipelines, for which it is ready
+    wait_for(lambda: "cannot read topic" in ingestor.get("/readyz")[1], "the topic is named", 20)
     holds_for(lambda: ingestor.alive() and ingestor.get("/readyz")[0] != 200, "alive, not ready without a topic", 1)
     world.create_topic()
     events = Events(3000, seed=136)
