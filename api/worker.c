@@ -6,15 +6,17 @@
 
 #include "api/request/exchange.h"
 #include "api/request/stream.h"
+#include "api/resource/claim.h"
 #include "api/resource/event_feed.h"
+#include "api/resource/event_wait.h"
 #include "api/resource/routes.h"
 #include "api/resource/statistics.h"
 #include "api/resource/statistics_feed.h"
 #include "api/wire/server.h"
 #include "common/eventloop.h"
 
-#define TICK_MS             50
-#define OPERATE_CONNECTIONS 2
+#define TICK_MS           50
+#define WRITE_CONNECTIONS 2 /* of each of the pools that write */
 
 struct MrWorker
 {
@@ -30,6 +32,8 @@ struct MrWorker
 	MrStreams *streams;
 	MrEventFeed *event_feed;
 	MrOutbox *outbox;
+	MrClaims *claims;
+	MrEventWaits *waits;
 	MrRouteStats stats;
 	MrContext context;
 	MrExchangeSetup exchanges;
@@ -40,11 +44,13 @@ struct MrWorker
 	bool draining;
 };
 
-static MrPool *new_operate_pool(const MrPoolSetup *other, const MrApiSettings *settings);
+static void make_context(MrWorker *worker, const MrWorkerSetup *setup);
+static MrPoolSetup writing(const MrPoolSetup *other, const char *dsn);
 static void *run(void *arg);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 static void show_state(MrWorker *worker);
 static void drain(MrWorker *worker, int64_t end_ms);
+static bool is_busy(const MrWorker *worker);
 static MrWireLimits limits_of(const MrWorkerSetup *setup);
 
 MrWorker *
@@ -53,39 +59,11 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 	const MrApiSettings *settings = setup->settings;
 	const MrWireLimits limits = limits_of(setup);
 	MrWorker *worker = mr_calloc(1, sizeof(*worker));
-	MrPoolSetup pool = {.dsn = settings->dsn,
-						.connections = (int) settings->pool,
-						.query_ms = settings->query_ms,
-						.canceller = setup->canceller};
-	const MrStreamSetup streams = {.keys = setup->keys,
-								   .streams = (int) settings->max_streams,
-								   .unsent_bytes = (size_t) settings->stream_buffer_bytes,
-								   .heartbeat_ms = settings->heartbeat_ms};
-	MrEventFeedSetup feed = {.heartbeat_ms = settings->heartbeat_ms,
-							 .unsent_bytes = (size_t) settings->stream_buffer_bytes / 2};
 
 	pthread_mutex_init(&worker->lock, NULL);
 	mr_route_stats_init(&worker->stats);
-	worker->base = pool.base = event_base_new();
-	worker->pool = mr_pool_new(&pool);
-	feed.pool = worker->pool;
-	worker->statistics = mr_statistics_new(worker->pool);
-	worker->feed = mr_statistics_feed_new(worker->base, worker->statistics);
-	worker->streams = mr_streams_new(&streams);
-	worker->event_feed = mr_event_feed_new(worker->base, setup->tail, &feed);
-	if (*settings->operate_dsn != '\0')
-		worker->operate_pool = new_operate_pool(&pool, settings);
-	if (setup->producer != NULL)
-		worker->outbox = mr_outbox_new(setup->producer, worker->base);
-	worker->context = (MrContext){.pool = worker->pool,
-								  .operate_pool = worker->operate_pool,
-								  .statistics = worker->statistics,
-								  .feed = worker->feed,
-								  .event_feed = worker->event_feed,
-								  .relation = setup->relation,
-								  .secret = setup->secret,
-								  .outbox = worker->outbox,
-								  .topic = settings->topic};
+	worker->base = event_base_new();
+	make_context(worker, setup);
 	worker->exchanges = (MrExchangeSetup){.routes = mr_routes,
 										  .route_count = mr_route_count,
 										  .stats = &worker->stats,
@@ -144,6 +122,8 @@ mr_worker_free(MrWorker *worker)
 		pthread_join(worker->thread, NULL);
 	/* exchanges that are left abandon what they wait for, so it is still there */
 	mr_server_free(worker->server);
+	mr_claims_free(worker->claims);
+	mr_event_waits_free(worker->waits);
 	mr_event_feed_free(worker->event_feed);
 	mr_streams_free(worker->streams);
 	mr_statistics_feed_free(worker->feed);
@@ -157,16 +137,61 @@ mr_worker_free(MrWorker *worker)
 	free(worker);
 }
 
-/* People and scripts operate: there are never many at a time. */
-static MrPool *
-new_operate_pool(const MrPoolSetup *other, const MrApiSettings *settings)
+/* What the handlers stand on. */
+static void
+make_context(MrWorker *worker, const MrWorkerSetup *setup)
+{
+	const MrApiSettings *settings = setup->settings;
+	const MrPoolSetup pool = {.base = worker->base,
+							  .dsn = settings->dsn,
+							  .connections = (int) settings->pool,
+							  .query_ms = settings->query_ms,
+							  .canceller = setup->canceller};
+	const MrPoolSetup operating = writing(&pool, settings->operate_dsn);
+	const MrPoolSetup claiming = writing(&pool, settings->dsn);
+	const MrStreamSetup streams = {.keys = setup->keys,
+								   .streams = (int) settings->max_streams,
+								   .unsent_bytes = (size_t) settings->stream_buffer_bytes,
+								   .heartbeat_ms = settings->heartbeat_ms};
+	MrEventFeedSetup feed = {.heartbeat_ms = settings->heartbeat_ms,
+							 .unsent_bytes = (size_t) settings->stream_buffer_bytes / 2};
+
+	feed.pool = worker->pool = mr_pool_new(&pool);
+	worker->statistics = mr_statistics_new(worker->pool);
+	worker->feed = mr_statistics_feed_new(worker->base, worker->statistics);
+	worker->streams = mr_streams_new(&streams);
+	worker->event_feed = mr_event_feed_new(worker->base, setup->tail, &feed);
+	if (*settings->operate_dsn != '\0')
+		worker->operate_pool = mr_pool_new(&operating);
+	if (setup->producer != NULL)
+	{
+		worker->outbox = mr_outbox_new(setup->producer, worker->base);
+		worker->claims = mr_claims_new(&claiming, settings->topic, settings->publish_ms);
+		worker->waits = mr_event_waits_new(worker->base, worker->pool, settings->topic);
+	}
+	worker->context = (MrContext){.pool = worker->pool,
+								  .operate_pool = worker->operate_pool,
+								  .statistics = worker->statistics,
+								  .feed = worker->feed,
+								  .event_feed = worker->event_feed,
+								  .relation = setup->relation,
+								  .secret = setup->secret,
+								  .outbox = worker->outbox,
+								  .claims = worker->claims,
+								  .waits = worker->waits,
+								  .topic = settings->topic};
+}
+
+/* People and scripts operate, and keys of requests take two short statements: there are never many at a time. */
+static MrPoolSetup
+writing(const MrPoolSetup *other, const char *dsn)
 {
 	MrPoolSetup setup = *other;
 
-	setup.dsn = settings->operate_dsn;
-	setup.connections = OPERATE_CONNECTIONS;
+	setup.dsn = dsn;
+	setup.connections = WRITE_CONNECTIONS;
 	setup.writes = true;
-	return mr_pool_new(&setup);
+	return setup;
 }
 
 static void *
@@ -190,6 +215,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	mr_pool_tick(worker->pool);
 	if (worker->operate_pool != NULL)
 		mr_pool_tick(worker->operate_pool);
+	if (worker->claims != NULL)
+		mr_claims_tick(worker->claims);
 	mr_event_feed_tick(worker->event_feed, mr_now_ms());
 	mr_streams_tick(worker->streams, mr_now_ms());
 	if (end_ms > 0)
@@ -224,10 +251,19 @@ drain(MrWorker *worker, int64_t end_ms)
 		worker->draining = true;
 		mr_server_drain(worker->server);
 		mr_streams_drain(worker->streams);
+		if (worker->waits != NULL)
+			mr_event_waits_drain(worker->waits);
 	}
-	else if (mr_connections_busy(mr_server_connections(worker->server)) == 0 ||
-			 mr_now_ms() >= end_ms)
+	else if (!is_busy(worker) || mr_now_ms() >= end_ms)
 		event_base_loopbreak(worker->base);
+}
+
+/* A request with an Idempotency-Key goes on without its client. */
+static bool
+is_busy(const MrWorker *worker)
+{
+	return mr_connections_busy(mr_server_connections(worker->server)) > 0 ||
+		   (worker->claims != NULL && mr_claims_open(worker->claims) > 0);
 }
 
 static MrWireLimits

@@ -53,6 +53,12 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_BODY] = {"MR-119", 400, "The event is not valid", NULL},
 	[MR_PROBLEM_VERB] = {"MR-120", 400, "The request does not say what to do", NULL},
 	[MR_PROBLEM_STATE] = {"MR-121", 409, "It is not in the state for this", NULL},
+	[MR_PROBLEM_IN_FLIGHT] = {"MR-122", 409, "A request with this Idempotency-Key is under way",
+							  "Send it again after the time in Retry-After, with the same key: "
+							  "you get its answer."},
+	[MR_PROBLEM_OTHER_BODY] = {"MR-123", 422, "The Idempotency-Key has come with another request",
+							   "Make a new key for each request, and use it again only to send "
+							   "the same request again."},
 	[MR_PROBLEM_KEY] = {"MR-201", 401, "A key is needed", "Send Authorization: Bearer KEY."},
 	[MR_PROBLEM_NO_OPERATE] = {"MR-202", 403, "This service does not operate pipelines",
 							   "Start millrace-api with --operate-dsn, as a member of the "
@@ -84,6 +90,7 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_GONE] = {"MR-406", 410, "The stream cannot be resumed",
 						 "Read the list for what you may have missed, and begin without "
 						 "Last-Event-ID."},
+	[MR_PROBLEM_NO_WINDOW] = {"MR-407", 404, "There is no such window", "GET /windows lists them."},
 	[MR_PROBLEM_DATABASE] = {"MR-501", 503, "The database cannot be reached",
 							 "Try again after the time in Retry-After."},
 	[MR_PROBLEM_TIMEOUT] = {"MR-502", 504, "The query took too long",
@@ -99,7 +106,7 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_UNKNOWN_OUTCOME] =
 		{"MR-507", 504, "It is not known whether the event is published",
 		 "Kafka did not acknowledge it in time. Sent again with the same "
-		 "id, the default pipeline keeps one of the two."},
+		 "Idempotency-Key or id, the default pipeline keeps one of the two."},
 };
 
 int

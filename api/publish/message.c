@@ -21,12 +21,12 @@ static void put_data(MrBuffer *out, const MrEventParts *parts);
 static void format_time(char *text, size_t size, int64_t ms);
 
 void
-mr_uuid_format(char uuid[MR_UUID_SIZE], const unsigned char random[16])
+mr_uuid_format(char uuid[MR_UUID_SIZE], const unsigned char bytes[16], int version)
 {
 	unsigned char b[16];
 
-	memcpy(b, random, sizeof(b));
-	b[6] = (unsigned char) ((b[6] & 0x0f) | 0x40);
+	memcpy(b, bytes, sizeof(b));
+	b[6] = (unsigned char) ((b[6] & 0x0f) | (version << 4));
 	b[8] = (unsigned char) ((b[8] & 0x3f) | 0x80);
 	snprintf(uuid, MR_UUID_SIZE,
 			 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],

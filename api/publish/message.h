@@ -37,8 +37,8 @@ typedef struct MrMessage
 	char *key; /* NULL: none */
 } MrMessage;
 
-/* Random version 4 from 16 random bytes. */
-extern void mr_uuid_format(char uuid[MR_UUID_SIZE], const unsigned char random[16]);
+/* version 4 from 16 random bytes, 8 from those of a digest (RFC 9562). */
+extern void mr_uuid_format(char uuid[MR_UUID_SIZE], const unsigned char bytes[16], int version);
 /*
  * Takes the parts out of the text of a JSON object: type or eventType, source, id, time, key; data and all other members
  * are left where they are. The parts point into `object`, which the caller frees by json_decref(), also on failure.

@@ -61,7 +61,8 @@ mr_cors_put(MrExchange *exchange)
 		return;
 	mr_exchange_set_header(exchange, "Access-Control-Allow-Origin", allowed);
 	mr_exchange_set_header(exchange, "Access-Control-Expose-Headers",
-						   "Allow, Content-Range, ETag, Link, Location, Preference-Applied, "
+						   "Allow, Content-Range, ETag, Idempotency-Replayed, Link, Location, "
+						   "Preference-Applied, "
 						   "Retry-After, WWW-Authenticate, traceparent");
 }
 

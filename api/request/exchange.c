@@ -42,6 +42,18 @@ mr_exchange_header(const MrExchange *exchange, const char *name)
 	return evhttp_find_header(evhttp_request_get_input_headers(exchange->http), name);
 }
 
+int
+mr_exchange_header_count(const MrExchange *exchange, const char *name)
+{
+	const struct evkeyvalq *fields = evhttp_request_get_input_headers(exchange->http);
+	int count = 0;
+
+	for (const struct evkeyval *field = fields->tqh_first; field != NULL;
+		 field = field->next.tqe_next)
+		count += strcasecmp(field->key, name) == 0;
+	return count;
+}
+
 const char *
 mr_exchange_body(const MrExchange *exchange, size_t *len)
 {

@@ -16,6 +16,8 @@ typedef _Atomic(const MrRelation *) MrSharedRelation;
 struct MrStatistics;
 struct MrStatisticsFeed;
 struct MrEventFeed;
+struct MrClaims;
+struct MrEventWaits;
 typedef struct MrEventTail MrEventTail; /* event_tail.h */
 
 typedef struct MrContext
@@ -27,8 +29,10 @@ typedef struct MrContext
 	struct MrEventFeed *event_feed;
 	MrSharedRelation *relation;
 	const MrCursorSecret *secret;
-	MrOutbox *outbox;  /* NULL: nothing is published */
-	const char *topic; /* that is published to */
+	MrOutbox *outbox;           /* NULL: nothing is published */
+	struct MrClaims *claims;    /* of Idempotency-Keys; NULL with the outbox */
+	struct MrEventWaits *waits; /* for events to be processed; the same */
+	const char *topic;          /* that is published to */
 } MrContext;
 
 static inline const MrContext *

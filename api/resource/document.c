@@ -163,7 +163,8 @@ refuse(const Wait *wait, MrQueryFailure failure, const MrPgError *error)
 		MrProblem problem;
 	} map[] = {{"42704", wait->document->absent},
 			   {"42501", MR_PROBLEM_PRIVILEGE},
-			   {"55000", MR_PROBLEM_STATE}};
+			   {"55000", MR_PROBLEM_STATE},
+			   {"42", MR_PROBLEM_STATE}}; /* the pipeline's own SQL does not fit any more */
 
 	for (size_t i = 0; failure == MR_QUERY_ERROR && i < sizeof(map) / sizeof(map[0]); i++)
 	{
@@ -172,7 +173,8 @@ refuse(const Wait *wait, MrQueryFailure failure, const MrPgError *error)
 										.hint = error->hint[0] != '\0' ? error->hint : NULL,
 										.sqlstate = error->sqlstate};
 
-		if (strcmp(error->sqlstate, map[i].sqlstate) != 0 || !wait->document->operates)
+		if (strncmp(error->sqlstate, map[i].sqlstate, strlen(map[i].sqlstate)) != 0 ||
+			!wait->document->operates)
 			continue;
 		mr_exchange_problem(wait->exchange, &report);
 		return;

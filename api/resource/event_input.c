@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "api/resource/post_wait.h"
 #include "common/utf8.h"
 
 typedef struct Refusal
@@ -14,12 +15,14 @@ typedef struct Refusal
 	const char **hint;
 } Refusal;
 
-static const char *const names[] = {"eventType", "eventData", "source", "id", "time", "key"};
+static const char *const names[] = {"eventType", "eventData", "source", "id",
+									"time",      "key",       "wait",   "timeout"};
 #define NAME_COUNT ((int) (sizeof(names) / sizeof(names[0])))
 
 static bool refuse(const Refusal *refusal, MrProblem problem, const char *hint, const char *fmt,
 				   ...) __attribute__((format(printf, 4, 5)));
 static bool check_params(const MrEventInput *input, const Refusal *refusal);
+static bool has_event(const MrParams *params);
 static bool is_type(const char *content_type, const char *type);
 static MrEventItem *new_item(MrEventItems *items, int line);
 static void finish(MrEventItem *item, const MrEventInput *input, const MrEventParts *parts);
@@ -42,7 +45,7 @@ mr_event_input_read(MrEventItems *items, const MrEventInput *input, MrProblem *p
 	*items = (MrEventItems){0};
 	if (!check_params(input, &refusal))
 		return false;
-	if (input->params->count > 0)
+	if (has_event(input->params))
 	{
 		if (input->body_len > 0)
 			return refuse(&refusal, MR_PROBLEM_BODY, "Send the event in one of the two.",
@@ -106,10 +109,20 @@ check_params(const MrEventInput *input, const Refusal *refusal)
 			return refuse(refusal, MR_PROBLEM_PARAMETER, NULL,
 						  "There is no parameter \"%.64s\"; did you mean \"%s\"?", name, nearest);
 		return refuse(refusal, MR_PROBLEM_PARAMETER,
-					  "The parameters are eventType, eventData, source, id, time and key.",
+					  "The parameters are eventType, eventData, source, id, time, key, wait and "
+					  "timeout.",
 					  "There is no parameter \"%.64s\".", name);
 	}
 	return true;
+}
+
+static bool
+has_event(const MrParams *params)
+{
+	for (int i = 0; i < params->count; i++)
+		if (!mr_post_wait_is_own(params->items[i].name))
+			return true;
+	return false;
 }
 
 /* The type itself, with or without parameters. */
@@ -140,11 +153,9 @@ new_item(MrEventItems *items, int line)
 static void
 finish(MrEventItem *item, const MrEventInput *input, const MrEventParts *parts)
 {
-	unsigned char bytes[16];
 	char uuid[MR_UUID_SIZE];
 
-	input->random(bytes);
-	mr_uuid_format(uuid, bytes);
+	input->make_id(input->owner, item->line, uuid);
 	if (!mr_message_build(&item->message, parts, uuid, input->now_ms, item->error,
 						  sizeof(item->error)) &&
 		item->error[0] == '\0')

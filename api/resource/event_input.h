@@ -18,8 +18,9 @@ typedef struct MrEventInput
 	const char *body;
 	size_t body_len;
 	const char *(*header)(void *owner, const char *name); /* NULL: not sent */
+	/* an id for an event that has none; line as below */
+	void (*make_id)(void *owner, int line, char uuid[MR_UUID_SIZE]);
 	void *owner;
-	void (*random)(unsigned char bytes[16]);
 	int64_t now_ms;
 } MrEventInput;
 

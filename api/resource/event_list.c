@@ -16,6 +16,7 @@ typedef struct List
 {
 	MrExchange *exchange;
 	const MrRelation *relation;
+	MrRelation *owned; /* the same, or NULL: it outlives the list */
 	MrEventQuery query;
 	MrQuery *running;
 	bool counts;     /* Prefer: count=estimated */
@@ -49,27 +50,40 @@ static void free_list(List *list);
 void
 mr_event_list_get(MrExchange *exchange)
 {
-	const MrContext *context = mr_context_of(exchange);
-	const MrRelation *relation = atomic_load(context->relation);
-	int format = mr_accept_choose(mr_exchange_header(exchange, "Accept"), types, 3);
-	MrListRefusal refusal;
-	List *list;
+	const MrRelation *relation = atomic_load(mr_context_of(exchange)->relation);
+	MrFormat format;
 
-	if (format < 0)
-	{
-		mr_exchange_refuse(exchange, MR_PROBLEM_ACCEPT, NULL, NULL);
+	if (!mr_event_list_format(exchange, &format))
 		return;
-	}
 	if (relation == NULL)
-	{
 		mr_exchange_refuse(exchange, MR_PROBLEM_DATABASE, "The relation is not known yet.", NULL);
-		return;
-	}
-	list = mr_calloc(1, sizeof(*list));
+	else
+		mr_event_list_give(exchange, format, relation, false);
+}
+
+bool
+mr_event_list_format(MrExchange *exchange, MrFormat *format)
+{
+	int chosen = mr_accept_choose(mr_exchange_header(exchange, "Accept"), types, 3);
+
+	if (chosen < 0)
+		mr_exchange_refuse(exchange, MR_PROBLEM_ACCEPT, NULL, NULL);
+	else
+		*format = (MrFormat) chosen;
+	return chosen >= 0;
+}
+
+void
+mr_event_list_give(MrExchange *exchange, MrFormat format, const MrRelation *relation, bool is_owned)
+{
+	List *list = mr_calloc(1, sizeof(*list));
+	MrListRefusal refusal;
+
 	list->exchange = exchange;
 	list->relation = relation;
-	if (mr_event_query_build(&list->query, relation, &exchange->params, (MrFormat) format,
-							 context->secret, &refusal))
+	list->owned = is_owned ? (MrRelation *) relation : NULL;
+	if (mr_event_query_build(&list->query, relation, &exchange->params, format,
+							 mr_context_of(exchange)->secret, &refusal))
 	{
 		list->counts = mr_prefers(mr_exchange_header(exchange, "Prefer"), "count", "estimated");
 		if (list->counts)
@@ -255,7 +269,7 @@ put_link(const List *list, MrBuffer *links, const char *rel, const char *time, c
 	const MrParams *params = &list->exchange->params;
 	const char *separator = "?";
 
-	mr_buffer_printf(links, "%s</events", links->len > 0 ? ", " : "");
+	mr_buffer_printf(links, "%s<%s", links->len > 0 ? ", " : "", list->exchange->path);
 	for (int i = 0; i < params->count; i++)
 	{
 		if (strcmp(params->items[i].name, "cursor") == 0)
@@ -288,5 +302,6 @@ static void
 free_list(List *list)
 {
 	mr_event_query_free(&list->query);
+	mr_relation_free(list->owned);
 	free(list);
 }

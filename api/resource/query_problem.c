@@ -32,8 +32,14 @@ mr_query_report(MrProblemReport *report, MrQueryFailure failure, const MrPgError
 		.instance = path,
 	};
 	if (failure == MR_QUERY_ERROR && !is_of_client)
-		mr_log(MR_LOG_WARN, "a query failed", MR_STR("path", path), MR_STR("sqlstate", sqlstate),
-			   MR_STR("error", found->message), MR_STR("hint", found->hint));
+		mr_query_log(path, found);
+}
+
+void
+mr_query_log(const char *path, const MrPgError *error)
+{
+	mr_log(MR_LOG_WARN, "a query failed", MR_STR("path", path), MR_STR("sqlstate", error->sqlstate),
+		   MR_STR("error", error->message), MR_STR("hint", error->hint));
 }
 
 MrSharedText *

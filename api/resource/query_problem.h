@@ -14,7 +14,9 @@ extern void mr_query_problem(MrExchange *exchange, MrQueryFailure failure, const
 /* The report that it answers with, of a request for that path; its texts are the error's and the path's. */
 extern void mr_query_report(MrProblemReport *report, MrQueryFailure failure, const MrPgError *error,
 							const char *path);
-/* The same as a server-sent event named problem, for streams of that path. */
+/* Logs an error whose text is not for the client. */
+extern void mr_query_log(const char *path, const MrPgError *error);
+/* The report as a server-sent event named problem, for streams of that path. */
 extern MrSharedText *mr_query_problem_event(MrQueryFailure failure, const MrPgError *error,
 											const char *path);
 

@@ -2,6 +2,7 @@
 
 #include "api/control/keys.h"
 #include "api/resource/dead_letters.h"
+#include "api/resource/dry_run.h"
 #include "api/resource/event.h"
 #include "api/resource/event_all.h"
 #include "api/resource/event_list.h"
@@ -11,6 +12,7 @@
 #include "api/resource/openapi.h"
 #include "api/resource/page.h"
 #include "api/resource/pipelines.h"
+#include "api/resource/windows.h"
 
 const MrRoute mr_routes[] = {
 	{MR_METHOD_GET, "/events", mr_event_list_get, MR_SCOPE_READ},
@@ -30,6 +32,9 @@ const MrRoute mr_routes[] = {
 	{MR_METHOD_GET, "/pipelines/{name}/history", mr_pipeline_history_get, MR_SCOPE_READ},
 	{MR_METHOD_POST, "/pipelines/{name}/pause", mr_pipeline_pause, MR_SCOPE_OPERATE},
 	{MR_METHOD_POST, "/pipelines/{name}/resume", mr_pipeline_resume, MR_SCOPE_OPERATE},
+	{MR_METHOD_POST, "/pipelines/{name}/dry-run", mr_pipeline_dry_run, MR_SCOPE_OPERATE},
+	{MR_METHOD_GET, "/windows", mr_windows_get, MR_SCOPE_READ},
+	{MR_METHOD_GET, "/windows/{name}", mr_window_get, MR_SCOPE_READ},
 	{MR_METHOD_GET, "/doctor", mr_doctor_get, MR_SCOPE_READ},
 	{MR_METHOD_GET, "/openapi.json", mr_openapi_get, 0},
 	{MR_METHOD_GET, "/docs", mr_page_docs_get, 0},

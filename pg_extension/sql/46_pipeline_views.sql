@@ -1,10 +1,12 @@
 -- What runs, at which position, how fast. Readers see the pipelines whose owner they are a member of; members of
--- pg_monitor see all pipelines here, but never an event (52_dead_letter.sql). Each view is a security barrier.
+-- pg_monitor, and roles that serve the API (64_api.sql), see all pipelines here, but never an event (52_dead_letter.sql). Each
+-- view is a security barrier.
 
 CREATE VIEW millrace._visible WITH (security_barrier) AS
 SELECT p.*, p.instance <> (SELECT i.id FROM millrace.instance AS i) AS is_foreign
 FROM millrace.pipeline AS p
-WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE') OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE') 
+      OR (SELECT pg_catalog.pg_has_role('pg_monitor', 'USAGE') OR pg_catalog.has_function_privilege('millrace.shows_all_pipelines()', 'EXECUTE'));
 COMMENT ON VIEW millrace._visible IS 'Internal: pipelines whose state the reader may see.';
 
 CREATE VIEW millrace._ledger_entry WITH (security_barrier) AS
@@ -70,7 +72,8 @@ CREATE FUNCTION millrace._engine_status(caller regrole) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH visible AS (
     SELECT p.id, p.name FROM millrace.pipeline AS p
-    WHERE pg_has_role(caller, p.owner::oid, 'USAGE') OR pg_has_role(caller, 'pg_monitor', 'USAGE')
+    WHERE pg_has_role(caller, p.owner::oid, 'USAGE') 
+          OR (SELECT pg_has_role(caller, 'pg_monitor', 'USAGE') OR has_function_privilege(caller, 'millrace.shows_all_pipelines()', 'EXECUTE'))
   )
   SELECT jsonb_build_object(
     'preloaded', millrace._preloaded(),

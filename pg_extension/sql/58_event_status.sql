@@ -84,20 +84,19 @@ $$;
 REVOKE ALL ON FUNCTION millrace._timeline(integer, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._timeline(integer, integer, bigint) IS 'Internal: what is recorded about an event.';
 
-CREATE FUNCTION millrace._event_trace(caller regrole, topic text, partition integer, "offset" bigint) RETURNS jsonb
+-- The state of an event in each pipeline on its topic, whoever owns it.
+CREATE FUNCTION millrace._event_states(topic text, partition integer, "offset" bigint)
+RETURNS TABLE (pipeline_id integer, pipeline text, owner regrole, instance uuid, "number" integer, status text, attempt integer,
+               next_try timestamptz, since timestamptz, reason text, "position" bigint, document integer)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT coalesce(jsonb_agg(jsonb_build_object(
-           'pipeline', p.name, 'status', s.status, 'attempt', s.attempt, 'next_try', r.next_at, 'since', s.since,
-           'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', g.next_offset,
-             'document', CASE WHEN s.rank <= 2 THEN r.document WHEN s.rank IN (7, 8) THEN l.document END))
-                     || jsonb_build_object('timeline', millrace._timeline(p.id, n.partition, _event_trace."offset")))
-           ORDER BY p.name), '[]')
+  SELECT p.id, p.name, p.owner, p.instance, n.partition, s.status, s.attempt, r.next_at, s.since, s.reason, g.next_offset,
+         CASE WHEN s.rank <= 2 THEN r.document WHEN s.rank IN (7, 8) THEN l.document END
   FROM millrace.pipeline AS p
-  CROSS JOIN LATERAL (SELECT millrace._partition_of(p, _event_trace.topic, _event_trace.partition) AS partition) AS n
+  CROSS JOIN LATERAL (SELECT millrace._partition_of(p, _event_states.topic, _event_states.partition) AS partition) AS n
   LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id AND g.partition = n.partition
   LEFT JOIN LATERAL (
     SELECT * FROM millrace.retry AS c
-    WHERE c.pipeline_id = p.id AND c.partition = n.partition AND c."offset" = _event_trace."offset"
+    WHERE c.pipeline_id = p.id AND c.partition = n.partition AND c."offset" = _event_states."offset"
           AND c.state <> 'held'
     ORDER BY c.id DESC LIMIT 1) AS r ON true
   LEFT JOIN LATERAL (
@@ -107,7 +106,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     ORDER BY c."offset", c.id LIMIT 1) AS front ON true
   LEFT JOIN LATERAL (
     SELECT c.*, greatest(c.attempts, jsonb_array_length(c.history)) AS tries FROM millrace.dead_letter AS c
-    WHERE c.pipeline_id = p.id AND c.partition = n.partition AND c."offset" = _event_trace."offset"
+    WHERE c.pipeline_id = p.id AND c.partition = n.partition AND c."offset" = _event_states."offset"
     -- of several documents, one that is still open
     ORDER BY (c.document IS NOT NULL AND c.state = 'open') DESC, c.id DESC LIMIT 1) AS l ON true
   LEFT JOIN LATERAL (
@@ -119,9 +118,9 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
   LEFT JOIN LATERAL (
     SELECT c.verb, c.at FROM millrace.position_change AS c
     WHERE c.pipeline_id = p.id AND c.partition = n.partition
-          AND _event_trace."offset" >= least(c.from_offset, c.to_offset) AND _event_trace."offset" < greatest(c.from_offset, c.to_offset)
+          AND _event_states."offset" >= least(c.from_offset, c.to_offset) AND _event_states."offset" < greatest(c.from_offset, c.to_offset)
     ORDER BY c.at DESC LIMIT 1) AS moved ON true
-  LEFT JOIN LATERAL millrace._settling(p.id, n.partition, _event_trace."offset") AS t ON true
+  LEFT JOIN LATERAL millrace._settling(p.id, n.partition, _event_states."offset") AS t ON true
   -- the first that applies
   CROSS JOIN LATERAL (
     SELECT v.rank, v.status, v.attempt, v.since, v.reason
@@ -131,22 +130,35 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
       (1, r.id IS NOT NULL AND r.replay_of IS NULL, 'retrying', r.attempts, r.first_failed_at, r.history -> -1 ->> 'message'),
       (2, r.id IS NOT NULL, 'replaying', r.attempts, r.first_failed_at, l.message),
       (3, g.seq IS NULL, 'unknown', NULL, NULL, 'the pipeline has no such partition'),
-      (4, _event_trace."offset" < 0, 'unknown', NULL, NULL, 'offsets begin at 0'),
-      (5, _event_trace."offset" >= g.next_offset AND _event_trace."offset" < w.low AND l.id IS NULL, 'lost', NULL, NULL,
+      (4, _event_states."offset" < 0, 'unknown', NULL, NULL, 'offsets begin at 0'),
+      (5, _event_states."offset" >= g.next_offset AND _event_states."offset" < w.low AND l.id IS NULL, 'lost', NULL, NULL,
        format('Kafka''s retention has removed it before it was processed: the partition begins at %s', w.low)),
-      (6, _event_trace."offset" >= greatest(g.next_offset, w.low), 'pending', NULL, NULL,
+      (6, _event_states."offset" >= greatest(g.next_offset, w.low), 'pending', NULL, NULL,
        CASE WHEN k.state = 'stopped' THEN format('the partition is stopped: %s', k.error)
-            WHEN w.high <= _event_trace."offset" THEN format('the topic ended at %s when the ingestor last looked', w.high) END),
+            WHEN w.high <= _event_states."offset" THEN format('the topic ended at %s when the ingestor last looked', w.high) END),
       (7, l.state = 'open', 'dead', l.tries, l.failed_at, l.message),
       (8, l.id IS NOT NULL, l.state, l.tries, coalesce(l.changed_at, l.failed_at), l.message),
-      (9, began.first > _event_trace."offset", 'unknown', NULL, NULL, format('the pipeline began at %s', began.first)),
+      (9, began.first > _event_states."offset", 'unknown', NULL, NULL, format('the pipeline began at %s', began.first)),
       (10, moved.verb = 'skip_to', 'left_out', NULL, moved.at, 'skip_to'),
       (11, t.outcome IS NOT NULL, t.outcome, NULL, t.settled_at,
        CASE WHEN t.outcome = 'left_out' THEN 'no event of the topic' END),
       (12, true, 'settled', NULL, t.settled_at, 'written, filtered, superseded or skipped: no longer known which')
     ) AS v (rank, applies, status, attempt, since, reason)
     WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
-  WHERE EXISTS (SELECT FROM millrace._source AS c WHERE c.pipeline_id = p.id AND c.topic = _event_trace.topic) AND pg_has_role(caller, p.owner::oid, 'USAGE');
+  WHERE EXISTS (SELECT FROM millrace._source AS c WHERE c.pipeline_id = p.id AND c.topic = _event_states.topic);
+$$;
+REVOKE ALL ON FUNCTION millrace._event_states(text, integer, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._event_states(text, integer, bigint) IS 'Internal: the state of an event in each pipeline on its topic; number is that of its partition in the pipeline.';
+
+CREATE FUNCTION millrace._event_trace(caller regrole, topic text, partition integer, "offset" bigint) RETURNS jsonb
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT coalesce(jsonb_agg(jsonb_build_object(
+           'pipeline', s.pipeline, 'status', s.status, 'attempt', s.attempt, 'next_try', s.next_try, 'since', s.since,
+           'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', s.position, 'document', s.document))
+                     || jsonb_build_object('timeline', millrace._timeline(s.pipeline_id, s.number, _event_trace."offset")))
+           ORDER BY s.pipeline), '[]')
+  FROM millrace._event_states(topic, partition, "offset") AS s
+  WHERE pg_has_role(caller, s.owner::oid, 'USAGE');
 $$;
 REVOKE ALL ON FUNCTION millrace._event_trace(regrole, text, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._event_trace(regrole, text, integer, bigint) IS 'Internal: event_trace for a role.';
@@ -168,3 +180,36 @@ COMMENT ON FUNCTION millrace.event_status(text, integer, bigint) IS
 In: topic, partition, "offset".
 Out: pipeline; status: pending, lost (removed by Kafka''s retention before it was processed), processed, filtered, superseded, skipped (a tombstone), left_out (by skip_to), retrying, parked (waits behind another event of its key), dead, replaying, replayed, discarded, settled (processed, filtered, superseded or skipped; which one is no longer known) or unknown; attempt: tries that failed; next_try, infinity for parked; since: when it reached this status; detail: reason, position of the partition, document (with format ndjson the number of the one that this is said of; of several, one that is not done with), and timeline of what is recorded, of each document. No row: no pipeline of the caller''s reads the topic.
 Errors: none.';
+
+-- Asked many times a second, for thousands of events: the position and what is tried again say whether one is final; its state,
+-- which costs more, is looked up only where it is asked for.
+CREATE FUNCTION millrace.final_events(topic text, partitions integer[], offsets bigint[], named boolean[])
+RETURNS TABLE (nth bigint, pipelines jsonb)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
+  WITH asked AS (
+    SELECT a.partition, a."offset", a.named, a.nth
+    FROM unnest(partitions, offsets, named) WITH ORDINALITY AS a (partition, "offset", named, nth)
+  ), reader AS MATERIALIZED (
+    SELECT d.partition, p.id AS pipeline_id, millrace._partition_of(p, final_events.topic, d.partition) AS number
+    FROM (SELECT DISTINCT a.partition FROM asked AS a) AS d CROSS JOIN millrace.pipeline AS p
+    WHERE p.instance = millrace._instance()
+          AND EXISTS (SELECT FROM millrace._source AS c WHERE c.pipeline_id = p.id AND c.topic = final_events.topic)
+  ), passed AS MATERIALIZED (
+    -- up to where all pipelines of this installation that read the topic have come
+    SELECT r.partition, min(g.next_offset) AS next_offset
+    FROM reader AS r LEFT JOIN millrace._position AS g ON g.pipeline_id = r.pipeline_id AND g.partition = r.number
+    GROUP BY r.partition HAVING bool_and(g.next_offset IS NOT NULL)
+  )
+  SELECT a.nth, CASE WHEN a.named THEN
+           (SELECT jsonb_agg(jsonb_build_object('pipeline', s.pipeline, 'status', s.status) ORDER BY s.pipeline)
+            FROM millrace._event_states(final_events.topic, a.partition, a."offset") AS s WHERE s.instance = millrace._instance())
+         ELSE '[]' END
+  FROM asked AS a JOIN passed AS b ON b.partition = a.partition AND a."offset" < b.next_offset
+  WHERE NOT EXISTS (SELECT FROM reader AS r JOIN millrace.retry AS c ON c.pipeline_id = r.pipeline_id AND c.partition = r.number
+                    WHERE r.partition = a.partition AND c."offset" = a."offset" AND c.state <> 'held');
+$$;
+REVOKE ALL ON FUNCTION millrace.final_events(text, integer[], bigint[], boolean[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.final_events(text, integer[], bigint[], boolean[]) IS
+'For the API: which of these events have reached a final state in all pipelines of this installation that read their topic. Words only, no content: granted by grant_api().
+In: topic; partitions, offsets and named, one of each for each event; named: its states are wanted.
+Out: a row for each such event: nth, its number from 1; pipelines, an array of objects with pipeline and status, as of event_status(), empty unless it is named. Errors: none.';

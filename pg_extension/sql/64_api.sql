@@ -3,11 +3,18 @@
 
 CREATE FUNCTION millrace._grant_api(caller regrole, role regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  f regprocedure;
 BEGIN
   PERFORM millrace._check_given(ARRAY['role'], ARRAY[role IS NULL]);
   PERFORM millrace._check_extension_owner(caller, 'let a role serve the API', 'The API shows the state of pipelines of all owners.');
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO %s', current_database(), role);
-  EXECUTE format('GRANT pg_monitor TO %s', role);
+  FOR f IN
+    SELECT p.oid FROM pg_proc AS p
+    WHERE p.pronamespace = 'millrace'::regnamespace AND p.proname IN ('shows_all_pipelines', 'claim_idempotency_key', 'end_idempotency_claim', 'final_events')
+  LOOP
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', f, role);
+  END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION millrace._grant_api(regrole, regrole) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._grant_api(regrole, regrole) IS 'Internal: grant_api for a role.';
@@ -15,7 +22,7 @@ COMMENT ON FUNCTION millrace._grant_api(regrole, regrole) IS 'Internal: grant_ap
 CREATE FUNCTION millrace.grant_api(role regrole) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.grant_api(regrole) IS
-'Allows a role to serve the HTTP API: it may connect, and sees the state of all pipelines (membership in pg_monitor), but no event. What it serves is granted apart: SELECT on the relation behind /events; to operate a pipeline it must be a member of the pipeline''s owner.
+'Allows a role to serve the HTTP API: it may connect, and sees the state of all pipelines (EXECUTE on shows_all_pipelines), but no event; and it may keep the keys of requests and ask what has become of an event (EXECUTE on claim_idempotency_key, end_idempotency_claim, final_events). What it serves is granted apart: SELECT on the relation behind /events; to operate a pipeline it must be a member of the pipeline''s owner.
 In: role. Out: nothing.
 Errors: insufficient_privilege unless the caller is a superuser or a member of the extension''s owner.';
 

@@ -48,3 +48,36 @@ GRANT SELECT ON millrace.late_rows TO PUBLIC;
 COMMENT ON VIEW millrace.late_rows IS 'Rows that came when their window was final, by window. They are in its values all the same. Counted when they are folded, within seconds.';
 COMMENT ON COLUMN millrace.late_rows.rows IS 'Rows of the target; of a sliding window each counts in every window that was final.';
 COMMENT ON COLUMN millrace.late_rows.last_at IS 'When the last of them was counted.';
+
+-- A row is one window of one group. The key stands for the group in the order and in cursors: of the columns of group_by, as text.
+CREATE FUNCTION millrace.window_columns("window" text)
+RETURNS TABLE (relation_ident text, name text, ident text, type text, is_bigint boolean, use text, filterable boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+DECLARE
+  w record;
+BEGIN
+  SELECT v.relation, v.group_by INTO w FROM millrace.windows AS v WHERE v.name = window_columns."window";
+  IF w.relation IS NULL THEN
+    RETURN;
+  ELSIF NOT has_table_privilege(w.relation, 'SELECT') THEN
+    RAISE EXCEPTION 'permission denied for window "%"', "window"
+      USING ERRCODE = 'insufficient_privilege',
+            HINT = format('As the owner of its pipeline: GRANT SELECT ON millrace.%I TO %I;', 'window_' || "window", current_user);
+  END IF;
+  relation_ident := format('(SELECT w.*, concat_ws(E''\x1f'', %s) AS window_key FROM millrace.%I AS w)',
+                           coalesce((SELECT string_agg(format('coalesce(w.%I::text, E''\x1e'')', a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute AS a
+                                     WHERE a.attrelid = w.relation AND a.attnum BETWEEN 3 AND 2 + cardinality(w.group_by)), 'NULL'),
+                           'window_' || "window");
+  RETURN QUERY
+  SELECT relation_ident, a.attname::text, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
+         'bigint'::regtype IN (a.atttypid, (SELECT t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid)),
+         CASE WHEN a.attname = 'window_start' THEN 'time' ELSE '' END, true
+  FROM pg_attribute AS a WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum;
+  RETURN QUERY SELECT relation_ident, 'window_key'::text, 'window_key'::text, 'text'::text, false, 'id'::text, true;
+END $$;
+COMMENT ON FUNCTION millrace.window_columns(text) IS
+'For the API: the columns of a window, in the form of served_columns(). Reads as the caller.
+In: window, its name.
+Out: as of served_columns(): relation_ident is the view with a column more, window_key, which identifies a group; use is time for window_start and id for window_key; all columns are filterable. No row: there is no such window, or it is not the caller''s to see.
+Errors: insufficient_privilege without SELECT on the window, with the command that grants it.';

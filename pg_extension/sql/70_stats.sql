@@ -40,7 +40,8 @@ CREATE FUNCTION millrace._live_status(caller regrole) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH visible AS (
     SELECT p.id, p.name FROM millrace.pipeline AS p
-    WHERE pg_has_role(caller, p.owner::oid, 'USAGE') OR pg_has_role(caller, 'pg_monitor', 'USAGE')
+    WHERE pg_has_role(caller, p.owner::oid, 'USAGE') 
+          OR (SELECT pg_has_role(caller, 'pg_monitor', 'USAGE') OR has_function_privilege(caller, 'millrace.shows_all_pipelines()', 'EXECUTE'))
   )
   SELECT jsonb_build_object(
     'rates', (SELECT coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object('pipeline', v.name)), '[]')

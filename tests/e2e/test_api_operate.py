@@ -86,6 +86,29 @@ def test_operate(served):
     assert api.request("POST", f"/pipelines/{name}/pause", {"Origin": "http://example.com"}).json()["code"] == "MR-203"
     assert api.request("GET", f"/pipelines/{name}/pause").headers["allow"] == "POST"
 
+    # what would become of these, with the owner's rights and without any effect
+    good = dict(id="00000000-0000-4000-8000-000000000002", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
+    samples = [good, json.dumps(good), dict(good, value="calm"), dict(good, type="heartbeat"), "{", None]
+    before = world.db.value("SELECT count(*) FROM reading")
+
+    def dry_run(body, pipeline=name, a=api):
+        return a.request("POST", f"/pipelines/{pipeline}/dry-run", {"Content-Type": "application/json"}, body)
+
+    tried = dry_run(json.dumps({"samples": samples, "key": "k", "time": "2026-01-01T00:00:00Z"})).json()
+    with world.db.session("app") as owner:
+        assert [t["outcome"] for t in tried] == [row[0] for row in owner.run(
+            "SELECT outcome FROM millrace.dry_run(%s, %s) ORDER BY sample", (name, [s if s is None or isinstance(s, str) else json.dumps(s) for s in samples]))]
+    assert [t["outcome"] for t in tried[:5]] == ["written", "written", "dead", "filtered", "dead"]
+    assert [tried[i]["rows"][0]["value"] for i in (0, 1)] == [33.8, 33.8]
+    assert (tried[2]["stage"], tried[2]["sqlstate"]) == ("decode", "22P02")
+    assert dry_run("").json() == [] and dry_run('{"staged": 5}').json() == []
+    assert world.db.value("SELECT count(*) FROM reading") == before
+    assert (dry_run("", "nothing").status, dry_run("", "nothing").json()["code"]) == (404, "MR-403")
+    assert dry_run("", a=reader).json()["code"] == "MR-202"
+    for body in ("[]", '{"sample": []}', '{"staged": 0}'):
+        assert (dry_run(body).status, dry_run(body).json()["code"]) == (400, "MR-120"), body
+    assert dry_run('{"samples": [1], "time": "soon"}').json()["sqlstate"] == "22007"
+
     # nothing of that without --operate-dsn, and only what the role may
     for method, path in (("GET", f"/events/{world.topic}:0:1/status"), ("GET", "/dead-letters/groups"), ("GET", "/dead-letters/1"),
                          ("POST", f"/pipelines/{name}/pause"), ("POST", f"/pipelines/{name}/resume")):
@@ -94,8 +117,9 @@ def test_operate(served):
     assert api.get("/dead-letters/groups").json() == []
     assert api.get("/dead-letters/" + group["sample_id"]).json()["code"] == "MR-404"
     assert api.get(f"/events/{world.topic}:0:1/status").json()["code"] == "MR-402"
-    answer = api.request("POST", f"/pipelines/{name}/pause")
-    assert (answer.status, answer.json()["code"]) == (403, "MR-204")
+    for verb in ("pause", "dry-run"):
+        answer = api.request("POST", f"/pipelines/{name}/{verb}")
+        assert (answer.status, answer.json()["code"]) == (403, "MR-204"), verb
     assert world.db.value("SELECT status FROM millrace.pipelines") == "running"
 
 

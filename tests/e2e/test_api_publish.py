@@ -12,8 +12,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from lib import paths
 from lib.api import Api, timed
-from lib.default_pipeline import changes, deploy, run_change
-from lib.ingestor import Ingestor
+from lib.default_pipeline import changes, run_change
+from lib.publish_world import Whole
 from lib.wait import wait_for
 
 
@@ -24,35 +24,6 @@ def record_at(broker, place):
         return wait_for(lambda: consumer.poll(1), "the record", 10)
     finally:
         consumer.close()
-
-
-class Whole:
-    """Database with the migrations, broker with the topic, ingestor, API."""
-
-    def __init__(self, cluster, broker):
-        self.broker = broker
-        self.db = cluster.create_database("api_publish")
-        deploy(self.db)
-        broker.create_topic("events", 3)
-        self.ingestor = Ingestor(self.db.dsn("millrace_ingestor"), broker.address).start()
-        self.api = Api(self.db.dsn("millrace_api"), "--brokers", broker.address, "--publish-timeout", "2s").start()
-
-    def post(self, query="", body=None, **headers):
-        return self.api.request("POST", "/events" + query, {k.replace("_", "-"): v for k, v in headers.items()}, body)
-
-    def row(self, answer):
-        """The row of what a POST has published, once it is processed."""
-        assert answer.status == 202, answer
-        path = answer.headers["location"]
-        assert path == "/events/" + answer.json()["id"]
-        wait_for(lambda: self.api.get(path).status == 200, path + " is processed", 20)
-        return self.api.get(path).json()
-
-    def close(self):
-        self.api.kill()
-        self.ingestor.kill()
-        self.db.drop()
-        self.broker.delete_topic("events")
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +186,56 @@ def test_a_client_that_leaves(whole):
             s.sendall(b"POST /events?eventType=left&eventData=%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % i)
     wait_for(lambda: whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'left'") == 20, "all are processed", 20)
     wait_for(lambda: whole.api.metric("millrace_api_requests_in_flight") == 0, "none in flight", 5)
+
+
+def test_wait_until_it_is_processed(whole):
+    """200 with the state in each pipeline, when it is final; the row is there then."""
+    long = "wait=processed&timeout=60s"
+    answer = whole.post(f"?eventType=wait&eventData=1C&{long}")
+    assert answer.status == 200 and set(answer.json()) == {"id", "topic", "partition", "offset", "pipelines"}
+    row = whole.api.get(answer.headers["location"])
+    assert (row.status, row.json()["value"]) == (200, 1)
+    for query, body, status in ((f"?eventType=heartbeat&{long}", None, "filtered"),
+                                (f"?{long}", '{"type": "wait", "time": "2026-02-31T00:00:00Z"}', "dead"), (f"?{long}", '{"type": "wait"}', "processed")):
+        answer = whole.post(query, body, Content_Type="application/json")
+        # settled: what was settled in the same second differs
+        assert answer.status == 200 and [p["status"] for p in answer.json()["pipelines"]] in ([status], ["settled"] * (status != "dead")), answer
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda i: whole.post(f"?eventType=waits&eventData={i}&{long}"), range(300)))
+    assert {a.status for a in answers} == {200}
+    assert whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'waits'") == 300
+    # with a key: the second request waits for the first one's event
+    first, second = (whole.post(f"?eventType=wait&eventData=1&wait=processed&timeout={t}", Idempotency_Key="wait-1") for t in ("60s", "50s"))
+    assert (first.status, second.status, second.headers["idempotency-replayed"]) == (200, 200, "true")
+    assert second.json()["id"] == first.json()["id"] and "pipelines" in second.json()
+    lines = "".join('{"type": "several", "data": %d}\n' % i for i in range(2000)) + "no event\n"
+    several = whole.post(f"?{long}", lines, Content_Type="application/x-ndjson")
+    assert (several.status, several.json()["accepted"]) == (200, 2000)
+    assert whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'several'") == 2000
+    for query in ("?eventType=a&wait=written", "?eventType=a&timeout=1s", "?eventType=a&wait=processed&timeout=61s"):
+        refused = whole.post(query)
+        assert (refused.status, refused.json()["code"]) == (400, "MR-111"), query
+
+
+def test_wait_for_what_is_not_processed(whole):
+    """202 when the time is over, and when the service stops."""
+    with whole.db.session("events_owner") as owner:
+        owner.run("SELECT millrace.pause('events')")
+    try:
+        answer = whole.post("?eventType=late&eventData=1&wait=processed&timeout=200ms")
+        assert answer.status == 202 and set(answer.json()) == {"id", "topic", "partition", "offset"}
+        assert whole.post("?wait=processed&timeout=200ms", '{"type": "late"}\n' * 500, Content_Type="application/x-ndjson").status == 202
+        stopping = whole.start_api()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(whole.post, "?eventType=late&eventData=2&wait=processed&timeout=60s", api=stopping)
+            wait_for(lambda: stopping.metric("millrace_api_published_total") == 1, "it is published", 20)
+            stopping.process.signal(signal.SIGTERM)
+            assert waiting.result(30).status == 202
+        assert stopping.process.popen.wait(20) == 0
+    finally:
+        with whole.db.session("events_owner") as owner:
+            owner.run("SELECT millrace.resume('events')")
+    assert whole.post("?eventType=late&eventData=3&wait=processed&timeout=60s").status == 200
 
 
 def test_the_broker_is_down(whole):

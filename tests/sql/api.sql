@@ -1,16 +1,19 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(25);
+SELECT plan(33);
 
 CREATE ROLE mrt_api LOGIN;
 SELECT lives_ok($$ SELECT millrace.grant_api('mrt_api') $$, 'a superuser lets a role serve the API');
-SELECT ok(pg_has_role('mrt_api', 'pg_monitor', 'USAGE'), 'it sees the state of all pipelines');
+SELECT ok(NOT pg_has_role('mrt_api', 'pg_monitor', 'MEMBER'), 'and not into the server');
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
 SELECT throws_ok($$ SELECT millrace.grant_api('mrt_owner') $$, '42501', NULL, 'not everybody may grant it');
 RESET ROLE;
 SET ROLE mrt_api;
-SELECT is((SELECT count(*) FROM millrace.pipelines), 1::bigint, 'pipelines are shown');
+SELECT is((SELECT count(*) FROM millrace.pipelines), 1::bigint, 'it sees the state of all pipelines');
+SELECT is((SELECT count(*) FROM millrace.topic_grants WHERE role = 'mrt_owner'::regrole), (SELECT 2::bigint), 'and their topics');
+SELECT is((SELECT count(*) FROM millrace.stats), 1::bigint, 'and their figures');
+SELECT isnt(millrace.engine_status() -> 'workers', NULL, 'and what runs');
 SELECT is((SELECT count(*) FROM millrace.dead_letters), 0::bigint, 'no event is');
 RESET ROLE;
 
@@ -68,6 +71,24 @@ SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('mrt.sorted', 'i
 SELECT ok(millrace.is_index_served('SELECT id FROM mrt.event WHERE type = $1 ORDER BY at DESC, id DESC LIMIT 1', '{text}'), 'served');
 SELECT ok(NOT millrace.is_index_served('SELECT id FROM mrt.event WHERE n = $1 ORDER BY at DESC, id DESC LIMIT 1', '{bigint}'), 'not served');
 SELECT throws_ok($$ SELECT millrace.is_index_served('SELECT nothing', '{}') $$, '42703', NULL, 'errors of the statement are raised');
+
+-- windows: whoever the owner lets read one, with a key for the group
+SET ROLE mrt_owner;
+SELECT millrace.create_window('w', 'p', event_time => 'at', size => '1 min', group_by => '{source}', aggregates => 'count(*) AS n');
+SELECT is_empty($$ SELECT * FROM millrace.window_columns('nothing') $$, 'no such window');
+SET ROLE mrt_api;
+SELECT pg_temp.refused($$ SELECT * FROM millrace.window_columns('w') $$, '42501', 'permission denied for window "w"', 'GRANT SELECT ON millrace.window_w TO mrt_api;',
+                       'a window that is not granted');
+SET ROLE mrt_owner;
+GRANT SELECT ON millrace.window_w TO mrt_api;
+SET ROLE mrt_api;
+SELECT results_eq($$ SELECT name, type, is_bigint, use FROM millrace.window_columns('w') $$,
+  $$ VALUES ('window_start', 'timestamp with time zone', false, 'time'), ('window_end', 'timestamp with time zone', false, ''), ('source', 'text', false, ''),
+            ('n', 'bigint', true, ''), ('closed', 'boolean', false, ''), ('final', 'boolean', false, ''), ('window_key', 'text', false, 'id') $$, 'its columns');
+SELECT is((SELECT count(DISTINCT relation_ident) FROM millrace.window_columns('w')), 1::bigint, 'of one relation');
+SELECT lives_ok((SELECT format('SELECT t.window_key FROM %s AS t WHERE t.source = $$a$$ ORDER BY t.window_start DESC, t.window_key DESC LIMIT 2', relation_ident)
+                 FROM millrace.window_columns('w') LIMIT 1), 'which can be read');
+RESET ROLE;
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(35);
+SELECT plan(41);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -80,6 +80,21 @@ SET ROLE mrt_monitor;
 SELECT is((SELECT count(*) FROM millrace.event_status('events', 0, 510)), 0::bigint, 'not for a monitor: these are data');
 SET ROLE mrt_stranger;
 SELECT is((SELECT count(*) FROM millrace.event_status('events', 0, 510)), 0::bigint, 'nor a stranger');
+
+-- what waits for the end of an event
+RESET ROLE;
+SET ROLE mrt_stranger;
+SELECT throws_ok($$ SELECT * FROM millrace.final_events('events', '{0}', '{150}', '{t}') $$, '42501', NULL, 'not for everybody');
+RESET ROLE;
+SELECT is_empty($$ SELECT * FROM millrace.final_events('events', '{0}', '{150}', '{t}') $$, 'all pipelines on the topic count: q has no such partition');
+SET ROLE mrt_owner;
+SELECT millrace.drop_pipeline('q');
+RESET ROLE;
+SELECT results_eq($$ SELECT nth, pipelines -> 0 ->> 'status' FROM millrace.final_events('events', '{0,0,0,0,0,0,0,1}', '{150,1000,200,510,530,513,512,5}', '{t,t,t,t,t,t,f,t}') ORDER BY nth $$,
+  $$ VALUES (1::bigint, 'processed'), (3, 'filtered'), (4, 'dead'), (7, NULL) $$, 'those that are pending or tried again are not final');
+SELECT is((SELECT pipelines FROM millrace.final_events('events', '{0}', '{200}', '{t}')), '[{"status": "filtered", "pipeline": "p"}]', 'the pipeline, the status, and no more');
+SELECT is_empty($$ SELECT * FROM millrace.final_events('nobody', '{0}', '{1}', '{t}') $$, 'a topic that nobody reads');
+SELECT is_empty($$ SELECT * FROM millrace.final_events('events', '{7}', '{1}', '{t}') $$, 'a partition that is not known yet');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -36,7 +36,7 @@ SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f WHERE f.prosrc 
                  SELECT f.oid::regprocedure::text FROM func AS f WHERE f.prosrc = 'mr_verb_by_name' AND to_regprocedure(
                    format('millrace._%I(regrole, jsonb)', f.proname)) IS NULL $$,
               ARRAY[]::text[], 'every verb has its internal function, with the caller first');
-SELECT set_eq($$ SELECT oid::regclass::text FROM rel WHERE relkind IN ('r', 'v') AND relname NOT LIKE 'segment\_%' AND obj_description(oid, 'pg_class') IS NULL $$,
+SELECT set_eq($$ SELECT oid::regclass::text FROM rel WHERE relkind IN ('r', 'v', 'p') AND relname NOT LIKE 'segment\_%' AND obj_description(oid, 'pg_class') IS NULL $$,
               ARRAY[]::text[], 'every table and view has a comment');
 
 -- what pg_dump carries: all that a pipeline is; not who we are, nor what lives in this server alone
@@ -48,9 +48,9 @@ SELECT set_eq($$ SELECT c.oid::regclass::text FROM pg_extension AS e, unnest(e.e
         'millrace.window_definition', 'millrace.window_cursor', 'millrace.window_outside', 'millrace.window_mark', 'millrace.window_late',
         'millrace.window_outlet', 'millrace.window_output', 'millrace.window_output_number_seq', 'millrace.window_sighting',
         'millrace.dlq_topic', 'millrace.pipeline_topic', 'millrace.topic_partition', 'millrace.event_type', 'millrace.event_type_count'], 'pg_dump carries the catalogue');
-SELECT set_eq($$ SELECT c.relname::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%'
+SELECT set_eq($$ SELECT c.relname::text FROM rel AS c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname NOT LIKE 'segment\_%'
                  AND c.oid <> ALL (SELECT unnest(e.extconfig) FROM pg_extension AS e WHERE e.extname = 'millrace') $$,
-  ARRAY['instance', 'lane', 'segment', 'watermark', 'ingestor_report', 'ingestor_presence', 'crash_suspect', 'crash'], 'and leaves out what belongs to this server');
+  ARRAY['instance', 'lane', 'segment', 'watermark', 'ingestor_report', 'ingestor_presence', 'crash_suspect', 'crash', 'idempotency_key'], 'and leaves out what belongs to this server');
 SELECT set_eq($$ SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = 'millrace'::regnamespace AND c.relkind IN ('r', 'v', 'S')
                  AND c.oid NOT IN (SELECT oid FROM rel) $$, ARRAY[]::text[], 'all that is in the schema belongs to the extension');
 SELECT set_eq($$ SELECT c.oid::regclass::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%' AND c.relreplident <> 'f'

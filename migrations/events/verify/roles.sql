@@ -5,7 +5,7 @@ BEGIN;
 SELECT 1 / (count(*) = 3 AND bool_and(has_database_privilege(oid, current_database(), 'CONNECT')))::integer
 FROM pg_roles WHERE rolname IN ('millrace_ingestor', 'events_owner', 'millrace_api');
 SELECT 1 / has_function_privilege('millrace_ingestor', 'millrace.ingestor_pipelines()', 'EXECUTE')::integer;
-SELECT 1 / pg_has_role('millrace_api', 'pg_monitor', 'USAGE')::integer;
+SELECT 1 / has_function_privilege('millrace_api', 'millrace.shows_all_pipelines()', 'EXECUTE')::integer;
 SELECT 1 / (count(*) = 2)::integer FROM millrace.topic_grants WHERE role = 'events_owner'::regrole;
 
 ROLLBACK;

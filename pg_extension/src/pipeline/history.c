@@ -53,6 +53,7 @@ static const char *const delete_sql =
 	"seq OPERATOR(pg_catalog.<) $4";
 
 static const char *const purge_sql = "SELECT millrace._purge_expired(" CppAsString2(PURGE_STEP) ")";
+static const char *const empty_sql = "SELECT millrace._empty_idempotency_slot()";
 
 static Floor *
 floor_of(int32 pipeline_id, int32 partition)
@@ -179,4 +180,30 @@ mr_history_purge(void)
 	if (now < next)
 		return;
 	next = mr_xact_guard(purge, &full) && full ? now + PURGE_PAUSE_US : now + PURGE_INTERVAL_US;
+}
+
+static void
+empty(void *arg)
+{
+	if (!mr_xact_begin("removing old keys of requests"))
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (SPI_execute(empty_sql, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not remove old keys of requests");
+	SPI_finish();
+	PopActiveSnapshot();
+	mr_xact_commit();
+}
+
+void
+mr_history_empty_keys(void)
+{
+	static int64 next = 0;
+	int64 now = mr_clock_us();
+
+	if (now < next)
+		return;
+	next = now + INTERVAL_US;
+	(void) mr_xact_guard(empty, NULL);
 }

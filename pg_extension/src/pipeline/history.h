@@ -16,4 +16,7 @@ extern void mr_history_trim(void);
  */
 extern void mr_history_purge(void);
 
+/* Empties the partition for the next hour's keys of requests, which holds those of 25 hours ago (sql/65_idempotency.sql). The same. */
+extern void mr_history_empty_keys(void);
+
 #endif /* MR_HISTORY_H */

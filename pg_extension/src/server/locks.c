@@ -17,7 +17,8 @@ typedef enum LockClass
 	CLASS_LEDGER,
 	CLASS_OWNER,
 	CLASS_WINDOW,
-	CLASS_STREAM
+	CLASS_STREAM,
+	CLASS_IDEMPOTENCY_KEY
 } LockClass;
 
 /* How long a lock is held, and whether it is waited for. */
@@ -133,6 +134,7 @@ PG_FUNCTION_INFO_V1(mr_sql_try_lock_relay);
 PG_FUNCTION_INFO_V1(mr_sql_is_relay_free);
 PG_FUNCTION_INFO_V1(mr_sql_lock_owner);
 PG_FUNCTION_INFO_V1(mr_sql_lock_window);
+PG_FUNCTION_INFO_V1(mr_sql_lock_idempotency_key);
 
 /* millrace._try_lock_relay(pipeline_id integer, window_id integer) RETURNS boolean: until the session ends. */
 Datum
@@ -162,4 +164,15 @@ mr_sql_lock_window(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(acquire(CLASS_WINDOW, PG_GETARG_INT32(0), 0, ExclusiveLock, OF_TRANSACTION,
 						   PG_GETARG_BOOL(1) ? WAITING : AT_ONCE));
+}
+
+/* millrace._lock_idempotency_key(hash bigint): exclusive until the transaction ends. */
+Datum
+mr_sql_lock_idempotency_key(PG_FUNCTION_ARGS)
+{
+	uint64 hash = (uint64) PG_GETARG_INT64(0);
+
+	(void) acquire(CLASS_IDEMPOTENCY_KEY, (uint32) (hash >> 32), (uint32) hash, ExclusiveLock,
+				   OF_TRANSACTION, WAITING);
+	PG_RETURN_VOID();
 }

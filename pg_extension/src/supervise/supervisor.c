@@ -180,6 +180,7 @@ mr_supervisor_main(Datum arg)
 		mr_worker_sleep_until(Min(staff_at, minute_at), MR_WAIT_WORK);
 		mr_history_trim();
 		mr_history_purge();
+		mr_history_empty_keys();
 		mr_crash_forget();
 	}
 	proc_exit(0);

@@ -155,7 +155,7 @@ uuids(void **state)
 
 	(void) state;
 	memset(bytes, 0xff, sizeof(bytes));
-	mr_uuid_format(uuid, bytes);
+	mr_uuid_format(uuid, bytes, 4);
 	assert_string_equal(uuid, "ffffffff-ffff-4fff-bfff-ffffffffffff");
 }
 

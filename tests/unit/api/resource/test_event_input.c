@@ -29,9 +29,10 @@ header(void *owner, const char *name)
 }
 
 static void
-zero(unsigned char bytes[16])
+number(void *owner, int line, char uuid[MR_UUID_SIZE])
 {
-	memset(bytes, 0, 16);
+	(void) owner;
+	snprintf(uuid, MR_UUID_SIZE, "made for %d", line);
 }
 
 static bool
@@ -44,7 +45,7 @@ read_request(const char *query, const char *type, const char *body, const char *
 						  .body_len = strlen(body),
 						  .header = header,
 						  .owner = (void *) fields,
-						  .random = zero};
+						  .make_id = number};
 
 	assert_true(mr_params_parse(&params, query, error, sizeof(error)));
 	problem = MR_PROBLEM_NONE;
@@ -86,6 +87,12 @@ one_event(void **state)
 	assert_non_null(
 		strstr(mr_buffer_string(&items.items[0].message.payload), "\"data\":\"hello\"}"));
 	done();
+	/* how it is answered is no event */
+	assert_true(
+		read_request("wait=processed&timeout=5s", "application/json", "{\"type\":\"T\"}", NULL));
+	assert_string_equal(items.items[0].error, "");
+	done();
+	expect_refusal("wait=processed", NULL, "", MR_PROBLEM_BODY);
 	assert_true(read_request("eventData=30C", NULL, "", NULL));
 	assert_string_equal(items.items[0].error, "The event has no type.");
 	done();

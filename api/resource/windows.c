@@ -1,0 +1,118 @@
+#include "api/resource/windows.h"
+
+#include <stdlib.h>
+
+#include "api/resource/context.h"
+#include "api/resource/document.h"
+#include "api/resource/event_list.h"
+#include "api/resource/query_problem.h"
+
+/* What waits for the columns of a window: it may be made, altered and dropped at any time. */
+typedef struct Look
+{
+	MrExchange *exchange;
+	MrFormat format;
+	MrQuery *running;
+} Look;
+
+static const MrDocument windows = {
+	"windows",
+	"SELECT coalesce(json_agg(json_build_object('name', w.name, 'pipeline', w.pipeline, 'kind', "
+	"w.kind, "
+	"'relation', w.relation::text, 'event_time', w.event_time, 'size', w.size::text, 'slide', "
+	"w.slide::text, "
+	"'group_by', w.group_by, 'aggregates', w.aggregates, 'where', w.\"where\", 'time_zone', "
+	"w.time_zone, "
+	"'origin', w.origin, 'delay', w.delay::text, 'lateness', w.lateness::text, 'max_skew', "
+	"w.max_skew::text, "
+	"'close_idle', w.close_idle::text, 'retention', w.retention::text, 'watermark', w.watermark, "
+	"'held_by', w.held_by, 'held_why', w.held_why, 'stalled_since', w.stalled_since, "
+	"'outside', w.outside::text, 'skewed', w.skewed::text, 'late', w.late::text, 'created_at', "
+	"w.created_at) "
+	"ORDER BY w.name), '[]')::text FROM millrace.windows AS w",
+	false, MR_PROBLEM_ROUTE};
+
+static const char columns_sql[] =
+	"SELECT relation_ident, name, ident, type, is_bigint, use, filterable FROM "
+	"millrace.window_columns($1)";
+
+static void on_columns(void *owner, MrQueryFailure failure, const PGresult *result,
+					   const MrPgError *error);
+static void refuse(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error);
+static void abandon(void *work);
+
+void
+mr_windows_get(MrExchange *exchange)
+{
+	if (mr_document_has_no_params(exchange))
+		mr_document_ask(exchange, &windows, 0, NULL);
+}
+
+void
+mr_window_get(MrExchange *exchange)
+{
+	const char *values[] = {exchange->match.captures[0]};
+	MrQueryFailure failure;
+	MrFormat format;
+	Look *look;
+
+	if (!mr_event_list_format(exchange, &format))
+		return;
+	look = mr_calloc(1, sizeof(*look));
+	look->exchange = exchange;
+	look->format = format;
+	look->running = mr_pool_query(mr_context_of(exchange)->pool, "window_columns", columns_sql, 1,
+								  values, on_columns, look, &failure);
+	if (look->running == NULL)
+	{
+		mr_query_problem(exchange, failure, NULL);
+		free(look);
+		return;
+	}
+	exchange->work = look;
+	exchange->abandon = abandon;
+}
+
+static void
+on_columns(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
+{
+	Look *look = owner;
+	MrExchange *exchange = look->exchange;
+	MrFormat format = look->format;
+
+	free(look);
+	mr_exchange_forget_work(exchange);
+	if (failure != MR_QUERY_OK)
+		refuse(exchange, failure, error);
+	else if (PQntuples(result) == 0)
+		mr_exchange_refuse(exchange, MR_PROBLEM_NO_WINDOW, NULL, NULL);
+	else
+		mr_event_list_give(exchange, format,
+						   mr_relation_new(result, exchange->match.captures[0], 0), true);
+}
+
+/* Who may read a window its owner says; the client sees the command that allows it to the service. */
+static void
+refuse(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error)
+{
+	if (failure == MR_QUERY_ERROR && strcmp(error->sqlstate, "42501") == 0)
+	{
+		const MrProblemReport report = {.problem = MR_PROBLEM_PRIVILEGE,
+										.detail = error->message,
+										.hint = error->hint,
+										.sqlstate = error->sqlstate};
+
+		mr_exchange_problem(exchange, &report);
+	}
+	else
+		mr_query_problem(exchange, failure, error);
+}
+
+static void
+abandon(void *work)
+{
+	Look *look = work;
+
+	mr_query_abandon(look->running);
+	free(look);
+}

@@ -1,0 +1,168 @@
+"""Idempotency-Key of POST /events: one message and one answer for each key, whatever happens on the way."""
+import concurrent.futures
+import json
+import socket
+import uuid
+
+import pytest
+
+from lib.publish_world import Whole
+from lib.wait import wait_for
+
+
+@pytest.fixture(scope="module")
+def whole(cluster, broker):
+    whole = Whole(cluster, broker, "api_idempotency")
+    yield whole
+    whole.close()
+
+
+def new_key():
+    return f'"{uuid.uuid4()}"'
+
+
+def status_of_claim(whole, key):
+    """[status of the recorded answer] of a key that is claimed, [] of another."""
+    return [row[0] for row in whole.db.run("SELECT status FROM millrace.idempotency_key WHERE key = %s", (key.strip('"'),))]
+
+
+def test_one_answer_for_a_key(whole):
+    """The same from each process, also a new one; another body is 422, another key another event."""
+    key, before = new_key(), whole.messages()
+    first = whole.post("?eventType=once&eventData=1C", Idempotency_Key=key)
+    assert first.status == 202 and "idempotency-replayed" not in first.headers
+    other = whole.start_api()
+    try:
+        for api in (whole.api, other):
+            again = whole.post("?eventType=once&eventData=1C", api=api, Idempotency_Key=key)
+            assert (again.status, again.body, again.headers["location"], again.headers["idempotency-replayed"]) == (
+                202, first.body, first.headers["location"], "true")
+            # the key is the text between the quotes
+            assert whole.post("?eventType=once&eventData=1C", api=api, Idempotency_Key=key.strip('"')).body == first.body
+            refused = whole.post("?eventType=once&eventData=2C", api=api, Idempotency_Key=key)
+            assert (refused.status, refused.json()["code"]) == (422, "MR-123")
+            refused = whole.post("", '{"type": "once"}', api=api, Idempotency_Key=key, Content_Type="application/json")
+            assert (refused.status, refused.json()["code"]) == (422, "MR-123")
+    finally:
+        other.kill()
+    assert whole.messages() == before + 1
+    assert whole.row(first)["value"] == 1
+    assert whole.post("?eventType=once&eventData=1C", Idempotency_Key=new_key()).json() != first.json()
+    assert whole.messages() == before + 2
+
+
+def test_lines_with_a_key(whole):
+    key, before = new_key(), whole.messages()
+    lines = '{"type": "lines", "data": 1}\nno event\n{"type": "lines", "data": 2, "id": "mine"}\n'
+    first = whole.post("", lines, Idempotency_Key=key, Content_Type="application/x-ndjson")
+    assert first.status == 202 and first.json()["accepted"] == 2 and [r["line"] for r in first.json()["rejected"]] == [2]
+    again = whole.post("", lines, Idempotency_Key=key, Content_Type="application/x-ndjson")
+    assert (again.status, again.body, again.headers["idempotency-replayed"]) == (202, first.body, "true")
+    assert whole.messages() == before + 2
+
+
+def test_what_is_no_key(whole):
+    before = whole.messages()
+    for key in ('""', '"', "a b", '"a";b', "a,b", "a" * 256, "", '"\\n"'):
+        answer = whole.post("?eventType=a&eventData=1", Idempotency_Key=key)
+        assert (answer.status, answer.json()["code"]) == (400, "MR-103"), key
+    data = whole.api.raw(b"POST /events?eventType=a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\n\r\n")
+    assert data.startswith(b"HTTP/1.1 400 ")
+    # what is wrong with the event is said as ever, and claims nothing
+    key = new_key()
+    assert whole.post("?eventData=1", Idempotency_Key=key).json()["code"] == "MR-119"
+    assert whole.post("?eventTyp=1", Idempotency_Key=key).json()["code"] == "MR-110"
+    assert status_of_claim(whole, key) == []
+    assert whole.messages() == before
+
+
+def test_many_at_once(whole):
+    """400 requests with 20 keys over two processes: 20 messages, and an answer for each key."""
+    keys, before = [new_key() for _ in range(20)], whole.messages()
+    other = whole.start_api()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            answers = list(pool.map(lambda i: (i % 20, whole.post("?eventType=many&eventData=1", api=(whole.api, other)[i % 2],
+                                                                  Idempotency_Key=keys[i % 20])), range(400)))
+    finally:
+        other.kill()
+    given = {}
+    for key, answer in answers:
+        assert answer.status in (202, 409), answer
+        if answer.status == 202:
+            given.setdefault(key, set()).add(answer.body)
+        else:
+            assert (answer.json()["code"], answer.headers["retry-after"]) == ("MR-122", "1")
+    assert {key: len(bodies) for key, bodies in given.items()} == dict.fromkeys(range(20), 1)
+    assert whole.messages() == before + 20
+
+
+def test_a_client_that_leaves(whole):
+    """Its request goes on without it: who asks again gets the answer."""
+    before = whole.messages()
+    for i in range(20):
+        key = new_key()
+        with socket.create_connection(("127.0.0.1", whole.api.port)) as s:
+            s.sendall(f"POST /events?eventType=left&eventData={i} HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: {key}\r\n\r\n".encode())
+        wait_for(lambda: status_of_claim(whole, key) == [202], "it is recorded", 20)
+        again = whole.post(f"?eventType=left&eventData={i}", Idempotency_Key=key)
+        assert (again.status, again.headers["idempotency-replayed"]) == (202, "true")
+    assert whole.messages() == before + 20
+
+
+def test_a_crash_before_the_record(whole):
+    """Acknowledged, not recorded: in flight until the lease ends, then a second message with the same id, and one row."""
+    key, before = new_key(), whole.messages()
+    event = dict(query="", body=json.dumps({"type": "crash", "data": "5C"}), Idempotency_Key=key, Content_Type="application/json")
+    crashing = whole.start_api("-X", "linger.ms=1000")
+    with whole.db.session() as blocking, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(whole.post, api=crashing, **event)
+        wait_for(lambda: status_of_claim(whole, key) == [None], "it is claimed", 20, every=0.01)
+        blocking.run("BEGIN; SELECT FROM millrace.idempotency_key WHERE key = %s FOR UPDATE", (key.strip('"'),))
+        wait_for(lambda: whole.messages() == before + 1, "it is in Kafka", 20)
+        assert whole.post(**event).json()["code"] == "MR-122"
+        crashing.kill()
+        with pytest.raises(OSError):
+            lost.result(20)
+        blocking.run("ROLLBACK")
+    wait_for(lambda: whole.db.value("SELECT count(*) FROM pg_stat_activity WHERE query ~ 'end_idempotency_claim' AND pid <> pg_backend_pid() AND state = 'active'") == 0,
+             "nobody records", 20)
+    if status_of_claim(whole, key) == [None]:  # else the server recorded what the dead process had sent
+        assert whole.post(**event).json()["code"] == "MR-122"
+        whole.db.run("UPDATE millrace.idempotency_key SET leased_until = now() WHERE key = %s", (key.strip('"'),))
+        assert whole.post(**event).status == 202
+        assert whole.messages() == before + 2
+    rows = "SELECT value FROM events WHERE type = 'crash'"
+    whole.row(whole.post("?eventType=behind&eventData=1"))
+    wait_for(lambda: whole.db.value("SELECT count(*) FROM millrace.lag WHERE lag <> 0") == 0, "all is processed", 20)
+    assert whole.db.run(rows) == [(5,)]
+
+
+def test_kafka_is_down(whole):
+    """Nothing is published: the key is free again, and its event is published once Kafka is back."""
+    key = new_key()
+    whole.broker.kill()
+    wait_for(lambda: whole.post("?eventType=down&eventData=1").json()["code"] == "MR-506"
+             and whole.api.metric("millrace_api_producer_open") == 1, "the breaker is open", 20)
+    assert whole.post("?eventType=down&eventData=1", Idempotency_Key=key).json()["code"] == "MR-506"
+    whole.broker.start()
+    wait_for(lambda: whole.post("?eventType=down&eventData=1", Idempotency_Key=key).status == 202, "published", 30)
+    assert whole.post("?eventType=down&eventData=1", Idempotency_Key=key).headers["idempotency-replayed"] == "true"
+
+
+def test_postgresql_is_down(whole, cluster):
+    """What has a key is refused, and not published; the rest is published."""
+    key = new_key()
+    cluster.stop("immediate")
+    try:
+        wait_for(lambda: whole.post("?eventType=without&eventData=1", Idempotency_Key=key).status == 503, "refused", 20)
+        before = whole.messages()
+        for _ in range(5):
+            answer = whole.post("?eventType=without&eventData=1", Idempotency_Key=key)
+            assert (answer.status, answer.json()["code"], answer.headers["retry-after"]) == (503, "MR-501", "1")
+        assert whole.post("?eventType=unkeyed&eventData=1").status == 202
+        assert whole.messages() == before + 1
+    finally:
+        cluster.start()
+    wait_for(lambda: whole.post("?eventType=without&eventData=1", Idempotency_Key=key).status == 202, "published", 20)
+    assert whole.messages() == before + 2
