@@ -81,6 +81,7 @@ FROM (VALUES
   ('millrace_dlq_waiting_seconds', 'gauge', 'pipeline', 'How long the oldest dead letter has waited to be published to its topic.'),
   ('millrace_ingestor_report_age_seconds', 'gauge', 'pipeline', 'When an ingestor last reported on itself.'),
   ('millrace_topic_retention_seconds', 'gauge', 'pipeline', 'How long the topic keeps its messages, as an ingestor reported it; not there when it keeps them for good.'),
+  ('millrace_backup_age_seconds', 'gauge', 'pipeline', 'Age of the oldest backup that would be restored, as millrace.backup_age says; 0: not known.'),
   ('millrace_target_age_transactions', 'gauge', 'pipeline', 'Transactions since the target table was frozen last: the server stops before 2^31 of them.')
 ) AS v (name, type, source, help);
 COMMENT ON VIEW millrace.metric_family IS 'The metrics there are, whether they have values now or not.';
@@ -208,7 +209,8 @@ FROM (
   UNION ALL
   SELECT NULL, v.name, p.name, '{}', v.value
   FROM pipeline AS p
-  CROSS JOIN LATERAL (VALUES ('millrace_workers', p.workers_running), ('millrace_workers_wanted', p.workers)) AS v (name, value)
+  CROSS JOIN LATERAL (VALUES ('millrace_workers', p.workers_running), ('millrace_workers_wanted', p.workers),
+    ('millrace_backup_age_seconds', coalesce(date_part('epoch', current_setting('millrace.backup_age', true)::interval), 0))) AS v (name, value)
   WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL
   SELECT NULL, 'millrace_worker_states', p.name, jsonb_build_object('state', s.state), count(w.number)

@@ -116,6 +116,17 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     JOIN more_workers AS m ON m.pipeline = p.name
     WHERE l.events > 0
     UNION ALL
+    SELECT 13, 'warning', format('pipeline "%s": its topic keeps messages for a shorter time than backups go back', p.name),
+           format('Backups that are up to %s old would be restored (millrace.backup_age), and topic "%s" keeps messages for %s: what it has removed by then would be missing.',
+                  b.age, p.topic, r.retention),
+           format('raise retention.ms of topic "%s" to at least %s', p.topic, ceil(date_part('epoch', b.age) * 1000))
+    FROM pipeline AS p
+    CROSS JOIN (SELECT current_setting('millrace.backup_age', true)::interval AS age) AS b
+    CROSS JOIN LATERAL (SELECT make_interval(secs => min((i.about ->> 'retention_ms')::float8) / 1000) AS retention
+                        FROM millrace.ingestor_reports AS i
+                        WHERE i.pipeline = p.name AND (i.about ->> 'retention_ms')::float8 > 0) AS r
+    WHERE r.retention < b.age AND p.status <> 'foreign'
+    UNION ALL
     SELECT 13, 'error', format('pipeline "%s" has lost events', p.name),
            format('Kafka''s retention has removed offsets %s to %s of partition %s%s before they were processed.', l.next_offset, l.start_offset - 1, l.partition,
                   ' of topic "' || nullif(l.topic, p.topic) || '"'),

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(40);
+SELECT plan(43);
 
 -- a finding with this severity, holding these words in what, detail and command
 CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
@@ -56,6 +56,12 @@ RESET ROLE;
 UPDATE millrace.progress SET last_ts = extract(epoch FROM now() - interval '50 min') * 1000;
 SET ROLE mrt_owner;
 SELECT pg_temp.finds('error', 'pipeline "p" is about to lose events', 'keeps messages for 01:00:00', 'retention.ms', 'retention is shorter than the lag');
+RESET ROLE;
+SET LOCAL millrace.backup_age = '30 min';
+SELECT is(pg_temp.count('than backups go back'), 0::bigint, 'backups are younger than what the topic keeps');
+SET LOCAL millrace.backup_age = '2 d';
+SELECT pg_temp.finds('warning', 'pipeline "p": its topic keeps messages for a shorter time than backups go back', 'keeps messages for 01:00:00', 'at least 172800000', 'backups are older');
+SELECT is((SELECT value FROM millrace.metrics('pipeline') WHERE name = 'millrace_backup_age_seconds' AND labels ->> 'pipeline' = 'p'), 172800::float8, 'and a metric has it');
 SET ROLE mrt_ingestor;
 SELECT millrace.report('p', '{"retention_ms": -1}');
 SET ROLE mrt_owner;

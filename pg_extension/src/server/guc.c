@@ -21,6 +21,7 @@ int mr_batch_memory_kb = 65536;
 int mr_max_crashes = 2;
 int mr_stats_retention_min = 7 * 24 * 60;
 static int max_workers_per_role = 16; /* read by SQL: _check_workers() */
+static int backup_age_min = 0;        /* read by SQL: doctor(), metrics() */
 
 void
 mr_guc_set(const char *name, const char *value)
@@ -87,5 +88,9 @@ mr_guc_define(bool preloading)
 							"How long the statistics of a minute are kept.",
 							"They are what millrace.stats_history shows.", &mr_stats_retention_min,
 							7 * 24 * 60, 60, 525600, PGC_SIGHUP, GUC_UNIT_MIN, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"millrace.backup_age", "Age of the oldest backup that would be restored, 0 when not known.",
+		"doctor() and a metric say when a topic keeps its messages for a shorter time.",
+		&backup_age_min, 0, 0, INT_MAX / 60, PGC_SUSET, GUC_UNIT_MIN, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("millrace");
 }
