@@ -30,7 +30,7 @@ class Stack(World):
         ensure_roles(cluster, "web", "monitor")
         self.db.run("GRANT pg_monitor TO monitor; SELECT millrace.grant_api('web')")
         self.db.run(SCHEMA)
-        self.create_pipeline(dlq=self.topic + ".dlq")
+        self.create_pipeline(dlq=self.topic + ".dlq", type_field="type")
         with self.db.session("app") as s:
             s.run("SELECT millrace.create_window('by_minute', 'monitored', event_time => 'ts', size => '1 min', aggregates => 'count(*) AS n', output_topic => 'monitored.by_minute')")
         self.ingestor = self.start_ingestor().wait_ready()
