@@ -143,7 +143,7 @@ def test_a_standby_that_lagged_is_promoted(world):
         api.wait_ready(60)
         settled = str(world.counters(db)["events"])
         wait_for(lambda: api.get("/events/all").json()["pipelines"][0]["totals"]["events"] == settled, "the API reads the new primary", 60)
-        assert api.get("/events?limit=1").status == 200
+        wait_for(lambda: api.get("/events?limit=1").status == 200, "it serves events", 60)
         # what died since is in the topic already, and dies again
         world.db = db
         wait_published(world)

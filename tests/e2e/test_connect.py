@@ -40,7 +40,7 @@ def test_lines_of_a_file_through_a_killed_worker(world):
     try:
         worker.put("lines", {"connector.class": "org.apache.kafka.connect.file.FileStreamSourceConnector", "tasks.max": "1", "file": file,
                              "topic": world.topic, "exactly.once.support": "required", "batch.size": "50"})
-        wait_for(lambda: world.counters()["events"] > 100, "some lines are rows", 60)
+        wait_for(lambda: world.counters()["events"] > 100, "some lines are rows", 180)
         worker.kill()
         with open(file, "a") as f:
             f.writelines(line(i) for i in range(500, 900))
@@ -48,7 +48,7 @@ def test_lines_of_a_file_through_a_killed_worker(world):
         worker.wait_running("lines")
         with open(file, "a") as f:
             f.writelines(line(i) for i in range(900, 1000))
-        wait_for(lambda: world.db.value("SELECT count(*) FROM line") >= 1000, "all lines are rows", 90)
+        wait_for(lambda: world.db.value("SELECT count(*) FROM line") >= 1000, "all lines are rows", 240)
     finally:
         worker.kill()
     world.wait_settled()
@@ -92,7 +92,7 @@ def test_changes_of_a_table_into_its_mirror(world, shop):
                             "database.hostname": "127.0.0.1", "database.port": str(shop.tcp_port), "database.user": "postgres",
                             "database.password": "unused", "database.dbname": "shop", "topic.prefix": "shop", "plugin.name": "pgoutput",
                             "table.include.list": "public.customer", "decimal.handling.mode": "string", "exactly.once.support": "required"})
-        wait_for(lambda: customers(world.db) == customers(source), "the snapshot is here", 90)
+        wait_for(lambda: customers(world.db) == customers(source), "the snapshot is here", 240)
         source.run("INSERT INTO customer VALUES (1000, 'new', 'short', 7)")
         source.run("UPDATE customer SET name = 'renamed', credit = credit + 1 WHERE id %% 3 = 0", ())
         source.run("DELETE FROM customer WHERE id %% 10 = 1", ())
@@ -101,7 +101,7 @@ def test_changes_of_a_table_into_its_mirror(world, shop):
         source.run("DELETE FROM customer WHERE id = 6; INSERT INTO customer VALUES (6, 'again', NULL, NULL)")
         worker.start()
         worker.wait_running("shop")
-        wait_for(lambda: customers(world.db) == customers(source), "the mirror is what the table is", 90)
+        wait_for(lambda: customers(world.db) == customers(source), "the mirror is what the table is", 240)
     finally:
         worker.kill()
     world.wait_settled(topic=topic)

@@ -12,7 +12,7 @@ GRAFANA = os.path.join(paths.ROOT, "monitoring/grafana")
 
 def check(*directory):
     result = subprocess.run([os.path.join(GRAFANA, "check.sh"), *directory], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                            timeout=300)
+                            timeout=600)
     if result.returncode == 77:
         pytest.skip(result.stdout.strip())
     return result.returncode, result.stdout

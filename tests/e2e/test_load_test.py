@@ -13,7 +13,7 @@ from lib.world import ensure_roles
 LOAD = os.path.join(paths.ROOT, "loadtest")
 
 
-def run(*args, timeout=240, **env):
+def run(*args, timeout=600, **env):
     result = subprocess.run([str(a) for a in args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout,
                             env=dict(os.environ, **env))
     return result.returncode, result.stdout

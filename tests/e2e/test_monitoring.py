@@ -94,10 +94,10 @@ def test_every_metric_is_scraped(stack):
         names = stack.prometheus.names()
         return [n for n, kind in families.items() if (n + "_bucket" if kind == "histogram" else n) not in names]
     try:
-        wait_for(lambda: missing() == [], "every metric is there", 60)
+        wait_for(lambda: missing() == [], "every metric is there", 180)
     except AssertionError as e:
         raise AssertionError(f"{e}: {missing()}")
-    wait_for(lambda: dict((l["job"], v) for l, v in stack.prometheus.query("up")) == {job: 1 for job in JOBS}, "all are up", 30)
+    wait_for(lambda: dict((l["job"], v) for l, v in stack.prometheus.query("up")) == {job: 1 for job in JOBS}, "all are up", 90)
     for metrics in (stack.ingestor.get("/metrics")[1], stack.api.admin("/metrics")[1]):
         status, output = monitoring.run("promtool", "check", "metrics", text=metrics)
         assert status == 0, output
@@ -106,7 +106,7 @@ def test_every_metric_is_scraped(stack):
     assert re.search(r'millrace_events_total\{pipeline="monitored",server="[^"]*"\} [1-9]', scraped), scraped
     assert re.search(r'millrace_event_latency_seconds_bucket\{pipeline="monitored",.*le="1.048576"\} [1-9]', scraped)
     # the series that a pipeline costs: bounded
-    series = wait_for(lambda: stack.prometheus.query('count({job="millrace-postgres", pipeline="monitored"})'), "they are there", 30)
+    series = wait_for(lambda: stack.prometheus.query('count({job="millrace-postgres", pipeline="monitored"})'), "they are there", 90)
     assert series[0][1] < 200
 
 
@@ -131,7 +131,7 @@ def test_every_panel_has_data(stack):
                 left.discard(query)
         return not left
     try:
-        wait_for(some_left, "every panel has data", 60, every=1)
+        wait_for(some_left, "every panel has data", 240, every=1)
     except AssertionError:
         raise AssertionError("no data: " + "; ".join(map(str, sorted(left))))
 
@@ -187,7 +187,7 @@ def test_kafkas_own_figures():
         def missing():
             names = set(re.findall(r"^(kafka_\w+)", ask(f"http://127.0.0.1:{port}/metrics")[1], re.M))
             return [rule for rule in rules if not any(re.fullmatch(rule, name) for name in names)]
-        wait_for(lambda: missing() == [], "each rule has a series", 60, every=0.5)
+        wait_for(lambda: missing() == [], "each rule has a series", 180, every=0.5)
         text = ask(f"http://127.0.0.1:{port}/metrics")[1]
         assert re.search(r'^kafka_server_brokertopicmetrics_messagesin_total\{topic="watched"\} 100', text, re.M), text
         assert len(re.findall("^kafka_", text, re.M)) < 100, "few: what says whether a broker is the cause"
@@ -203,7 +203,7 @@ def test_routes(labels, receiver):
 
 def test_rules_name_metrics_that_exist(stack):
     """An alert on a metric that nobody exports would never fire. node_exporter's is not ours."""
-    wait_for(lambda: stack.prometheus.query("millrace:events:rate5m"), "recording rules have values", 60)
+    wait_for(lambda: stack.prometheus.query("millrace:events:rate5m"), "recording rules have values", 180)
     rules = [r for path in ("recording", "alerts") for g in monitoring.config(f"prometheus/rules/{path}.yml")["groups"] for r in g["rules"]]
     recorded = {r["record"] for r in rules if "record" in r}
     named = {name for rule in rules for name in re.findall(r"\b(?:millrace|pg|up|process)[a-z0-9_:]*\b(?=[{\[ )]|$)", rule["expr"])}
@@ -211,17 +211,21 @@ def test_rules_name_metrics_that_exist(stack):
     def unknown():
         return named - recorded - {"pipeline"} - set(stack.prometheus.names())
     try:
-        wait_for(lambda: not unknown(), "all are known", 60)  # a scrape that fails takes names away until the next
+        wait_for(lambda: not unknown(), "all are known", 180)  # a scrape that fails takes names away until the next
     except AssertionError as e:
         raise AssertionError(f"{e}: {unknown()}")
 
 
 def test_a_stopped_ingestor_reaches_slack_and_sns(stack):
-    """Within a minute of the fault, and again when it is over."""
+    """The fault, and its end. That both get there within a minute on a machine that keeps up: the waits that are shipped."""
+    prometheus, route = (monitoring.config(name) for name in ("prometheus/prometheus.yml", "alertmanager/alertmanager.yml"))
+    alert, = (r for g in monitoring.config("prometheus/rules/alerts.yml")["groups"] for r in g["rules"] if r.get("alert") == "MillraceIngestorDown")
+    waits = (prometheus["global"]["scrape_interval"], prometheus["global"]["evaluation_interval"], alert["for"], route["route"]["group_wait"])
+    assert sum(int(wait.removesuffix("s")) for wait in waits) < 60, waits
     stack.ingestor.stop()
-    wait_for(lambda: stack.receiver.of("/slack", "An ingestor does not answer", "PAGE"), "Slack knows", 60)
-    wait_for(lambda: stack.receiver.of("/sns", "Action=Publish", "firing: MillraceIngestorDown"), "SNS knows", 60)
+    wait_for(lambda: stack.receiver.of("/slack", "An ingestor does not answer", "PAGE"), "Slack knows", 180)
+    wait_for(lambda: stack.receiver.of("/sns", "Action=Publish", "firing: MillraceIngestorDown"), "SNS knows", 180)
     assert stack.prometheus.alerts()["MillraceIngestorDown"] == "firing"
     stack.ingestor.start(port=stack.ingestor.port)
-    wait_for(lambda: stack.receiver.of("/slack", "resolved: An ingestor does not answer"), "Slack knows that it is over", 60)
-    wait_for(lambda: stack.receiver.of("/sns", "resolved: MillraceIngestorDown"), "SNS knows too", 60)
+    wait_for(lambda: stack.receiver.of("/slack", "resolved: An ingestor does not answer"), "Slack knows that it is over", 180)
+    wait_for(lambda: stack.receiver.of("/sns", "resolved: MillraceIngestorDown"), "SNS knows too", 180)

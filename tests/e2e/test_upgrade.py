@@ -61,7 +61,7 @@ class Upgrade(World):
         """Ingestor and API, of this version, beside whatever the database has."""
         self.ingestor.wait_ready(60)
         self.api.wait_ready(60)
-        assert self.api.get("/events?limit=1").status == 200
+        wait_for(lambda: self.api.get("/events?limit=1").status == 200, "events are served", 60)
 
     def version(self):
         return self.db.value("SELECT extversion FROM pg_extension WHERE extname = 'millrace'")
@@ -131,7 +131,7 @@ def test_step_by_step(upgrade, packages):
     old.stop()
     upgrade.send()
     upgrade.all_is_there()
-    assert upgrade.api.get("/events/all").json()["pipelines"][0]["totals"]["events"] == "20000"
+    wait_for(lambda: upgrade.api.get("/events/all").json()["pipelines"][0]["totals"]["events"] == "20000", "the API counts all of them", 60)
     upgrade.assert_as_new(NEXT)
     # the comparison sees what an upgrade script has forgotten
     for part in ("column millrace.position_change", "config millrace.addition", "function millrace.added", "class millrace.lag"):

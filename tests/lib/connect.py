@@ -46,7 +46,7 @@ class Connect:
         self.process = Process(["java", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={log4j}",
                                 "-cp", f"{self.cache}/connect/*", "org.apache.kafka.connect.cli.ConnectDistributed", file],
                                os.path.join(self.dir, "log"), cwd=self.dir)
-        wait_for(lambda: not self.process.alive() or self.ask("GET", "/connectors")[0] == 200, "the worker answers", 90, every=0.2)
+        wait_for(lambda: not self.process.alive() or self.ask("GET", "/connectors")[0] == 200, "the worker answers", 240, every=0.2)
         assert self.process.alive(), self.process.tail()
         return self
 
@@ -61,7 +61,7 @@ class Connect:
         def put():
             status = self.ask("PUT", f"/connectors/{connector}/config", config)
             return status[0] in (200, 201) or status
-        wait_for(lambda: put() is True, f"connector {connector} is taken", 60, every=0.5)
+        wait_for(lambda: put() is True, f"connector {connector} is taken", 180, every=0.5)
         self.wait_running(connector)
 
     def wait_running(self, connector):
@@ -72,7 +72,7 @@ class Connect:
             now = state()
             return isinstance(now, dict) and [t["state"] for t in now["tasks"]] == ["RUNNING"]
         try:
-            wait_for(running, f"the task of {connector} runs", 90, every=0.2)
+            wait_for(running, f"the task of {connector} runs", 240, every=0.2)
         except AssertionError as e:
             raise AssertionError(f"{e}; {state()} {self.process.tail()}")
 
