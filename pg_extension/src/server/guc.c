@@ -30,6 +30,8 @@ mr_guc_set(const char *name, const char *value)
 							 false);
 }
 
+static void define_ages(void);
+
 void
 mr_guc_define(bool preloading)
 {
@@ -84,6 +86,13 @@ mr_guc_define(bool preloading)
 							"Workers that the pipelines of a role may have in all, in a database.",
 							"Checked when a pipeline is created or changed; superusers are exempt.",
 							&max_workers_per_role, 16, 1, 10000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_ages();
+	MarkGUCPrefixReserved("millrace");
+}
+
+static void
+define_ages(void)
+{
 	DefineCustomIntVariable("millrace.stats_retention",
 							"How long the statistics of a minute are kept.",
 							"They are what millrace.stats_history shows.", &mr_stats_retention_min,
@@ -92,5 +101,4 @@ mr_guc_define(bool preloading)
 		"millrace.backup_age", "Age of the oldest backup that would be restored, 0 when not known.",
 		"doctor() and a metric say when a topic keeps its messages for a shorter time.",
 		&backup_age_min, 0, 0, INT_MAX / 60, PGC_SUSET, GUC_UNIT_MIN, NULL, NULL, NULL);
-	MarkGUCPrefixReserved("millrace");
 }
