@@ -48,7 +48,7 @@ def make_pipeline(db, topic, key="uuid", kafka_ts=False, workers=2, ordering="no
     db.run("CREATE EXTENSION millrace")
     db.run("ALTER TABLE readings OWNER TO app; ALTER TABLE site OWNER TO app")
     db.run("SELECT millrace.grant_ingestor('ingestor')")
-    if db.value("SELECT to_regprocedure('millrace.grant_topics(regrole, text[], text[])')"):  # an older revision has none
+    if db.value("SELECT to_regproc('millrace.grant_topics')"):  # an older revision has none
         db.run("SELECT millrace.grant_topics('app', read => ARRAY[%s], dlq => ARRAY[%s])", (topic, topic + ".dlq"))
     more = KEYS[key][2] + ", event.kafka_ts" * kafka_ts + ", event.pad" * pad
     with db.session("app") as session:
