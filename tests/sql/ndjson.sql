@@ -2,7 +2,7 @@
 -- time. What comes of real messages is in tests/e2e/test_ndjson.py.
 BEGIN;
 \ir helper.psql
-SELECT plan(19);
+SELECT plan(21);
 SET ROLE mrt_owner;
 CREATE TABLE doc (id int CHECK (id < 100), document int, topic text, key text, at timestamptz, tag text);
 
@@ -39,6 +39,16 @@ SELECT ok((SELECT bool_or(message LIKE 'sample 1, document 2 fails in stage deco
           'findings name the document');
 SELECT isnt_empty($$ SELECT 1 FROM millrace.pipeline_findings('docs', ARRAY[E'{"id": 1}\n{"id": 2, "extra": 1}']) WHERE code = 'key_not_read' AND message LIKE '%extra%' $$,
                   'keys of all documents are looked at');
+
+-- of documents with one key the last one counts, in whatever order the transform gives their rows
+CREATE TABLE latest (id int PRIMARY KEY, document int);
+SELECT millrace.create_pipeline('last', topic => 'docs', fields => 'id int', format => 'ndjson', target => 'latest', dlq => 'off', on_conflict => 'update', conflict_key => '{id}',
+                                transform => 'SELECT id, document FROM event ORDER BY document DESC');
+SELECT results_eq($$ SELECT document, outcome FROM millrace.dry_run('last', ARRAY[E'{"id": 1}\n{"id": 2}\n{"id": 1}\n{"id": 1}']) $$,
+                  $$ VALUES (1, 'superseded'), (2, 'written'), (3, 'superseded'), (4, 'written') $$, 'the last document of a key stays');
+SELECT millrace.alter_pipeline('last', merge => 'document = 1 / (new.document - old.document + 1)');
+SELECT results_eq($$ SELECT document, outcome FROM millrace.dry_run('last', ARRAY[E'{"id": 1}\n{"id": 1}']) $$, $$ VALUES (1, 'written'), (2, 'written') $$,
+                  'and they are merged in their order');
 
 -- explain(): a transform that divides by what it is to get
 SELECT lives_ok($$ SELECT millrace.alter_pipeline('docs', transform => 'SELECT id / (CASE WHEN document = 2 AND topic = ''other'' AND key = ''K''

@@ -25,14 +25,18 @@ typedef struct Sorter
 	bool by_abbreviation; /* of the first key: unsigned integers, ascending */
 } Sorter;
 
+/* Documents of a message have its coordinate, and are in the batch in their order; the rows are in that of the plan. */
 static int
 compare_events(const MrBatch *batch, int a, int b)
 {
-	int comparison = mr_event_compare(&batch->events[batch->rows[a].event],
-									  &batch->events[batch->rows[b].event]);
+	int left = batch->rows[a].event;
+	int right = batch->rows[b].event;
+	int comparison = mr_event_compare(&batch->events[left], &batch->events[right]);
 
 	if (comparison != 0)
 		return comparison;
+	if (left != right)
+		return left < right ? -1 : 1;
 	return a < b ? -1 : a > b;
 }
 
