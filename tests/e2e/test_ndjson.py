@@ -202,3 +202,26 @@ def test_batches_count_documents(docs):
     assert world.db.run("SELECT count(*), count(DISTINCT (nth, document)), max(id) - min(id) FROM docs") == [(sum(sizes), sum(sizes), sum(sizes) - 1)]
     assert world.db.run("SELECT count(*) FROM docs GROUP BY nth ORDER BY nth") == [(n,) for n in sizes if n > 0]
     assert (c := balance(world))["skipped"] == sizes.count(0) and c["events"] == sum(sizes) + sizes.count(0)
+
+
+def test_what_is_left_of_a_message_that_was_replayed(docs):
+    """Its first document is tried again before it dies: the letter is that document all the same, and the others are not done twice."""
+    world = docs
+    world.db.run("CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE log (id int REFERENCES parent, document int);"
+                 "ALTER TABLE log OWNER TO app; ALTER TABLE parent OWNER TO app; INSERT INTO parent VALUES (3)")
+    world.create_pipeline(**dict(world.arguments, target="log", dlq="off", tombstone="dead_letter", retry_delay="100 ms", max_retries=1,
+                                 transform="SELECT id, document FROM event"))
+    produce(world, None)
+    world.start_ingestor()
+    wait_for(lambda: world.counters()["dead"] == 1, "a letter as a whole", 30)
+    letters = "SELECT id, document, convert_from(payload, 'UTF8'), state, replay_count FROM millrace.dead_letter"
+    letter = world.db.run(letters)[0][0]
+    with world.db.session("app") as app:
+        app.run("SELECT millrace.replay(%s, ids => ARRAY[%s::bigint], payload => %s::text)",
+                (world.pipeline_name, letter, lines({"id": 2}, {"id": 3}).decode()))
+        wait_for(lambda: world.db.run(letters) == [(letter, 1, '{"id": 2}', "open", 1)], "its first document is left", 30)
+        assert world.db.run("SELECT id, document FROM log") == [(3, 2)]
+        app.run("INSERT INTO parent VALUES (2)")
+        app.run("SELECT millrace.replay(%s)", (world.pipeline_name,))
+        wait_for(lambda: world.db.run("SELECT id, document FROM log ORDER BY 2") == [(2, 1), (3, 2)], "written once each", 30)
+    assert balance(world)["events"] == 2 and world.db.value("SELECT count(*) FROM millrace.retry") == 0

@@ -122,8 +122,11 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event, Times
 		nulls[MR_DEAD_LETTER_DLQ_OFFSET - 1] = nulls[MR_DEAD_LETTER_CHANGED_AT - 1] = true;
 	for (int i = 0; i < lengthof(changed); i++)
 		replace[changed[i] - 1] = true;
-	/* Of a message that was a letter as a whole, this document is what is left: the others have their own outcome. */
-	if (event->document != event->retry->document)
+	/*
+	 * Of a message that was a letter as a whole, this document is what is left: the others have their own outcome. Its row of
+	 * millrace.retry may say so since an earlier try: what counts is what the letter has.
+	 */
+	if (event->document > 0 && heap_attisnull(old, MR_DEAD_LETTER_DOCUMENT, RelationGetDescr(rel)))
 	{
 		replace[MR_DEAD_LETTER_PAYLOAD - 1] = replace[MR_DEAD_LETTER_DOCUMENT - 1] = true;
 		mr_catalog_set_bytes(values, nulls, MR_DEAD_LETTER_PAYLOAD, event->payload);
