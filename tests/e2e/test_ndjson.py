@@ -5,6 +5,7 @@ import json
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from lib.lane import Lane
 from lib.wait import wait_for
 
 BOM = b"\xef\xbb\xbf"
@@ -225,3 +226,29 @@ def test_what_is_left_of_a_message_that_was_replayed(docs):
         app.run("SELECT millrace.replay(%s)", (world.pipeline_name,))
         wait_for(lambda: world.db.run("SELECT id, document FROM log ORDER BY 2") == [(2, 1), (3, 2)], "written once each", 30)
     assert balance(world)["events"] == 2 and world.db.value("SELECT count(*) FROM millrace.retry") == 0
+
+
+def stage(world, *messages, key=None):
+    """Messages of which each is staged by a lane of its own, for a partition of its own."""
+    world.db.run("SELECT millrace.add_partitions(%s, 0, %s)", (world.pipeline_name, [0] * len(messages)))
+    lanes = [Lane(world.db, world.pipeline_name, preferred=i).assign([i]) for i in range(len(messages))]
+    for i, (lane, message) in enumerate(zip(lanes, messages)):
+        lane.send(i, [message], key=key)
+    return lanes
+
+
+def test_too_many_failures_in_two_lanes(docs):
+    """One worker, and a message in each of its lanes that has to come in parts."""
+    world = docs
+    world.db.run("""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                    $$ BEGIN IF new.id % 2 = 0 THEN RAISE EXCEPTION 'no % here', new.id; END IF; RETURN new; END $$;
+                    CREATE TRIGGER refuse BEFORE INSERT ON docs FOR EACH ROW EXECUTE FUNCTION refuse()""")
+    world.create_pipeline(dlq="off", **world.arguments)
+    with world.db.session(autocommit=False) as s:
+        s.run("LOCK TABLE docs IN SHARE ROW EXCLUSIVE MODE")  # until both are there
+        lanes = stage(world, *(lines(*({"id": first + n} for n in range(200))) for first in (1000, 2000)))
+        s.connection.rollback()
+    wait_for(lambda: world.counters()["written"] == 200 and world.counters()["dead"] == 200, "both are done", 30)
+    assert balance(world)["events"] == 400 and world.db.value("SELECT count(*) FROM millrace.retry") == 0
+    for lane in lanes:
+        lane.close()

@@ -425,8 +425,8 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 	if (engine->batch->nevents == 0)
 		return; /* nothing was read: no batch is too large */
 	if (engine->batch->given_back && mr_documents_of_one_message(engine->batch))
-		engine->torn = (MrTorn){engine->batch->events[0].partition, engine->batch->events[0].offset,
-								.due = true};
+		pace->torn = (MrTorn){engine->batch->events[0].partition, engine->batch->events[0].offset,
+							  .due = true};
 	mr_breaker_rolled_back(&pace->breaker, trouble && events <= MR_ISOLATE_SMALL);
 	/* Trouble of a small batch says no more in a smaller one. */
 	pace->event_limit = Max(events / 16, trouble ? Min(events, MR_ISOLATE_SMALL) : 1);

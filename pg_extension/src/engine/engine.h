@@ -25,14 +25,6 @@ typedef enum MrStep
 	MR_STEP_GONE     /* pipeline or extension is no more */
 } MrStep;
 
-/* How a source of batches, a lane or millrace.retry, goes on. */
-typedef struct MrPace
-{
-	MrBreaker breaker; /* the worker moves it; asked in the engine and in the verdict */
-	int event_limit;   /* smaller after trouble, grows back */
-	int clean;         /* batches settled since it was changed */
-} MrPace;
-
 /*
  * A message of several documents (program/documents.h) that cannot be settled in one commit, since too many of them fail or
  * their rows are too large: it has to come in smaller parts, and has none. So its documents are all put to millrace.retry, due
@@ -44,6 +36,15 @@ typedef struct MrTorn
 	int64 offset;
 	bool due; /* when it comes again */
 } MrTorn;
+
+/* How a source of batches, a lane or millrace.retry, goes on. */
+typedef struct MrPace
+{
+	MrBreaker breaker; /* the worker moves it; asked in the engine and in the verdict */
+	int event_limit;   /* smaller after trouble, grows back */
+	int clean;         /* batches settled since it was changed */
+	MrTorn torn;       /* of the source's next batch: each of several sources may have one */
+} MrPace;
 
 typedef struct MrEngine
 {
@@ -70,7 +71,6 @@ typedef struct MrEngine
 	MrLoneFailures lone; /* the worker counts; asked in the verdict */
 	MrPatience patience;
 	int documents; /* of the messages taken into the batch at hand, an event of another format being one */
-	MrTorn torn;
 	int fit; /* messages that the last batch had room for, since they have several documents; 0: all that are read */
 	int events; /* of the last batch settled that were tried */
 	int64

@@ -225,12 +225,12 @@ static bool
 tear(MrEngine *engine)
 {
 	MrBatch *batch = engine->batch;
+	MrTorn *torn = &engine->pace->torn;
 
-	if (likely(!engine->torn.due) || !mr_documents_of_one_message(batch) ||
-		batch->events[0].partition != engine->torn.partition ||
-		batch->events[0].offset != engine->torn.offset)
+	if (likely(!torn->due) || !mr_documents_of_one_message(batch) ||
+		batch->events[0].partition != torn->partition || batch->events[0].offset != torn->offset)
 		return false;
-	engine->torn.due = false;
+	torn->due = false;
 	for (int i = 0; i < batch->nevents; i++)
 		mr_outcome_park(&batch->events[i].outcome);
 	return true;
