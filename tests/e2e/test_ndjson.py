@@ -171,7 +171,7 @@ def test_message_parked_as_a_whole(docs):
     world = docs
     world.db.run("CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE log (n serial, id int REFERENCES parent, document int);"
                  "ALTER TABLE log OWNER TO app; ALTER TABLE parent OWNER TO app; INSERT INTO parent VALUES (3), (4)")
-    world.create_pipeline(**dict(world.arguments, target="log", dlq="off", ordering="key", retry_delay="100 ms", max_retries=1000,
+    world.create_pipeline(**dict(world.arguments, target="log", dlq="off", ordering="key", retry_delay="100 ms", max_retries=1000, type_field="keep",
                                  transform="SELECT id, document FROM event"))
     world.start_ingestor()
     produce(world, lines({"id": 2}), key=b"k")
@@ -189,6 +189,8 @@ def test_message_parked_as_a_whole(docs):
     assert world.db.run("SELECT id, document FROM log ORDER BY n") == [(2, 1), (3, 1), (5, 3), (4, 4)]
     assert world.db.run("SELECT \"offset\", document FROM millrace.dead_letters") == [(1, 2)]
     assert (c := balance(world))["dead"] == 1 and c["events"] == 5
+    # none was tried before it was taken apart, and so each is counted by its type then
+    assert world.db.run("SELECT sum(events)::int, sum(bytes)::int FROM millrace.stats_by_type") == [(5, sum(len(lines({"id": n})) for n in (2, 3, "x", 5, 4)))]
 
 
 def test_batches_count_documents(docs):
@@ -252,3 +254,24 @@ def test_too_many_failures_in_two_lanes(docs):
     assert balance(world)["events"] == 400 and world.db.value("SELECT count(*) FROM millrace.retry") == 0
     for lane in lanes:
         lane.close()
+
+
+def test_messages_that_waited_come_in_batches_of_documents(docs):
+    world = docs
+    world.db.run("""CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE log (id int REFERENCES parent, document int);
+                    ALTER TABLE log OWNER TO app; ALTER TABLE parent OWNER TO app; INSERT INTO parent VALUES (3);
+                    CREATE TABLE size (n int); ALTER TABLE size OWNER TO app;
+                    CREATE FUNCTION measure() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO size SELECT count(*) FROM fresh; RETURN NULL; END $$;
+                    CREATE TRIGGER measure AFTER INSERT ON log REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION measure()""")
+    world.create_pipeline(**dict(world.arguments, target="log", dlq="off", ordering="key", batch_rows=100, retry_delay="100 ms", max_retries=1000,
+                                 transform="SELECT id, document FROM event"))
+    world.start_ingestor()
+    produce(world, lines({"id": 2}), key=b"k")
+    world.wait_settled()
+    produce(world, *[lines(*[{"id": 3}] * 40)] * 20, key=b"k")
+    world.wait_settled()
+    assert world.db.value("SELECT count(*) FROM millrace.retry") == 21
+    world.db.run("INSERT INTO parent VALUES (2)")
+    wait_for(lambda: world.counters()["written"] == 801, "all written", 60)
+    assert world.db.run("SELECT count(*) FROM log") == [(801,)] and 40 < world.db.value("SELECT max(n) FROM size") <= 100
+    assert balance(world)["events"] == 801

@@ -380,6 +380,8 @@ mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due)
 	nread = batch->nevents;
 	if (nread > 0)
 	{
+		mr_documents_cut(engine->program->event->format, batch,
+						 Min(pace->event_limit, engine->program->definition->batch_rows));
 		read_suspicions(engine, MR_WORK_RETRY);
 		mr_crash_cut(batch->suspicions, batch);
 		if (batch->nevents < nread)

@@ -4,7 +4,7 @@
 #include "engine/tally.h"
 
 static int64 *counter(MrCounters *total, const MrEvent *event);
-static void count_new(MrCounters *total, const MrEvent *event);
+static void count_new(MrCounters *total, const MrEvent *event, bool with_bytes);
 static void count(MrCounters *total, const MrEvent *event);
 static void count_tries(MrCounters *total, const MrEvent *event);
 
@@ -21,7 +21,7 @@ mr_tally_by_type(MrCounters *added, const MrEvent *event)
 	if (!mr_event_is_tried(event))
 		return;
 	if (!mr_event_is_tried_again(event))
-		count_new(added, event);
+		count_new(added, event, !event->of_tried);
 	(*counter(added, event))++;
 	count_tries(added, event);
 }
@@ -55,10 +55,10 @@ counter(MrCounters *total, const MrEvent *event)
 
 /* It is met for the first time. */
 static void
-count_new(MrCounters *total, const MrEvent *event)
+count_new(MrCounters *total, const MrEvent *event, bool with_bytes)
 {
 	total->events++;
-	if (event->payload != NULL && !event->of_counted)
+	if (event->payload != NULL && with_bytes)
 		total->bytes += VARSIZE_ANY_EXHDR(event->payload);
 }
 
@@ -78,7 +78,7 @@ count(MrCounters *total, const MrEvent *event)
 		(*(replay ? &total->dead : &total->retrying))--;
 		return;
 	}
-	count_new(total, event);
+	count_new(total, event, !event->of_counted);
 }
 
 /* What only grows: failures, and what was tried again. An event that waits, or is discarded, was not tried. */

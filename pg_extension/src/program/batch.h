@@ -55,6 +55,7 @@ typedef struct MrEvent
 	bool deletes;     /* a tombstone that deletes a row: `values` is its conflict key */
 	bool has_effects; /* what the transform wrote may be for it (transform.h) */
 	bool of_counted;  /* a document of a message whose bytes were counted before */
+	bool of_tried;    /* and which was tried before: those of its type, too */
 	int place;  /* of its partition in MrBatch.partitions, probably: see mr_event_partition() */
 	bytea *key; /* NULL: none; never toasted, maybe with a short header */
 	bytea *headers;

@@ -31,6 +31,19 @@ mr_documents_of(const MrFormat *format, const MrEvent *event)
 	return Max(count(event), 1);
 }
 
+void
+mr_documents_cut(const MrFormat *format, MrBatch *batch, int limit)
+{
+	int documents = 0;
+
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		documents += mr_documents_of(format, &batch->events[i]);
+		if (i > 0 && documents > limit)
+			batch->nevents = i;
+	}
+}
+
 /* Messages that stay one event get their outcome. Returns how many events the others are to be. */
 static int
 judge(MrEvent *event)
@@ -75,6 +88,7 @@ take_apart(const MrEvent *event, MrEvent *part, int n)
 		next += MAXALIGN(VARHDRSZ + length);
 		/* what the message was counted for stays where it is: the first one moves it */
 		part[i].of_counted = event->retry != NULL;
+		part[i].of_tried = mr_event_is_tried_again(event);
 		if (i > 0)
 			part[i].retry = NULL;
 	}

@@ -18,6 +18,9 @@
 /* How many events an event is to be: 1 unless the format has messages of several documents (NULL: json). */
 extern int mr_documents_of(const MrFormat *format, const MrEvent *event);
 
+/* Shortens a batch of millrace.retry, where messages may wait as a whole, to `limit` documents; its first message fits. */
+extern void mr_documents_cut(const MrFormat *format, MrBatch *batch, int limit);
+
 /*
  * Takes the messages of a batch apart, in place of their events; with other formats it does nothing. A message without a
  * document is skipped, one with too many fails. One that comes from millrace.retry as a whole leaves its row to its first
