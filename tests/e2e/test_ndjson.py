@@ -5,8 +5,11 @@ import json
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from lib.crash_on import create_crash_on
 from lib.lane import Lane
 from lib.wait import wait_for
+
+from test_crashes import query
 
 BOM = b"\xef\xbb\xbf"
 LETTERS = ('SELECT "offset", document, raw, stage, sqlstate, message FROM millrace.dead_letters WHERE pipeline = %s'
@@ -275,3 +278,28 @@ def test_messages_that_waited_come_in_batches_of_documents(docs):
     wait_for(lambda: world.counters()["written"] == 801, "all written", 60)
     assert world.db.run("SELECT count(*) FROM log") == [(801,)] and 40 < world.db.value("SELECT max(n) FROM size") <= 100
     assert balance(world)["events"] == 801
+
+
+def test_a_document_that_crashes_the_server(docs):
+    """Of documents that wait to be tried again: it is a letter, and those behind it are not to blame."""
+    world = docs
+    create_crash_on(world.db)
+    world.db.run("""CREATE TABLE log (id int, document int); ALTER TABLE log OWNER TO app;
+                    CREATE TABLE gate (open boolean); INSERT INTO gate VALUES (false); GRANT SELECT ON gate TO app;
+                    CREATE FUNCTION through(v text) RETURNS text LANGUAGE plpgsql AS $$
+                    BEGIN
+                        IF NOT (SELECT open FROM gate) THEN RAISE EXCEPTION 'not yet' USING ERRCODE = 'ZZ001'; END IF;
+                        RETURN crash_on(v);
+                    END $$;
+                    SELECT millrace.set_error_class('ZZ001', 'retry')""")
+    world.create_pipeline(**dict(world.arguments, fields="id int, v text", target="log", dlq="off", max_retries=1000, retry_delay="200 ms",
+                                 retry_factor=1, retry_max_delay="300 ms",
+                                 transform="SELECT id, document FROM event WHERE through(v) IS NOT NULL"))
+    lanes = stage(world, lines(*({"id": n, "v": "segv" if n in (4, 7) else "x"} for n in range(1, 11))))
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 10, "all wait", 30)
+    lanes[0].close()
+    world.db.run("UPDATE gate SET open = true")
+    wait_for(lambda: query(world, "SELECT count(*) FROM millrace.retry") == [(0,)], "none waits any more", 90)
+    assert query(world, "SELECT document, ended FROM millrace.dead_letter ORDER BY 1") == [(4, "crashed"), (7, "crashed")]
+    assert query(world, "SELECT id FROM log ORDER BY 1") == [(n,) for n in range(1, 11) if n not in (4, 7)]
+    assert balance(world)["events"] == 10

@@ -14,7 +14,9 @@
 #include "fail/crash.h"
 
 #include "access/htup_details.h"
+#include "access/genam.h"
 #include "access/table.h"
+#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -41,6 +43,7 @@ typedef struct Suspicion
 
 struct MrSuspicions
 {
+	int32 pipeline_id;
 	MrWorkKind kind;
 	bool batch_is_suspicious; /* the one that is being made */
 	int limit;                /* of it */
@@ -113,6 +116,7 @@ mr_crash_suspicions(MrCrashWatch *watch, int32 pipeline_id, MrWorkKind kind)
 	if (watch->none && crashes == watch->crashes)
 		return NULL;
 	suspicions = palloc0(sizeof(MrSuspicions));
+	suspicions->pipeline_id = pipeline_id;
 	suspicions->kind = kind;
 	suspicions->max = 16;
 	suspicions->list = palloc(suspicions->max * sizeof(Suspicion));
@@ -191,6 +195,34 @@ make_failure(const Suspicion *row)
 	return failure;
 }
 
+/*
+ * A document has the coordinate of its message, and so is suspicious with it: whether it was another one that has crashed, and
+ * has become a dead letter for it since.
+ */
+static bool
+was_another(int32 pipeline_id, const Suspicion *row, const MrEvent *event)
+{
+	Relation rel = mr_catalog_open("dead_letter", AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	bool found = false;
+	ScanKeyData keys[3];
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	mr_key_int4(&keys[0], MR_DEAD_LETTER_PIPELINE_ID, pipeline_id);
+	mr_key_int4(&keys[1], MR_DEAD_LETTER_PARTITION, event->partition);
+	ScanKeyInit(&keys[2], MR_DEAD_LETTER_OFFSET, BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(event->offset));
+	scan = systable_beginscan(rel, mr_catalog_oid("dead_letter_coordinate_idx"), true, NULL,
+							  lengthof(keys), keys);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = strcmp(mr_catalog_text(tuple, MR_DEAD_LETTER_ENDED, desc), "crashed") == 0 &&
+				mr_catalog_int8(tuple, MR_DEAD_LETTER_FAILED_AT, desc, 0) >= row->crashed_at;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
 bool
 mr_crash_condemns(MrSuspicions *suspicions, MrBatch *batch)
 {
@@ -203,7 +235,7 @@ mr_crash_condemns(MrSuspicions *suspicions, MrBatch *batch)
 		if (suspicions->list[i].crashes >= mr_max_crashes &&
 			is_of(suspicions, &suspicions->list[i], event))
 			row = &suspicions->list[i];
-	if (row == NULL)
+	if (row == NULL || (event->document > 0 && was_another(suspicions->pipeline_id, row, event)))
 		return false;
 	event->crashes = row->crashes;
 	mr_outcome_fail(&event->outcome, make_failure(row));
