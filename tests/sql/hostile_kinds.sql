@@ -2,7 +2,7 @@
 -- each gives its value, or is refused with a hint that fits it.
 BEGIN;
 \ir helper.psql
-SELECT plan(66);
+SELECT plan(68);
 SET ROLE mrt_owner;
 SET LOCAL timezone = 'Asia/Tokyo';
 SET LOCAL datestyle = 'SQL, DMY';
@@ -117,5 +117,13 @@ SELECT is(pg_temp.become(d, s, m), e, d || ' ' || s::text) FROM (VALUES
   ($$transform => 'SELECT id, upper(v) AS v FROM event', format => 'debezium'$$, ARRAY['{"op": "u", "after": {"id": 1, "v": "__debezium_unavailable_value"}}'], '', 'dead 22004'),
   ($$transform => 'SELECT id, v FROM event', format => 'ndjson', merge => 'v = old.v || new.v'$$, ARRAY[E'{"id": 1, "v": "a"}\n{"id": "x"}\n{"id": 1, "v": "c"}'], '', 'written, dead 22P02, written')
 ) AS t (d, s, m, e);
+-- a key of bytes may begin with a zero without being behind a prefix
+CREATE TABLE mrt.hb (k bytea PRIMARY KEY);
+SELECT millrace.create_pipeline('hb', topic => 'events', target => 'mrt.hb', fields => 'v text', format => 'confluent-json', tombstone => 'delete',
+                                on_conflict => 'update', conflict_key => '{k}', transform => 'SELECT event.key AS k FROM event');
+SELECT is(d.outcome || ' ' || (d.rows -> 0 ->> 'k'), 'deleted \x0000000000000005', 'a number of Java''s as the key of a tombstone')
+FROM millrace.dry_run('hb', ARRAY[NULL]::text[], key => '\x0000000000000005'::bytea) AS d;
+SELECT is(d.outcome || ' ' || (d.rows -> 0 ->> 'k'), 'deleted \x05', 'bytes behind a prefix: as JSON has them')
+FROM millrace.dry_run('hb', ARRAY[NULL]::text[], key => '\x0000000007'::bytea || convert_to('{"k": "0x05"}', 'UTF8')) AS d;
 SELECT finish();
 ROLLBACK;

@@ -173,6 +173,16 @@ find_ends(const char *bytes, int length, char *first, char *last)
 	*last = to - from > 1 ? bytes[to - 1] : '\0';
 }
 
+static bool
+looks_like_json(const char *bytes, int length)
+{
+	char first;
+	char last;
+
+	find_ends(bytes, length, &first, &last);
+	return (first == '{' && last == '}') || (first == '"' && last == '"');
+}
+
 /* The document of a key that has an envelope: true, and its range. */
 static bool
 open_envelope(MrMessageKey *reader, const char **bytes, int *length)
@@ -185,6 +195,9 @@ open_envelope(MrMessageKey *reader, const char **bytes, int *length)
 		envelope.absent ||
 		(!envelope.has_schema_id && envelope.parts[MR_CONNECT_SCHEMA].kind == MR_JSON_MISSING))
 		return false;
+	if (reader->is_bytea && envelope.has_schema_id &&
+		!looks_like_json(envelope.document, envelope.length))
+		return false; /* bytes that begin with a zero, such as a number of Java's */
 	*bytes = envelope.document;
 	*length = envelope.length;
 	return true;
