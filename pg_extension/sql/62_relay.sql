@@ -165,12 +165,16 @@ $$;
 REVOKE ALL ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._dead_letter_id_prefix(millrace.pipeline) IS 'Internal: what the ids of a pipeline''s dead letters begin with.';
 
--- Whether an event that is no dead letter may yet become one: it is not settled, or waits to be tried again.
+-- Whether an event that is no dead letter may yet become one: it is not settled, or waits to be tried again, or is a document of a
+-- message that is a letter as a whole and will be taken apart.
 CREATE FUNCTION millrace._may_die(pipeline_id integer, partition integer, "offset" bigint) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT "offset" >= coalesce(millrace._next_offset(_may_die.pipeline_id, _may_die.partition), 0)
          OR EXISTS (SELECT FROM millrace.retry AS r
-                    WHERE r.pipeline_id = _may_die.pipeline_id AND r.partition = _may_die.partition AND r."offset" = _may_die."offset");
+                    WHERE r.pipeline_id = _may_die.pipeline_id AND r.partition = _may_die.partition AND r."offset" = _may_die."offset")
+         OR EXISTS (SELECT FROM millrace.dead_letter AS l
+                    WHERE l.pipeline_id = _may_die.pipeline_id AND l.partition = _may_die.partition AND l."offset" = _may_die."offset"
+                          AND l.document IS NULL AND l.state <> 'replayed');
 $$;
 REVOKE ALL ON FUNCTION millrace._may_die(integer, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._may_die(integer, integer, bigint) IS 'Internal: whether an event may become a dead letter.';
