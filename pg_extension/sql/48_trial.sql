@@ -40,7 +40,7 @@ COMMENT ON FUNCTION millrace.dry_run IS
 'The outcome events would have: each is decoded, transformed and written, and everything is rolled back.
 In: pipeline; samples: payloads to try; or, without samples, staged: number of events to take from staging. Of the samples: key, text or bytes; headers: an object, or an array of pairs of name and value, where a value is a string, with \\x hexadecimal digits for bytes, or null; topic, by default the pipeline''s; time: when they were produced, by default unknown.
 Out: per event its number, coordinate (of staged events), outcome (written, filtered, superseded, skipped, dead, retrying), the rows it gives, why it fails, unread: the keys of its payload that no field reads, and document: its number in the sample, with format ndjson, where each document has an outcome.
-Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; invalid_parameter_value for headers of another form; those of the definition.';
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; invalid_parameter_value for headers of another form; those of the definition. In a session of another role, by SET ROLE, insufficient_privilege for SQL of the pipeline that sets the role, makes a temporary table or prepares a statement.';
 
 CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
 LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_field_columns';

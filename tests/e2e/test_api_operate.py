@@ -123,6 +123,24 @@ def test_operate(served):
     assert world.db.value("SELECT status FROM millrace.pipelines") == "running"
 
 
+def test_a_dry_run_keeps_to_the_owner(served):
+    """The transform is the owner's SQL: it does not get at what else the API's role may, nor at the API's session."""
+    world, api, _ = served
+    ensure_roles(world.cluster, "other")
+    world.db.run("CREATE TABLE secret AS SELECT 'hidden' AS word; ALTER TABLE secret OWNER TO other; GRANT other TO operator;"
+                 " CREATE TABLE seen (word text); ALTER TABLE seen OWNER TO app; GRANT USAGE, CREATE ON SCHEMA public TO app")
+    with world.db.session("app") as app:
+        app.run("""CREATE FUNCTION peek(command text) RETURNS text LANGUAGE plpgsql AS $$
+                   DECLARE found text; BEGIN EXECUTE command; SELECT word INTO found FROM secret; SET LOCAL ROLE app; RETURN found; END $$""")
+        app.run("SELECT millrace.create_pipeline('peek', topic => %s, fields => 'command text', target => 'seen', dlq => 'off',"
+                " transform => 'SELECT public.peek(event.command) AS word FROM event')", (world.topic,))
+    commands = ("SET LOCAL ROLE other", "SET LOCAL ROLE operator", "RESET ROLE", "PREPARE pause AS SELECT 1", "SELECT 1")
+    for command in commands:
+        (tried,) = api.request("POST", "/pipelines/peek/dry-run", {"Content-Type": "application/json"}, json.dumps({"samples": [{"command": command}]})).json()
+        assert (tried["sqlstate"], tried["rows"]) == ("42501", None), (command, tried)
+    assert api.request("POST", "/pipelines/peek/pause").json() == {"name": "peek", "paused": True}
+
+
 def test_dead_letters(served):
     world, api, reader = served
     name = world.pipeline_name

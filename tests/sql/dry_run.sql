@@ -2,7 +2,7 @@
 -- PostgreSQL does, and leave SQLSTATEs of the user's functions alone.
 BEGIN;
 \ir helper.psql
-SELECT plan(17);
+SELECT plan(19);
 
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
@@ -77,6 +77,20 @@ SELECT millrace.create_pipeline('raises', topic => 'events', target => 'mrt.read
                                 transform => 'SELECT mrt.raises(event.id) AS id FROM event');
 SELECT throws_ok($$SELECT millrace.explain('raises', true, ARRAY['{"id": 1}'])$$, 'MR000', 'mine', 'an MR000 of the transform is raised');
 SELECT is(array_agg(d.sqlstate), ARRAY['MR000'], 'and fails an event') FROM millrace.dry_run('raises', ARRAY['{"id": 1}']) AS d;
+
+-- In a session that has become the owner, SQL of the owner does not get back to the session's role, and leaves nothing that it would run.
+CREATE FUNCTION mrt.does(command text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN EXECUTE command; RETURN 1; END $$;
+SELECT millrace.create_pipeline('does', topic => 'events', target => 'mrt.reading', fields => 'command text',
+                                transform => 'SELECT mrt.does(event.command) AS id FROM event');
+CREATE FUNCTION pg_temp.state_of(command text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (SELECT coalesce(d.sqlstate, d.outcome) FROM millrace.dry_run('does', ARRAY[json_build_object('command', command)::text]) AS d);
+EXCEPTION WHEN insufficient_privilege THEN
+  RETURN sqlstate;
+END $$;
+SELECT is(array_agg(pg_temp.state_of(c.command)), ARRAY['42501', '42501', '42501', 'written'], 'no other role, no statement that stays')
+FROM unnest(ARRAY['RESET ROLE', 'PREPARE stays AS SELECT 1', 'DEALLOCATE ALL', 'SELECT 1']) AS c (command);
+SELECT is_empty($$ SELECT FROM pg_prepared_statements WHERE name = 'stays' $$, 'and none is there');
 
 -- What a value means, also in expressions of the transform, is the definition's; a session that would read and show it otherwise.
 RESET ROLE;

@@ -2,7 +2,8 @@
  * dry_run.c: millrace.dry_run(): what the outcome of these events would be, without any effect.
  *
  * Runs in the caller's session, which must be the pipeline's owner: the transform is the owner's SQL and must
- * not run with anybody else's rights. Everything happens in a subtransaction that is always rolled back.
+ * not run with anybody else's rights. Everything happens in a subtransaction that is always rolled back. In a session of
+ * another role, which has become the owner by SET ROLE, that SQL may not go back, nor leave a statement behind.
  */
 #include "postgres.h"
 
@@ -195,6 +196,16 @@ process(void *engine)
 	return false; /* everything is rolled back */
 }
 
+/* Until the caller sets the context back, or the transaction ends. */
+static void
+keep_to_owner(Oid *user, int *context)
+{
+	GetUserIdAndSecContext(user, context);
+	if (*user != GetSessionUserId())
+		SetUserIdAndSecContext(*user, *context | SECURITY_LOCAL_USERID_CHANGE |
+										  SECURITY_RESTRICTED_OPERATION);
+}
+
 PG_FUNCTION_INFO_V1(mr_dry_run);
 
 /*
@@ -213,6 +224,8 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	char *name;
 	int sample = 0;
 	int nest;
+	Oid user;
+	int context;
 
 	mr_pace_init(&pace);
 	InitMaterializedSRF(fcinfo, 0);
@@ -222,6 +235,7 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	mr_pipeline_row_by_name(name, &pipeline);
 	mr_pipeline_check_owner(&pipeline, "dry_run");
+	keep_to_owner(&user, &context);
 	engine.pipeline_id = pipeline.id;
 	engine.context = CurrentMemoryContext;
 	engine.batch = mr_batch_create(CurrentMemoryContext);
@@ -247,5 +261,6 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	}
 	AtEOXact_GUC(false, nest);
 	mr_program_free(engine.program);
+	SetUserIdAndSecContext(user, context);
 	return (Datum) 0;
 }
