@@ -53,6 +53,7 @@ CREATE FUNCTION millrace._mark_window_output(p millrace.pipeline, window_id inte
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   prefix text := millrace._window_id_prefix(window_id);
+  done_to timestamptz := millrace._done_to(window_id);
   marked bigint;
 BEGIN
   WITH found AS MATERIALIZED (
@@ -67,7 +68,7 @@ BEGIN
                  + substring(substr(f.id, length(prefix) + 1) FROM '^-?\d+-(-?\d+)/')::bigint * interval '1 us' AS window_end FROM found AS f
           -- what is far enough away to be no number of that size is published again by a database that went back
           WHERE substr(f.id, length(prefix) + 1) ~ '^-?\d{1,18}--?\d{1,18}/[0-9a-f]{32}/\d{1,9}/[0-9a-f]{32}$') AS e
-    WHERE e.window_end > millrace._done_to(_mark_window_output.window_id) AND e.id NOT IN (SELECT d.id FROM done AS d)
+    WHERE e.window_end > done_to AND e.id NOT IN (SELECT d.id FROM done AS d)
     ON CONFLICT ON CONSTRAINT window_sighting_pkey DO NOTHING
   )
   SELECT count(*) INTO marked FROM done;
@@ -77,22 +78,29 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._mark_window_output FROM PUBLIC;
 COMMENT ON FUNCTION millrace._mark_window_output IS 'Internal: relay_mark for a window.';
 
--- Windows that end up to there get no other value to publish.
+-- Windows that end up to there get no other value to publish: they are final, and none of their groups is still due.
 CREATE FUNCTION millrace._done_to(window_id integer) RETURNS timestamptz
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT least(o.closed_to, coalesce(m.final, '-infinity')) FROM millrace.window_outlet AS o
-  LEFT JOIN LATERAL (SELECT k.final FROM millrace.window_mark AS k WHERE k.window_id = o.window_id ORDER BY k.at DESC LIMIT 1) AS m ON true
-  WHERE o.window_id = _done_to.window_id;
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  due timestamptz;
+BEGIN
+  EXECUTE format('SELECT min(d.window_start) FROM millrace._window_%s_due AS d', window_id) INTO due;
+  RETURN (SELECT least(o.closed_to, coalesce(m.final, '-infinity'), due) FROM millrace.window_outlet AS o
+          LEFT JOIN LATERAL (SELECT k.final FROM millrace.window_mark AS k WHERE k.window_id = o.window_id ORDER BY k.at DESC LIMIT 1) AS m ON true
+          WHERE o.window_id = _done_to.window_id);
+END $$;
 REVOKE ALL ON FUNCTION millrace._done_to FROM PUBLIC;
 COMMENT ON FUNCTION millrace._done_to IS 'Internal: up to where the windows of a window are final and published.';
 
 -- What is to be published, in the order in which it was written: so the revisions of a group come in their order.
 CREATE FUNCTION millrace._window_output_batch(window_id integer, "limit" integer, after bigint, max_bytes bigint) RETURNS SETOF millrace.window_output
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  done_to timestamptz;
 BEGIN
   -- what was seen in the topic before it was written here
   IF current_setting('transaction_read_only') = 'off' AND EXISTS (SELECT FROM millrace.window_sighting AS s WHERE s.window_id = _window_output_batch.window_id) THEN
+    done_to := millrace._done_to(window_id);
     WITH claimed AS (
       DELETE FROM millrace.window_output AS o USING millrace.window_sighting AS s
       WHERE o.window_id = _window_output_batch.window_id AND s.window_id = o.window_id AND s.id = o.id RETURNING o.id
@@ -100,7 +108,7 @@ BEGIN
     DELETE FROM millrace.window_sighting AS s
     WHERE s.window_id = _window_output_batch.window_id
           AND (s.id IN (SELECT c.id FROM claimed AS c)
-               OR s.window_end <= millrace._done_to(_window_output_batch.window_id)
+               OR s.window_end <= done_to
                   AND NOT EXISTS (SELECT FROM millrace.window_output AS o WHERE o.window_id = s.window_id AND o.id = s.id));
   END IF;
   RETURN QUERY

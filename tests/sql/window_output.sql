@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(75);
+SELECT plan(76);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed,closed.*}');
 CREATE FUNCTION pg_temp.messages(name text) RETURNS TABLE (key text, value jsonb, id text) LANGUAGE sql AS $$
@@ -193,6 +193,27 @@ SELECT is((SELECT count(*) FROM millrace.window_sighting), 0::bigint, 'and settl
 SELECT millrace.relay_mark('p', 3, 6, ARRAY[:'first'], '{3}', '{5}', 'back');
 SELECT millrace.relay_mark('p', 3, 0, '{}', '{}', '{}', 'back');
 SELECT is((SELECT count(*) FROM millrace.window_sighting), 0::bigint, 'a topic that was re-created has nothing of it');
+
+-- the same of a group that is due, and whose window has become final meanwhile
+SET ROLE mrt_owner;
+SELECT millrace.create_window('again', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*) AS n', output_topic => 'closed.4', lateness => '1 day');
+RESET ROLE;
+SELECT pg_temp.watermark('again', '2026-01-01 00:01:00+00', '2025-12-31 00:01:00+00');
+SELECT pg_temp.publish('again');
+SELECT pg_temp.relayed('again');
+SELECT pg_temp.later('again');
+SET ROLE mrt_owner;
+INSERT INTO mrt.reading (id, source, at, value) VALUES (500, 'a', '2026-01-01 00:00:40+00', 1);
+SELECT millrace.rebuild_window('again');
+RESET ROLE;
+SELECT pg_temp.watermark('again', '2026-01-02 00:00:00+00', '2026-01-01 12:00:00+00');
+SAVEPOINT lost;
+SELECT pg_temp.publish('again');
+SELECT id AS second FROM pg_temp.messages('again') WHERE value ->> 'revision' = '2' \gset
+ROLLBACK TO lost;
+SELECT millrace.relay_mark('p', 0, 50, ARRAY[:'second'], '{0}', '{49}', 'again');
+SELECT pg_temp.publish('again');
+SELECT is((SELECT count(*) FROM millrace.relay_batch('p', 100, "window" => 'again') AS b WHERE b.id = :'second'), 0::bigint, 'a revision that is in the topic is not published again');
 
 -- steps, and a full outbox
 SET ROLE mrt_owner;
