@@ -179,7 +179,8 @@ make_context(MrWorker *worker, const MrWorkerSetup *setup)
 								  .outbox = worker->outbox,
 								  .claims = worker->claims,
 								  .waits = worker->waits,
-								  .topic = settings->topic};
+								  .topic = settings->topic,
+								  .budget = setup->budget};
 }
 
 /* People and scripts operate, and keys of requests take two short statements: there are never many at a time. */

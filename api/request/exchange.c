@@ -92,7 +92,7 @@ mr_exchange_forget_work(MrExchange *exchange)
 void
 mr_exchange_answer(MrExchange *exchange, int status, const char *type, MrBuffer *body)
 {
-	if (status == 200 && body->len > SMALL_BYTES &&
+	if (status == 200 && !exchange->is_done && body->len > SMALL_BYTES &&
 		!mr_connection_has_room(exchange->connection, body->len))
 	{
 		mr_buffer_free(body);

@@ -76,10 +76,11 @@ mr_limiter_free(MrLimiter *limiter)
 static uint64_t
 hash(const MrLimiter *limiter, const char *client)
 {
-	unsigned char address[16];
+	struct in6_addr address;
 
-	if (inet_pton(AF_INET6, client, address) == 1)
-		return add_bytes(limiter->seed, address, 8);
+	/* what an IPv4 client is at a socket of both is an address of IPv6, too */
+	if (inet_pton(AF_INET6, client, &address) == 1)
+		return add_bytes(limiter->seed, &address, IN6_IS_ADDR_V4MAPPED(&address) ? 16 : 8);
 	return add_bytes(limiter->seed, client, strlen(client));
 }
 

@@ -11,6 +11,7 @@
 /* The claim, the record, and each may wait for a connection as long as it may run. */
 #define QUERIES         4
 #define LEASE_MARGIN_MS 5000
+#define OPEN_MAX        1000 /* as many queries as may wait: what ends a claim has room */
 
 struct MrClaims
 {
@@ -90,10 +91,16 @@ mr_claim_ask(MrClaims *claims, const MrClaimKey *key, const MrClaimEvents *event
 {
 	static const char sql[] = "SELECT outcome, slot, claim, location, body FROM "
 							  "millrace.claim_idempotency_key($1, $2, $3, $4::bytea, $5::interval)";
-	MrClaim *claim = mr_calloc(1, sizeof(*claim));
 	char fingerprint[2 * MR_FINGERPRINT_SIZE + 3] = "\\x";
 	const char *values[] = {claims->topic, key->client, key->key.text, fingerprint, claims->lease};
+	MrClaim *claim;
 
+	if (claims->count >= OPEN_MAX)
+	{
+		*failure = MR_QUERY_BUSY;
+		return NULL;
+	}
+	claim = mr_calloc(1, sizeof(*claim));
 	put_hex(fingerprint + 2, key->key.fingerprint, MR_FINGERPRINT_SIZE);
 	claim->claims = claims;
 	claim->key = *key;

@@ -56,7 +56,10 @@ extern int mr_claims_open(const MrClaims *claims);
 /* Before the outbox that its owners publish with. */
 extern void mr_claims_free(MrClaims *claims);
 
-/* NULL: refused at once, *failure says why, and no event is called. The key is copied; events must stay. */
+/*
+ * NULL: refused at once (no connection, or too many are open), *failure says why, and no event is called. The key is
+ * copied; events must stay.
+ */
 extern MrClaim *mr_claim_ask(MrClaims *claims, const MrClaimKey *key, const MrClaimEvents *events,
 							 void *owner, MrQueryFailure *failure)
 	__attribute__((warn_unused_result));

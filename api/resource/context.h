@@ -33,6 +33,7 @@ typedef struct MrContext
 	struct MrClaims *claims;    /* of Idempotency-Keys; NULL with the outbox */
 	struct MrEventWaits *waits; /* for events to be processed; the same */
 	const char *topic;          /* that is published to */
+	MrBudget *budget;           /* of what goes on without its client */
 } MrContext;
 
 static inline const MrContext *

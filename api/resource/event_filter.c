@@ -123,6 +123,9 @@ put_search(MrEventQuery *query, const MrRelation *relation, const char *words, b
 	int column = mr_relation_search(relation);
 	char hint[320];
 
+	/* of a window, whose rows come from a query, there is nothing to alter */
+	if (column < 0 && relation->ident[0] == '(')
+		return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, NULL, "A window has no \"q\".");
 	if (column < 0)
 	{
 		snprintf(hint, sizeof(hint),

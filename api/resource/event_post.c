@@ -31,7 +31,8 @@ typedef struct Post
 {
 	MrExchange *exchange; /* NULL: the client has left */
 	const MrContext *context;
-	MrTrace trace; /* of the request */
+	MrTrace trace;     /* of the request */
+	char *trace_state; /* its tracestate, which outlives the client; NULL: none */
 	MrEventItems events;
 	MrPostOutcome *outcomes;
 	Sent *sent;
@@ -43,6 +44,7 @@ typedef struct Post
 	bool is_replayed; /* the answer is that of an earlier request */
 	int64_t wait_ms;  /* 0: it does not wait for its events to be processed */
 	int pending;      /* events that it waits for */
+	size_t held;      /* bytes that go on without their client */
 } Post;
 
 static bool read_wait(Post *post);
@@ -80,6 +82,8 @@ mr_event_post(MrExchange *exchange)
 	post->exchange = exchange;
 	post->context = mr_context_of(exchange);
 	post->trace = exchange->trace;
+	if (exchange->trace.state != NULL)
+		post->trace.state = post->trace_state = mr_strdup(exchange->trace.state);
 	if (!mr_post_key_read(exchange, &post->key, &post->has_key) || !read_wait(post) ||
 		!read_events(post))
 	{
@@ -373,6 +377,7 @@ send_answer(Post *post, int status)
 							   answer->detail[0] != '\0' ? answer->detail : NULL, NULL);
 		else
 		{
+			exchange->is_done = true;
 			if (answer->location[0] != '\0')
 				mr_exchange_set_header(exchange, "Location", answer->location);
 			if (post->is_replayed)
@@ -391,7 +396,13 @@ abandon(void *work)
 
 	post->exchange = NULL;
 	if (post->claim == NULL)
+	{
 		free_post(post);
+		return;
+	}
+	for (int i = 0; i < post->events.count; i++)
+		post->held += post->events.items[i].message.payload.len;
+	mr_budget_change(post->context->budget, 0, post->held);
 }
 
 static void
@@ -399,6 +410,7 @@ free_post(void *owner)
 {
 	Post *post = owner;
 
+	mr_budget_change(post->context->budget, post->held, 0);
 	forget_waits(post);
 	for (int i = 0; post->sent != NULL && i < post->events.count; i++)
 		if (post->sent[i].delivery != NULL)
@@ -407,5 +419,6 @@ free_post(void *owner)
 	mr_post_answer_free(&post->answer);
 	free(post->outcomes);
 	free(post->sent);
+	free(post->trace_state);
 	free(post);
 }

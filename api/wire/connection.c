@@ -175,8 +175,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 	connection->passing = false;
 	take(connection, copy.data + passed, len - passed);
 	mr_connection_account(connection);
-	if (mr_intake_has_begun(&connection->intake) &&
-		!mr_budget_has_room(connection->all->limits.budget, 0))
+	if (mr_intake_has_begun(&connection->intake) && !mr_connection_has_room(connection, 0))
 		mr_intake_refuse(&connection->intake, MR_PROBLEM_BUSY,
 						 "Too much is being received and sent.");
 	if (connection->intake.state >= MR_INTAKE_READY && connection->busy_ms == 0)

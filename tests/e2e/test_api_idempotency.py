@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from lib.publish_world import Whole
+from lib.publish_world import Whole, record_at
 from lib.wait import wait_for
 
 
@@ -108,6 +108,32 @@ def test_a_client_that_leaves(whole):
         again = whole.post(f"?eventType=left&eventData={i}", Idempotency_Key=key)
         assert (again.status, again.headers["idempotency-replayed"]) == (202, "true")
     assert whole.messages() == before + 20
+
+
+def test_what_a_client_that_leaves_has_sent(whole):
+    """It leaves before its key is claimed: its event, and the trace in its headers, are what it has sent; and they are held meanwhile."""
+    key, state = new_key(), "vendor=" + "x" * 500
+    trace, body = "4bf92f3577b34da6a3ce929d0e0e4736", json.dumps({"type": "traced", "data": "x" * 500_000})
+
+    def answered():
+        return whole.api.metric("millrace_api_requests_total")
+
+    before = answered()
+    with whole.db.session() as blocking:
+        blocking.run("BEGIN; LOCK TABLE millrace.idempotency_key IN ACCESS EXCLUSIVE MODE")
+        with socket.create_connection(("127.0.0.1", whole.api.port)) as s:
+            s.sendall(f"POST /events HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: {key}\r\nContent-Type: application/json\r\n"
+                      f"Content-Length: {len(body)}\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\ntracestate: {state}\r\n\r\n{body}".encode())
+            # else its end would be that of a request that is not complete
+            wait_for(lambda: whole.db.value("SELECT count(*) FROM pg_stat_activity WHERE query ~ 'claim_idempotency_key' AND wait_event_type = 'Lock'"), "it asks", 20)
+        wait_for(lambda: answered() == before + 1, "it has left", 20)
+        assert whole.api.metric("millrace_api_buffered_bytes") >= len(body)
+        blocking.run("ROLLBACK")
+    wait_for(lambda: status_of_claim(whole, key) == [202], "it is recorded", 20)
+    topic, partition, offset = whole.db.value("SELECT location FROM millrace.idempotency_key WHERE key = %s", (key.strip('"'),)).split("/")[-1].split(":")
+    headers = dict(record_at(whole.broker, {"topic": topic, "partition": int(partition), "offset": offset}).headers())
+    wait_for(lambda: whole.api.metric("millrace_api_buffered_bytes") == 0, "nothing is held", 20)
+    assert headers["tracestate"].decode() == state and trace in headers["traceparent"].decode()
 
 
 def test_a_crash_before_the_record(whole):

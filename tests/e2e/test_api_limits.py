@@ -1,6 +1,7 @@
 """What one client may ask for, and what all of them together may make the API hold."""
 import hashlib
 import socket
+import time
 
 import pytest
 
@@ -93,6 +94,44 @@ def test_slow_readers_share_one_bound(world):
     try:
         wait_for(lambda: api.metric("millrace_api_buffered_bytes") == 0, "nothing is held for clients that are gone", 20)
     finally:
+        api.kill()
+
+
+def test_a_body_gets_room(world):
+    """Answers that nobody takes are in the way of a large body, too, and not until the idle timeout."""
+    world.db.run("CREATE TABLE long AS SELECT md5(i::text)::uuid AS id, timestamptz '2026-01-01' + i * interval '1 s' AS time, repeat('x', 10000) AS note"
+                 " FROM generate_series(1, 400) AS i; ALTER TABLE long ALTER id SET NOT NULL, ALTER time SET NOT NULL;"
+                 " CREATE INDEX ON long (time, id); CREATE UNIQUE INDEX ON long (id); GRANT SELECT ON long TO web")
+    api = Api(world.db.dsn("web"), "--events", "long", "--buffers", "4MB", "--idle-timeout", "10min").start()
+
+    def held():
+        return api.metric("millrace_api_buffered_bytes")
+
+    def unchanged():
+        before = held()
+        time.sleep(0.3)
+        return before if 0 < before == held() else None
+
+    def is_read():
+        """Read, and refused for another reason: this service does not publish."""
+        try:
+            return api.request("POST", "/events", {"Content-Type": "application/json"}, "x" * 3_000_000).json()["code"] == "MR-506"
+        except OSError:
+            return False  # refused before all of it was sent
+
+    slow = None
+    try:
+        # how much of an answer is left depends on what the kernel takes
+        for limit in range(400, 250, -10):
+            slow = hoarder(api, f"/events?limit={limit}")
+            if wait_for(unchanged, "an answer waits to be taken", 20) > 1_500_000:
+                break
+            slow.close()
+            wait_for(lambda: held() == 0, "it is gone", 20)
+        assert held() > 1_500_000 and not is_read()
+        wait_for(is_read, "a large body is read", 20)
+    finally:
+        slow.close()
         api.kill()
 
 

@@ -8,22 +8,13 @@ import statistics
 import time
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from lib import paths
 from lib.api import Api, timed
 from lib.default_pipeline import changes, run_change
-from lib.publish_world import Whole
+from lib.publish_world import Whole, record_at
 from lib.wait import wait_for
-
-
-def record_at(broker, place):
-    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "look"})
-    try:
-        consumer.assign([TopicPartition(place["topic"], place["partition"], int(place["offset"]))])
-        return wait_for(lambda: consumer.poll(1), "the record", 10)
-    finally:
-        consumer.close()
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +203,13 @@ def test_wait_until_it_is_processed(whole):
     several = whole.post(f"?{long}", lines, Content_Type="application/x-ndjson")
     assert (several.status, several.json()["accepted"]) == (200, 2000)
     assert whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'several'") == 2000
+    # what is done is said, however little the service may hold
+    small = whole.start_api("--buffers", "1MB")
+    try:
+        answer = whole.post(f"?{long}", '{"type": "one"}\n' + "x\n" * 9999, api=small, Content_Type="application/x-ndjson")
+        assert len(answer.body) > 1 << 20 and (answer.status, answer.json()["accepted"]) == (200, 1)
+    finally:
+        small.kill()
     for query in ("?eventType=a&wait=written", "?eventType=a&timeout=1s", "?eventType=a&wait=processed&timeout=61s"):
         refused = whole.post(query)
         assert (refused.status, refused.json()["code"]) == (400, "MR-111"), query

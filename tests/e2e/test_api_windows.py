@@ -68,6 +68,8 @@ def test_windows(web):
     for query, code in (("sit=a", "MR-110"), ("limit=0", "MR-111"), ("from=soon", "MR-111"), ("cursor=a", "MR-112"), ("n=many", "MR-111")):
         assert (api.get("/windows/by_minute?" + query).status, api.get("/windows/by_minute?" + query).json()["code"]) == (400, code), query
 
+    assert b"ALTER TABLE" not in api.get("/windows/by_minute?from=2026-01-01T00:00:00Z&q=roof").body
+
     # without groups, and under a name that reads like a route
     assert [r["top"] for r in api.get("/windows/all").json()] == [239]
     with web.db.session("app") as app:

@@ -1,8 +1,20 @@
 """What a test of POST /events has: the default pipeline of migrations/events, its topic, an ingestor, an API that publishes."""
+from confluent_kafka import Consumer, TopicPartition
+
 from .api import Api
 from .default_pipeline import deploy
 from .ingestor import Ingestor
 from .wait import wait_for
+
+
+def record_at(broker, place):
+    """The message that an answer to POST /events names."""
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "look"})
+    try:
+        consumer.assign([TopicPartition(place["topic"], place["partition"], int(place["offset"]))])
+        return wait_for(lambda: consumer.poll(1), "the record", 10)
+    finally:
+        consumer.close()
 
 
 class Whole:

@@ -180,6 +180,12 @@ limits(void **state)
 	assert_int_not_equal(mr_limiter_take(limiter, "2001:db8::ffff", 9000000), 0);
 	assert_int_equal(mr_limiter_take(limiter, "2001:db8:0:1::1", 9000000), 0);
 	assert_int_equal(mr_limiter_take(limiter, "192.0.2.0", 9000000), 0);
+	/* IPv4 at a socket of both: no network of all of them */
+	for (int i = 0; i < 8; i++)
+	{
+		snprintf(client, sizeof(client), "::ffff:203.0.113.%d", i);
+		assert_int_equal(mr_limiter_take(limiter, client, 9000000), 0);
+	}
 	/* more clients than there are places: memory is what it was */
 	for (int i = 0; i < 300000; i++)
 	{
