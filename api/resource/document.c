@@ -1,51 +1,29 @@
 #include "api/resource/document.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/request/accept.h"
 #include "api/request/etag.h"
 #include "api/resource/context.h"
+#include "api/resource/look.h"
 #include "api/resource/query_problem.h"
 
-/* What waits for its text. */
-typedef struct Wait
-{
-	MrExchange *exchange;
-	const MrDocument *document;
-	MrQuery *running;
-} Wait;
-
-static MrQuery *run(Wait *wait, int count, const char *const *values, MrQueryFailure *failure);
+static void run(MrExchange *exchange, const MrDocument *document, int count,
+				const char *const *values);
 static bool is_askable(MrExchange *exchange, const MrDocument *document);
-static void on_text(void *owner, MrQueryFailure failure, const PGresult *result,
-					const MrPgError *error);
+static void on_text(MrExchange *exchange, const void *detail, MrQueryFailure failure,
+					const PGresult *result, const MrPgError *error);
 static void put_next(MrExchange *exchange, const char *parameter, const char *value);
-static void refuse(const Wait *wait, MrQueryFailure failure, const MrPgError *error);
-static void abandon(void *work);
+static void refuse(MrExchange *exchange, const MrDocument *document, MrQueryFailure failure,
+				   const MrPgError *error);
 
 void
 mr_document_ask(MrExchange *exchange, const MrDocument *document, int count,
 				const char *const *values)
 {
-	MrQueryFailure failure;
-	Wait *wait;
-
-	if (!is_askable(exchange, document))
-		return;
-	wait = mr_calloc(1, sizeof(*wait));
-	wait->exchange = exchange;
-	wait->document = document;
-	wait->running = run(wait, count, values, &failure);
-	if (wait->running == NULL)
-	{
-		mr_query_problem(exchange, failure, NULL);
-		free(wait);
-		return;
-	}
-	exchange->work = wait;
-	exchange->abandon = abandon;
+	if (is_askable(exchange, document))
+		run(exchange, document, count, values);
 }
 
 void
@@ -72,12 +50,11 @@ mr_document_has_no_params(MrExchange *exchange)
 	return false;
 }
 
-static MrQuery *
-run(Wait *wait, int count, const char *const *values, MrQueryFailure *failure)
+static void
+run(MrExchange *exchange, const MrDocument *document, int count, const char *const *values)
 {
-	const MrContext *context = mr_context_of(wait->exchange);
-	const MrDocument *document = wait->document;
-	const MrKey *key = wait->exchange->key;
+	const MrContext *context = mr_context_of(exchange);
+	const MrKey *key = exchange->key;
 	const char *all[MR_DOCUMENT_VALUES_MAX];
 	char who[MR_KEY_NAME_MAX + 24];
 
@@ -89,8 +66,8 @@ run(Wait *wait, int count, const char *const *values, MrQueryFailure *failure)
 				 key != NULL ? key->name : "");
 		all[count++] = who;
 	}
-	return mr_pool_query(document->operates ? context->operate_pool : context->pool, document->name,
-						 document->sql, count, all, on_text, wait, failure);
+	mr_look_up(exchange, document->operates ? context->operate_pool : context->pool, document->name,
+			   document->sql, count, all, on_text, document);
 }
 
 static bool
@@ -108,27 +85,25 @@ is_askable(MrExchange *exchange, const MrDocument *document)
 }
 
 static void
-on_text(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
+on_text(MrExchange *exchange, const void *detail, MrQueryFailure failure, const PGresult *result,
+		const MrPgError *error)
 {
-	Wait *wait = owner;
-	MrExchange *exchange = wait->exchange;
+	const MrDocument *document = detail;
 	MrBuffer body = {0};
 
-	mr_exchange_forget_work(exchange);
 	if (failure != MR_QUERY_OK)
-		refuse(wait, failure, error);
+		refuse(exchange, document, failure, error);
 	else if (PQntuples(result) == 0 || PQgetisnull(result, 0, 0))
-		mr_exchange_refuse(exchange, wait->document->absent, NULL, NULL);
+		mr_exchange_refuse(exchange, document->absent, NULL, NULL);
 	else
 	{
 		mr_buffer_append(&body, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0));
 		mr_buffer_append(&body, "\n", 1);
-		if (wait->document->next != NULL && !PQgetisnull(result, 0, 1))
-			put_next(exchange, wait->document->next, PQgetvalue(result, 0, 1));
+		if (document->next != NULL && !PQgetisnull(result, 0, 1))
+			put_next(exchange, document->next, PQgetvalue(result, 0, 1));
 		mr_exchange_set_header(exchange, "Cache-Control", "private, no-cache");
 		mr_exchange_answer(exchange, 200, "application/json", &body);
 	}
-	free(wait);
 }
 
 /* The same list, from another place. */
@@ -155,13 +130,14 @@ put_next(MrExchange *exchange, const char *parameter, const char *value)
 
 /* What the verbs of the extension refuse, they say in words for the user. */
 static void
-refuse(const Wait *wait, MrQueryFailure failure, const MrPgError *error)
+refuse(MrExchange *exchange, const MrDocument *document, MrQueryFailure failure,
+	   const MrPgError *error)
 {
 	const struct
 	{
 		const char *sqlstate;
 		MrProblem problem;
-	} map[] = {{"42704", wait->document->absent},
+	} map[] = {{"42704", document->absent},
 			   {"42501", MR_PROBLEM_PRIVILEGE},
 			   {"55000", MR_PROBLEM_STATE},
 			   {"42", MR_PROBLEM_STATE}}; /* the pipeline's own SQL does not fit any more */
@@ -174,19 +150,10 @@ refuse(const Wait *wait, MrQueryFailure failure, const MrPgError *error)
 										.sqlstate = error->sqlstate};
 
 		if (strncmp(error->sqlstate, map[i].sqlstate, strlen(map[i].sqlstate)) != 0 ||
-			!wait->document->operates)
+			!document->operates)
 			continue;
-		mr_exchange_problem(wait->exchange, &report);
+		mr_exchange_problem(exchange, &report);
 		return;
 	}
-	mr_query_problem(wait->exchange, failure, error);
-}
-
-static void
-abandon(void *work)
-{
-	Wait *wait = work;
-
-	mr_query_abandon(wait->running);
-	free(wait);
+	mr_query_problem(exchange, failure, error);
 }

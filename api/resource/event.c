@@ -1,7 +1,6 @@
 #include "api/resource/event.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "api/request/accept.h"
 #include "api/request/coordinate.h"
@@ -9,21 +8,14 @@
 #include "api/resource/context.h"
 #include "api/resource/document.h"
 #include "api/resource/event_query.h"
+#include "api/resource/look.h"
 #include "api/resource/query_problem.h"
-
-/* What waits for its row. */
-typedef struct Look
-{
-	MrExchange *exchange;
-	MrQuery *running;
-} Look;
 
 static bool is_acceptable(MrExchange *exchange);
 static void start(MrExchange *exchange, const MrRelation *relation);
-static void on_row(void *owner, MrQueryFailure failure, const PGresult *result,
-				   const MrPgError *error);
+static void on_row(MrExchange *exchange, const void *detail, MrQueryFailure failure,
+				   const PGresult *result, const MrPgError *error);
 static void answer(MrExchange *exchange, const PGresult *result);
-static void abandon(void *work);
 
 void
 mr_event_get(MrExchange *exchange)
@@ -67,9 +59,7 @@ start(MrExchange *exchange, const MrRelation *relation)
 	MrCoordinate coordinate;
 	const char *values[3] = {id, NULL, NULL};
 	bool by_coordinate = relation->coordinate[0] >= 0 && mr_coordinate_read(&coordinate, id);
-	Look *look = mr_calloc(1, sizeof(*look));
 	MrBuffer sql = {0};
-	MrQueryFailure failure;
 	char name[64];
 
 	if (by_coordinate)
@@ -83,28 +73,16 @@ start(MrExchange *exchange, const MrRelation *relation)
 		mr_event_query_by_id(&sql, relation);
 	snprintf(name, sizeof(name), "event_by_%s_%u", by_coordinate ? "coordinate" : "id",
 			 relation->generation);
-	look->exchange = exchange;
-	look->running = mr_pool_query(mr_context_of(exchange)->pool, name, mr_buffer_string(&sql),
-								  by_coordinate ? 3 : 1, values, on_row, look, &failure);
+	mr_look_up(exchange, mr_context_of(exchange)->pool, name, mr_buffer_string(&sql),
+			   by_coordinate ? 3 : 1, values, on_row, NULL);
 	mr_buffer_free(&sql);
-	if (look->running == NULL)
-	{
-		mr_query_problem(exchange, failure, NULL);
-		free(look);
-		return;
-	}
-	exchange->work = look;
-	exchange->abandon = abandon;
 }
 
 static void
-on_row(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
+on_row(MrExchange *exchange, const void *detail, MrQueryFailure failure, const PGresult *result,
+	   const MrPgError *error)
 {
-	Look *look = owner;
-	MrExchange *exchange = look->exchange;
-
-	free(look);
-	mr_exchange_forget_work(exchange);
+	(void) detail;
 	if (failure != MR_QUERY_OK)
 		mr_query_problem(exchange, failure, error);
 	else if (PQntuples(result) == 0)
@@ -123,13 +101,4 @@ answer(MrExchange *exchange, const PGresult *result)
 	mr_buffer_append(&body, "\n", 1);
 	mr_etag_make(tag, body.data, body.len);
 	mr_document_answer(exchange, "application/json", &body, tag);
-}
-
-static void
-abandon(void *work)
-{
-	Look *look = work;
-
-	mr_query_abandon(look->running);
-	free(look);
 }

@@ -1,19 +1,12 @@
 #include "api/resource/windows.h"
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "api/resource/context.h"
 #include "api/resource/document.h"
 #include "api/resource/event_list.h"
+#include "api/resource/look.h"
 #include "api/resource/query_problem.h"
-
-/* What waits for the columns of a window: it may be made, altered and dropped at any time. */
-typedef struct Look
-{
-	MrExchange *exchange;
-	MrFormat format;
-	MrQuery *running;
-} Look;
 
 static const MrDocument windows = {
 	"windows",
@@ -32,14 +25,14 @@ static const MrDocument windows = {
 	"ORDER BY w.name), '[]')::text FROM millrace.windows AS w",
 	false, MR_PROBLEM_ROUTE};
 
+/* Of a window, which may be made, altered and dropped at any time. */
 static const char columns_sql[] =
 	"SELECT relation_ident, name, ident, type, is_bigint, use, filterable FROM "
 	"millrace.window_columns($1)";
 
-static void on_columns(void *owner, MrQueryFailure failure, const PGresult *result,
-					   const MrPgError *error);
+static void on_columns(MrExchange *exchange, const void *detail, MrQueryFailure failure,
+					   const PGresult *result, const MrPgError *error);
 static void refuse(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error);
-static void abandon(void *work);
 
 void
 mr_windows_get(MrExchange *exchange)
@@ -52,41 +45,25 @@ void
 mr_window_get(MrExchange *exchange)
 {
 	const char *values[] = {exchange->match.captures[0]};
-	MrQueryFailure failure;
 	MrFormat format;
-	Look *look;
 
-	if (!mr_event_list_format(exchange, &format))
-		return;
-	look = mr_calloc(1, sizeof(*look));
-	look->exchange = exchange;
-	look->format = format;
-	look->running = mr_pool_query(mr_context_of(exchange)->pool, "window_columns", columns_sql, 1,
-								  values, on_columns, look, &failure);
-	if (look->running == NULL)
-	{
-		mr_query_problem(exchange, failure, NULL);
-		free(look);
-		return;
-	}
-	exchange->work = look;
-	exchange->abandon = abandon;
+	if (mr_event_list_format(exchange, &format))
+		mr_look_up(exchange, mr_context_of(exchange)->pool, "window_columns", columns_sql, 1,
+				   values, on_columns, NULL);
 }
 
 static void
-on_columns(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
+on_columns(MrExchange *exchange, const void *detail, MrQueryFailure failure, const PGresult *result,
+		   const MrPgError *error)
 {
-	Look *look = owner;
-	MrExchange *exchange = look->exchange;
-	MrFormat format = look->format;
+	MrFormat format;
 
-	free(look);
-	mr_exchange_forget_work(exchange);
+	(void) detail;
 	if (failure != MR_QUERY_OK)
 		refuse(exchange, failure, error);
 	else if (PQntuples(result) == 0)
 		mr_exchange_refuse(exchange, MR_PROBLEM_NO_WINDOW, NULL, NULL);
-	else
+	else if (mr_event_list_format(exchange, &format)) /* it has one: it was asked before */
 		mr_event_list_give(exchange, format,
 						   mr_relation_new(result, exchange->match.captures[0], 0), true);
 }
@@ -106,13 +83,4 @@ refuse(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error)
 	}
 	else
 		mr_query_problem(exchange, failure, error);
-}
-
-static void
-abandon(void *work)
-{
-	Look *look = work;
-
-	mr_query_abandon(look->running);
-	free(look);
 }
