@@ -4,38 +4,32 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/resource/body_refusal.h"
 #include "common/utf8.h"
 
 #define IDS_MAX 10000
 
-typedef struct Refusal
-{
-	char *error;
-	size_t size;
-} Refusal;
-
-static bool refuse(const Refusal *refusal, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static bool check_names(const json_t *object, MrLetterVerbKind kind, const Refusal *refusal);
+static bool check_names(const json_t *object, MrLetterVerbKind kind, const MrBodyRefusal *refusal);
 static bool take_text(const json_t *object, const char *name, const char **value,
-					  const Refusal *refusal);
-static bool take_ids(MrLetterVerb *verb, const Refusal *refusal);
+					  const MrBodyRefusal *refusal);
+static bool take_ids(MrLetterVerb *verb, const MrBodyRefusal *refusal);
 static bool put_id(MrBuffer *out, const json_t *item);
-static bool take_choice(MrLetterVerb *verb, MrLetterVerbKind kind, const Refusal *refusal);
+static bool take_choice(MrLetterVerb *verb, MrLetterVerbKind kind, const MrBodyRefusal *refusal);
 static void put_condition(MrLetterVerb *verb);
 
 bool
 mr_letter_verb_read(MrLetterVerb *verb, MrLetterVerbKind kind, const char *body, size_t len,
 					char *error, size_t error_size)
 {
-	const Refusal refusal = {error, error_size};
+	const MrBodyRefusal refusal = {error, error_size};
 	json_error_t found;
 
 	*verb = (MrLetterVerb){0};
 	verb->object = json_loadb(body, len, JSON_REJECT_DUPLICATES, &found);
 	if (!json_is_object(verb->object))
-		return refuse(&refusal, "The body is not a JSON object, such as {\"pipeline\": \"events\", "
-								"\"ids\": [\"17\"], \"dry_run\": true}.");
+		return mr_body_refuse(&refusal,
+							  "The body is not a JSON object, such as {\"pipeline\": \"events\", "
+							  "\"ids\": [\"17\"], \"dry_run\": true}.");
 	return check_names(verb->object, kind, &refusal) &&
 		   take_text(verb->object, "pipeline", &verb->values[0], &refusal) &&
 		   take_ids(verb, &refusal) &&
@@ -55,18 +49,7 @@ mr_letter_verb_free(MrLetterVerb *verb)
 }
 
 static bool
-refuse(const Refusal *refusal, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(refusal->error, refusal->size, fmt, args);
-	va_end(args);
-	return false;
-}
-
-static bool
-check_names(const json_t *object, MrLetterVerbKind kind, const Refusal *refusal)
+check_names(const json_t *object, MrLetterVerbKind kind, const MrBodyRefusal *refusal)
 {
 	static const char *const both[] = {"pipeline", "ids", "fingerprint",
 									   "sqlstate", "all", "dry_run"};
@@ -82,25 +65,25 @@ check_names(const json_t *object, MrLetterVerbKind kind, const Refusal *refusal)
 		for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
 			known = known || strcmp(name, both[i]) == 0;
 		if (!known)
-			return refuse(refusal, "There is no member \"%.64s\".", name);
+			return mr_body_refuse(refusal, "There is no member \"%.64s\".", name);
 	}
 	return true;
 }
 
 static bool
-take_text(const json_t *object, const char *name, const char **value, const Refusal *refusal)
+take_text(const json_t *object, const char *name, const char **value, const MrBodyRefusal *refusal)
 {
 	const json_t *found = json_object_get(object, name);
 
 	if (found == NULL)
 		return true;
 	*value = json_string_value(found);
-	return *value != NULL || refuse(refusal, "%s is not a string.", name);
+	return *value != NULL || mr_body_refuse(refusal, "%s is not a string.", name);
 }
 
 /* As a PostgreSQL array of bigint. */
 static bool
-take_ids(MrLetterVerb *verb, const Refusal *refusal)
+take_ids(MrLetterVerb *verb, const MrBodyRefusal *refusal)
 {
 	const json_t *ids = json_object_get(verb->object, "ids");
 	size_t count = json_array_size(ids);
@@ -108,12 +91,13 @@ take_ids(MrLetterVerb *verb, const Refusal *refusal)
 	if (ids == NULL)
 		return true;
 	if (!json_is_array(ids) || count == 0 || count > IDS_MAX)
-		return refuse(refusal, "ids is not an array of 1 to %d ids.", IDS_MAX);
+		return mr_body_refuse(refusal, "ids is not an array of 1 to %d ids.", IDS_MAX);
 	for (size_t i = 0; i < count; i++)
 	{
 		mr_buffer_append(&verb->ids, i > 0 ? "," : "{", 1);
 		if (!put_id(&verb->ids, json_array_get(ids, i)))
-			return refuse(refusal, "ids has an item that is no id: expected a string of digits.");
+			return mr_body_refuse(refusal,
+								  "ids has an item that is no id: expected a string of digits.");
 	}
 	mr_buffer_append(&verb->ids, "}", 1);
 	verb->values[1] = mr_buffer_string(&verb->ids);
@@ -136,7 +120,7 @@ put_id(MrBuffer *out, const json_t *item)
 
 /* Which of the ways to choose letters it is: by ids, by what they have in common, or all. */
 static bool
-take_choice(MrLetterVerb *verb, MrLetterVerbKind kind, const Refusal *refusal)
+take_choice(MrLetterVerb *verb, MrLetterVerbKind kind, const MrBodyRefusal *refusal)
 {
 	const json_t *dry_run = json_object_get(verb->object, "dry_run");
 	const json_t *all = json_object_get(verb->object, "all");
@@ -146,18 +130,18 @@ take_choice(MrLetterVerb *verb, MrLetterVerbKind kind, const Refusal *refusal)
 	int ways = (verb->values[1] != NULL) + filtered + json_is_true(all);
 
 	if (verb->values[0] == NULL)
-		return refuse(refusal, "pipeline is missing.");
+		return mr_body_refuse(refusal, "pipeline is missing.");
 	if ((dry_run != NULL && !json_is_boolean(dry_run)) || (all != NULL && !json_is_true(all)))
-		return refuse(refusal, "dry_run is not true or false, or all is not true.");
+		return mr_body_refuse(refusal, "dry_run is not true or false, or all is not true.");
 	if (rate != NULL && !(number >= 1 && number <= 1000000 && number == (double) (int) number))
-		return refuse(refusal, "rate is not a number from 1 to 1000000.");
+		return mr_body_refuse(refusal, "rate is not a number from 1 to 1000000.");
 	if (ways != 1)
-		return refuse(refusal,
-					  "Choose dead letters in one way: by ids, by fingerprint and sqlstate, "
-					  "or by \"all\": true.");
+		return mr_body_refuse(
+			refusal, "Choose dead letters in one way: by ids, by fingerprint and sqlstate, "
+					 "or by \"all\": true.");
 	if (kind == MR_LETTER_REPLAY && verb->values[5] != NULL &&
 		json_array_size(json_object_get(verb->object, "ids")) != 1)
-		return refuse(refusal, "A payload is for one dead letter: choose it by ids.");
+		return mr_body_refuse(refusal, "A payload is for one dead letter: choose it by ids.");
 	verb->values[4] = json_is_true(dry_run) ? "true" : "false";
 	if (rate != NULL)
 	{
