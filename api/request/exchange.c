@@ -46,10 +46,10 @@ int
 mr_exchange_header_count(const MrExchange *exchange, const char *name)
 {
 	const struct evkeyvalq *fields = evhttp_request_get_input_headers(exchange->http);
+	const struct evkeyval *field;
 	int count = 0;
 
-	for (const struct evkeyval *field = fields->tqh_first; field != NULL;
-		 field = field->next.tqe_next)
+	TAILQ_FOREACH (field, fields, next)
 		count += strcasecmp(field->key, name) == 0;
 	return count;
 }
@@ -243,9 +243,9 @@ know_client(MrExchange *exchange)
 				  evhttp_find_header(headers, "tracestate"), random);
 	evhttp_connection_get_peer(evhttp_request_get_connection(exchange->http), &peer, &port);
 	if (proxies->count > 0)
-		TAILQ_FOREACH(field, headers, next)
-	if (strcasecmp(field->key, "X-Forwarded-For") == 0)
-		mr_buffer_printf(&forwarded, "%s%s", forwarded.len > 0 ? "," : "", field->value);
+		TAILQ_FOREACH (field, headers, next)
+			if (strcasecmp(field->key, "X-Forwarded-For") == 0)
+				mr_buffer_printf(&forwarded, "%s%s", forwarded.len > 0 ? "," : "", field->value);
 	mr_client_address(exchange->client, peer != NULL ? peer : "",
 					  forwarded.len > 0 ? mr_buffer_string(&forwarded) : NULL, proxies);
 	mr_buffer_free(&forwarded);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "common/buffer.h"
 #include "common/log.h"
@@ -18,7 +19,7 @@ struct MrClaims
 	MrPool *pool;
 	char *topic;
 	char lease[32];
-	MrClaim *first;
+	LIST_HEAD(, MrClaim) open;
 	int count;
 };
 
@@ -31,7 +32,7 @@ struct MrClaim
 	MrQuery *running;
 	char slot[8];
 	char id[MR_UUID_SIZE]; /* of the claim */
-	MrClaim *next;
+	LIST_ENTRY(MrClaim) others;
 };
 
 static void on_asked(void *owner, MrQueryFailure failure, const PGresult *result,
@@ -72,9 +73,10 @@ mr_claims_free(MrClaims *claims)
 {
 	if (claims == NULL)
 		return;
-	for (MrClaim *claim = claims->first; claim != NULL; claim = claims->first)
+	for (MrClaim *claim = LIST_FIRST(&claims->open); claim != NULL;
+		 claim = LIST_FIRST(&claims->open))
 	{
-		claims->first = claim->next;
+		LIST_REMOVE(claim, others);
 		if (claim->running != NULL)
 			mr_query_abandon(claim->running);
 		claim->events->given_up(claim->owner);
@@ -106,8 +108,7 @@ mr_claim_ask(MrClaims *claims, const MrClaimKey *key, const MrClaimEvents *event
 	claim->key = *key;
 	claim->events = events;
 	claim->owner = owner;
-	claim->next = claims->first;
-	claims->first = claim;
+	LIST_INSERT_HEAD(&claims->open, claim, others);
 	claims->count++;
 	claim->running = mr_pool_query(claims->pool, "claim_idempotency_key", sql, 5, values, on_asked,
 								   claim, failure);
@@ -210,13 +211,7 @@ put_hex(char *text, const unsigned char *bytes, size_t len)
 static void
 remove_claim(MrClaim *claim)
 {
-	for (MrClaim **link = &claim->claims->first; *link != NULL; link = &(*link)->next)
-	{
-		if (*link != claim)
-			continue;
-		*link = claim->next;
-		claim->claims->count--;
-		break;
-	}
+	LIST_REMOVE(claim, others);
+	claim->claims->count--;
 	free(claim);
 }

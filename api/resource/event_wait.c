@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "common/buffer.h"
 #include "common/eventloop.h"
@@ -10,11 +11,7 @@
 
 #define ASKED_MAX 1000 /* events of one statement */
 
-typedef struct WaitList
-{
-	MrEventWait *first;
-	MrEventWait **last; /* where the next one is put */
-} WaitList;
+typedef TAILQ_HEAD(, MrEventWait) WaitList;
 
 struct MrEventWait
 {
@@ -25,10 +22,9 @@ struct MrEventWait
 	int64_t end_ms;
 	MrEventWaitEnd end;
 	void *owner;
-	int asked; /* its number in the running statement; -1: none */
-	WaitList *list;
-	MrEventWait *next;
-	MrEventWait **link; /* what points to it */
+	int asked;      /* its number in the running statement; -1: none */
+	WaitList *list; /* that it is in */
+	TAILQ_ENTRY(MrEventWait) others;
 };
 
 struct MrEventWaits
@@ -63,7 +59,7 @@ mr_event_waits_new(struct event_base *base, MrPool *pool, const char *topic)
 	waits->pool = pool;
 	waits->topic = mr_strdup(topic);
 	waits->timer = evtimer_new(base, on_timer, waits);
-	waits->all.last = &waits->all.first;
+	TAILQ_INIT(&waits->all);
 	return waits;
 }
 
@@ -149,7 +145,7 @@ ask(MrEventWaits *waits)
 	/* NOLINTBEGIN(clang-analyzer-unix.Malloc) */
 	for (int i = waits->count < ASKED_MAX ? waits->count : ASKED_MAX; i > 0; i--)
 	{
-		MrEventWait *wait = waits->all.first;
+		MrEventWait *wait = TAILQ_FIRST(&waits->all);
 		const char *mark = waits->asked_count == 0 ? "{" : ",";
 
 		mr_buffer_printf(&partitions, "%s%s", mark, wait->partition);
@@ -224,22 +220,21 @@ clear_asked(MrEventWaits *waits)
 static void
 end_late(MrEventWaits *waits, int64_t now_ms)
 {
-	WaitList late = {.last = &late.first};
+	WaitList late = TAILQ_HEAD_INITIALIZER(late);
 	MrEventWait *next;
+	MrEventWait *wait;
 
-	for (MrEventWait *wait = waits->all.first; wait != NULL; wait = next)
+	for (wait = TAILQ_FIRST(&waits->all); wait != NULL; wait = next)
 	{
-		next = wait->next;
+		next = TAILQ_NEXT(wait, others);
 		if (wait->end_ms > now_ms)
 			continue;
 		detach(wait);
 		append(&late, wait);
 	}
-	for (MrEventWait *wait = late.first; wait != NULL; wait = late.first)
+	while ((wait = TAILQ_FIRST(&late)) != NULL)
 	{
-		late.first = wait->next;
-		if (wait->next != NULL)
-			wait->next->link = &late.first;
+		TAILQ_REMOVE(&late, wait, others);
 		unask(wait);
 		wait->end(wait->owner, NULL);
 		free(wait);
@@ -250,20 +245,13 @@ static void
 append(WaitList *list, MrEventWait *wait)
 {
 	wait->list = list;
-	wait->next = NULL;
-	wait->link = list->last;
-	*list->last = wait;
-	list->last = &wait->next;
+	TAILQ_INSERT_TAIL(list, wait, others);
 }
 
 static void
 detach(MrEventWait *wait)
 {
-	*wait->link = wait->next;
-	if (wait->next != NULL)
-		wait->next->link = wait->link;
-	else
-		wait->list->last = wait->link;
+	TAILQ_REMOVE(wait->list, wait, others);
 }
 
 /* It is not counted any more, and not asked for by the running statement. */
