@@ -98,6 +98,16 @@ static MrFailure *failure_of(const MrFormat *format, const MrEnvelope *envelope,
 static MrFailure *change_failure(const MrEnvelope *envelope, const MrEnvelopeProblem *problem);
 static MrFailure *attribute_failure(const MrEnvelope *envelope, const MrEnvelopeProblem *problem);
 
+bool
+mr_format_kind(const char *name, MrFormatKind *kind)
+{
+	const FormatKind *found = kind_of(name);
+
+	if (found != NULL)
+		*kind = found->kind;
+	return found != NULL;
+}
+
 MrFormat *
 mr_format_create(const char *name)
 {

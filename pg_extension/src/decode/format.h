@@ -43,6 +43,9 @@ extern void mr_format_take_left_out(MrFormat *format, const Bitmapset *fields);
 /* The fields (from 0) that the source left out of the document decoded last, in the current memory context; NULL: none. */
 extern Bitmapset *mr_format_left_out(const MrFormat *format);
 
+/* The kind of that name; false for json, an error for a name that is none of the formats. */
+extern bool mr_format_kind(const char *name, MrFormatKind *kind);
+
 /* Made in the current memory context; NULL for json. An error for a name that is none of the formats. */
 extern MrFormat *mr_format_create(const char *name);
 

@@ -10,7 +10,7 @@
 #include "utils/lsyscache.h"
 
 #include "decode/decode.h"
-#include "decode/format_envelope.h"
+#include "decode/format.h"
 
 struct MrMessageKey
 {
@@ -112,10 +112,21 @@ allocate(size_t size)
 static MrOpener *
 create_opener(const char *format)
 {
-	if (strcmp(format, "confluent-json") == 0)
-		return mr_opener_create(MR_FORMAT_CONFLUENT_JSON, allocate);
-	if (strcmp(format, "connect") == 0 || strcmp(format, "debezium") == 0)
-		return mr_opener_create(MR_FORMAT_CONNECT, allocate);
+	MrFormatKind kind;
+
+	if (!mr_format_kind(format, &kind))
+		return NULL;
+	switch (kind)
+	{
+		case MR_FORMAT_CONFLUENT_JSON:
+			return mr_opener_create(MR_FORMAT_CONFLUENT_JSON, allocate);
+		case MR_FORMAT_CONNECT:
+		case MR_FORMAT_DEBEZIUM:
+			return mr_opener_create(MR_FORMAT_CONNECT, allocate);
+		case MR_FORMAT_CLOUDEVENTS:
+		case MR_FORMAT_NDJSON:
+			break;
+	}
 	return NULL;
 }
 
