@@ -72,23 +72,6 @@ settle_events(const MrDefinition *definition, MrBatch *batch)
 	table_close(dead_letters, NoLock);
 }
 
-/* The counters by type, ready for a batch; NULL: it adds to none. */
-static MrEventTypes *
-begin_types(MrProgram *program, const MrBatch *batch)
-{
-	if (program->type_field == NULL || batch->nevents == 0)
-		return NULL;
-	if (program->event_types == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(program->context);
-
-		program->event_types = mr_event_types_create(program->definition->pipeline_id);
-		MemoryContextSwitchTo(old);
-	}
-	mr_event_types_begin(program->event_types);
-	return program->event_types;
-}
-
 static void
 tally_type(MrEventTypes *types, MrTypeField *field, const MrEvent *event)
 {
@@ -102,9 +85,11 @@ void
 mr_settle(MrProgram *program, MrBatch *batch)
 {
 	const MrDefinition *definition = program->definition;
-	MrEventTypes *types = begin_types(program, batch);
+	MrEventTypes *types = batch->nevents > 0 ? program->event_types : NULL;
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
+	if (types != NULL)
+		mr_event_types_begin(types);
 	settle_events(definition, batch);
 	mr_order_release(definition, batch);
 	for (int i = 0; i < batch->nevents; i++)

@@ -2,6 +2,7 @@
  * program.c: from a definition to something that runs. Used by workers (as the pipeline's owner) and by
  * create_pipeline and alter_pipeline (as the caller) to check a definition.
  */
+#include "pipeline/event_types.h"
 #include "program/program.h"
 
 #include "access/genam.h"
@@ -314,6 +315,8 @@ compile(MrProgram *program)
 
 	program->event = mr_event_relation_create(definition);
 	program->type_field = mr_type_field_create(definition, program->event);
+	if (program->type_field != NULL)
+		program->event_types = mr_event_types_create(definition->pipeline_id);
 	program->transform =
 		mr_plan_create(definition->transform, MR_EVENT_RELATION, program->event->visible,
 					   program->event->full, definition->target, mr_transform_patch, program);

@@ -42,7 +42,7 @@ typedef struct MrProgram
 	MrDefinition *definition;
 	MrEventRelation *event;
 	struct MrTypeField *type_field;   /* type_field.h; NULL: events are not counted by type */
-	struct MrEventTypes *event_types; /* pipeline/event_types.h; NULL: not made yet */
+	struct MrEventTypes *event_types; /* pipeline/event_types.h; NULL as type_field is */
 	struct MrUnread *unread;          /* keys that no field reads, seen by the worker */
 	MrPlan *transform;
 	bool transform_writes; /* it has: what it wrote is undone with the events that fail */
