@@ -152,19 +152,26 @@ mr_history_trim(void)
 	floors = NULL;
 }
 
-/* full: receives whether there may be more to delete. */
-static void
-purge(void *full)
+typedef struct Removal
 {
+	const char *activity;
+	const char *sql; /* one value */
+	Datum result;    /* which is passed by value */
+} Removal;
+
+static void
+remove_old(void *arg)
+{
+	Removal *removal = arg;
 	bool isnull;
 
-	if (!mr_xact_begin("removing old dead letters"))
+	if (!mr_xact_begin(removal->activity))
 		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
-	if (SPI_execute(purge_sql, false, 0) == SPI_OK_SELECT && SPI_processed == 1)
-		*(bool *) full = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-													 1, &isnull)) >= PURGE_STEP;
+	if (SPI_execute(removal->sql, false, 0) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not run \"%s\"", removal->sql);
+	removal->result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	SPI_finish();
 	PopActiveSnapshot();
 	mr_xact_commit();
@@ -175,25 +182,13 @@ mr_history_purge(void)
 {
 	static int64 next = 0;
 	int64 now = mr_clock_us();
-	bool full = false;
+	Removal removal = {"removing old dead letters", purge_sql, Int64GetDatum(0)};
+	bool full; /* there may be more to delete */
 
 	if (now < next)
 		return;
-	next = mr_xact_guard(purge, &full) && full ? now + PURGE_PAUSE_US : now + PURGE_INTERVAL_US;
-}
-
-static void
-empty(void *arg)
-{
-	if (!mr_xact_begin("removing old keys of requests"))
-		return;
-	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
-	if (SPI_execute(empty_sql, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not remove old keys of requests");
-	SPI_finish();
-	PopActiveSnapshot();
-	mr_xact_commit();
+	full = mr_xact_guard(remove_old, &removal) && DatumGetInt64(removal.result) >= PURGE_STEP;
+	next = now + (full ? PURGE_PAUSE_US : PURGE_INTERVAL_US);
 }
 
 void
@@ -201,9 +196,10 @@ mr_history_empty_keys(void)
 {
 	static int64 next = 0;
 	int64 now = mr_clock_us();
+	Removal removal = {"removing old keys of requests", empty_sql, BoolGetDatum(false)};
 
 	if (now < next)
 		return;
 	next = now + INTERVAL_US;
-	(void) mr_xact_guard(empty, NULL);
+	(void) mr_xact_guard(remove_old, &removal);
 }
