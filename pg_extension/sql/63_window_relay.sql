@@ -85,8 +85,7 @@ DECLARE
   due timestamptz;
 BEGIN
   EXECUTE format('SELECT min(d.window_start) FROM millrace._window_%s_due AS d', window_id) INTO due;
-  RETURN (SELECT least(o.closed_to, coalesce(m.final, '-infinity'), due) FROM millrace.window_outlet AS o
-          LEFT JOIN LATERAL (SELECT k.final FROM millrace.window_mark AS k WHERE k.window_id = o.window_id ORDER BY k.at DESC LIMIT 1) AS m ON true
+  RETURN (SELECT least(o.closed_to, coalesce((millrace._window_mark(o.window_id)).final, '-infinity'), due) FROM millrace.window_outlet AS o
           WHERE o.window_id = _done_to.window_id);
 END $$;
 REVOKE ALL ON FUNCTION millrace._done_to FROM PUBLIC;

@@ -108,6 +108,14 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._window_origin FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_origin IS 'Internal: where windows begin.';
 
+-- The newest look at the watermark of a window; null: there was none yet.
+CREATE FUNCTION millrace._window_mark(window_id integer) RETURNS millrace.window_mark
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT m FROM millrace.window_mark AS m WHERE m.window_id = _window_mark.window_id ORDER BY m.at DESC LIMIT 1;
+$$;
+REVOKE ALL ON FUNCTION millrace._window_mark(integer) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_mark(integer) IS 'Internal: up to where a window is closed and final.';
+
 CREATE FUNCTION millrace._check_window_time(argument text, given interval) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN

@@ -205,7 +205,7 @@ BEGIN
   IF c.fold IS NULL THEN
     RETURN true;
   END IF;
-  SELECT * INTO mark FROM millrace.window_mark AS m WHERE m.window_id = w.id ORDER BY m.at DESC LIMIT 1;
+  mark := millrace._window_mark(w.id);
   staged := ARRAY(SELECT l.lane_id FROM millrace._lanes() AS l WHERE l.pipeline_id = w.pipeline_id AND l.staged > 0);
   EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
                  'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq RETURNING p.*), '

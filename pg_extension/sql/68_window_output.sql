@@ -9,7 +9,7 @@ CREATE FUNCTION millrace._set_output(w millrace.window_definition, topic text) R
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   o   millrace.window_outlet;
-  reached timestamptz := coalesce((SELECT m.watermark FROM millrace.window_mark AS m WHERE m.window_id = w.id ORDER BY m.at DESC LIMIT 1), '-infinity');
+  reached timestamptz := coalesce((millrace._window_mark(w.id)).watermark, '-infinity');
 BEGIN
   SELECT * INTO o FROM millrace.window_outlet AS c WHERE c.window_id = w.id;
   IF topic IS NULL OR topic = 'off' AND o.topic IS NULL THEN
@@ -113,7 +113,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_s
 DECLARE
   mark millrace.window_mark;
 BEGIN
-  SELECT * INTO mark FROM millrace.window_mark AS m WHERE m.window_id = w.id ORDER BY m.at DESC LIMIT 1;
+  mark := millrace._window_mark(w.id);
   IF NOT EXISTS (SELECT FROM millrace.window_outlet AS o WHERE o.window_id = w.id AND o.topic IS NOT NULL) THEN
     RETURN;
   END IF;
@@ -164,7 +164,7 @@ BEGIN
   END IF;
   SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = window_id;
   SELECT * INTO o FROM millrace.window_outlet AS c WHERE c.window_id = w.id AND c.topic IS NOT NULL;
-  SELECT * INTO mark FROM millrace.window_mark AS m WHERE m.window_id = w.id ORDER BY m.at DESC LIMIT 1;
+  mark := millrace._window_mark(w.id);
   "limit" := least("limit", room - (SELECT count(*) FROM millrace.window_output AS c WHERE c.window_id = w.id));
   IF o.window_id IS NULL OR NOT coalesce(isfinite(mark.watermark), false) OR "limit" <= 0 THEN
     RETURN false;
