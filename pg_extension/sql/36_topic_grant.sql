@@ -185,8 +185,7 @@ Errors: invalid_parameter_value for what is no pattern; insufficient_privilege u
 CREATE VIEW millrace.topic_grants WITH (security_barrier) AS
 SELECT g.role, g.use, g.pattern, g.granted_by, g.granted_at
 FROM millrace.topic_grant AS g JOIN pg_catalog.pg_roles AS r ON r.oid = g.role
-WHERE pg_catalog.pg_has_role(g.role::oid, 'USAGE') 
-      OR (SELECT pg_catalog.pg_has_role('pg_monitor', 'USAGE') OR pg_catalog.has_function_privilege('millrace.shows_all_pipelines()', 'EXECUTE'))
+WHERE pg_catalog.pg_has_role(g.role::oid, 'USAGE') OR (SELECT r.sees_all FROM millrace._reader AS r)
 ORDER BY r.rolname, g.use DESC, g.pattern;
 COMMENT ON VIEW millrace.topic_grants IS 'Kafka topics that roles may use in pipelines.';
 COMMENT ON COLUMN millrace.topic_grants.use IS 'read, dlq (dead letters may be published to it), or output (windows may be)';

@@ -5,8 +5,7 @@
 CREATE VIEW millrace._visible WITH (security_barrier) AS
 SELECT p.*, p.instance <> (SELECT i.id FROM millrace.instance AS i) AS is_foreign
 FROM millrace.pipeline AS p
-WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE') 
-      OR (SELECT pg_catalog.pg_has_role('pg_monitor', 'USAGE') OR pg_catalog.has_function_privilege('millrace.shows_all_pipelines()', 'EXECUTE'));
+WHERE pg_catalog.pg_has_role(p.owner::oid, 'USAGE') OR (SELECT r.sees_all FROM millrace._reader AS r);
 COMMENT ON VIEW millrace._visible IS 'Internal: pipelines whose state the reader may see.';
 
 CREATE VIEW millrace._ledger_entry WITH (security_barrier) AS
@@ -72,8 +71,7 @@ CREATE FUNCTION millrace._engine_status(caller regrole) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH visible AS (
     SELECT p.id, p.name FROM millrace.pipeline AS p
-    WHERE pg_has_role(caller, p.owner::oid, 'USAGE') 
-          OR (SELECT pg_has_role(caller, 'pg_monitor', 'USAGE') OR has_function_privilege(caller, 'millrace.shows_all_pipelines()', 'EXECUTE'))
+    WHERE pg_has_role(caller, p.owner::oid, 'USAGE') OR (SELECT millrace._sees_all(caller))
   )
   SELECT jsonb_build_object(
     'preloaded', millrace._preloaded(),

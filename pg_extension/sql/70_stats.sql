@@ -40,8 +40,7 @@ CREATE FUNCTION millrace._live_status(caller regrole) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH visible AS (
     SELECT p.id, p.name FROM millrace.pipeline AS p
-    WHERE pg_has_role(caller, p.owner::oid, 'USAGE') 
-          OR (SELECT pg_has_role(caller, 'pg_monitor', 'USAGE') OR has_function_privilege(caller, 'millrace.shows_all_pipelines()', 'EXECUTE'))
+    WHERE pg_has_role(caller, p.owner::oid, 'USAGE') OR (SELECT millrace._sees_all(caller))
   )
   SELECT jsonb_build_object(
     'rates', (SELECT coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object('pipeline', v.name)), '[]')
