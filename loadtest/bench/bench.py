@@ -14,7 +14,6 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "test
 import copy_rows  # noqa: E402
 import history  # noqa: E402
 import machine  # noqa: E402
-from lib.world import ensure_roles  # noqa: E402
 from sampler import CLASSES  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
@@ -140,16 +139,9 @@ def compare_with(entry, results):
 def main():
     arguments = options()
     wanted = set(arguments.only or RUNS)
-    cluster, broker = machine.make_cluster(), machine.make_broker()
     print(machine.describe(arguments.events), flush=True)
-    try:
-        cluster.init().start()
-        ensure_roles(cluster)
-        broker.start()
+    with machine.running() as (cluster, broker):
         results = run(Bench(cluster, broker, Topics(broker, arguments.events), arguments.latency_seconds), wanted)
-    finally:
-        broker.stop()
-        cluster.stop()
     history.write(results, keep_others=arguments.only)
     compare_with(history.earlier(arguments.events), results)
     history.append(arguments.events, results)

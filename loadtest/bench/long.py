@@ -18,7 +18,6 @@ import flink  # noqa: E402
 import machine  # noqa: E402
 import work  # noqa: E402
 from lib import paths  # noqa: E402
-from lib.world import ensure_roles  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
 DISK_BYTES_PER_EVENT = 600
@@ -68,18 +67,9 @@ def run(bench, kit):
 
 def main():
     arguments = options()
-    cluster, broker = machine.make_cluster(), machine.make_broker()
     print(machine.describe(arguments.events) + f", shared_buffers {arguments.shared_buffers}; events/s of each tenth", flush=True)
-    try:
-        cluster.init()
-        cluster.configure({"shared_buffers": f"'{arguments.shared_buffers}'"})
-        cluster.start()
-        ensure_roles(cluster)
-        broker.start()
+    with machine.running(shared_buffers=f"'{arguments.shared_buffers}'") as (cluster, broker):
         results = run(Bench(cluster, broker, Topics(broker, arguments.events)), os.environ.get("PEERS_DIR", ""))
-    finally:
-        broker.stop()
-        cluster.stop()
     with open(os.path.join(paths.BUILD, "bench-long.json"), "w") as f:
         json.dump(dict(results, events=arguments.events, shared_buffers=arguments.shared_buffers), f, indent=1)
         f.write("\n")

@@ -16,7 +16,6 @@ import flink  # noqa: E402
 import history  # noqa: E402
 import machine  # noqa: E402
 import pairs  # noqa: E402
-from lib.world import ensure_roles  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
 
@@ -55,20 +54,13 @@ def figures(measured):
 
 def main():
     arguments = options()
-    cluster, broker = machine.make_cluster(), machine.make_broker()
-    bench = Bench(cluster, broker, Topics(broker, arguments.events))
     print(machine.describe(arguments.events) + f", {arguments.repeat} pairs of runs; the JVM of Flink is counted as its ingestor", flush=True)
-    try:
-        cluster.init().start()
-        ensure_roles(cluster)
-        broker.start()
+    with machine.running() as (cluster, broker):
+        bench = Bench(cluster, broker, Topics(broker, arguments.events))
         ours(bench)  # warms up the broker and its just-in-time compiler; not counted
         pairs.head("flink", "ours")
         measured = pairs.measure(("flink", lambda: result(flink.run(bench, arguments.kit))), ("ours", lambda: ours(bench)), arguments.repeat)
         pairs.show(PIPELINES["end_to_end"][0], measured, "flink", "ours")
-    finally:
-        broker.stop()
-        cluster.stop()
     kept = figures(measured)
     history.write(kept, keep_others=True)
     history.append(arguments.events, kept)
