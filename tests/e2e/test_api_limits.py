@@ -61,6 +61,16 @@ def hoarder(api, path):
     return s
 
 
+def leave(api, clients):
+    """They close their connections: nothing is held for them any more. The API ends."""
+    for s in clients:
+        s.close()
+    try:
+        wait_for(lambda: api.metric("millrace_api_buffered_bytes") == 0, "nothing is held for clients that are gone", 20)
+    finally:
+        api.kill()
+
+
 def test_slow_readers_share_one_bound(world):
     """Many clients that leave large answers unread: together they hold no more than --buffers; the others are served meanwhile,
     and a large answer is served again when those that are in the way have been closed."""
@@ -89,12 +99,7 @@ def test_slow_readers_share_one_bound(world):
             return answer.status == 200 and len(answer.body) == size
         wait_for(served, "a large answer is served", 20)
     finally:
-        for s in hoarders:
-            s.close()
-    try:
-        wait_for(lambda: api.metric("millrace_api_buffered_bytes") == 0, "nothing is held for clients that are gone", 20)
-    finally:
-        api.kill()
+        leave(api, hoarders)
 
 
 def test_a_body_gets_room(world):
@@ -151,9 +156,4 @@ def test_large_bodies_share_one_bound(world):
         wait_for(lambda: api.metric("millrace_api_requests_total", status="5xx") > 0, "some were refused", 20)
         assert api.get("/events?limit=1").status == 200
     finally:
-        for s in half:
-            s.close()
-    try:
-        wait_for(lambda: api.metric("millrace_api_buffered_bytes") == 0, "nothing is held for clients that are gone", 20)
-    finally:
-        api.kill()
+        leave(api, half)
