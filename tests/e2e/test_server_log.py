@@ -70,6 +70,21 @@ def test_the_breaker_is_reported_when_it_opens_and_when_it_closes(world):
     assert lines(world, context(world, "stage write, partition 0, offsets? .*")), "the errors say where"
 
 
+def test_how_long_the_breaker_was_open_is_known_to_a_later_worker(world):
+    feed = Feed(world, FULL + "INSERT INTO full_disk VALUES (true)").send(*some(0, 20))
+    breaker = f'LOG: .*circuit breaker of pipeline "{world.pipeline_name}"'
+    wait_line(world, f"{breaker} opened: no space left on device$")
+    worker = world.db.value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'millrace worker' AND"
+                            " datname = current_database()")
+    world.db.run("SELECT pg_terminate_backend(%s)", (worker,))
+    wait_for(lambda: any(pid != worker for pid, _ in activity(world, "pid, 1", "backend_type = 'millrace worker'")),
+             "another process serves it", 20)
+    feed.ddl("DELETE FROM full_disk")
+    feed.settled()
+    wait_line(world, rf"{breaker} closed after \d+\.\d s$")
+    assert len(lines(world, f"{breaker} ")) == 2
+
+
 def test_a_pipeline_starts_stops_and_changes_its_version(world):
     feed = Feed(world, TABLE, workers=2)
     name = world.pipeline_name

@@ -126,8 +126,8 @@ fill_cause(const MrBreakerCause *cause, bool closes, bool is_same, Datum *values
 	replace[MR_BREAKER_COMMAND - 1] = closes || (!keep && !(is_same && cause->command == NULL));
 }
 
-/* Writes the row. Open and half open take turns while trouble goes on; since when it does stays. Returns whether it was closed. */
-static bool
+/* Writes the row. Open and half open take turns while trouble goes on; since when it does stays. */
+static MrBreakerChange
 put(Relation rel, const MrBreakerRow *row, MrBreakerState state, const MrBreakerCause *cause,
 	TimestampTz trouble_of_others)
 {
@@ -141,7 +141,10 @@ put(Relation rel, const MrBreakerRow *row, MrBreakerState state, const MrBreaker
 	Datum values[MR_BREAKER_NATTS] = {0};
 	bool nulls[MR_BREAKER_NATTS] = {false};
 	bool replace[MR_BREAKER_NATTS];
+	MrBreakerChange change = {.happened = trouble_of_others == 0 && was_closed != closes};
 
+	if (HeapTupleIsValid(old))
+		change.since = mr_catalog_int8(old, MR_BREAKER_SINCE, desc, 0);
 	memset(replace, true, sizeof(replace));
 	values[MR_BREAKER_PIPELINE_ID - 1] = Int32GetDatum(row->pipeline_id);
 	values[MR_BREAKER_WORKER - 1] = Int32GetDatum(row->worker);
@@ -156,7 +159,7 @@ put(Relation rel, const MrBreakerRow *row, MrBreakerState state, const MrBreaker
 		CatalogTupleUpdate(rel, &old->t_self, heap_modify_tuple(old, desc, values, nulls, replace));
 	else
 		CatalogTupleInsert(rel, heap_form_tuple(desc, values, nulls));
-	return was_closed;
+	return change;
 }
 
 /* Locked until the end of the transaction. */
@@ -169,30 +172,26 @@ is_wanted(const MrBreakerRow *row)
 	return mr_pipeline_row_by_id(row->pipeline_id, &pipeline) && row->worker < pipeline.workers;
 }
 
-bool
+MrBreakerChange
 mr_breaker_table_show(const MrBreakerRow *row, MrBreakerState state, const MrBreakerCause *cause)
 {
-	bool changed = false;
+	MrBreakerChange change = {0};
 
 	if (!mr_xact_begin("changing the breaker"))
-		return false;
+		return change;
 	if (is_wanted(row))
 	{
 		Relation rel;
-		TimestampTz trouble_of_others;
-		bool was_closed;
 
 		mr_lock_partition(row->pipeline_id, LOCK_BREAKER);
 		PushActiveSnapshot(GetTransactionSnapshot()); /* a long reason is out of line */
 		rel = mr_catalog_open("breaker", RowExclusiveLock);
-		trouble_of_others = others_since(rel, row);
-		was_closed = put(rel, row, state, cause, trouble_of_others);
-		changed = trouble_of_others == 0 && was_closed != (state == MR_BREAKER_CLOSED);
+		change = put(rel, row, state, cause, others_since(rel, row));
 		table_close(rel, NoLock);
 		PopActiveSnapshot();
 	}
 	mr_xact_commit();
-	return changed;
+	return change;
 }
 
 /* Whether `test` is true of the row; false without one. */

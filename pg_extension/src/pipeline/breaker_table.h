@@ -34,13 +34,20 @@ typedef struct MrBreakerCause
 	TimestampTz next_probe; /* 0: none is planned */
 } MrBreakerCause;
 
+/* Whether the pipeline's state changed with the row's, and since when it had been what it was; 0: without a row. */
+typedef struct MrBreakerChange
+{
+	bool happened;
+	TimestampTz since;
+} MrBreakerChange;
+
 /*
  * Writes the row, in a transaction of its own; does nothing when extension or pipeline were dropped, or the pipeline has
- * no such worker any more. Returns whether the pipeline had no breaker of that kind that was not closed before (state open, half
- * open) or has none now (closed) because of that: other workers may have been first, or last. May raise an error.
+ * no such worker any more. The pipeline's state changes when it had no breaker of that kind that was not closed before (state
+ * open, half open) or has none now (closed) because of that: other workers may have been first, or last. May raise an error.
  */
-extern bool mr_breaker_table_show(const MrBreakerRow *row, MrBreakerState state,
-								  const MrBreakerCause *cause);
+extern MrBreakerChange mr_breaker_table_show(const MrBreakerRow *row, MrBreakerState state,
+											 const MrBreakerCause *cause);
 
 /* Whether it is shown as open or half open: an earlier worker left it so. */
 extern bool mr_breaker_table_is_open(const MrBreakerRow *row);

@@ -25,6 +25,7 @@ typedef struct Call
 	MrBreakerState state;
 	MrBreakerCause cause;
 	int sqlstate;
+	MrBreakerChange change;
 	bool answer;
 } Call;
 
@@ -65,7 +66,7 @@ write_row(void *arg)
 	Call *call = arg;
 	MrBreakerRow row = row_of(call->kind);
 
-	call->answer = mr_breaker_table_show(&row, call->state, &call->cause);
+	call->change = mr_breaker_table_show(&row, call->state, &call->cause);
 }
 
 static void
@@ -83,7 +84,7 @@ static void
 forget(MrShownTrouble *row)
 {
 	row->stale = false;
-	row->again_at = row->open_since = 0;
+	row->again_at = 0;
 	keep_text(&row->reason, NULL);
 	keep_text(&row->command, NULL);
 }
@@ -109,7 +110,6 @@ mr_trouble_begin(MrBreakerKind kind)
 	if (mr_xact_guard(ask_open, &call) && !call.answer)
 		return false; /* not known: a probe does no harm */
 	rows[kind].state = MR_BREAKER_OPEN;
-	rows[kind].open_since = -1;
 	return true;
 }
 
@@ -133,8 +133,6 @@ mr_trouble_met(MrBreakerKind kind, MrBreaker *breaker, const ErrorData *error, c
 	mr_seat_show_error(reason);
 	if (!mr_breaker_trouble(breaker, lasting, mr_clock_us()))
 		return;
-	if (row->open_since == 0)
-		row->open_since = mr_clock_us();
 	row->sqlstate = error->sqlerrcode;
 	keep_text(&row->reason, reason);
 	keep_text(&row->command, command);
@@ -162,18 +160,14 @@ log_opened(const MrShownTrouble *row, MrBreakerKind kind, int64 wait_us)
 }
 
 static void
-log_closed(const MrShownTrouble *row, MrBreakerKind kind)
+log_closed(MrBreakerKind kind, TimestampTz since)
 {
-	char after[32] = "";
-
-	if (row->open_since > 0)
-		snprintf(after, sizeof(after), " after %.1f s", (mr_clock_us() - row->open_since) / 1e6);
 	if (kind == MR_BREAKER_OF_RETRIES)
 		ereport(LOG, (errmsg("millrace: retries of pipeline \"%s\" are tried again",
 							 mr_seat->pipeline)));
 	else
-		ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" closed%s",
-							 mr_seat->pipeline, after)));
+		ereport(LOG, (errmsg("millrace: circuit breaker of pipeline \"%s\" closed after %.1f s",
+							 mr_seat->pipeline, Max(GetCurrentTimestamp() - since, 0) / 1e6)));
 }
 
 void
@@ -203,9 +197,9 @@ mr_trouble_show(MrBreakerKind kind, MrBreakerState state, int64 wait_us)
 		return;
 	row->state = state;
 	row->probe_at = probe_at;
-	if (call.answer && state == MR_BREAKER_CLOSED)
-		log_closed(row, kind);
-	else if (call.answer && row->reason != NULL)
+	if (call.change.happened && state == MR_BREAKER_CLOSED)
+		log_closed(kind, call.change.since);
+	else if (call.change.happened && row->reason != NULL)
 		log_opened(row, kind, wait_us);
 	if (state == MR_BREAKER_CLOSED)
 		forget(row);

@@ -16,7 +16,6 @@ typedef struct MrShownTrouble
 	bool stale;           /* the cause changed since, or a write failed */
 	int64 probe_at;       /* mr_clock_us(), while it is open */
 	int64 again_at;       /* mr_clock_us(): not written before */
-	int64 open_since;     /* mr_clock_us(); 0: it is closed, -1: since an earlier worker */
 	char *reason;         /* of the latest trouble; NULL: of an earlier worker */
 	int sqlstate;
 	char *command;
