@@ -60,6 +60,12 @@ COMMENT ON FUNCTION millrace.session_settings(text) IS
 'The settings of the session that a pipeline''s transform runs with, which are those of its definition and not the server''s, the database''s or the role''s.
 In: pipeline. Out: rows of name and setting, to be used with set_config(). Errors: undefined_object for an unknown pipeline.';
 
+CREATE FUNCTION millrace.explain_query(query text, "analyze" boolean, path text) RETURNS SETOF text
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_explain_query';
+COMMENT ON FUNCTION millrace.explain_query(text, boolean, text) IS
+'What explain() calls. Use explain().
+In: query: the text after EXPLAIN; analyze: true to run it; path: its search_path. Out: lines of EXPLAIN. Errors: those of the query; in a session of another role, by SET ROLE, insufficient_privilege when it sets the role, makes a temporary table or prepares a statement.';
+
 -- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
 -- owner: nobody's SQL runs with another role's privileges. A CTE named event represents the batch.
 CREATE FUNCTION millrace.explain_batch(pipeline text, "analyze" boolean, samples text[], key bytea, headers jsonb, topic text,
@@ -71,7 +77,6 @@ DECLARE
   packed   bytea := millrace.pack_headers(headers);
   columns  text;
   query    text;
-  line     text;
   lines    text[] := '{}';
   done     boolean := false;
 BEGIN
@@ -115,10 +120,8 @@ BEGIN
   BEGIN
     -- as the workers do, until it is rolled back
     PERFORM set_config(s.name, s.setting, true) FROM millrace.session_settings(pipeline) AS s WHERE s.name <> 'search_path';
-    PERFORM set_config('jit', 'off', true), set_config('search_path', d.search_path, true);
-    FOR line IN EXECUTE 'EXPLAIN ' || CASE WHEN "analyze" THEN '(ANALYZE, BUFFERS) ' ELSE '' END || query LOOP
-      lines := lines || line;
-    END LOOP;
+    PERFORM set_config('jit', 'off', true);
+    lines := ARRAY(SELECT millrace.explain_query(query, "analyze", d.search_path));
     done := true;
     RAISE EXCEPTION USING ERRCODE = 'MR000', MESSAGE = 'undo';
   EXCEPTION WHEN SQLSTATE 'MR000' THEN
@@ -127,7 +130,6 @@ BEGIN
       RAISE;  -- one of them raised it
     END IF;
   END;
-  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   RETURN QUERY SELECT * FROM unnest(lines);
 END $$;
 COMMENT ON FUNCTION millrace.explain_batch(text, boolean, text[], bytea, jsonb, text, timestamptz) IS
@@ -144,4 +146,4 @@ COMMENT ON FUNCTION millrace.explain(text, boolean, text[], millrace.payload, js
 'The plan of a pipeline''s transform for a whole batch (batch_rows events); "CTE event" represents the batch.
 In: pipeline; analyze: true to run it, in a subtransaction that is rolled back; samples: payloads to run it on, repeated to make up a batch, by default of dead letters that could be decoded; key, headers, topic and time of all of them, as in dry_run(), by default none, none, the pipeline''s and now.
 Out: lines of EXPLAIN.
-Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the current role is its owner; invalid_parameter_value when there is nothing to run it on, and for headers that are neither an object nor pairs; those of the transform.';
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the current role is its owner; invalid_parameter_value when there is nothing to run it on, and for headers that are neither an object nor pairs; those of the transform. In a session of another role, by SET ROLE, insufficient_privilege for SQL of the pipeline that sets the role, makes a temporary table or prepares a statement.';

@@ -2,7 +2,7 @@
 -- PostgreSQL does, and leave SQLSTATEs of the user's functions alone.
 BEGIN;
 \ir helper.psql
-SELECT plan(19);
+SELECT plan(24);
 
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
@@ -91,6 +91,17 @@ END $$;
 SELECT is(array_agg(pg_temp.state_of(c.command)), ARRAY['42501', '42501', '42501', 'written'], 'no other role, no statement that stays')
 FROM unnest(ARRAY['RESET ROLE', 'PREPARE stays AS SELECT 1', 'DEALLOCATE ALL', 'SELECT 1']) AS c (command);
 SELECT is_empty($$ SELECT FROM pg_prepared_statements WHERE name = 'stays' $$, 'and none is there');
+SELECT throws_ok(format($$SELECT millrace.explain('does', true, ARRAY[%L])$$, json_build_object('command', c.command)), '42501', NULL,
+                 'explain(analyze) neither: ' || c.command)
+FROM unnest(ARRAY['RESET ROLE', 'PREPARE stays AS SELECT 1', 'DEALLOCATE ALL']) AS c (command);
+SELECT isnt_empty($$SELECT millrace.explain('does', true, ARRAY['{"command": "SELECT 1"}'])$$, 'what keeps to the role is explained');
+-- An immutable function is run when the plan is made.
+CREATE FUNCTION mrt.made() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN IF current_setting('application_name') = 'trap' THEN PERFORM set_config('role', 'none', true); END IF; RETURN 1; END $$;
+SELECT millrace.create_pipeline('made', topic => 'events', target => 'mrt.reading', fields => 'n bigint', transform => 'SELECT mrt.made() AS id FROM event');
+SET LOCAL application_name = 'trap';
+SELECT throws_ok($$SELECT millrace.explain('made')$$, '42501', NULL, 'nor does a plan');
+RESET application_name;
 
 -- What a value means, also in expressions of the transform, is the definition's; a session that would read and show it otherwise.
 RESET ROLE;

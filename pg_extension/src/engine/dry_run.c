@@ -2,8 +2,7 @@
  * dry_run.c: millrace.dry_run(): what the outcome of these events would be, without any effect.
  *
  * Runs in the caller's session, which must be the pipeline's owner: the transform is the owner's SQL and must
- * not run with anybody else's rights. Everything happens in a subtransaction that is always rolled back. In a session of
- * another role, which has become the owner by SET ROLE, that SQL may not go back, nor leave a statement behind.
+ * not run with anybody else's rights (restricted.h). Everything happens in a subtransaction that is always rolled back.
  */
 #include "postgres.h"
 
@@ -22,6 +21,7 @@
 #include "utils/snapmgr.h"
 #include "utils/tuplestore.h"
 
+#include "server/restricted.h"
 #include "server/xact.h"
 #include "pipeline/pipeline.h"
 #include "program/header_list.h"
@@ -196,16 +196,6 @@ process(void *engine)
 	return false; /* everything is rolled back */
 }
 
-/* Until the caller sets the context back, or the transaction ends. */
-static void
-keep_to_owner(Oid *user, int *context)
-{
-	GetUserIdAndSecContext(user, context);
-	if (*user != GetSessionUserId())
-		SetUserIdAndSecContext(*user, *context | SECURITY_LOCAL_USERID_CHANGE |
-										  SECURITY_RESTRICTED_OPERATION);
-}
-
 PG_FUNCTION_INFO_V1(mr_dry_run);
 
 /*
@@ -224,8 +214,7 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	char *name;
 	int sample = 0;
 	int nest;
-	Oid user;
-	int context;
+	MrRestricted before;
 
 	mr_pace_init(&pace);
 	InitMaterializedSRF(fcinfo, 0);
@@ -235,7 +224,7 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	mr_pipeline_row_by_name(name, &pipeline);
 	mr_pipeline_check_owner(&pipeline, "dry_run");
-	keep_to_owner(&user, &context);
+	before = mr_restrict();
 	engine.pipeline_id = pipeline.id;
 	engine.context = CurrentMemoryContext;
 	engine.batch = mr_batch_create(CurrentMemoryContext);
@@ -261,6 +250,6 @@ mr_dry_run(PG_FUNCTION_ARGS)
 	}
 	AtEOXact_GUC(false, nest);
 	mr_program_free(engine.program);
-	SetUserIdAndSecContext(user, context);
+	mr_unrestrict(&before);
 	return (Datum) 0;
 }
