@@ -73,6 +73,11 @@ bench-long: ## whether the rate stays into a table that outgrows shared_buffers,
 	@$(MAKE) all
 	@loadtest/bench/long.py $(EVENTS:%=--events %) $(SHARED_BUFFERS:%=--shared-buffers %)
 
+bench-api: ## speed and memory of the HTTP API beside a Spring Boot service, write build/bench-api.json (EVENTS=20000, TIME=2, REPEAT=1, RUNS="by_id list")
+	@.ci/deps build test check
+	@$(MAKE) all
+	@loadtest/bench/bench_api.py $(EVENTS:%=--events %) $(TIME:%=--seconds %) $(REPEAT:%=--repeat %) $(RUNS:%=--only %)
+
 loadtest: ## load for a minute, with a report: RATE=100000 SHAPE=steady|ramp|spike|soak|skew|broken|stop, LOAD="--dsn …" for a running system
 	@.ci/deps build test check
 	@$(MAKE) all
@@ -94,4 +99,4 @@ clean: ## remove what was built (a running demo is left alone)
 	@rm -rf build
 	@if [ -e .git ]; then git worktree prune; fi
 
-.PHONY: all help deps demo demo-stop check check-matrix check-compose bench bench-compare bench-peers bench-long loadtest install format lint clean $(PROGRAMS)
+.PHONY: all help deps demo demo-stop check check-matrix check-compose bench bench-compare bench-peers bench-long bench-api loadtest install format lint clean $(PROGRAMS)

@@ -126,16 +126,6 @@ def run(bench, wanted):
     return out
 
 
-def compare_with(entry, results):
-    """Against an earlier run: it was another hour of this machine, so a few per cent mean nothing."""
-    if entry is None:
-        return
-    change = ", ".join(f"{name} {ratio:.2f}" for name, ratio in history.ratios(entry["figures"], results)
-                       if name.endswith(("events_per_s_middle", "cpu_us_per_event.total", "p99")))
-    if change:
-        print(f"new/old against {entry['commit'][:8]}{' + changes' * entry['dirty']} of {entry['date'][:10]}: {change}")
-
-
 def main():
     arguments = options()
     wanted = set(arguments.only or RUNS)
@@ -143,7 +133,7 @@ def main():
     with machine.running() as (cluster, broker):
         results = run(Bench(cluster, broker, Topics(broker, arguments.events), arguments.latency_seconds), wanted)
     history.write(results, keep_others=arguments.only)
-    compare_with(history.earlier(arguments.events), results)
+    history.compare(history.earlier(arguments.events), results, ("events_per_s_middle", "cpu_us_per_event.total", "p99"))
     history.append(arguments.events, results)
 
 

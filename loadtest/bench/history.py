@@ -31,9 +31,9 @@ def source(tree=paths.ROOT):
     return {"commit": git("rev-parse", "HEAD", tree=tree), "dirty": bool(git("status", "--porcelain", tree=tree))}
 
 
-def write(figures, keep_others):
-    """build/bench.json; keep_others: figures of other runs that it has stay there."""
-    file = os.path.join(paths.BUILD, "bench.json")
+def write(figures, keep_others, name="bench.json"):
+    """A file of that name in build/; keep_others: figures of other runs that it has stay there."""
+    file = os.path.join(paths.BUILD, name)
     if keep_others and os.path.exists(file):
         with open(file) as f:
             figures = dict(json.load(f), **figures)
@@ -43,21 +43,21 @@ def write(figures, keep_others):
     print(f"written to {os.path.relpath(file)}")
 
 
-def append(events, figures):
-    """events: as many as were asked for; figures: what bench.json has."""
-    entry = dict(source(), date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+def append(events, figures, what="pipeline"):
+    """events: as many as were asked for; figures: what the file of this run has; what: which benchmark it was."""
+    entry = dict(source(), what=what, date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
                  machine=machine(), events=events, figures=figures)
     os.makedirs(os.path.dirname(FILE), exist_ok=True)
     with open(FILE, "a") as f:
         f.write(json.dumps(entry, sort_keys=True) + "\n")
 
 
-def earlier(events):
-    """The newest entry of another commit, on this machine with as many events; None when there is none."""
+def earlier(events, what="pipeline"):
+    """The newest entry of the same benchmark at another commit, on this machine with as many events; None when there is none."""
     now, here = machine(), source()["commit"]
     found = None
     for entry in entries():
-        if entry["machine"] == now and entry["events"] == events and entry["commit"] not in (None, here):
+        if entry.get("what", "pipeline") == what and entry["machine"] == now and entry["events"] == events and entry["commit"] not in (None, here):
             found = entry
     return found
 
@@ -73,6 +73,16 @@ def entries():
                     continue
     except FileNotFoundError:
         return
+
+
+def compare(entry, figures, names):
+    """Prints the ratios of the figures whose names end so to an earlier entry. That was another hour of this machine, so a
+    few per cent mean nothing."""
+    if entry is None:
+        return
+    change = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios(entry["figures"], figures) if name.endswith(names))
+    if change:
+        print(f"new/old against {entry['commit'][:8]}{' + changes' * entry['dirty']} of {entry['date'][:10]}: {change}")
 
 
 def ratios(old, new, prefix=""):
