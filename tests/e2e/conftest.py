@@ -9,6 +9,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from lib import parallel, paths  # noqa: E402
 from lib.broker import Broker, NoBroker, fetch  # noqa: E402
 from lib.cluster import Cluster, bin_dir  # noqa: E402
+from lib.wait import Timeout, wait_for  # noqa: E402
 from lib.world import World, ensure_roles  # noqa: E402
 
 
@@ -105,8 +106,11 @@ def pytest_sessionfinish(session):
     parallel.finish(session.config)
     if parallel.is_part(session.config):
         return
-    left = survivors(paths.run_dir())
-    if left:
+    try:
+        # what was killed may take its time to go
+        wait_for(lambda: not survivors(paths.run_dir()), "all processes have ended")
+    except Timeout:
+        left = survivors(paths.run_dir())
         print("\nstill running after the tests: " + "; ".join(left))
         session.exitstatus = 1
 

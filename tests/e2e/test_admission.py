@@ -22,12 +22,12 @@ def numbers(world):
 
 
 def wait_position(world, partition, position):
-    wait_for(lambda: world.positions()[partition] == position, f"partition {partition} at {position}", 10)
+    wait_for(lambda: world.positions()[partition] == position, f"partition {partition} at {position}")
 
 
 def wait_new_epoch(world, lane, partition=0):
     wait_for(lambda: world.db.value("SELECT epoch FROM millrace.partition WHERE partition = %s", (partition,))
-             != lane.epochs[partition], "a new epoch", 10)
+             != lane.epochs[partition], "a new epoch")
 
 
 def batch_of(partition, offsets):
@@ -82,7 +82,7 @@ def test_partition_whose_row_is_lost(world, lane, table):
     holder = world.db.session(autocommit=False)
     holder.run("INSERT INTO number VALUES (100)")
     lane.send(1, [b'{"n":100}'])
-    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), "the worker waits with this one", 10)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), "the worker waits with this one")
     lane.send(0, [b'{"n":0}'])
     lane.send(1, [b'{"n":101}'])
     world.db.run(f"DELETE FROM millrace.{table} WHERE partition = 0")
@@ -101,5 +101,5 @@ def test_timestamps_a_producer_made_up(world, lane, ts):
         world.db.run(f"SELECT v::text FROM millrace.{view} AS v")
     world.db.run("SELECT millrace.replay(%s)", (world.pipeline_name,))
     wait_for(lambda: world.db.value("SELECT state FROM millrace.dead_letters") == "open"
-             and world.db.value("SELECT replay_count FROM millrace.dead_letters") == 1, "it was replayed", 10)
+             and world.db.value("SELECT replay_count FROM millrace.dead_letters") == 1, "it was replayed")
     world.db.run("COPY millrace.dead_letter TO '/dev/null'")

@@ -120,5 +120,5 @@ def test_proxies(web):
 def test_options_that_are_wrong(web):
     for option, value in (("--cors-origin", "app.example"), ("--cors-origin", "https://app.example/page"), ("--trusted-proxy", "10.0.0.0/99")):
         api = Api("dbname=nothing", option, value).start(wait=False)
-        wait_for(lambda: not api.process.alive(), "it ends", 20)
+        wait_for(lambda: not api.process.alive(), "it ends")
         assert api.process.popen.returncode == 2 and f"{option} is " in api.log_text() and json.dumps(value)[1:-1] in api.log_text()

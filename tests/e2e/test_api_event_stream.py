@@ -65,7 +65,7 @@ def test_rows_as_they_are_committed(start, web):
     api = start("--heartbeat", "300ms")
     web.db.run(INSERT, ("before", 3))
     stream = open_stream(api)
-    wait_for(lambda: stream.line() == "retry: 2000", "it begins", 5)
+    wait_for(lambda: stream.line() == "retry: 2000", "it begins")
     web.db.run("INSERT INTO log (id, type, value, text) VALUES (nextval('number'), 'first', 1.5, E'{\"a\":\\r\\n 1}')")
     first = stream.next()
     # transactions that write no row of it are none of its
@@ -114,7 +114,7 @@ def test_filters_and_fields(start, web):
     same = open_stream(api, "?type=3")
     for s in (*many, same):
         s.close()
-    wait_for(lambda: open_stream(api, "?type=more").close() is None, "there is room again", 10)
+    wait_for(lambda: open_stream(api, "?type=more").close() is None, "there is room again")
 
 
 def test_where_it_cannot_go_on(start, web, cluster):
@@ -265,7 +265,7 @@ def test_the_database_is_away(start, web, cluster):
     finally:
         cluster.start()
     with web.db.session() as s:
-        wait_for(lambda: s.value("SELECT 1") == 1, "the server is back", 10)
+        wait_for(lambda: s.value("SELECT 1") == 1, "the server is back")
         s.run(INSERT, ("back", 2))
     events = take(stream, 2)
     assert [e.json()["type"] for e in events] == ["back", "back"] and last.id != events[0].id

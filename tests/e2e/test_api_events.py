@@ -290,7 +290,7 @@ def test_the_start_says_what_is_missing(cluster):
     try:
         def started(*options):
             api = Api(world.db.dsn("web"), *options).start(wait=False)
-            wait_for(lambda: not api.process.alive(), "it ends", 10)
+            wait_for(lambda: not api.process.alive(), "it ends")
             assert api.process.popen.returncode == 1
             return api.log_text()
 
@@ -316,7 +316,7 @@ def test_reload(cluster):
         assert api.get("/events/events:0:0").status == 200
         world.db.run("CREATE INDEX ON events (source, time, id); ALTER TABLE events ADD extra text DEFAULT 'x', DROP note")
         api.process.signal(signal.SIGHUP)
-        wait_for(lambda: api.get("/events?source=sensor-1").status == 200, "the filter is served", 5)
+        wait_for(lambda: api.get("/events?source=sensor-1").status == 200, "the filter is served")
         assert api.get("/events/events:0:0").json()["extra"] == "x"
     finally:
         world.close()

@@ -150,12 +150,12 @@ def test_number_of_connections(web):
     """Beyond --max-connections (of each of two threads) connections wait; those that are there are served."""
     idle = [socket.create_connection(("127.0.0.1", web.api.port), timeout=10) for _ in range(700)]
     try:
-        wait_for(lambda: web.api.metric("millrace_api_connections") == 600, "as many as may be", 5)
+        wait_for(lambda: web.api.metric("millrace_api_connections") == 600, "as many as may be")
         holds_for(lambda: web.api.metric("millrace_api_connections") == 600, "and no more", 0.3)
     finally:
         for s in idle:
             s.close()
-    wait_for(lambda: web.api.metric("millrace_api_connections") == 0, "all closed", 5)
+    wait_for(lambda: web.api.metric("millrace_api_connections") == 0, "all closed")
     assert web.api.get("/events?limit=1").status == 200
 
 
@@ -163,6 +163,6 @@ def test_other_addresses_are_refused():
     api = Api("dbname=nothing")
     api.options += ("--listen", "0.0.0.0:0")
     api.start(wait=False)
-    wait_for(lambda: not api.process.alive(), "it ends", 10)
+    wait_for(lambda: not api.process.alive(), "it ends")
     assert api.process.popen.returncode == 1
     assert "--listen is not a loopback address" in api.log_text()

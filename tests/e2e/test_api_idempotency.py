@@ -104,7 +104,7 @@ def test_a_client_that_leaves(whole):
         key = new_key()
         with socket.create_connection(("127.0.0.1", whole.api.port)) as s:
             s.sendall(f"POST /events?eventType=left&eventData={i} HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: {key}\r\n\r\n".encode())
-        wait_for(lambda: status_of_claim(whole, key) == [202], "it is recorded", 20)
+        wait_for(lambda: status_of_claim(whole, key) == [202], "it is recorded")
         again = whole.post(f"?eventType=left&eventData={i}", Idempotency_Key=key)
         assert (again.status, again.headers["idempotency-replayed"]) == (202, "true")
     assert whole.messages() == before + 20
@@ -125,14 +125,14 @@ def test_what_a_client_that_leaves_has_sent(whole):
             s.sendall(f"POST /events HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: {key}\r\nContent-Type: application/json\r\n"
                       f"Content-Length: {len(body)}\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\ntracestate: {state}\r\n\r\n{body}".encode())
             # else its end would be that of a request that is not complete
-            wait_for(lambda: whole.db.value("SELECT count(*) FROM pg_stat_activity WHERE query ~ 'claim_idempotency_key' AND wait_event_type = 'Lock'"), "it asks", 20)
-        wait_for(lambda: answered() == before + 1, "it has left", 20)
+            wait_for(lambda: whole.db.value("SELECT count(*) FROM pg_stat_activity WHERE query ~ 'claim_idempotency_key' AND wait_event_type = 'Lock'"), "it asks")
+        wait_for(lambda: answered() == before + 1, "it has left")
         assert whole.api.metric("millrace_api_buffered_bytes") >= len(body)
         blocking.run("ROLLBACK")
-    wait_for(lambda: status_of_claim(whole, key) == [202], "it is recorded", 20)
+    wait_for(lambda: status_of_claim(whole, key) == [202], "it is recorded")
     topic, partition, offset = whole.db.value("SELECT location FROM millrace.idempotency_key WHERE key = %s", (key.strip('"'),)).split("/")[-1].split(":")
     headers = dict(record_at(whole.broker, {"topic": topic, "partition": int(partition), "offset": offset}).headers())
-    wait_for(lambda: whole.api.metric("millrace_api_buffered_bytes") == 0, "nothing is held", 20)
+    wait_for(lambda: whole.api.metric("millrace_api_buffered_bytes") == 0, "nothing is held")
     assert headers["tracestate"].decode() == state and trace in headers["traceparent"].decode()
 
 
@@ -143,16 +143,16 @@ def test_a_crash_before_the_record(whole):
     crashing = whole.start_api("-X", "linger.ms=1000")
     with whole.db.session() as blocking, concurrent.futures.ThreadPoolExecutor(1) as pool:
         lost = pool.submit(whole.post, api=crashing, **event)
-        wait_for(lambda: status_of_claim(whole, key) == [None], "it is claimed", 20, every=0.01)
+        wait_for(lambda: status_of_claim(whole, key) == [None], "it is claimed", every=0.01)
         blocking.run("BEGIN; SELECT FROM millrace.idempotency_key WHERE key = %s FOR UPDATE", (key.strip('"'),))
-        wait_for(lambda: whole.messages() == before + 1, "it is in Kafka", 20)
+        wait_for(lambda: whole.messages() == before + 1, "it is in Kafka")
         assert whole.post(**event).json()["code"] == "MR-122"
         crashing.kill()
         with pytest.raises(OSError):
             lost.result(20)
         blocking.run("ROLLBACK")
     wait_for(lambda: whole.db.value("SELECT count(*) FROM pg_stat_activity WHERE query ~ 'end_idempotency_claim' AND pid <> pg_backend_pid() AND state = 'active'") == 0,
-             "nobody records", 20)
+             "nobody records")
     if status_of_claim(whole, key) == [None]:  # else the server recorded what the dead process had sent
         assert whole.post(**event).json()["code"] == "MR-122"
         whole.db.run("UPDATE millrace.idempotency_key SET leased_until = now() WHERE key = %s", (key.strip('"'),))
@@ -160,7 +160,7 @@ def test_a_crash_before_the_record(whole):
         assert whole.messages() == before + 2
     rows = "SELECT value FROM events WHERE type = 'crash'"
     whole.row(whole.post("?eventType=behind&eventData=1"))
-    wait_for(lambda: whole.db.value("SELECT count(*) FROM millrace.lag WHERE lag <> 0") == 0, "all is processed", 20)
+    wait_for(lambda: whole.db.value("SELECT count(*) FROM millrace.lag WHERE lag <> 0") == 0, "all is processed")
     assert whole.db.run(rows) == [(5,)]
 
 
@@ -169,10 +169,10 @@ def test_kafka_is_down(whole):
     key = new_key()
     whole.broker.kill()
     wait_for(lambda: whole.post("?eventType=down&eventData=1").json()["code"] == "MR-506"
-             and whole.api.metric("millrace_api_producer_open") == 1, "the breaker is open", 20)
+             and whole.api.metric("millrace_api_producer_open") == 1, "the breaker is open")
     assert whole.post("?eventType=down&eventData=1", Idempotency_Key=key).json()["code"] == "MR-506"
     whole.broker.start()
-    wait_for(lambda: whole.post("?eventType=down&eventData=1", Idempotency_Key=key).status == 202, "published", 30)
+    wait_for(lambda: whole.post("?eventType=down&eventData=1", Idempotency_Key=key).status == 202, "published")
     assert whole.post("?eventType=down&eventData=1", Idempotency_Key=key).headers["idempotency-replayed"] == "true"
 
 
@@ -181,7 +181,7 @@ def test_postgresql_is_down(whole, cluster):
     key = new_key()
     cluster.stop("immediate")
     try:
-        wait_for(lambda: whole.post("?eventType=without&eventData=1", Idempotency_Key=key).status == 503, "refused", 20)
+        wait_for(lambda: whole.post("?eventType=without&eventData=1", Idempotency_Key=key).status == 503, "refused")
         before = whole.messages()
         for _ in range(5):
             answer = whole.post("?eventType=without&eventData=1", Idempotency_Key=key)
@@ -190,5 +190,5 @@ def test_postgresql_is_down(whole, cluster):
         assert whole.messages() == before + 1
     finally:
         cluster.start()
-    wait_for(lambda: whole.post("?eventType=without&eventData=1", Idempotency_Key=key).status == 202, "published", 20)
+    wait_for(lambda: whole.post("?eventType=without&eventData=1", Idempotency_Key=key).status == 202, "published")
     assert whole.messages() == before + 2

@@ -121,7 +121,7 @@ def test_with_keys_and_without(start, keys):
 def test_where_it_may_listen(start, keys):
     def refused(*options):
         api = start(*options, address="0.0.0.0", ready=False)
-        wait_for(lambda: not api.process.alive(), "it ends", 10)
+        wait_for(lambda: not api.process.alive(), "it ends")
         return api.log_text()
 
     keys.write(all="read,publish,operate")
@@ -154,7 +154,7 @@ def test_rotation(start, keys):
     with open(keys.path, "a", encoding="utf-8") as f:
         f.write("one two\n")
     os.kill(api.process.pid, signal.SIGHUP)
-    wait_for(lambda: "revoked keys still hold" in api.log_text(), "the log says so", 5)
+    wait_for(lambda: "revoked keys still hold" in api.log_text(), "the log says so")
     assert "line 5: it does not have three parts" in api.log_text()
     assert status("new") == 200 and streams["kept"].next().name == "message"
     for s in streams.values():

@@ -46,7 +46,7 @@ def test_rate_limit(world, tmp_path):
         assert 429 in refused
         assert 429 in {api.get("/events?limit=1", Authorization="Bearer " + KEYS["one"], X_Forwarded_For=f"203.0.113.{i}").status for i in range(10)}
         assert {api.get("/openapi.json").status for _ in range(20)} == {200}
-        wait_for(lambda: api.get("/events?limit=1").status == 200, "the next is served after a while", 20)
+        wait_for(lambda: api.get("/events?limit=1").status == 200, "the next is served after a while")
     finally:
         api.kill()
 
@@ -66,7 +66,7 @@ def leave(api, clients):
     for s in clients:
         s.close()
     try:
-        wait_for(lambda: api.metric("millrace_api_buffered_bytes") == 0, "nothing is held for clients that are gone", 20)
+        wait_for(lambda: api.metric("millrace_api_buffered_bytes") == 0, "nothing is held for clients that are gone")
     finally:
         api.kill()
 
@@ -90,14 +90,14 @@ def test_slow_readers_share_one_bound(world):
             seen = max(seen, api.metric("millrace_api_buffered_bytes"))
             assert seen <= limit + 65536
         assert seen > 0
-        wait_for(lambda: api.metric("millrace_api_requests_total", status="5xx") > 0, "some were refused", 20)
+        wait_for(lambda: api.metric("millrace_api_requests_total", status="5xx") > 0, "some were refused")
 
         def served():
             answer = api.get("/events?limit=300")
             if answer.status == 503:
                 assert answer.json()["code"] == "MR-503" and answer.headers["retry-after"] == "1" and "unread" in answer.json()["detail"]
             return answer.status == 200 and len(answer.body) == size
-        wait_for(served, "a large answer is served", 20)
+        wait_for(served, "a large answer is served")
     finally:
         leave(api, hoarders)
 
@@ -129,12 +129,12 @@ def test_a_body_gets_room(world):
         # how much of an answer is left depends on what the kernel takes
         for limit in range(400, 250, -10):
             slow = hoarder(api, f"/events?limit={limit}")
-            if wait_for(unchanged, "an answer waits to be taken", 20) > 1_500_000:
+            if wait_for(unchanged, "an answer waits to be taken") > 1_500_000:
                 break
             slow.close()
-            wait_for(lambda: held() == 0, "it is gone", 20)
+            wait_for(lambda: held() == 0, "it is gone")
         assert held() > 1_500_000 and not is_read()
-        wait_for(is_read, "a large body is read", 20)
+        wait_for(is_read, "a large body is read")
     finally:
         slow.close()
         api.kill()
@@ -153,7 +153,7 @@ def test_large_bodies_share_one_bound(world):
             except (BrokenPipeError, ConnectionResetError):
                 pass  # refused before all of it was sent
             assert api.metric("millrace_api_buffered_bytes") <= (4 << 20) + 3_000_000
-        wait_for(lambda: api.metric("millrace_api_requests_total", status="5xx") > 0, "some were refused", 20)
+        wait_for(lambda: api.metric("millrace_api_requests_total", status="5xx") > 0, "some were refused")
         assert api.get("/events?limit=1").status == 200
     finally:
         leave(api, half)

@@ -78,7 +78,7 @@ def served(cluster, broker):
 
 def test_schemathesis(served, schemathesis, tmp_path):
     """Requests that the document allows are served, others refused, and each answer is one of those it describes."""
-    wait_for(lambda: served.get("/dead-letters").json() and served.get("/events").json(), "there is something to see", 30)
+    wait_for(lambda: served.get("/dead-letters").json() and served.get("/events").json(), "there is something to see")
     run = subprocess.run([schemathesis, "--config-file", f"{LIB}/schemathesis.toml", "run", f"http://localhost:{served.port}/openapi.json",
                           "--checks", "all", "--max-examples", "5", "--generation-deterministic", "--request-timeout", "60", "--no-color"],
                          env=dict(os.environ, SCHEMATHESIS_HOOKS="schemathesis_hooks", PYTHONPATH=LIB), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

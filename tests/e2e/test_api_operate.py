@@ -36,7 +36,7 @@ def served(world, tmp_path):
     keys.write_text(f"ops operate {hashlib.sha256(KEY.encode()).hexdigest()}\n")
     apis = [Api(world.db.dsn("web"), "--operate-dsn", world.db.dsn("operator"), "--keys", str(keys), "--anonymous", "read,operate").start(),
             Api(world.db.dsn("web"), "--anonymous", "read,operate").start()]
-    wait_for(lambda: apis[0].get("/dead-letters/groups").status == 200, "it can operate", 5)
+    wait_for(lambda: apis[0].get("/dead-letters/groups").status == 200, "it can operate")
     yield (world, *apis)
     for api in apis:
         api.kill()
@@ -78,7 +78,7 @@ def test_operate(served):
     assert api.get("/pipelines/" + name).json()["status"] == "paused"
     assert api.request("POST", f"/pipelines/{name}/pause").status == 200  # again: it is
     assert api.request("POST", f"/pipelines/{name}/resume", {"Authorization": "Bearer " + KEY}).json() == {"name": name, "paused": False}
-    wait_for(lambda: api.get("/pipelines/" + name).json()["status"] == "running", "it runs", 10)
+    wait_for(lambda: api.get("/pipelines/" + name).json()["status"] == "running", "it runs")
     assert world.db.run("SELECT verb, by, via FROM millrace.pipeline_changes ORDER BY at") == [
         ("pause", "operator", "millrace-api"), ("resume", "operator", "millrace-api key ops")]
     answer = api.request("POST", "/pipelines/nothing/pause")
@@ -176,7 +176,7 @@ def test_dead_letters(served):
     # replay one with another payload, discard some by id, the rest by their kind
     row = dict(id="00000000-0000-4000-8000-000000000002", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=2, unit="C")
     assert verb("replay", ids=[ids[1]], payload=json.dumps(row)) == {"pipeline": name, "dry_run": False, "count": 1}
-    wait_for(lambda: states()[1] == "replayed", "it is replayed", 10)
+    wait_for(lambda: states()[1] == "replayed", "it is replayed")
     assert world.db.value("SELECT count(*) FROM reading WHERE id = %s", (row["id"],)) == 1
     assert json.loads(api.get("/dead-letters/" + ids[1]).json()["edited_payload"]) == row
     assert verb("discard", ids=[ids[2], ids[3]], reason="tested")["count"] == 2

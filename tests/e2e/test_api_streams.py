@@ -60,7 +60,7 @@ def test_statistics_once_a_second(start):
     assert api.metric("millrace_api_streams") == 40
     for s in streams:
         s.close()
-    wait_for(lambda: api.metric("millrace_api_streams") == 0, "all are gone", 5)
+    wait_for(lambda: api.metric("millrace_api_streams") == 0, "all are gone")
     assert api.metric("millrace_api_streams_total") == 40 and api.metric("millrace_api_streams_slow_total") == 0
 
 
@@ -75,7 +75,7 @@ def test_which_representation(start):
         refused = EventStream(api, "/events/all")
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
     # without chunks, for HTTP/1.0: the stream ends with the connection
-    wait_for(lambda: api.metric("millrace_api_streams") == 0, "it is gone", 5)
+    wait_for(lambda: api.metric("millrace_api_streams") == 0, "it is gone")
     with socket.create_connection(("127.0.0.1", api.port), timeout=10) as s:
         s.sendall(b"GET /events/all HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nAccept: text/event-stream\r\n\r\n")
         text = b""
@@ -90,7 +90,7 @@ def test_a_client_that_does_not_read(start):
     slow = EventStream(api, "/events/all", receive_buffer=1024)
     good = EventStream(api, "/events/all")
     try:
-        wait_for(lambda: good.next() and api.metric("millrace_api_streams_slow_total") == 1, "the slow one is closed", 30)
+        wait_for(lambda: good.next() and api.metric("millrace_api_streams_slow_total") == 1, "the slow one is closed")
         with pytest.raises(http.client.IncompleteRead):
             slow.read_to_end()
         assert good.next().name == "message" and api.metric("millrace_api_streams") == 1
@@ -107,7 +107,7 @@ def test_what_a_client_sends_into_a_stream(start):
     stream.socket.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2000)
     assert stream.next().name == "message" and stream.next().name == "message"
     stream.close()
-    wait_for(lambda: api.metric("millrace_api_streams") == 0, "it is gone", 5)
+    wait_for(lambda: api.metric("millrace_api_streams") == 0, "it is gone")
     assert api.get("/events/all").status == 200
 
 

@@ -53,7 +53,7 @@ def test_a_client_that_leaves(web):
         leaving = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(2)]
         for s in leaving:
             s.sendall(GET % 150)
-        wait_for(lambda: running(web) == 2, "both run", 5)
+        wait_for(lambda: running(web) == 2, "both run")
         answers = []
         waiting = threading.Thread(target=lambda: answers.append(api.get("/events?limit=3")))
         waiting.start()
@@ -70,14 +70,14 @@ def test_a_waiting_client_that_leaves_is_forgotten(web):
     api = web.start("--events", "slow_events", "--threads", "1", "--pool", "1", "--query-timeout", "60s")
     first = socket.create_connection(("127.0.0.1", api.port))
     first.sendall(GET % 150)
-    wait_for(lambda: running(web) == 1, "one runs", 5)
+    wait_for(lambda: running(web) == 1, "one runs")
     others = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(20)]
     for s in others:
         s.sendall(GET % 150)
-    wait_for(lambda: api.metric("millrace_api_pool_waiting") == 20, "the others wait", 5)
+    wait_for(lambda: api.metric("millrace_api_pool_waiting") == 20, "the others wait")
     for s in others:
         s.close()
-    wait_for(lambda: api.metric("millrace_api_pool_waiting") == 0, "none waits", 5)
+    wait_for(lambda: api.metric("millrace_api_pool_waiting") == 0, "none waits")
     first.close()
     assert api.get("/events?limit=1").status == 200
 
@@ -92,14 +92,14 @@ def test_the_server_is_stopped_and_started(web):
     answers, took = zip(*[timed(lambda path=path: api.get(path)) for path in asked])
     assert {(a.status, a.json()["code"], a.headers["retry-after"]) for a in answers} == {(503, "MR-501", "1")}
     assert statistics.median(took) < 0.05
-    wait_for(lambda: "no connection to PostgreSQL: " in api.admin("/readyz")[1], "not ready", 5)
+    wait_for(lambda: "no connection to PostgreSQL: " in api.admin("/readyz")[1], "not ready")
     assert api.admin("/readyz")[0] == 503
     assert api.admin("/livez")[0] == 200
     web.cluster.start()
     up = time.monotonic()
-    wait_for(lambda: api.get("/events?limit=1").status == 200, "served again", 10, every=0.02)
+    wait_for(lambda: api.get("/events?limit=1").status == 200, "served again", every=0.02)
     assert time.monotonic() - up < 2.5
-    wait_for(lambda: api.admin("/readyz")[0] == 200, "ready", 5)
+    wait_for(lambda: api.admin("/readyz")[0] == 200, "ready")
 
 
 def test_queries_in_flight_when_the_server_goes(web):
@@ -108,7 +108,7 @@ def test_queries_in_flight_when_the_server_goes(web):
     clients = [threading.Thread(target=lambda: answers.append(api.get("/events?limit=150"))) for _ in range(6)]
     for c in clients:
         c.start()
-    wait_for(lambda: running(web) == 6, "all run", 5)
+    wait_for(lambda: running(web) == 6, "all run")
     web.cluster.stop("immediate")
     for c in clients:
         c.join(10)
@@ -119,7 +119,7 @@ def test_queries_in_flight_when_the_server_goes(web):
 def test_the_server_is_down_at_the_start(web):
     web.cluster.stop("immediate")
     api = web.api = Api(web.db.dsn("web")).start(wait=False)
-    wait_for(lambda: api.admin("/livez")[0] == 200, "it lives", 10)
+    wait_for(lambda: api.admin("/livez")[0] == 200, "it lives")
     assert api.get("/events").json()["code"] == "MR-501"
     assert "relation events is not known yet: " in api.admin("/readyz")[1]
     web.cluster.start()
@@ -138,7 +138,7 @@ def test_a_server_that_is_silent(web):
         assert {a.json()["code"] for a in answers} == {"MR-501"}
         assert statistics.median(took) < 0.05
         proxy.blocked.clear()
-        wait_for(lambda: api.get("/events?limit=1").status == 200, "served again", 15)
+        wait_for(lambda: api.get("/events?limit=1").status == 200, "served again")
     finally:
         proxy.blocked.clear()
         proxy.close()
@@ -150,12 +150,12 @@ def test_the_end_answers_what_is_in_flight(web):
         busy.sendall(GET % 40)
         idle.sendall(GET % 1)
         assert idle.recv(12) == b"HTTP/1.1 200"
-        wait_for(lambda: running(web) == 1, "it runs", 5)
+        wait_for(lambda: running(web) == 1, "it runs")
         api.process.signal(signal.SIGTERM)
-        wait_for(lambda: api.admin("/readyz") == (503, "draining\n"), "it says so", 2, every=0.01)
+        wait_for(lambda: api.admin("/readyz") == (503, "draining\n"), "it says so", every=0.01)
         read_all(idle)  # it is closed
         with pytest.raises(OSError):
-            wait_for(lambda: socket.create_connection(("127.0.0.1", api.port), timeout=0.1).close(), "refused", 3)
+            wait_for(lambda: socket.create_connection(("127.0.0.1", api.port), timeout=0.1).close(), "refused")
         answers = split_answers(read_all(busy))
         assert [(a[0], a[1]["connection"]) for a in answers] == [(200, "close")]
     assert api.process.popen.wait(10) == 0
@@ -165,7 +165,7 @@ def test_the_end_comes_in_time(web):
     api = web.start("--events", "slow_events", "--drain-timeout", "300ms", "--query-timeout", "60s")
     with socket.create_connection(("127.0.0.1", api.port), timeout=20) as busy:
         busy.sendall(GET % 150)
-        wait_for(lambda: running(web) == 1, "it runs", 5)
+        wait_for(lambda: running(web) == 1, "it runs")
         began = time.monotonic()
         assert api.stop() == 0
         assert time.monotonic() - began < 3

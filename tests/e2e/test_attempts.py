@@ -100,7 +100,7 @@ def test_attempts_never_exceed_the_limit_on_any_path(world, nth):
         with world.db.session("app") as s:
             s.run("SELECT millrace.alter_pipeline(%s, max_retries => %s)", (world.pipeline_name, limits[-1]))
     bad = sum(kind != "good" for kind in kinds)
-    wait_for(lambda: world.positions() == feed.lane.positions and retrying(world) == 0, "all have come to their end", 60)
+    wait_for(lambda: world.positions() == feed.lane.positions and retrying(world) == 0, "all have come to their end")
     counters = world.counters()
     assert (counters["dead"], counters["written"]) == (bad, len(kinds) - bad)
     check(world, kinds, limits, 1)
@@ -108,13 +108,13 @@ def test_attempts_never_exceed_the_limit_on_any_path(world, nth):
     # again, with the limit in force now, then with the causes gone
     with world.db.session("app") as s:
         s.run("SELECT millrace.replay(%s)", (world.pipeline_name,))
-    wait_for(lambda: retrying(world) == 0, "replayed in vain", 60)
+    wait_for(lambda: retrying(world) == 0, "replayed in vain")
     assert {replays for *_, replays, state in letters(world)} <= {1}
     check(world, kinds, limits, 2)
     feed.ddl("INSERT INTO repaired VALUES (true); INSERT INTO parent VALUES (1); ALTER TABLE t DROP CONSTRAINT t_kind_check")
     with world.db.session("app") as s:
         s.run("SELECT millrace.replay(%s, 'sqlstate <> ''22032''')", (world.pipeline_name,))
-    wait_for(lambda: retrying(world) == 0, "replayed", 60)
+    wait_for(lambda: retrying(world) == 0, "replayed")
     broken = kinds.count("decode")
     assert sum(state == "replayed" for *_, state in letters(world)) == bad - broken
     assert world.db.run("SELECT count(*), count(DISTINCT n) FROM t") == [(len(kinds) - broken, len(kinds) - broken)]
@@ -125,6 +125,6 @@ def test_broken_alone_again_and_again(world):
     feed = Feed(world, DDL, fields="n int, kind text", transform=TRANSFORM, max_retries=2, retry_delay="10 ms", dlq="off")
     for n, kind in enumerate(["break", "disk", "break", "disk"]):
         feed.send(payload(n, kind))
-        wait_for(lambda: len(letters(world)) == n + 1, "given up", 20)
+        wait_for(lambda: len(letters(world)) == n + 1, "given up")
     assert {letter[1:4] for letter in letters(world)} == {(3, 3, "exhausted")}
     assert world.db.run("SELECT state, opened FROM millrace.breakers") == [("closed", 0)]

@@ -35,7 +35,7 @@ def grow(world, db=None):
 def check_again(world, ingestor, *before, db=None):
     """What was processed since is processed again, and what came meanwhile."""
     meanwhile = Events(6000, seed=113, broken=1).send(world.broker, world.topic)
-    world.wait_settled(90, db=db)
+    world.wait_settled(db=db)
     world.check(*before, meanwhile, db=db)
     assert ingestor.alive()
     last = Events(1000, seed=114).send(world.broker, world.topic)
@@ -71,7 +71,7 @@ def test_back_to_before_the_first_start(world):
     world.cluster.stop()
     world.cluster.restore_data(copy)
     world.cluster.start()
-    world.wait_settled(90)
+    world.wait_settled()
     world.check(before)
     assert all(ingestor.alive() for ingestor in ingestors)
 
@@ -101,7 +101,7 @@ def test_recovery_to_a_point_before_the_topic_grew(world):
         server.restore_data(backup)
         server.recover_to("small", archive)
         server.start()
-        wait_for(lambda: db.value("SELECT pg_get_wal_replay_pause_state()") == "paused", "recovered", 30)
+        wait_for(lambda: db.value("SELECT pg_get_wal_replay_pause_state()") == "paused", "recovered")
         assert db.value("SELECT count(*) FROM millrace.partition") == 2
         world.check(before, before_too, db=db)
         db.run("SELECT pg_wal_replay_resume()")  # from here on the ingestor goes on
@@ -140,10 +140,10 @@ def test_a_standby_that_lagged_is_promoted(world):
         standby.start()
         standby.promote()
         check_again(world, ingestor, before, after, db=db)
-        api.wait_ready(60)
+        api.wait_ready()
         settled = str(world.counters(db)["events"])
-        wait_for(lambda: api.get("/events/all").json()["pipelines"][0]["totals"]["events"] == settled, "the API reads the new primary", 60)
-        wait_for(lambda: api.get("/events?limit=1").status == 200, "it serves events", 60)
+        wait_for(lambda: api.get("/events/all").json()["pipelines"][0]["totals"]["events"] == settled, "the API reads the new primary")
+        wait_for(lambda: api.get("/events?limit=1").status == 200, "it serves events")
         # what died since is in the topic already, and dies again
         world.db = db
         wait_published(world)
@@ -195,7 +195,7 @@ def test_one_unknown_partition_does_not_keep_the_others(world, lane):
     assert sorted(lane.epochs) == [0, 1, 2]
     for partition in range(3):
         lane.send(partition, [b'{"n":%d}' % partition])
-    wait_for(lambda: world.positions() == {0: 1, 1: 1, 2: 1}, "all three are settled", 10)
+    wait_for(lambda: world.positions() == {0: 1, 1: 1, 2: 1}, "all three are settled")
 
 
 def test_a_lane_of_a_dropped_pipeline_takes_no_partition_of_its_successor(world, lane):
@@ -215,7 +215,7 @@ def test_history_is_removed_after_a_position_was_lost(world, lane):
                      " events, written, filtered, superseded, skipped, dead, rows, bytes, settled_at, retrying"
                      " FROM (SELECT * FROM millrace.progress WHERE partition = 1 ORDER BY seq DESC LIMIT 1) AS g, generate_series(1, %s) AS n",
                      (rows,))
-        wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.progress WHERE partition = 1") <= 301, "it is removed", 30)
+        wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.progress WHERE partition = 1") <= 301, "it is removed")
     grow_history(1000)
     world.db.run("DELETE FROM millrace.progress WHERE partition = 1")
     with world.db.session("app") as s:
@@ -237,9 +237,9 @@ def test_a_lost_position_is_set_by_the_printed_command(world, table):
     later = Events(3000, seed=119).send(world.broker, world.topic)
     ingestor.start()
     hint = wait_for(lambda: world.db.value("SELECT hint FROM millrace.partition WHERE partition = 1 AND state = 'stopped'"),
-                    "it is stopped", 20)
+                    "it is stopped")
     ends = [high for _, high in world.broker.watermarks(world.topic)]
-    wait_for(lambda: (world.positions()[0], world.positions()[2]) == (ends[0], ends[2]), "the others flow", 30)
+    wait_for(lambda: (world.positions()[0], world.positions()[2]) == (ends[0], ends[2]), "the others flow")
     holds_for(lambda: world.partition_states()[1] == "stopped", "it stays stopped", 2)
     assert world.db.value("SELECT status FROM millrace.pipelines") == "stopped"
     assert "drop" not in hint

@@ -34,7 +34,7 @@ def breaker(world, columns="state"):
 
 
 def wait_state(world, state):
-    wait_for(lambda: breaker(world) == (state,), f"the breaker is {state}", 40)
+    wait_for(lambda: breaker(world) == (state,), f"the breaker is {state}")
 
 
 def some(first, n, v="good"):
@@ -64,7 +64,7 @@ def test_disk_full_for_every_event(world):
     assert since < probe
     assert world.db.run("SELECT status, reason FROM millrace.pipelines") == [("breaker open", "no space left on device")]
     probes = {probe}
-    wait_for(lambda: probes.add(breaker(world, "next_probe_at")[0]) or len(probes - {None}) > 5, "it is probed again and again", 30, every=0.02)
+    wait_for(lambda: probes.add(breaker(world, "next_probe_at")[0]) or len(probes - {None}) > 5, "it is probed again and again", every=0.02)
     seen = sorted(probes - {None})
     assert seen[-1] - seen[-2] > seen[1] - seen[0], "later and later"
     assert nothing_given_up(world) and feed.rows("SELECT count(*) FROM t") == [(50,)]
@@ -104,7 +104,7 @@ def test_target_dropped_and_made_again(world):
     feed.ddl("ALTER TABLE t RENAME TO old; CREATE TABLE t (n int, v text); INSERT INTO t SELECT * FROM old; ALTER TABLE t OWNER TO app; DROP TABLE old")
     feed.send(*some(5, 5))
     status = "SELECT status FROM millrace.pipelines"
-    wait_for(lambda: world.db.value(status) == "target missing", "it is said", 20)
+    wait_for(lambda: world.db.value(status) == "target missing", "it is said")
     wait_state(world, "open")
     with world.db.session("app") as s:
         s.run("SELECT millrace.alter_pipeline(%s, target => 't')", (world.pipeline_name,))
@@ -130,7 +130,7 @@ def test_events_that_are_broken_together_do_not_stand_in_the_way_for_ever(world)
     assert nothing_given_up(world)
     feed.send(*some(40, 40))
     feed.settled()
-    wait_for(lambda: len(dead(world)) == 40 and retrying(world) == 0, "the broken ones are given up", 30)
+    wait_for(lambda: len(dead(world)) == 40 and retrying(world) == 0, "the broken ones are given up")
     wait_state(world, "closed")
     assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(40, 40)]
     assert {d[2] for d in dead(world)} == {"42P01"}
@@ -142,7 +142,7 @@ def test_known_offenders_open_nothing(world):
     for i in range(3):
         feed.send(*some(10 * i, 4), *some(10 * i + 4, 1, "bad"), *some(10 * i + 5, 4))
         feed.settled()
-    wait_for(lambda: len(dead(world)) == 3, "given up", 20)
+    wait_for(lambda: len(dead(world)) == 3, "given up")
     assert set(dead(world)) == {("exhausted", 4, "53100", 4)}
     assert breaker(world, "state, opened") == ("closed", 0)
     assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(24, 24)]
@@ -185,7 +185,7 @@ def test_a_function_that_is_broken_for_every_event_of_a_slow_stream(world, sqlst
         feed.ddl("CREATE OR REPLACE FUNCTION helper() RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE 'broken' USING ERRCODE = 'XX000'; END $$")
     for i in range(1, 6):
         feed.send(*some(i, 1))
-        wait_for(lambda i=i: len(dead(world)) == i or breaker(world) != ("closed",), "given up, or held", 20)
+        wait_for(lambda i=i: len(dead(world)) == i or breaker(world) != ("closed",), "given up, or held")
     assert breaker(world, "sqlstate") == (sqlstate,)
     holds_for(lambda: len(dead(world)) == 2, "nothing more is given up", 1.5)
     if sqlstate == "42883":
@@ -204,7 +204,7 @@ def test_a_poison_event_between_good_ones_of_a_slow_stream(world):
         feed.send(*some(3 * i, 1)).settled()
         for k in 1, 2:
             feed.send(*some(3 * i + k, 1, "bad"))
-            wait_for(lambda n=2 * i + k: len(dead(world)) == n, "given up", 20)
+            wait_for(lambda n=2 * i + k: len(dead(world)) == n, "given up")
     assert set(dead(world, "ended, attempts, sqlstate")) == {("exhausted", 2, "42P01")}
     assert breaker(world, "state, opened") == ("closed", 0)
     assert feed.rows("SELECT count(*) FROM t") == [(4,)]
@@ -221,9 +221,9 @@ def test_a_poison_event_between_good_ones_of_another_worker(world):
     other = second_lane(world)
     for i in range(5):
         other.send(1, payloads(2 * i, 1, "bad"))
-        wait_for(lambda i=i: len(dead(world)) == i + 1, "given up", 20)
+        wait_for(lambda i=i: len(dead(world)) == i + 1, "given up")
         feed.send(*some(2 * i + 1, 1))
-        wait_for(lambda: world.positions()[0] == feed.lane.positions[0], "a good one is written", 20)
+        wait_for(lambda: world.positions()[0] == feed.lane.positions[0], "a good one is written")
     assert breaker(world, "state, opened") == ("closed", 0)
 
 
@@ -234,13 +234,13 @@ def payloads(first, n, v="good"):
 def test_a_worker_that_is_taken_away_leaves_no_open_breaker(world):
     feed = Feed(world, PICKY, workers=2)
     second_lane(world).send(1, payloads(0, 5, "bad"))
-    wait_for(lambda: breaker(world, "next_probe_at - clock_timestamp() > '4 s'")[0], "its worker waits long", 40)
+    wait_for(lambda: breaker(world, "next_probe_at - clock_timestamp() > '4 s'")[0], "its worker waits long")
     with world.db.session("app") as s:
         s.run("BEGIN")
         s.run("INSERT INTO fine VALUES ('bad')")
         s.run("SELECT millrace.alter_pipeline(%s, workers => 1)", (world.pipeline_name,))
         s.run("COMMIT")
-    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(5,)], "the other worker writes them", 20)
+    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(5,)], "the other worker writes them")
     wait_state(world, "closed")
     assert world.db.value("SELECT status FROM millrace.pipelines") == "running"
 
@@ -250,10 +250,10 @@ def test_one_worker_does_not_close_the_breaker_of_another(world):
     feed = Feed(world, PICKY, workers=2).send(*some(0, 5, "bad"))
     other = second_lane(world)
     other.send(1, payloads(10, 5, "worse"))
-    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.breaker WHERE state <> 'closed'") == 2, "both are open", 20)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.breaker WHERE state <> 'closed'") == 2, "both are open")
     since = breaker(world, "since")
     feed.ddl("INSERT INTO fine VALUES ('bad')")
-    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(5,)], "one goes on", 40)
+    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(5,)], "one goes on")
     holds_for(lambda: breaker(world)[0] != "closed", "the breaker is open", 1)
     assert breaker(world, "since, opened") == (*since, 1)
     assert world.db.value("SELECT status FROM millrace.pipelines") == "breaker open"
@@ -266,16 +266,16 @@ def test_a_row_that_cannot_be_written_ends_no_worker(world):
     """The breaker's table is locked: its worker goes on, and the row is written later, with events or without."""
     feed = Feed(world, PICKY)
     pid = "SELECT pid FROM millrace.workers WHERE pipeline = %s"
-    worker = wait_for(lambda: world.db.value(pid, (world.pipeline_name,)), "a worker", 20)
+    worker = wait_for(lambda: world.db.value(pid, (world.pipeline_name,)), "a worker")
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'millrace.breaker'::regclass"
 
     def locked(act, done):
         with world.db.session("postgres") as s:
             s.run("BEGIN; LOCK TABLE millrace.breaker")
             act()
-            wait_for(lambda: world.db.value(waits) > 0, "it waits for the table", 20)
-            wait_for(lambda: world.db.value(waits) == 0, "in vain", 20)
-            wait_for(done, "it goes on", 20)
+            wait_for(lambda: world.db.value(waits) > 0, "it waits for the table")
+            wait_for(lambda: world.db.value(waits) == 0, "in vain")
+            wait_for(done, "it goes on")
             s.run("ROLLBACK")
 
     failed = "SELECT last_error FROM millrace._workers()"
@@ -295,7 +295,7 @@ def test_trouble_of_a_lane_is_not_that_of_its_neighbour(world):
     for i in range(100, 140):
         other.send(1, payloads(i, 1))
         wait_for(lambda: world.positions()[1] == other.positions[1], "a good event is settled", 3)
-    wait_for(lambda: len(dead(world)) == 40 and retrying(world) == 0, "the others are given up", 20)
+    wait_for(lambda: len(dead(world)) == 40 and retrying(world) == 0, "the others are given up")
     wait_state(world, "closed")
     assert feed.rows("SELECT count(*) FROM t") == [(40,)]
 
@@ -314,15 +314,15 @@ def test_waits_of_a_lane_are_counted_for_it_alone(world):
             feed.send(*some(next(n), 1))
             return retrying(world) == 2
 
-        wait_for(traffic, "they are tried again", 60, every=0.1)
+        wait_for(traffic, "they are tried again", every=0.1)
         s.run("ROLLBACK")
-    wait_for(lambda: retrying(world) == 0, "written", 20)
+    wait_for(lambda: retrying(world) == 0, "written")
     assert feed.rows("SELECT count(*) FROM t WHERE n < 2") == [(2,)] and dead(world) == []
 
 
 def test_resume_probes_at_once(world):
     feed = Feed(world, PICKY).send(*some(0, 20, "bad"))
-    wait_for(lambda: breaker(world, "next_probe_at - clock_timestamp() > '4 s'")[0], "it waits long", 40)
+    wait_for(lambda: breaker(world, "next_probe_at - clock_timestamp() > '4 s'")[0], "it waits long")
     feed.ddl("INSERT INTO fine VALUES ('bad')")
     with world.db.session("app") as s:
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
@@ -332,7 +332,7 @@ def test_resume_probes_at_once(world):
 
 def test_a_change_of_the_pipeline_is_tried_at_once(world):
     feed = Feed(world, PICKY).send(*some(0, 20, "bad"))
-    wait_for(lambda: breaker(world, "next_probe_at - clock_timestamp() > '4 s'")[0], "it waits long", 40)
+    wait_for(lambda: breaker(world, "next_probe_at - clock_timestamp() > '4 s'")[0], "it waits long")
     with world.db.session("app") as s:
         s.run("SELECT millrace.alter_pipeline(%s, transform => $$SELECT n, 'good' AS v FROM event$$)", (world.pipeline_name,))
     wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(20,)], "written", 3)

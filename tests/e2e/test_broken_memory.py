@@ -21,7 +21,7 @@ def test_memory_is_bounded_when_every_event_is_broken(world):
     events.send(world.broker, world.topic)
     world.create_pipeline(workers=2, dlq="off")
     world.start_ingestor()
-    pids = wait_for(lambda: [p for p, in world.db.run("SELECT pid FROM millrace.workers WHERE pid > 0")], "workers", 20)
+    pids = wait_for(lambda: [p for p, in world.db.run("SELECT pid FROM millrace.workers WHERE pid > 0")], "workers")
     peak = 0
 
     def settled():

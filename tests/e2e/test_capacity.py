@@ -66,9 +66,9 @@ def test_no_lane(request, broker):
     world.create_topic(partitions=1)
     world.create_pipeline(name="one")
     world.start_ingestor().wait_ready()
-    wait_for(lambda: state(world, "one")[0] == "running" and world.db.value("SELECT count(*) FROM millrace.lanes"), "the lane is taken", 20)
+    wait_for(lambda: state(world, "one")[0] == "running" and world.db.value("SELECT count(*) FROM millrace.lanes"), "the lane is taken")
     world.create_pipeline(name="two")
-    wait_for(lambda: state(world, "two")[0] == "no lane", "it says so", 20)
+    wait_for(lambda: state(world, "two")[0] == "no lane", "it says so")
     status, reason, hint = state(world, "two")
     assert "all 1 staging lanes of this server are in use" in reason
     assert hint == "ALTER SYSTEM SET millrace.max_lanes = 2; then restart the server"
@@ -76,10 +76,10 @@ def test_no_lane(request, broker):
     assert state(world, "one")[0] == "running"
     with world.db.session("app") as s:
         s.run("SELECT millrace.drop_pipeline('one')")
-    wait_for(lambda: state(world, "two") == ("running", None, None), "it has the lane", 20)
+    wait_for(lambda: state(world, "two") == ("running", None, None), "it has the lane")
     Events(500, seed=711).send(broker, world.topic)
     world.wait_settled(pipeline="two")
-    wait_for(lambda: not finding(world, "two"), "nothing to say", 10)
+    wait_for(lambda: not finding(world, "two"), "nothing to say")
 
 
 def test_not_all_lanes(request, broker):
@@ -89,7 +89,7 @@ def test_not_all_lanes(request, broker):
     world.create_topic(partitions=2)
     world.create_pipeline(name="both", workers=2)
     world.start_ingestor()
-    wait_for(lambda: finding(world, "1 of 2 lanes"), "it says so", 20)
+    wait_for(lambda: finding(world, "1 of 2 lanes"), "it says so")
     severity, _, detail, command = finding(world, "1 of 2 lanes")[0]
     assert severity == "warning" and "staging lanes" in detail and "millrace.max_lanes = 2" in command
     assert state(world, "both")[:2] == ("running", detail)
@@ -102,7 +102,7 @@ def test_no_worker(request):
     World.grant(db)
     warnings(db, CREATE)
     status = "SELECT status, reason, hint FROM millrace.pipelines"
-    wait_for(lambda: db.run(status)[0][0] == "no worker", "it says so", 20)
+    wait_for(lambda: db.run(status)[0][0] == "no worker", "it says so")
     assert db.run(status)[0][1:] == ("no slot of max_worker_processes is free for its worker",
                                      "ALTER SYSTEM SET max_worker_processes = 12; then restart the server")
     assert db.run("SELECT severity FROM millrace.doctor() WHERE what = 'pipeline \"p\": no worker'") == [("error",)]
@@ -116,8 +116,8 @@ def test_workers_held(request, cluster):
     World.grant(db)
     assert warnings(db, CREATE) == ""
     status = "SELECT status, reason, hint FROM millrace.pipelines"
-    wait_for(lambda: db.run(status)[0][0] == "running", "it runs", 20)
+    wait_for(lambda: db.run(status)[0][0] == "running", "it runs")
     db.run("SELECT millrace.stop_workers()")
     assert db.run(status) == [("no worker", "stop_workers() was called in this database", "SELECT millrace.start_workers();")]
     db.run("SELECT millrace.start_workers()")
-    wait_for(lambda: db.run(status)[0][0] == "running", "it runs again", 20)
+    wait_for(lambda: db.run(status)[0][0] == "running", "it runs again")

@@ -14,9 +14,9 @@ def test_cut_between_commit_and_its_answer(world):
         ingestor = world.start_ingestor("--batch-rows", "200", dsn=proxy.dsn(world.db.name, "ingestor"))
         events = Events(40000, seed=131, broken=1, filtered=1)
         events.send(world.broker, world.topic)
-        wait_for(lambda: proxy.cuts >= 5, "several cuts", 60)
+        wait_for(lambda: proxy.cuts >= 5, "several cuts")
         proxy.cut_every = 0
-        world.wait_settled(60)
+        world.wait_settled()
         assert ingestor.alive()
         world.check(events)
     finally:
@@ -38,11 +38,11 @@ def test_silent_connection(world):
         first.freeze()
         before = world.counters()["events"]
         world.start_ingestor()
-        wait_for(lambda: world.counters()["events"] > before + 5000, "the other one works", 30)
+        wait_for(lambda: world.counters()["events"] > before + 5000, "the other one works")
         first.thaw()
         proxy.blocked.clear()
         generator.popen.wait(60)
-        world.wait_settled(60)
+        world.wait_settled()
         world.check(events)
     finally:
         proxy.blocked.clear()
@@ -56,12 +56,12 @@ def test_database_down_for_a_while(world):
     world.cluster.stop()
     events = Events(10000, seed=133)
     events.send(world.broker, world.topic)
-    wait_for(lambda: ingestor.get("/readyz")[0] != 200, "not ready", 15)
-    wait_for(lambda: "no connection to PostgreSQL: " in ingestor.get("/readyz")[1], "and why", 15)
-    wait_for(lambda: "of partition 0 is not open: " in ingestor.get("/readyz")[1], "and why of the lane", 15)
+    wait_for(lambda: ingestor.get("/readyz")[0] != 200, "not ready")
+    wait_for(lambda: "no connection to PostgreSQL: " in ingestor.get("/readyz")[1], "and why")
+    wait_for(lambda: "of partition 0 is not open: " in ingestor.get("/readyz")[1], "and why of the lane")
     holds_for(lambda: ingestor.get("/livez")[0] == 200, "alive without a database", 2)
     world.cluster.start()
-    world.wait_settled(60)
+    world.wait_settled()
     world.check(events)
 
 
@@ -77,7 +77,7 @@ def test_broker_down_for_a_while(world):
     world.broker.start()
     second = Events(2000, seed=135)
     second.send(world.broker, world.topic)
-    world.wait_settled(60)
+    world.wait_settled()
     world.check(first, second)
 
 
@@ -92,12 +92,12 @@ def test_started_before_everything_else(world):
     world.grant(world.db)
     world.create_pipeline()
     # between the two it may have found a database without pipelines, for which it is ready
-    wait_for(lambda: "cannot read topic" in ingestor.get("/readyz")[1], "the topic is named", 20)
+    wait_for(lambda: "cannot read topic" in ingestor.get("/readyz")[1], "the topic is named")
     holds_for(lambda: ingestor.alive() and ingestor.get("/readyz")[0] != 200, "alive, not ready without a topic", 1)
     world.create_topic()
     events = Events(3000, seed=136)
     events.send(world.broker, world.topic)
-    world.wait_settled(60)
+    world.wait_settled()
     world.check(events)
 
 
@@ -116,6 +116,6 @@ def test_cancel_in_the_middle_of_a_copy(world):
                                       AND usename = 'ingestor'""")
     assert generator.popen.wait(60) == 0
     assert canceled >= 10, f"only {canceled} cancels met a COPY"
-    world.wait_settled(60)
+    world.wait_settled()
     assert ingestor.alive()
     world.check(events)

@@ -123,7 +123,7 @@ def test_letters_published_after_the_dump_are_not_published_twice(world):
                 s.run("SELECT millrace.adopt(%s)", (world.pipeline_name,))
             world.start_ingestor(db=copy)
         world.wait_settled(db=db)
-        wait_for(lambda db=db: db.value("SELECT count(*) FROM millrace.retry") == 0, "no retries left", 30)
+        wait_for(lambda db=db: db.value("SELECT count(*) FROM millrace.retry") == 0, "no retries left")
         world.db = db
         wait_published(world)
         letters = check_each_once(world)

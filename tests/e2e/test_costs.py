@@ -37,7 +37,7 @@ def test_an_endless_event_costs_little_more_than_its_first_timeout(world, where)
     feed = Feed(world, ENDLESS_DDL + ddl, transform=transform, statement_timeout=f"{TIMEOUT_S} s", retry_delay="10 ms", retry_factor=1, dlq="off")
     feed.send(*payloads('{"n":-1,"v":"endless"}')).settled()
     assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(GOOD, GOOD)]
-    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter") == 1, "the dead letter", 30)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter") == 1, "the dead letter")
     assert world.db.run("SELECT sqlstate, ended, attempts FROM millrace.dead_letter") == [("57014", "exhausted", 4)]
     assert world.db.run("SELECT state, opened FROM millrace.breakers") == [("closed", 0)]
     ran_s = NAP_S * world.db.value("SELECT last_value FROM naps WHERE is_called")
@@ -63,7 +63,7 @@ def test_locked_rows_cost_one_wait(world, blocked):
         assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(MANY - blocked, MANY - blocked)]
         assert world.db.run("SELECT DISTINCT history -> 0 ->> 'sqlstate' FROM millrace.retry") == [("55P03",)]
         assert waits == 1  # not one at each level of the halving, which are eleven
-    wait_for(lambda: world.counters()["written"] == MANY, "the blocked ones are written", 60)
+    wait_for(lambda: world.counters()["written"] == MANY, "the blocked ones are written")
     assert world.db.value("SELECT count(*) FROM millrace.dead_letter") == 0
 
 
@@ -90,7 +90,7 @@ class peak_of_worker:
     def __init__(self, feed):
         self.feed, self.mb = feed, 0
         db = feed.world.db
-        self.pid = wait_for(lambda: db.value("SELECT pid FROM millrace.workers WHERE pid > 0"), "the worker", 20)
+        self.pid = wait_for(lambda: db.value("SELECT pid FROM millrace.workers WHERE pid > 0"), "the worker")
 
     def __enter__(self):
         return self
@@ -100,7 +100,7 @@ class peak_of_worker:
             self.mb = max(self.mb, own_memory_mb(self.pid))
             return self.feed.world.positions() == self.feed.lane.positions
         if not failed:
-            wait_for(settled, "settled", 60, every=0.005)
+            wait_for(settled, "settled", every=0.005)
 
 
 def test_rows_of_a_batch_are_bounded_in_bytes(world):

@@ -89,7 +89,7 @@ def query(world, sql, params=None):
             return (world.db.run(sql, params),)
         except ConnectionLost:
             return None
-    return wait_for(ask, "the server answers", 30)[0]
+    return wait_for(ask, "the server answers")[0]
 
 
 BEFORE = """
@@ -179,7 +179,7 @@ def test_crash_in_a_retry(world):
     feed.add(200, n50="kill", n150="segv").settle()
     assert world.db.value("SELECT count(*) FROM millrace.retry") == 200
     world.db.run("UPDATE gate SET open = true")
-    wait_for(lambda: query(world, "SELECT count(*) FROM millrace.retry") == [(0,)], "no retries left", 60)
+    wait_for(lambda: query(world, "SELECT count(*) FROM millrace.retry") == [(0,)], "no retries left")
     feed.check(50, 150)
     assert [d[1:4] for d in feed.dead()] == [("transform", "MR011", "crashed")] * 2
     assert all(d[4] > 2 for d in feed.dead()), "tries that failed count too"
@@ -197,12 +197,12 @@ def test_replay_of_what_crashed(world):
             assert s.value("SELECT millrace.replay(%s)", (world.pipeline_name,)) == 1
     replay()
     state = "SELECT state, ended, replay_count FROM millrace.dead_letter"
-    wait_for(lambda: query(world, state) == [("open", "crashed", 1)], "given up again", 60)
+    wait_for(lambda: query(world, state) == [("open", "crashed", 1)], "given up again")
     assert feed.restarts() == before + 2, feed.log()
-    wait_for(lambda: query(world, "SELECT count(*) FROM millrace.crash_suspect") == [(0,)], "forgotten", 30)
+    wait_for(lambda: query(world, "SELECT count(*) FROM millrace.crash_suspect") == [(0,)], "forgotten")
     query(world, "CREATE OR REPLACE FUNCTION crash_on(how text) RETURNS text LANGUAGE sql AS $$ SELECT how $$")
     replay()
-    wait_for(lambda: query(world, state) == [("replayed", "crashed", 1)], "replayed", 60)
+    wait_for(lambda: query(world, state) == [("replayed", "crashed", 1)], "replayed")
     assert feed.rows() == list(range(10))
     assert feed.restarts() == before + 2
 
@@ -216,7 +216,7 @@ def test_full_disk_is_no_event_s_fault(world):
     def restarted():
         feed._stage(3)
         return feed.restarts() >= 4
-    wait_for(restarted, "four crashes", 60)
+    wait_for(restarted, "four crashes")
     assert query(world, "SELECT count(*) FROM millrace.crash_suspect") == [(0,)]
     query(world, "UPDATE trouble SET how = 'x'")
     feed.settle().check()
@@ -248,8 +248,8 @@ def test_partitions_workers_and_neighbours(world, ended_by):
     produce(world, *({"value": b'{"n":%d,"v":"%s"}' % (n, deadly.get(n, "x").encode()), "partition": n % 4}
                      for n in range(3000)))
     world.start_ingestor(wait=False)
-    world.wait_settled(120)
-    world.wait_settled(120, pipeline="other")
+    world.wait_settled()
+    world.wait_settled(pipeline="other")
     assert world.db.run("SELECT count(*), count(DISTINCT n) FROM t") == [(2997, 2997)]
     assert world.db.run("SELECT count(*), count(DISTINCT n) FROM other") == [(3000, 3000)]
     dead = "SELECT pipeline, ended, (payload::jsonb -> 'n')::int FROM millrace.dead_letters ORDER BY 3"
@@ -269,11 +269,11 @@ def test_kills_blame_nobody(world):
     for _ in range(3):
         lane = Lane(world.db, world.pipeline_name).assign([0])
         lane.send(0, feed.payloads[lane.positions[0]:])
-        pid = wait_for(lambda: query(world, at_work, (world.db.name,)), "a worker at work", 20)[0][0]
+        pid = wait_for(lambda: query(world, at_work, (world.db.name,)), "a worker at work")[0][0]
         before = feed.log().count("crashed in stage")
         os.kill(pid, signal.SIGKILL)
         lane.close()
-        wait_for(lambda: feed.log().count("crashed in stage") > before, "noticed", 30)
+        wait_for(lambda: feed.log().count("crashed in stage") > before, "noticed")
     suspects = query(world, "SELECT min(first_offset), min(events) FROM millrace.crashes")
     assert suspects[0][1] < 4000
     query(world, "UPDATE pace SET s = 0")
@@ -285,7 +285,7 @@ def test_kills_blame_nobody(world):
     feed.add(2000)
     lane = Lane(world.db, world.pipeline_name).assign([0])
     lane.send(0, feed.payloads[4000:])
-    wait_for(lambda: query(world, at_work, (world.db.name,)), "a worker at work", 20)
+    wait_for(lambda: query(world, at_work, (world.db.name,)), "a worker at work")
     world.cluster.restart("immediate")
     query(world, "UPDATE pace SET s = 0")
     feed.settle().check()
@@ -331,12 +331,12 @@ def test_batch_of_many_partitions(world):
                     how = b"segv" if partition == 399 else b"x"
                     batch.event(partition, 0, b'{"n":%d,"v":"%s"}' % (partition, how)).entry(partition, lane.epochs[partition], 0, 1)
             lane.stage(batch)
-            wait_for(lambda: set(world.positions().values()) == {1}, "settled", 20)
+            wait_for(lambda: set(world.positions().values()) == {1}, "settled")
             lane.close()
             return True
         except (ConnectionLost, psycopg2.Error, Timeout):
             return False
-    wait_for(settled, "all settled", 60)
+    wait_for(settled, "all settled")
     assert world.db.run("SELECT count(*), count(DISTINCT n), max(n) FROM t") == [(n - 1, n - 1, n - 2)]
     assert world.db.run("SELECT partition, ended FROM millrace.dead_letter") == [(399, "crashed")]
     assert world.cluster.log_text(start).count("all server processes terminated; reinitializing") == SEARCHED
@@ -350,16 +350,16 @@ def records(world):
 
 def test_records_come_and_go_with_their_workers(world):
     feed = Feed(world, workers=2).add(10).settle()
-    mine = wait_for(lambda: len(records(world)) == 2 and records(world), "one of each worker", 10)
+    mine = wait_for(lambda: len(records(world)) == 2 and records(world), "one of each worker")
     supervisor = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'millrace supervisor' AND datname = current_database()"
     old = query(world, supervisor)
     world.db.run("SELECT pg_terminate_backend(%s)", old[0])
-    wait_for(lambda: query(world, supervisor) not in ([], old), "another supervisor", 20)
+    wait_for(lambda: query(world, supervisor) not in ([], old), "another supervisor")
     assert sorted(records(world)) == sorted(mine), "those of workers that run are not touched"
     feed.add(10, n15="segv").settle().check(15)
     with world.db.session("app") as s:
         s.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
-    wait_for(lambda: records(world) == [], "none is left", 20)
+    wait_for(lambda: records(world) == [], "none is left")
 
     # what cannot be read is removed, and harms nobody
     oid = mine[0].split("_")[1]
@@ -368,7 +368,7 @@ def test_records_come_and_go_with_their_workers(world):
         with open(os.path.join(world.cluster.data, "pg_stat_tmp", name), "wb") as f:
             f.write(content)
     world.cluster.restart()
-    wait_for(lambda: records(world) == [], "removed", 20)
+    wait_for(lambda: records(world) == [], "removed")
     with world.db.session("app") as s:
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
     feed.add(10).settle().check(15)
@@ -390,11 +390,11 @@ def test_crash_behind_a_key_that_waits(world):
     feed.add(10, n5="kill").settle()
     attempts = "SELECT attempts FROM millrace.retry WHERE \"offset\" = 0"
     before = query(world, attempts)[0][0]
-    wait_for(lambda: query(world, attempts)[0][0] > before + 5, "tried again", 30)
+    wait_for(lambda: query(world, attempts)[0][0] > before + 5, "tried again")
     restarts = feed.restarts()
     assert restarts <= 3, "the first does not bring the server down each time it is tried"
     query(world, "UPDATE gate SET open = true")
-    wait_for(lambda: query(world, "SELECT count(*) FROM millrace.retry") == [(0,)], "no event waits", 60)
+    wait_for(lambda: query(world, "SELECT count(*) FROM millrace.retry") == [(0,)], "no event waits")
     feed.check(5)
     assert query(world, "SELECT array_agg(n ORDER BY seq) FROM t") == [([n for n in range(10) if n != 5],)]
     assert feed.restarts() <= restarts + SEARCHED
@@ -408,7 +408,7 @@ def test_crash_holds_its_key(world):
     query(world, "CREATE OR REPLACE FUNCTION crash_on(how text) RETURNS text LANGUAGE sql AS $$ SELECT how $$")
     with world.db.session("app") as s:
         assert s.value("SELECT millrace.replay(%s)", (world.pipeline_name,)) == 1
-    wait_for(lambda: feed.rows() == list(range(10)), "all went on", 30)
+    wait_for(lambda: feed.rows() == list(range(10)), "all went on")
     assert query(world, "SELECT array_agg(n ORDER BY seq) FROM t") == [(list(range(10)),)]
     assert feed.restarts() == KNOWN
 

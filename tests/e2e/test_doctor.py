@@ -44,7 +44,7 @@ def test_ingestor_reports_on_itself(world):
     ingestor = world.start_ingestor().wait_ready()
     Events(1000, seed=401).send(world.broker, world.topic)
     world.wait_settled()
-    wait_for(lambda: "retention_ms" in about(world), "all is reported", 20)
+    wait_for(lambda: "retention_ms" in about(world), "all is reported")
     reported = about(world)
     version = run_once("--version")[1]
     assert set(reported) == {"version", "librdkafka", "libevent", "retention_ms"}
@@ -54,23 +54,23 @@ def test_ingestor_reports_on_itself(world):
     # what the topic keeps is looked at again
     set_retention(world, -1)
     os.kill(ingestor.pid, signal.SIGHUP)
-    wait_for(lambda: about(world)["retention_ms"] == -1, "for ever", 20)
+    wait_for(lambda: about(world)["retention_ms"] == -1, "for ever")
     # and reported again on a new connection, to a database that knows nothing of it
     world.db.run("DELETE FROM millrace.ingestor_report")
     world.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace-ingestor' AND datname = current_database()")
-    wait_for(lambda: about(world) == dict(reported, retention_ms=-1), "reported again", 20)
+    wait_for(lambda: about(world) == dict(reported, retention_ms=-1), "reported again")
     # one that is not asked of anybody any more
     world.db.run("SELECT millrace.report(%s, '{\"librdkafka\": \"1.9.2\"}')", (world.pipeline_name,))
     assert finding(world, "the ingestor runs with librdkafka 1.9.2")
     os.kill(ingestor.pid, signal.SIGHUP)
-    wait_for(lambda: findings(world) == [], "it is the ingestor's word that counts", 20)
+    wait_for(lambda: findings(world) == [], "it is the ingestor's word that counts")
 
 
 def test_compacted_topic_keeps_for_ever(world):
     world.create_topic(cleanup_policy="compact", retention_ms=1000)
     world.create_pipeline()
     world.start_ingestor()
-    wait_for(lambda: about(world).get("retention_ms") == -1, "for ever", 20)
+    wait_for(lambda: about(world).get("retention_ms") == -1, "for ever")
 
 
 def test_retention_shorter_than_the_lag(world):
@@ -79,19 +79,19 @@ def test_retention_shorter_than_the_lag(world):
     ingestor = world.start_ingestor().wait_ready()
     produce(world, good(1, timestamp=int(time.time() * 1000) - 10 * MINUTE_MS))
     world.wait_settled()
-    wait_for(lambda: about(world).get("retention_ms") == WEEK_MS, "a week", 20)
+    wait_for(lambda: about(world).get("retention_ms") == WEEK_MS, "a week")
     with world.db.session("app") as s:
         s.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
     produce(world, good(2))
-    wait_for(lambda: world.db.value("SELECT lag FROM millrace.lag") == 1, "the lag is seen", 20)
+    wait_for(lambda: world.db.value("SELECT lag FROM millrace.lag") == 1, "the lag is seen")
     assert findings(world) == [f'pipeline "{world.pipeline_name}": paused']
     set_retention(world, 12 * MINUTE_MS)
     os.kill(ingestor.pid, signal.SIGHUP)
-    severity, what, detail, command = wait_for(lambda: finding(world, "is about to lose events"), "it is found", 20)
+    severity, what, detail, command = wait_for(lambda: finding(world, "is about to lose events"), "it is found")
     assert severity == "error" and "keeps messages for 00:12:00" in detail and f'retention.ms of topic "{world.topic}"' in command
     set_retention(world, WEEK_MS)
     os.kill(ingestor.pid, signal.SIGHUP)
-    wait_for(lambda: not finding(world, "is about to lose events"), "it is repaired", 20)
+    wait_for(lambda: not finding(world, "is about to lose events"), "it is repaired")
     with world.db.session("app") as s:
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
     world.wait_settled()
@@ -112,8 +112,8 @@ def test_cluster_that_does_not_say_its_retention(world):
         events.send(broker, world.topic)
         world.wait_settled()
         world.check(events)
-        wait_for(lambda: "could not ask for the topic's retention" in ingestor.log_text(), "it was refused", 20)
-        wait_for(lambda: set(about(world)) == {"version", "librdkafka", "libevent"}, "the rest is reported", 20)
+        wait_for(lambda: "could not ask for the topic's retention" in ingestor.log_text(), "it was refused")
+        wait_for(lambda: set(about(world)) == {"version", "librdkafka", "libevent"}, "the rest is reported")
         assert findings(world) == []
     finally:
         world.broker = shared
@@ -127,7 +127,7 @@ def test_no_ingestor_any_more(world):
     world.create_pipeline()
     ingestor = world.start_ingestor().wait_ready()
     wait_for(lambda: "retention_ms" in about(world) and world.db.value("SELECT count(*) FROM millrace.lag WHERE end_offset IS NOT NULL") == 6,
-             "it has reported everything", 20)
+             "it has reported everything")
     ingestor.stop()
     assert findings(world) == []
     # three minutes later
@@ -136,24 +136,24 @@ def test_no_ingestor_any_more(world):
     world.db.run("UPDATE millrace.ingestor_report SET reported_at = reported_at - interval '3 min'")
     assert not finding(world, "has no ingestor"), "it was there a moment ago"
     world.db.run("UPDATE millrace.ingestor_presence SET seen_at = seen_at - interval '3 min'")
-    severity, what, detail, command = wait_for(lambda: finding(world, "has no ingestor"), "the server is not young any more", 10)
+    severity, what, detail, command = wait_for(lambda: finding(world, "has no ingestor"), "the server is not young any more")
     assert severity == "error" and f'No ingestor has reported on topic "{world.topic}" since' in detail and "start millrace-ingestor" in command
     world.start_ingestor()
-    wait_for(lambda: findings(world) == [], "there is one again", 20)
+    wait_for(lambda: findings(world) == [], "there is one again")
 
 
 def test_topic_that_does_not_exist(world):
     """An ingestor that can read nothing is not an absent one."""
     world.create_pipeline()
     world.start_ingestor()
-    wait_for(lambda: about(world), "it is there", 20)
-    severity, what, detail, command = wait_for(lambda: finding(world, "its ingestor cannot read topic"), "it says so", 10)
+    wait_for(lambda: about(world), "it is there")
+    severity, what, detail, command = wait_for(lambda: finding(world, "its ingestor cannot read topic"), "it says so")
     assert severity == "error" and f'topic "{world.topic}" does not exist' in detail and f"--create-topic {world.topic}:" in command
     world.db.run("UPDATE millrace.pipeline SET created_at = created_at - interval '3 min'")
     assert finding(world, "its ingestor cannot read topic"), "one row, however long it lasts"
     assert not finding(world, "has no ingestor")
     world.create_topic()
-    wait_for(lambda: findings(world) == [], "it is read", 30)
+    wait_for(lambda: findings(world) == [], "it is read")
 
 
 def test_lag_of_a_running_pipeline(world):
@@ -165,10 +165,10 @@ def test_lag_of_a_running_pipeline(world):
     with world.db.session(autocommit=False) as s:
         s.run("LOCK TABLE reading IN EXCLUSIVE MODE")
         produce(world, good(2))
-        severity, what, detail, command = wait_for(lambda: finding(world, "lags behind"), "it is found", 20)
+        severity, what, detail, command = wait_for(lambda: finding(world, "lags behind"), "it is found")
         assert severity == "warning" and "1 events wait" in detail and "workers => 2" in command
     world.wait_settled()
-    wait_for(lambda: findings(world) == [], "caught up", 20)
+    wait_for(lambda: findings(world) == [], "caught up")
 
 
 def test_doctor_without_preload(broker):

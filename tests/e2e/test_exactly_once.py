@@ -68,11 +68,11 @@ def kill_worker(world, draw):
             return [r[0] for r in world.db.run("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'millrace worker%'")]
         except ConnectionLost:
             return None
-    pids = wait_for(find, "a worker to kill", 30)
+    pids = wait_for(find, "a worker to kill")
     if pids:
         position = world.cluster.log_position()
         os.kill(draw.choice(pids), signal.SIGKILL)
-        wait_for(lambda: "ready to accept connections" in world.cluster.log_text(position), "server is back", 30)
+        wait_for(lambda: "ready to accept connections" in world.cluster.log_text(position), "server is back")
 
 
 def kill_postmaster(world, _draw):
@@ -101,7 +101,7 @@ def test_twenty_kills(world):
         victim(world, draw)
     world.processes[0].popen.wait(180)
     assert world.processes[0].popen.returncode == 0, world.processes[0].tail()
-    world.wait_settled(120)
+    world.wait_settled()
     world.check(events)
 
 
@@ -125,7 +125,7 @@ def test_twenty_rebalances(world):
         ingestor.start(wait=False)
         time.sleep(draw.uniform(0.1, 0.8))
     generator.popen.wait(120)
-    world.wait_settled(60)
+    world.wait_settled()
     world.check(events)
 
 
@@ -139,10 +139,10 @@ def test_stopped_ingestor_wakes_after_its_partitions_moved(world):
     sleeper.freeze()
     before = world.counters()["events"]
     other = world.start_ingestor()
-    wait_for(lambda: world.counters()["events"] > before + 20000, "the second one has taken over", 30)
+    wait_for(lambda: world.counters()["events"] > before + 20000, "the second one has taken over")
     sleeper.thaw()
     generator.popen.wait(60)
-    world.wait_settled(60)
+    world.wait_settled()
     assert other.alive()
     world.check(events)
 
@@ -182,4 +182,4 @@ def test_sigterm_drains(world):
     generator.kill()
     # its lanes are free again: no session of it is left
     wait_for(lambda: world.db.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'ingestor'") == 0,
-             "its sessions are gone", 10)
+             "its sessions are gone")

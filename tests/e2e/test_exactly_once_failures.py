@@ -102,7 +102,7 @@ def asked(world, sql, what="the database answers"):
             return True
         except ConnectionLost:
             return False
-    wait_for(ask, what, 60)
+    wait_for(ask, what)
 
 
 def check_rows(world, expected):
@@ -167,7 +167,7 @@ def start(world, seed, n):
 
 def wait_ended(world, timeout=90):
     """Everything has come to its end: nothing waits in Kafka, to be tried again, or to be published."""
-    wait_for(lambda: world.broker._led(world.topic) == PARTITIONS, "the broker leads all partitions again", 30)
+    wait_for(lambda: world.broker._led(world.topic) == PARTITIONS, "the broker leads all partitions again")
     world.wait_settled(timeout)
     wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "no event is tried again", timeout, every=0.2)
     wait_published(world)

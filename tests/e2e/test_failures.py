@@ -29,8 +29,8 @@ def test_a_retry_succeeds_when_its_cause_goes(world):
     feed.settled()
     assert retrying(world) == 1 and feed.rows() == []
     feed.ddl("INSERT INTO parent VALUES (1)")
-    wait_for(lambda: feed.rows() == [(1, "a")], "the retry", 20)
-    wait_for(lambda: world.counters()["written"] == 1, "counted", 5)
+    wait_for(lambda: feed.rows() == [(1, "a")], "the retry")
+    wait_for(lambda: world.counters()["written"] == 1, "counted")
     assert retrying(world) == 0 and dead(world) == []
     assert world.db.value("SELECT retrying FROM millrace.stats WHERE pipeline = %s", (world.pipeline_name,)) == 0
 
@@ -39,15 +39,15 @@ def test_a_large_event_is_tried_again(world):
     """Its row in millrace.retry has its bytes out of line: they are removed with it, and when it is written again."""
     text = "".join(random.Random(1).choices(string.ascii_letters, k=20000))
     feed = Feed(world, PARENT, max_retries=1000, **QUICK).send(f'{{"n":1,"v":"{text}"}}')
-    wait_for(lambda: (world.db.value("SELECT max(attempts) FROM millrace.retry") or 0) > 1, "tried again", 20)
+    wait_for(lambda: (world.db.value("SELECT max(attempts) FROM millrace.retry") or 0) > 1, "tried again")
     feed.ddl("INSERT INTO parent VALUES (1)")
-    wait_for(lambda: feed.rows() == [(1, text)], "the retry", 20)
-    wait_for(lambda: retrying(world) == 0, "settled", 5)
+    wait_for(lambda: feed.rows() == [(1, text)], "the retry")
+    wait_for(lambda: retrying(world) == 0, "settled")
 
 
 def test_attempts_never_exceed_the_limit(world):
     feed = Feed(world, PARENT, max_retries=2, **QUICK).send(*(f'{{"n":{i}}}' for i in range(20)))
-    wait_for(lambda: len(dead(world)) == 20, "all given up", 20)
+    wait_for(lambda: len(dead(world)) == 20, "all given up")
     assert set(dead(world)) == {("exhausted", 3, "23503", 3)}
     details = "SELECT count(*) FROM millrace.dead_letter WHERE history -> -1 ->> 'detail' = detail AND detail LIKE 'Key (n)=%'"
     assert world.db.value(details) == 20
@@ -65,7 +65,7 @@ def test_error_classes_can_be_edited(world):
         s.run("SELECT millrace.set_error_class('23514', 'retry', pipeline => %s, constraint_name => 'positive')",
               (world.pipeline_name,))
     feed.send('{"n":-1}')
-    wait_for(lambda: len(dead(world)) == 1, "given up", 20)
+    wait_for(lambda: len(dead(world)) == 1, "given up")
     assert dead(world) == [("exhausted", 2, "23514", 2)]
     last = world.db.value("SELECT history -> -1 FROM millrace.dead_letter")
     assert last["constraint_name"] == "positive"
@@ -74,7 +74,7 @@ def test_error_classes_can_be_edited(world):
 
 def test_too_old(world):
     Feed(world, PARENT, max_retries=1000, retry_delay="100 ms", retry_factor=1, retry_age="1 s").send('{"n":1}')
-    wait_for(lambda: len(dead(world)) == 1, "given up", 20)
+    wait_for(lambda: len(dead(world)) == 1, "given up")
     assert dead(world, "ended") == [("too_old",)]
 
 
@@ -85,7 +85,7 @@ def test_replay_after_a_repair(world):
     with world.db.session("app") as s:
         assert s.value("SELECT millrace.replay(%s)", (world.pipeline_name,)) == 2
     states = "SELECT state, replay_count, changed_at > failed_at FROM millrace.dead_letter ORDER BY id"
-    wait_for(lambda: world.db.run(states) == [("replayed", 0, True), ("open", 1, None)], "replayed", 20)
+    wait_for(lambda: world.db.run(states) == [("replayed", 0, True), ("open", 1, None)], "replayed")
     assert feed.rows("SELECT n FROM t ORDER BY 1") == [(-1,), (3,)]
     counters = world.counters()
     assert (counters["events"], counters["written"], counters["dead"]) == (3, 2, 1)
@@ -98,11 +98,11 @@ def test_breaker_opens_for_a_missing_table_and_closes(world):
     feed.ddl("ALTER TABLE lookup RENAME TO hidden")
     feed.send(*(f'{{"n":{i}}}' for i in range(2, 12)))
     state = "SELECT state FROM millrace.breaker"
-    wait_for(lambda: world.db.value(state) == "open", "open", 20)
+    wait_for(lambda: world.db.value(state) == "open", "open")
     assert dead(world) == [] and retrying(world) == 0
     feed.ddl("ALTER TABLE hidden RENAME TO lookup")
     feed.settled()
-    wait_for(lambda: world.db.value(state) == "closed", "closed", 20)
+    wait_for(lambda: world.db.value(state) == "closed", "closed")
     assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t") == [(11, 11)]
 
 
@@ -114,20 +114,20 @@ def test_breaker_with_a_long_reason_closes(world):
     worker = "SELECT pid FROM millrace.workers WHERE pipeline = %s"
     pid = world.db.value(worker, (world.pipeline_name,))
     feed.send('{"n":1,"v":"a"}')
-    wait_for(lambda: (world.db.value("SELECT length(reason) FROM millrace.breaker WHERE state = 'open'") or 0) > 1900, "open", 20)
+    wait_for(lambda: (world.db.value("SELECT length(reason) FROM millrace.breaker WHERE state = 'open'") or 0) > 1900, "open")
     feed.ddl("CREATE OR REPLACE FUNCTION broken() RETURNS bool LANGUAGE sql AS 'SELECT true'")
-    wait_for(lambda: world.db.value("SELECT state FROM millrace.breaker") == "closed", "closed", 30)
+    wait_for(lambda: world.db.value("SELECT state FROM millrace.breaker") == "closed", "closed")
     assert feed.rows() == [(1, "a")] and world.db.value(worker, (world.pipeline_name,)) == pid
 
 
 def test_breaker_opens_on_a_share_of_failures(world):
     feed = Feed(world, "CREATE TABLE t (n int CHECK (n > 0), v text)", failure_share=0.5, failure_window=10)
     feed.send(*(f'{{"n":{-i}}}' for i in range(1, 21)))
-    wait_for(lambda: world.db.value("SELECT state FROM millrace.breaker") == "open", "open", 20)
+    wait_for(lambda: world.db.value("SELECT state FROM millrace.breaker") == "open", "open")
     assert dead(world) == []
     with world.db.session("app") as s:
         s.run("SELECT millrace.alter_pipeline(%s, failure_share => 0)", (world.pipeline_name,))
-    wait_for(lambda: len(dead(world)) == 20, "settled", 60)
+    wait_for(lambda: len(dead(world)) == 20, "settled")
 
 
 def kill_something(world, draw):
@@ -140,7 +140,7 @@ def kill_something(world, draw):
     if pids:
         position = world.cluster.log_position()
         os.kill(draw.choice(pids)[0], signal.SIGKILL)
-        wait_for(lambda: "ready to accept connections" in world.cluster.log_text(position), "the server is back", 30)
+        wait_for(lambda: "ready to accept connections" in world.cluster.log_text(position), "the server is back")
 
 
 def query(world, sql):
@@ -160,10 +160,10 @@ def test_exactly_once_through_retries_and_kills(world):
     feed.settled()
     for i in range(5):
         insert = f"INSERT INTO parent SELECT generate_series({i * 200}, {i * 200 + 199}) ON CONFLICT DO NOTHING"
-        wait_for(lambda: query(world, insert) is not None, "parents", 30)
+        wait_for(lambda: query(world, insert) is not None, "parents")
         kill_something(world, draw)
     wait_for(lambda: query(world, "SELECT count(*), count(DISTINCT n) FROM t") == [(1000, 1000)], "all rows", 120)
-    wait_for(lambda: world.counters()["written"] == 1000, "counted", 20)
+    wait_for(lambda: world.counters()["written"] == 1000, "counted")
     assert retrying(world) == 0 and dead(world) == []
 
 
@@ -213,7 +213,7 @@ def test_all_broken(world):
     events = Events(20000, seed=91, broken=50, db_refused=50)
     world.start_ingestor().wait_ready()
     events.send(world.broker, world.topic)
-    world.wait_settled(60)
+    world.wait_settled()
     world.check(events)
 
 
@@ -221,11 +221,11 @@ def test_times_of_a_timeline_ascend(world):
     """An event cannot be dead before it failed, nor replayed before that; a try that failed has the same time everywhere."""
     feed = Feed(world, PARENT, dlq="off", max_retries=1, **QUICK)
     feed.send('{"n":1}', *['{"n":2}'] * 50).settled()
-    wait_for(lambda: world.counters()["dead"] == 51, "all dead", 20)
+    wait_for(lambda: world.counters()["dead"] == 51, "all dead")
     world.db.run("INSERT INTO parent VALUES (1)")
     with world.db.session("app") as s:
         s.run("SELECT millrace.replay(%s, \"where\" => '\"offset\" = 0')", (world.pipeline_name,))
-    wait_for(lambda: world.counters()["written"] == 1, "the replay passes", 20)
+    wait_for(lambda: world.counters()["written"] == 1, "the replay passes")
     with world.db.session("app") as s:
         for offset, steps in [(0, ["failed", "failed", "dead", "replayed"]), (50, ["failed", "failed", "dead"])]:
             line = s.value("SELECT detail -> 'timeline' FROM millrace.event_status(%s, 0, %s)", (world.topic, offset))

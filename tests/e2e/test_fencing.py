@@ -28,12 +28,12 @@ def events(n, first=0):
 
 
 def wait_position(world, partition, position):
-    wait_for(lambda: world.positions()[partition] == position, f"partition {partition} at {position}", 10)
+    wait_for(lambda: world.positions()[partition] == position, f"partition {partition} at {position}")
 
 
 def epoch_changes(world, partition, epoch):
     wait_for(lambda: world.db.value("SELECT epoch FROM millrace.partition WHERE partition = %s", (partition,)) != epoch,
-             "a new epoch", 10)
+             "a new epoch")
 
 
 def test_a_batch_is_settled(world, lane):

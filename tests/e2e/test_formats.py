@@ -128,9 +128,9 @@ def test_messages_of_each_format(world):
         app.run("CREATE TABLE later (id int)")
         app.run("SELECT millrace.create_pipeline('later', topic => %s, target => 'later', fields => 'id int NOT NULL', dlq => 'off',"
                 " transform => 'SELECT id FROM event')", (f"{world.topic}-confluent-json",))
-        wait_for(lambda: world.counters(pipeline="later")["events"] == len(CONFLUENT), "all settled", 30)
+        wait_for(lambda: world.counters(pipeline="later")["events"] == len(CONFLUENT), "all settled")
         hint = app.value("SELECT hint FROM millrace.dead_letters WHERE pipeline = 'later' AND \"offset\" = 0")
         assert "format => 'confluent-json'" in hint
         app.run("SELECT millrace.alter_pipeline('later', format => 'confluent-json')")
         app.run("SELECT millrace.replay('later', ids => ARRAY[(SELECT id FROM millrace.dead_letters WHERE pipeline = 'later' AND \"offset\" = 0)])")
-        wait_for(lambda: app.run("SELECT id FROM later ORDER BY 1") == [(1,), (4,)], "replayed", 20)
+        wait_for(lambda: app.run("SELECT id FROM later ORDER BY 1") == [(1,), (4,)], "replayed")

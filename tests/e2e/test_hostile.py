@@ -234,7 +234,7 @@ def test_hostile(world):
     world.create_pipeline(fields=FIELDS, transform=TRANSFORM, target="t", workers=2)
     places = send(world, rows)
     world.start_ingestor("--max-message-bytes", str(MAX_BYTES))
-    world.wait_settled(60)
+    world.wait_settled()
     wait_published(world)
 
     # whoever is in the way of nobody: all good ones, each once
@@ -277,4 +277,4 @@ def test_headers_that_cannot_be_read(world):
     assert world.db.run("SELECT stage, sqlstate, message, convert_from(payload, 'UTF8') FROM millrace.dead_letter") == [
         ("decode", "22P03", "the headers of the message could not be read", '{"n":2}')]
     world.db.run("SELECT millrace.replay(%s)", (world.pipeline_name,))
-    wait_for(lambda: feed.rows("SELECT n FROM t ORDER BY 1") == [(1,), (2,), (3,)], "replayed", 20)
+    wait_for(lambda: feed.rows("SELECT n FROM t ORDER BY 1") == [(1,), (2,), (3,)], "replayed")

@@ -137,10 +137,10 @@ def test_pipeline_created_and_dropped_while_it_runs(world):
     events = Events(2000, seed=166)
     events.send(world.broker, world.topic)
     world.create_pipeline()
-    world.wait_settled(30)
+    world.wait_settled()
     world.check(events)
     with world.db.session("app") as s:
         s.run("SELECT millrace.drop_pipeline(%s)", (world.pipeline_name,))
     wait_for(lambda: world.db.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'ingestor'") <= 1,
-             "its lanes are closed", 15)
+             "its lanes are closed")
     assert ingestor.alive()

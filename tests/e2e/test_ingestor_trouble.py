@@ -18,11 +18,11 @@ def test_consumer_that_gave_up_is_replaced(world):
     before.send(world.broker, world.topic)
     world.wait_settled()
     second = world.start_ingestor(group_instance_id="one")
-    wait_for(lambda: "ERR__FATAL" in first.log_text() or "_FATAL" in first.log_text(), "the first one is thrown out", 30)
+    wait_for(lambda: "ERR__FATAL" in first.log_text() or "_FATAL" in first.log_text(), "the first one is thrown out")
     second.kill()
     after = Events(2000, seed=502)
     after.send(world.broker, world.topic)
-    world.wait_settled(20)
+    world.wait_settled()
     assert first.alive()
     world.check(before, after)
 
@@ -53,7 +53,7 @@ def test_sigterm_while_kafka_is_away(world):
     ingestor = world.start_ingestor().wait_ready()
     world.broker.process.signal(signal.SIGSTOP)
     os.kill(ingestor.pid, signal.SIGHUP)  # asks for the topic's retention
-    wait_for(lambda: "options reloaded" in ingestor.log_text(), "it has asked", 10)
+    wait_for(lambda: "options reloaded" in ingestor.log_text(), "it has asked")
     begin = time.monotonic()
     try:
         assert ingestor.stop() == 0

@@ -142,7 +142,7 @@ def test_isolated(world, ddl, stage, sqlstate, message, ended, constraint, colum
     # with the batch itself, not some time later
     assert feed.rows("SELECT count(*), count(DISTINCT n) FROM t WHERE n > 0") == [(GOOD, GOOD)]
     assert counters["written"] == GOOD
-    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter") == 1, "the dead letter", 20)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter") == 1, "the dead letter")
     letter = world.db.run("SELECT stage, sqlstate, ended, constraint_name, column_name, attempts, payload, message FROM millrace.dead_letter")[0]
     attempts = 2 if ended == "exhausted" else 1
     assert letter[:6] == (stage, sqlstate, ended, constraint, column, attempts), letter

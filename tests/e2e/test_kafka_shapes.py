@@ -39,7 +39,7 @@ def test_transactions_aborted_ones_and_markers(world):
     events = Events(30000, seed=61, transaction=1000, abort_every=3, broken=1, filtered=2)
     events.send(world.broker, world.topic, "--transactional-id", world.name)
     # the end of a partition is behind a marker, not behind an event: the position has to get there
-    world.wait_settled(30)
+    world.wait_settled()
     assert sum(high for _, high in world.broker.watermarks(world.topic)) > 30000
     world.check(events)
 
@@ -80,7 +80,7 @@ def test_compacted_topic(world):
             found += 1
         consumer.close()
         return found
-    wait_for(lambda: offsets() < 50000, "the cleaner has compacted", 40, every=1)
+    wait_for(lambda: offsets() < 50000, "the cleaner has compacted", every=1)
     left = offsets()
     world.create_pipeline()
     world.start_ingestor()
@@ -147,7 +147,7 @@ def test_partitions_added_while_it_runs(world):
     # some of it is there before anybody looks: new partitions begin at the earliest
     second = Events(5000, seed=65)
     second.send(world.broker, world.topic)
-    world.wait_settled(60)
+    world.wait_settled()
     assert sorted(world.positions()) == [0, 1, 2, 3, 4]
     world.check(first, second)
 
@@ -174,7 +174,7 @@ def test_committed_offsets_follow(world):
     world.wait_settled()
     group = world.db.value("SELECT group_id FROM millrace.ingestor_pipelines()")
     ends = [high for _, high in world.broker.watermarks(world.topic)]
-    wait_for(lambda: world.broker.committed(group, world.topic) == ends, "offsets committed", 15, every=0.5)
+    wait_for(lambda: world.broker.committed(group, world.topic) == ends, "offsets committed", every=0.5)
 
 
 def test_wrong_committed_offsets_do_not_matter(world):

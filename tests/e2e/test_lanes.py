@@ -36,18 +36,18 @@ def hold_worker(world, n):
 
 def wait_held(world):
     wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity USING (pid)"
-                                    " WHERE NOT l.granted AND backend_type = 'millrace worker'"), "a worker waits", 10)
+                                    " WHERE NOT l.granted AND backend_type = 'millrace worker'"), "a worker waits")
 
 
 def leave(world, lane):
     """The lane's session ends; returns when it has."""
     pid = lane.session.pid
     lane.close()
-    wait_for(lambda: not world.db.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)), "it is gone", 10)
+    wait_for(lambda: not world.db.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)), "it is gone")
 
 
 def wait_position(world, partition, position, pipeline=None):
-    wait_for(lambda: world.positions(pipeline=pipeline)[partition] == position, f"partition {partition} at {position}", 10)
+    wait_for(lambda: world.positions(pipeline=pipeline)[partition] == position, f"partition {partition} at {position}")
 
 
 def test_worker_comes_back_to_a_segment_in_its_next_life(world):
@@ -123,7 +123,7 @@ def test_an_emptying_that_was_cut_off_is_repeated(world):
     for file in files:
         os.truncate(file, 0)
     world.cluster.start()
-    wait_for(lambda: reachable(world), "the server is back", 30)
+    wait_for(lambda: reachable(world), "the server is back")
     lane = Lane(world.db, world.pipeline_name).assign([0])
     lane.send(0, [b'{"n":10,"v":"%s"}' % (b"x" * 20000)])
     wait_position(world, 0, 11)
@@ -159,7 +159,7 @@ def test_session_dies_in_lane_open(world):
     s.run("SELECT * FROM millrace.lane_open(%s, 0)", (world.pipeline_name,))
     pid = s.pid
     world.db.run("SELECT pg_terminate_backend(%s)", (pid,))
-    wait_for(lambda: not world.db.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)), "it is gone", 10)
+    wait_for(lambda: not world.db.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)), "it is gone")
     lane = Lane(world.db, world.pipeline_name).assign([0])
     lane.send(0, events(10))
     wait_position(world, 0, 10)
@@ -223,7 +223,7 @@ def test_lane_open_against_drop_pipeline(world):
 
     thread = threading.Thread(target=open_lane)
     thread.start()
-    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), "it waits for the lock", 10)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), "it waits for the lock")
     assert thread.is_alive()
     dropper.connection.commit()
     dropper.close()

@@ -25,7 +25,7 @@ def test_drop_extension_while_it_runs(world):
     with world.db.session() as s:
         s.run("SET statement_timeout = '20s'")
         s.run("DROP EXTENSION millrace CASCADE")
-    wait_for(lambda: not workers(world), "no process of the extension is left", 15)
+    wait_for(lambda: not workers(world), "no process of the extension is left")
     assert world.db.value("SELECT count(*) FROM pg_class WHERE relname LIKE 'segment\\_%%'") == 0
     generator.kill()
     assert ingestor.alive()
@@ -36,7 +36,7 @@ def test_drop_extension_while_it_runs(world):
     world.grant(world.db)
     world.db.run("TRUNCATE reading")
     world.create_pipeline()
-    world.wait_settled(60)
+    world.wait_settled()
     assert world.db.value("SELECT count(*) FROM reading") >= rows
 
 
@@ -46,7 +46,7 @@ def test_drop_database(world):
     world.create_pipeline()
     world.start_ingestor()
     other = world.create_database(world.name + "_other")
-    wait_for(lambda: workers(world, other.name), "its supervisor runs", 15)
+    wait_for(lambda: workers(world, other.name), "its supervisor runs")
     plain = world.create_database(world.name + "_plain", schema=False)
     for db in (plain, other):
         db.close()
@@ -87,7 +87,7 @@ def test_crash_of_a_stranger(world):
     victim = world.db.session()
     os.kill(victim.pid, signal.SIGKILL)
     generator.popen.wait(60)
-    world.wait_settled(60)
+    world.wait_settled()
     world.check(events)
 
 
@@ -140,7 +140,7 @@ def test_rewind(world):
             s.run("SELECT millrace.rewind(%s, 500)", (world.pipeline_name,))
         world.check(events)
         s.run("SELECT millrace.rewind(%s, 500, allow_duplicates => true)", (world.pipeline_name,))
-    wait_for(lambda: world.db.value("SELECT count(*) FROM reading") == 3500, "again from 500", 20)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM reading") == 3500, "again from 500")
     world.wait_settled()
     assert world.db.value("SELECT count(*) FROM reading WHERE kafka_offset < 500") == 500
     assert world.db.value("SELECT count(DISTINCT id) FROM reading") == 2000
@@ -158,7 +158,7 @@ def test_rewind_to_a_time(world):
     world.wait_settled()
     with world.db.session("app") as s:
         s.run("SELECT millrace.rewind(%s, to_time => %s, allow_duplicates => true)", (world.pipeline_name, middle))
-    wait_for(lambda: world.db.value("SELECT count(*) FROM reading") == 3000, "the second thousand again", 20)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM reading") == 3000, "the second thousand again")
     world.wait_settled()
     assert world.db.value("SELECT count(*) FROM reading") == 3000
 

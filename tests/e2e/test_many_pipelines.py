@@ -71,7 +71,7 @@ def test_a_hundred_pipelines_on_eight_slots(world):
     busy.append(Events(60000, seed=903, first=60000))
     sender = threading.Thread(target=busy[1].send, args=(world.broker, "busy"))
     sender.start()  # while it sends there is work: who has it is found before it is done
-    victim = wait_for(lambda: ask(world, "SELECT pid FROM millrace.workers WHERE state = 'busy' AND pid IS NOT NULL"), "one at work", 60)[0][0]
+    victim = wait_for(lambda: ask(world, "SELECT pid FROM millrace.workers WHERE state = 'busy' AND pid IS NOT NULL"), "one at work")[0][0]
     os.kill(victim, signal.SIGKILL)
     sender.join()
     small.append(Events(100, seed=905, first=200).send(world.broker, "small"))

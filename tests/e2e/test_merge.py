@@ -89,8 +89,8 @@ def test_two_lanes_merge_the_same_keys(world):
         producer.produce(world.topic, doc(id=key, hits=1), partition=i % 4)
     producer.flush(30)
     world.start_ingestor()
-    world.wait_settled(90)
-    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "no retries", 30)
+    world.wait_settled()
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "no retries")
     assert [n for _, n in world.db.run("SELECT id, hits FROM t ORDER BY id")] == total
     assert world.counters()["dead"] == 0
 
@@ -109,7 +109,7 @@ def test_a_merge_that_fails(world):
         s.run("SELECT millrace.alter_pipeline(%s, max_retries => 0, retry_delay => '0')", (world.pipeline_name,))
         world.db.run("UPDATE millrace.retry SET next_at = now() WHERE state = 'retrying'")
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
-    wait_for(lambda: world.counters()["dead"] == 1 and not world.db.run(state, (world.pipeline_name,)), "what was parked goes on", 20)
+    wait_for(lambda: world.counters()["dead"] == 1 and not world.db.run(state, (world.pipeline_name,)), "what was parked goes on")
     assert feed.rows("SELECT * FROM t ORDER BY 1") == [(1, 1321), (2, 112)]
 
 
@@ -140,7 +140,7 @@ def test_a_hot_key(world, shape):
     feed = Keyed(world, SHAPES[shape], merge="hits = old.hits + new.hits", **FIELDS)
     for _ in range(n // 1000):
         feed.send(*[(None, doc(id=1, hits=1))] * 1000)
-    counters = feed.settled(90)
+    counters = feed.settled()
     assert feed.rows("SELECT hits FROM t") == [(n,)] and counters["written"] == n
 
 

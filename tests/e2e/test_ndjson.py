@@ -85,7 +85,7 @@ def test_outcome_of_each_document(docs):
     assert (c["written"], c["filtered"], c["skipped"], c["dead"]) == (20_008, 1, 2, 7)
 
     # each is in the DLQ topic once, and says which document it is
-    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letters WHERE published_at IS NULL") == 0, "published", 30)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letters WHERE published_at IS NULL") == 0, "published")
     messages = published(world, world.topic + ".dlq")
     places = [(dict(m.headers())["__connect.errors.offset"], dict(m.headers()).get("millrace-document")) for m in messages]
     assert sorted(places, key=str) == sorted(((b"%d" % n, d and b"%d" % d) for n, d, *_ in letters), key=str)
@@ -98,10 +98,10 @@ def test_outcome_of_each_document(docs):
         # a document is replayed by itself
         app.run("ALTER TABLE docs DROP CONSTRAINT docs_id_check")
         assert app.value("SELECT millrace.replay(%s, 'document = 2 AND \"offset\" = 0')", (world.pipeline_name,)) == 1
-        wait_for(lambda: app.run("SELECT document, nth FROM docs WHERE id = 66") == [(2, 0)], "replayed", 20)
+        wait_for(lambda: app.run("SELECT document, nth FROM docs WHERE id = 66") == [(2, 0)], "replayed")
         letter = app.value("SELECT id FROM millrace.dead_letters WHERE document = 3")
         app.run("SELECT millrace.replay(%s, ids => ARRAY[%s::bigint], payload => '{\"id\": 33}')", (world.pipeline_name, letter))
-        wait_for(lambda: app.run("SELECT document, nth FROM docs WHERE id = 33") == [(3, 0)], "replayed with another payload", 20)
+        wait_for(lambda: app.run("SELECT document, nth FROM docs WHERE id = 33") == [(3, 0)], "replayed with another payload")
     assert world.db.value("SELECT count(*) FROM docs WHERE nth = 0") == 4
     assert (c := balance(world))["dead"] == 5 and c["events"] == 20_018
 
@@ -110,7 +110,7 @@ def test_outcome_of_each_document(docs):
         letter = app.value("SELECT id FROM millrace.dead_letters WHERE \"offset\" = 7")
         app.run("SELECT millrace.replay(%s, ids => ARRAY[%s::bigint], payload => %s::text)",
                 (world.pipeline_name, letter, lines({"id": "a"}, {"id": 70}, {"id": "b"}, {"id": 71}).decode()))
-        wait_for(lambda: app.run("SELECT id, document FROM docs WHERE nth = 7 ORDER BY 1") == [(70, 2), (71, 4)], "taken apart", 20)
+        wait_for(lambda: app.run("SELECT id, document FROM docs WHERE nth = 7 ORDER BY 1") == [(70, 2), (71, 4)], "taken apart")
         found = app.run("SELECT id, document, payload, state FROM millrace.dead_letters WHERE \"offset\" = 7 ORDER BY document")
         assert [f[1:] for f in found] == [(1, '{"id": "a"}', "open"), (3, '{"id": "b"}', "open")] and found[0][0] == letter
     assert (c := balance(world))["dead"] == 6 and c["events"] == 20_021
@@ -126,8 +126,8 @@ def test_too_many_failures_for_one_commit(docs, ordering):
     world.create_pipeline(dlq="off", ordering=ordering, **world.arguments)
     produce(world, lines(*({"id": 1000 + n} for n in range(400))), lines({"id": 1}), key=b"k")
     world.start_ingestor()
-    wait_for(lambda: world.counters()["dead"] == 200, "all failed", 60)
-    wait_for(lambda: world.counters()["written"] == 201, "the others are written", 60)
+    wait_for(lambda: world.counters()["dead"] == 200, "all failed")
+    wait_for(lambda: world.counters()["written"] == 201, "the others are written")
     assert world.db.run("SELECT count(*), count(DISTINCT document), sum(id % 2) FROM docs WHERE nth = 0") == [(200, 200, 200)]
     assert world.db.run("SELECT count(*), count(DISTINCT document) FROM millrace.dead_letters") == [(200, 200)]
     assert balance(world)["events"] == 401
@@ -142,7 +142,7 @@ def test_too_large_rows_for_one_commit(docs):
     world.create_pipeline(dlq="off", **dict(world.arguments, target="wide", transform="SELECT document, repeat('x', 3000000 + id) AS body FROM event"))
     produce(world, lines(*({"id": n} for n in range(24))))
     world.start_ingestor()
-    wait_for(lambda: world.counters()["written"] == 24, "all written", 60)
+    wait_for(lambda: world.counters()["written"] == 24, "all written")
     assert world.db.run("SELECT count(DISTINCT document), sum(length(body) - 3000000)::int FROM wide") == [(24, 276)]
     assert balance(world)["events"] == 24 and world.db.value("SELECT count(*) FROM millrace.retry") == 0
     assert world.db.value("SELECT last_value FROM millrace.retry_id_seq") == 24, "each waited there once"
@@ -164,7 +164,7 @@ def test_documents_keep_the_order_of_their_key(docs):
     assert world.db.run("SELECT id FROM log ORDER BY n") == [(1,)]
     balance(world)
     world.db.run("INSERT INTO parent VALUES (2)")
-    wait_for(lambda: world.counters()["written"] == 5, "all written", 30)
+    wait_for(lambda: world.counters()["written"] == 5, "all written")
     assert world.db.run("SELECT id, document FROM log ORDER BY n") == [(1, 1), (2, 2), (3, 3), (4, 1), (1, 2)]
     assert balance(world)["events"] == 5 and world.db.value("SELECT count(*) FROM millrace.retry") == 0
 
@@ -184,11 +184,11 @@ def test_message_parked_as_a_whole(docs):
     assert world.db.run('SELECT "offset", document FROM millrace.retries ORDER BY "offset"') == [(0, 1), (1, None)]
     assert balance(world)["events"] == 2
     world.db.run("INSERT INTO parent VALUES (2)")
-    wait_for(lambda: world.db.run("SELECT id FROM log ORDER BY n") == [(2,), (3,)], "its first document", 30)
-    wait_for(lambda: world.db.run("SELECT document FROM millrace.retries ORDER BY document") == [(3,), (4,)], "the others wait", 30)
+    wait_for(lambda: world.db.run("SELECT id FROM log ORDER BY n") == [(2,), (3,)], "its first document")
+    wait_for(lambda: world.db.run("SELECT document FROM millrace.retries ORDER BY document") == [(3,), (4,)], "the others wait")
     assert balance(world)["events"] == 5
     world.db.run("INSERT INTO parent VALUES (5)")
-    wait_for(lambda: world.counters()["written"] == 4, "all written", 30)
+    wait_for(lambda: world.counters()["written"] == 4, "all written")
     assert world.db.run("SELECT id, document FROM log ORDER BY n") == [(2, 1), (3, 1), (5, 3), (4, 4)]
     assert world.db.run("SELECT \"offset\", document FROM millrace.dead_letters") == [(1, 2)]
     assert (c := balance(world))["dead"] == 1 and c["events"] == 5
@@ -219,17 +219,17 @@ def test_what_is_left_of_a_message_that_was_replayed(docs):
                                  transform="SELECT id, document FROM event"))
     produce(world, None)
     world.start_ingestor()
-    wait_for(lambda: world.counters()["dead"] == 1, "a letter as a whole", 30)
+    wait_for(lambda: world.counters()["dead"] == 1, "a letter as a whole")
     letters = "SELECT id, document, convert_from(payload, 'UTF8'), state, replay_count FROM millrace.dead_letter"
     letter = world.db.run(letters)[0][0]
     with world.db.session("app") as app:
         app.run("SELECT millrace.replay(%s, ids => ARRAY[%s::bigint], payload => %s::text)",
                 (world.pipeline_name, letter, lines({"id": 2}, {"id": 3}).decode()))
-        wait_for(lambda: world.db.run(letters) == [(letter, 1, '{"id": 2}', "open", 1)], "its first document is left", 30)
+        wait_for(lambda: world.db.run(letters) == [(letter, 1, '{"id": 2}', "open", 1)], "its first document is left")
         assert world.db.run("SELECT id, document FROM log") == [(3, 2)]
         app.run("INSERT INTO parent VALUES (2)")
         app.run("SELECT millrace.replay(%s)", (world.pipeline_name,))
-        wait_for(lambda: world.db.run("SELECT id, document FROM log ORDER BY 2") == [(2, 1), (3, 2)], "written once each", 30)
+        wait_for(lambda: world.db.run("SELECT id, document FROM log ORDER BY 2") == [(2, 1), (3, 2)], "written once each")
     assert balance(world)["events"] == 2 and world.db.value("SELECT count(*) FROM millrace.retry") == 0
 
 
@@ -253,7 +253,7 @@ def test_too_many_failures_in_two_lanes(docs):
         s.run("LOCK TABLE docs IN SHARE ROW EXCLUSIVE MODE")  # until both are there
         lanes = stage(world, *(lines(*({"id": first + n} for n in range(200))) for first in (1000, 2000)))
         s.connection.rollback()
-    wait_for(lambda: world.counters()["written"] == 200 and world.counters()["dead"] == 200, "both are done", 30)
+    wait_for(lambda: world.counters()["written"] == 200 and world.counters()["dead"] == 200, "both are done")
     assert balance(world)["events"] == 400 and world.db.value("SELECT count(*) FROM millrace.retry") == 0
     for lane in lanes:
         lane.close()
@@ -275,7 +275,7 @@ def test_messages_that_waited_come_in_batches_of_documents(docs):
     world.wait_settled()
     assert world.db.value("SELECT count(*) FROM millrace.retry") == 21
     world.db.run("INSERT INTO parent VALUES (2)")
-    wait_for(lambda: world.counters()["written"] == 801, "all written", 60)
+    wait_for(lambda: world.counters()["written"] == 801, "all written")
     assert world.db.run("SELECT count(*) FROM log") == [(801,)] and 40 < world.db.value("SELECT max(n) FROM size") <= 100
     assert balance(world)["events"] == 801
 
@@ -296,7 +296,7 @@ def test_a_document_that_crashes_the_server(docs):
                                  retry_factor=1, retry_max_delay="300 ms",
                                  transform="SELECT id, document FROM event WHERE through(v) IS NOT NULL"))
     lanes = stage(world, lines(*({"id": n, "v": "segv" if n in (4, 7) else "x"} for n in range(1, 11))))
-    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 10, "all wait", 30)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 10, "all wait")
     lanes[0].close()
     world.db.run("UPDATE gate SET open = true")
     wait_for(lambda: query(world, "SELECT count(*) FROM millrace.retry") == [(0,)], "none waits any more", 90)

@@ -39,7 +39,7 @@ class KeyFeed(Feed):
             return s.value(sql, parameters)
 
     def emptied(self):
-        wait_for(lambda: self.waiting() == [], "no event waits", 20)
+        wait_for(lambda: self.waiting() == [], "no event waits")
         return self
 
 
@@ -91,7 +91,7 @@ def test_rows_of_a_waiting_event_are_taken_back(world):
 
 def test_a_dead_letter_releases_its_key(world):
     feed = KeyFeed(world, max_retries=2).put((b"a", 1), (b"a", 100), (b"a", 101, "bad"), (b"a", 102))
-    wait_for(lambda: len(letters(world)) == 2, "given up", 20)
+    wait_for(lambda: len(letters(world)) == 2, "given up")
     feed.emptied()
     assert letters(world) == [(0, "open", "exhausted", 3), (2, "open", "permanent", 1)]
     assert feed.order() == [100, 102]
@@ -105,7 +105,7 @@ def test_a_dead_letter_holds_its_key_until_it_is_replayed(world):
     assert letters(world) == [(0, "open", "permanent", 1)] or letters(world) == [(0, "open", "exhausted", 1)]
     # fails again: holds again
     assert feed.call("SELECT millrace.replay(%s)", world.pipeline_name) == 1
-    wait_for(lambda: world.db.value("SELECT replay_count FROM millrace.dead_letter") == 1, "the replay", 20)
+    wait_for(lambda: world.db.value("SELECT replay_count FROM millrace.dead_letter") == 1, "the replay")
     assert feed.waiting() == held and feed.order() == [101]
     add_parent(feed, 1)
     assert feed.call("SELECT millrace.replay(%s)", world.pipeline_name) == 1
@@ -124,7 +124,7 @@ def test_a_discarded_dead_letter_lets_its_key_go(world):
     assert any("2 dead letters" in what and "wait" in what for what, _ in found), found
     assert feed.call("SELECT millrace.discard(%s, ids => ARRAY[(SELECT min(id) FROM millrace.dead_letters)])",
                      world.pipeline_name) == 1
-    wait_for(lambda: feed.order() == [101], "the queue", 20)
+    wait_for(lambda: feed.order() == [101], "the queue")
     assert feed.waiting() == [(2, "held", None), (3, "parked", 2)]
 
 
@@ -133,7 +133,7 @@ def test_a_full_queue_lets_the_pipeline_wait(world):
     feed.settled()
     before = dict(feed.lane.positions)
     feed.put((b"b", 102), (b"a", 103), (b"b", 104))
-    wait_for(lambda: world.db.value("SELECT state FROM millrace.workers") == "waiting", "the pipeline waits", 20)
+    wait_for(lambda: world.db.value("SELECT state FROM millrace.workers") == "waiting", "the pipeline waits")
     assert world.positions() == {0: before[0] + 1} and feed.order() == [102]
     assert len(feed.waiting()) == 3
     reason = "SELECT reason FROM millrace.pipelines WHERE status = 'running'"
@@ -149,7 +149,7 @@ def test_queues_are_never_longer_than_allowed(world):
     """A batch that would overfill them is settled in parts."""
     feed = KeyFeed(world, max_parked=10)
     feed.put(*((b"%d" % (i % 40), i) for i in range(1, 81)))
-    wait_for(lambda: world.db.value("SELECT state FROM millrace.workers") == "waiting", "the pipeline waits", 20)
+    wait_for(lambda: world.db.value("SELECT state FROM millrace.workers") == "waiting", "the pipeline waits")
     assert len(feed.waiting()) == 10
     feed.ddl("INSERT INTO parent SELECT generate_series(1, 80)")
     feed.settled()
@@ -163,10 +163,10 @@ def test_ordering_is_changed_while_events_wait(world):
     feed = KeyFeed(world, on_dead="hold").put((b"a", 1), (b"a", 100), (b"b", 101, "bad"), (b"b", 102), (b"b", 103))
     feed.settled()
     assert feed.call("SELECT millrace.alter_pipeline(%s, on_dead => 'release')", world.pipeline_name) == 2
-    wait_for(lambda: feed.order() == [102, 103], "b is released", 20)
+    wait_for(lambda: feed.order() == [102, 103], "b is released")
     assert feed.waiting() == [(0, "retrying", None), (1, "parked", 0)]
     assert feed.call("SELECT millrace.alter_pipeline(%s, ordering => 'none')", world.pipeline_name) == 3
-    wait_for(lambda: feed.order() == [102, 103, 100], "nothing waits", 20)
+    wait_for(lambda: feed.order() == [102, 103, 100], "nothing waits")
     assert feed.waiting() == [(0, "retrying", None)]
     feed.put((b"a", 104)).settled()
     assert feed.order()[-1] == 104

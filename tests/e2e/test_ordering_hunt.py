@@ -110,7 +110,7 @@ def test_parked_events_say_nothing_to_the_breaker(world):
 
     def meets_it(what):
         now = world.db.value("SELECT clock_timestamp()")
-        wait_for(lambda: world.db.value(met, (now, world.pipeline_name)), what, 20)
+        wait_for(lambda: world.db.value(met, (now, world.pipeline_name)), what)
 
     meets_it("the retry meets the full disk")
     before = world.db.run(tries, (world.pipeline_name,))

@@ -39,7 +39,7 @@ class Page(World):
         self.send(HOSTILE, key=HOSTILE)
         self.wait_settled()
         self.api = Api(self.db.dsn("web"), "--operate-dsn", self.db.dsn("operator"), "--anonymous", "read,operate").start()
-        wait_for(lambda: self.api.get("/dead-letters/groups").status == 200, "it can operate", 10)
+        wait_for(lambda: self.api.get("/dead-letters/groups").status == 200, "it can operate")
         self.base = f"http://127.0.0.1:{self.api.port}"
 
     def send(self, value, key=None):
@@ -122,8 +122,8 @@ def test_overview_and_pipeline(page, browser):
     browser.wait_text("Events by type", "main")
     browser.wait_text("by_minute", "main")
     browser.wait_text(f"{page.topic} 1", "main")
-    wait_for(lambda: browser.run("return document.querySelectorAll('.plot canvas').length") == 3, "three charts", 20)
-    wait_for(lambda: "settled" in browser.run("return document.querySelector('.plot').getAttribute('aria-label')"), "charts are described", 20)
+    wait_for(lambda: browser.run("return document.querySelectorAll('.plot canvas').length") == 3, "three charts")
+    wait_for(lambda: "settled" in browser.run("return document.querySelector('.plot').getAttribute('aria-label')"), "charts are described")
     browser.shot("pipeline")
     assert browser.complaints() == []
 
@@ -134,7 +134,7 @@ def test_statistics_arrive_by_themselves(page, browser):
     wait_for(lambda: browser.text(f"#letters-{page.pipeline_name}") != "", "the table is there")
     before = int(browser.text(f"#letters-{page.pipeline_name}"))
     page.send("no json")
-    wait_for(lambda: int(browser.text(f"#letters-{page.pipeline_name}")) == before + 1, "the new dead letter is counted", 20)
+    wait_for(lambda: int(browser.text(f"#letters-{page.pipeline_name}")) == before + 1, "the new dead letter is counted")
 
 
 def test_pause_and_resume(page, browser):
@@ -166,7 +166,7 @@ def test_dead_letters(page, browser):
     browser.wait_text(f"Replay {group[1]} dead letters?", "#dialog")
     browser.click("#dialog button[value=yes]")
     browser.wait_text("are being replayed", "main")
-    wait_for(lambda: page.letters("replaying") == 0 and page.letters("open") > 0, "they failed again", 20)
+    wait_for(lambda: page.letters("replaying") == 0 and page.letters("open") > 0, "they failed again")
     # one, with another payload
     letter = page.db.value("SELECT id FROM millrace.dead_letters WHERE \"offset\" = 1")
     browser.open(f"/#/letters/{letter}")
@@ -177,7 +177,7 @@ def test_dead_letters(page, browser):
     browser.run("document.querySelector('#field-payload').value = arguments[0]", json.dumps(page.good))
     browser.click("#dialog button[value=yes]")
     browser.wait_text("edited payload", "main")
-    wait_for(lambda: page.letters("replayed") == 1, "it was replayed", 20)
+    wait_for(lambda: page.letters("replayed") == 1, "it was replayed")
     # another is discarded, with a reason
     letter = page.db.value("SELECT id FROM millrace.dead_letters WHERE \"offset\" = 2")
     browser.open(f"/#/letters/{letter}")
@@ -185,7 +185,7 @@ def test_dead_letters(page, browser):
     browser.click("#discard")
     browser.find("#field-reason").send_keys("not wanted")
     browser.click("#dialog button[value=yes]")
-    wait_for(lambda: page.letters("discarded") == 1, "it was discarded", 20)
+    wait_for(lambda: page.letters("discarded") == 1, "it was discarded")
     assert page.db.value("SELECT reason FROM millrace.dead_letter_actions WHERE verb = 'discard'") == "not wanted"
     assert browser.complaints() == []
 

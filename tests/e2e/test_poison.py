@@ -89,5 +89,5 @@ def test_all_poison(world):
     events.send(world.broker, world.topic)
     world.create_pipeline()
     world.start_ingestor()
-    world.wait_settled(120)
+    world.wait_settled()
     world.check(events)

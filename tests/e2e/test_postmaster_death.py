@@ -43,7 +43,7 @@ def test_nobody_outlives_the_postmaster(cluster, work):
     if work != "none":
         for n in range(200 if work == "backlog" else 1):
             lane.send(0, [b'{"n":%d}' % n])
-        wait_for(lambda: db.value("SELECT state FROM millrace._workers()") == "busy", "a batch is at work", 20)
+        wait_for(lambda: db.value("SELECT state FROM millrace._workers()") == "busy", "a batch is at work")
     os.kill(cluster.process.pid, signal.SIGKILL)
     began = time.monotonic()
     for pid in ours:

@@ -42,16 +42,16 @@ def check(session, text):
     expected = table("\n".join(line for line in lines if not line.startswith("=> ")))[1:]
     found = lambda: [["" if cell is None else str(cell) for cell in row] for row in session.run(query)]
     try:
-        wait_for(lambda: found() == expected, "as it says", 30)
+        wait_for(lambda: found() == expected, "as it says")
     except AssertionError:
         assert found() == expected, query
 
 
 def settle(world, topic):
     pipeline = world.db.value("SELECT name FROM millrace.pipelines WHERE topic = %s", (topic,))
-    world.wait_settled(60, pipeline=pipeline, topic=topic)
+    world.wait_settled(pipeline=pipeline, topic=topic)
     published = "SELECT count(*) FROM millrace.dead_letter WHERE published_at IS NULL"
-    wait_for(lambda: world.db.value(published) == 0, "dead letters are in their topic", 60)
+    wait_for(lambda: world.db.value(published) == 0, "dead letters are in their topic")
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

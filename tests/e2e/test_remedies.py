@@ -25,7 +25,7 @@ BREAKS = {
 
 def paste(world, feed, command):
     """What doctor() and the views print for an open breaker, as it is, fixes it."""
-    wait_for(lambda: breaker(world, "command") == (command,), f"the command is {command}", 20)
+    wait_for(lambda: breaker(world, "command") == (command,), f"the command is {command}")
     assert world.db.run("SELECT hint FROM millrace.pipelines") == [(command,)]
     assert world.db.run("SELECT command FROM millrace.doctor() WHERE what LIKE '%breaker open'") == [(command,)]
     feed.ddl(command)
@@ -112,7 +112,7 @@ def test_the_command_for_a_transform_that_names_what_is_gone(world):
     feed.ddl("DROP TABLE place")
     feed.send(*some(3, 3))
     command = f"SELECT millrace.alter_pipeline('{world.pipeline_name}', transform => '{JOIN}');"
-    wait_for(lambda: breaker(world, "command") == (command,), "the command", 20)
+    wait_for(lambda: breaker(world, "command") == (command,), "the command")
     edited = command.replace(JOIN, "SELECT n, v FROM event")
     with world.db.session("app") as s:
         s.run(edited)

@@ -13,7 +13,7 @@ def test_ended_letters_go(world):
         old.run("SELECT FROM millrace.stats")
         s.run("SELECT millrace.discard(%s, '\"offset\" IN (1, 2, 3)')", (world.pipeline_name,))
         assert s.value("SELECT millrace.purge_dead_letters(%s, '\"offset\" = 1')", (world.pipeline_name,)) == 1
-        wait_for(lambda: letters() == [4], "the others go by themselves", 60)
+        wait_for(lambda: letters() == [4], "the others go by themselves")
         assert old.value("SELECT count(*) FROM millrace.dead_letters") == 4  # as before
         counters = feed.send('{"n":2}', '{"n":300}').settled()
     assert letters() == [4, 6]

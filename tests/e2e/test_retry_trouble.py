@@ -24,7 +24,7 @@ def in_trouble(world, **more):
     feed.settled()
     feed.ddl("INSERT INTO gone VALUES (true)")
     wait_for(lambda: 'relation "nowhere" does not exist' in {r[0] for r in world.db.run("SELECT last_error FROM millrace._workers()")},
-             "they meet trouble", 20)
+             "they meet trouble")
     return feed
 
 
@@ -35,7 +35,7 @@ def test_trouble_of_retries_is_theirs(world):
     for i in range(20):
         feed.send(*some(100 + i, 1))
         wait_for(lambda: world.positions() == feed.lane.positions, "a good event is settled", 3)
-    wait_for(lambda: len(dead(world)) == 3, "each try counts, since others pass", 30)
+    wait_for(lambda: len(dead(world)) == 3, "each try counts, since others pass")
     assert set(dead(world, "ended, attempts, sqlstate")) == {("exhausted", 4, "42P01")}
     assert breaker(world, "state, opened") == ("closed", 0)
     assert re.search(f'LOG: .*retries of pipeline "{world.pipeline_name}" are held back: relation "nowhere" does not exist',
@@ -47,19 +47,19 @@ def test_trouble_of_retries_gives_up_none_while_nobody_passes(world):
     feed = in_trouble(world, max_retries=1)
     holds_for(lambda: dead(world) == [] and retrying(world) == 3, "nothing is given up", 2)
     feed.ddl("INSERT INTO fine VALUES (true)")
-    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(3,)], "written after all", 20)
-    wait_for(lambda: retrying(world) == 0, "settled", 5)
+    wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(3,)], "written after all")
+    wait_for(lambda: retrying(world) == 0, "settled")
     assert dead(world) == []
 
 
 def test_trouble_of_retries_is_shown(world):
     """Since when they wait, why, and until when; the pipeline runs. resume() tries them at once, and then nothing is shown."""
     feed = in_trouble(world, max_retries=1)
-    wait_for(lambda: breaker(world, "retries_state") == ("open",), "held back", 20)
+    wait_for(lambda: breaker(world, "retries_state") == ("open",), "held back")
     assert breaker(world, "state, opened, since") == ("closed", 0, None)
     assert breaker(world, "retries_reason, retries_sqlstate") == ('relation "nowhere" does not exist', "42P01")
     since, = breaker(world, "retries_since")
-    wait_for(lambda: breaker(world, "retries_next_probe_at - clock_timestamp() > '3 s'")[0], "it waits long", 40)
+    wait_for(lambda: breaker(world, "retries_next_probe_at - clock_timestamp() > '3 s'")[0], "it waits long")
     assert breaker(world, "retries_since") == (since,), "still the same trouble"
     assert world.db.value("SELECT status FROM millrace.pipelines") == "running"
     found = world.db.run("SELECT severity, detail, command FROM millrace.doctor() WHERE what LIKE '%held back'")
@@ -68,18 +68,18 @@ def test_trouble_of_retries_is_shown(world):
     with world.db.session("app") as s:
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
     wait_for(lambda: feed.rows("SELECT count(*) FROM t") == [(3,)], "written at once", 2)
-    wait_for(lambda: breaker(world, "retries_state, retries_reason, retries_next_probe_at") == ("closed", None, None), "closed", 10)
+    wait_for(lambda: breaker(world, "retries_state, retries_reason, retries_next_probe_at") == ("closed", None, None), "closed")
 
 
 def test_what_an_earlier_worker_showed_of_retries_that_are_gone(world):
     feed = in_trouble(world, max_retries=1)
-    wait_for(lambda: breaker(world, "retries_state") == ("open",), "held back", 20)
+    wait_for(lambda: breaker(world, "retries_state") == ("open",), "held back")
     with world.db.session("app") as s:
         s.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
     feed.ddl("DELETE FROM millrace.retry")
     with world.db.session("app") as s:
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
-    wait_for(lambda: breaker(world, "retries_state") == ("closed",), "closed", 20)
+    wait_for(lambda: breaker(world, "retries_state") == ("closed",), "closed")
 
 
 # A parent is missing for n < 0; from 1000 on an event takes its time.
@@ -98,7 +98,7 @@ def two_lanes(world):
     other = Lane(world.db, world.pipeline_name, 1).assign([1])
     feed.send(*some(-1, 1))
     other.send(1, [b'{"n":-2}'])
-    wait_for(lambda: attempts(world).keys() == {0, 1}, "both fail", 20)
+    wait_for(lambda: attempts(world).keys() == {0, 1}, "both fail")
     return feed, other
 
 
@@ -111,12 +111,12 @@ def test_retries_of_a_partition_that_is_locked_are_passed_over(world):
     asleep = """SELECT xact_start FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()
                 AND application_name LIKE 'millrace worker 1 of %'"""
     other.send(1, [b'{"n":1000,"v":"6"}'])
-    batch = wait_for(lambda: world.db.value(asleep), "a batch takes long", 20)
+    batch = wait_for(lambda: world.db.value(asleep), "a batch takes long")
     before = attempts(world)
-    wait_for(lambda: world.db.value("SELECT now() - next_at > '300 ms' FROM millrace.retry WHERE partition = 1"), "it is due", 10)
+    wait_for(lambda: world.db.value("SELECT now() - next_at > '300 ms' FROM millrace.retry WHERE partition = 1"), "it is due")
     feed.send(*some(1, 1))
-    wait_for(lambda: feed.rows("SELECT count(*) FROM t WHERE n = 1") == [(1,)], "another partition's event is written", 10)
-    wait_for(lambda: attempts(world)[0] > before[0] + 1, "another partition's retries go on", 10)
+    wait_for(lambda: feed.rows("SELECT count(*) FROM t WHERE n = 1") == [(1,)], "another partition's event is written")
+    wait_for(lambda: attempts(world)[0] > before[0] + 1, "another partition's retries go on")
     assert world.db.value(asleep) == batch, "meanwhile"
     assert attempts(world)[1] == before[1], "no attempt is counted"
     other.close()
@@ -127,6 +127,6 @@ def test_retries_of_a_partition_that_is_always_locked_get_their_turn(world):
     for i in range(60):
         other.send(1, [b'{"n":%d,"v":"0.3"}' % (1000 + i)])
     before = attempts(world)[1]
-    wait_for(lambda: attempts(world)[1] > before + 1, "it is tried", 15)
+    wait_for(lambda: attempts(world)[1] > before + 1, "it is tried")
     assert feed.rows("SELECT count(*) < 60 FROM t WHERE n >= 1000") == [(True,)], "while there was always a batch"
     other.close()

@@ -68,7 +68,7 @@ class Wide:
         return self.db.value("SELECT count(*) FROM millrace._ledger_entry")
 
     def wait(self):
-        wait_for(lambda: self.world.positions() == self.sent, "all settled", 30)
+        wait_for(lambda: self.world.positions() == self.sent, "all settled")
 
     def check(self):
         """Every event is there once, positions and counters agree, also where they will be read next."""
@@ -124,7 +124,7 @@ def test_a_wide_batch_writes_few_rows(wide):
     for _ in range(batches):
         wide.send(lane, range(MANY), events=1)
     wide.wait()
-    wait_for(lambda: written() > before, "statistics", 20)
+    wait_for(lambda: written() > before, "statistics")
     assert written() - before < batches * MANY / 2
 
 
@@ -147,7 +147,7 @@ def test_wide_batches_hold_few_locks(world):
             wide.send(lane, part)
         seen = []
         # all in one look: one that has waited for lock_timeout begins again
-        wait_for(lambda: seen.append(world.db.run(held)[0]) or seen[-1][0] == 3, "three workers wait for the table", 30)
+        wait_for(lambda: seen.append(world.db.run(held)[0]) or seen[-1][0] == 3, "three workers wait for the table")
         assert 3 <= seen[-1][1] <= 30, seen
         s.connection.rollback()
     wide.check()
@@ -195,7 +195,7 @@ def test_a_dump_of_a_filled_ledger(wide):
         lane = wide.lane()
         assert lane.positions == wide.sent
         wide.send(lane, range(MANY))
-        wait_for(lambda: dict(wide.db.run("SELECT partition, next_offset FROM millrace.partitions")) == wide.sent, "all settled", 30)
+        wait_for(lambda: dict(wide.db.run("SELECT partition, next_offset FROM millrace.partitions")) == wide.sent, "all settled")
         wide.same()
         assert wide.in_ledger() == MANY
     finally:
@@ -295,9 +295,9 @@ def test_a_verb_in_the_middle_of_wide_batches(world):
             while not done.is_set():
                 s.run("SELECT millrace.pause(%s)", (wide.name,))
                 # one that is started again before it was missed waits twice as long each time, as after a failure
-                wait_for(lambda: workers("true") == 0, "all workers have ended", 20)
+                wait_for(lambda: workers("true") == 0, "all workers have ended")
                 s.run("SELECT millrace.resume(%s)", (wide.name,))
-                wait_for(lambda: workers("pid > 0") > 0 or done.is_set(), "a worker runs", 20)
+                wait_for(lambda: workers("pid > 0") > 0 or done.is_set(), "a worker runs")
 
     halves = range(0, MANY, 2), range(1, MANY, 2)
     lanes = [wide.lane(half, preferred=i) for i, half in enumerate(halves)]
@@ -336,8 +336,8 @@ def test_failing_events_of_wide_batches(world):
         lane.stage(batch)
         dead += 1
     wide.wait()
-    wait_for(lambda: wide.db.value("SELECT count(*) FROM millrace.dead_letter") == dead, "dead letters", 30)
-    wait_for(lambda: wide.db.value("SELECT count(*) FROM millrace.retry") == 0, "nothing waits", 30)
+    wait_for(lambda: wide.db.value("SELECT count(*) FROM millrace.dead_letter") == dead, "dead letters")
+    wait_for(lambda: wide.db.value("SELECT count(*) FROM millrace.retry") == 0, "nothing waits")
     total = sum(wide.sent.values())
     counters = "SELECT sum(events), sum(written), sum(dead), sum(retrying) FROM millrace.partitions"
     assert wide.db.run(counters) == [(total, total - dead, dead, 0)]
@@ -372,7 +372,7 @@ def test_crashes_between_wide_batches(world):
         killer.join()
         wide.lanes.clear()
         world.cluster.start()
-        wait_for(lambda: has_worker(world.db), "a worker", 20)
+        wait_for(lambda: has_worker(world.db), "a worker")
     lane = wide.lane()
     wide.sent = dict(lane.positions)
     assert min(wide.sent.values()) > 0
@@ -389,4 +389,4 @@ def test_rates_and_status_of_wide_batches(wide):
     status = wide.db.run("SELECT status FROM millrace.event_status(%s, 5, 3)", (wide.world.topic,))
     assert status == [("processed",)]
     assert wide.db.value("SELECT events_per_s FROM millrace.stats") > 0
-    wait_for(lambda: wide.db.value("SELECT events_per_s FROM millrace.stats") == 0, "the rate of nothing is 0", 20)
+    wait_for(lambda: wide.db.value("SELECT events_per_s FROM millrace.stats") == 0, "the rate of nothing is 0")

@@ -13,7 +13,7 @@ def lines(world, pattern):
 
 
 def wait_line(world, pattern):
-    return wait_for(lambda: lines(world, pattern), f"the log says {pattern}", 20)
+    return wait_for(lambda: lines(world, pattern), f"the log says {pattern}")
 
 
 def activity(world, columns, where="true"):
@@ -30,7 +30,7 @@ def test_each_process_has_a_name_and_a_type(world):
     named = [("millrace supervisor", f"millrace supervisor of {world.db.name}"),
              ("millrace worker", f"millrace worker 0 of {world.pipeline_name}"),
              ("millrace worker", f"millrace worker 1 of {world.pipeline_name}")]
-    wait_for(lambda: activity(world, "backend_type, application_name") == named, "all are there", 20)
+    wait_for(lambda: activity(world, "backend_type, application_name") == named, "all are there")
     for pid, name in activity(world, "pid, application_name"):
         with open(f"/proc/{pid}/cmdline", encoding="utf-8") as title:
             assert name in title.read()
@@ -42,12 +42,12 @@ def test_activity_of_a_worker(world):
         CREATE TRIGGER wait BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION wait();""")
     feed.send(*some(0, 1)).settled()
     worker = "backend_type = 'millrace worker'"
-    wait_for(lambda: activity(world, "state, wait_event_type", worker) == [("idle", "Extension")], "idle", 10)
+    wait_for(lambda: activity(world, "state, wait_event_type", worker) == [("idle", "Extension")], "idle")
     with world.db.session(autocommit=False) as s:
         s.run("SELECT pg_advisory_xact_lock(77)")
         feed.send(*some(1, 1))
         busy = [("active", f"settling a batch of {world.pipeline_name}", "Lock")]
-        wait_for(lambda: activity(world, "state, query, wait_event_type", worker) == busy, "it waits in a batch", 10)
+        wait_for(lambda: activity(world, "state, query, wait_event_type", worker) == busy, "it waits in a batch")
         assert activity(world, "xact_start IS NOT NULL, query_start IS NOT NULL", worker) == [(True, True)]
         s.connection.rollback()
     feed.settled()
@@ -60,7 +60,7 @@ def test_the_breaker_is_reported_when_it_opens_and_when_it_closes(world):
     wait_line(world, opened)
     wait_line(world, r"DETAIL: .*The SQLSTATE is 53100, and the next probe comes in 100 ms\.")
     probe = "SELECT next_probe_at - since > '1 s' FROM millrace.breakers WHERE pipeline = %s"
-    wait_for(lambda: world.db.value(probe, (world.pipeline_name,)), "it was probed some times", 20)
+    wait_for(lambda: world.db.value(probe, (world.pipeline_name,)), "it was probed some times")
     assert not lines(world, closed)
     feed.ddl("DELETE FROM full_disk")
     feed.settled()
@@ -78,7 +78,7 @@ def test_how_long_the_breaker_was_open_is_known_to_a_later_worker(world):
                             " datname = current_database()")
     world.db.run("SELECT pg_terminate_backend(%s)", (worker,))
     wait_for(lambda: any(pid != worker for pid, _ in activity(world, "pid, 1", "backend_type = 'millrace worker'")),
-             "another process serves it", 20)
+             "another process serves it")
     feed.ddl("DELETE FROM full_disk")
     feed.settled()
     wait_line(world, rf"{breaker} closed after \d+\.\d s$")

@@ -19,7 +19,7 @@ def one_round(world, lane, pids):
     begin, cpu = time.monotonic(), sum(cpu_seconds(pid) for pid in pids)
     for i in range(ROUND):
         lane.send(i % 2, [b'{"n":%d}' % i])
-    wait_for(lambda: world.positions() == lane.positions, "settled", 30, every=0.005)
+    wait_for(lambda: world.positions() == lane.positions, "settled", every=0.005)
     return ROUND / (time.monotonic() - begin), ROUND / (sum(cpu_seconds(pid) for pid in pids) - cpu)
 
 
@@ -82,12 +82,12 @@ def test_old_snapshot_does_not_slow_retries(world):
 
     def read():
         return world.db.run("SELECT idx_tup_read, idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'retry_due_idx'")[0]
-    wait_for(lambda: read()[0] >= gone, "a look at all", 30)
+    wait_for(lambda: read()[0] >= gone, "a look at all")
     # rows that wait for minutes to come: the looks go on, and have something to find
     world.db.run(RETRIES % (600, 1))
     tuples, scans = read()
-    wait_for(lambda: read()[1] >= scans + 8, "some looks", 60)
+    wait_for(lambda: read()[1] >= scans + 8, "some looks")
     assert read()[0] - tuples < 3 * gone, "each look reads all that is gone"
     world.db.run(RETRIES % (-100, 1))
-    wait_for(lambda: world.db.value("SELECT count(*) FROM number") == 1, "the late one", 60)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM number") == 1, "the late one")
     old.close()

@@ -37,7 +37,7 @@ def test_full_ring_pushes_back(world):
         assert world.counters()["events"] < 150000
         assert ingestor.get("/livez")[0] == 200
         locker.close()
-        world.wait_settled(60)
+        world.wait_settled()
         world.check(events)
     finally:
         world.cluster.psql("postgres", "-c", "ALTER SYSTEM RESET millrace.segment_size", "-c",
@@ -53,7 +53,7 @@ def test_small_segments_turn_round_and_round(world):
         world.start_ingestor()
         events = Events(200000, seed=82, broken=0.5, filtered=1)
         events.send(world.broker, world.topic)
-        world.wait_settled(60)
+        world.wait_settled()
         world.check(events)
         assert len(segments(world)) < 40
     finally:
@@ -77,7 +77,7 @@ def test_crash_empties_staging(world):
     fill_staging(world, events)
     world.cluster.kill_postmaster()
     world.cluster.start()
-    world.wait_settled(60)
+    world.wait_settled()
     world.check(events)
 
 
@@ -88,7 +88,7 @@ def test_immediate_stop_empties_staging(world):
     events = Events(30000, seed=84, broken=0.5)
     fill_staging(world, events)
     world.cluster.restart("immediate")
-    world.wait_settled(60)
+    world.wait_settled()
     world.check(events)
 
 
@@ -103,7 +103,7 @@ def test_clean_restart_keeps_staging(world):
     ingestor.freeze()
     world.cluster.restart("fast")
     ingestor.thaw()
-    world.wait_settled(60)
+    world.wait_settled()
     world.check(events)
 
 
@@ -124,7 +124,7 @@ def test_vacuum_and_aborted_copies_on_segments(world):
             except Exception as e:  # it may have been dropped or be locked in between
                 assert "does not exist" in str(e) or "lock" in str(e), e
     generator.popen.wait(60)
-    world.wait_settled(60)
+    world.wait_settled()
     assert ingestor.alive()
     world.check(events)
 

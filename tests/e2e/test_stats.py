@@ -94,11 +94,11 @@ def test_totals_are_true_after_crashes(world):
     events = Events(30000, seed=52, broken=1, db_refused=1, tombstones=1, filtered=2)
     generator = world.start_generator(events, "--rate", "6000")
     for share in (1, 2, 3):
-        wait_for(lambda: known(lambda: totals(world)["events"]) >= share * 7000, "a part is settled", 60)
+        wait_for(lambda: known(lambda: totals(world)["events"]) >= share * 7000, "a part is settled")
         kill_worker(world, draw)
     assert generator.popen.wait(60) == 0, generator.tail()
     world.wait_settled()
-    wait_for(lambda: totals(world)["retrying"] == 0, "nothing is tried again", 30)
+    wait_for(lambda: totals(world)["retrying"] == 0, "nothing is tried again")
     world.check(events)
     found = totals(world)
     letters = world.db.run("SELECT count(*), coalesce(sum(greatest(jsonb_array_length(history), 1) - 1), 0)::bigint FROM millrace.dead_letter")[0]
@@ -110,7 +110,7 @@ def test_totals_are_true_after_crashes(world):
     world.db.run("ALTER TABLE reading DROP CONSTRAINT reading_value_check")
     with world.db.session("app") as s:
         n = s.value("SELECT millrace.replay(%s, 'true')", (world.pipeline_name,))
-    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE state = 'replaying'") == 0, "all are replayed", 60)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE state = 'replaying'") == 0, "all are replayed")
     after = totals(world)
     replayed = world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE state = 'replayed'")
     again = n - replayed
@@ -134,7 +134,7 @@ def test_minutes_have_no_gap(world):
     world.wait_settled()
     world.cluster.restart("immediate")
     wait_for(lambda: known(lambda: world.db.value("SELECT count(*) FROM millrace.workers WHERE pipeline = %s AND pid > 0",
-                                                  (world.pipeline_name,))) == 1, "it runs again", 60)
+                                                  (world.pipeline_name,))) == 1, "it runs again")
     record_minute(world, 6)
     minutes = world.db.run("SELECT minute, up, events, p50_ms FROM millrace.stats_history WHERE pipeline = %s ORDER BY minute", (world.pipeline_name,))
     gaps = [(a[0], b[0]) for a, b in zip(minutes, minutes[1:]) if (b[0] - a[0]).total_seconds() != 60]

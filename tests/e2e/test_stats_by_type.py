@@ -34,7 +34,7 @@ def test_what_counts_where(world):
     feed.ddl("ALTER TABLE t DROP CONSTRAINT t_n_check")
     with world.db.session("app") as s:
         assert s.value("SELECT millrace.replay(%s, 'true')", (world.pipeline_name,)) == 3
-    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE state = 'replaying'") == 0, "all are replayed", 30)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE state = 'replaying'") == 0, "all are replayed")
     expected["a"].update(written=2, retried=1, replayed=1)
     expected["b"].update(retried=1, dead_lettered=2)
     expected["none"].update(retried=1, dead_lettered=2)
@@ -53,7 +53,7 @@ def test_parked_events_count_when_they_are_tried(world):
     assert by_type(world) == first
     with world.db.session("app") as s:
         assert s.value("SELECT millrace.discard(%s, 'true')", (world.pipeline_name,)) == 1
-    wait_for(lambda: world.db.value("SELECT count(*) FROM t") == 3, "what waited continues", 30)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM t") == 3, "what waited continues")
     assert by_type(world) == {**first, "b": dict(events=2, written=2), "c": dict(events=1, written=1)}
 
 

@@ -11,7 +11,7 @@ from lib.wait import holds_for, wait_for
 
 def stopped_hint(world, partition=0):
     return wait_for(lambda: world.db.value("SELECT hint FROM millrace.partition WHERE partition = %s AND state = 'stopped'",
-                                           (partition,)), "the partition is stopped", 40)
+                                           (partition,)), "the partition is stopped")
 
 
 def lag(world, partition=0):
@@ -44,7 +44,7 @@ def test_retention_was_faster_than_a_restart(world, kept):
     delete_records(world.broker, world.topic, 0, 5000 - kept)
     ingestor.start()
     hint = stopped_hint(world)
-    found = wait_for(lambda: lag(world)["lag"] is not None and lag(world), "the end is known again", 10)
+    found = wait_for(lambda: lag(world)["lag"] is not None and lag(world), "the end is known again")
     assert (found["end_offset"], found["lag"], found["lost"], found["start_offset"]) == (5000, 3000, 3000 - kept, 5000 - kept)
     assert found["behind"].total_seconds() > 0
     assert world.db.value("SELECT lag FROM millrace.stats") == 3000
@@ -56,7 +56,7 @@ def test_retention_was_faster_than_a_restart(world, kept):
     world.wait_settled()
     assert world.counters()["events"] == 2000 + kept
     assert status(world, 2000)[0] == "left_out"
-    wait_for(lambda: lag(world)["lag"] == 0, "no lag is left", 10)
+    wait_for(lambda: lag(world)["lag"] == 0, "no lag is left")
 
 
 def test_the_hint_works_as_soon_as_it_is_there(world):
@@ -132,7 +132,7 @@ def test_a_stopped_partition_keeps_its_lag(world):
     before = world.positions()[1]
     Events(2000, seed=141).send(world.broker, world.topic)
     end = world.broker.watermarks(world.topic)[1][1]
-    wait_for(lambda: lag(world, 1)["lag"] == end - before > 0, "the lag is shown", 20)
+    wait_for(lambda: lag(world, 1)["lag"] == end - before > 0, "the lag is shown")
     assert lag(world, 1)["behind"].total_seconds() > 0
     paste(world, f"SELECT millrace.resume('{world.pipeline_name}')")
     world.wait_settled()
@@ -150,13 +150,13 @@ def test_a_paused_pipeline_shows_how_much_waits(world):
         world.wait_settled()
         paste(world, f"SELECT millrace.pause('{world.pipeline_name}')")
         first = Events(60000, seed=143).send(world.broker, world.topic)
-        wait_for(lambda: 'state="held"} 1' in ingestor.get("/metrics")[1], "the partition is held", 30)
+        wait_for(lambda: 'state="held"} 1' in ingestor.get("/metrics")[1], "the partition is held")
         second = Events(40000, seed=144).send(world.broker, world.topic)
-        wait_for(lambda: lag(world)["end_offset"] == 100100, "the end is seen", 20)
+        wait_for(lambda: lag(world)["end_offset"] == 100100, "the end is seen")
         assert lag(world)["lag"] == 100000
         assert 'millrace_ingestor_end_offset{pipeline="%s",topic="%s",partition="0"} 100100' % (world.pipeline_name, world.topic) in ingestor.get("/metrics")[1]
         delete_records(world.broker, world.topic, 0, 99000)
-        wait_for(lambda: lag(world)["lost"] == 98900, "what is lost is shown", 20)
+        wait_for(lambda: lag(world)["lost"] == 98900, "what is lost is shown")
         command = world.db.value("SELECT command FROM millrace.doctor() WHERE what LIKE '%%has lost events'")
         paste(world, command)
         paste(world, f"SELECT millrace.resume('{world.pipeline_name}')")
@@ -179,7 +179,7 @@ def test_partitions_that_the_group_gives_to_somebody_else(world):
                          "partition.assignment.strategy": "cooperative-sticky", "log_level": "0"})
     try:
         stranger.subscribe([world.topic])
-        wait_for(lambda: stranger.poll(0.1) or len(stranger.assignment()) == 2, "the stranger has two", 30)
+        wait_for(lambda: stranger.poll(0.1) or len(stranger.assignment()) == 2, "the stranger has two")
         wait_for(lambda: stranger.poll(0.1) or ingestor.metric("millrace_ingestor_settled_offset") >= 0, "it is polled")
         taken = sorted(p.partition for p in stranger.assignment())
         before = world.positions()
@@ -188,10 +188,10 @@ def test_partitions_that_the_group_gives_to_somebody_else(world):
         # as if half a minute had passed
         world.db.run("UPDATE millrace.watermark SET reported_at = reported_at - interval '1 min' WHERE partition = ANY (%s)", (taken,))
         wait_for(lambda: stranger.poll(0.1) or all(lag(world, p)["lag"] == ends[p] - before[p] > 0 for p in taken),
-                 "the lag of its partitions is shown", 30)
+                 "the lag of its partitions is shown")
     finally:
         stranger.close()
     world.wait_settled()
     # those that come back are reported by their new owner
-    wait_for(lambda: all(lag(world, p)["lag"] is not None for p in range(4)), "all are known", 30)
+    wait_for(lambda: all(lag(world, p)["lag"] is not None for p in range(4)), "all are known")
     holds_for(lambda: all(lag(world, p)["lag"] is not None for p in range(4)), "all are known", 1)

@@ -20,7 +20,7 @@ class Feed:
         return self
 
     def settled(self):
-        wait_for(lambda: self.world.positions() == self.lane.positions, "settled", 20)
+        wait_for(lambda: self.world.positions() == self.lane.positions, "settled")
         return self.world.counters()
 
     def rows(self, sql="SELECT * FROM t ORDER BY 1, 2"):
@@ -63,7 +63,7 @@ def test_insert_revoked_while_it_runs(world):
     feed.ddl("ALTER TABLE t OWNER TO postgres; GRANT SELECT ON t TO app; REVOKE INSERT ON t FROM app")
     feed.send('{"n":2,"v":"b"}')
     status = "SELECT status FROM millrace.pipelines WHERE name = %s"
-    wait_for(lambda: world.db.value(status, (world.pipeline_name,)) == "breaker open", "the breaker opens", 20)
+    wait_for(lambda: world.db.value(status, (world.pipeline_name,)) == "breaker open", "the breaker opens")
     assert feed.rows() == [(1, "a")] and world.counters()["dead"] == 0
     feed.ddl("GRANT INSERT ON t TO app")
     feed.settled()
@@ -79,7 +79,7 @@ def test_target_dropped_while_it_runs(world):
     name = world.pipeline_name
     breaker = "SELECT state, sqlstate, reason FROM millrace.breakers WHERE pipeline = %s"
     wait_for(lambda: [b[1:] for b in world.db.run(breaker, (name,)) if b[0] != "closed"]
-             == [("42P01", f'the target table of pipeline "{name}" was dropped')], "the breaker opens", 20)
+             == [("42P01", f'the target table of pipeline "{name}" was dropped')], "the breaker opens")
     assert world.counters()["dead"] == 0
     feed.ddl("CREATE TABLE elsewhere (n int, v text); ALTER TABLE elsewhere OWNER TO app")
     with world.db.session("app") as s:
@@ -138,7 +138,7 @@ def test_an_event_that_always_meets_a_serialization_failure_is_to_blame(world):
             $$ BEGIN IF NEW.n = 50 THEN RAISE EXCEPTION 'clash' USING ERRCODE = '40001'; END IF; RETURN NEW; END $$;
         CREATE TRIGGER clash BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION clash()""", max_retries=0)
     feed.send(*(f'{{"n":{i}}}' for i in range(100)))
-    wait_for(lambda: world.positions() == feed.lane.positions, "settled", 60)
+    wait_for(lambda: world.positions() == feed.lane.positions, "settled")
     counters = world.counters()
     assert (counters["written"], counters["dead"]) == (99, 1)
 

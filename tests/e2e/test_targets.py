@@ -18,7 +18,7 @@ def run(world, ddl, payloads, fields=FIELDS, transform=TRANSFORM, **more):
     lane = Lane(world.db, world.pipeline_name).assign([0])
     lane.send(0, payloads)
     try:
-        wait_for(lambda: world.positions() == lane.positions, "settled", 15)
+        wait_for(lambda: world.positions() == lane.positions, "settled")
     except AssertionError as e:
         raise AssertionError(f"{e}; {world.describe()}")
     finally:
@@ -90,11 +90,11 @@ def test_triggers_settings_do_not_outlive_the_batch(world):
     lane = Lane(world.db, world.pipeline_name).assign([0])
     for _ in range(3):
         lane.send(0, events(1))
-        wait_for(lambda: world.positions() == lane.positions, "settled", 15)
+        wait_for(lambda: world.positions() == lane.positions, "settled")
     lane.close()
     assert rows(world, "SELECT count(*) FROM t WHERE path = 'nowhere'") == [(0,)], before
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711"
-    wait_for(lambda: rows(world, held) == [(0,)], "the locks to be given back", 15)
+    wait_for(lambda: rows(world, held) == [(0,)], "the locks to be given back")
 
 
 def test_foreign_key(world):
@@ -151,7 +151,7 @@ def test_ddl_on_the_target_while_it_runs(world):
                     "ALTER TABLE t DROP COLUMN extra", "VACUUM FULL t"):
             s.run(ddl)
             lane.send(0, events(10))
-            wait_for(lambda: world.positions() == lane.positions, f"settled after {ddl}", 15)
+            wait_for(lambda: world.positions() == lane.positions, f"settled after {ddl}")
     lane.close()
     assert rows(world, "SELECT count(*) FROM t") == [(30,)]
     assert world.counters()["dead"] == 0

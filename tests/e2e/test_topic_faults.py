@@ -41,7 +41,7 @@ def test_topic_recreated_under_a_running_ingestor(world):
     world.broker.delete_topic(world.topic)
     # Deleted, made again and filled between two fetches, it could not be distinguished from the old one: the client
     # library of Debian 12 knows no topic ids.
-    wait_for(lambda: ingestor.metric("millrace_ingestor_kafka_errors_total") > 0, "its absence is noticed", 30)
+    wait_for(lambda: ingestor.metric("millrace_ingestor_kafka_errors_total") > 0, "its absence is noticed")
     world.create_topic(partitions=1)
     Events(9000, seed=74).send(world.broker, world.topic)
     stopped(world, [])
@@ -80,7 +80,7 @@ def test_retention_passes_the_position(world):
                                                                 "segment.bytes": "1048576"})
     world.broker._client().alter_configs([resource])[resource].result(10)
     low = wait_for(lambda: world.broker.watermarks(world.topic)[0][0] > 2000 and
-                   world.broker.watermarks(world.topic)[0][0], "retention has passed the position", 40)
+                   world.broker.watermarks(world.topic)[0][0], "retention has passed the position")
     ingestor.start()
     stopped(world, ["skip_to"])
     holds_for(lambda: world.counters()["events"] == 2000, "no silent jump", 2)

@@ -38,7 +38,7 @@ def test_an_audit_record_for_each_event_that_is_settled(world, target, count):
     ddl, more = TARGETS[target]
     feed = Feed(world, AUDIT + ddl, transform=TRANSFORM, retry_delay="10 ms", retry_factor=1, dlq="off", **more)
     feed.send(*payloads(count)).settled()
-    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "the retries end", 30)
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "the retries end")
     failing = [6, 7, 8, 9] if target != "direct" else [6, 7, 9]
     settled = [n for n in range(count) if n % 10 not in failing]
     counters = world.counters()
@@ -57,7 +57,7 @@ def test_an_audit_record_for_each_event_of_a_key_in_order(world):
         batch.event(0, n, json.dumps({"n": n, "v": "good"}).encode(), key=b"key%d" % (n % 4))
     batch.entry(0, feed.lane.epochs[0], 0, 100)
     feed.lane.stage(batch)
-    wait_for(lambda: world.counters()["events"] == 100 and world.db.value("SELECT count(*) FROM millrace.retry") == 0, "all settled", 60)
+    wait_for(lambda: world.counters()["events"] == 100 and world.db.value("SELECT count(*) FROM millrace.retry") == 0, "all settled")
     settled = [(n,) for n in range(100) if n % 10 not in (7, 8, 9)]
     assert feed.rows("SELECT n FROM t ORDER BY 1") == settled
     assert feed.rows("SELECT n FROM audit ORDER BY 1") == settled
@@ -70,7 +70,7 @@ def test_an_audit_record_of_a_replay(world):
     world.db.run("INSERT INTO parent VALUES (8)")
     with world.db.session("app") as s:
         s.run("SELECT millrace.replay(%s)", (world.pipeline_name,))
-    wait_for(lambda: world.counters()["written"] == 1, "the replay passes", 20)
+    wait_for(lambda: world.counters()["written"] == 1, "the replay passes")
     assert feed.rows("SELECT n FROM audit") == [(8,)]
 
 
@@ -126,7 +126,7 @@ def test_a_reserved_sqlstate_is_an_ordinary_failure(world, sqlstate):
     world.db.run("UPDATE switch SET broken = true")
     feed.send('{"n":4}', '{"n":5}')
     wait_for(lambda: world.db.run("SELECT sqlstate, reason FROM millrace.breakers WHERE state <> 'closed'") == [(sqlstate, "broken")],
-             "the breaker opens", 20)
+             "the breaker opens")
     world.db.run("UPDATE switch SET broken = false")
     feed.settled()
     assert feed.rows("SELECT n FROM t ORDER BY 1") == [(1,), (3,), (4,), (5,)]
@@ -144,7 +144,7 @@ def test_a_slow_stream_that_is_broken_opens_the_breaker(world):
     state = "SELECT state FROM millrace.breakers WHERE sqlstate = '42883' AND state <> 'closed'"
     for i in range(1, 6):
         feed.send('{"n":1}')
-        wait_for(lambda i=i: world.counters()["dead"] == i or world.db.run(state), "given up, or held", 20)
+        wait_for(lambda i=i: world.counters()["dead"] == i or world.db.run(state), "given up, or held")
     assert world.db.run(state) and world.counters()["dead"] < 5
     feed.ddl("ALTER FUNCTION renamed RENAME TO helper")
     feed.settled()

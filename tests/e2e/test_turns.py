@@ -85,7 +85,7 @@ def test_events_wake_a_worker_that_has_no_process(two):
     """Long before it would be looked at by itself."""
     small = two(8)
     small.wait_settled(*range(8))
-    resting = wait_for(lambda: small.db.run("SELECT pipeline FROM millrace.workers WHERE pid IS NULL AND state = 'idle'"), "some rest", 20)
+    resting = wait_for(lambda: small.db.run("SELECT pipeline FROM millrace.workers WHERE pid IS NULL AND state = 'idle'"), "some rest")
     for (name,) in resting[:4] * 3:
         small.send(int(name[1:]))
         small.wait_settled(int(name[1:]), timeout=3)
@@ -116,7 +116,7 @@ def test_busy_pipelines_share_and_others_pass(two):
     for n in range(3):
         for _ in range(100):
             small.send(n, 100)
-    wait_for(lambda: all(small.settled(n) > 300 for n in range(3)), "each has its share", 20)
+    wait_for(lambda: all(small.settled(n) > 300 for n in range(3)), "each has its share")
     small.send(3)
     small.wait_settled(3, timeout=10)
     done = [small.settled(n) for n in range(3)]
@@ -134,7 +134,7 @@ def test_a_long_statement_is_bounded_by_its_timeout(two):
     small.create(2)
     for n in range(2):
         small.send(n)
-    wait_for(lambda: small.db.value("SELECT count(*) FROM millrace.workers WHERE state = 'busy'") == 2, "both are at it", 20)
+    wait_for(lambda: small.db.value("SELECT count(*) FROM millrace.workers WHERE state = 'busy'") == 2, "both are at it")
     small.send(2, 10)
     small.wait_settled(2, timeout=15)
     small.wait_settled(0, 1, timeout=30)
@@ -158,7 +158,7 @@ def test_owners_take_turns(request):
 def test_databases_take_turns(request):
     """The first database has taken all processes before the other has any; each gets its share."""
     small = Small(request, 3, "databases", 4)
-    wait_for(lambda: len(small.processes()) == 3, "all slots are taken", 20)
+    wait_for(lambda: len(small.processes()) == 3, "all slots are taken")
     other = small.database("two")  # its supervisor takes one of the slots, as soon as it is free
     small.create(10, db=other)
     for round in range(3):
@@ -189,7 +189,7 @@ def test_a_crash_is_of_the_pipeline_that_ran(two):
                 small.lanes[6].send(0, deadly[small.lanes[6].positions[0]:])
             for n in range(6):
                 small.send(n, 1)
-            wait_for(lambda: small.settled(6) == 3, "settled", 5)
+            wait_for(lambda: small.settled(6) == 3, "settled")
             return True
         except Exception:
             return False
@@ -248,13 +248,13 @@ def test_paused_and_dropped_while_they_wait(two):
         s.run("SELECT millrace.resume('p1')")
         small.wait_settled(1, timeout=10)
         s.run("SELECT millrace.alter_pipeline('p3', workers => 3)")
-        wait_for(lambda: small.db.value("SELECT count(*) FROM millrace.workers WHERE pipeline = 'p3'") == 3, "three workers", 10)
+        wait_for(lambda: small.db.value("SELECT count(*) FROM millrace.workers WHERE pipeline = 'p3'") == 3, "three workers")
         s.run("SELECT millrace.alter_pipeline('p3', workers => 1)")
-        wait_for(lambda: small.db.value("SELECT count(*) FROM millrace.workers WHERE pipeline = 'p3'") == 1, "one again", 10)
+        wait_for(lambda: small.db.value("SELECT count(*) FROM millrace.workers WHERE pipeline = 'p3'") == 1, "one again")
     small.lanes[2].close()
     with small.db.session("app") as s:
         s.run("SELECT millrace.drop_pipeline('p2')")
-    wait_for(lambda: small.db.value("SELECT count(*) FROM millrace._workers()") == 7, "its worker is gone", 10)
+    wait_for(lambda: small.db.value("SELECT count(*) FROM millrace._workers()") == 7, "its worker is gone")
     small.send(3)
     small.wait_settled(3)
 
@@ -265,7 +265,7 @@ def test_a_new_supervisor_finds_all(two):
     old = small.db.value("SELECT pid FROM pg_stat_activity WHERE backend_type = 'millrace supervisor'")
     small.db.run("SELECT pg_terminate_backend(%s)", (old,))
     wait_for(lambda: small.db.value("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'millrace supervisor' AND pid <> %s", (old,)),
-             "another one", 20)
+             "another one")
     for n in range(8):
         small.send(n, 5)
     small.wait_settled(*range(8))
@@ -284,9 +284,9 @@ def test_retries_of_a_worker_without_a_process(two):
     with small.db.session("app") as s:
         s.run("SELECT millrace.set_error_class('23503', 'retry', 'p0')")
     small.send(0)
-    wait_for(lambda: small.db.value("SELECT count(*) FROM millrace.retries"), "it is tried again", 15)
+    wait_for(lambda: small.db.value("SELECT count(*) FROM millrace.retries"), "it is tried again")
     small.db.run("INSERT INTO parent VALUES (0)")
-    wait_for(lambda: small.rows(0) == [0], "it has passed", 20)
+    wait_for(lambda: small.rows(0) == [0], "it has passed")
 
 
 def top_memory(small):
@@ -295,7 +295,7 @@ def top_memory(small):
     start = small.cluster.log_position()
     small.db.run("SELECT pg_log_backend_memory_contexts(%s)", (pid,))
     return wait_for(lambda: [int(used) for used in re.findall(r"TopMemoryContext: .*?(\d+) used", small.cluster.log_text(start))],
-                    "the process logs its memory", 10)[0]
+                    "the process logs its memory")[0]
 
 
 def test_a_turn_leaves_no_memory_behind(request):

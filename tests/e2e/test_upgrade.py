@@ -46,7 +46,7 @@ class Upgrade(World):
         self.sent.append(Events(n, seed=181 + len(self.sent), broken=1).send(self.broker, self.topic))
 
     def all_is_there(self):
-        self.wait_settled(120)
+        self.wait_settled()
         self.check(*self.sent)
 
     def restart(self):
@@ -55,13 +55,13 @@ class Upgrade(World):
         self.cluster.restart()
 
     def wait_status(self, status):
-        return wait_for(lambda: self.db.run("SELECT reason, hint FROM millrace.pipelines WHERE status = %s", (status,)), f"it is {status}", 60)[0]
+        return wait_for(lambda: self.db.run("SELECT reason, hint FROM millrace.pipelines WHERE status = %s", (status,)), f"it is {status}")[0]
 
     def wait_ready(self):
         """Ingestor and API, of this version, beside whatever the database has."""
-        self.ingestor.wait_ready(60)
-        self.api.wait_ready(60)
-        wait_for(lambda: self.api.get("/events?limit=1").status == 200, "events are served", 60)
+        self.ingestor.wait_ready()
+        self.api.wait_ready()
+        wait_for(lambda: self.api.get("/events?limit=1").status == 200, "events are served")
 
     def version(self):
         return self.db.value("SELECT extversion FROM pg_extension WHERE extname = 'millrace'")
@@ -131,7 +131,7 @@ def test_step_by_step(upgrade, packages):
     old.stop()
     upgrade.send()
     upgrade.all_is_there()
-    wait_for(lambda: upgrade.api.get("/events/all").json()["pipelines"][0]["totals"]["events"] == "20000", "the API counts all of them", 60)
+    wait_for(lambda: upgrade.api.get("/events/all").json()["pipelines"][0]["totals"]["events"] == "20000", "the API counts all of them")
     upgrade.assert_as_new(NEXT)
     # the comparison sees what an upgrade script has forgotten
     for part in ("column millrace.position_change", "config millrace.addition", "function millrace.added", "class millrace.lag"):
@@ -145,7 +145,7 @@ def test_the_script_before_the_restart(upgrade, packages):
     packages.put_next()
     upgrade.db.run("ALTER EXTENSION millrace UPDATE")
     upgrade.wait_status("version mismatch")
-    wait_for(lambda: upgrade.db.value("SELECT count(*) FROM millrace.workers WHERE pid IS NOT NULL") == 0, "no worker of the old library runs", 60)
+    wait_for(lambda: upgrade.db.value("SELECT count(*) FROM millrace.workers WHERE pid IS NOT NULL") == 0, "no worker of the old library runs")
     upgrade.send()
     upgrade.restart()
     upgrade.all_is_there()

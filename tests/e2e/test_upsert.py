@@ -26,7 +26,7 @@ def test_two_lanes_upsert_the_same_keys(world):
     world.start_ingestor()
     events = Events(150000, seed=121)
     events.send(world.broker, world.topic, "--no-key")
-    world.wait_settled(90)
+    world.wait_settled()
     counters = world.counters()
     assert counters["events"] == 150000
     assert counters["written"] + counters["superseded"] == 150000, counters

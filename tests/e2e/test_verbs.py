@@ -71,11 +71,11 @@ def test_a_revoked_topic_is_not_served(world):
     unpublished = "SELECT count(*) FROM millrace.dead_letter WHERE published_at IS NULL"
     first.send(world.broker, world.topic)
     world.wait_settled()
-    wait_for(lambda: world.db.value(unpublished) == 0, "published", 30)
+    wait_for(lambda: world.db.value(unpublished) == 0, "published")
 
     served = "SELECT count(*) FROM millrace.lanes WHERE writer_pid IS NOT NULL"
     world.db.run("SELECT millrace.revoke_topics('app')")
-    wait_for(lambda: world.db.value(served) == 0, "no ingestor has a lane", 30)
+    wait_for(lambda: world.db.value(served) == 0, "no ingestor has a lane")
     assert world.db.run("SELECT status, hint FROM millrace.pipelines") == [
         ("topic not granted", f"As a superuser: SELECT millrace.grant_topics('app', read => '{{{world.topic}}}');")]
     second.send(world.broker, world.topic)
@@ -89,7 +89,7 @@ def test_a_revoked_topic_is_not_served(world):
     holds_for(lambda: world.db.value(unpublished) == left, "nothing is published", 2)
 
     world.db.run("SELECT millrace.grant_topics('app', dlq => ARRAY[%s])", (world.topic + ".dlq",))
-    wait_for(lambda: world.db.value(unpublished) == 0, "published", 30)
+    wait_for(lambda: world.db.value(unpublished) == 0, "published")
 
 
 def test_creation_says_what_samples_show(world):

@@ -176,14 +176,14 @@ def test_closed_after_a_restart(world):
             return world.db.run("SELECT closed FROM millrace.window_w") == [(True,)]
         except ConnectionLost:
             return False
-    wait_for(closed, "its window is closed", 40)
+    wait_for(closed, "its window is closed")
 
 
 def test_last_window_is_closed(world):
     """When nothing comes for a while, if that is wanted; its rows are late then."""
     watched = Watched(world, partitions=1, size="10 min", slide="5 min", close_idle="1 s")
     watched.send(0, "12:03:00").settled().report()
-    wait_for(lambda: watched.report().mark()[0] == "12:10:00", "it is closed", 20)
+    wait_for(lambda: watched.report().mark()[0] == "12:10:00", "it is closed")
     assert watched.values() == {"11:55": [1, True, True], "12:00": [1, True, True]}
     watched.send(0, "12:04:00").settled().report()
     assert watched.mark()[0] == "12:10:00"

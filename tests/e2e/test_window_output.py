@@ -80,7 +80,7 @@ def test_each_revision_once(world):
             sent += 400
             world.wait_settled()
             if part == 0:
-                wait_for(lambda: world.db.value("SELECT published + output_waiting FROM millrace.windows") > 0, "some windows are closed", 60)
+                wait_for(lambda: world.db.value("SELECT published + output_waiting FROM millrace.windows") > 0, "some windows are closed")
         victim(world, draw)
     produce(world, dict(value=json.dumps(dict(id=-1, source="last", at="2026-01-01T23:50:00Z", v=0)).encode()))
     world.wait_settled()

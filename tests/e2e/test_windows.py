@@ -131,7 +131,7 @@ def test_windows_equal_group_by(world, target):
         feed.send(*payloads(draw, n, id)).settled()
         id += n
         check_all(world)
-    wait_for(lambda: partials(world.db) == 0, "all is folded", 30)
+    wait_for(lambda: partials(world.db) == 0, "all is folded")
     check_all(world)
     for _ in range(20):  # as many folds as are merged with each other
         feed.send(*payloads(draw, 20, id)).settled()
@@ -161,7 +161,7 @@ def test_expression_that_fails_on_a_row(world):
     query = "SELECT count(*) AS n, sum(100 / n) AS s FROM t HAVING count(*) > 0"
     check_exact(world.db, "millrace.window_c", query)
     world.db.run("DELETE FROM bad")
-    wait_for(lambda: world.counters()["written"] == 59, "written when it is tried again", 20)
+    wait_for(lambda: world.counters()["written"] == 59, "written when it is tried again")
     check_exact(world.db, "millrace.window_c", query)
     assert world.db.value("SELECT state FROM millrace.breakers") == "closed"
 
@@ -189,7 +189,7 @@ def test_column_of_a_window_is_dropped(world):
     window(world, "f", aggregates="sum(f) AS f")
     feed.ddl("ALTER TABLE t DROP COLUMN f")
     feed.send('{"id": 1}')
-    wait_for(lambda: world.db.value("SELECT sqlstate FROM millrace.breakers WHERE state = 'open'") == "42703", "the breaker opens", 20)
+    wait_for(lambda: world.db.value("SELECT sqlstate FROM millrace.breakers WHERE state = 'open'") == "42703", "the breaker opens")
     assert world.counters()["dead"] == 0
     with world.db.session("app") as s:
         s.run("SELECT millrace.drop_window('f')")
@@ -237,9 +237,9 @@ def test_killed_at_any_moment(world, kill):
     events = Events(60000, seed=21, broken=1, db_refused=0.5, filtered=5)
     generator = world.start_generator(events, "--rate", "15000")
     for part in (10000, 25000, 40000):
-        wait_for(lambda part=part: world.counters()["events"] > part, "some are in", 60)
+        wait_for(lambda part=part: world.counters()["events"] > part, "some are in")
         kill(world, draw)
-        wait_for(lambda: world.lag() is not None, "it goes on", 60)
+        wait_for(lambda: world.lag() is not None, "it goes on")
     generator.popen.wait(60)
     world.wait_settled()
     world.check(events)
@@ -248,7 +248,7 @@ def test_killed_at_any_moment(world, kill):
     # all that failed for a while is written, and all partitions are idle: the watermark is where the rows are
     world.db.run("UPDATE millrace.retry SET first_failed_at = first_failed_at - interval '5 min'")
     wait_for(lambda: world.db.value("SELECT held_by IS NULL AND watermark = (SELECT max(ts) FROM reading WHERE ts < now()) FROM millrace.windows WHERE name = 'by_minute'"),
-             "the watermark is at the last row", 40)
+             "the watermark is at the last row")
     assert world.db.value("SELECT bool_and(closed = (window_end <= (SELECT max(ts) FROM reading))) FROM millrace.window_by_minute")
 
 

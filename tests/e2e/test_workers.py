@@ -47,7 +47,7 @@ def wait_pids(db, kind="worker", not_these=(), timeout=15):
 def settle(db, lane, n=1):
     """Stages an event and waits for its row."""
     lane.send(0, [b'{"n":%d}' % n])
-    wait_for(lambda: db.value("SELECT count(*) FROM number WHERE n = %s", (n,)) == 1, "the row is there", 15)
+    wait_for(lambda: db.value("SELECT count(*) FROM number WHERE n = %s", (n,)) == 1, "the row is there")
 
 
 def setting(cluster, name, value):
@@ -78,7 +78,7 @@ def test_supervisor_ignores_settings_of_the_database(db, name, value):
     db.run(f'ALTER DATABASE "{db.name}" SET {name} = {value}')
     db.run("SELECT millrace.start_workers()")
     caught = "SELECT array_agg(DISTINCT who::text) FROM evil.caught"
-    wait_for(lambda: db.value(caught) or db.value("SELECT count(*) FROM millrace.progress") < 400, "trimmed", 25)
+    wait_for(lambda: db.value(caught) or db.value("SELECT count(*) FROM millrace.progress") < 400, "trimmed")
     assert db.value(caught) is None
 
 
@@ -91,7 +91,7 @@ def test_new_owner(db):
     db.run("SELECT millrace.alter_pipeline('p', owner => 'ingestor')")
     wait_pids(db, not_these=old)
     wait_for(lambda: db.run("SELECT usename FROM pg_stat_activity WHERE backend_type = 'millrace worker'"
-                            " AND datname = %s", (db.name,)) == [("ingestor",)], "a worker of the new owner", 10)
+                            " AND datname = %s", (db.name,)) == [("ingestor",)], "a worker of the new owner")
     lane = Lane(db, "p").assign([0])
     settle(db, lane)
     lane.close()
@@ -108,7 +108,7 @@ def test_pause_and_resume_are_no_failures(db):
         try:
             with db.session("app") as s:
                 s.run("SELECT millrace.pause('p')")
-                wait_for(lambda: not pids(db), "its worker has ended", 15)
+                wait_for(lambda: not pids(db), "its worker has ended")
                 s.run("SELECT millrace.resume('p')")
         finally:
             os.kill(supervisor, signal.SIGCONT)
@@ -135,23 +135,23 @@ def test_housekeeping_that_fails_ends_no_supervisor(db, cluster, broken):
                 FROM millrace.progress, generate_series(1, 400) AS i""")
         db.run("CREATE TRIGGER refuse BEFORE DELETE ON millrace.progress EXECUTE FUNCTION refuse()")
     message = "not this one" if broken == "progress" else "function millrace._forget_crashes() does not exist"
-    wait_for(lambda: message in cluster.log_text(position), "it fails", 30)
+    wait_for(lambda: message in cluster.log_text(position), "it fails")
     if broken == "progress":
         db.run("DROP TRIGGER refuse ON millrace.progress")
-        wait_for(lambda: db.value("SELECT count(*) FROM millrace.progress") <= 301, "it is removed when that is possible", 30)
+        wait_for(lambda: db.value("SELECT count(*) FROM millrace.progress") <= 301, "it is removed when that is possible")
     assert pids(db, "supervisor") == supervisor
 
 
 def test_new_supervisor_keeps_the_workers(db):
     """One that is started again takes over what runs, and watches it."""
     create_pipeline(db, workers=2)
-    workers = wait_for(lambda: len(pids(db)) == 2 and pids(db), "two workers", 15)
+    workers = wait_for(lambda: len(pids(db)) == 2 and pids(db), "two workers")
     supervisor = wait_pids(db, "supervisor")
     db.run("SELECT pg_terminate_backend(%s)", (supervisor[0],))
     wait_pids(db, "supervisor", supervisor)
     holds_for(lambda: pids(db) == workers, "the same two workers", 2)
     db.run("SELECT pg_terminate_backend(%s)", (workers[0],))
-    wait_for(lambda: len(pids(db)) == 2 and workers[0] not in pids(db), "another in the place of the one that ended", 10)
+    wait_for(lambda: len(pids(db)) == 2 and workers[0] not in pids(db), "another in the place of the one that ended")
     assert workers[1] in pids(db)
     assert sorted(r[0] for r in db.run("SELECT number FROM millrace._workers()")) == [0, 1]
 
@@ -179,12 +179,12 @@ def test_worker_slots_are_given_back(dropped):
             for n in range(round):  # so that the pipeline has another number each time
                 create_pipeline(db, "postgres", f"idle{n}", allow_superuser=True, paused=True)
             create_pipeline(db, "postgres", workers=3, allow_superuser=True)
-            wait_for(lambda: len(pids(db)) == 3, f"three workers in round {round}", 20)
+            wait_for(lambda: len(pids(db)) == 3, f"three workers in round {round}")
             if dropped == "database":
                 db.drop()
             else:
                 db.run("DROP EXTENSION millrace CASCADE")
-                wait_for(lambda: not pids(db) and not pids(db, "supervisor"), "all have ended", 15)
+                wait_for(lambda: not pids(db) and not pids(db, "supervisor"), "all have ended")
     finally:
         cluster.stop("immediate")
 
@@ -195,7 +195,7 @@ def test_extension_created_while_the_supervisor_finds_it_gone(db):
     with db.session(autocommit=False) as s:
         s.run("DROP EXTENSION millrace")
         wait_for(lambda: db.value("SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted", (supervisor,)),
-                 "the supervisor waits", 15)
+                 "the supervisor waits")
         os.kill(supervisor, signal.SIGSTOP)
         try:
             s.connection.commit()
@@ -253,7 +253,7 @@ def test_lock_timeout_is_renewed_and_locks_end_with_the_batch(db, cluster):
     settle(db, lane)
     setting(cluster, "millrace.lock_timeout", "300ms")
     try:
-        wait_for(lambda: db.value("SHOW millrace.lock_timeout") == "300ms", "reloaded", 5)
+        wait_for(lambda: db.value("SHOW millrace.lock_timeout") == "300ms", "reloaded")
         holds_for(lambda: True, "", 1.2)  # an idle worker looks once a second
         with db.session(autocommit=False) as locker:
             locker.run("LOCK TABLE busy IN ACCESS EXCLUSIVE MODE")
@@ -261,9 +261,9 @@ def test_lock_timeout_is_renewed_and_locks_end_with_the_batch(db, cluster):
             wait_for(lambda: db.value("SELECT last_error FROM millrace._workers()"), "the lock times out", 3)
             held = wait_for(lambda: db.run("""
                 SELECT (SELECT count(*) FROM pg_locks AS l WHERE l.pid = w.pid AND locktype = 'advisory' AND objid = 4711)
-                FROM millrace._workers() AS w WHERE w.state = 'backoff'"""), "the worker waits", 5)
+                FROM millrace._workers() AS w WHERE w.state = 'backoff'"""), "the worker waits")
             assert held == [(0,)]
-        wait_for(lambda: db.value("SELECT count(*) FROM number WHERE n = 2") == 1, "written after all", 20)
+        wait_for(lambda: db.value("SELECT count(*) FROM number WHERE n = 2") == 1, "written after all")
     finally:
         setting(cluster, "millrace.lock_timeout", None)
         lane.close()
@@ -288,9 +288,9 @@ def test_many_databases():
             old = s.run(looked_at)
             begin = cluster.log_position()
             s.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'millrace launcher'")
-            wait_for(lambda: s.run(looked_at) not in (old, []), "another launcher", 20)
-            wait_for(lambda: set(starts()) == set(names), "every database was looked into", 60)
-            wait_for(lambda: not s.run("SELECT FROM pg_stat_activity WHERE backend_type = 'millrace supervisor'"), "all have ended", 20)
+            wait_for(lambda: s.run(looked_at) not in (old, []), "another launcher")
+            wait_for(lambda: set(starts()) == set(names), "every database was looked into")
+            wait_for(lambda: not s.run("SELECT FROM pg_stat_activity WHERE backend_type = 'millrace supervisor'"), "all have ended")
             found = len(starts())
             holds_for(lambda: len(starts()) == found, "nobody is started again", 5)
             again = re.findall(r'process "millrace supervisor of (many\d+)"', cluster.log_text(begin))

@@ -8,7 +8,7 @@ import time
 
 from . import paths
 from .process import Process, free_port
-from .wait import wait_for
+from .wait import LIMIT, wait_for
 
 _count = 0
 
@@ -51,7 +51,7 @@ class Api:
             self.wait_ready()
         return self
 
-    def wait_ready(self, timeout=20):
+    def wait_ready(self, timeout=LIMIT):
         try:
             wait_for(lambda: not self.process.alive() or self.admin("/readyz")[0] == 200, "API ready", timeout, every=0.02)
         except AssertionError as e:
@@ -61,7 +61,7 @@ class Api:
 
     def admin(self, path):
         """(status, body) of the admin port; status 0 when it does not answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin_port, timeout=20)
         try:
             connection.request("GET", path)
             response = connection.getresponse()
@@ -79,7 +79,7 @@ class Api:
                 total += float(line.rsplit(" ", 1)[1])
         return total
 
-    def connect(self, timeout=20):
+    def connect(self, timeout=LIMIT):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def request(self, method, path, headers=None, body=None, connection=None):
@@ -96,13 +96,13 @@ class Api:
         """headers: names with _ for the dashes."""
         return self.request("GET", path, {k.replace("_", "-"): v for k, v in headers.items()})
 
-    def raw(self, data, timeout=10):
+    def raw(self, data, timeout=30):
         """All that comes back for these bytes until the server closes, or is silent for long."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as s:
             s.sendall(data)
             return read_all(s)
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=LIMIT):
         return self.process.stop(timeout)
 
     def kill(self):

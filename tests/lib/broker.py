@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from . import paths
 from .process import Process, free_port
-from .wait import wait_for
+from .wait import LIMIT, wait_for
 
 JVM_QUICK_START = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 JVM_FAST = ["-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
@@ -80,7 +80,7 @@ class Broker:
     def address_of(self, listener):
         return f"127.0.0.1:{self.listeners[listener]}"
 
-    def start(self, timeout=60):
+    def start(self, timeout=LIMIT):
         """Free ports are chosen at the first start and kept for the later ones."""
         for attempt in range(3):
             if self.port is None:
@@ -95,7 +95,7 @@ class Broker:
                 return self
             if attempt == 2:
                 raise AssertionError("the broker died at its start; " + self.process.tail())
-            time.sleep(0.5)  # a port was taken in between, or still held by a broker that was just killed
+            time.sleep(0.5)  # a port is still held by a broker that was just killed
 
     def _spawn(self):
         config = dict(PROPERTIES, **self.extra)
@@ -163,24 +163,24 @@ class Broker:
 
         def created():
             try:
-                future = self._client().create_topics([NewTopic(name, partitions, 1, config=config)])
-                future[name].result(10)
+                future = self._client().create_topics([NewTopic(name, partitions, 1, config=config)], request_timeout=LIMIT)
+                future[name].result(LIMIT)
                 return True
             except KafkaException as e:
                 # a topic that was just deleted may take a moment to go
                 if e.args[0].name() == "TOPIC_ALREADY_EXISTS":
                     return False
                 raise
-        wait_for(created, f"topic {name} created", 20, every=0.2)
-        wait_for(lambda: self._led(name) == partitions, f"leaders of {name}", 10)
+        wait_for(created, f"topic {name} created", every=0.2)
+        wait_for(lambda: self._led(name) == partitions, f"leaders of {name}")
 
     def delete_topic(self, name):
-        self._client().delete_topics([name])[name].result(10)
-        wait_for(lambda: self.partitions(name) == 0, f"topic {name} gone", 10)
+        self._client().delete_topics([name], request_timeout=LIMIT)[name].result(LIMIT)
+        wait_for(lambda: self.partitions(name) == 0, f"topic {name} gone")
 
     def add_partitions(self, name, total):
-        self._client().create_partitions([NewPartitions(name, total)])[name].result(10)
-        wait_for(lambda: self._led(name) == total, f"{total} partitions of {name}", 10)
+        self._client().create_partitions([NewPartitions(name, total)], request_timeout=LIMIT)[name].result(LIMIT)
+        wait_for(lambda: self._led(name) == total, f"{total} partitions of {name}")
 
     def _led(self, name):
         """How many partitions the broker itself says it leads: metadata alone come a moment too early."""
@@ -190,14 +190,14 @@ class Broker:
             return 0
 
     def partitions(self, name):
-        topic = self._client().list_topics(name, timeout=5).topics[name]
+        topic = self._client().list_topics(name, timeout=30).topics[name]
         return 0 if topic.error else len(topic.partitions)
 
     def watermarks(self, name):
         """[(low, high)] of each partition; None while a broker that starts does not lead them yet."""
         consumer = Consumer({"bootstrap.servers": self.address, "group.id": "watermarks", "log_level": "0"})
         try:
-            return [consumer.get_watermark_offsets(TopicPartition(name, p), timeout=10)
+            return [consumer.get_watermark_offsets(TopicPartition(name, p), timeout=30)
                     for p in range(self.partitions(name))]
         except KafkaException as e:
             if e.args[0].code() in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE):
@@ -211,6 +211,6 @@ class Broker:
         consumer = Consumer({"bootstrap.servers": self.address, "group.id": group, "log_level": "0"})
         try:
             places = [TopicPartition(name, p) for p in range(self.partitions(name))]
-            return [p.offset if p.offset >= 0 else None for p in consumer.committed(places, timeout=10)]
+            return [p.offset if p.offset >= 0 else None for p in consumer.committed(places, timeout=30)]
         finally:
             consumer.close()

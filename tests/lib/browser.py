@@ -3,7 +3,7 @@ import os
 import shutil
 
 from . import paths
-from .wait import wait_for
+from .wait import LIMIT, wait_for
 
 try:
     from selenium import webdriver
@@ -51,14 +51,14 @@ class Browser:
     def text(self, selector="body"):
         return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
 
-    def wait_text(self, wanted, selector="body", timeout=20):
+    def wait_text(self, wanted, selector="body", timeout=LIMIT):
         try:
             wait_for(lambda: wanted in self.text(selector), f"the page says {wanted!r}", timeout)
         except AssertionError as e:
             raise AssertionError(f"{e}; it says {self.text(selector)[:2000]!r}; {self.complaints()}")
 
     def find(self, selector):
-        return wait_for(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), selector, 10)[0]
+        return wait_for(lambda: self.driver.find_elements(By.CSS_SELECTOR, selector), selector)[0]
 
     def click(self, selector):
         self.find(selector).click()

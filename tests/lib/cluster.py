@@ -5,10 +5,11 @@ import signal
 import subprocess
 
 import psycopg2
+import psycopg2.errors
 
 from . import paths
 from .process import Process, wait_gone
-from .wait import wait_for
+from .wait import LIMIT, wait_for
 
 SETTINGS = {
     "listen_addresses": "''",
@@ -116,7 +117,7 @@ class Cluster:
         user = paths.server_user()
         os.chown(signal_file, user.pw_uid, user.pw_gid)
 
-    def start(self, timeout=60):
+    def start(self, timeout=LIMIT):
         self.process = Process(_as_server([*self.wrapper, os.path.join(bin_dir(self.tree), "postgres"), "-D", self.data]), self.log,
                                cwd="/", stop_signal=signal.SIGINT, die_with_us=False)
         try:
@@ -138,7 +139,7 @@ class Cluster:
         if self.process:
             self.process.stop_signal = {"smart": signal.SIGTERM, "fast": signal.SIGINT,
                                         "immediate": signal.SIGQUIT}[mode]
-            self.process.stop(60)
+            self.process.stop(LIMIT)
 
     def kill_postmaster(self):
         """kill -9 of the postmaster alone; waits until the backends have noticed and are gone."""
@@ -147,7 +148,7 @@ class Cluster:
         self.process.popen.wait()
         self.process._forget()
         for pid in pids:
-            wait_gone(pid, 30)
+            wait_gone(pid)
         try:
             os.unlink(os.path.join(self.data, "postmaster.pid"))
         except FileNotFoundError:
@@ -178,15 +179,28 @@ class Cluster:
         return f"host={self.dir} port={self.port} dbname={database} user={user}"
 
     def connect(self, database, user="postgres", autocommit=True):
-        connection = psycopg2.connect(self.dsn(database, user), connect_timeout=10)
+        connection = psycopg2.connect(self.dsn(database, user), connect_timeout=LIMIT)
         connection.autocommit = autocommit
         return connection
 
     def create_database(self, name):
-        with Session(self.connect("postgres")) as s:
-            s.run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-            s.run(f'CREATE DATABASE "{name}"')
+        self.drop_database(name)
+        self._alone(f'CREATE DATABASE "{name}"')
         return Database(self, name)
+
+    def drop_database(self, name):
+        self._alone(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _alone(self, command):
+        """A command that waits 5 s for the other sessions of a database to end, which a busy machine may not keep."""
+        def done():
+            try:
+                s.run(command)
+                return True
+            except psycopg2.errors.ObjectInUse:
+                return False
+        with Session(self.connect("postgres")) as s:
+            wait_for(done, command)
 
     def pg_config(self, name):
         """Where the server finds its files."""
@@ -263,8 +277,7 @@ class Database:
 
     def drop(self):
         self.close()
-        with Session(self.cluster.connect("postgres")) as s:
-            s.run(f'DROP DATABASE IF EXISTS "{self.name}" WITH (FORCE)')
+        self.cluster.drop_database(self.name)
 
 
 class ConnectionLost(Exception):

@@ -1,7 +1,7 @@
 """Dead letters of a world's pipeline, in the table and in their topic in Kafka."""
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from .wait import wait_for
+from .wait import LIMIT, wait_for
 
 
 def dlq(world):
@@ -17,7 +17,7 @@ def read_topic(world, topic, isolation="read_committed"):
         consumer.assign([TopicPartition(topic, p, 0) for p in range(left)])
         messages = []
         while left:
-            message = consumer.poll(20)
+            message = consumer.poll(LIMIT)
             assert message is not None, f"{topic} cannot be read to its end"
             if not message.error():
                 messages.append(message)
@@ -38,7 +38,7 @@ def unpublished(world):
     return world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE published_at IS NULL")
 
 
-def wait_published(world, timeout=60):
+def wait_published(world, timeout=LIMIT):
     try:
         wait_for(lambda: unpublished(world) == 0, "all dead letters are marked", timeout, every=0.2)
     except AssertionError as e:

@@ -58,7 +58,7 @@ class Docker:
         self.process = Process(["dockerd", "--data-root", f"{DIR}/data", "--exec-root", f"{DIR}/exec", "--pidfile", self.pid_file,
                                 "--host", self.socket], log, die_with_us=False)
         try:
-            wait_for(lambda: self._answers() or not self.process.alive(), "dockerd answers", 60, every=0.2)
+            wait_for(lambda: self._answers() or not self.process.alive(), "dockerd answers", every=0.2)
         except Timeout as e:
             self.stop()
             raise NoDocker(f"{e}, log in {log}")
@@ -82,7 +82,7 @@ class Docker:
         except (OSError, ValueError):
             return
         os.kill(pid, signal.SIGTERM)
-        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon of an earlier run ends", 60, every=0.2)
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "the daemon of an earlier run ends", every=0.2)
         firewall.Firewall().restore()
 
     def _answers(self):

@@ -3,6 +3,8 @@ import http.client
 import json
 import socket
 
+from .wait import LIMIT
+
 
 class Event:
     def __init__(self, name, id, data):
@@ -15,7 +17,7 @@ class Event:
 class EventStream:
     """The answer to a request, event by event; what is not read stays in the socket."""
 
-    def __init__(self, api, path, headers=None, timeout=20, receive_buffer=None):
+    def __init__(self, api, path, headers=None, timeout=LIMIT, receive_buffer=None):
         self.connection = api.connect(timeout)
         if receive_buffer:
             self.connection.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -5,7 +5,7 @@ import subprocess
 
 from . import paths
 from .process import Process, free_port
-from .wait import wait_for
+from .wait import LIMIT, wait_for
 from .web import ask
 
 _count = 0
@@ -40,12 +40,12 @@ class Ingestor:
 
     def wait_live(self):
         try:
-            wait_for(lambda: not self.process.alive() or self.get("/livez")[0] == 200, "ingestor lives", 20)
+            wait_for(lambda: not self.process.alive() or self.get("/livez")[0] == 200, "ingestor lives")
         except AssertionError as e:
             raise AssertionError(f"{e}; {self.process.tail()}")
         assert self.process.alive(), "the ingestor ended; " + self.process.tail()
 
-    def wait_ready(self, timeout=30):
+    def wait_ready(self, timeout=LIMIT):
         try:
             wait_for(lambda: self.get("/readyz")[0] == 200, "ingestor ready", timeout)
         except AssertionError as e:
@@ -54,7 +54,7 @@ class Ingestor:
 
     def get(self, path):
         """(status, body) of the admin port; status 0 when it does not answer."""
-        return ask(f"http://127.0.0.1:{self.port}{path}", timeout=5)
+        return ask(f"http://127.0.0.1:{self.port}{path}", timeout=20)
 
     def metric(self, name):
         """Sum of a metric over its labels."""
@@ -74,7 +74,7 @@ class Ingestor:
     def kill(self):
         self.process.kill()
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=LIMIT):
         return self.process.stop(timeout)
 
     def freeze(self):
@@ -91,5 +91,5 @@ class Ingestor:
 def run_once(*args):
     """Runs the ingestor's program to its end: (status, output)."""
     result = subprocess.run([paths.program("millrace-ingestor"), *args], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, timeout=60)
+                            stderr=subprocess.STDOUT, text=True, timeout=LIMIT)
     return result.returncode, result.stdout

@@ -7,18 +7,23 @@ import socket
 import subprocess
 import threading
 
-from .wait import wait_for
+from .wait import LIMIT, wait_for
 
 _started = []
+_ports = []  # sockets that hold the ports given
 _libc = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 
 
 def free_port():
-    """A port the OS says is free now. Who takes it next is a race: starting must be ready to try again."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port for one server, of this process alone as long as it lives. It stays bound here, so the system gives it to nobody
+    else, neither to another run of the tests nor to a connection that needs a port; a server that asks for it by number gets it,
+    as with SO_REUSEADDR on both sides only one that listens is in the way."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    _ports.append(s)
+    return s.getsockname()[1]
 
 
 class Process:
@@ -53,7 +58,7 @@ class Process:
         self.popen.wait()
         self._forget()
 
-    def stop(self, timeout=30):
+    def stop(self, timeout=LIMIT):
         """The polite way; returns the exit status. Raises when it does not go."""
         if self.alive():
             os.kill(self.pid, signal.SIGCONT)
@@ -119,7 +124,7 @@ def private_mb(pid):
         return 0.0
 
 
-def wait_gone(pid, timeout=10):
+def wait_gone(pid, timeout=LIMIT):
     def gone():
         try:
             with open(f"/proc/{pid}/stat") as f:

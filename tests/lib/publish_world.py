@@ -12,7 +12,7 @@ def record_at(broker, place):
     consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "look"})
     try:
         consumer.assign([TopicPartition(place["topic"], place["partition"], int(place["offset"]))])
-        return wait_for(lambda: consumer.poll(1), "the record", 10)
+        return wait_for(lambda: consumer.poll(1), "the record")
     finally:
         consumer.close()
 
@@ -40,12 +40,12 @@ class Whole:
         assert answer.status == 202, answer
         path = answer.headers["location"]
         assert path == "/events/" + answer.json()["id"]
-        wait_for(lambda: self.api.get(path).status == 200, path + " is processed", 20)
+        wait_for(lambda: self.api.get(path).status == 200, path + " is processed")
         return self.api.get(path).json()
 
     def messages(self):
         """How many the topic has."""
-        marks = wait_for(lambda: self.broker.watermarks("events"), "the broker leads the topic", 30)
+        marks = wait_for(lambda: self.broker.watermarks("events"), "the broker leads the topic")
         return sum(high for _, high in marks)
 
     def close(self):

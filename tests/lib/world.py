@@ -8,7 +8,7 @@ from . import paths
 from .cluster import ConnectionLost, Database
 from .ingestor import Ingestor
 from .process import Process
-from .wait import wait_for
+from .wait import LIMIT, wait_for
 
 FIELDS = """id uuid NOT NULL, type text NOT NULL, source text NOT NULL, ts timestamptz NOT NULL,
             value double precision NOT NULL, unit text NOT NULL"""
@@ -110,7 +110,7 @@ class World:
             return None
         return sum(high - positions[p] for p, (low, high) in enumerate(marks))
 
-    def wait_settled(self, timeout=60, db=None, pipeline=None, topic=None):
+    def wait_settled(self, timeout=LIMIT, db=None, pipeline=None, topic=None):
         try:
             wait_for(lambda: self.lag(db, pipeline, topic) == 0, "all settled", timeout, every=0.1)
         except AssertionError as e:
