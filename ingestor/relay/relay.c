@@ -222,8 +222,8 @@ idle(MrRelay *relay)
 static bool
 connect_db(MrRelay *relay, char *error)
 {
-	relay->db =
-		mr_relay_db_open(relay->settings->dsn, relay->pipeline, relay->window, &relay->stop, error);
+	relay->db = mr_relay_db_open(relay->settings->dsn, relay->pipeline, relay->window, relay->topic,
+								 &relay->stop, error);
 	return relay->db != NULL;
 }
 

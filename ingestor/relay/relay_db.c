@@ -20,6 +20,7 @@ struct MrRelayDb
 	MrRelayWait wait;
 	char *pipeline;
 	char *window; /* NULL: the dead letters */
+	char *topic;
 };
 
 /*
@@ -42,8 +43,8 @@ static void read_letter(const PGresult *result, int row, MrLetter *letter);
 static void put_literal(MrBuffer *out, const char *text);
 
 MrRelayDb *
-mr_relay_db_open(const char *dsn, const char *pipeline, const char *window, const atomic_bool *stop,
-				 char *error)
+mr_relay_db_open(const char *dsn, const char *pipeline, const char *window, const char *topic,
+				 const atomic_bool *stop, char *error)
 {
 	const char *const keys[] = {"keepalives_idle",  "keepalives_interval",
 								"keepalives_count", "tcp_user_timeout",
@@ -54,6 +55,7 @@ mr_relay_db_open(const char *dsn, const char *pipeline, const char *window, cons
 
 	db->pipeline = mr_strdup(pipeline);
 	db->window = window ? mr_strdup(window) : NULL;
+	db->topic = mr_strdup(topic);
 	db->wait = (MrRelayWait){stop, CONNECT_MS, ANSWER_MS};
 	db->pg = mr_relay_connect(&db->wait, keys, values, error, MR_RELAY_ERROR);
 	if (db->pg == NULL || !run_command(db, setup_sql, error))
@@ -72,6 +74,7 @@ mr_relay_db_close(MrRelayDb *db)
 	PQfinish(db->pg);
 	free(db->pipeline);
 	free(db->window);
+	free(db->topic);
 	free(db);
 }
 
@@ -91,7 +94,7 @@ bool
 mr_relay_db_read(MrRelayDb *db, int limit, MrPositions *positions, MrLetters *letters, char *error)
 {
 	char number[16];
-	const char *values[] = {db->pipeline, db->window, number};
+	const char *values[] = {db->pipeline, db->window, db->topic, number};
 	PGresult *result;
 
 	snprintf(number, sizeof(number), "%d", limit);
@@ -101,14 +104,15 @@ mr_relay_db_read(MrRelayDb *db, int limit, MrPositions *positions, MrLetters *le
 		*positions = (MrPositions){0};
 		if (!run_command(db, "BEGIN ISOLATION LEVEL REPEATABLE READ", error))
 			return false;
-		result = run(db, "SELECT partition, next_offset FROM millrace.relay_scan_positions($1, $2)",
-					 2, values, false, error);
+		result =
+			run(db, "SELECT partition, next_offset FROM millrace.relay_scan_positions($1, $2, $3)",
+				3, values, false, error);
 		if (result == NULL)
 			return false;
 		read_positions(result, positions);
 		PQclear(result);
 	}
-	result = run(db, "SELECT * FROM millrace.relay_batch($1, $3, 0, " BATCH_BYTES ", $2)", 3,
+	result = run(db, "SELECT * FROM millrace.relay_batch($1, $4, 0, " BATCH_BYTES ", $2, $3)", 4,
 				 values, true, error);
 	if (result != NULL && positions != NULL && !run_command(db, "COMMIT", error))
 	{
@@ -133,7 +137,7 @@ mr_relay_db_mark(MrRelayDb *db, int32_t partition, int64_t next_offset, const Mr
 	MrBuffer partitions = {0};
 	MrBuffer offsets = {0};
 	char texts[2][24];
-	const char *values[7] = {db->pipeline};
+	const char *values[8] = {db->pipeline};
 	const char *comma = "";
 	PGresult *result;
 
@@ -163,8 +167,9 @@ mr_relay_db_mark(MrRelayDb *db, int32_t partition, int64_t next_offset, const Mr
 		values[3 + i] = array;
 	}
 	values[6] = db->window;
-	result =
-		run(db, "SELECT millrace.relay_mark($1, $2, $3, $4, $5, $6, $7)", 7, values, false, error);
+	values[7] = db->topic;
+	result = run(db, "SELECT millrace.relay_mark($1, $2, $3, $4, $5, $6, $7, $8)", 8, values, false,
+				 error);
 	if (result != NULL)
 		*marked += strtoll(PQgetvalue(result, 0, 0), NULL, 10);
 	PQclear(result);

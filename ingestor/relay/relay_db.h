@@ -40,9 +40,12 @@ typedef struct MrPositions
 	int count;
 } MrPositions;
 
-/* window NULL: of the dead letters. stop: set by another thread, ends any wait. */
+/*
+ * window NULL: of the dead letters. topic: that the relay reads and publishes to; when they are to go to another one, there
+ * are none any more. stop: set by another thread, ends any wait.
+ */
 extern MrRelayDb *mr_relay_db_open(const char *dsn, const char *pipeline, const char *window,
-								   const atomic_bool *stop, char *error)
+								   const char *topic, const atomic_bool *stop, char *error)
 	__attribute__((warn_unused_result));
 extern void mr_relay_db_close(MrRelayDb *db);
 

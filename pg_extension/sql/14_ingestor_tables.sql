@@ -88,7 +88,8 @@ CREATE TABLE millrace.dlq_scan (
   partition   integer NOT NULL,  -- of the DLQ topic, or of that of a window
   next_offset bigint  NOT NULL,  -- everything before it is marked
   window_id   integer NOT NULL DEFAULT 0,  -- 0: the dead letters
-  CONSTRAINT dlq_scan_pkey PRIMARY KEY (pipeline_id, window_id, partition)
+  topic       text    NOT NULL,  -- a relay that has not heard of another topic yet writes positions of the former one
+  CONSTRAINT dlq_scan_pkey PRIMARY KEY (pipeline_id, window_id, topic, partition)
 ) WITH (fillfactor = 10);
 -- Letters that were read in the DLQ topic and that this database does not have (yet): it went back in time, and their
 -- events will probably die again. Nothing is published that is here. Empty otherwise.

@@ -145,15 +145,17 @@ COMMENT ON FUNCTION millrace.relay_lock(text, text) IS
 In: pipeline; window (null: the dead letters). Out: false when another session is its relay.
 Errors: undefined_object for an unknown pipeline, and a window that is not published.';
 
-CREATE FUNCTION millrace.relay_scan_positions(pipeline text, "window" text DEFAULT NULL) RETURNS TABLE (partition integer, next_offset bigint)
+CREATE FUNCTION millrace.relay_scan_positions(pipeline text, "window" text DEFAULT NULL, of_topic text DEFAULT NULL) RETURNS TABLE (partition integer, next_offset bigint)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT s.partition, s.next_offset
-  FROM millrace._served(pipeline) AS p JOIN millrace.dlq_scan AS s ON s.pipeline_id = p.id AND s.window_id = millrace._outlet(p, "window") ORDER BY s.partition;
+  FROM millrace._served(pipeline) AS p CROSS JOIN LATERAL (SELECT millrace._outlet(p, "window")) AS o (id)
+  JOIN millrace.dlq_scan AS s ON s.pipeline_id = p.id AND s.window_id = o.id
+                                 AND s.topic = coalesce(of_topic, millrace._outlet_topic(p.id, o.id)) ORDER BY s.partition;
 $$;
-REVOKE ALL ON FUNCTION millrace.relay_scan_positions(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.relay_scan_positions(text, text) IS
+REVOKE ALL ON FUNCTION millrace.relay_scan_positions(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_scan_positions(text, text, text) IS
 'For the ingestor, after init_transactions and before anything is produced: positions to read the topic from (read_committed), to its end.
-In: pipeline; window (null: the dead letters).
+In: pipeline; window (null: the dead letters); of_topic: the topic that is read (null: the one it is published to now).
 Out: next_offset for each partition of the topic that was read so far; the others from their low watermark. A position below the low watermark or above the end (the topic was recreated): from the low watermark.
 Errors: undefined_object for an unknown pipeline, and a window that is not published.';
 
@@ -204,11 +206,13 @@ COMMENT ON FUNCTION millrace._claim_sightings(integer) IS 'Internal: letters tha
 
 -- Others may write to the topic, too: ids that are not of this pipeline are ignored.
 CREATE FUNCTION millrace.relay_mark(pipeline text, partition integer, next_offset bigint, ids text[],
-                                    dlq_partitions integer[], dlq_offsets bigint[], "window" text DEFAULT NULL) RETURNS bigint
+                                    dlq_partitions integer[], dlq_offsets bigint[], "window" text DEFAULT NULL,
+                                    of_topic text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   p      millrace.pipeline := millrace._served(pipeline);
   outlet integer := millrace._outlet(p, "window");
+  place  text := coalesce(of_topic, millrace._outlet_topic(p.id, outlet));
   marked bigint;
 BEGIN
   PERFORM millrace._check_given(ARRAY['ids', 'dlq_partitions', 'dlq_offsets', 'next_offset'],
@@ -219,8 +223,8 @@ BEGIN
       USING ERRCODE = 'array_subscript_error', HINT = 'Pass the coordinate of each id, in the order of the ids.';
   END IF;
   -- The topic was re-created: what was seen in the old one is gone.
-  IF EXISTS (SELECT FROM millrace.dlq_scan AS c WHERE c.pipeline_id = p.id AND c.window_id = outlet AND c.partition = relay_mark.partition
-             AND c.next_offset > relay_mark.next_offset) THEN
+  IF EXISTS (SELECT FROM millrace.dlq_scan AS c WHERE c.pipeline_id = p.id AND c.window_id = outlet AND c.topic = place
+             AND c.partition = relay_mark.partition AND c.next_offset > relay_mark.next_offset) THEN
     DELETE FROM millrace.dlq_sighting AS s WHERE outlet = 0 AND s.pipeline_id = p.id AND s.dlq_partition = relay_mark.partition;
     DELETE FROM millrace.window_sighting AS s WHERE s.window_id = outlet AND s.topic_partition = relay_mark.partition;
   END IF;
@@ -230,17 +234,17 @@ BEGIN
     marked := millrace._mark_window_output(p, outlet, ids, dlq_partitions);
   END IF;
   IF partition IS NOT NULL THEN
-    INSERT INTO millrace.dlq_scan AS s (pipeline_id, window_id, partition, next_offset)
-    VALUES (p.id, outlet, relay_mark.partition, relay_mark.next_offset)
+    INSERT INTO millrace.dlq_scan AS s (pipeline_id, window_id, topic, partition, next_offset)
+    VALUES (p.id, outlet, place, relay_mark.partition, relay_mark.next_offset)
     ON CONFLICT ON CONSTRAINT dlq_scan_pkey DO UPDATE SET next_offset = excluded.next_offset
     WHERE s.next_offset <> excluded.next_offset;
   END IF;
   RETURN marked;
 END $$;
-REVOKE ALL ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[], text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[], text) IS
-'For the ingestor: these ids were read in the topic. Marks the messages as published, and moves the scan position in the same transaction.
-In: pipeline; partition of the topic and next_offset, up to which it was read (both null: only mark, as at_least_once does on delivery reports); ids: millrace-id headers found; dlq_partitions, dlq_offsets: where, in the same order; window (null: the dead letters).
+REVOKE ALL ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_mark(text, integer, bigint, text[], integer[], bigint[], text, text) IS
+'For the ingestor: these ids were read in the topic. Marks the messages as published, and moves the scan position in the same transaction. Positions of a topic that it was published to before do not count for another one.
+In: pipeline; partition of the topic and next_offset, up to which it was read (both null: only mark, as at_least_once does on delivery reports); ids: millrace-id headers found; dlq_partitions, dlq_offsets: where, in the same order; window (null: the dead letters); of_topic: the topic that was read (null: the one it is published to now).
 Out: number of messages marked; ids of others, or marked before, do not count.
 Errors: undefined_object for an unknown pipeline, and a window that is not published; array_subscript_error for arrays of different lengths.';
 
@@ -290,7 +294,8 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._mark_dead_letters(millrace.pipeline, text[], integer[], bigint[]) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._mark_dead_letters(millrace.pipeline, text[], integer[], bigint[]) IS 'Internal: relay_mark for dead letters.';
 
-CREATE FUNCTION millrace.relay_batch(pipeline text, "limit" integer, after bigint DEFAULT 0, max_bytes bigint DEFAULT 16777216, "window" text DEFAULT NULL)
+CREATE FUNCTION millrace.relay_batch(pipeline text, "limit" integer, after bigint DEFAULT 0, max_bytes bigint DEFAULT 16777216, "window" text DEFAULT NULL,
+                                     of_topic text DEFAULT NULL)
 RETURNS TABLE (dead_letter bigint, id text, topic text, partition integer, "offset" bigint, kafka_ts bigint, key bytea,
                headers bytea, payload bytea, version integer, stage text, sqlstate text, condition text, message text,
                detail text, hint text, constraint_name text, column_name text, ended text, attempts integer,
@@ -301,7 +306,9 @@ DECLARE
   p      millrace.pipeline := millrace._served(pipeline);
   prefix text := millrace._dead_letter_id_prefix(p);
 BEGIN
-  IF "window" IS NOT NULL THEN
+  IF of_topic <> millrace._outlet_topic(p.id, millrace._outlet(p, "window")) THEN
+    RETURN;
+  ELSIF "window" IS NOT NULL THEN
     RETURN QUERY
     SELECT o.number, o.id, NULL::text, o.place, NULL::bigint, -1::bigint, o.key, NULL::bytea, o.payload, NULL::integer, NULL::text, NULL::text, NULL::text,
            NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::text, NULL::integer, NULL::integer, NULL::text, NULL::bigint, NULL::bigint, o.revision, NULL::integer
@@ -341,10 +348,10 @@ BEGIN
   WHERE f.nth = 1 AND f.before < coalesce(max_bytes, 16777216)
   ORDER BY l.id;
 END $$;
-REVOKE ALL ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint, text) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint, text) IS
+REVOKE ALL ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.relay_batch(text, integer, bigint, bigint, text, text) IS
 'For the ingestor, when the topic was read to its end: messages that are not in it. Outside of a read-only transaction it first marks those that were seen there before they were made here.
-In: pipeline; limit: maximum number; after: only those with a greater dead_letter (the last one produced: until the next scan they are not marked), 0 again after a scan, since ids can commit out of order; max_bytes: maximum size of keys, headers and payloads, but at least one message; window (null: the dead letters).
+In: pipeline; limit: maximum number; after: only those with a greater dead_letter (the last one produced: until the next scan they are not marked), 0 again after a scan, since ids can commit out of order; max_bytes: maximum size of keys, headers and payloads, but at least one message; window (null: the dead letters); of_topic: the topic they will go to (null: whatever it is now).
 Out: dead_letter: its number; id: the millrace-id header; topic, partition, "offset" and kafka_ts (ms, -1 none) of the event; key; headers (packed, as staged) and payload as they came; and what failed: version of the pipeline, stage, sqlstate, condition, message, detail, hint, constraint_name, column_name, ended, attempts, replay_count, fingerprint, first_failed_at and failed_at in ms since 1970; document: its number in the message with format ndjson, null for a whole message. Of a window dead_letter (its number in the outbox), id, partition (to be taken modulo those there are), key, payload and revision. No row: nothing to do.
 Errors: undefined_object for an unknown pipeline, and a window that is not published.';
 

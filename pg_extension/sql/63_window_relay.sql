@@ -20,6 +20,14 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._outlet FROM PUBLIC;
 COMMENT ON FUNCTION millrace._outlet IS 'Internal: what a relay publishes, as a number.';
 
+CREATE FUNCTION millrace._outlet_topic(pipeline_id integer, outlet integer) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE outlet WHEN 0 THEN (SELECT q.topic FROM millrace.dlq AS q WHERE q.pipeline_id = _outlet_topic.pipeline_id)
+                     ELSE (SELECT o.topic FROM millrace.window_outlet AS o WHERE o.window_id = outlet) END;
+$$;
+REVOKE ALL ON FUNCTION millrace._outlet_topic FROM PUBLIC;
+COMMENT ON FUNCTION millrace._outlet_topic IS 'Internal: the topic that a relay publishes to.';
+
 CREATE FUNCTION millrace._relay_windows()
 RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer, due boolean,
                former_ids text, "window" text)

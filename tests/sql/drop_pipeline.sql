@@ -18,7 +18,7 @@ VALUES (:id, 1, 'events', 0, 1, 'decode', '22P02', 'wrong', now()), (:other, 1, 
 INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at)
 VALUES (:id, 1, 'events', 0, 2, -1, 0, 1, now(), now()), (:other, 1, 'events', 0, 2, -1, 0, 1, now(), now());
 INSERT INTO millrace.breaker VALUES (:id, 'open', now()), (:other, 'open', now());
-INSERT INTO millrace.dlq_scan VALUES (:id, 0, 1), (:other, 0, 1);
+INSERT INTO millrace.dlq_scan (pipeline_id, topic, partition, next_offset) VALUES (:id, 'd', 0, 1), (:other, 'd', 0, 1);
 INSERT INTO millrace.dlq_sighting VALUES (:id, 0, 1, 0, 0, 1), (:other, 0, 1, 0, 0, 1);
 SELECT millrace.report('p', '{}'), millrace.report('q', '{}');
 SELECT millrace.set_error_class('23505', 'retry', 'p'), millrace.set_error_class('23505', 'retry', 'q');

@@ -92,7 +92,7 @@ DELETE FROM millrace.retry WHERE pipeline_id = :id;
 DELETE FROM millrace.dead_letter WHERE pipeline_id = :id;
 
 -- the DLQ is no part of the version
-INSERT INTO millrace.dlq_scan VALUES (:id, 0, 17);
+INSERT INTO millrace.dlq_scan (pipeline_id, topic, partition, next_offset) VALUES (:id, 'd', 0, 17);
 SET ROLE mrt_owner;
 SELECT is(millrace.alter_pipeline('p', dlq => 'off'), 9, 'off, in the same version');
 SELECT is((SELECT dlq FROM millrace.pipelines WHERE name = 'p'), 'off', 'off');

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(60);
+SELECT plan(65);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -154,6 +154,16 @@ SET ROLE mrt_ingestor;
 SELECT millrace.report('p', '{"relay_error": null}');
 SET ROLE mrt_monitor;
 SELECT is((SELECT error FROM millrace.dlqs WHERE pipeline = 'p'), NULL, 'null takes it back');
+
+-- a relay that has not heard of another topic yet
+SET ROLE mrt_owner;
+SELECT millrace.alter_pipeline('p', dlq => 'graveyard');
+SET ROLE mrt_ingestor;
+SELECT is(millrace.relay_mark('p', 0, 40, '{}', '{}', '{}', NULL, 'events.dlq'), 0::bigint, 'the relay of the former topic goes on');
+SELECT is((SELECT count(*) FROM millrace.relay_scan_positions('p')), 0::bigint, 'the other topic is read from its beginning all the same');
+SELECT is((SELECT count(*) FROM millrace.relay_scan_positions('p', NULL, 'events.dlq')), 1::bigint, 'the former one from where it was read to');
+SELECT is((SELECT count(*) FROM millrace.relay_batch('p', 10, of_topic => 'events.dlq')), 0::bigint, 'nothing is to go there any more');
+SELECT isnt((SELECT count(*) FROM millrace.relay_batch('p', 10, of_topic => 'graveyard')), 0::bigint, 'but to the other one');
 
 -- another pipeline of the name: its letters are others, whatever the topic has
 SET ROLE mrt_owner;
