@@ -52,6 +52,10 @@ check-compose: ## docker-compose.yml in a Docker daemon of its own, on Debian's 
 	@$(MAKE) loadtools
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider -rs tests/compose
 
+fuzz: ## libFuzzer on what reads bytes of strangers, for TIME=60 seconds each (tests/fuzz)
+	@.ci/deps build check
+	@$(MAKE) -s -C tests/fuzz -j$(JOBS) fuzz
+
 bench: ## measure speed and memory on this machine, write build/bench.json (SCENARIOS="end_to_end latency", EVENTS=200000)
 	@.ci/deps build test check
 	@$(MAKE) all
@@ -99,4 +103,4 @@ clean: ## remove what was built (a running demo is left alone)
 	@rm -rf build
 	@if [ -e .git ]; then git worktree prune; fi
 
-.PHONY: all help deps demo demo-stop check check-matrix check-compose bench bench-compare bench-peers bench-long bench-api loadtest install format lint clean $(PROGRAMS)
+.PHONY: all help deps demo demo-stop check check-matrix check-compose fuzz bench bench-compare bench-peers bench-long bench-api loadtest install format lint clean $(PROGRAMS)

@@ -44,7 +44,7 @@ summary() {
 # shellcheck disable=SC2317 # called through step
 unit() {
 	local makefile rc=0
-	for makefile in tests/unit/Makefile tests/unit/*/Makefile; do
+	for makefile in tests/unit/Makefile tests/unit/*/Makefile tests/fuzz/Makefile; do
 		[ -f "$makefile" ] || continue
 		make -C "${makefile%/*}" check || rc=1
 	done

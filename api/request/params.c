@@ -6,6 +6,7 @@
 
 #include "api/wire/target.h"
 #include "common/buffer.h"
+#include "common/utf8.h"
 
 #define NAME_MAX_LEN 64 /* of a name that is compared with others */
 
@@ -89,6 +90,27 @@ mr_percent_decode(const char *text, size_t len, bool form)
 	}
 	out[n] = '\0';
 	return out;
+}
+
+char *
+mr_percent_decode_unchecked(const char *text, size_t len)
+{
+	char *out;
+	size_t out_len = len;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		if (text[i] != '%')
+			continue;
+		if (mr_percent_byte(text + i, len - i) <= 0)
+			return NULL;
+		out_len -= 2;
+	}
+	out = mr_percent_decode(text, len, false);
+	if (mr_utf8_is_valid(out, out_len))
+		return out;
+	free(out);
+	return NULL;
 }
 
 void

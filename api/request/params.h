@@ -36,6 +36,8 @@ extern const char *mr_params_get(const MrParams *params, const char *name);
 
 /* Decodes %XX, and "+" when it is a form's; the text has been checked by the guard. The caller frees it. */
 extern char *mr_percent_decode(const char *text, size_t len, bool form);
+/* Decodes %XX of a text that nobody has checked, such as a header field; NULL: it is not UTF-8 without NUL, or a % is wrong. */
+extern char *mr_percent_decode_unchecked(const char *text, size_t len);
 /* Appends text in which all but unreserved characters are written as %XX. */
 extern void mr_percent_encode(MrBuffer *out, const char *text);
 

@@ -33,7 +33,7 @@ static bool read_lines(MrEventItems *items, const MrEventInput *input, const Ref
 static bool read_array(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
 static const char *skip_space(const char *at, const char *end);
 static bool read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
-static const char *binary_header(const MrEventInput *input, const char *name, char **decoded);
+static bool take_fields(const MrEventInput *input, char *decoded[4], const Refusal *refusal);
 
 bool
 mr_event_input_read(MrEventItems *items, const MrEventInput *input, MrProblem *problem,
@@ -272,20 +272,21 @@ read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refus
 {
 	const char *version = input->header(input->owner, "ce-specversion");
 	bool is_json = is_type(input->content_type, "application/json");
-	char *decoded[4] = {NULL, NULL, NULL, NULL};
 	MrEventParts parts = {0};
+	char *decoded[4];
 	char *text = NULL;
 	json_t *data = NULL;
-	bool ok = true;
+	bool ok;
 
 	if (version == NULL || strcmp(version, "1.0") != 0)
 		return refuse(refusal, MR_PROBLEM_BODY, "Send ce-specversion: 1.0.",
 					  "The CloudEvent has another version, or none.");
-	parts.type = binary_header(input, "ce-type", &decoded[0]);
-	parts.source = binary_header(input, "ce-source", &decoded[1]);
-	parts.id = binary_header(input, "ce-id", &decoded[2]);
-	parts.time = binary_header(input, "ce-time", &decoded[3]);
-	if (input->body_len > 0 && is_json)
+	ok = take_fields(input, decoded, refusal);
+	parts.type = decoded[0];
+	parts.source = decoded[1];
+	parts.id = decoded[2];
+	parts.time = decoded[3];
+	if (ok && input->body_len > 0 && is_json)
 	{
 		parts.json = input->body;
 		parts.json_len = input->body_len;
@@ -295,7 +296,7 @@ read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refus
 			ok = refuse(refusal, MR_PROBLEM_BODY, "Send JSON, or text as text/plain.",
 						"The data is not valid JSON.");
 	}
-	else if (input->body_len > 0)
+	else if (ok && input->body_len > 0)
 	{
 		ok = mr_utf8_is_valid(input->body, input->body_len) &&
 			 memchr(input->body, '\0', input->body_len) == NULL;
@@ -316,13 +317,21 @@ read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refus
 	return ok;
 }
 
-/* Values are percent-encoded, as the HTTP binding of CloudEvents, section 3.1.3.2, has it. */
-static const char *
-binary_header(const MrEventInput *input, const char *name, char **decoded)
+/* Values are percent-encoded, as the HTTP binding of CloudEvents, section 3.1.3.2, has it. decoded: NULL: not sent. */
+static bool
+take_fields(const MrEventInput *input, char *decoded[4], const Refusal *refusal)
 {
-	const char *value = input->header(input->owner, name);
+	static const char *const fields[] = {"ce-type", "ce-source", "ce-id", "ce-time"};
+	bool ok = true;
 
-	if (value != NULL)
-		*decoded = mr_percent_decode(value, strlen(value), false);
-	return *decoded;
+	for (int i = 0; i < 4; i++)
+	{
+		const char *value = input->header(input->owner, fields[i]);
+
+		decoded[i] = value != NULL ? mr_percent_decode_unchecked(value, strlen(value)) : NULL;
+		if (ok && value != NULL && decoded[i] == NULL)
+			ok = refuse(refusal, MR_PROBLEM_BODY, "Write each byte of its UTF-8 as %XX.",
+						"The header field %s is not percent-encoded text.", fields[i]);
+	}
+	return ok;
 }

@@ -50,11 +50,11 @@ mr_event_position_read(MrEventPosition *position, const char *system, const char
 	if (count == 5)
 	{
 		position->until = snapshot_of(parts[2], lens[2]);
-		position->xid = mr_percent_decode(parts[3], lens[3], false);
-		position->id = mr_percent_decode(parts[4], lens[4], false);
-		if (position->until == NULL || lens[3] == 0 || lens[3] > 19 ||
-			strspn(position->xid, "0123456789") != lens[3] || *position->id == '\0' ||
-			mr_snapshot_compare(position->since, position->until) > 0)
+		position->xid = mr_percent_decode_unchecked(parts[3], lens[3]);
+		position->id = mr_percent_decode_unchecked(parts[4], lens[4]);
+		if (position->until == NULL || position->xid == NULL || position->id == NULL ||
+			lens[3] == 0 || lens[3] > 19 || strspn(position->xid, "0123456789") != lens[3] ||
+			*position->id == '\0' || mr_snapshot_compare(position->since, position->until) > 0)
 			return MR_POSITION_INVALID;
 	}
 	return lens[0] == strlen(system) && memcmp(parts[0], system, lens[0]) == 0

@@ -98,6 +98,32 @@ one_event(void **state)
 	done();
 }
 
+/* Fields of a CloudEvent in binary mode are bytes that nobody has looked at. */
+static void
+fields_that_are_no_text(void **state)
+{
+	static const char *const values[] = {"a%FFb", "a%C3", "%00", "a%00b",
+										 "a%",    "a%4",  "%zz", "a\xff"};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		for (int field = 0; field < 2; field++)
+		{
+			const char *const fields[] = {"ce-specversion",
+										  "1.0",
+										  "ce-type",
+										  field == 0 ? values[i] : "a",
+										  "ce-id",
+										  field == 1 ? values[i] : "1",
+										  NULL};
+
+			assert_false(read_request(NULL, "text/plain", "hello", fields));
+			assert_int_equal(problem, MR_PROBLEM_BODY);
+			assert_non_null(strstr(detail, field == 0 ? "ce-type" : "ce-id"));
+			done();
+		}
+}
+
 static void
 lines(void **state)
 {
@@ -174,8 +200,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_event), cmocka_unit_test(lines),
-		cmocka_unit_test(a_batch),   cmocka_unit_test(elements_of_a_batch_are_kept),
+		cmocka_unit_test(one_event),
+		cmocka_unit_test(fields_that_are_no_text),
+		cmocka_unit_test(lines),
+		cmocka_unit_test(a_batch),
+		cmocka_unit_test(elements_of_a_batch_are_kept),
 		cmocka_unit_test(refused),
 	};
 

@@ -66,6 +66,11 @@ invalid(void **state)
 		"1." SYSTEM ".10-2-0.13-0.12345678901234567890.5",
 		"1." SYSTEM ".13-0.10-2-0.12.5", /* backward */
 		"1." SYSTEM ".10-2-0.x.12.5",
+		/* an id that is no text */
+		"1." SYSTEM ".10-2-0.13-0.12.%FF",
+		"1." SYSTEM ".10-2-0.13-0.12.%00",
+		"1." SYSTEM ".10-2-0.13-0.12.%4",
+		"1." SYSTEM ".10-2-0.13-0.12.\xff",
 	};
 
 	(void) state;

@@ -4,11 +4,8 @@
  * Besides the sanitizers, it holds the scanner to its own word: with and without a plan, with a plan
  * that has learned and a fresh one, the answer is the same, and what it hands out lies in the document.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "decode/json_scan.h"
+#include "tests/fuzz/must.h"
 
 #define SLOTS 6
 
@@ -23,13 +20,6 @@ allocate(size_t size)
 	if (block == NULL || block_count == 256)
 		abort();
 	return blocks[block_count++] = block;
-}
-
-static void
-must(int truth)
-{
-	if (!truth)
-		abort();
 }
 
 static MrJsonPlan *

@@ -1,25 +1,14 @@
 /*
- * libFuzzer harness for query strings, cursors, coordinates, Accept and entity tags: whatever text comes, and, of what can
- * be written back, that it reads as it was.
+ * libFuzzer harness for query strings, coordinates, Accept and entity tags: whatever text comes, and, of what can be
+ * written back, that it reads as it was.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "api/request/accept.h"
 #include "api/request/coordinate.h"
-#include "api/request/cursor.h"
 #include "api/request/etag.h"
 #include "api/request/params.h"
+#include "tests/fuzz/must.h"
 
 static const char *const types[] = {"application/json", "text/csv"};
-
-static void
-must(int truth)
-{
-	if (!truth)
-		abort();
-}
 
 /* Names and values, encoded again, are the same names and values. */
 static void
@@ -50,41 +39,15 @@ check_params(const char *text)
 	mr_buffer_free(&query);
 }
 
-static void
-check_cursor(const char *text)
-{
-	MrCursorSecret secret;
-	MrCursor cursor;
-	MrBuffer written = {0};
-
-	mr_cursor_secret_make(&secret, "of the fuzzer");
-	must(!mr_cursor_read(&cursor, &secret, "", text)); /* nobody guesses 128 bits */
-	mr_cursor_write(&written, &secret, text, true, text, "id");
-	if (written.len <= 2000)
-	{
-		must(mr_cursor_read(&cursor, &secret, text, mr_buffer_string(&written)));
-		must(strcmp(cursor.time, text) == 0 && strcmp(cursor.id, "id") == 0);
-	}
-	else
-		must(!mr_cursor_read(&cursor, &secret, text, mr_buffer_string(&written)) ||
-			 strcmp(cursor.time, text) == 0);
-	mr_cursor_free(&cursor);
-	mr_buffer_free(&written);
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	char *text = malloc(len + 1);
+	char *text = text_of(data, len);
 	MrCoordinate coordinate;
 	char tag[MR_ETAG_SIZE];
 	int choice;
 
-	must(text != NULL);
-	memcpy(text, data, len);
-	text[len] = '\0';
 	check_params(text);
-	check_cursor(text);
 	if (mr_coordinate_read(&coordinate, text))
 		must(strlen(coordinate.topic) + strlen(coordinate.partition) + strlen(coordinate.offset) +
 				 2 ==

@@ -3,11 +3,8 @@
  * same requests and the same refusal however they are cut into pieces; and what it passes on, given to it again, comes out
  * as it is: there is nothing left to interpret.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "api/wire/intake.h"
+#include "tests/fuzz/must.h"
 
 #define BODY_MAX 300
 
@@ -18,13 +15,6 @@ typedef struct Outcome
 	int count;
 	MrProblem problem;
 } Outcome;
-
-static void
-must(int truth)
-{
-	if (!truth)
-		abort();
-}
 
 static void
 run(Outcome *outcome, const char *data, size_t len, size_t step)
