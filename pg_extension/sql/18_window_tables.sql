@@ -38,6 +38,7 @@ CREATE TABLE millrace.window_definition (
   created_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
   finals      text        NOT NULL,  -- ', … AS a1': the aggregates, of merged states
   output      text        NOT NULL,  -- ', … AS name': the columns of the view after window_end, of these and the keys
+  max_groups  bigint      NOT NULL,  -- rows of the folded table, above which the oldest windows that are closed leave
   CONSTRAINT window_definition_pkey PRIMARY KEY (id),
   CONSTRAINT window_definition_name_key UNIQUE (name)
 );
@@ -53,6 +54,10 @@ CREATE TABLE millrace.window_cursor (
   fold      bigint   NOT NULL,
   seqs      bigint[] NOT NULL,
   compacted bigint   NOT NULL,  -- folded rows of folds up to this one are merged with each other
+  groups    bigint   NOT NULL DEFAULT 0,  -- rows of the folded table
+  lowest    timestamptz NOT NULL DEFAULT '-infinity',  -- none of them begins before; what is removed is looked for from there
+  kept_from timestamptz NOT NULL DEFAULT '-infinity',  -- windows that begin before have left, since there were more than max_groups
+  left_at   timestamptz,                               -- when the last of them did
   CONSTRAINT window_cursor_pkey PRIMARY KEY (window_id, fold)
 );
 COMMENT ON TABLE millrace.window_cursor IS 'Internal: how far the windows are folded.';

@@ -127,6 +127,18 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_window_time FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_window_time IS 'Internal: refuses a time that is no part of a watermark.';
 
+CREATE FUNCTION millrace._check_max_groups(given bigint) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF given NOT BETWEEN 1 AND 1000000000 THEN
+    RAISE EXCEPTION 'max_groups is %, expected 1 to 1000000000', given
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'A group takes 100 to 200 bytes for each window it is in, and more for long keys.',
+            HINT = 'Pass max_groups => 10000000, for example.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_max_groups FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_max_groups IS 'Internal: refuses a number of groups that is none.';
+
 CREATE FUNCTION millrace._check_window_arguments(given jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
@@ -137,6 +149,7 @@ BEGIN
     RAISE EXCEPTION 'retention is "%", expected more than nothing', given ->> 'retention'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or leave it out to keep all.';
   END IF;
+  PERFORM millrace._check_max_groups((given ->> 'max_groups')::bigint);
   PERFORM millrace._check_window_time(a.name, (given ->> a.name)::interval)
   FROM unnest(ARRAY['delay', 'lateness', 'max_skew', 'close_idle']) AS a (name);
 END $$;
@@ -203,13 +216,14 @@ BEGIN
     'id', nextval('millrace.window_id_seq'), 'pipeline_id', p.id, 'slide', coalesce(given ->> 'slide', given ->> 'size'), 'condition', given ->> 'where',
     'origin', millrace._window_origin(given ->> 'origin', millrace._window_unit('size', (given ->> 'size')::interval), given ->> 'time_zone'),
     'delay', coalesce(given ->> 'delay', '0'), 'lateness', coalesce(given ->> 'lateness', '0'),
-    'max_skew_us', (extract(epoch FROM coalesce(given ->> 'max_skew', '1 h')::interval) * 1000000)::bigint, 'created_at', now()));
+    'max_skew_us', (extract(epoch FROM coalesce(given ->> 'max_skew', '1 h')::interval) * 1000000)::bigint, 'created_at', now(),
+    'max_groups', coalesce(given ->> 'max_groups', '10000000')));
   PERFORM millrace._make_window(w, p, v);
   SELECT * INTO STRICT w FROM millrace.window_definition AS d WHERE d.id = w.id;
   PERFORM millrace._set_output(w, nullif(given ->> 'output_topic', 'off'));
 
   IF (given ->> 'backfill')::boolean THEN
-    PERFORM millrace._window_fill(p.id, millrace._window_query(w.id), w.id);
+    UPDATE millrace.window_cursor AS c SET groups = millrace._window_fill(p.id, millrace._window_query(w.id), w.id) WHERE c.window_id = w.id;
   END IF;
   UPDATE millrace.pipeline AS c SET windows = c.windows + 1 WHERE c.id = p.id;
   PERFORM millrace._wake();
@@ -222,33 +236,35 @@ CREATE FUNCTION millrace.create_window(
   name text, pipeline text, event_time text, size interval, aggregates text, slide interval DEFAULT NULL, group_by text[] DEFAULT '{}',
   "where" text DEFAULT NULL, delay interval DEFAULT NULL, lateness interval DEFAULT NULL, max_skew interval DEFAULT NULL,
   close_idle interval DEFAULT NULL, retention interval DEFAULT NULL, time_zone text DEFAULT 'UTC', origin timestamptz DEFAULT NULL,
-  backfill boolean DEFAULT true, output_topic text DEFAULT NULL) RETURNS integer
+  backfill boolean DEFAULT true, output_topic text DEFAULT NULL, max_groups bigint DEFAULT NULL) RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET intervalstyle = postgres
 AS 'MODULE_PATHNAME', 'mr_verb_by_name';
 COMMENT ON FUNCTION millrace.create_window IS
 'Keeps aggregates of a pipeline''s target by windows of event time, in the commits of its batches; millrace.window_<name> always shows what GROUP BY over the target would.
-In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. output_topic: Kafka topic to which the values of each group are published when its window is closed, and again when they change before it is final.
+In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. output_topic: Kafka topic to which the values of each group are published when its window is closed, and again when they change before it is final; max_groups: rows kept, one for each group of each window (of a sliding one: of each pane), by default 10000000: over it the oldest windows that are closed, and published, leave.
 Out: id of the window. Returns when the batch in flight has ended; with backfill the pipeline waits until the rows there are have been read.
 Errors: each wrong argument, with a hint; the position of a mistake in the SQL; feature_not_supported for aggregates that cannot be merged and for on_conflict update; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, and the owner can read the target and was granted output_topic.';
 
 -- Only what is not part of the values it has.
-CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval, delay interval, lateness interval, output_topic text) RETURNS void
+CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval, delay interval, lateness interval, output_topic text, max_groups bigint) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   w millrace.window_definition := millrace._owned_window(caller, name);
 BEGIN
-  IF retention IS NULL AND delay IS NULL AND lateness IS NULL AND output_topic IS NULL THEN
+  IF retention IS NULL AND delay IS NULL AND lateness IS NULL AND output_topic IS NULL AND max_groups IS NULL THEN
     RAISE EXCEPTION 'nothing to change'
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass at least one of retention, delay, lateness and output_topic.';
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass at least one of retention, delay, lateness, output_topic and max_groups.';
   ELSIF retention < interval '0' THEN
     RAISE EXCEPTION 'retention is "%", expected a time, or 0', retention
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or ''0'' to keep all from now on.';
   END IF;
   PERFORM millrace._check_window_time('delay', delay);
   PERFORM millrace._check_window_time('lateness', lateness);
+  PERFORM millrace._check_max_groups(max_groups);
   UPDATE millrace.window_definition AS d
   SET retention = CASE WHEN _alter_window.retention IS NULL THEN d.retention ELSE nullif(_alter_window.retention, interval '0') END,
-      delay = coalesce(_alter_window.delay, d.delay), lateness = coalesce(_alter_window.lateness, d.lateness)
+      delay = coalesce(_alter_window.delay, d.delay), lateness = coalesce(_alter_window.lateness, d.lateness),
+      max_groups = coalesce(_alter_window.max_groups, d.max_groups)
   WHERE d.id = w.id;
   PERFORM millrace._set_output(w, output_topic);
 END $$;
@@ -256,11 +272,11 @@ REVOKE ALL ON FUNCTION millrace._alter_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._alter_window IS 'Internal: alter_window for a role.';
 
 CREATE FUNCTION millrace.alter_window(name text, retention interval DEFAULT NULL, delay interval DEFAULT NULL, lateness interval DEFAULT NULL,
-                                      output_topic text DEFAULT NULL) RETURNS void
+                                      output_topic text DEFAULT NULL, max_groups bigint DEFAULT NULL) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.alter_window IS
-'Changes how long a window keeps what it has, when it is closed and final, and where it is published. What it is made of is fixed: drop it and create another one.
-In: name; retention: how long after its end a window is kept, 0 for good; delay, lateness: as in create_window; output_topic: topic for all that is not published yet, ''off'' for none; null: as it is. A watermark does not go back, and what is final stays so.
+'Changes how long and how much a window keeps of what it has, when it is closed and final, and where it is published. What it is made of is fixed: drop it and create another one.
+In: name; retention: how long after its end a window is kept, 0 for good; delay, lateness: as in create_window; output_topic: topic for all that is not published yet, ''off'' for none; max_groups: as in create_window; null: as it is. A watermark does not go back, and what is final stays so.
 Out: nothing. What is older disappears at once, and its place is freed in steps.
 Errors: undefined_object for an unknown window; invalid_parameter_value, also for a topic that would come back to the pipeline; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, who was granted output_topic.';
 
@@ -293,7 +309,9 @@ DECLARE
   w millrace.window_definition := millrace._owned_window(caller, name);
   p millrace.pipeline;
   v millrace.pipeline_version;
+  folded millrace.window_cursor;
   n bigint;
+  deleted bigint;
 BEGIN
   PERFORM millrace._check_given(ARRAY['from', 'to'], ARRAY["from" IS NULL, "to" IS NULL]);
   IF "from" >= "to" THEN
@@ -304,11 +322,18 @@ BEGIN
   SELECT * INTO STRICT v FROM millrace.pipeline_version AS c WHERE c.pipeline_id = p.id AND c.version = p.version;
   PERFORM millrace._check_window_target(p, v);
   PERFORM millrace._fold_window(w.id, false, true);
+  SELECT * INTO folded FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
+  IF "from" < folded.kept_from THEN  -- what has left comes back, without a gap
+    "to" := greatest("to", folded.kept_from);
+  END IF;
   EXECUTE format('DELETE FROM millrace._window_%s_folded AS f WHERE f.window_start >= $1 AND f.window_start < $2', w.id) USING "from", "to";
+  GET DIAGNOSTICS deleted = ROW_COUNT;
   IF "from" = '-infinity' AND "to" = 'infinity' THEN
     UPDATE millrace.window_outside AS o SET rows = 0 WHERE o.window_id = w.id;
   END IF;
   n := millrace._window_fill(p.id, millrace._window_query(w.id, "from", "to"), w.id);
+  UPDATE millrace.window_cursor AS k SET groups = folded.groups - deleted + n, lowest = least(folded.lowest, "from"), kept_from = least(folded.kept_from, "from")
+  WHERE k.window_id = w.id AND k.fold = folded.fold;
   PERFORM millrace._due_of_rebuild(w, "from", "to");
   RETURN n;
 END $$;
@@ -319,7 +344,7 @@ CREATE FUNCTION millrace.rebuild_window(name text, "from" timestamptz DEFAULT '-
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.rebuild_window IS
 'Computes a window again from the rows that the target has, after others than the pipeline have changed them. Where rows have been removed their aggregates are gone then.
-In: name; from, to: windows (of sliding ones: panes as long as the slide) that begin in [from, to) are replaced, by default all.
+In: name; from, to: windows (of sliding ones: panes as long as the slide) that begin in [from, to) are replaced, by default all. When some of them have left since there were more than max_groups, all that have left and begin at from or later are.
 Out: groups that were computed. The pipeline waits until the rows have been read.
 Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it; that of an expression which fails on a row.';
 

@@ -151,7 +151,8 @@ BEGIN
                 'm.window_end <= coalesce((%3$s), ''-infinity'') AS final, m.revision '
                 'FROM (SELECT r.window_start, r.window_end%4$s%5$s, r.revision FROM '
                 '(SELECT window_start, max(window_end) AS window_end%4$s, %6$s, %7$s AS revision FROM (%8$s) AS u GROUP BY window_start%4$s) AS r WHERE r.n > 0) AS m '
-                'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %9$s), ''-infinity'')',
+                'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %9$s), ''-infinity'') '
+                'AND m.window_start >= (SELECT c.kept_from FROM millrace.window_cursor AS c WHERE c.window_id = %9$s ORDER BY c.fold DESC LIMIT 1)',
                 w.output, millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id), w.keys, w.finals, w.merges,
                 CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id);
 END $$;
@@ -210,7 +211,7 @@ BEGIN
   EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
                  'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq RETURNING p.*), '
                  'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) SELECT $2, window_start, %4$s '
-                 'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r %5$s), '
+                 'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_start >= $5 %5$s RETURNING window_start), '
                  'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2), '
                  '%6$s'
                  'high AS (SELECT t.partition, max(t.high) AS high FROM gone AS g CROSS JOIN LATERAL unnest(g.partitions, g.highs) AS t (partition, high) GROUP BY t.partition) '
@@ -219,19 +220,23 @@ BEGIN
                  '(SELECT array_agg(h.partition ORDER BY h.partition) FROM high AS h) AS partitions, '
                  '(SELECT array_agg(h.high ORDER BY h.partition) FROM high AS h) AS highs, '
                  '(SELECT array_agg(l.window_start ORDER BY l.window_start) FROM late AS l) AS starts, (SELECT array_agg(l.window_end ORDER BY l.window_start) FROM late AS l) AS ends, '
-                 '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows',
+                 '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows, '
+                 '(SELECT count(*) FROM kept) AS groups, (SELECT min(k.window_start) FROM kept AS k) AS lowest',
                  w.id, w.keys, w.states,
                  CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
                  CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END, millrace._due_of_fold(w))
-  INTO folded USING c.seqs, c.fold + 1, mark.final, mark.watermark;
+  INTO folded USING c.seqs, c.fold + 1, mark.final, mark.watermark, c.kept_from;
+  c.groups := c.groups + folded.groups;
+  c.lowest := least(c.lowest, folded.lowest);
   IF folded.seqs IS DISTINCT FROM c.seqs THEN
-    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, c.fold + 1, folded.seqs, c.compacted);
+    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups, lowest, kept_from, left_at)
+    VALUES (w.id, c.fold + 1, folded.seqs, c.compacted, c.groups, c.lowest, c.kept_from, c.left_at);
     DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
   END IF;
   PERFORM millrace._count_late(w, mark.final, folded.starts, folded.ends, folded.rows);
   PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, staged);
   PERFORM millrace._sum_outside(w.id);
-  IF merge AND c.fold - c.compacted >= 16 THEN
+  IF merge AND (c.fold - c.compacted >= 16 OR c.groups > w.max_groups OR c.lowest < c.kept_from) THEN
     PERFORM millrace._compact_window(w);
   END IF;
   RETURN true;
@@ -248,28 +253,3 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
 $$;
 REVOKE ALL ON FUNCTION millrace._sum_outside FROM PUBLIC;
 COMMENT ON FUNCTION millrace._sum_outside IS 'Internal: makes one row of those that count rows outside of a window.';
-
--- A group has a row for each fold that found something of it, until these are merged with each other; and what retention has
--- passed is removed, some at a time. The caller has locked the window.
-CREATE FUNCTION millrace._compact_window(w millrace.window_definition) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off AS $$
-DECLARE
-  c    millrace.window_cursor;
-  keys text := regexp_replace(w.keys, '^, ', '');
-BEGIN
-  SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
-  EXECUTE format('WITH touched AS (SELECT DISTINCT window_start, ROW(%2$s)::record AS keys FROM millrace._window_%1$s_folded WHERE fold > $1), '
-                 'gone AS (DELETE FROM millrace._window_%1$s_folded AS f USING touched AS t '
-                 'WHERE f.window_start = t.window_start AND ROW(%3$s)::record = t.keys RETURNING f.*) '
-                 'INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%4$s, %5$s) '
-                 'SELECT 0, window_start, max(window_end)%4$s, %6$s FROM gone GROUP BY window_start%4$s',
-                 w.id, keys, regexp_replace(keys, 'g', 'f.g', 'g'), w.keys, w.states, w.merges)
-  USING c.compacted;
-  UPDATE millrace.window_cursor AS k SET compacted = c.fold WHERE k.window_id = w.id AND k.fold = c.fold;
-  EXECUTE format('DELETE FROM millrace._window_%s_folded WHERE ctid = ANY (ARRAY(SELECT f.ctid FROM millrace._window_%1$s_folded AS f '
-                 'WHERE f.window_start <= now() - $1 - $2 ORDER BY f.window_start LIMIT 10000))', w.id) USING w.retention, w.size;
-  DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id AND l.window_end <= now() - w.retention;
-  PERFORM millrace._forget_revisions(w);
-END $$;
-REVOKE ALL ON FUNCTION millrace._compact_window FROM PUBLIC;
-COMMENT ON FUNCTION millrace._compact_window IS 'Internal: merges what the folds of a window have left, and removes what retention has passed.';

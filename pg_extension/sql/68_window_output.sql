@@ -92,13 +92,13 @@ $$;
 REVOKE ALL ON FUNCTION millrace._same_group FROM PUBLIC;
 COMMENT ON FUNCTION millrace._same_group IS 'Internal: SQL for two rows being of the same window and group.';
 
--- A part of the fold's statement: notes the groups of windows that are closed ($4), and not final ($3), to which it adds rows. Each
--- is there once, so there are never more than these windows have.
+-- A part of the fold's statement: notes the groups of windows that are closed ($4), not final ($3) and have not left ($5), to which it
+-- adds rows. Each is there once, so there are never more than these windows have.
 CREATE FUNCTION millrace._due_of_fold(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT coalesce((
     SELECT format('due AS (INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) SELECT u.window_start, u.window_end%3$s FROM (%4$s) AS u '
-                  'WHERE u.window_end <= $4 AND u.window_end > $3 EXCEPT SELECT d.window_start, d.window_end%5$s FROM millrace._window_%1$s_due AS d), ',
+                  'WHERE u.window_end <= $4 AND u.window_end > $3 AND u.window_start >= $5 EXCEPT SELECT d.window_start, d.window_end%5$s FROM millrace._window_%1$s_due AS d), ',
                   w.id, w.keys, millrace._keys_of(w, 'u'),
                   millrace._window_rows(w, format('SELECT r.window_start, r.window_end%s, %s FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $4', w.keys, w.states)),
                   millrace._keys_of(w, 'd'))
@@ -129,23 +129,6 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._due_of_rebuild FROM PUBLIC;
 COMMENT ON FUNCTION millrace._due_of_rebuild IS 'Internal: notes what a rebuild changes in closed windows.';
-
--- With the windows that retention has passed. In steps, as these.
-CREATE FUNCTION millrace._forget_revisions(w millrace.window_definition) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off AS $$
-DECLARE
-  name text;
-BEGIN
-  IF w.retention IS NULL OR NOT EXISTS (SELECT FROM millrace.window_outlet AS o WHERE o.window_id = w.id) THEN
-    RETURN;
-  END IF;
-  FOREACH name IN ARRAY ARRAY['due', 'revision'] LOOP
-    EXECUTE format('DELETE FROM millrace._window_%s_%s WHERE ctid = ANY (ARRAY(SELECT f.ctid FROM millrace._window_%1$s_%2$s AS f '
-                   'WHERE f.window_start <= now() - $1 - $2 ORDER BY f.window_start LIMIT 10000))', w.id, name) USING w.retention, w.size;
-  END LOOP;
-END $$;
-REVOKE ALL ON FUNCTION millrace._forget_revisions FROM PUBLIC;
-COMMENT ON FUNCTION millrace._forget_revisions IS 'Internal: removes revisions that retention has passed.';
 
 -- A step of publishing a window: writes up to "limit" groups to the outbox. Out: there may be more. What another process folds, or
 -- the outbox has no room for, is left to the next time.

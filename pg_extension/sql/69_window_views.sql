@@ -9,8 +9,10 @@ SELECT w.name, p.name AS pipeline, 'incremental'::text AS kind, pg_catalog.to_re
        coalesce(o.late, 0)::bigint AS late, w.created_at, t.topic AS output_topic, coalesce(t.published, 0) AS published,
        coalesce(q.waiting, 0) AS output_waiting, q.waiting_since AS output_waiting_since,
        CASE WHEN NOT u.is_granted THEN pg_catalog.format('role "%s" is not allowed to publish to it', u.owner)
-            ELSE i.about ->> ('relay_error.' || w.name) END AS output_error, coalesce(u.is_granted, true) AS output_is_granted
+            ELSE i.about ->> ('relay_error.' || w.name) END AS output_error, coalesce(u.is_granted, true) AS output_is_granted,
+       w.max_groups, coalesce(c.groups, 0) AS groups, CASE WHEN pg_catalog.isfinite(c.kept_from) THEN c.kept_from END AS kept_from, c.left_at
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
+LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1) AS c ON true
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = w.pipeline_id AND n.partition = m.held_by
 LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late
@@ -38,6 +40,10 @@ COMMENT ON COLUMN millrace.windows.output_waiting IS 'Messages that wait to be p
 COMMENT ON COLUMN millrace.windows.output_waiting_since IS 'When the oldest of them was written.';
 COMMENT ON COLUMN millrace.windows.output_error IS 'What its relay last reported; null: it works.';
 COMMENT ON COLUMN millrace.windows.output_is_granted IS 'Whether the owner may publish to the topic, see topic_grants.';
+COMMENT ON COLUMN millrace.windows.max_groups IS 'Groups above which the oldest windows that are closed, and published, leave.';
+COMMENT ON COLUMN millrace.windows.groups IS 'Rows that are kept: one for each group of each window (of a sliding one: of each pane), and more until what folds have left is merged.';
+COMMENT ON COLUMN millrace.windows.kept_from IS 'Windows that begin before have left, since there were more than max_groups; null: none.';
+COMMENT ON COLUMN millrace.windows.left_at IS 'When the last of them left.';
 COMMENT ON COLUMN millrace.windows.late IS 'Rows that came when a window they are in was final, each once; late_rows has them by window.';
 
 CREATE VIEW millrace.late_rows WITH (security_barrier) AS

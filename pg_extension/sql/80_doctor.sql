@@ -237,6 +237,18 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
                         FROM millrace.late_rows AS l WHERE l."window" = w.name AND l.last_at > now() - interval '1 h') AS l
     WHERE l.windows > 0
     UNION ALL
+    SELECT 28, 'warning', format('window "%s": its oldest windows leave early', w.name),
+           format('It has more groups than max_groups = %s: windows that begin before %s have left, the last of them at %s.', w.max_groups, w.kept_from,
+                  date_trunc('second', w.left_at)),
+           format('SELECT millrace.alter_window(%1$L, max_groups => %2$s); then, for what has left: SELECT millrace.rebuild_window(%1$L, "to" => %3$L);',
+                  w.name, least(w.max_groups * 2, 1000000000), w.kept_from)
+    FROM millrace.windows AS w WHERE w.left_at > now() - interval '1 h'
+    UNION ALL
+    SELECT 28, 'warning', format('window "%s": too many groups are open', w.name),
+           format('It has %s groups, and max_groups is %s. Windows leave when they are closed%s.', w.groups, w.max_groups, CASE WHEN w.output_topic IS NOT NULL THEN ' and published' END),
+           format('SELECT millrace.alter_window(%L, max_groups => %s); or choose a smaller size, or fewer groups', w.name, least(w.groups * 2, 1000000000))
+    FROM millrace.windows AS w WHERE w.groups > w.max_groups AND (w.left_at > now() - interval '1 min') IS NOT TRUE
+    UNION ALL
     SELECT 29, 'warning', format('window "%s": its values do not reach Kafka', w.name),
            format('%s wait for topic "%s", the oldest since %s%s.', w.output_waiting, w.output_topic, date_trunc('second', w.output_waiting_since), ': ' || w.output_error),
            CASE WHEN NOT w.output_is_granted THEN format('as a superuser: SELECT millrace.grant_topics(%L, output => %L);', p.owner, ARRAY[w.output_topic])
