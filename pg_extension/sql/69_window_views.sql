@@ -55,7 +55,8 @@ COMMENT ON VIEW millrace.late_rows IS 'Rows that came when their window was fina
 COMMENT ON COLUMN millrace.late_rows.rows IS 'Rows of the target; of a sliding window each counts in every window that was final.';
 COMMENT ON COLUMN millrace.late_rows.last_at IS 'When the last of them was counted.';
 
--- A row is one window of one group. The key stands for the group in the order and in cursors: of the columns of group_by, as text.
+-- A row is one window of one group. The key stands for the group in the order and in cursors: a JSON array of the columns of group_by, as text. So
+-- different groups have different keys, whatever characters are in them. Values become text by their output function: a cast could be a function of a user's.
 CREATE FUNCTION millrace.window_columns("window" text)
 RETURNS TABLE (relation_ident text, name text, ident text, type text, is_bigint boolean, use text, filterable boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -71,9 +72,9 @@ BEGIN
       USING ERRCODE = 'insufficient_privilege',
             HINT = format('As the owner of its pipeline: GRANT SELECT ON millrace.%I TO %I;', 'window_' || "window", current_user);
   END IF;
-  relation_ident := format('(SELECT w.*, concat_ws(E''\x1f'', %s) AS window_key FROM millrace.%I AS w)',
-                           coalesce((SELECT string_agg(format('coalesce(w.%I::text, E''\x1e'')', a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute AS a
-                                     WHERE a.attrelid = w.relation AND a.attnum BETWEEN 3 AND 2 + cardinality(w.group_by)), 'NULL'),
+  relation_ident := format('(SELECT w.*, json_build_array(%s)::text AS window_key FROM millrace.%I AS w)',
+                           (SELECT string_agg(format('CASE WHEN w.%1$I IS NOT NULL THEN concat(w.%1$I) END', a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute AS a
+                            WHERE a.attrelid = w.relation AND a.attnum BETWEEN 3 AND 2 + cardinality(w.group_by)),
                            'window_' || "window");
   RETURN QUERY
   SELECT relation_ident, a.attname::text, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
@@ -85,5 +86,5 @@ END $$;
 COMMENT ON FUNCTION millrace.window_columns(text) IS
 'For the API: the columns of a window, in the form of served_columns(). Reads as the caller.
 In: window, its name.
-Out: as of served_columns(): relation_ident is the view with a column more, window_key, which identifies a group; use is time for window_start and id for window_key; all columns are filterable. No row: there is no such window, or it is not the caller''s to see.
+Out: as of served_columns(): relation_ident is the view with a column more, window_key, which identifies a group: a JSON array of its values, as text; use is time for window_start and id for window_key; all columns are filterable. No row: there is no such window, or it is not the caller''s to see.
 Errors: insufficient_privilege without SELECT on the window, with the command that grants it.';

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(33);
+SELECT plan(36);
 
 CREATE ROLE mrt_api LOGIN;
 SELECT lives_ok($$ SELECT millrace.grant_api('mrt_api') $$, 'a superuser lets a role serve the API');
@@ -89,6 +89,21 @@ SELECT results_eq($$ SELECT name, type, is_bigint, use FROM millrace.window_colu
 SELECT is((SELECT count(DISTINCT relation_ident) FROM millrace.window_columns('w')), 1::bigint, 'of one relation');
 SELECT lives_ok((SELECT format('SELECT t.window_key FROM %s AS t WHERE t.source = $$a$$ ORDER BY t.window_start DESC, t.window_key DESC LIMIT 2', relation_ident)
                  FROM millrace.window_columns('w') LIMIT 1), 'which can be read');
+RESET ROLE;
+SET ROLE mrt_owner;
+CREATE TYPE mrt.hue AS ENUM ('red');
+CREATE FUNCTION mrt.of_hue(mrt.hue) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'run as %', current_user; END $$;
+CREATE CAST (mrt.hue AS text) WITH FUNCTION mrt.of_hue(mrt.hue);
+INSERT INTO mrt.reading (id, source, at) VALUES
+  (901, E'a\x1fb', '2026-05-01'), (902, 'a', '2026-05-01 00:00:01'), (903, E'\x1e', '2026-05-01 00:00:02'), (904, NULL, '2026-05-01'), (905, 'null', '2026-05-01'), (906, '","', '2026-05-01'), (907, '', '2026-05-01');
+SELECT millrace.create_window('keys', 'p', event_time => 'at', size => '1 day', aggregates => 'count(*) AS n', "where" => 'id > 900',
+  group_by => '{source,"CASE id WHEN 901 THEN ''c'' WHEN 902 THEN E''b\\x1fc'' END AS other","''red''::mrt.hue AS hue"}');
+SELECT relation_ident AS keys FROM millrace.window_columns('keys') LIMIT 1 \gset
+SELECT results_eq('SELECT count(*), count(DISTINCT k.window_key) FROM ' || :'keys' || ' AS k', 'VALUES (7::bigint, 7::bigint)', 'different groups have different keys');
+SELECT is((SELECT window_key FROM :keys AS k WHERE source IS NULL), '[null, null, "red"]', 'of their values, by their output functions');
+SELECT millrace.create_window('keyless', 'p', event_time => 'at', size => '1 day', aggregates => 'count(*) AS n', "where" => 'id > 900');
+SELECT relation_ident AS keyless FROM millrace.window_columns('keyless') LIMIT 1 \gset
+SELECT is((SELECT window_key FROM :keyless AS k), '[]', 'or of none');
 RESET ROLE;
 
 SELECT * FROM finish();
