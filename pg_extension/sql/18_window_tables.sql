@@ -39,6 +39,7 @@ CREATE TABLE millrace.window_definition (
   finals      text        NOT NULL,  -- ', … AS a1': the aggregates, of merged states
   output      text        NOT NULL,  -- ', … AS name': the columns of the view after window_end, of these and the keys
   max_groups  bigint      NOT NULL,  -- rows of the folded table, above which the oldest windows that are closed leave
+  trapped     text,                  -- as output, of what _window_<id>_values() gives; null: nothing around the aggregates can fail
   CONSTRAINT window_definition_pkey PRIMARY KEY (id),
   CONSTRAINT window_definition_name_key UNIQUE (name)
 );

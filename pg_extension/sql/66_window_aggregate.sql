@@ -8,12 +8,26 @@ CREATE AGGREGATE millrace.window_state(value double precision) (
 COMMENT ON AGGREGATE millrace.window_state(double precision) IS
 'What a window keeps of numbers for their avg, variance and stddev.
 In: value. Out: number of values, their sum, and the sum of their squared deviations. Errors: numeric_value_out_of_range.';
+-- The server's own functions refuse what leaves the range of double precision: one group would keep all others from being merged.
+CREATE FUNCTION millrace._add_double(a double precision, b double precision) RETURNS double precision
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_add_double';
+REVOKE ALL ON FUNCTION millrace._add_double FROM PUBLIC;
+COMMENT ON FUNCTION millrace._add_double IS 'Internal: a step of window_sum().';
+CREATE FUNCTION millrace._merge_states(a double precision[], b double precision[]) RETURNS double precision[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_merge_states';
+REVOKE ALL ON FUNCTION millrace._merge_states FROM PUBLIC;
+COMMENT ON FUNCTION millrace._merge_states IS 'Internal: a step of window_merge().';
+CREATE AGGREGATE millrace.window_sum(value double precision) (
+  SFUNC = millrace._add_double, STYPE = double precision, COMBINEFUNC = millrace._add_double, PARALLEL = SAFE);
+COMMENT ON AGGREGATE millrace.window_sum(double precision) IS
+'Merges sums that a window keeps.
+In: value. Out: their sum, Infinity when it is out of range; null when there is none. Errors: none.';
 CREATE AGGREGATE millrace.window_merge(state double precision[]) (
-  SFUNC = pg_catalog.float8_combine, STYPE = double precision[], COMBINEFUNC = pg_catalog.float8_combine,
+  SFUNC = millrace._merge_states, STYPE = double precision[], COMBINEFUNC = millrace._merge_states,
   INITCOND = '{0,0,0}', PARALLEL = SAFE);
 COMMENT ON AGGREGATE millrace.window_merge(double precision[]) IS
 'Merges states of window_state().
-In: state. Out: the state of all their values. Errors: numeric_value_out_of_range.';
+In: state. Out: the state of all their values, with Infinity for a sum that is out of range. Errors: array_subscript_error for what is no such state.';
 
 CREATE FUNCTION millrace._first_step(state internal, value anyelement, at timestamptz) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_first_step';
@@ -55,6 +69,11 @@ BEGIN
     states := ARRAY[format('count(%s)', arguments)];
     types := ARRAY['bigint'];
     merges := ARRAY['sum(%s)::bigint'];
+  ELSIF name = 'sum' AND is_float THEN  -- of real: added up as double precision
+    states := ARRAY[format('sum((%s)::double precision)', arguments)];
+    types := ARRAY['double precision'];
+    merges := ARRAY['millrace.window_sum(%s)'];
+    final := CASE WHEN argument_type::regtype = 'real'::regtype THEN '%1$s::real' ELSE '%1$s' END;
   ELSIF name IN ('sum', 'min', 'max', 'bool_and', 'bool_or', 'every', 'bit_and', 'bit_or', 'bit_xor') THEN
     states := ARRAY[format('%I(%s)', name, arguments)];
     types := ARRAY[type];

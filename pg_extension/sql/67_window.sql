@@ -332,7 +332,8 @@ BEGIN
     UPDATE millrace.window_outside AS o SET rows = 0 WHERE o.window_id = w.id;
   END IF;
   n := millrace._window_fill(p.id, millrace._window_query(w.id, "from", "to"), w.id);
-  UPDATE millrace.window_cursor AS k SET groups = folded.groups - deleted + n, lowest = least(folded.lowest, "from"), kept_from = least(folded.kept_from, "from")
+  UPDATE millrace.window_cursor AS k SET groups = folded.groups - deleted + n, lowest = least(folded.lowest, "from"), kept_from = least(folded.kept_from, "from"),
+         left_at = CASE WHEN "from" >= folded.kept_from THEN folded.left_at END
   WHERE k.window_id = w.id AND k.fold = folded.fold;
   PERFORM millrace._due_of_rebuild(w, "from", "to");
   RETURN n;
@@ -357,6 +358,7 @@ BEGIN
   BEGIN
     EXECUTE format('DROP VIEW millrace.%I', 'window_' || w.name);
     EXECUTE format('DROP TABLE millrace._window_%s_partial, millrace._window_%1$s_folded', w.id);
+    EXECUTE format('DROP FUNCTION IF EXISTS millrace._window_%s_values', w.id);
     EXECUTE format('DROP TABLE IF EXISTS millrace._window_%s_revision, millrace._window_%1$s_due', w.id);
   EXCEPTION WHEN lock_not_available THEN
     RAISE EXCEPTION 'window "%" is in use by another session', name

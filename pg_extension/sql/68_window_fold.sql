@@ -21,6 +21,12 @@ DECLARE
   numbers  text := '1';  -- of the select list that are grouped by
   finals   text := '';   -- aggregates made of merged states
   output   text := '';   -- of the view
+  trapped  text := '';   -- the same, where an expression around the aggregates can fail
+  formulas text[] := '{}';  -- these expressions
+  results  text[] := '{}';  -- the types of what they give
+  inputs text := '';  -- the aggregates, as variables
+  can_fail boolean := false;
+  noutputs integer := 0;
   ngroups  integer := 0;
   nstates  integer := 0;
   naggregates integer := 0;
@@ -51,8 +57,14 @@ BEGIN
       named := format('%s, w.g%s', named, ngroups);
       numbers := format('%s, %s', numbers, ngroups + 2);
       output := format('%s, m.g%s AS %I', output, ngroups, part.name);
+      trapped := format('%s, m.g%s AS %I', trapped, ngroups, part.name);
     ELSIF part.part = 'output' THEN
+      noutputs := noutputs + 1;
       output := format('%s, %s AS %I', output, part.sql, part.name);
+      trapped := format('%s, (m.o).o%s AS %I', trapped, noutputs, part.name);
+      formulas := formulas || part.sql;
+      results := results || part.type;
+      can_fail := can_fail OR part.sql !~ '^m\.a\d+$';
     ELSIF part.part = 'aggregate' THEN
       naggregates := naggregates + 1;
       SELECT * INTO kept FROM millrace._window_states(part.name, part.sql, part.first_argument, part.last_argument, part.argument_type, part.type, part.filter);
@@ -62,6 +74,7 @@ BEGIN
                 DETAIL = 'What batches add is merged: count, sum, min, max, avg, variance, stddev, bool_and, bool_or, bit_and, bit_or, bit_xor, millrace.first, millrace.last.',
                 HINT = 'Aggregate in a view over the target.';
       END IF;
+      can_fail := can_fail OR kept.final LIKE '%::real';
       FOR i IN 1 .. cardinality(kept.states) LOOP
         nstates := nstates + 1;
         w.states := format('%s, s%s', w.states, nstates);
@@ -70,9 +83,10 @@ BEGIN
         selected := format('%s, %s AS s%s', selected, kept.states[i], nstates);
         named := format('%s, w.s%s', named, nstates);
       END LOOP;
-      finals := format('%s, %s AS a%s', finals,
-                       format(kept.final, 's' || nstates - cardinality(kept.states) + 1, 's' || nstates - cardinality(kept.states) + 2,
-                              's' || nstates - cardinality(kept.states) + 3), naggregates);
+      kept.final := format(kept.final, 's' || nstates - cardinality(kept.states) + 1, 's' || nstates - cardinality(kept.states) + 2,
+                           's' || nstates - cardinality(kept.states) + 3);
+      finals := format('%s, %s AS a%s', finals, kept.final, naggregates);
+      inputs := format('%s a%s %s := %s;', inputs, naggregates, part.type, kept.final);
     ELSE
       w.grouped := format('WHERE %s ', part.sql);
     END IF;
@@ -84,9 +98,13 @@ BEGIN
   w.grouped := format('%sGROUP BY %s) AS w', w.grouped, numbers);
   w.finals := finals;
   w.output := output;
+  w.trapped := CASE WHEN can_fail THEN trapped END;
   INSERT INTO millrace.window_definition VALUES (w.*);
   INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, 0, array_fill(0::bigint, ARRAY[64]), 0);
   PERFORM millrace._make_window_tables(w, columns);
+  IF can_fail THEN
+    PERFORM millrace._make_window_values(w, inputs, formulas, results);
+  END IF;
   PERFORM millrace._make_window_view(w, p.owner);
 END $$;
 REVOKE ALL ON FUNCTION millrace._make_window FROM PUBLIC;
@@ -115,6 +133,37 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._make_window_tables FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window_tables IS 'Internal: the tables of a window.';
+
+-- The values of a group, from its merged states, or the error of the expression that fails on them: so the others can be read. It runs as
+-- whoever reads the view, and reads nothing but what it is given. Assignments are evaluated without a statement of their own. It is volatile so
+-- that the planner calls it once for each group, and not for each column. formulas: expressions over the aggregates m.a1…, of these types.
+CREATE FUNCTION millrace._make_window_values(w millrace.window_definition, aggregates text, formulas text[], types text[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  arguments text;
+  results   text;
+  body      text;
+BEGIN
+  SELECT string_agg(format('%s %s, ', s.state, format_type(a.atttypid, a.atttypmod)), '' ORDER BY s.place) INTO STRICT arguments
+  FROM unnest(string_to_array(w.states, ', ')) WITH ORDINALITY AS s (state, place)
+  JOIN pg_attribute AS a ON a.attrelid = to_regclass(format('millrace._window_%s_folded', w.id)) AND a.attname = s.state;
+  SELECT string_agg(format('OUT o%s %s, ', v.place, v.type), '' ORDER BY v.place), string_agg(format('o%s := %s; ', v.place, v.sql), '' ORDER BY v.place)
+  INTO STRICT results, body FROM unnest(formulas, types) WITH ORDINALITY AS v (sql, type, place);
+  EXECUTE format('CREATE FUNCTION millrace._window_%s_values(%s%sOUT error text) LANGUAGE plpgsql '
+                 'SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS %L', w.id, arguments, results,
+                 format($f$BEGIN
+  <<m>> DECLARE%s BEGIN %sEND;
+EXCEPTION WHEN OTHERS THEN
+  IF left(SQLSTATE, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') THEN
+    RAISE;  -- the server's own trouble
+  END IF;
+  %serror := SQLERRM;
+END$f$, aggregates, body, (SELECT string_agg(format('o%s := NULL; ', i), '') FROM generate_series(1, cardinality(formulas)) AS i)));
+  EXECUTE format('GRANT EXECUTE ON FUNCTION millrace._window_%s_values TO PUBLIC', w.id);
+  EXECUTE format('COMMENT ON FUNCTION millrace._window_%s_values IS %L', w.id, format('Internal: the values of a group of window "%s", or its error.', w.name));
+END $$;
+REVOKE ALL ON FUNCTION millrace._make_window_values FROM PUBLIC;
+COMMENT ON FUNCTION millrace._make_window_values IS 'Internal: the function that computes values of a window which may fail.';
 
 -- Sliding windows are the sum of their panes: SQL for rows of windows, of SQL for rows of panes.
 CREATE FUNCTION millrace._window_rows(w millrace.window_definition, panes text) RETURNS text
@@ -148,13 +197,16 @@ BEGIN
                    rows, w.keys, regexp_replace(regexp_replace(w.states, '^n', '0'), 's\d+', 'NULL', 'g'), w.id);
   END IF;
   RETURN format('SELECT m.window_start, m.window_end%1$s, m.window_end <= coalesce((%2$s), ''-infinity'') AS closed, '
-                'm.window_end <= coalesce((%3$s), ''-infinity'') AS final, m.revision '
+                'm.window_end <= coalesce((%3$s), ''-infinity'') AS final, m.revision, %10$s AS error '
                 'FROM (SELECT r.window_start, r.window_end%4$s%5$s, r.revision FROM '
                 '(SELECT window_start, max(window_end) AS window_end%4$s, %6$s, %7$s AS revision FROM (%8$s) AS u GROUP BY window_start%4$s) AS r WHERE r.n > 0) AS m '
                 'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %9$s), ''-infinity'') '
                 'AND m.window_start >= (SELECT c.kept_from FROM millrace.window_cursor AS c WHERE c.window_id = %9$s ORDER BY c.fold DESC LIMIT 1)',
-                w.output, millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id), w.keys, w.finals, w.merges,
-                CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id);
+                coalesce(w.trapped, w.output), millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id), w.keys,
+                CASE WHEN w.trapped IS NULL THEN w.finals
+                ELSE format(', millrace._window_%s_values(%s) AS o', w.id, regexp_replace(w.states, '(n|s\d+)', 'r.\1', 'g')) END, w.merges,
+                CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id,
+                CASE WHEN w.trapped IS NULL THEN 'NULL::text' ELSE '(m.o).error' END);
 END $$;
 REVOKE ALL ON FUNCTION millrace._window_view FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_view IS 'Internal: the query of a window''s view.';
@@ -196,6 +248,8 @@ DECLARE
   c     millrace.window_cursor;
   mark  millrace.window_mark;
   folded record;
+  groups bigint;
+  lowest timestamptz;
   staged integer[];  -- lanes that have events; asked before all that says how far they are settled
 BEGIN
   IF NOT millrace._lock_window(window_id, wait) THEN
@@ -226,17 +280,17 @@ BEGIN
                  CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
                  CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END, millrace._due_of_fold(w))
   INTO folded USING c.seqs, c.fold + 1, mark.final, mark.watermark, c.kept_from;
-  c.groups := c.groups + folded.groups;
-  c.lowest := least(c.lowest, folded.lowest);
+  groups := c.groups + folded.groups;
+  lowest := least(c.lowest, folded.lowest);
   IF folded.seqs IS DISTINCT FROM c.seqs THEN
     INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups, lowest, kept_from, left_at)
-    VALUES (w.id, c.fold + 1, folded.seqs, c.compacted, c.groups, c.lowest, c.kept_from, c.left_at);
+    VALUES (w.id, c.fold + 1, folded.seqs, c.compacted, groups, lowest, c.kept_from, c.left_at);
     DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
   END IF;
   PERFORM millrace._count_late(w, mark.final, folded.starts, folded.ends, folded.rows);
   PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, staged);
   PERFORM millrace._sum_outside(w.id);
-  IF merge AND (c.fold - c.compacted >= 16 OR c.groups > w.max_groups OR c.lowest < c.kept_from) THEN
+  IF merge AND (c.fold - c.compacted >= 16 OR groups > w.max_groups OR lowest < c.kept_from) THEN
     PERFORM millrace._compact_window(w);
   END IF;
   RETURN true;

@@ -233,7 +233,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
                coalesce(b.typnamespace, t.typnamespace) = 'pg_catalog'::regnamespace AND coalesce(b.typtype, t.typtype) IN ('b', 'r', 'm') AS is_plain
         FROM (SELECT greatest(cardinality(string_to_array(w.keys, ',')) - 1, 0) AS n) AS k
         CROSS JOIN pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_type AS b ON b.oid = t.typbasetype
-        WHERE a.attrelid = to_regclass(format('millrace.%I', 'window_' || w.name)) AND a.attnum > 2 AND a.attname NOT IN ('closed', 'final', 'revision')) AS c;
+        WHERE a.attrelid = to_regclass(format('millrace.%I', 'window_' || w.name)) AND a.attnum > 2 AND a.attname NOT IN ('closed', 'final', 'revision', 'error')) AS c;
 $$;
 REVOKE ALL ON FUNCTION millrace._output_columns FROM PUBLIC;
 COMMENT ON FUNCTION millrace._output_columns IS 'Internal: the columns of what is published of a window.';

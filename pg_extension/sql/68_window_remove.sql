@@ -7,41 +7,48 @@
 CREATE FUNCTION millrace._compact_window(w millrace.window_definition) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  c      millrace.window_cursor;
-  merged record;
-  gone   record;
-  leaves timestamptz;
+  c         millrace.window_cursor;
+  merged    record;
+  gone      record;
+  now_kept  bigint;   -- rows
+  merged_to bigint;   -- the fold
+  leaves    timestamptz;
 BEGIN
   SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
-  EXECUTE format('WITH merged AS MATERIALIZED (SELECT window_start, max(window_end) AS window_end%2$s, %4$s, array_agg(f.ctid) AS places '
-                 'FROM millrace._window_%1$s_folded AS f '
-                 'WHERE f.window_start = ANY (ARRAY(SELECT DISTINCT t.window_start FROM millrace._window_%1$s_folded AS t WHERE t.fold > $1)) '
-                 'GROUP BY window_start%2$s HAVING count(*) > 1 AND max(f.fold) > $1), '
-                 'gone AS (DELETE FROM millrace._window_%1$s_folded AS f USING (SELECT unnest(m.places) AS place FROM merged AS m) AS p WHERE f.ctid = p.place RETURNING 1), '
-                 'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) '
-                 'SELECT 0, window_start, window_end%2$s, %3$s FROM merged) '
-                 'SELECT (SELECT count(*) FROM gone) AS gone, (SELECT count(*) FROM merged) AS kept, '
-                 '(SELECT count(*) FROM millrace._window_%1$s_folded AS f WHERE f.fold > $1) AS added',
-                 w.id, w.keys, w.states, w.merges)
-  INTO merged USING c.compacted;
-  c.groups := c.groups - merged.gone + merged.kept;
-  IF c.groups > w.max_groups AND c.lowest >= c.kept_from THEN  -- what has left before is removed
-    leaves := millrace._leaving_windows(w, c);
-    c.left_at := CASE WHEN leaves IS NULL THEN c.left_at ELSE clock_timestamp() END;
-    c.kept_from := greatest(c.kept_from, leaves);
+  merged_to := c.compacted;
+  BEGIN
+    EXECUTE format('WITH merged AS MATERIALIZED (SELECT window_start, max(window_end) AS window_end%2$s, %4$s, array_agg(f.ctid) AS places '
+                   'FROM millrace._window_%1$s_folded AS f '
+                   'WHERE f.window_start = ANY (ARRAY(SELECT DISTINCT t.window_start FROM millrace._window_%1$s_folded AS t WHERE t.fold > $1)) '
+                   'GROUP BY window_start%2$s HAVING count(*) > 1 AND max(f.fold) > $1), '
+                   'gone AS (DELETE FROM millrace._window_%1$s_folded AS f USING (SELECT unnest(m.places) AS place FROM merged AS m) AS p WHERE f.ctid = p.place RETURNING 1), '
+                   'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) '
+                   'SELECT 0, window_start, window_end%2$s, %3$s FROM merged) '
+                   'SELECT (SELECT count(*) FROM gone) AS gone, (SELECT count(*) FROM merged) AS kept, '
+                   '(SELECT count(*) FROM millrace._window_%1$s_folded AS f WHERE f.fold > $1) AS added',
+                   w.id, w.keys, w.states, w.merges)
+    INTO merged USING c.compacted;
+    merged_to := c.fold;
+  EXCEPTION WHEN data_exception THEN  -- of a group whose states cannot be merged; what is to go is removed all the same
+    EXECUTE format('SELECT 0::bigint AS gone, 0::bigint AS kept, count(*) AS added FROM millrace._window_%s_folded AS f WHERE f.fold > $1', w.id) INTO merged USING c.compacted;
+  END;
+  now_kept := c.groups - merged.gone + merged.kept;
+  IF now_kept > w.max_groups AND c.lowest >= c.kept_from THEN  -- what has left before is removed
+    leaves := millrace._leaving_windows(w, c.lowest, now_kept - w.max_groups);
   END IF;
-  SELECT * INTO gone FROM millrace._remove_windows(w, c.lowest, greatest(c.kept_from, now() - w.retention - w.size), 10000 + 2 * merged.added);
+  SELECT * INTO gone FROM millrace._remove_windows(w, c.lowest, greatest(c.kept_from, leaves, now() - w.retention - w.size), 10000 + 2 * merged.added);
   UPDATE millrace.window_cursor AS k
-  SET compacted = c.fold, groups = c.groups - gone.groups, lowest = gone.reached, kept_from = c.kept_from, left_at = c.left_at
+  SET compacted = merged_to, groups = now_kept - gone.groups, lowest = gone.reached, kept_from = greatest(c.kept_from, leaves),
+      left_at = CASE WHEN leaves IS NULL THEN c.left_at ELSE clock_timestamp() END
   WHERE k.window_id = w.id AND k.fold = c.fold;
-  DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id AND (l.window_end <= now() - w.retention OR l.window_start < c.kept_from);
+  DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id AND (l.window_end <= now() - w.retention OR l.window_start < greatest(c.kept_from, leaves));
 END $$;
 REVOKE ALL ON FUNCTION millrace._compact_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._compact_window IS 'Internal: merges what the folds of a window have left, and removes what is to go.';
 
--- Before which start windows leave, so that there are no more than max_groups; null: none can. Those that are open stay, and so do those
--- that are to be published: what leaves is in its topic, or on its way there.
-CREATE FUNCTION millrace._leaving_windows(w millrace.window_definition, c millrace.window_cursor) RETURNS timestamptz
+-- Before which start windows leave, so that there are so many rows less (or 100000, and more in the next step); null: none can. No row
+-- begins before lowest. Windows that are open stay, and so do those that are to be published: what leaves is in its topic, or on its way there.
+CREATE FUNCTION millrace._leaving_windows(w millrace.window_definition, lowest timestamptz, surplus bigint) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off AS $$
 DECLARE
   done   timestamptz := (millrace._window_mark(w.id)).watermark;
@@ -55,11 +62,12 @@ BEGIN
     EXECUTE format('SELECT min(d.window_start) FROM millrace._window_%s_due AS d', w.id) INTO due;
   END IF;
   -- months and days are of different lengths
-  EXECUTE format('SELECT max(f.window_start) + interval ''1 us'' FROM (SELECT g.window_start FROM millrace._window_%s_folded AS g '
-                 'WHERE g.window_start >= $1 AND g.window_start <= $3 - %L::interval + interval ''4 days'' ORDER BY g.window_start LIMIT $2) AS f '
-                 'WHERE %s <= $3 AND f.window_start < $4',
-                 w.id, w.size, millrace._later('f.window_start', format('%L::interval', w.size), w.slide, w.time_zone))
-  INTO leaves USING c.lowest, least(c.groups - w.max_groups, 100000), coalesce(done, '-infinity'), coalesce(due, 'infinity');
+  EXECUTE format('SELECT %4$s FROM (SELECT max(f.window_start) AS last FROM (SELECT g.window_start FROM millrace._window_%1$s_folded AS g '
+                 'WHERE g.window_start >= $1 AND g.window_start <= $3 - %2$L::interval + interval ''4 days'' ORDER BY g.window_start LIMIT $2) AS f '
+                 'WHERE %3$s <= $3 AND f.window_start < $4) AS l',
+                 w.id, w.size, millrace._later('f.window_start', format('%L::interval', w.size), w.slide, w.time_zone),
+                 millrace._later('l.last', format('%L::interval', w.slide), w.slide, w.time_zone))
+  INTO leaves USING lowest, least(surplus, 100000), coalesce(done, '-infinity'), coalesce(due, 'infinity');
   RETURN leaves;
 END $$;
 REVOKE ALL ON FUNCTION millrace._leaving_windows FROM PUBLIC;

@@ -85,7 +85,7 @@ SET ROLE mrt_api;
 SELECT results_eq($$ SELECT name, type, is_bigint, use FROM millrace.window_columns('w') $$,
   $$ VALUES ('window_start', 'timestamp with time zone', false, 'time'), ('window_end', 'timestamp with time zone', false, ''), ('source', 'text', false, ''),
             ('n', 'bigint', true, ''), ('closed', 'boolean', false, ''), ('final', 'boolean', false, ''),
-            ('revision', 'integer', false, ''), ('window_key', 'text', false, 'id') $$, 'its columns');
+            ('revision', 'integer', false, ''), ('error', 'text', false, ''), ('window_key', 'text', false, 'id') $$, 'its columns');
 SELECT is((SELECT count(DISTINCT relation_ident) FROM millrace.window_columns('w')), 1::bigint, 'of one relation');
 SELECT lives_ok((SELECT format('SELECT t.window_key FROM %s AS t WHERE t.source = $$a$$ ORDER BY t.window_start DESC, t.window_key DESC LIMIT 2', relation_ident)
                  FROM millrace.window_columns('w') LIMIT 1), 'which can be read');

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(116);
+SELECT plan(132);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -162,6 +162,51 @@ SELECT results_eq('SELECT count(*), count(*) FILTER (WHERE window_end <= now() -
                   'what retention has passed is removed, and nothing else');
 SET ROLE mrt_owner;
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('nix', retention => '1 day') $$, '42704', 'window "nix" does not exist', 'millrace.windows', 'an unknown window');
+
+-- what fails on a group is that group's error
+SELECT isnt(millrace.create_window('failing', 'p', event_time => 'at', size => '1 min', group_by => '{source}',
+  aggregates => 'count(*) AS n, 6 / sum(value) AS inverse, sum(value) AS o1, max(source) || ''$1 "m.a1"'' AS label, sum(value::real) AS r, avg(value) AS mean, stddev(value) AS sd',
+  "where" => 'id >= 5000'), NULL, 'a window whose expressions can fail');
+SELECT is((SELECT string_agg(a.attname, ' ' ORDER BY a.attnum) FROM pg_attribute AS a WHERE a.attrelid = 'millrace.window_failing'::regclass AND a.attnum > 0),
+          'window_start window_end source n inverse o1 label r mean sd closed final revision error', 'error is the last column of its view');
+INSERT INTO mrt.reading (id, source, at, value) VALUES (5000, 'ok', '2026-05-01', 2), (5001, 'zero', '2026-05-01', 1), (5002, 'zero', '2026-05-01 00:00:01', -1), (5003, NULL, '2026-05-01', NULL),
+  (5004, 'far', '2026-05-01', 1), (5005, 'far', '2026-05-01 00:00:01', 2);
+SELECT is(millrace.rebuild_window('failing'), 4::bigint, 'of some rows');
+SELECT results_eq('SELECT source, n, inverse, o1, label, error FROM millrace.window_failing WHERE source IS DISTINCT FROM ''far'' ORDER BY source',
+  $$ VALUES ('ok', 1::bigint, 3::double precision, 2::double precision, 'ok$1 "m.a1"', NULL::text), ('zero', NULL, NULL, NULL, NULL, 'division by zero'), (NULL, 1, NULL, NULL, NULL, NULL) $$,
+  'a group on which one fails has its error, the others their values');
+SELECT is((SELECT error FROM millrace.window_by_minute LIMIT 1), NULL, 'where nothing can fail there is no error');
+DELETE FROM mrt.reading WHERE id = 5002;
+SELECT millrace.rebuild_window('failing');
+SELECT results_eq('SELECT inverse, error FROM millrace.window_failing WHERE source = ''zero''', $$ VALUES (6::double precision, NULL::text) $$, 'when it does not fail any more it has values');
+RESET ROLE;
+SELECT w.id AS failing, format('millrace._window_%s_folded', w.id) AS failing_folded FROM millrace.window_definition AS w WHERE w.name = 'failing' \gset
+SELECT millrace._fold_window(:failing, true, true);
+INSERT INTO :failing_folded SELECT (f).* FROM (SELECT jsonb_populate_record(f, jsonb_build_object('fold', k)) AS f FROM :failing_folded AS f CROSS JOIN generate_series(1, 3) AS k WHERE f.g1 IN ('far', 'ok')) AS c;
+UPDATE :failing_folded SET s2 = 1.5e308, s4 = 3e38, s5 = '{1,1.5e308,0}' WHERE g1 = 'far';
+INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups) SELECT c.window_id, 20, c.seqs, 0, 10 FROM millrace.window_cursor AS c WHERE c.window_id = :failing LIMIT 1;
+SELECT results_eq('SELECT source, n, o1, mean, error FROM millrace.window_failing WHERE source IN (''far'', ''ok'') ORDER BY source',
+  $$ VALUES ('far', NULL::bigint, NULL::double precision, NULL::double precision, 'value out of range: overflow'), ('ok', 4, 8, 2, NULL) $$, 'sums that leave their range are the error of their group, before they are merged');
+SELECT lives_ok(format('SELECT millrace._fold_window(%s, true, true)', :failing), 'folds are merged all the same');
+SELECT is((SELECT max(c.compacted) FROM millrace.window_cursor AS c WHERE c.window_id = :failing), 20::bigint, 'all of them');
+SELECT is((SELECT count(*) FROM :failing_folded), 4::bigint, 'a row of each group is left');
+SELECT is((SELECT s2 FROM :failing_folded WHERE g1 = 'far'), 'Infinity'::double precision, 'of the one that is out of range, too');
+SELECT is((SELECT n FROM millrace.window_failing WHERE source = 'ok'), 4::bigint, 'and the others are as before');
+-- of any length
+SELECT millrace.create_window('lengths', 'p', event_time => 'at', size => '1 min', group_by => '{"source::char(4) AS c","id::integer::bit(16) AS b"}',
+  aggregates => 'max(source::char(4)) AS m, bit_or(id::integer::bit(16)) AS o, left(max(source::char(4)), 3) AS l', "where" => 'id = 5000');
+SELECT results_eq('SELECT c, b, m, o, l FROM millrace.window_lengths', $$ SELECT 'ok'::char(4), 5000::bit(16), 'ok'::char(4), 5000::bit(16), 'ok'::text $$, 'types with a length');
+-- states that cannot be merged at all do not keep rows that are to go
+SELECT millrace.create_window('unmerged', 'p', event_time => 'at', size => '1 min', aggregates => 'bit_and(id::integer::bit(8)) AS b', retention => '1 day', "where" => 'id < 0') AS unmerged \gset
+SELECT format('millrace._window_%s_folded', :unmerged) AS unmerged_folded \gset
+INSERT INTO :unmerged_folded (fold, window_start, window_end, n, s1) VALUES (1, '2020-05-01', '2020-05-01 00:01', 1, B'1'), (2, '2020-05-01', '2020-05-01 00:01', 1, B'11'), (2, '2020-04-01', '2020-04-01 00:01', 1, B'1');
+SELECT lives_ok($$ SELECT millrace._compact_window(w) FROM millrace.window_definition AS w WHERE w.name = 'unmerged' $$, 'states that cannot be merged');
+SELECT is_empty('SELECT * FROM ' || :'unmerged_folded', 'do not keep what retention has passed');
+SET ROLE mrt_owner;
+GRANT SELECT ON millrace.window_failing TO mrt_stranger;
+SET ROLE mrt_stranger;
+SELECT is((SELECT n FROM millrace.window_failing WHERE source = 'ok'), 4::bigint, 'others may read it when the owner lets them');
+SET ROLE mrt_owner;
 
 -- others change the target
 CREATE FUNCTION pg_temp.equal_days(description text) RETURNS text LANGUAGE sql AS $f$

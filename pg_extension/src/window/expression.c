@@ -76,12 +76,20 @@ put(Parts *parts, const Part *part)
 	tuplestore_putvalues(parts->result->setResult, parts->result->setDesc, values, nulls);
 }
 
+/* As text that means the same in a definition: "bit" and "character" alone would be of length 1. */
+static const char *
+type_name(Node *expr)
+{
+	return format_type_extended(getBaseType(exprType(expr)), -1,
+								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
 static void
 note_type(Part *part, Node *expr)
 {
 	Oid collation = exprCollation(expr);
 
-	part->columns[TYPE] = format_type_be_qualified(getBaseType(exprType(expr)));
+	part->columns[TYPE] = type_name(expr);
 	if (OidIsValid(collation))
 		part->columns[COLLATION] = generate_collation_name(collation);
 }
@@ -180,6 +188,7 @@ put_output(Parts *parts, const MrWindowText *text, const TargetEntry *entry)
 		mr_window_text_refuse(text, (Node *) entry->expr, "an expression without an aggregate",
 							  "What is to be a column of its own goes into group_by.");
 	(void) check_final((Node *) entry->expr, (void *) text);
+	note_type(&part, (Node *) entry->expr);
 	part.columns[SQL] =
 		name_aggregates(deparse(parts, replace_aggregates((Node *) entry->expr, parts)));
 	put(parts, &part);
@@ -205,7 +214,7 @@ put_aggregate(Parts *parts, Aggref *aggregate)
 		if (foreach_current_index(cell) > 0)
 			continue;
 		part.columns[FIRST_ARGUMENT] = sql;
-		part.columns[ARGUMENT_TYPE] = format_type_be_qualified(getBaseType(exprType(argument)));
+		part.columns[ARGUMENT_TYPE] = type_name(argument);
 	}
 	part.columns[SQL] = aggregate->aggstar ? "*" : arguments.data;
 	if (aggregate->aggfilter != NULL)
