@@ -8,22 +8,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char positions_sql[] = "SELECT partition, next_offset FROM millrace.positions($1)";
+/* of the one that is behind */
+static const char positions_sql[] =
+	"SELECT p.partition, min(p.next_offset) FROM unnest(string_to_array($1, ',')) AS n (name) "
+	"CROSS JOIN LATERAL millrace.positions(n.name) AS p GROUP BY p.partition";
 
 struct Pace
 {
 	PGconn *connection;
-	const char *pipeline;
+	const char *pipelines;
 };
 
 Pace *
-pace_open(const char *conninfo, const char *pipeline)
+pace_open(const char *conninfo, const char *pipelines)
 {
 	Pace *pace = malloc(sizeof(*pace));
 
 	if (pace == NULL)
 		exit(1);
-	pace->pipeline = pipeline;
+	pace->pipelines = pipelines;
 	pace->connection = PQconnectdb(conninfo);
 	if (PQstatus(pace->connection) != CONNECTION_OK)
 	{
@@ -36,7 +39,7 @@ pace_open(const char *conninfo, const char *pipeline)
 void
 pace_positions(Pace *pace, int64_t positions[PACE_PARTITIONS])
 {
-	const char *arguments[] = {pace->pipeline};
+	const char *arguments[] = {pace->pipelines};
 	PGresult *result =
 		PQexecParams(pace->connection, positions_sql, 1, NULL, arguments, NULL, NULL, 0);
 

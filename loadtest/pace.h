@@ -1,5 +1,5 @@
 /*
- * pace.h: how far a pipeline has come, asked of its database, so that a producer does not outrun a broker
+ * pace.h: how far the pipelines of a topic have come, asked of their database, so that a producer does not outrun a broker
  * that keeps little.
  */
 #ifndef LOADTEST_PACE_H
@@ -11,8 +11,8 @@
 
 typedef struct Pace Pace;
 
-/* Ends the program when the database cannot be reached. */
-extern Pace *pace_open(const char *conninfo, const char *pipeline);
+/* pipelines: their names, with commas between them. Ends the program when the database cannot be reached. */
+extern Pace *pace_open(const char *conninfo, const char *pipelines);
 /* Fills in the next offset each partition will read; 0 for those not known yet. */
 extern void pace_positions(Pace *pace, int64_t positions[PACE_PARTITIONS]);
 extern void pace_close(Pace *pace);

@@ -26,8 +26,8 @@ static const char usage_text[] =
 	"  -b, --brokers LIST    bootstrap servers\n"
 	"  -t, --topic NAME\n"
 	"  -p, --partitions N    how many the topic has\n"
-	"  -d, --dsn CONNINFO    database of the pipeline: do not outrun it\n"
-	"  -P, --pipeline NAME   default: weather\n"
+	"  -d, --dsn CONNINFO    database of the pipelines: do not outrun them\n"
+	"  -P, --pipelines LIST  with commas; default: weather\n"
 	"  -c, --count           send nothing; print how many there are: events, null, damaged\n";
 
 typedef struct Options
@@ -35,7 +35,7 @@ typedef struct Options
 	ProducerOptions producer;
 	int partitions;
 	const char *dsn;
-	const char *pipeline;
+	const char *pipelines;
 	const char *file;
 	bool count;
 } Options;
@@ -55,14 +55,14 @@ parse(int argc, char **argv, Options *options)
 		{"topic", required_argument, NULL, 't'},
 		{"partitions", required_argument, NULL, 'p'},
 		{"dsn", required_argument, NULL, 'd'},
-		{"pipeline", required_argument, NULL, 'P'},
+		{"pipelines", required_argument, NULL, 'P'},
 		{"count", no_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	int option;
 
-	*options = (Options){.producer = {.linger_ms = 5}, .pipeline = "weather"};
+	*options = (Options){.producer = {.linger_ms = 5}, .pipelines = "weather"};
 	while ((option = getopt_long(argc, argv, "b:t:p:d:P:ch", long_options, NULL)) != -1)
 	{
 		switch (option)
@@ -80,7 +80,7 @@ parse(int argc, char **argv, Options *options)
 				options->dsn = optarg;
 				break;
 			case 'P':
-				options->pipeline = optarg;
+				options->pipelines = optarg;
 				break;
 			case 'c':
 				options->count = true;
@@ -180,7 +180,7 @@ main(int argc, char **argv)
 	{
 		producer = producer_open(&options.producer);
 		if (options.dsn != NULL)
-			pace = pace_open(options.dsn, options.pipeline);
+			pace = pace_open(options.dsn, options.pipelines);
 		send_all(&options, reader, producer, pace);
 		if (pace != NULL)
 			pace_close(pace);

@@ -98,7 +98,7 @@ migrate() {
 	for project in migrations migrations/events; do
 		(cd "$root/$project" && PATH=$pg_bin:$PATH sqitch --quiet deploy "db:pg://postgres@/$database?host=$socket") >>"$run/migrations.log" 2>&1
 	done
-	echo "$(cat "$root"/migrations/{,events/}sqitch.plan | grep -vcE '^(%|$)') deployed, pipelines weather and events created"
+	echo "$(cat "$root"/migrations/{,events/}sqitch.plan | grep -vcE '^(%|$)') deployed, pipelines weather, temperature and events created"
 }
 
 start_ingestor() {
@@ -124,7 +124,7 @@ start_api() {
 
 api_serves() { grep -q 'msg=serving' "$run/api.log" && grep -q 'msg=publishing' "$run/api.log"; }
 
-partitions_known() { [ "$(psql_value "SELECT count(*) FROM millrace.partitions WHERE pipeline = 'weather'")" = "$partitions" ]; }
+partitions_known() { [ "$(psql_value "SELECT count(*) FROM millrace.partitions WHERE pipeline IN ('weather', 'temperature')")" = $((2 * partitions)) ]; }
 
 # start_daemon NAME LOG COMMAND...: in the background, away from the terminal
 start_daemon() {
@@ -154,7 +154,8 @@ wait_until() { # WHAT COMMAND...
 psql_quiet() { "$pg_bin/psql" -X -q -P pager=off -v ON_ERROR_STOP=1 -h "$socket" -U postgres "$@"; }
 psql_value() { psql_quiet -d "$database" -At -c "$1"; }
 
-settled() { psql_value "SELECT events FROM millrace.stats WHERE pipeline = 'weather'"; }
+# by the pipeline that is behind
+settled() { psql_value "SELECT min(events) FROM millrace.stats WHERE pipeline IN ('weather', 'temperature')"; }
 
 produce() {
 	local total begin seen
@@ -162,7 +163,7 @@ produce() {
 	echo
 	begin=$(date +%s%N)
 	"$bin/millrace-weather" --brokers "$broker" --topic weather --partitions "$partitions" \
-		--dsn "host=$socket dbname=$database user=postgres" "$data" >"$run/weather.log" 2>&1 &
+		--pipelines weather,temperature --dsn "host=$socket dbname=$database user=postgres" "$data" >"$run/weather.log" 2>&1 &
 	local producer=$!
 	while :; do
 		seen=$(settled)
