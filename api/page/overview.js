@@ -10,7 +10,8 @@ export function digest(p) {
   return {name: p.name, events_per_s: over(p.rates, 10).events_per_s, failures_per_s: over(p.rates, 10).failures_per_s,
     busy: over(p.rates, 60).busy_workers, p50: latency.p50_ms, p95: latency.p95_ms, p99: latency.p99_ms,
     lag: p.lag.records, behind: p.lag.seconds, drained_in: p.lag.drained_in_s, drained_per_s: p.lag.drained_per_s,
-    retrying: p.retries.waiting, dead: p.dead_letters.present, breaker: p.breaker.state, totals: p.totals};
+    retrying: p.retries.waiting, dead: p.dead_letters.present, breaker: p.breaker.state, totals: p.totals,
+    staging: p.staging, batches: p.batches};
 }
 
 function columns(status) {

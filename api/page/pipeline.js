@@ -52,6 +52,7 @@ const lanes = [
   ['Segments', (l) => `${l.segments_used} of ${l.segments}`, 'number'],
   ['Bytes', (l) => whole(l.bytes), 'number'],
   ['Batches that wait', (l) => whole(l.staged), 'number'],
+  ['Messages that wait', (l) => whole(l.staged_events), 'number'],
 ];
 
 function now(p) {
@@ -60,6 +61,7 @@ function now(p) {
     ['Lag', whole(p.lag)], ['Behind', seconds(p.behind)], ['Time to drain', p.lag === '0' ? 'drained' : p.drained_in === null ? 'grows' : seconds(p.drained_in)],
     ['Written', whole(p.totals.written)], ['Filtered', whole(p.totals.filtered)], ['Superseded', whole(p.totals.superseded)],
     ['Retrying', whole(p.retrying)], ['Dead letters', whole(p.dead)],
+    ['In staging', whole(p.staging.waiting)], ['Events a batch', p.batches.events_per_batch === null ? '–' : whole(Math.round(p.batches.events_per_batch))],
   ], 'tiles');
 }
 

@@ -25,7 +25,7 @@ static const MrDocument pipeline_state = {
 	"FROM millrace.workers AS w WHERE w.pipeline = p.name), "
 	"'lanes', (SELECT coalesce(json_agg(json_build_object('lane_id', l.lane_id, "
 	"'segments_used', l.segments_used, 'segments', l.segments, 'bytes', l.bytes::text, "
-	"'staged', l.staged::text) ORDER BY l.lane_id), '[]') "
+	"'staged', l.staged::text, 'staged_events', l.staged_events::text) ORDER BY l.lane_id), '[]') "
 	"FROM millrace.lanes AS l WHERE l.pipeline = p.name))::text "
 	"FROM millrace.pipelines AS p WHERE p.name = $1",
 	false, MR_PROBLEM_NO_PIPELINE};

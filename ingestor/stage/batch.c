@@ -22,6 +22,7 @@ mr_batch_begin(MrStageBatch *batch, int64_t id)
 		mr_buffer_free(&batch->data);
 	batch->id = id;
 	batch->events = 0;
+	batch->payload_bytes = 0;
 	batch->pack_at = 0;
 	batch->entry_count = 0;
 	mr_buffer_reserve(&batch->data, MR_COPY_HEADER_BYTES);
@@ -67,6 +68,7 @@ mr_batch_add(MrStageBatch *batch, MrStageEntry *entry, const MrCopyRow *row,
 	else
 		put_row(batch, entry, row);
 	batch->events++;
+	batch->payload_bytes += (int64_t) row->payload_len;
 	entry->part.events++;
 	entry->part.next = row->offset + 1;
 	entry->part.last_offset = row->offset;
@@ -110,7 +112,8 @@ mr_batch_sql(const MrStageBatch *batch, int32_t lane, int64_t incarnation, const
 	mr_buffer_printf(sql, "}', '{");
 	for (int i = 0; i < batch->entry_count; i++)
 		mr_buffer_printf(sql, "%s%lld", i ? "," : "", (long long) batch->entries[i].part.epoch);
-	mr_buffer_printf(sql, "}'); COPY %s FROM STDIN (FORMAT binary)", segment);
+	mr_buffer_printf(sql, "}', %d, %lld); COPY %s FROM STDIN (FORMAT binary)", batch->events,
+					 (long long) batch->payload_bytes, segment);
 }
 
 bool

@@ -25,9 +25,10 @@ typedef struct MrStageBatch
 {
 	int64_t id;
 	int events;
-	MrBuffer data;      /* the COPY stream */
-	size_t pack_at;     /* where the open pack begins in it, 0: none is open */
-	uint32_t pack_size; /* events in it */
+	int64_t payload_bytes; /* of them */
+	MrBuffer data;         /* the COPY stream */
+	size_t pack_at;        /* where the open pack begins in it, 0: none is open */
+	uint32_t pack_size;    /* events in it */
 	MrStageEntry *entries;
 	int entry_count;
 	int entry_cap;

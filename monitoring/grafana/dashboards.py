@@ -76,12 +76,14 @@ PROCESSING = ("Processing", [
     heatmap("Staged to visible", "What the database takes", "staged_to_visible"),
     heatmap("Produced to visible", "All of it, by the producer's clock", "produced_to_visible"),
     graph("Events a batch", "Larger under load, one when idle",
-          (rate("millrace_events_total") + " / " + rate("millrace_batches_total"), "{{pipeline}}")),
+          (rate("millrace_batch_events_sum") + " / " + rate("millrace_batch_events_count"), "{{pipeline}} mean"),
+          ("millrace_largest_batch_events" + P, "{{pipeline}} largest")),
     graph("Workers by state", "backoff: waits after an error", ("sum by (state) (millrace_worker_states" + P + ")", "{{state}}")),
     graph("Watermarks", "Of windows: how far behind the clock", ("time() - millrace_window_watermark_timestamp_seconds" + P, "{{window}}"), unit="s"),
     graph("Late rows", "That came when their window was final", (rate("millrace_window_late_rows_total", by="pipeline, window"), "{{window}}"), unit="cps"),
     graph("Staging", "Share of the segments in use, of the fullest lane; at 1 the ingestor waits", ("millrace_staging_fill_ratio" + P, "{{pipeline}}"),
           unit="percentunit"),
+    graph("In staging", "Messages that wait for a worker", ("millrace_staging_events" + P, "{{pipeline}}")),
 ])
 
 INGEST = ("Ingest", [

@@ -27,6 +27,7 @@ CREATE TABLE millrace.stats_minute (
   produced_to_staged_max_ms  float8,
   staged_to_visible_max_ms   float8,
   produced_to_visible_max_ms float8,
+  largest_batch bigint,                -- in events; null: there was none
   CONSTRAINT stats_minute_pkey PRIMARY KEY (pipeline_id, minute)
 );
 COMMENT ON TABLE millrace.stats_minute IS 'Internal: what each minute added to the statistics, see the views stats_history and latency.';

@@ -57,10 +57,10 @@ COMMENT ON FUNCTION millrace._incarnation() IS 'Internal: random number of this 
 
 CREATE FUNCTION millrace._lanes()
 RETURNS TABLE (lane_id integer, pipeline_id integer, writer_pid integer, worker_pid integer, segments_used integer,
-               segments integer, bytes bigint, staged bigint)
+               segments integer, bytes bigint, staged bigint, staged_events bigint, staged_bytes bigint)
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lanes';
 REVOKE ALL ON FUNCTION millrace._lanes() FROM PUBLIC;
-COMMENT ON FUNCTION millrace._lanes() IS 'Internal: lanes in shared memory; staged counts batches that wait.';
+COMMENT ON FUNCTION millrace._lanes() IS 'Internal: lanes in shared memory; staged counts batches that wait, staged_events and staged_bytes what is in them.';
 
 CREATE FUNCTION millrace._workers()
 RETURNS TABLE (pipeline_id integer, number integer, pid integer, started_at timestamptz, state text, batches bigint,

@@ -27,12 +27,13 @@ In: pipeline; preferred: number of the lane wanted, modulo the pipeline''s worke
 Out: lane; incarnation of the server''s shared memory; segment: the table to COPY into; segment_bytes: size at which it is full.
 Errors: undefined_object for an unknown pipeline; configuration_limit_exceeded when millrace.max_lanes are in use; object_in_use when all segments are locked by others.';
 
-CREATE FUNCTION millrace.stage(lane integer, incarnation bigint, partitions integer[], epochs bigint[]) RETURNS bigint
+CREATE FUNCTION millrace.stage(lane integer, incarnation bigint, partitions integer[], epochs bigint[], events integer DEFAULT 0,
+                               bytes bigint DEFAULT 0) RETURNS bigint
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_stage';
-REVOKE ALL ON FUNCTION millrace.stage(integer, bigint, integer[], bigint[]) FROM PUBLIC;
-COMMENT ON FUNCTION millrace.stage(integer, bigint, integer[], bigint[]) IS
+REVOKE ALL ON FUNCTION millrace.stage(integer, bigint, integer[], bigint[], integer, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION millrace.stage(integer, bigint, integer[], bigint[], integer, bigint) IS
 'For the ingestor: first statement of a staging transaction, before its COPY; at commit the lane''s worker is woken.
-In: lane; incarnation; partitions in the batch and, in the same order, their epochs.
+In: lane; incarnation; partitions in the batch and, in the same order, their epochs; for statistics, how many events the batch has, and bytes of payload.
 Out: bytes in the segment so far.
 Errors: MR001 when an epoch is not the present one: assign again; MR002 when the lane is not this session''s or the server was restarted: open a new lane.';
 

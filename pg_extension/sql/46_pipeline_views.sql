@@ -105,14 +105,18 @@ COMMENT ON COLUMN millrace.workers.pid IS 'process that serves it; null: none do
 COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, queued (there are events, and it waits for its turn), backoff (waits after an error), waiting (as many events are parked as are allowed) or stopped (its process ended)';
 
 CREATE VIEW millrace.lanes WITH (security_barrier) AS
-SELECT l.pipeline, l.lane_id, nullif(l.writer_pid, 0) AS writer_pid, nullif(l.worker_pid, 0) AS worker_pid, l.segments_used, l.segments, l.bytes, l.staged
+SELECT l.pipeline, l.lane_id, nullif(l.writer_pid, 0) AS writer_pid, nullif(l.worker_pid, 0) AS worker_pid, l.segments_used, l.segments, l.bytes, l.staged,
+       l.staged_events, l.staged_bytes
 FROM (SELECT millrace.engine_status() AS doc) AS e
 CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'lanes')
   AS l (pipeline text, lane_id integer, writer_pid integer, worker_pid integer, segments_used integer,
-        segments integer, bytes bigint, staged bigint)
+        segments integer, bytes bigint, staged bigint, staged_events bigint, staged_bytes bigint)
 ORDER BY l.pipeline, l.lane_id;
 COMMENT ON VIEW millrace.lanes IS 'Staging lanes: who writes and reads each, and how full it is.';
+COMMENT ON COLUMN millrace.lanes.bytes IS 'size of the segments in use';
 COMMENT ON COLUMN millrace.lanes.staged IS 'batches that wait for the worker';
+COMMENT ON COLUMN millrace.lanes.staged_events IS 'messages in these batches';
+COMMENT ON COLUMN millrace.lanes.staged_bytes IS 'of their payloads';
 
 -- What an ingestor meets when it opens a lane; it reports once a minute, and at once when that changes.
 CREATE VIEW millrace._lane_trouble WITH (security_barrier) AS

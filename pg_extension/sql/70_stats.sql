@@ -4,7 +4,7 @@
 
 CREATE FUNCTION millrace._live_rates()
 RETURNS TABLE (pipeline_id integer, window_s integer, events float8, rows float8, bytes float8, failed float8, dead float8,
-               retried float8, batches float8, busy_us float8)
+               retried float8, batches float8, busy_us float8, taken float8)
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_live_rates';
 REVOKE ALL ON FUNCTION millrace._live_rates() FROM PUBLIC;
 COMMENT ON FUNCTION millrace._live_rates() IS 'Internal: rates per second over the last 1, 10, 60, 300 and 3600 seconds.';
@@ -16,10 +16,11 @@ REVOKE ALL ON FUNCTION millrace._live_latencies() FROM PUBLIC;
 COMMENT ON FUNCTION millrace._live_latencies() IS 'Internal: latencies of the last minute.';
 
 CREATE FUNCTION millrace._live_totals()
-RETURNS TABLE (pipeline_id integer, batches bigint, busy_s float8, without_time bigint, from_future bigint)
+RETURNS TABLE (pipeline_id integer, batches bigint, busy_s float8, without_time bigint, from_future bigint, taken bigint,
+               batch_sizes bigint[], largest_batch bigint)
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_live_totals';
 REVOKE ALL ON FUNCTION millrace._live_totals() FROM PUBLIC;
-COMMENT ON FUNCTION millrace._live_totals() IS 'Internal: what is counted in shared memory only, since the server was started.';
+COMMENT ON FUNCTION millrace._live_totals() IS 'Internal: what is counted in shared memory only, since the server was started; largest_batch: of the last minute.';
 
 CREATE FUNCTION millrace._live_histograms()
 RETURNS TABLE (pipeline_id integer, stage text, shorter bigint[], sum_s float8)
@@ -31,7 +32,7 @@ COMMENT ON FUNCTION millrace._live_histograms() IS
 CREATE FUNCTION millrace._live_take_minute(
   pipeline_id integer, OUT batches bigint, OUT busy_s float8, OUT produced_to_staged bigint[], OUT staged_to_visible bigint[],
   OUT produced_to_visible bigint[], OUT produced_to_staged_max_ms float8, OUT staged_to_visible_max_ms float8,
-  OUT produced_to_visible_max_ms float8)
+  OUT produced_to_visible_max_ms float8, OUT largest_batch bigint)
 LANGUAGE c STRICT VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_live_take_minute';
 REVOKE ALL ON FUNCTION millrace._live_take_minute(integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._live_take_minute(integer) IS 'Internal, for the supervisor: what was added since its last call.';
@@ -50,7 +51,11 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     'histograms', (SELECT coalesce(jsonb_agg(to_jsonb(h) || jsonb_build_object('pipeline', v.name)), '[]')
                    FROM millrace._live_histograms() AS h JOIN visible AS v ON v.id = h.pipeline_id),
     'totals', (SELECT coalesce(jsonb_agg(to_jsonb(t) || jsonb_build_object('pipeline', v.name)), '[]')
-               FROM millrace._live_totals() AS t JOIN visible AS v ON v.id = t.pipeline_id));
+               FROM millrace._live_totals() AS t JOIN visible AS v ON v.id = t.pipeline_id),
+    'staging', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]')
+                FROM (SELECT v.name AS pipeline, sum(l.staged) AS batches, sum(l.staged_events) AS events, sum(l.staged_bytes) AS payload_bytes,
+                             sum(l.bytes) AS bytes, max(l.segments_used::float8 / nullif(l.segments, 0)) AS fill
+                      FROM millrace._lanes() AS l JOIN visible AS v ON v.id = l.pipeline_id GROUP BY v.name) AS s));
 $$;
 REVOKE ALL ON FUNCTION millrace._live_status(regrole) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._live_status(regrole) IS 'Internal: live_status for a role.';
@@ -60,7 +65,7 @@ LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb'
 COMMENT ON FUNCTION millrace.live_status() IS
 'What shared memory knows of the pipelines the caller may see, as the views rates and latency show it.
 In: nothing. Out: object with rates (per second, by window), latencies (of the last minute, in ms),
-histograms (of latencies since the server was started), totals. Errors: none.';
+histograms (of latencies since the server was started), totals, staging (what waits in the lanes). Errors: none.';
 
 CREATE FUNCTION millrace._histogram_add(state bigint[], counts bigint[]) RETURNS bigint[]
 LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_histogram_add';
@@ -100,14 +105,15 @@ SELECT p.name AS pipeline, pg_catalog.make_interval(secs => w.window_s) AS over,
        pg_catalog.round(coalesce(r.events, 0)::numeric, 1) AS events_per_s, pg_catalog.round(coalesce(r.rows, 0)::numeric, 1) AS rows_per_s,
        pg_catalog.round(coalesce(r.bytes, 0)::numeric) AS bytes_per_s, pg_catalog.round(coalesce(r.failed, 0)::numeric, 2) AS failures_per_s,
        pg_catalog.round(coalesce(r.dead, 0)::numeric, 2) AS dead_letters_per_s, pg_catalog.round(coalesce(r.retried, 0)::numeric, 2) AS retries_per_s,
-       pg_catalog.round(coalesce(r.batches, 0)::numeric, 2) AS batches_per_s, pg_catalog.round((coalesce(r.busy_us, 0) / 1e6)::numeric, 3) AS busy_workers
+       pg_catalog.round(coalesce(r.batches, 0)::numeric, 2) AS batches_per_s, pg_catalog.round((coalesce(r.busy_us, 0) / 1e6)::numeric, 3) AS busy_workers,
+       pg_catalog.round((r.taken / nullif(r.batches, 0))::numeric, 1) AS events_per_batch
 FROM millrace._visible AS p
 CROSS JOIN (VALUES (1), (10), (60), (300), (3600)) AS w (window_s)
 CROSS JOIN (SELECT millrace.live_status() AS doc) AS e
 LEFT JOIN LATERAL (
   SELECT * FROM pg_catalog.jsonb_to_recordset(e.doc -> 'rates')
     AS r (pipeline text, window_s integer, events float8, rows float8, bytes float8, failed float8, dead float8, retried float8,
-          batches float8, busy_us float8)
+          batches float8, busy_us float8, taken float8)
   WHERE r.pipeline = p.name AND r.window_s = w.window_s) AS r ON true
 ORDER BY p.name, w.window_s;
 COMMENT ON VIEW millrace.rates IS 'What each pipeline does per second, over the last second, 10 s, minute, 5 minutes and hour; since the server was started, if that is later.';
@@ -115,17 +121,23 @@ COMMENT ON COLUMN millrace.rates.over IS 'the time over which the rates are';
 COMMENT ON COLUMN millrace.rates.failures_per_s IS 'tries that failed, first ones and others';
 COMMENT ON COLUMN millrace.rates.retries_per_s IS 'tries of events that had failed';
 COMMENT ON COLUMN millrace.rates.busy_workers IS 'workers that were at work at a time, on average';
+COMMENT ON COLUMN millrace.rates.events_per_batch IS 'on average, those that were tried again included; null without a batch';
 
 CREATE VIEW millrace.stats WITH (security_barrier) AS
 WITH status AS MATERIALIZED (
   SELECT millrace.live_status() AS doc
 ), rate AS MATERIALIZED (
-  SELECT r.pipeline, r.window_s, r.events, r.rows
+  SELECT r.pipeline, r.window_s, r.events, r.rows, r.batches, r.taken
   FROM status CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(status.doc -> 'rates')
-    AS r (pipeline text, window_s integer, events float8, rows float8)
+    AS r (pipeline text, window_s integer, events float8, rows float8, batches float8, taken float8)
 ), live AS MATERIALIZED (
-  SELECT t.pipeline, t.without_time, t.from_future
-  FROM status CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(status.doc -> 'totals') AS t (pipeline text, without_time bigint, from_future bigint)
+  SELECT t.pipeline, t.without_time, t.from_future, t.largest_batch
+  FROM status CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(status.doc -> 'totals')
+    AS t (pipeline text, without_time bigint, from_future bigint, largest_batch bigint)
+), staging AS MATERIALIZED (
+  SELECT g.pipeline, g.events, g.payload_bytes, g.fill
+  FROM status CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(status.doc -> 'staging')
+    AS g (pipeline text, events bigint, payload_bytes bigint, fill float8)
 )
 SELECT p.name AS pipeline, t.events, t.written, t.filtered, t.superseded, t.skipped, t.dead, t.retrying, t.rows, t.bytes,
        t.failed, t.retried, t.dead_lettered, t.replayed,
@@ -137,7 +149,10 @@ SELECT p.name AS pipeline, t.events, t.written, t.filtered, t.superseded, t.skip
        pg_catalog.round(((h.lag - t.lag) / h.age_s)::numeric, 1) AS drained_per_s,
        CASE WHEN t.lag = 0 THEN interval '0'
             WHEN h.lag > t.lag THEN pg_catalog.make_interval(secs => t.lag * h.age_s / (h.lag - t.lag)) END AS drained_in,
-       t.settled_at, v.without_time, v.from_future, r.next_at AS next_retry_at
+       t.settled_at, v.without_time, v.from_future, r.next_at AS next_retry_at,
+       t.events + coalesce(g.events, 0) AS staged, t.bytes + coalesce(g.payload_bytes, 0) AS staged_bytes,
+       coalesce(g.events, 0) AS staged_waiting, pg_catalog.round(coalesce(g.fill, 0)::numeric, 3) AS staging_fill,
+       pg_catalog.round((m.taken / nullif(m.batches, 0))::numeric, 1) AS events_per_batch, v.largest_batch
 FROM millrace._visible AS p
 CROSS JOIN LATERAL (
   SELECT coalesce(pg_catalog.sum(g.events), 0)::bigint AS events, coalesce(pg_catalog.sum(g.written), 0)::bigint AS written,
@@ -155,6 +170,7 @@ CROSS JOIN LATERAL (
 LEFT JOIN rate AS s ON s.pipeline = p.name AND s.window_s = 10
 LEFT JOIN rate AS m ON m.pipeline = p.name AND m.window_s = 60
 LEFT JOIN live AS v ON v.pipeline = p.name
+LEFT JOIN staging AS g ON g.pipeline = p.name
 LEFT JOIN LATERAL (SELECT r.next_at FROM millrace.retry AS r WHERE r.pipeline_id = p.id ORDER BY r.next_at LIMIT 1) AS r ON true
 -- the lag five minutes ago, or as long as it is known in these five minutes
 LEFT JOIN LATERAL (
@@ -180,5 +196,12 @@ COMMENT ON COLUMN millrace.stats.drained_in IS 'when the lag will be gone if tha
 COMMENT ON COLUMN millrace.stats.next_retry_at IS 'when the next retry is due; in the past: the oldest that is';
 COMMENT ON COLUMN millrace.stats.without_time IS 'events without a Kafka timestamp since the server was started: they are in no latency';
 COMMENT ON COLUMN millrace.stats.from_future IS 'events with a Kafka timestamp in the future since the server was started: they are in no latency';
+
+COMMENT ON COLUMN millrace.stats.staged IS 'events taken over from Kafka: settled ones, and those that wait in staging; what a crash takes from staging is fetched, and counted, again';
+COMMENT ON COLUMN millrace.stats.staged_bytes IS 'of their payloads';
+COMMENT ON COLUMN millrace.stats.staged_waiting IS 'messages in staging that wait for a worker';
+COMMENT ON COLUMN millrace.stats.staging_fill IS 'share of its segments that the fullest lane uses; at 1 the ingestor waits';
+COMMENT ON COLUMN millrace.stats.events_per_batch IS 'on average over the last minute, those that were tried again included; null without a batch';
+COMMENT ON COLUMN millrace.stats.largest_batch IS 'of the last minute, in events';
 
 GRANT SELECT ON millrace.rates, millrace.stats TO PUBLIC;

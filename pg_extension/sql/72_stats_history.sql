@@ -22,7 +22,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
   SELECT p.id, _record_minute.minute, true, t.total, d.added[1], d.added[2], d.added[3], d.added[4], d.added[5], d.added[6], d.added[7],
          d.added[8], d.added[9], d.added[10], d.added[11], v.batches, v.busy_s, t.lag, t.retrying,
          v.produced_to_staged, v.staged_to_visible, v.produced_to_visible, v.produced_to_staged_max_ms, v.staged_to_visible_max_ms,
-         v.produced_to_visible_max_ms
+         v.produced_to_visible_max_ms, v.largest_batch
   FROM millrace.pipeline AS p
   CROSS JOIN LATERAL (
     SELECT ARRAY[coalesce(sum(g.events), 0), coalesce(sum(g.written), 0), coalesce(sum(g.filtered), 0),
@@ -63,7 +63,7 @@ SELECT p.name AS pipeline, s.minute, s.up, s.events, s.written, s.filtered, s.su
        s.retried, s.dead_lettered, s.replayed, pg_catalog.round(s.events / 60.0, 1) AS events_per_s, s.lag, s.retrying, s.batches,
        pg_catalog.round((s.busy_s / 60)::numeric, 3) AS busy_workers,
        q.p50_ms, q.p95_ms, q.p99_ms, s.produced_to_visible_max_ms AS max_ms,
-       s.produced_to_staged, s.staged_to_visible, s.produced_to_visible
+       s.produced_to_staged, s.staged_to_visible, s.produced_to_visible, s.largest_batch
 FROM millrace._visible AS p
 JOIN millrace.stats_minute AS s ON s.pipeline_id = p.id
 CROSS JOIN LATERAL (
@@ -85,6 +85,7 @@ COMMENT ON COLUMN millrace.stats_history.p99_ms IS '99 of 100 events were visibl
 COMMENT ON COLUMN millrace.stats_history.produced_to_staged IS 'histogram, see histogram_sum() and histogram_quantile(); null when no event became visible';
 COMMENT ON COLUMN millrace.stats_history.staged_to_visible IS 'histogram, likewise';
 COMMENT ON COLUMN millrace.stats_history.produced_to_visible IS 'histogram, likewise';
+COMMENT ON COLUMN millrace.stats_history.largest_batch IS 'in events; null without a batch';
 
 CREATE VIEW millrace.latency WITH (security_barrier) AS
 SELECT p.name AS pipeline, l.stage, l.over, l.events, pg_catalog.round(l.p50_ms::numeric, 2) AS p50_ms,

@@ -14,6 +14,7 @@ FROM (VALUES
   ('latency', '{pipeline,stage}', 'millrace_latency_max'),
   ('quantile', '{pipeline,stage,quantile}', 'millrace_latency'),
   ('histogram', '{pipeline,stage}', 'millrace_event_latency'),
+  ('batch_size', '{pipeline}', 'millrace_batch'),
   ('partition', '{pipeline,topic,partition}', 'millrace_lag'),
   ('window', '{pipeline,window}', 'millrace_window')
 ) AS v (source, labels, prefix);
@@ -45,6 +46,8 @@ FROM (VALUES
   ('millrace_last_settled_timestamp_seconds', 'gauge', 'pipeline', 'When the last batch was settled, as Unix time; not there while none was.'),
   -- in shared memory
   ('millrace_batches_total', 'counter', 'pipeline', 'Batches settled since the server was started.'),
+  ('millrace_batch_events', 'histogram', 'batch_size', 'Events of a batch, those that were tried again included, since the server was started.'),
+  ('millrace_largest_batch_events', 'gauge', 'pipeline', 'Events of the largest batch of the last minute; not there without one.'),
   ('millrace_worker_busy_seconds_total', 'counter', 'pipeline', 'Time of the workers from reading a batch to its commit, since the server was started.'),
   ('millrace_events_without_timestamp_total', 'counter', 'pipeline', 'Events without a Kafka timestamp since the server was started.'),
   ('millrace_events_from_future_total', 'counter', 'pipeline', 'Events with a Kafka timestamp in the future since the server was started.'),
@@ -72,6 +75,8 @@ FROM (VALUES
   ('millrace_worker_states', 'gauge', 'worker', 'Workers by what they do: backoff is a worker that waits after an error, stopped one whose process ended.'),
   ('millrace_staging_bytes', 'gauge', 'pipeline', 'Size of the segments that hold staged events.'),
   ('millrace_staging_batches', 'gauge', 'pipeline', 'Staged batches that wait for a worker.'),
+  ('millrace_staging_events', 'gauge', 'pipeline', 'Messages in these batches.'),
+  ('millrace_staging_payload_bytes', 'gauge', 'pipeline', 'Bytes of their payloads.'),
   ('millrace_staging_fill_ratio', 'gauge', 'pipeline', 'Share of the segments in use, of the lane that is fullest.'),
   ('millrace_breaker_open', 'gauge', 'pipeline', '1 while the breaker is open or half open.'),
   ('millrace_retries_breaker_open', 'gauge', 'pipeline', '1 while the breaker of the events that are tried again is open or half open.'),
@@ -97,8 +102,6 @@ WITH stats AS MATERIALIZED (
   SELECT * FROM millrace.stats
 ), by_type AS MATERIALIZED (
   SELECT * FROM millrace.stats_by_type WHERE metrics.source IS NULL OR metrics.source IN ('type', 'type_outcome')
-), engine AS MATERIALIZED (
-  SELECT millrace.engine_status() AS doc
 ), live AS MATERIALIZED (
   SELECT millrace.live_status() AS doc
 ), pipeline AS MATERIALIZED (
@@ -106,11 +109,9 @@ WITH stats AS MATERIALIZED (
 ), stopped AS MATERIALIZED (
   SELECT t.pipeline, count(*) AS stopped FROM millrace.partitions AS t WHERE t.state = 'stopped' GROUP BY t.pipeline
 ), lane AS MATERIALIZED (
-  SELECT l.pipeline, sum(l.bytes) AS bytes, sum(l.staged) AS staged,
-         max(l.segments_used::float8 / nullif(l.segments, 0)) AS fill
-  FROM engine CROSS JOIN LATERAL jsonb_to_recordset(engine.doc -> 'lanes')
-    AS l (pipeline text, segments_used integer, segments integer, bytes bigint, staged bigint)
-  GROUP BY l.pipeline
+  SELECT l.pipeline, l.bytes, l.batches, l.events, l.payload_bytes, l.fill
+  FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'staging')
+    AS l (pipeline text, bytes bigint, batches bigint, events bigint, payload_bytes bigint, fill float8)
 )
 SELECT coalesce(m.family, m.name), m.name, jsonb_build_object('pipeline', m.pipeline) || m.label, m.value
 FROM (
@@ -147,10 +148,11 @@ FROM (
   UNION ALL
   SELECT NULL, v.name, t.pipeline, '{}', v.value
   FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'totals')
-    AS t (pipeline text, batches bigint, busy_s float8, without_time bigint, from_future bigint)
+    AS t (pipeline text, batches bigint, busy_s float8, without_time bigint, from_future bigint, largest_batch bigint)
   CROSS JOIN LATERAL (VALUES
     ('millrace_batches_total', t.batches::float8), ('millrace_worker_busy_seconds_total', t.busy_s),
-    ('millrace_events_without_timestamp_total', t.without_time), ('millrace_events_from_future_total', t.from_future)
+    ('millrace_events_without_timestamp_total', t.without_time), ('millrace_events_from_future_total', t.from_future),
+    ('millrace_largest_batch_events', t.largest_batch)
   ) AS v (name, value)
   WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL
@@ -180,6 +182,16 @@ FROM (
     UNION ALL SELECT 'sum', '{}', h.sum_s
   ) AS v (name, label, value)
   WHERE metrics.source IS NULL OR metrics.source = 'histogram'
+  UNION ALL
+  SELECT 'millrace_batch_events', 'millrace_batch_events_' || v.name, t.pipeline, v.label, v.value
+  FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'totals') AS t (pipeline text, taken bigint, batch_sizes bigint[])
+  CROSS JOIN LATERAL (
+    SELECT 'bucket', jsonb_build_object('le', CASE WHEN b.i < cardinality(t.batch_sizes) THEN (4 ^ (b.i - 1))::bigint::text ELSE '+Inf' END), b.n::float8
+    FROM unnest(t.batch_sizes) WITH ORDINALITY AS b (n, i)
+    UNION ALL SELECT 'count', '{}', t.batch_sizes[cardinality(t.batch_sizes)]
+    UNION ALL SELECT 'sum', '{}', t.taken
+  ) AS v (name, label, value)
+  WHERE metrics.source IS NULL OR metrics.source = 'batch_size'
   UNION ALL
   SELECT NULL, v.name, l.pipeline, jsonb_build_object('topic', l.topic, 'partition', l.partition::text), v.value
   FROM millrace.lag AS l
@@ -223,7 +235,8 @@ FROM (
   SELECT NULL, v.name, l.pipeline, '{}', v.value
   FROM lane AS l
   CROSS JOIN LATERAL (VALUES
-    ('millrace_staging_bytes', l.bytes::float8), ('millrace_staging_batches', l.staged), ('millrace_staging_fill_ratio', l.fill)
+    ('millrace_staging_bytes', l.bytes::float8), ('millrace_staging_batches', l.batches), ('millrace_staging_events', l.events),
+    ('millrace_staging_payload_bytes', l.payload_bytes), ('millrace_staging_fill_ratio', l.fill)
   ) AS v (name, value)
   WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL

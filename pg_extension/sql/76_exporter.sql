@@ -1,12 +1,13 @@
 -- Queries for exporters, made from metric_family: no second list of metrics.
 
 CREATE VIEW millrace.exporter_query WITH (security_barrier) AS
-SELECT s.source, s.prefix, s.labels, CASE s.source
-  WHEN 'histogram' THEN pg_catalog.format(
-    'SELECT %1$s, array_agg((m.labels ->> ''le'')::float8 ORDER BY (m.labels ->> ''le'')::float8) FILTER (WHERE m.labels ->> ''le'' <> ''+Inf'') AS seconds, '
-    'array_agg(m.value::bigint ORDER BY (m.labels ->> ''le'')::float8) FILTER (WHERE m.labels ->> ''le'' <> ''+Inf'') AS seconds_bucket, '
-    'max(m.value) FILTER (WHERE m.name LIKE ''%%\_sum'') AS seconds_sum, (max(m.value) FILTER (WHERE m.name LIKE ''%%\_count''))::bigint AS seconds_count '
-    'FROM millrace.metrics(''histogram'') AS m GROUP BY %2$s', label.columns, label.numbers)
+SELECT s.source, s.prefix, s.labels, CASE
+  -- a histogram has a source of its own
+  WHEN value.histogram IS NOT NULL THEN pg_catalog.format(
+    'SELECT %1$s, array_agg((m.labels ->> ''le'')::float8 ORDER BY (m.labels ->> ''le'')::float8) FILTER (WHERE m.labels ->> ''le'' <> ''+Inf'') AS %3$s, '
+    'array_agg(m.value::bigint ORDER BY (m.labels ->> ''le'')::float8) FILTER (WHERE m.labels ->> ''le'' <> ''+Inf'') AS %3$s_bucket, '
+    'max(m.value) FILTER (WHERE m.name LIKE ''%%\_sum'') AS %3$s_sum, (max(m.value) FILTER (WHERE m.name LIKE ''%%\_count''))::bigint AS %3$s_count '
+    'FROM millrace.metrics(%4$L) AS m GROUP BY %2$s', label.columns, label.numbers, value.histogram, s.source)
   ELSE pg_catalog.format('SELECT %1$s, %2$s FROM millrace.metrics(%3$L) AS m GROUP BY %4$s',
                          label.columns, value.columns, s.source, label.numbers)
   END AS query
@@ -17,7 +18,8 @@ CROSS JOIN LATERAL (
   FROM pg_catalog.unnest(s.labels) WITH ORDINALITY AS l (name, i)) AS label
 CROSS JOIN LATERAL (
   SELECT pg_catalog.string_agg(pg_catalog.format('max(m.value) FILTER (WHERE m.name = %1$L) AS %2$I', f.name,
-                                                 pg_catalog.substr(f.name, pg_catalog.length(s.prefix) + 2)), ', ' ORDER BY f.name) AS columns
+                                                 pg_catalog.substr(f.name, pg_catalog.length(s.prefix) + 2)), ', ' ORDER BY f.name) AS columns,
+         pg_catalog.max(pg_catalog.substr(f.name, pg_catalog.length(s.prefix) + 2)) FILTER (WHERE f.type = 'histogram') AS histogram
   FROM millrace.metric_family AS f WHERE f.source = s.source) AS value;
 COMMENT ON VIEW millrace.exporter_query IS 'The query by which an exporter reads a source of metrics: a row for each set of labels, a column for each metric.';
 COMMENT ON COLUMN millrace.exporter_query.query IS 'a column is named as its metric without the prefix';

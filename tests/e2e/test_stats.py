@@ -4,6 +4,7 @@ import time
 
 from lib.cluster import ConnectionLost
 from lib.events import Events
+from lib.lane import Batch, Lane
 from lib.wait import wait_for
 from test_exactly_once import kill_worker
 from test_kafka_shapes import good, produce
@@ -58,7 +59,7 @@ def test_rates_and_latencies(world):
 
 
 def totals(world):
-    names = "events, written, filtered, superseded, skipped, dead, retrying, rows, bytes, failed, retried, dead_lettered, replayed"
+    names = "staged, staged_bytes, events, written, filtered, superseded, skipped, dead, retrying, rows, bytes, failed, retried, dead_lettered, replayed"
     return dict(zip(names.split(", "), world.db.run(f"SELECT {names} FROM millrace.stats WHERE pipeline = %s", (world.pipeline_name,))[0]))
 
 
@@ -105,6 +106,7 @@ def test_totals_are_true_after_crashes(world):
     assert found["dead_lettered"] == found["failed"] == found["dead"] == letters[0], (found, letters)
     assert found["retried"] == letters[1], (found, letters)
     assert found["rows"] == world.db.value("SELECT count(*) FROM reading")
+    wait_for(lambda: [totals(world)[name] for name in ("staged", "staged_bytes")] == [found["events"], found["bytes"]], "what was staged is settled", 20)
     check_by_type(world, found)
     # a replay that succeeds, and one that does not
     world.db.run("ALTER TABLE reading DROP CONSTRAINT reading_value_check")
@@ -117,6 +119,60 @@ def test_totals_are_true_after_crashes(world):
     assert (after["replayed"], after["dead_lettered"]) == (replayed, found["dead_lettered"] + again), (found, after)
     assert after["retried"] >= found["retried"] + n and replayed > 0 and again > 0
     check_by_type(world, after)
+
+
+def stage(lane, first, payloads, timestamps):
+    batch = Batch()
+    for i, (payload, ts) in enumerate(zip(payloads, timestamps)):
+        batch.event(0, first + i, payload, ts=ts)
+    lane.stage(batch.entry(0, lane.epochs[0], first, first + len(payloads)))
+
+
+def metrics(world, pattern):
+    """By name, and of a histogram by bound."""
+    rows = world.db.run("SELECT name, labels ->> 'le', value FROM millrace.metric WHERE name ~ %s AND labels ->> 'pipeline' = %s", (pattern, world.pipeline_name))
+    return {(name, le) if le else name: value for name, le, value in rows}
+
+
+def test_staging_batches_and_timestamps(world):
+    """A lane played by hand, so that the truth is known to the byte: what waits in staging, sizes of batches, unusable timestamps."""
+    world.db.run("CREATE TABLE number (n int); ALTER TABLE number OWNER TO app")
+    world.create_pipeline(fields="n int NOT NULL", target="number", transform="SELECT event.n FROM event")
+    world.db.run("SELECT millrace.add_partitions(%s, 0, '{0}')", (world.pipeline_name,))
+    lane = Lane(world.db, world.pipeline_name).assign([0])
+    payloads = [b'{"n":%d}' % n for n in range(10)]
+    size = sum(map(len, payloads))
+    now = int(time.time() * 1000)
+
+    def shows(**expected):
+        found = row(world, "stats")
+        return all(found[name] == value for name, value in expected.items())
+
+    world.db.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
+    stage(lane, 0, payloads, [-1, -1, -2**62, now + 3600000, 2**62] + [now - 60000] * 5)
+    assert shows(events=0, staged=10, staged_waiting=10, staged_bytes=size)
+    assert row(world, "stats")["staging_fill"] > 0
+    assert row(world, "lanes")["staged_events"] == 10 and row(world, "lanes")["staged_bytes"] == size
+    waiting = metrics(world, "^millrace_staging_")
+    assert (waiting["millrace_staging_events"], waiting["millrace_staging_payload_bytes"], waiting["millrace_staging_batches"]) == (10, size, 1)
+    world.db.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
+    # shared memory follows the commit
+    wait_for(lambda: shows(events=10, staged=10, staged_waiting=0, staged_bytes=size, without_time=3, from_future=2, largest_batch=10, events_per_batch=10),
+             "all figures have the batch", 20)
+    latency = row(world, "latency", stage="produced_to_visible", over="1 min")
+    assert latency["events"] == 5 and 60000 <= latency["max_ms"] <= (time.time() + 1) * 1000 - now + 60000, latency
+    stage(lane, 10, payloads[:3], [now] * 3)
+    wait_for(lambda: shows(events=13, largest_batch=10) and float(row(world, "stats")["events_per_batch"]) == 6.5, "and the next one", 20)
+    sizes = metrics(world, "^millrace_batch_events_")
+    assert [sizes["millrace_batch_events_bucket", le] for le in ("1", "4", "16", "65536", "+Inf")] == [0, 1, 2, 2, 2]
+    assert (sizes["millrace_batch_events_count"], sizes["millrace_batch_events_sum"]) == (2, 13)
+
+    # what a crash takes from staging was not staged; Kafka has it
+    world.db.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
+    stage(lane, 13, payloads[:5], [now] * 5)
+    assert shows(events=13, staged=18, staged_waiting=5)
+    world.cluster.restart("immediate")
+    wait_for(lambda: known(lambda: shows(events=13, staged=13, staged_waiting=0, staged_bytes=size + sum(map(len, payloads[:3])))), "the settled ones", 60)
 
 
 def test_minutes_have_no_gap(world):

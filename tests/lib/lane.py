@@ -68,6 +68,11 @@ class Batch:
                                         next_offset, last[1] if last else -1, last[4] if last else -1, crc, 0))
         return self
 
+    def amount(self):
+        """Events, and bytes of payload; none for a pack, whatever is in it."""
+        events = [row for row in self.rows if row[0] >= 0]
+        return len(events), sum(len(row[2] or b"") for row in events)
+
     def copy_data(self, trailer=True):
         data = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
         for partition, offset, payload, key, ts, kind, headers in self.rows:
@@ -101,8 +106,8 @@ class Lane:
         """One transaction, as the ingestor's; raises what stage() raises."""
         partitions = sorted(self.epochs)
         try:
-            self.session.run("SELECT millrace.stage(%s, %s, %s, %s)", (self.lane, self.incarnation, partitions,
-                                                                      [self.epochs[p] for p in partitions]))
+            self.session.run("SELECT millrace.stage(%s, %s, %s, %s, %s, %s)",
+                             (self.lane, self.incarnation, partitions, [self.epochs[p] for p in partitions], *batch.amount()))
             with self.session.connection.cursor() as cursor:
                 cursor.copy_expert(f"COPY {self.segment} FROM STDIN (FORMAT binary)", io.BytesIO(batch.copy_data(trailer)))
         except Exception:

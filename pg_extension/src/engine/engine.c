@@ -187,8 +187,14 @@ static void
 move_on(MrEngine *engine, MrLane *lane, int64 began_at)
 {
 	MrBatch *batch = engine->batch;
+	MrStagedAmount settled = {.batches = batch->nsettled};
 
-	mr_ring_advance(lane, &batch->tail, &batch->end, batch->nsettled);
+	for (int i = 0; i < batch->nsettled; i++)
+	{
+		settled.events += batch->staged[i].count;
+		settled.bytes += batch->staged[i].bytes;
+	}
+	mr_ring_advance(lane, &batch->tail, &batch->end, &settled);
 	note_wait(engine);
 	note_success(engine, began_at);
 }
@@ -262,7 +268,7 @@ read_limit(const MrEngine *engine)
 MrStep
 mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace)
 {
-	uint64 staged = pg_atomic_read_u64(&lane->staged);
+	MrStagedAmount staged = mr_ring_staged(lane);
 	int64 began_at = mr_clock_us();
 	int nest;
 	MrStep step = begin_step(engine, pace, engine->activity, &nest);
@@ -286,7 +292,7 @@ mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace)
 	if (engine->batch->nstaged > 0)
 		move_on(engine, lane, began_at);
 	if (step == MR_STEP_IDLE)
-		mr_ring_drained(lane, &engine->batch->tail, staged);
+		mr_ring_drained(lane, &engine->batch->tail, &staged);
 	return step;
 }
 

@@ -116,6 +116,7 @@ mr_observe_batch(MrLiveSeat *seat, Oid extension, int32 pipeline_id, const MrBat
 	}
 	observe_events(&seen, batch, observed, batch->nevents - observed, 0, now);
 	seen.counters[MR_LIVE_BATCHES] = 1;
+	seen.counters[MR_LIVE_TAKEN] = batch->nevents;
 	seen.counters[MR_LIVE_BUSY_US] = mr_clock_us() - began_us;
 	mr_live_add(seat, extension, pipeline_id, &seen);
 }

@@ -86,6 +86,7 @@ typedef struct MrStagedBatch
 	int64 id;
 	int first; /* its events in MrBatch.events */
 	int count;
+	int64 bytes; /* of their payloads */
 	int admitted; /* of these, the ones that continue their partition; they follow those of the staged batch before */
 	TimestampTz staged_at; /* its commit, 0 when that is not known any more */
 	int nparts;

@@ -146,6 +146,21 @@ parts_of_rows(MrBatch *batch, MrStagedBatch *staged)
 	staged->nparts = n;
 }
 
+/* Bytes of the payloads of its events. */
+static int64
+payload_bytes(const MrBatch *batch, const MrStagedBatch *staged)
+{
+	int64 bytes = 0;
+
+	for (int k = 0; k < staged->count; k++)
+	{
+		const bytea *payload = batch->events[staged->first + k].payload;
+
+		bytes += payload != NULL ? (int64) VARSIZE_ANY_EXHDR(payload) : 0;
+	}
+	return bytes;
+}
+
 /* A batch that cannot be made whole: none of its events count, its partitions get a new epoch. */
 static void
 refuse(MrBatch *batch, MrStagedBatch *staged)
@@ -310,6 +325,7 @@ read_range(Relation rel, MrLane *lane, MrBatch *batch, ItemPointer cursor, int m
 				refuse(batch, staged);
 			}
 		}
+		staged->bytes = payload_bytes(batch, staged);
 		first = batch->nevents;
 		batch->end = staged->end;
 		if (batch->nevents >= max_events || batch->bytes >= max_bytes)

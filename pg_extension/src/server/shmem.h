@@ -57,7 +57,12 @@ typedef struct MrLane
 	Latch *worker_latch;
 	pg_atomic_uint64 staged;   /* committed batches; incremented before the worker's latch is set */
 	pg_atomic_uint64 consumed; /* value of `staged` the worker has read up to */
-	uint64 next_number;        /* of a filling; never starts again while the server runs */
+	/* for statistics, counted with these: events of the batches, bytes of their payloads */
+	pg_atomic_uint64 staged_events;
+	pg_atomic_uint64 staged_bytes;
+	pg_atomic_uint64 consumed_events;
+	pg_atomic_uint64 consumed_bytes;
+	uint64 next_number; /* of a filling; never starts again while the server runs */
 	int nsegments;
 	MrSegment segments[MR_SEGMENTS_MAX];
 	uint64 tail_number;     /* of the filling the cursor is in, 0 = none yet */

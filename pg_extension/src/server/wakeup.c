@@ -11,6 +11,8 @@
 #include "server/clock.h"
 
 static MrLane *lane_to_wake = NULL;
+static uint64 staged_events = 0;
+static uint64 staged_bytes = 0;
 static int32 pipeline_to_wake = 0;
 static bool wake_all = false;
 
@@ -145,6 +147,8 @@ at_transaction_end(XactEvent event, void *arg)
 			Latch *latch;
 
 			note_staged(lane_to_wake);
+			pg_atomic_fetch_add_u64(&lane_to_wake->staged_events, staged_events);
+			pg_atomic_fetch_add_u64(&lane_to_wake->staged_bytes, staged_bytes);
 			pg_atomic_fetch_add_u64(&lane_to_wake->staged, 1);
 			latch = *(Latch *volatile *) &lane_to_wake->worker_latch;
 			if (latch != NULL)
@@ -176,10 +180,12 @@ install_callback(void)
 }
 
 void
-mr_wake_lane_at_commit(MrLane *lane)
+mr_wake_lane_at_commit(MrLane *lane, uint64 events, uint64 bytes)
 {
 	install_callback();
 	lane_to_wake = lane;
+	staged_events = events;
+	staged_bytes = bytes;
 }
 
 void

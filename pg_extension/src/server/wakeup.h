@@ -10,8 +10,8 @@
 
 #include "server/shmem.h"
 
-/* At commit of this transaction count a staged batch in the lane and wake its worker. */
-extern void mr_wake_lane_at_commit(MrLane *lane);
+/* At commit of this transaction count a staged batch, of so many events and bytes of payload, in the lane and wake its worker. */
+extern void mr_wake_lane_at_commit(MrLane *lane, uint64 events, uint64 bytes);
 
 /* When that transaction of the lane's writer was committed; 0 when it is not known (any more). For statistics. */
 extern TimestampTz mr_lane_staged_at(const MrLane *lane, TransactionId xid);

@@ -173,7 +173,8 @@ mr_lane_open(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(mr_stage);
 
 /*
- * millrace.stage(lane integer, incarnation bigint, partitions integer[], epochs bigint[]) RETURNS bigint
+ * millrace.stage(lane integer, incarnation bigint, partitions integer[], epochs bigint[], events integer, bytes bigint)
+ *   RETURNS bigint
  *
  * First statement of a staging transaction, the COPY follows. Reports early (MR001, MR002) what settling would
  * find out later; at commit the lane's worker is woken. Returns the bytes of the segment being filled.
@@ -206,7 +207,7 @@ mr_stage(PG_FUNCTION_ARGS)
 												 ((int32 *) ARR_DATA_PTR(partitions))[stale])),
 						errdetail("It was assigned to someone else, moved, or stopped."),
 						errhint("Assign it again.")));
-	mr_wake_lane_at_commit(lane);
+	mr_wake_lane_at_commit(lane, Max(PG_GETARG_INT32(4), 0), Max(PG_GETARG_INT64(5), 0));
 	PG_RETURN_INT64(mr_segment_bytes(head));
 }
 

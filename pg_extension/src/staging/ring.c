@@ -150,8 +150,41 @@ mr_ring_tail(MrLane *lane, int32 pipeline_id, MrFilling *tail, ItemPointer curso
 	return segment != NULL;
 }
 
+MrStagedAmount
+mr_ring_staged(MrLane *lane)
+{
+	MrStagedAmount staged;
+
+	/* the writer counts the batch last, so that its events are known when it is */
+	staged.events = pg_atomic_read_u64(&lane->staged_events);
+	staged.bytes = pg_atomic_read_u64(&lane->staged_bytes);
+	pg_read_barrier();
+	staged.batches = pg_atomic_read_u64(&lane->staged);
+	return staged;
+}
+
+/* A reader may be done with a batch before its writer has counted it. */
+static uint64
+difference(uint64 staged, pg_atomic_uint64 *consumed)
+{
+	uint64 done = pg_atomic_read_u64(consumed);
+
+	return staged > done ? staged - done : 0;
+}
+
+MrStagedAmount
+mr_ring_waiting(MrLane *lane)
+{
+	MrStagedAmount staged = mr_ring_staged(lane);
+
+	return (MrStagedAmount){.batches = difference(staged.batches, &lane->consumed),
+							.events = difference(staged.events, &lane->consumed_events),
+							.bytes = difference(staged.bytes, &lane->consumed_bytes)};
+}
+
 void
-mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *cursor, uint64 batches)
+mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *cursor,
+				const MrStagedAmount *settled)
 {
 	MrSegment *segment;
 
@@ -163,16 +196,24 @@ mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *curs
 		lane->cursor = *cursor;
 	}
 	if (lane->generation == tail->generation)
-		pg_atomic_fetch_add_u64(&lane->consumed, batches);
+	{
+		pg_atomic_fetch_add_u64(&lane->consumed, settled->batches);
+		pg_atomic_fetch_add_u64(&lane->consumed_events, settled->events);
+		pg_atomic_fetch_add_u64(&lane->consumed_bytes, settled->bytes);
+	}
 	LWLockRelease(mr_shared->lock);
 }
 
 void
-mr_ring_drained(MrLane *lane, const MrFilling *tail, uint64 staged)
+mr_ring_drained(MrLane *lane, const MrFilling *tail, const MrStagedAmount *staged)
 {
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
 	if (lane->generation == tail->generation)
-		pg_atomic_write_u64(&lane->consumed, staged);
+	{
+		pg_atomic_write_u64(&lane->consumed, staged->batches);
+		pg_atomic_write_u64(&lane->consumed_events, staged->events);
+		pg_atomic_write_u64(&lane->consumed_bytes, staged->bytes);
+	}
 	LWLockRelease(mr_shared->lock);
 }
 

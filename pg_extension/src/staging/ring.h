@@ -16,6 +16,14 @@
 
 #include "server/shmem.h"
 
+/* Of a lane: batches, and for statistics their events and the bytes of their payloads. */
+typedef struct MrStagedAmount
+{
+	uint64 batches;
+	uint64 events;
+	uint64 bytes;
+} MrStagedAmount;
+
 /* One filling of a segment. Generation 0: none, the lane was not the caller's. */
 typedef struct MrFilling
 {
@@ -48,12 +56,18 @@ extern Oid mr_ring_next(MrLane *lane, int limit, bool *limited);
 extern bool mr_ring_tail(MrLane *lane, int32 pipeline_id, MrFilling *tail, ItemPointer cursor,
 						 bool *sealed);
 
-/* The reader has settled `batches` staged batches, and everything up to `cursor` (if that is valid). */
-extern void mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *cursor,
-							uint64 batches);
+/* What the writers of the lane have announced so far; all of it is visible to a snapshot that is taken afterwards. */
+extern MrStagedAmount mr_ring_staged(MrLane *lane);
 
-/* There was nothing to read when `staged` batches had been announced. */
-extern void mr_ring_drained(MrLane *lane, const MrFilling *tail, uint64 staged);
+/* Of that, what waits for the reader. It may be off by a batch that is being committed or settled. */
+extern MrStagedAmount mr_ring_waiting(MrLane *lane);
+
+/* The reader has settled so much, and everything up to `cursor` (if that is valid). */
+extern void mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *cursor,
+							const MrStagedAmount *settled);
+
+/* There was nothing to read when so much had been announced. */
+extern void mr_ring_drained(MrLane *lane, const MrFilling *tail, const MrStagedAmount *staged);
 
 /* The reader has settled a sealed segment to its end: it is to be emptied, the next one is the tail. */
 extern void mr_ring_finish_tail(MrLane *lane, const MrFilling *tail);

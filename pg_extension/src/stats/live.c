@@ -38,6 +38,7 @@ typedef struct Slice
 {
 	pg_atomic_uint64 number;
 	pg_atomic_uint64 max_us[MR_LATENCIES];
+	pg_atomic_uint64 largest; /* batch, in events */
 	pg_atomic_uint32 count[MR_LATENCIES][MR_HISTOGRAM_BUCKETS];
 } Slice;
 
@@ -57,8 +58,10 @@ typedef struct Live
 	Slice slices[SLICES];
 	pg_atomic_uint64 latency[MR_LATENCIES][MR_HISTOGRAM_BUCKETS];
 	pg_atomic_uint64 sum_us[MR_LATENCIES];
+	pg_atomic_uint64 sizes[MR_BATCH_SIZES];
 	/* for the rows of minutes; `taken` is the supervisor's */
 	pg_atomic_uint64 minute_max_us[MR_LATENCIES];
+	pg_atomic_uint64 minute_largest;
 	uint64 taken[MR_LATENCIES][MR_HISTOGRAM_BUCKETS];
 	uint64 taken_batches;
 	uint64 taken_busy_us;
@@ -204,6 +207,7 @@ begin_slice(Live *live, uint64 number)
 
 	if (pg_atomic_read_u64(&slice->number) == number)
 		return slice;
+	pg_atomic_write_u64(&slice->largest, 0);
 	for (int l = 0; l < MR_LATENCIES; l++)
 	{
 		pg_atomic_write_u64(&slice->max_us[l], 0);
@@ -222,6 +226,16 @@ raise_to(pg_atomic_uint64 *max, uint64 value)
 
 	while (old < value && !pg_atomic_compare_exchange_u64(max, &old, value))
 		;
+}
+
+static int
+size_of_batch(uint64 events)
+{
+	int size = 0;
+
+	while (size < MR_BATCH_BOUNDS && events > UINT64CONST(1) << (2 * size))
+		size++;
+	return size;
 }
 
 void
@@ -254,6 +268,9 @@ mr_live_add(MrLiveSeat *seat, Oid extension, int32 pipeline_id, const MrObservat
 		raise_to(&live->minute_max_us[l], seen->max_us[l] + 1);
 		raise_to(&slice->max_us[l], seen->max_us[l] + 1);
 	}
+	pg_atomic_fetch_add_u64(&live->sizes[size_of_batch(seen->counters[MR_LIVE_TAKEN])], 1);
+	raise_to(&live->minute_largest, seen->counters[MR_LIVE_TAKEN]);
+	raise_to(&slice->largest, seen->counters[MR_LIVE_TAKEN]);
 	if (seen->without_time != 0)
 		pg_atomic_fetch_add_u64(&live->without_time, seen->without_time);
 	if (seen->from_future != 0)
@@ -304,11 +321,12 @@ read_rates(const Live *live, int64 now, MrLiveReading *reading)
 
 /* The slices of the last minute, the present one included. */
 static void
-read_latencies(Live *live, int64 now, MrLiveReading *reading)
+read_slices(Live *live, int64 now, MrLiveReading *reading)
 {
 	uint64 last = now / (US_PER_S * SLICE_S);
 
 	memset(reading->latency, 0, sizeof(reading->latency));
+	reading->largest = 0;
 	for (int l = 0; l < MR_LATENCIES; l++)
 		reading->max_us[l] = -1;
 	for (int s = 0; s < SLICES; s++)
@@ -318,6 +336,7 @@ read_latencies(Live *live, int64 now, MrLiveReading *reading)
 
 		if (number + S_PER_MINUTE / SLICE_S < last || number > last)
 			continue;
+		reading->largest = Max(reading->largest, pg_atomic_read_u64(&slice->largest));
 		for (int l = 0; l < MR_LATENCIES; l++)
 		{
 			for (int i = 0; i < MR_HISTOGRAM_BUCKETS; i++)
@@ -363,7 +382,9 @@ mr_live_read(Oid extension, void (*take)(void *arg, const MrLiveReading *reading
 		reading->without_time = pg_atomic_read_u64(&live->without_time);
 		reading->from_future = pg_atomic_read_u64(&live->from_future);
 		read_rates(live, now, reading);
-		read_latencies(live, now, reading);
+		read_slices(live, now, reading);
+		for (int k = 0; k < MR_BATCH_SIZES; k++)
+			reading->sizes[k] = pg_atomic_read_u64(&live->sizes[k]);
 		for (int l = 0; l < MR_LATENCIES; l++)
 		{
 			for (int b = 0; b < MR_HISTOGRAM_BUCKETS; b++)
@@ -401,6 +422,7 @@ mr_live_take_minute(Oid extension, int32 pipeline_id, MrLiveMinute *minute)
 		}
 		minute->max_us[l] = (int64) pg_atomic_exchange_u64(&live->minute_max_us[l], 0) - 1;
 	}
+	minute->largest = pg_atomic_exchange_u64(&live->minute_largest, 0);
 	batches = pg_atomic_read_u64(&live->total[MR_LIVE_BATCHES]);
 	busy_us = pg_atomic_read_u64(&live->total[MR_LIVE_BUSY_US]);
 	minute->batches = batches - live->taken_batches;

@@ -26,6 +26,7 @@ typedef enum MrLiveCounter
 	MR_LIVE_RETRIED, /* tries after the first */
 	MR_LIVE_BATCHES,
 	MR_LIVE_BUSY_US, /* time of the workers, from reading a batch to its commit */
+	MR_LIVE_TAKEN,   /* events that the batches had, those that were tried again included */
 	MR_LIVE_COUNTERS
 } MrLiveCounter;
 
@@ -36,6 +37,10 @@ typedef enum MrLatency
 	MR_PRODUCED_TO_VISIBLE,
 	MR_LATENCIES
 } MrLatency;
+
+/* Batches are counted by their size: at most 1, 4, 16 and so on to 65536 events, and last the larger ones. */
+#define MR_BATCH_BOUNDS 9
+#define MR_BATCH_SIZES  (MR_BATCH_BOUNDS + 1)
 
 /* What one batch adds. */
 typedef struct MrObservation
@@ -63,6 +68,8 @@ typedef struct MrLiveReading
 	int64 max_us[MR_LATENCIES];                               /* likewise, -1 none */
 	uint64 latency_total[MR_LATENCIES][MR_HISTOGRAM_BUCKETS]; /* as long as `total` */
 	uint64 sum_us[MR_LATENCIES];                              /* likewise */
+	uint64 sizes[MR_BATCH_SIZES];                             /* batches by size, likewise */
+	uint64 largest; /* batch of the last minute, in events; 0: there was none */
 	uint64 without_time;
 	uint64 from_future;
 } MrLiveReading;
@@ -74,6 +81,7 @@ typedef struct MrLiveMinute
 	int64 max_us[MR_LATENCIES]; /* -1 none */
 	uint64 batches;
 	uint64 busy_us;
+	uint64 largest; /* batch, in events; 0: there was none */
 } MrLiveMinute;
 
 extern void mr_live_install_hooks(void);

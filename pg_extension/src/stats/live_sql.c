@@ -52,7 +52,7 @@ PG_FUNCTION_INFO_V1(mr_sql_live_rates);
 
 /*
  * millrace._live_rates() RETURNS TABLE (pipeline_id integer, window_s integer, events, rows, bytes, failed, dead, retried,
- *   batches, busy_us, all of them float8: per second)
+ *   batches, busy_us, taken, all of them float8: per second)
  */
 Datum
 mr_sql_live_rates(PG_FUNCTION_ARGS)
@@ -101,33 +101,6 @@ mr_sql_live_latencies(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static void
-put_totals(void *arg, const MrLiveReading *reading)
-{
-	Datum values[5];
-	bool nulls[5] = {false};
-
-	values[0] = Int32GetDatum(reading->pipeline_id);
-	values[1] = Int64GetDatum((int64) reading->total[MR_LIVE_BATCHES]);
-	values[2] = Float8GetDatum((double) reading->total[MR_LIVE_BUSY_US] / 1e6);
-	values[3] = Int64GetDatum((int64) reading->without_time);
-	values[4] = Int64GetDatum((int64) reading->from_future);
-	put(arg, values, nulls);
-}
-
-PG_FUNCTION_INFO_V1(mr_sql_live_totals);
-
-/*
- * millrace._live_totals() RETURNS TABLE (pipeline_id integer, batches bigint, busy_s float8, without_time bigint,
- *   from_future bigint) since the server was started
- */
-Datum
-mr_sql_live_totals(PG_FUNCTION_ARGS)
-{
-	read_into(fcinfo, put_totals);
-	return (Datum) 0;
-}
-
 static Datum
 counts_array(const uint64 *counts, int n)
 {
@@ -137,6 +110,41 @@ counts_array(const uint64 *counts, int n)
 		values[i] = Int64GetDatum((int64) counts[i]);
 	return PointerGetDatum(
 		construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static void
+put_totals(void *arg, const MrLiveReading *reading)
+{
+	uint64 at_most[MR_BATCH_SIZES];
+	Datum values[8];
+	bool nulls[8] = {false};
+
+	for (int i = 0; i < MR_BATCH_SIZES; i++)
+		at_most[i] = reading->sizes[i] + (i > 0 ? at_most[i - 1] : 0);
+	values[0] = Int32GetDatum(reading->pipeline_id);
+	values[1] = Int64GetDatum((int64) reading->total[MR_LIVE_BATCHES]);
+	values[2] = Float8GetDatum((double) reading->total[MR_LIVE_BUSY_US] / 1e6);
+	values[3] = Int64GetDatum((int64) reading->without_time);
+	values[4] = Int64GetDatum((int64) reading->from_future);
+	values[5] = Int64GetDatum((int64) reading->total[MR_LIVE_TAKEN]);
+	values[6] = counts_array(at_most, MR_BATCH_SIZES);
+	values[7] = Int64GetDatum((int64) reading->largest);
+	nulls[7] = reading->largest == 0;
+	put(arg, values, nulls);
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_live_totals);
+
+/*
+ * millrace._live_totals() RETURNS TABLE (pipeline_id integer, batches bigint, busy_s float8, without_time bigint,
+ *   from_future bigint, taken bigint, batch_sizes bigint[], largest_batch bigint) since the server was started; batch_sizes: how
+ * many batches had at most 1, 4, 16 and so on to 65536 events, and last how many there were; largest_batch: of the last minute
+ */
+Datum
+mr_sql_live_totals(PG_FUNCTION_ARGS)
+{
+	read_into(fcinfo, put_totals);
+	return (Datum) 0;
 }
 
 /* Each fourth bucket ends at a power of two; so many of them are shown. */
@@ -182,14 +190,14 @@ PG_FUNCTION_INFO_V1(mr_sql_live_take_minute);
 
 /*
  * millrace._live_take_minute(pipeline_id integer, OUT batches bigint, OUT busy_s float8, OUT latency of each stage bigint[],
- *   OUT max of each stage float8 in ms): what came since the last call; all null when nothing is known
+ *   OUT max of each stage float8 in ms, OUT largest_batch bigint): what came since the last call; all null when nothing is known
  */
 Datum
 mr_sql_live_take_minute(PG_FUNCTION_ARGS)
 {
 	MrLiveMinute *minute = palloc(sizeof(MrLiveMinute));
-	Datum values[2 + 2 * MR_LATENCIES] = {0};
-	bool nulls[2 + 2 * MR_LATENCIES];
+	Datum values[3 + 2 * MR_LATENCIES] = {0};
+	bool nulls[3 + 2 * MR_LATENCIES];
 	TupleDesc desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -199,7 +207,9 @@ mr_sql_live_take_minute(PG_FUNCTION_ARGS)
 	{
 		values[0] = Int64GetDatum((int64) minute->batches);
 		values[1] = Float8GetDatum((double) minute->busy_us / 1e6);
+		values[2 + 2 * MR_LATENCIES] = Int64GetDatum((int64) minute->largest);
 		nulls[0] = nulls[1] = false;
+		nulls[2 + 2 * MR_LATENCIES] = minute->largest == 0;
 		for (int l = 0; l < MR_LATENCIES; l++)
 		{
 			values[2 + l] = counts_array(minute->latency[l], MR_HISTOGRAM_BUCKETS);

@@ -16,6 +16,7 @@
 #include "server/version.h"
 #include "server/wakeup.h"
 #include "pipeline/partition.h"
+#include "staging/ring.h"
 #include "staging/segment.h"
 
 PG_FUNCTION_INFO_V1(mr_sql_random_epoch);
@@ -65,8 +66,8 @@ PG_FUNCTION_INFO_V1(mr_sql_lanes);
 
 /*
  * millrace._lanes() RETURNS TABLE (lane_id integer, pipeline_id integer, writer_pid integer,
- *   worker_pid integer, segments_used integer, segments integer, bytes bigint, staged bigint)
- * of this database; staged is in batches that wait.
+ *   worker_pid integer, segments_used integer, segments integer, bytes bigint, staged bigint, staged_events bigint,
+ *   staged_bytes bigint) of this database; staged: batches that wait, their events, and the bytes of their payloads.
  */
 Datum
 mr_sql_lanes(PG_FUNCTION_ARGS)
@@ -78,8 +79,9 @@ mr_sql_lanes(PG_FUNCTION_ARGS)
 	{
 		MrLane *lane = mr_lane_slot(i);
 		Oid used[MR_SEGMENTS_MAX];
-		Datum values[8];
-		bool nulls[8] = {false};
+		MrStagedAmount waiting;
+		Datum values[10];
+		bool nulls[10] = {false};
 		int n = 0;
 		int64 bytes = 0;
 
@@ -98,8 +100,10 @@ mr_sql_lanes(PG_FUNCTION_ARGS)
 		values[3] = Int32GetDatum(pid_of_latch(lane->worker_latch));
 		values[4] = Int32GetDatum(n);
 		values[5] = Int32GetDatum(lane->nsegments);
-		values[7] = Int64GetDatum(
-			(int64) (pg_atomic_read_u64(&lane->staged) - pg_atomic_read_u64(&lane->consumed)));
+		waiting = mr_ring_waiting(lane);
+		values[7] = Int64GetDatum((int64) waiting.batches);
+		values[8] = Int64GetDatum((int64) waiting.events);
+		values[9] = Int64GetDatum((int64) waiting.bytes);
 		LWLockRelease(mr_shared->lock);
 		for (int k = 0; k < n; k++)
 			bytes += mr_segment_bytes(used[k]);

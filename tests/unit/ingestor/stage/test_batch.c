@@ -239,7 +239,7 @@ sql_names_partitions_and_epochs(void **state)
 	mr_batch_close(&batch, 0);
 	mr_batch_sql(&batch, 3, -9, "millrace.segment_3_1", &sql);
 	assert_string_equal(mr_buffer_string(&sql),
-						"SELECT millrace.stage(3, -9, '{2,5}', '{2000,5000}'); "
+						"SELECT millrace.stage(3, -9, '{2,5}', '{2000,5000}', 2, 2); "
 						"COPY millrace.segment_3_1 FROM STDIN (FORMAT binary)");
 	mr_buffer_free(&sql);
 }
