@@ -17,7 +17,7 @@ import machine  # noqa: E402
 from sampler import CLASSES  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
-RUNS = (*PIPELINES, "floor", "latency", "payload", "scale")
+RUNS = (*PIPELINES, "floor", "latency", "payload", "scale", "statistics")
 
 
 def options():
@@ -97,6 +97,14 @@ def run_pipelines(bench, wanted):
     return out
 
 
+def of_statistics(bench):
+    """What it costs to keep them, as the share of a batch without them, and to read them."""
+    batch, look = bench.keeping(), bench.looking()
+    return {"batch_ms": {name: round(ms, 2) for name, ms in batch.items()},
+            **{f"{name}_ratio": round(batch[name] / batch["without"], 3) for name in ("live", "by_type")},
+            "look_ms": {view: {name: round(ms[name], 1) for name in ("median", "max", "cpu")} for view, ms in look.items()}}
+
+
 def run(bench, wanted):
     head()
     out = run_pipelines(bench, wanted)
@@ -117,6 +125,11 @@ def run(bench, wanted):
         print("a batch of 20,000 events, CPU ms of its worker: "
               + ", ".join(f"{ms:.1f} with {n:,} partitions" for n, ms in batches.items())
               + "; a segment is emptied: " + ", ".join(f"{ms:.2f} ms with {size}" for size, ms in emptying.items()))
+    if "statistics" in wanted:
+        out["statistics"] = figures = of_statistics(bench)
+        print("statistics, CPU ms of a batch of 20,000 events: " + ", ".join(f"{ms:.2f} {name}" for name, ms in figures["batch_ms"].items())
+              + f" (ratio {figures['live_ratio']:.3f}, {figures['by_type_ratio']:.3f}); a look at 100,000 events/s, ms: "
+              + ", ".join(f"{view} {ms['median']:.1f} (CPU {ms['cpu']:.1f}), at most {ms['max']:.1f}" for view, ms in figures["look_ms"].items()))
     if "floor" in out:
         print("floor, COPY of the finished rows: "
               + ", ".join(f"{n} session{'s' * (n > 1)} {out['floor'][f'copy{n}']:,}/s" for n in (1, 2)))

@@ -1,4 +1,6 @@
 """The runs of the benchmark. Each starts from a fresh database; topics are filled before the clock runs."""
+import statistics
+import subprocess
 import time
 
 import beside
@@ -7,7 +9,7 @@ import work
 from lib import paths
 from lib.events import Events
 from lib.ingestor import Ingestor
-from lib.process import cpu_seconds, peak_rss_mb
+from lib.process import cpu_seconds, peak_rss_mb, thread_cpu_seconds
 from lib.spread import PIPELINE, TABLE, Spread
 from lib.wait import wait_for
 from sampler import Progress, Sampler
@@ -176,6 +178,58 @@ class Bench:
         """{partitions: CPU ms of the worker for a batch of 20,000 events}, with as little work for each event as can be."""
         return {n: self._spread(n, lambda s: s.cost_of_a_batch(40)) * 1e3 for n in (6, 3000)}
 
+    # -- statistics
+
+    def keeping(self, rounds=5, batches=20):
+        """What statistics cost the worker of a batch of 20,000 events, with as little work for each event as can be: CPU ms without
+        those in shared memory, with them, and with counters by type too. In turns, so that all meet the same machine; medians."""
+        kept = {"without": ("off", "''"), "live": ("on", "''"), "by_type": ("on", "'type'")}
+        payloads = [b'{"n":1,"type":"t%d"}' % i for i in range(10)]
+
+        def measure(spread):
+            costs = {name: [] for name in kept}
+            for _ in range(rounds):
+                for name, (live, type_field) in kept.items():
+                    spread.db.run(f"ALTER SYSTEM SET millrace.live_statistics = {live}")
+                    spread.db.run("SELECT pg_reload_conf()")
+                    with spread.db.session("app") as session:
+                        session.run(f"SELECT millrace.alter_pipeline('spread', type_field => {type_field})")
+                    costs[name].append(spread.cost_of_a_batch(batches) * 1e3)
+            spread.db.run("ALTER SYSTEM RESET millrace.live_statistics")
+            spread.db.run("SELECT pg_reload_conf()")
+            return {name: statistics.median(ms) for name, ms in costs.items()}
+        return self._spread(6, measure, payloads, fields="n int NOT NULL, type text")
+
+    def looking(self, rate=100_000, seconds=15):
+        """ms of a look at a view while events flow at that rate into the table of the benchmark: median, the longest, and the median
+        of its processor time, which other work on the machine does not lengthen."""
+        topic = f"looking{rate}"
+        self.broker.create_topic(topic, 6)
+        db = self.cluster.create_database(topic)
+        work.make_table(db)
+        work.make_pipeline(db, topic)
+        ingestor = self.ingestor(db).start().wait_ready()
+        producer = subprocess.Popen(Events(rate * seconds, seed=SEED, broken=0.1).command(self.broker, topic, "--rate", str(rate)),
+                                    stdout=subprocess.DEVNULL)
+        took, cpu = {"stats": [], "metric": []}, {"stats": [], "metric": []}
+        try:
+            with db.session() as session:
+                wait_for(lambda: work.settled(session) > rate, "events flow", 60)
+                while producer.poll() is None:
+                    for view, ms in took.items():
+                        began, used = time.monotonic(), thread_cpu_seconds(session.pid)
+                        session.run(f"SELECT * FROM millrace.{view}")
+                        ms.append((time.monotonic() - began) * 1e3)
+                        cpu[view].append((thread_cpu_seconds(session.pid) - used) * 1e3)
+                    time.sleep(0.1)
+                wait_for(lambda: work.settled(session) >= rate * seconds, "all settled", 120)
+        finally:
+            producer.kill()
+            producer.wait()
+            ingestor.stop()
+        db.drop()
+        return {view: {"median": statistics.median(ms), "max": max(ms), "cpu": statistics.median(cpu[view])} for view, ms in took.items()}
+
     def emptying(self, rounds=100):
         """{shared_buffers: CPU ms of worker and writer when a segment is emptied}"""
         out = {}
@@ -187,16 +241,18 @@ class Bench:
         self.cluster.restart()
         return out
 
-    def _spread(self, partitions, measure):
+    def _spread(self, partitions, measure, payloads=(b'{"n":1}',), **changed):
+        """changed: arguments of create_pipeline() that differ."""
+        arguments = dict(PIPELINE, **changed)
         db = self.cluster.create_database(f"spread{partitions}")
         db.run("CREATE EXTENSION millrace")
         db.run(TABLE)
         db.run("SELECT millrace.grant_ingestor('ingestor'), millrace.grant_topics('app', read => '{spread}')")
         with db.session("app") as session:
-            call = ", ".join(f"{name} => %({name})s" for name in PIPELINE)
-            session.run(f"SELECT millrace.create_pipeline('spread', topic => 'spread', {call})", PIPELINE)
+            call = ", ".join(f"{name} => %({name})s" for name in arguments)
+            session.run(f"SELECT millrace.create_pipeline('spread', topic => 'spread', {call})", arguments)
         self.quiesce(db)
-        spread = Spread(db, "spread", partitions)
+        spread = Spread(db, "spread", partitions, payloads)
         try:
             return measure(spread)
         finally:

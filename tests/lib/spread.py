@@ -4,7 +4,7 @@ import os
 import signal
 
 from .lane import Batch, Lane
-from .process import cpu_seconds
+from .process import thread_cpu_seconds
 from .wait import wait_for
 
 BATCH = 20000  # events, about
@@ -18,8 +18,9 @@ TABLE = "CREATE TABLE number (n int NOT NULL); ALTER TABLE number OWNER TO app"
 class Spread:
     """The pipeline exists, and has no partitions yet."""
 
-    def __init__(self, db, pipeline, partitions):
-        self.db, self.partitions = db, partitions
+    def __init__(self, db, pipeline, partitions, payloads=(b'{"n":1}',)):
+        """payloads: of the events, in turns."""
+        self.db, self.partitions, self.payloads = db, partitions, payloads
         db.run("SELECT millrace.add_partitions(%s, 0, %s::bigint[])", (pipeline, [0] * partitions))
         self.lane = Lane(db, pipeline).assign(list(range(partitions)))
         self.position = self.sent = 0  # of each partition, of all
@@ -31,7 +32,7 @@ class Spread:
         for first in range(0, each, RUN):
             for partition in range(self.partitions):
                 for i in range(first, min(first + RUN, each)):
-                    batch.event(partition, self.position + i, b'{"n":1}')
+                    batch.event(partition, self.position + i, self.payloads[i % len(self.payloads)])
         for partition in range(self.partitions):
             batch.entry(partition, self.lane.epochs[partition], self.position, self.position + each)
         self.lane.stage(batch)
@@ -48,7 +49,7 @@ class Spread:
         return self.db.value("SELECT max(pid) FROM millrace.workers WHERE pid > 0")
 
     def worker_cpu(self):
-        return cpu_seconds(self.worker())
+        return thread_cpu_seconds(self.worker())
 
     def cost_of_a_batch(self, batches=10):
         """CPU seconds of the worker, when it has a backlog, its plans, and the first row of each partition's progress."""

@@ -9,6 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "server/clock.h"
+#include "server/guc.h"
 #include "stats/live.h"
 
 /* A producer's clock may be ahead of ours by so much; beyond it is a wrong one. */
@@ -102,7 +103,7 @@ mr_observe_batch(MrLiveSeat *seat, Oid extension, int32 pipeline_id, const MrBat
 	TimestampTz now = GetCurrentTimestamp();
 	int observed = 0;
 
-	if (batch->nevents == 0)
+	if (batch->nevents == 0 || !mr_live_statistics)
 		return;
 	memset(&seen, 0, sizeof(seen));
 	for (int l = 0; l < MR_LATENCIES; l++)

@@ -20,6 +20,7 @@ int mr_batch_bytes_kb = 8192;
 int mr_batch_memory_kb = 65536;
 int mr_max_crashes = 2;
 int mr_stats_retention_min = 7 * 24 * 60;
+bool mr_live_statistics = true;
 static int max_workers_per_role = 16; /* read by SQL: _check_workers() */
 static int backup_age_min = 0;        /* read by SQL: doctor(), metrics() */
 
@@ -30,6 +31,7 @@ mr_guc_set(const char *name, const char *value)
 							 false);
 }
 
+static void define_live_statistics(void);
 static void define_ages(void);
 
 void
@@ -86,8 +88,19 @@ mr_guc_define(bool preloading)
 							"Workers that the pipelines of a role may have in all, in a database.",
 							"Checked when a pipeline is created or changed; superusers are exempt.",
 							&max_workers_per_role, 16, 1, 10000, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	define_live_statistics();
 	define_ages();
 	MarkGUCPrefixReserved("millrace");
+}
+
+static void
+define_live_statistics(void)
+{
+	DefineCustomBoolVariable(
+		"millrace.live_statistics",
+		"Whether workers keep rates, latencies and sizes of batches in shared memory.",
+		"Totals, which are part of each batch's commit, are kept in any case.", &mr_live_statistics,
+		true, PGC_SUSET, 0, NULL, NULL, NULL);
 }
 
 static void

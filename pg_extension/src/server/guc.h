@@ -15,6 +15,7 @@ extern int mr_batch_bytes_kb;
 extern int mr_batch_memory_kb;
 extern int mr_max_crashes;
 extern int mr_stats_retention_min;
+extern bool mr_live_statistics;
 
 /* Gives any setting of the session a value until the end of the GUC nest level, which the caller has begun. */
 extern void mr_guc_set(const char *name, const char *value);
