@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include "program/program.h"
+#include "server/compat.h"
 
 typedef struct MrKeep
 {
@@ -53,7 +54,6 @@ extern void mr_keep_fill(const MrProgram *program, MrBatch *batch, int number, T
 						 TupleTableSlot *slot);
 
 /* Raises that there is no row to keep what the event lacks. */
-extern void mr_keep_raise_absent(const MrProgram *program, const MrEvent *event)
-	pg_attribute_noreturn();
+pg_noreturn extern void mr_keep_raise_absent(const MrProgram *program, const MrEvent *event);
 
 #endif /* MR_KEEP_H */

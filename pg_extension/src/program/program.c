@@ -21,6 +21,7 @@
 #include "utils/typcache.h"
 
 #include "server/compat.h"
+#include "program/conflict_index.h"
 #include "program/deletion.h"
 #include "program/keep.h"
 #include "program/merge.h"
@@ -343,16 +344,19 @@ compile(MrProgram *program)
 					   program->row_visible, program->row_full, definition->target, NULL, NULL);
 	if (definition->merge != NULL)
 		mr_merge_prepare(program, program->insert, before_merge);
-	query = mr_plan_analyze(program->insert);
+	query = program->insert_query = mr_plan_analyze(program->insert);
 	mr_check_query_permissions(query);
 	if (definition->merge != NULL)
 		program->merge = mr_merge_create(program, target, query);
 	if (program->event->keeps)
 		program->keep = mr_keep_create(program);
 	prepare_deletion(program);
-	table_close(target, NoLock);
 	program->in_order =
 		program->deletion != NULL || definition->merge != NULL || program->keep != NULL;
+	if (definition->on_conflict == MR_CONFLICT_UPDATE && !program->in_order &&
+		mr_target_is_plain(target, program->given))
+		program->conflict_index = mr_conflict_index(program, target);
+	table_close(target, NoLock);
 }
 
 MrProgram *

@@ -53,16 +53,19 @@ typedef struct MrProgram
 	TupleDesc row_visible; /* the columns */
 	TupleDesc row_full;    /* and the row's number in its batch */
 	MrPlan *insert;
-	TupleDesc stored;          /* the target's columns, for windows; NULL: it has none */
-	TupleDesc stored_full;     /* and the row's number in its batch */
-	struct MrWindows *windows; /* window/contribute.h; NULL: not made yet */
+	struct Query *insert_query; /* analysed: the rights it needs */
+	TupleDesc stored;           /* the target's columns, for windows; NULL: it has none */
+	TupleDesc stored_full;      /* and the row's number in its batch */
+	struct MrWindows *windows;  /* window/contribute.h; NULL: not made yet */
 	bool in_order; /* rows of one key take effect one after another (run/write_in_order.h) */
 	struct MrMerge *merge;            /* merge.h; NULL: rows are replaced */
 	struct MrDeletion *deletion;      /* deletion.h; NULL: no row is ever deleted */
 	struct MrKeep *keep;              /* keep.h; NULL: no row keeps what an event lacks */
 	struct MrMessageKey *message_key; /* of a tombstone that deletes, NULL: none does */
-	bool direct; /* the target is plain (plain_target.h): run/insert_direct.h serves it */
-	TupleTableSlot **slots; /* of insert_direct.c */
+	bool
+		direct; /* rows are only inserted, into a plain target (plain_target.h): run/insert_direct.h serves it */
+	Oid conflict_index; /* of an upsert that run/upsert_direct.h serves (conflict_index.h), InvalidOid: it does not */
+	TupleTableSlot **slots; /* of direct_rows.c */
 	TupleDesc slot_desc;
 	int nkeys;             /* rows go in ordered by these; 0 = as they come */
 	int nconflict;         /* how many of them, from the first, are the conflict key */

@@ -1,20 +1,14 @@
 /*
  * insert_direct.h: rows into a plain table a page at a time, as COPY does, with one WAL record a page.
  *
- * For plain targets (program/plain_target.h). All others go through a planned INSERT (run/write.c).
+ * For plain targets (program/plain_target.h) without a conflict rule; for upserts of them see upsert_direct.h. All others
+ * go through a planned INSERT (run/write.c).
  */
 #ifndef MR_INSERT_DIRECT_H
 #define MR_INSERT_DIRECT_H
 
 #include "program/program.h"
-#include "utils/rel.h"
 #include "window/contribute.h"
-
-/*
- * Locks the target until the transaction ends, outside of any subtransaction: that this fails, or that the table
- * was changed since the program was made, is no event's fault.
- */
-extern void mr_insert_direct_hold(const MrProgram *program);
 
 /*
  * Inserts the rows of the batch with numbers[from] .. numbers[to - 1]; each event has one row at most. A row that

@@ -6,6 +6,7 @@
  */
 #include "run/write.h"
 
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -15,9 +16,11 @@
 #include "server/xact.h"
 #include "window/contribute.h"
 #include "program/merge.h"
+#include "run/direct_rows.h"
 #include "run/insert_direct.h"
 #include "run/isolate.h"
 #include "run/receiver.h"
+#include "run/upsert_direct.h"
 #include "run/work_record.h"
 #include "run/write_arrange.h"
 #include "run/write_in_order.h"
@@ -35,8 +38,10 @@ typedef struct WriteState
 	MrWindows *windows;      /* NULL: none */
 	MrStage stage;           /* where an attempt is */
 	MrWriteInOrder in_order; /* arranged is NULL: not */
-	bool direct;
-	int at;         /* of a direct insert: index into arranged.rows, -1 unknown */
+	bool direct;             /* rows go into a plain table: insert_direct.h, upsert_direct.h */
+	bool
+		gave_up; /* a direct upsert of the rows that are tried has, and the plan is to write them */
+	int at;      /* of a direct insert: index into arranged.rows, -1 unknown */
 	int failed_row; /* its number, -1 unknown */
 	int nsuccesses; /* subtransactions that are kept, those of the transform included */
 } WriteState;
@@ -67,7 +72,20 @@ execute_plan(WriteState *state)
 		tuplestore_puttupleslot(state->store, state->slot);
 	}
 	(void) mr_plan_run(state->program->insert, state->store, state->end - state->first,
-					   state->receiver ? (DestReceiver *) state->receiver : None_Receiver);
+					   (DestReceiver *) state->receiver);
+}
+
+static void
+execute_direct(WriteState *state)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	if (OidIsValid(state->program->conflict_index))
+		mr_upsert_direct(state->program, state->batch, state->arranged.rows, state->first,
+						 state->end, &state->at, &state->gave_up);
+	else
+		mr_insert_direct(state->program, state->batch, state->windows, state->arranged.rows,
+						 state->first, state->end, &state->at);
+	PopActiveSnapshot();
 }
 
 static void
@@ -82,13 +100,8 @@ execute(void *arg)
 {
 	WriteState *state = arg;
 
-	if (state->direct && state->end > state->first)
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		mr_insert_direct(state->program, state->batch, state->windows, state->arranged.rows,
-						 state->first, state->end, &state->at);
-		PopActiveSnapshot();
-	}
+	if (state->direct && !state->gave_up && state->end > state->first)
+		execute_direct(state);
 	else if (state->in_order.arranged != NULL)
 		mr_write_in_order(&state->in_order, state->first, state->end);
 	else
@@ -110,7 +123,7 @@ note_failed_row(void *arg)
 		state->failed_row = mr_windows_failed_at(state->windows);
 	else if (state->in_order.arranged != NULL)
 		state->failed_row = mr_write_in_order_failed_at(&state->in_order);
-	else if (!state->direct)
+	else if (!state->direct || state->gave_up)
 		state->failed_row = mr_plan_failed_at(state->program->insert);
 	else if (state->at >= 0)
 		state->failed_row = state->arranged.rows[state->at];
@@ -148,6 +161,33 @@ set_written(WriteState *state, bool written)
 		row_at(state, i)->written = written;
 }
 
+static ErrorData *
+attempt(WriteState *state, int timeout_ms)
+{
+	state->failed_row = state->at = -1;
+	state->in_order.running = NULL;
+	state->in_order.lacking = -1;
+	state->in_order.fold = NULL;
+	set_written(state, state->direct && !state->gave_up);
+	set_stage(state, MR_STAGE_WRITE);
+	if (state->windows != NULL)
+		mr_windows_clear(state->windows);
+	return mr_try(execute, state, note_failed_row, timeout_ms,
+				  mr_limits_lock(&state->batch->limits));
+}
+
+/*
+ * What a direct upsert refuses is judged by ON CONFLICT: the key may have been inserted by another session meanwhile, or by this
+ * statement, when the index takes two keys for one that the order of the keys does not (the last of these SQLSTATEs).
+ */
+static bool
+is_for_plan(const WriteState *state, const ErrorData *error)
+{
+	return state->direct && OidIsValid(state->program->conflict_index) &&
+		   (state->gave_up || error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
+			error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
+}
+
 static MrFailure *
 try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 {
@@ -157,16 +197,14 @@ try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 
 	state->first = state->arranged.groups[from];
 	state->end = state->arranged.groups[to];
-	state->failed_row = state->at = -1;
-	state->in_order.running = NULL;
-	state->in_order.lacking = -1;
-	state->in_order.fold = NULL;
-	set_written(state, state->receiver == NULL);
-	set_stage(state, MR_STAGE_WRITE);
-	if (state->windows != NULL)
-		mr_windows_clear(state->windows);
-	error =
-		mr_try(execute, state, note_failed_row, timeout_ms, mr_limits_lock(&state->batch->limits));
+	state->gave_up = false;
+	error = attempt(state, timeout_ms);
+	if (error != NULL && is_for_plan(state, error))
+	{
+		take_back(state);
+		state->gave_up = true;
+		error = attempt(state, timeout_ms);
+	}
 	if (error == NULL)
 	{
 		if (++state->nsuccesses > MR_SUBTRANSACTIONS_MAX)
@@ -232,6 +270,16 @@ decide_outcomes(MrBatch *batch)
 	}
 }
 
+/* An old snapshot, as dry_run() may have, does not see what a direct upsert would update: ON CONFLICT says so. */
+static bool
+goes_directly(const MrProgram *program, const MrArrangement *arranged)
+{
+	bool upserts = OidIsValid(program->conflict_index) && !IsolationUsesXactSnapshot();
+
+	return (program->direct || upserts) &&
+		   arranged->ngroups == arranged->groups[arranged->ngroups]; /* one row each */
+}
+
 void
 mr_write_run(MrProgram *program, MrBatch *batch)
 {
@@ -252,16 +300,15 @@ mr_write_run(MrProgram *program, MrBatch *batch)
 	MemoryContextSwitchTo(batch->context);
 	ngroups = state.arranged.ngroups;
 	mr_work_stage(MR_STAGE_WRITE);
-	state.direct = program->direct && ngroups == state.arranged.groups[ngroups]; /* one row each */
+	state.direct = goes_directly(program, &state.arranged);
 	if ((state.direct || program->merge != NULL) && ngroups > 0)
-		mr_insert_direct_hold(program);
+		mr_direct_hold(program);
 	if (program->in_order && state.arranged.longest > MR_ROUNDS_MAX &&
 		batch->nevents > MR_ISOLATE_SMALL && /* the rows may be of few events */
 		(program->merge == NULL || program->merge->stored == NULL))
 		mr_batch_give_back(batch, "too many events of a batch have one key");
 	mr_receiver_init(&receiver, mark_written, program, batch);
-	if (!state.direct)
-		state.receiver = &receiver;
+	state.receiver = &receiver;
 	if (ngroups > 0)
 	{
 		state.store = tuplestore_begin_heap(false, false, work_mem);

@@ -8,12 +8,15 @@
 
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
+#include "access/tableam.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
+#include "utils/snapmgr.h"
 #include "utils/tuplesort.h"
 #include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 160000
@@ -104,6 +107,62 @@ mr_heap_update(Relation rel, ItemPointer tid, HeapTuple tuple)
 	simple_heap_update(rel, tid, tuple, &update_indexes);
 #else
 	simple_heap_update(rel, tid, tuple);
+#endif
+}
+
+typedef enum MrIndexesToUpdate
+{
+	MR_INDEXES_NONE,
+	MR_INDEXES_SUMMARIZING, /* those that know pages, not rows: BRIN */
+	MR_INDEXES_ALL
+} MrIndexesToUpdate;
+
+/* Waits for a transaction that is changing the row; *indexes: which need an entry of the new version (mr_update_index_tuples()). */
+static inline TM_Result
+mr_tuple_update(Relation rel, ItemPointer tid, TupleTableSlot *slot, CommandId command,
+				MrIndexesToUpdate *indexes)
+{
+	LockTupleMode lock;
+	TM_FailureData failure;
+	TM_Result result;
+#if PG_VERSION_NUM >= 160000
+	TU_UpdateIndexes update = TU_None;
+
+	result = table_tuple_update(rel, tid, slot, command, GetActiveSnapshot(), InvalidSnapshot, true,
+								&failure, &lock, &update);
+	*indexes = update == TU_All           ? MR_INDEXES_ALL
+			   : update == TU_Summarizing ? MR_INDEXES_SUMMARIZING
+										  : MR_INDEXES_NONE;
+#else
+	bool update = false;
+
+	result = table_tuple_update(rel, tid, slot, command, GetActiveSnapshot(), InvalidSnapshot, true,
+								&failure, &lock, &update);
+	*indexes = update ? MR_INDEXES_ALL : MR_INDEXES_NONE;
+#endif
+	return result;
+}
+
+/* Index entries of a row's new version; raises a unique violation. */
+static inline List *
+mr_update_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate,
+					   MrIndexesToUpdate indexes)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL,
+								 indexes == MR_INDEXES_SUMMARIZING);
+#else
+	return ExecInsertIndexTuples(result, slot, estate, true, false, NULL, NIL);
+#endif
+}
+
+static inline IndexScanDesc
+mr_index_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys)
+{
+#if PG_VERSION_NUM >= 180000
+	return index_beginscan(rel, index, snapshot, NULL, nkeys, 0);
+#else
+	return index_beginscan(rel, index, snapshot, nkeys, 0);
 #endif
 }
 
