@@ -21,8 +21,17 @@ static void on_relation_failed(void *owner, const MrPgError *error);
 static bool open_producer(MrApi *api);
 static bool read_edge(MrApi *api);
 static bool read_access(MrApi *api);
+static bool read_certificate(MrApi *api);
+static void read_certificate_again(MrApi *api);
+static void log_certificate(MrApi *api);
 static bool may_listen(const MrApi *api, const char *address);
 static bool start_workers(MrApi *api);
+
+MrTlsFiles
+mr_api_tls_files(const MrApiSettings *settings)
+{
+	return (MrTlsFiles){settings->tls_certificate, settings->tls_key, (int) settings->tls_minimum};
+}
 
 MrApi *
 mr_api_new(MrApiSettings *settings, int argc, char **argv)
@@ -58,7 +67,8 @@ mr_api_new(MrApiSettings *settings, int argc, char **argv)
 	if (!ok ||
 		!mr_admin_http_open(mr_loop_base(api->loop), api->settings.admin_listen, &admin, api,
 							&api->admin) ||
-		!read_edge(api) || !read_access(api) || !open_producer(api) || !start_workers(api))
+		!read_edge(api) || !read_certificate(api) || !read_access(api) || !open_producer(api) ||
+		!start_workers(api))
 	{
 		mr_api_free(api);
 		return NULL;
@@ -93,6 +103,7 @@ mr_api_free(MrApi *api)
 	mr_canceller_free(api->canceller);
 	mr_keyring_free(&api->keyring);
 	mr_edge_free(&api->edge);
+	mr_tls_free(api->tls);
 	mr_loop_free(api->loop);
 	mr_options_free(&mr_api_settings_table, &api->settings);
 	free(api);
@@ -150,6 +161,7 @@ on_reload(void *owner)
 	mr_options_free(&mr_api_settings_table, &fresh);
 	if (*api->settings.keys != '\0' && !mr_keyring_read(&api->keyring, api->settings.keys))
 		mr_log(MR_LOG_WARN, "revoked keys still hold");
+	read_certificate_again(api);
 	mr_describe_ask(api->describe);
 }
 
@@ -205,6 +217,47 @@ read_edge(MrApi *api)
 	return false;
 }
 
+static bool
+read_certificate(MrApi *api)
+{
+	const MrTlsFiles files = mr_api_tls_files(&api->settings);
+	char error[512];
+
+	if (*files.certificate == '\0')
+		return true;
+	api->tls = mr_tls_new(&files, error, sizeof(error));
+	if (api->tls == NULL)
+		mr_log(MR_LOG_ERROR, "could not read the certificate", MR_STR("error", error));
+	else
+		log_certificate(api);
+	return api->tls != NULL;
+}
+
+static void
+read_certificate_again(MrApi *api)
+{
+	char error[512];
+
+	if (api->tls == NULL)
+		return;
+	if (mr_tls_read(api->tls, error, sizeof(error)))
+		log_certificate(api);
+	else
+		mr_log(MR_LOG_ERROR, "could not read the certificate", MR_STR("error", error),
+			   MR_STR("hint", "The one of before is served until the files are right and SIGHUP is "
+							  "sent again."));
+}
+
+static void
+log_certificate(MrApi *api)
+{
+	MrTlsState state;
+
+	mr_tls_state(api->tls, &state);
+	mr_log(MR_LOG_INFO, "certificate read", MR_STR("file", api->settings.tls_certificate),
+		   MR_INT("expires_in_days", (state.expires_s - mr_wall_ms() / 1000) / 86400));
+}
+
 /* What a request without a key may do follows from whether there are keys, unless it was said. */
 static bool
 read_access(MrApi *api)
@@ -249,10 +302,12 @@ may_listen(const MrApi *api, const char *address)
 			   MR_STR("hint", "use keys with the scope operate"));
 	else
 	{
-		mr_log(MR_LOG_WARN, "keys and events are sent in clear text",
-			   MR_STR("listen", api->settings.listen),
-			   MR_STR("hint",
-					  "put a reverse proxy with TLS in front of it unless the network is trusted"));
+		if (api->tls == NULL)
+			mr_log(MR_LOG_WARN, "keys and events are sent in clear text",
+				   MR_STR("listen", api->settings.listen),
+				   MR_STR("hint",
+						  "give a certificate with --tls-certificate, or put a reverse proxy "
+						  "with TLS in front of it, unless the network is trusted"));
 		return true;
 	}
 	return false;
@@ -275,6 +330,7 @@ start_workers(MrApi *api)
 						   .anonymous = api->anonymous,
 						   .edge = &api->edge,
 						   .budget = &api->budget,
+						   .tls = api->tls,
 						   .tail = api->tail,
 						   .secret = &api->secret,
 						   .producer = api->producer};
@@ -301,6 +357,6 @@ start_workers(MrApi *api)
 		api->workers[api->worker_count++] = worker;
 	}
 	mr_log(MR_LOG_INFO, "listening", MR_STR("address", address), MR_INT("port", api->port),
-		   MR_INT("threads", threads));
+		   MR_INT("threads", threads), MR_STR("tls", api->tls != NULL ? "on" : "off"));
 	return true;
 }

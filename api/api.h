@@ -6,6 +6,7 @@
 #include "api/describe.h"
 #include "api/keyring.h"
 #include "api/resource/event_tail.h"
+#include "api/wire/tls.h"
 #include "api/worker.h"
 #include "common/admin_http.h"
 #include "common/eventloop.h"
@@ -23,6 +24,7 @@ typedef struct MrApi
 	MrSharedRelation relation;
 	MrCursorSecret secret;
 	MrKeyring keyring;
+	MrTls *tls; /* NULL: in clear text */
 	MrEventTail *tail;
 	unsigned anonymous; /* scopes of requests without a key */
 	MrEdge edge;
@@ -35,6 +37,8 @@ typedef struct MrApi
 	bool failed;       /* the relation cannot be served, and there was none before */
 } MrApi;
 
+/* The files of the options for TLS. */
+extern MrTlsFiles mr_api_tls_files(const MrApiSettings *settings);
 /* Takes the settings over. NULL when it cannot start; the reason is in the log. */
 extern MrApi *mr_api_new(MrApiSettings *settings, int argc, char **argv)
 	__attribute__((warn_unused_result));

@@ -12,6 +12,7 @@
 static void put_routes(MrApi *api, MrBuffer *out);
 static void put_workers(MrApi *api, MrBuffer *out);
 static void put_buffers(MrApi *api, MrBuffer *out);
+static void put_tls(MrApi *api, MrBuffer *out);
 static void put_producer(MrApi *api, MrBuffer *out);
 static void route_name(char *name, size_t size, int route);
 static void route_sum(MrApi *api, int route, MrRouteStat *sum);
@@ -26,6 +27,8 @@ mr_api_metrics(void *owner, MrBuffer *out)
 	put_routes(api, out);
 	put_workers(api, out);
 	put_buffers(api, out);
+	if (api->tls != NULL)
+		put_tls(api, out);
 	if (api->producer != NULL)
 		put_producer(api, out);
 	mr_metrics_process(out);
@@ -160,6 +163,21 @@ put_buffers(MrApi *api, MrBuffer *out)
 					  "Requests not answered yet, and what clients have not taken of answers.");
 	mr_metrics_value(out, "millrace_api_buffered_bytes", (double) atomic_load(&api->budget.used),
 					 NULL);
+}
+
+static void
+put_tls(MrApi *api, MrBuffer *out)
+{
+	MrTlsState state;
+
+	mr_tls_state(api->tls, &state);
+	mr_metrics_family(out, "millrace_api_tls_expires_timestamp_seconds", "gauge",
+					  "When the certificate expires, in seconds since 1970.");
+	mr_metrics_value(out, "millrace_api_tls_expires_timestamp_seconds", (double) state.expires_s,
+					 NULL);
+	mr_metrics_family(out, "millrace_api_tls_refused_total", "counter",
+					  "Connections whose TLS handshake failed or took too long.");
+	mr_metrics_value(out, "millrace_api_tls_refused_total", (double) state.refused, NULL);
 }
 
 static void

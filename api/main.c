@@ -7,6 +7,7 @@
 #include "api/api.h"
 #include "api/control/keys.h"
 #include "api/request/edge.h"
+#include "api/wire/tls.h"
 #include "common/address.h"
 #include "common/admin_http.h"
 #include "common/dsn.h"
@@ -50,11 +51,13 @@ main(int argc, char **argv)
 static bool
 check(const MrApiSettings *settings, char *error, size_t error_size)
 {
+	const MrTlsFiles tls = mr_api_tls_files(settings);
+
 	return mr_dsn_check(settings->dsn, error, error_size) &&
 		   mr_dsn_check(settings->operate_dsn, error, error_size) &&
 		   mr_address_check("listen", settings->listen, error, error_size) &&
 		   mr_admin_http_check(settings->admin_listen, error, error_size) &&
-		   check_edge(settings, error, error_size);
+		   mr_tls_check(&tls, error, error_size) && check_edge(settings, error, error_size);
 }
 
 static bool

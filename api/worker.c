@@ -278,5 +278,6 @@ limits_of(const MrWorkerSetup *setup)
 						  .body_bytes_s = 1024,
 						  .body_grace_ms = settings->head_ms,
 						  .connections = (int) settings->max_connections,
-						  .budget = setup->budget};
+						  .budget = setup->budget,
+						  .tls = setup->tls};
 }

@@ -21,6 +21,7 @@ typedef struct MrWorkerSetup
 	unsigned anonymous; /* scopes of requests without a key */
 	const MrEdge *edge;
 	MrBudget *budget;
+	MrTls *tls; /* NULL: in clear text */
 	const MrCursorSecret *secret;
 	MrProducer *producer; /* NULL: nothing is published */
 } MrWorkerSetup;

@@ -12,6 +12,9 @@ typedef struct MrApiSettings
 	char *dsn;
 	char *operate_dsn; /* "": nothing is operated */
 	char *listen;
+	char *tls_certificate; /* "": in clear text */
+	char *tls_key;
+	int64_t tls_minimum;
 	char *keys;           /* "": there are none */
 	MrStrings anonymous;  /* scopes of requests without a key; empty: by whether there are keys */
 	char *new_key;        /* not "": make one, and no more */

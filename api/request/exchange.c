@@ -160,8 +160,11 @@ mr_exchange_send(MrExchange *exchange, MrSharedText *part)
 void
 mr_exchange_end(MrExchange *exchange)
 {
+	MrConnection *connection = exchange->connection;
+
 	exchange->goes_on = false;
-	evhttp_send_reply_end(exchange->http);
+	evhttp_send_reply_end(exchange->http); /* the exchange may be over */
+	mr_connection_end_stream(connection);
 }
 
 static void

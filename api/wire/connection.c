@@ -15,6 +15,7 @@
 
 #include "api/wire/connection_hold.h"
 #include "api/wire/connection_private.h"
+#include "api/wire/connection_tls.h"
 #include "api/wire/socket.h"
 #include "common/eventloop.h"
 
@@ -134,14 +135,10 @@ static struct bufferevent *
 new_connection(struct event_base *base, void *arg)
 {
 	MrConnections *all = arg;
-	struct bufferevent *bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
-	MrConnection *connection;
+	MrConnection *connection = mr_calloc(1, sizeof(*connection));
 
-	if (bev == NULL)
-		abort(); /* memory is out; evhttp would go on with a bufferevent that has no guard */
-	connection = mr_calloc(1, sizeof(*connection));
 	connection->all = all;
-	connection->bev = bev;
+	mr_connection_open(connection, base);
 	connection->fd = -1;
 	mr_intake_init(&connection->intake, all->limits.body_bytes);
 	connection->next = all->first;
@@ -150,10 +147,10 @@ new_connection(struct event_base *base, void *arg)
 	all->first = connection;
 	if (++all->count >= all->limits.connections)
 		evconnlistener_disable(all->listener);
-	bufferevent_incref(bev);
-	evbuffer_add_cb(bufferevent_get_input(bev), on_input, connection);
-	evbuffer_add_cb(bufferevent_get_output(bev), mr_connection_on_output, connection);
-	return bev;
+	bufferevent_incref(connection->bev);
+	evbuffer_add_cb(bufferevent_get_input(connection->bev), on_input, connection);
+	evbuffer_add_cb(bufferevent_get_output(connection->bev), mr_connection_on_output, connection);
+	return connection->bev;
 }
 
 static void
@@ -256,16 +253,18 @@ pass(MrConnection *connection, bool reading)
 	struct evbuffer *input = bufferevent_get_input(connection->bev);
 	MrIntake *intake = &connection->intake;
 	bool is_refused = intake->state == MR_INTAKE_REFUSED;
+	/* libevent freezes the input of a plain socket while it does not read from it, and that of TLS never */
+	bool is_frozen = !reading && connection->ssl == NULL;
 
 	connection->busy_ms = mr_now_ms();
 	connection->began_ms = 0;
 	connection->all->busy++;
 	connection->passing = true;
-	if (!reading)
+	if (is_frozen)
 		evbuffer_unfreeze(input, 0);
 	evbuffer_add(input, is_refused ? refused : intake->text.data,
 				 is_refused ? sizeof(refused) - 1 : intake->text.len);
-	if (!reading)
+	if (is_frozen)
 		evbuffer_freeze(input, 0);
 	connection->passing = false;
 }
@@ -276,7 +275,7 @@ send_continue(MrConnection *connection)
 {
 	connection->intake.wants_continue = false;
 	if (connection->intake.state != MR_INTAKE_READY)
-		mr_socket_send_continue(connection->fd);
+		mr_socket_send_continue(connection->fd, connection->ssl);
 }
 
 static void
@@ -304,7 +303,10 @@ on_complete(struct evhttp_request *request, void *arg)
 	(void) request;
 	end_exchange(connection, true);
 	if (connection->ends)
+	{
+		mr_connection_end_session(connection);
 		return;
+	}
 	mr_intake_next(&connection->intake);
 	connection->later = (MrBuffer){0};
 	if (later.len > 0)
@@ -320,6 +322,7 @@ on_close(struct evhttp_connection *evcon, void *arg)
 {
 	(void) evcon;
 	end_exchange(arg, false);
+	mr_connection_end_session(arg);
 }
 
 static void
@@ -345,12 +348,15 @@ tick_one(MrConnection *connection, int64_t now)
 
 	if (!is_in_use(connection))
 		return linger(connection, now);
-	if (connection->busy_ms > 0)
+	if (mr_connection_is_late_to_begin(connection, now))
+		mr_connection_abort(connection);
+	else if (connection->busy_ms > 0)
 	{
+		mr_connection_look_at_progress(connection, now);
 		if (connection->exchange != NULL && !connection->has_left &&
 			now - connection->busy_ms > WATCH_MS &&
 			evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0 &&
-			mr_socket_is_at_end(connection->fd))
+			mr_socket_is_at_end(connection->fd, connection->ssl))
 		{
 			connection->has_left = true;
 			all->events->left(all->owner, connection->exchange);
@@ -406,6 +412,7 @@ remove_connection(MrConnection *connection)
 	if (connection->next != NULL)
 		connection->next->previous = connection->previous;
 	all->count--;
+	mr_connection_count_refused(connection);
 	evbuffer_remove_cb(bufferevent_get_input(connection->bev), on_input, connection);
 	mr_connection_unaccount(connection);
 	bufferevent_decref(connection->bev);

@@ -55,6 +55,8 @@ extern bool mr_connection_ends(MrConnection *connection);
  * socket holds about send_buffer bytes of it at most; a client that takes none of it for the idle time is closed.
  */
 extern void mr_connection_begin_stream(MrConnection *connection, int send_buffer);
+/* After evhttp has the end of such an answer: lets it finish when all of it is sent. */
+extern void mr_connection_end_stream(MrConnection *connection);
 /* Bytes of the answer that the socket has not taken. */
 extern size_t mr_connection_unsent(const MrConnection *connection);
 /*

@@ -1,8 +1,10 @@
-/* What connection.c, connection_stream.c and connection_hold.c share; nobody else includes it. */
+/* What connection.c and its connection_*.c share; nobody else includes it. */
 #ifndef MR_API_CONNECTION_PRIVATE_H
 #define MR_API_CONNECTION_PRIVATE_H
 
+#include <event2/bufferevent.h>
 #include <event2/util.h>
+#include <openssl/types.h>
 
 #include "api/wire/connection.h"
 #include "api/wire/intake.h"
@@ -11,20 +13,26 @@ struct MrConnection
 {
 	MrConnections *all;
 	struct bufferevent *bev;
+	SSL *ssl;           /* of bev; NULL: in clear text */
 	evutil_socket_t fd; /* -1 until its first byte */
 	MrIntake intake;
-	MrBuffer later;    /* pipelined behind the request in flight */
+	MrBuffer later; /* pipelined behind the request in flight */
+	int64_t made_ms;
 	int64_t began_ms;  /* first byte of the request under way; 0: none */
 	int64_t busy_ms;   /* since when a request is in flight; 0: none */
 	int64_t closed_ms; /* when evhttp was seen to have done with it; 0: not yet */
 	void *exchange;
-	size_t held;      /* of the budget, for its requests */
-	size_t unsent;    /* and for what it has not taken of answers */
-	int64_t moved_ms; /* when it took some of it last */
-	bool passing;     /* the input buffer changes by our own hand */
-	bool ends;        /* the answer in flight closes the connection */
-	bool streams;     /* it goes on: so does its connection */
-	bool has_left;    /* the client, while its request is worked on */
+	size_t held;                    /* of the budget, for its requests */
+	size_t unsent;                  /* and for what it has not taken of answers */
+	int64_t moved_ms;               /* when it took some of it last */
+	uint64_t written;               /* with TLS: bytes the kernel had taken by then */
+	bufferevent_data_cb on_written; /* of evhttp, while connection_stream.c stands before them */
+	bufferevent_event_cb on_event;
+	void *on_arg;
+	bool passing;  /* the input buffer changes by our own hand */
+	bool ends;     /* the answer in flight closes the connection */
+	bool streams;  /* it goes on: so does its connection */
+	bool has_left; /* the client, while its request is worked on */
 	MrConnection *previous;
 	MrConnection *next;
 };

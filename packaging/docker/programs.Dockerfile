@@ -17,7 +17,7 @@ RUN make ingestor api loadtools && strip build/bin/*
 
 FROM ${DEBIAN_IMAGE} AS runtime
 RUN apt-get update && \
-    apt-get install -y --no-install-recommends ca-certificates librdkafka1 libpq5 libevent-2.1-7 libjansson4 libssl3 zlib1g && \
+    apt-get install -y --no-install-recommends ca-certificates librdkafka1 libpq5 libevent-2.1-7 libevent-openssl-2.1-7 libjansson4 libssl3 zlib1g && \
     rm -rf /var/lib/apt/lists/*
 COPY packaging/docker/probe.sh /usr/local/bin/probe
 

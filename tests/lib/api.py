@@ -34,10 +34,11 @@ class Answer:
 
 
 class Api:
-    def __init__(self, dsn, *options, address="127.0.0.1"):
+    def __init__(self, dsn, *options, address="127.0.0.1", tls=None):
         global _count
         _count += 1
         self.address = address
+        self.tls = tls  # an SSLContext: clients speak TLS by it
         self.options = ("--dsn", dsn, *options)
         self.log = os.path.join(paths.run_dir(), f"api-{_count}.log")
         self.port = self.admin_port = self.process = None
@@ -80,7 +81,15 @@ class Api:
         return total
 
     def connect(self, timeout=LIMIT):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def socket(self, timeout=LIMIT):
+        """A bare connection; with TLS one whose end without a close_notify is an error."""
+        s = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.tls.wrap_socket(s, server_hostname="127.0.0.1", suppress_ragged_eofs=False) if self.tls else s
 
     def request(self, method, path, headers=None, body=None, connection=None):
         own = connection or self.connect()
@@ -98,7 +107,7 @@ class Api:
 
     def raw(self, data, timeout=30):
         """All that comes back for these bytes until the server closes, or is silent for long."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as s:
+        with self.socket(timeout) as s:
             s.sendall(data)
             return read_all(s)
 

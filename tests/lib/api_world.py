@@ -39,8 +39,8 @@ class ApiWorld:
         self.rows += rows
         self.db.run("ANALYZE events")
 
-    def start(self, *options, dsn=None):
-        self.api = Api(dsn or self.db.dsn("web"), *options).start()
+    def start(self, *options, dsn=None, tls=None):
+        self.api = Api(dsn or self.db.dsn("web"), *options, tls=tls).start()
         return self.api
 
     def close(self):
