@@ -2,8 +2,11 @@
 #include "api/control/problem.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "api/control/json_text.h"
+
+static void escape_markup(MrBuffer *out, size_t begin);
 
 typedef struct ProblemKind
 {
@@ -128,6 +131,7 @@ mr_problem_write(MrBuffer *out, const MrProblemReport *report)
 {
 	const ProblemKind *kind = &kinds[report->problem];
 	const char *sqlstate = report->sqlstate;
+	size_t begin = out->len;
 
 	/* A tag URI (RFC 4151): it identifies the kind, and is no address that could be gone one day. */
 	mr_buffer_printf(out, "{\"type\":\"tag:millrace,2026:%s\"", kind->code);
@@ -140,4 +144,26 @@ mr_problem_write(MrBuffer *out, const MrProblemReport *report)
 	mr_json_member(out, "instance", report->instance);
 	mr_json_member(out, "trace_id", report->trace_id);
 	mr_buffer_append(out, "}\n", 2);
+	escape_markup(out, begin);
+}
+
+/*
+ * What a client has sent may be in it, and a page that is made without care, or a browser that takes JSON for something else,
+ * finds no markup there. Outside of its strings a document has none of these characters.
+ */
+static void
+escape_markup(MrBuffer *out, size_t begin)
+{
+	MrBuffer escaped = {0};
+
+	if (strpbrk(mr_buffer_string(out) + begin, "<>&") == NULL)
+		return;
+	for (const char *c = out->data + begin; c < out->data + out->len; c++)
+		if (*c == '<' || *c == '>' || *c == '&')
+			mr_buffer_printf(&escaped, "\\u%04x", *c);
+		else
+			mr_buffer_append(&escaped, c, 1);
+	out->len = begin;
+	mr_buffer_append(out, escaped.data, escaped.len);
+	mr_buffer_free(&escaped);
 }

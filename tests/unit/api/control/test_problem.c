@@ -41,6 +41,21 @@ a_document(void **state)
 }
 
 static void
+markup_is_escaped(void **state)
+{
+	const MrProblemReport report = {MR_PROBLEM_VALUE, "limit is \"</a>&\"", "h", NULL, "/<x>"};
+	MrBuffer out = {0};
+
+	(void) state;
+	mr_buffer_append(&out, "<", 1); /* what is there before stays */
+	mr_problem_write(&out, &report);
+	assert_non_null(strstr(mr_buffer_string(&out), "limit is \\\"\\u003c/a\\u003e\\u0026\\\"\""));
+	assert_non_null(strstr(mr_buffer_string(&out), "\"/\\u003cx\\u003e\"}\n"));
+	assert_int_equal(out.data[0], '<');
+	mr_buffer_free(&out);
+}
+
+static void
 any_bytes_are_a_json_string(void **state)
 {
 	MrBuffer out = {0};
@@ -60,6 +75,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_problem_has_a_code_of_its_own),
 		cmocka_unit_test(a_document),
+		cmocka_unit_test(markup_is_escaped),
 		cmocka_unit_test(any_bytes_are_a_json_string),
 	};
 
