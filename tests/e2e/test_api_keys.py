@@ -1,5 +1,4 @@
 """Who may do what: keys and their scopes, requests without a key, and keys that are revoked."""
-import hashlib
 import http.client
 import os
 import signal
@@ -11,33 +10,12 @@ from lib import paths
 from lib.api import Api
 from lib.api_world import ApiWorld
 from lib.event_stream import EventStream
+from lib.keys import Keys
 from lib.wait import wait_for
 
 SCOPES = ("read", "publish", "operate")
 # A route of each scope, and the status when it is allowed: nothing is published here, and there is no such pipeline.
 ROUTES = {"read": ("GET", "/events", 200), "publish": ("POST", "/events?eventType=a", 503), "operate": ("POST", "/pipelines/x/pause", 404)}
-
-
-class Keys:
-    """A file of keys whose text is "key NAME"."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def write(self, **scopes):
-        with open(self.path, "w", encoding="utf-8") as f:
-            f.write("# name scopes hash\n")
-            for name, text in scopes.items():
-                f.write(f"{name} {text} {hashlib.sha256(self.text(name).encode()).hexdigest()}\n")
-        return self
-
-    @staticmethod
-    def text(name):
-        return f"mr_{name}_0123456789"
-
-    @classmethod
-    def header(cls, name):
-        return {"Authorization": f"Bearer {cls.text(name)}"}
 
 
 @pytest.fixture(scope="module")

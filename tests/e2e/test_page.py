@@ -1,5 +1,6 @@
 """The status page, in a real browser on the real stack."""
 import json
+import os
 import re
 import signal
 
@@ -9,6 +10,7 @@ from confluent_kafka import Producer
 from lib import browser as browsers
 from lib.api import Api
 from lib.browser import Browser
+from lib.keys import Keys
 from lib.wait import wait_for
 from lib.world import World, ensure_roles
 
@@ -109,6 +111,42 @@ def test_docs(page, browser):
     assert "Prefer" in browser.text("#listEvents") and "scope operate" in browser.text("#getDeadLetter") and "needs no key" in browser.text("#getOpenapi")
     browser.shot("docs")
     assert browser.complaints() == []
+
+
+def test_keys(page, tmp_path):
+    """The page asks for a key where one is needed, again when it is wrong, and again when it is revoked, which ends its stream."""
+    keys = Keys(str(tmp_path / "keys")).write(first="read")
+    api = Api(page.db.dsn("web"), "--keys", keys.path).start()
+    browser = Browser(f"http://127.0.0.1:{api.port}")
+
+    def give(key):
+        """To the dialog, once it is there and empty."""
+        wait_for(lambda: browser.run("return document.getElementById('dialog').open && document.getElementById('field-key')?.value === ''"),
+                 "a key is asked for", 30)
+        browser.find("#field-key").send_keys(key)
+        browser.click("#dialog button[value=yes]")
+
+    try:
+        browser.open()
+        give(keys.text("wrong"))
+        wait_for(lambda: api.metric("millrace_api_requests_total", route="GET /events/all", status="4xx") >= 2, "without a key, and with the wrong one", 30)
+        assert browser.text("#connection") != "live" and page.pipeline_name not in browser.text("main")
+        give(keys.text("first"))
+        browser.wait_text("live", "#connection", 30)
+        browser.wait_text(page.pipeline_name, "main", 30)
+        wait_for(lambda: api.metric("millrace_api_streams") == 1, "one stream", 30)
+        # for this tab alone, and in no address
+        kept = "return location.href + document.cookie + JSON.stringify({...localStorage}) + performance.getEntries().map(e => e.name).join()"
+        assert keys.text("first") not in browser.run(kept)
+        keys.write(second="read")
+        os.kill(api.process.pid, signal.SIGHUP)
+        wait_for(lambda: api.metric("millrace_api_streams_revoked_total") >= 1, "its stream is closed", 30)
+        give(keys.text("second"))
+        browser.wait_text("live", "#connection", 30)
+        wait_for(lambda: api.metric("millrace_api_streams") == 1, "one stream", 30)
+    finally:
+        browser.close()
+        api.kill()
 
 
 def test_overview_and_pipeline(page, browser):
