@@ -46,6 +46,11 @@ check-matrix: ## build and test on PostgreSQL 15 to 18 (MAJORS="17 18"), each in
 	@.ci/deps matrix || true # what is missing is said for each version
 	@tests/matrix/check.sh
 
+check-asan: ## tests of the API with the programs built under AddressSanitizer and UBSan (E2E="tests/e2e/test_ingestor.py")
+	@.ci/deps build test check
+	@$(MAKE) all
+	@tests/asan.sh $(E2E)
+
 check-compose: ## docker-compose.yml in a Docker daemon of its own, on Debian's packages instead of pulled images, as root
 	@.ci/deps build test check
 	@.ci/deps compose || true # what is missing is said
@@ -103,4 +108,4 @@ clean: ## remove what was built (a running demo is left alone)
 	@rm -rf build
 	@if [ -e .git ]; then git worktree prune; fi
 
-.PHONY: all help deps demo demo-stop check check-matrix check-compose fuzz bench bench-compare bench-peers bench-long bench-api loadtest install format lint clean $(PROGRAMS)
+.PHONY: all help deps demo demo-stop check check-matrix check-asan check-compose fuzz bench bench-compare bench-peers bench-long bench-api loadtest install format lint clean $(PROGRAMS)

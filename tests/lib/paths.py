@@ -76,8 +76,10 @@ def staged_postgres(tree=ROOT):
 
 
 def program(name, tree=ROOT):
-    """One of our programs as it was built in a work tree, this one unless another is named."""
-    path = os.path.join(tree, "build/bin", name)
+    """One of our programs as it was built in a work tree, this one unless another is named; of this one a program that
+    $MILLRACE_PROGRAMS has is taken from there (tests/asan.sh)."""
+    other = os.path.join(os.environ.get("MILLRACE_PROGRAMS", ""), name)
+    path = other if tree == ROOT and os.path.isabs(other) and os.path.exists(other) else os.path.join(tree, "build/bin", name)
     if not os.path.exists(path):
         raise FileNotFoundError(f"{path} is not built: run make")
     return path
