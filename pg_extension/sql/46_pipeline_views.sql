@@ -248,7 +248,8 @@ CREATE VIEW millrace.partitions WITH (security_barrier) AS
 SELECT p.name AS pipeline, coalesce(n.topic, p.topic) AS topic, coalesce(n.topic_partition, t.partition) AS partition, t.state, t.error, t.hint, g.next_offset, g.last_offset,
        pg_catalog.to_timestamp(g.last_ts / 1000.0) AS last_event_at,
        pg_catalog.to_timestamp(t.seek_ts / 1000.0) AS rewinding_to, t.lane,
-       g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, t.changed_at
+       g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, t.changed_at,
+       g.failed, g.retried, g.dead_lettered, g.replayed
 FROM millrace._visible AS p
 JOIN millrace.partition AS t ON t.pipeline_id = p.id
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = t.pipeline_id AND n.partition = t.partition
@@ -258,6 +259,10 @@ COMMENT ON VIEW millrace.partitions IS 'Partitions: position, and outcome of the
 COMMENT ON COLUMN millrace.partitions.next_offset IS 'the position: offset of the next event to process';
 COMMENT ON COLUMN millrace.partitions.rewinding_to IS 'a rewind to this time waits for the ingestor to look up its offset';
 COMMENT ON COLUMN millrace.partitions.events IS '= written + filtered + superseded + skipped + dead + retrying';
+COMMENT ON COLUMN millrace.partitions.failed IS 'events whose first try failed';
+COMMENT ON COLUMN millrace.partitions.retried IS 'tries after the first';
+COMMENT ON COLUMN millrace.partitions.dead_lettered IS 'dead letters that were made; those that died again in a replay are counted again';
+COMMENT ON COLUMN millrace.partitions.replayed IS 'dead letters whose replay succeeded';
 
 CREATE VIEW millrace.lag WITH (security_barrier) AS
 SELECT p.name AS pipeline, coalesce(n.topic, p.topic) AS topic, coalesce(n.topic_partition, t.partition) AS partition, g.next_offset, w.high AS end_offset,

@@ -76,6 +76,13 @@ def record_minute(world, ago):
     world.db.run("SELECT millrace._record_minute(date_trunc('minute', now()) + %s * interval '1 min', '7 d')", (ago,))
 
 
+def check_by_partition(world, found):
+    """What the partitions have adds up to what the pipeline has."""
+    names = [name for name in found if not name.startswith("staged")]
+    sums = ", ".join(f"sum({name})::bigint" for name in names)
+    assert world.db.run(f"SELECT {sums} FROM millrace.partitions WHERE pipeline = %s", (world.pipeline_name,))[0] == tuple(found[name] for name in names)
+
+
 def check_by_type(world, found):
     """Each event is in the table, or in a dead letter, under the type that it is counted with; filtered ones are of one type."""
     names = ("events", "bytes", "written", "filtered", "superseded", "skipped", "failed", "retried", "dead_lettered", "replayed")
@@ -108,6 +115,7 @@ def test_totals_are_true_after_crashes(world):
     assert found["rows"] == world.db.value("SELECT count(*) FROM reading")
     wait_for(lambda: [totals(world)[name] for name in ("staged", "staged_bytes")] == [found["events"], found["bytes"]], "what was staged is settled", 20)
     check_by_type(world, found)
+    check_by_partition(world, found)
     # a replay that succeeds, and one that does not
     world.db.run("ALTER TABLE reading DROP CONSTRAINT reading_value_check")
     with world.db.session("app") as s:
@@ -119,6 +127,7 @@ def test_totals_are_true_after_crashes(world):
     assert (after["replayed"], after["dead_lettered"]) == (replayed, found["dead_lettered"] + again), (found, after)
     assert after["retried"] >= found["retried"] + n and replayed > 0 and again > 0
     check_by_type(world, after)
+    check_by_partition(world, after)
 
 
 def stage(lane, first, payloads, timestamps):

@@ -44,6 +44,8 @@ SELECT pg_temp.settle(100, now());
 SELECT millrace._record_minute('2026-01-01 10:00Z', '7 d');
 SELECT results_eq($$ SELECT * FROM pg_temp.minutes ORDER BY 1 $$,
   $$ VALUES ('10:00', true, 100::bigint, 200::bigint, 5::bigint, 7::bigint, 3::bigint, 2::bigint) $$, 'a minute has what it added');
+SELECT results_eq($$ SELECT partition, events, failed, retried, dead_lettered, replayed FROM millrace.partitions WHERE pipeline = 'p' ORDER BY 1 $$,
+  $$ VALUES (0, 100::bigint, 5::bigint, 7::bigint, 3::bigint, 2::bigint), (1, 0, 0, 0, 0, 0) $$, 'a partition has its counters');
 SELECT pg_temp.settle(150, now());
 SELECT millrace._record_minute('2026-01-01 10:00Z', '7 d');
 SELECT is((SELECT count(*) FROM pg_temp.minutes), 1::bigint, 'a minute is recorded once');
@@ -66,6 +68,15 @@ SELECT is(millrace._record_minute('2026-02-10 12:00Z', '60 d'), false, 'a long t
 SELECT is((SELECT max(minute) < '2026-02-10 11:00Z' FROM millrace.stats_history WHERE pipeline = 'p'), true, 'in order');
 SELECT is(millrace._record_minute('2026-02-10 12:00Z', '60 d'), true, 'and to the end');
 SELECT is((SELECT count(*) FROM millrace.stats_history WHERE pipeline = 'p' AND minute > '2026-01-01 12:00Z'), 40 * 1440::bigint, 'without a gap');
+-- a chart of a day, beside forty days of minutes
+CREATE FUNCTION pg_temp.plan(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN EXECUTE 'EXPLAIN (ANALYZE, TIMING off, FORMAT JSON) ' || query INTO plan; RETURN plan; END $$;
+SET LOCAL ROLE mrt_monitor;
+SELECT matches(pg_temp.plan($$ SELECT minute, up, events_per_s, failed, lag, p50_ms, p95_ms, p99_ms FROM millrace.stats_history
+                               WHERE pipeline = 'p' AND minute >= '2026-02-09 12:00Z' AND minute < '2026-02-10 12:00Z' ORDER BY minute $$),
+  '"Index Name": "stats_minute_pkey"[^}]*"Actual Rows": 1440[^}]*"Index Cond": "[^"]*pipeline_id = [^"]*minute >= [^"]*minute < ', 'a chart is one range of an index');
+RESET ROLE;
 SELECT millrace._record_minute('2026-01-01 12:00Z', '1 h');
 SELECT pg_temp.settle(10, now());
 SELECT millrace._record_minute('2026-01-01 12:01Z', '1 h');
