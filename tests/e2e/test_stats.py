@@ -180,6 +180,14 @@ def test_staging_batches_and_timestamps(world):
     world.db.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
     stage(lane, 13, payloads[:5], [now] * 5)
     assert shows(events=13, staged=18, staged_waiting=5)
+    # nor was what another writer of the lane abandons: it is fetched again
+    writer = lane.session.pid
+    lane.close()
+    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (writer,)) == 0, "its session is gone", 20)
+    lane = Lane(world.db, world.pipeline_name).assign([0])
+    assert shows(events=13, staged=13, staged_waiting=0)
+    stage(lane, 13, payloads[:5], [now] * 5)
+    assert shows(events=13, staged=18, staged_waiting=5)
     world.cluster.restart("immediate")
     wait_for(lambda: known(lambda: shows(events=13, staged=13, staged_waiting=0, staged_bytes=size + sum(map(len, payloads[:3])))), "the settled ones", 60)
 

@@ -161,14 +161,10 @@ attach(int32 lane_id, int32 pipeline_id, int32 number, bool *fresh)
 				 lane->extension != extension;
 		if (*fresh)
 		{
-			MrStagedAmount staged = mr_ring_staged(lane);
-
 			lane->nsegments = 0;
 			lane->tail_number = 0;
 			lane->worker_latch = NULL;
-			pg_atomic_write_u64(&lane->consumed, staged.batches);
-			pg_atomic_write_u64(&lane->consumed_events, staged.events);
-			pg_atomic_write_u64(&lane->consumed_bytes, staged.bytes);
+			mr_ring_skip(lane);
 		}
 		lane->generation++;
 		lane->extension = extension;

@@ -204,16 +204,20 @@ mr_ring_advance(MrLane *lane, const MrFilling *tail, const ItemPointerData *curs
 	LWLockRelease(mr_shared->lock);
 }
 
+static void
+set_consumed(MrLane *lane, MrStagedAmount amount)
+{
+	pg_atomic_write_u64(&lane->consumed, amount.batches);
+	pg_atomic_write_u64(&lane->consumed_events, amount.events);
+	pg_atomic_write_u64(&lane->consumed_bytes, amount.bytes);
+}
+
 void
 mr_ring_drained(MrLane *lane, const MrFilling *tail, const MrStagedAmount *staged)
 {
 	LWLockAcquire(mr_shared->lock, LW_EXCLUSIVE);
 	if (lane->generation == tail->generation)
-	{
-		pg_atomic_write_u64(&lane->consumed, staged->batches);
-		pg_atomic_write_u64(&lane->consumed_events, staged->events);
-		pg_atomic_write_u64(&lane->consumed_bytes, staged->bytes);
-	}
+		set_consumed(lane, *staged);
 	LWLockRelease(mr_shared->lock);
 }
 
@@ -298,5 +302,12 @@ mr_ring_abandon(MrLane *lane)
 	for (int i = 0; i < lane->nsegments; i++)
 		if (holds_events(&lane->segments[i]))
 			lane->segments[i].state = MR_SEGMENT_CONSUMED;
+	mr_ring_skip(lane);
 	LWLockRelease(mr_shared->lock);
+}
+
+void
+mr_ring_skip(MrLane *lane)
+{
+	set_consumed(lane, mr_ring_staged(lane));
 }

@@ -5,7 +5,8 @@
  *   FREE ---------------> FILLING ---------------> SEALED ------------------> CONSUMED -----------> FREE
  *
  * The writer (one ingestor connection) only appends to the FILLING segment; the reader (one worker) goes
- * through FILLING and SEALED ones by the numbers of their fillings. Each function takes MrShared.lock itself.
+ * through FILLING and SEALED ones by the numbers of their fillings. A function takes MrShared.lock itself if
+ * it needs it, but for the one that says so.
  *
  * Between two calls the writer may have been replaced by another one: that one abandons what was staged, the
  * segments are emptied and filled again, and the slot itself may be another lane's. So a caller names the filling
@@ -82,7 +83,10 @@ extern void mr_ring_emptied(MrLane *lane, const MrFilling *consumed);
 /* A segment whose table does not exist (dropped, or its creation was rolled back) leaves the ring. */
 extern void mr_ring_remove(MrLane *lane, uint64 generation, Oid relation);
 
-/* Nothing staged counts any more (there is a new writer): all but free segments become consumed. */
+/* Nothing staged counts any more (there is a new writer): all but free segments become consumed, and nothing waits. */
 extern void mr_ring_abandon(MrLane *lane);
+
+/* Nothing waits in a slot that becomes another lane's. The caller holds MrShared.lock. */
+extern void mr_ring_skip(MrLane *lane);
 
 #endif /* MR_RING_H */
