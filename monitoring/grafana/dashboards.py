@@ -83,6 +83,8 @@ PROCESSING = ("Processing", [
     graph("Late rows", "That came when their window was final", (rate("millrace_window_late_rows_total", by="pipeline, window"), "{{window}}"), unit="cps"),
     graph("Staging", "Share of the segments in use, of the fullest lane; at 1 the ingestor waits", ("millrace_staging_fill_ratio" + P, "{{pipeline}}"),
           unit="percentunit"),
+    graph("Unusable timestamps", "Events whose Kafka timestamp lies in the future, or is missing: they are in no latency",
+          (rate("millrace_events_from_future_total"), "{{pipeline}} future"), (rate("millrace_events_without_timestamp_total"), "{{pipeline}} missing"), unit="cps"),
     graph("In staging", "Messages that wait for a worker", ("millrace_staging_events" + P, "{{pipeline}}")),
 ])
 
