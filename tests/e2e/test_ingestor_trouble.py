@@ -1,12 +1,15 @@
 """The ingestor when the others misbehave: a client that gave up, Kafka away at the end."""
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
+from lib import paths
 from lib.events import Events
 from lib.wait import wait_for
+from test_kafka_shapes import produce
 
 
 def test_consumer_that_gave_up_is_replaced(world):
@@ -25,6 +28,34 @@ def test_consumer_that_gave_up_is_replaced(world):
     world.wait_settled()
     assert first.alive()
     world.check(before, after)
+
+
+def touch(directory, name, content=""):
+    with open(os.path.join(directory, name), "w") as f:
+        f.write(content)
+
+
+def test_replacing_a_consumer_stops_nothing_else(world):
+    """However long librdkafka takes to end the handle of one that failed: another pipeline's events are settled meanwhile, and the
+    admin port answers."""
+    directory = paths.make_dir("slow-end", 0o755)
+    library = os.path.join(directory, "slow_end.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, os.path.join(paths.ROOT, "tests/lib/slow_end.c")], check=True)
+    world.create_topic(2)
+    for name in ("one", "two"):
+        world.db.run(f"CREATE TABLE {name} (n int); ALTER TABLE {name} OWNER TO app")
+        world.create_pipeline(name=name, fields="n int NOT NULL", transform="SELECT n FROM event", target=name)
+    ingestor = world.start_ingestor(wrapper=("env", f"LD_PRELOAD={library}", f"SLOW_END={directory}")).wait_ready()
+    touch(directory, "hold")
+    touch(directory, "fail", world.db.value("SELECT group_id FROM millrace.pipelines WHERE name = 'one'"))
+    wait_for(lambda: os.path.exists(os.path.join(directory, "ending")), "its handle is being ended", 30)
+    produce(world, dict(value=b'{"n":1}'), dict(value=b'{"n":2}'))
+    count = "SELECT count(*) FROM %s"
+    wait_for(lambda: world.db.value(count % "two") == 2, "pipeline two goes on", 30)
+    wait_for(lambda: ingestor.get("/readyz")[0] == 200, "it is ready", 30)
+    assert ingestor.metric("millrace_ingestor_kafka_errors_total") > 0
+    os.unlink(os.path.join(directory, "hold"))  # only then the group forgets the old member
+    wait_for(lambda: world.db.value(count % "one") == 2, "pipeline one goes on", 30)
 
 
 @pytest.mark.alone
