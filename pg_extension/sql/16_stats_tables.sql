@@ -28,6 +28,7 @@ CREATE TABLE millrace.stats_minute (
   staged_to_visible_max_ms   float8,
   produced_to_visible_max_ms float8,
   largest_batch bigint,                -- in events; null: there was none
+  set_back      boolean     NOT NULL DEFAULT false,  -- the clock was set back to its end: the next minute also has what removed ones had
   CONSTRAINT stats_minute_pkey PRIMARY KEY (pipeline_id, minute)
 );
 COMMENT ON TABLE millrace.stats_minute IS 'Internal: what each minute added to the statistics, see the views stats_history and latency.';

@@ -12,9 +12,11 @@ COMMENT ON VIEW millrace._presence IS 'Internal: ingestors that serve each pipel
 CREATE VIEW millrace._service WITH (security_barrier) AS
 SELECT p.id AS pipeline_id, i.ingestors, i.failing, i.kafka_error, i.kafka_hint, i.lane_stuck, h.heard_at,
        i.ingestors > 0 AND i.failing = i.ingestors AS is_unread,
-       -- one of another author may report less than ours; a young pipeline, or server, gives it the time to come
+       -- one of another author may report less than ours; a young pipeline, or server, gives it the time to come; what is of the
+       -- future was written before the clock was set back
        i.ingestors = 0
-       AND greatest(coalesce(h.heard_at, p.created_at), pg_catalog.pg_postmaster_start_time()) < pg_catalog.statement_timestamp() - interval '9 s' AS is_unserved
+       AND coalesce(h.heard_at, p.created_at) NOT BETWEEN pg_catalog.statement_timestamp() - interval '9 s' AND pg_catalog.statement_timestamp() + interval '9 s'
+       AND pg_catalog.pg_postmaster_start_time() NOT BETWEEN pg_catalog.statement_timestamp() - interval '9 s' AND pg_catalog.statement_timestamp() + interval '9 s' AS is_unserved
 FROM millrace.pipeline AS p
 CROSS JOIN LATERAL (
   SELECT pg_catalog.count(*) AS ingestors, pg_catalog.count(s.kafka_error) AS failing,

@@ -48,7 +48,7 @@ COMMENT ON VIEW millrace._watermark IS 'Internal: ends of partitions in Kafka, a
 CREATE FUNCTION millrace._end(pipeline_id integer, partition integer) RETURNS millrace._watermark
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT w FROM millrace._watermark AS w
-  WHERE w.pipeline_id = _end.pipeline_id AND w.partition = _end.partition AND w.reported_at > clock_timestamp() - interval '30 s';
+  WHERE w.pipeline_id = _end.pipeline_id AND w.partition = _end.partition AND w.reported_at BETWEEN clock_timestamp() - interval '30 s' AND clock_timestamp() + interval '30 s';
 $$;
 REVOKE ALL ON FUNCTION millrace._end(integer, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._end(integer, integer) IS 'Internal: the end of a partition, as reported lately.';

@@ -129,7 +129,7 @@ SELECT i.pipeline_id, e.error, CASE
                                 pg_catalog.current_setting('max_connections')::integer * 2)
          ELSE 'The log of millrace-ingestor has the details; it tries again.' END AS hint
 FROM millrace.ingestor_report AS i CROSS JOIN LATERAL (SELECT i.about ->> 'lane_error' AS error) AS e
-WHERE e.error IS NOT NULL AND i.reported_at > pg_catalog.now() - interval '2 min';
+WHERE e.error IS NOT NULL AND i.reported_at BETWEEN pg_catalog.now() - interval '2 min' AND pg_catalog.now() + interval '2 min';
 COMMENT ON VIEW millrace._lane_trouble IS 'Internal: why an ingestor cannot open a lane of a pipeline, and the command that helps.';
 
 CREATE VIEW millrace.pipelines WITH (security_barrier) AS
@@ -182,7 +182,8 @@ CROSS JOIN LATERAL (
           WHERE s.what = 'too few worker slots') AS more_slots,
          (SELECT s.command FROM pg_catalog.jsonb_to_recordset(engine.doc -> 'shortages') AS s (what text, command text)
           WHERE s.what = 'too little memory for workers') AS more_memory,
-         greatest(p.created_at, pg_catalog.pg_postmaster_start_time()) > pg_catalog.now() - interval '10 s' AS is_young,
+         p.created_at BETWEEN pg_catalog.now() - interval '10 s' AND pg_catalog.now() + interval '10 s'
+         OR pg_catalog.pg_postmaster_start_time() BETWEEN pg_catalog.now() - interval '10 s' AND pg_catalog.now() + interval '10 s' AS is_young,
          (SELECT e.extversion COLLATE "default" FROM pg_catalog.pg_extension AS e WHERE e.extname = 'millrace') AS version
 ) AS c
 -- the first that applies

@@ -38,7 +38,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     WHEN p.state <> 'running' THEN 'the pipeline is ' || p.state
     WHEN t.state <> 'active' THEN 'the partition is ' || t.state
     WHEN EXISTS (SELECT FROM millrace._breaker AS b WHERE b.pipeline_id = p.id AND b.state <> 'closed') THEN 'the circuit breaker is open'
-    WHEN e.read_at > clock_timestamp() - interval '30 s' IS NOT TRUE THEN 'no ingestor reads the partition'
+    WHEN (e.read_at BETWEEN clock_timestamp() - interval '30 s' AND clock_timestamp() + interval '30 s') IS NOT TRUE THEN 'no ingestor reads the partition'
     WHEN t.lane = ANY (staged) THEN 'events are staged'
     WHEN g.next_offset >= e.high IS NOT TRUE THEN 'events of the partition are to be read' END
   FROM millrace.pipeline AS p

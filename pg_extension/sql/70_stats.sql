@@ -172,12 +172,15 @@ LEFT JOIN rate AS m ON m.pipeline = p.name AND m.window_s = 60
 LEFT JOIN live AS v ON v.pipeline = p.name
 LEFT JOIN staging AS g ON g.pipeline = p.name
 LEFT JOIN LATERAL (SELECT r.next_at FROM millrace.retry AS r WHERE r.pipeline_id = p.id ORDER BY r.next_at LIMIT 1) AS r ON true
--- the lag five minutes ago, or as long as it is known in these five minutes
+-- the lag five minutes ago, or as long as it is known in these five minutes; of one clock only: minutes that have not been are
+-- of a clock that was ahead, and those before it was set back are not of the minutes before this one
 LEFT JOIN LATERAL (
   SELECT h.lag, pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - h.minute) - 60 AS age_s
   FROM millrace.stats_minute AS h
   WHERE h.pipeline_id = p.id AND h.minute >= pg_catalog.statement_timestamp() - interval '6 min'
         AND h.minute < pg_catalog.statement_timestamp() - interval '65 s' AND h.lag IS NOT NULL
+        AND NOT EXISTS (SELECT FROM millrace.stats_minute AS o WHERE o.pipeline_id = p.id AND o.minute >= h.minute
+                        AND (o.set_back OR o.minute > pg_catalog.statement_timestamp()))
   ORDER BY h.minute LIMIT 1) AS h ON true
 ORDER BY p.name;
 COMMENT ON VIEW millrace.stats IS 'Totals of each pipeline since it was created, and its current rates.';

@@ -5,8 +5,14 @@
 -- server is ten thousand minutes of each pipeline); then it is to be called again.
 CREATE FUNCTION millrace._record_minute(minute timestamptz, retention interval) RETURNS boolean
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET lock_timeout = '5s' AS $$
-  DELETE FROM millrace.stats_minute AS s USING millrace.pipeline AS p
-  WHERE s.pipeline_id = p.id AND s.minute > _record_minute.minute;
+  WITH ahead AS (
+    DELETE FROM millrace.stats_minute AS s USING millrace.pipeline AS p
+    WHERE s.pipeline_id = p.id AND s.minute > _record_minute.minute RETURNING s.pipeline_id)
+  UPDATE millrace.stats_minute AS s SET set_back = true
+  FROM (SELECT DISTINCT a.pipeline_id FROM ahead AS a) AS a
+  WHERE s.pipeline_id = a.pipeline_id
+        AND s.minute = (SELECT max(l.minute) FROM millrace.stats_minute AS l
+                        WHERE l.pipeline_id = a.pipeline_id AND l.minute <= _record_minute.minute);
 
   INSERT INTO millrace.stats_minute (pipeline_id, minute, up, total, events, written, filtered, superseded, skipped, rows, bytes,
                                      failed, retried, dead_lettered, replayed)

@@ -45,7 +45,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     FROM pipeline AS p
     LEFT JOIN jsonb_to_recordset(millrace.engine_status() -> 'shortages') AS s (what text, detail text, command text)
       ON s.what = 'too little memory for workers'
-    WHERE p.status = 'running' AND p.workers_running < p.workers AND p.changed_at < now() - interval '1 min'
+    WHERE p.status = 'running' AND p.workers_running < p.workers AND p.changed_at NOT BETWEEN now() - interval '1 min' AND now() + interval '1 min'
     UNION ALL
     SELECT 11, 'warning', format('pipeline "%s" has %s of %s lanes', p.name, n.lanes, p.workers), p.reason, p.hint
     FROM pipeline AS p JOIN millrace.ingestor_reports AS r ON r.pipeline = p.name AND r.about ->> 'lane_error' = p.reason
@@ -75,7 +75,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     FROM pipeline AS p JOIN service AS s ON s.pipeline = p.name LEFT JOIN lag AS l ON l.pipeline = p.name
     WHERE s.kafka_error IS NULL AND NOT s.is_unserved
           AND p.status NOT IN ('foreign', 'owner missing', 'topic not granted', 'standby', 'stopped')
-          AND coalesce(l.read_at, p.created_at) < now() - interval '2 min'
+          AND coalesce(l.read_at, p.created_at) NOT BETWEEN now() - interval '2 min' AND now() + interval '2 min'
           -- a pattern may match nothing yet
           AND EXISTS (SELECT FROM millrace.topics AS t WHERE t.pipeline = p.name AND t.is_granted)
     UNION ALL
@@ -191,7 +191,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
                 ELSE format('make topic "%s" writable for the ingestor; or SELECT millrace.alter_pipeline(%L, dlq => ''off'');', q.topic, q.pipeline) END
     FROM millrace.dlqs AS q JOIN pipeline AS p ON p.name = q.pipeline
     WHERE q.enabled AND p.status NOT IN ('foreign', 'standby')
-          AND (q.waiting_since < now() - interval '1 min' OR (q.error IS NOT NULL AND q.waiting_since IS NOT NULL))
+          AND (q.waiting_since NOT BETWEEN now() - interval '1 min' AND now() + interval '1 min' OR (q.error IS NOT NULL AND q.waiting_since IS NOT NULL))
     UNION ALL
     SELECT 23, 'warning', format('pipeline "%s": a worker crashed and restarted the server', c.pipeline),
            format('Last at %s, in stage %s. Its events are processed in smaller and smaller batches; one that crashes alone %s times becomes a dead letter.',
@@ -226,7 +226,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
            format('Event times rise since %s, and partition %s of topic "%s" holds it back: %s. Nothing is closed meanwhile.',
                   date_trunc('second', w.stalled_since), w.held_by, w.held_topic, w.held_why),
            format('SELECT * FROM millrace.lag WHERE pipeline = %1$L; SELECT * FROM millrace.partitions WHERE pipeline = %1$L;', w.pipeline)
-    FROM millrace.windows AS w WHERE w.stalled_since < now() - interval '5 min'
+    FROM millrace.windows AS w WHERE w.stalled_since NOT BETWEEN now() - interval '5 min' AND now() + interval '5 min'
     UNION ALL
     SELECT 27, 'warning', format('window "%s": rows come when their windows are final', w.name),
            format('Within the last hour to %s of them, where %s rows are late in all. They count in the window.', l.windows, l.rows),
@@ -234,7 +234,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
            format('SELECT millrace.alter_window(%L, lateness => %L);', w.name, date_trunc('minute', w.watermark - l.first_end) + interval '1 min')
     FROM millrace.windows AS w
     CROSS JOIN LATERAL (SELECT count(*) AS windows, sum(l.rows) AS rows, min(l.window_end) AS first_end
-                        FROM millrace.late_rows AS l WHERE l."window" = w.name AND l.last_at > now() - interval '1 h') AS l
+                        FROM millrace.late_rows AS l WHERE l."window" = w.name AND l.last_at BETWEEN now() - interval '1 h' AND now() + interval '1 h') AS l
     WHERE l.windows > 0
     UNION ALL
     SELECT 28, 'warning', format('window "%s": its oldest windows leave early', w.name),
@@ -255,7 +255,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
                 ELSE format('make topic "%s" writable for the ingestor; or SELECT millrace.alter_window(%L, output_topic => ''off'');', w.output_topic, w.name) END
     FROM millrace.windows AS w JOIN pipeline AS p ON p.name = w.pipeline
     WHERE p.status NOT IN ('foreign', 'standby')
-          AND (w.output_waiting_since < now() - interval '1 min' OR (w.output_error IS NOT NULL AND w.output_waiting > 0))
+          AND (w.output_waiting_since NOT BETWEEN now() - interval '1 min' AND now() + interval '1 min' OR (w.output_error IS NOT NULL AND w.output_waiting > 0))
     UNION ALL
     -- the programs
     SELECT 30, 'error', format('role "%s" is no ingestor, and one is connected as it', r.rolname),
@@ -273,7 +273,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
           CROSS JOIN (VALUES
             ('librdkafka', '2.0.2', 'Earlier releases lose messages around rebalances, and are not tested.'),
             ('libevent', '2.1.12', 'Earlier releases are not tested.')) AS v (library, least, problem)
-          WHERE r.reported_at > now() - interval '10 min') AS i
+          WHERE r.reported_at BETWEEN now() - interval '10 min' AND now() + interval '10 min') AS i
     WHERE i.version ~ '^\d{1,9}(\.\d{1,9})*'
           AND string_to_array(substring(i.version FROM '^[\d.]*\d'), '.')::integer[] < string_to_array(i.least, '.')::integer[]
   )

@@ -1,4 +1,4 @@
-"""The wall clock of the server is set back by an hour: nobody waits that hour."""
+"""The wall clock of the server is set back by an hour: nobody waits that hour, and rates and latencies stay what they are."""
 import os
 import struct
 import subprocess
@@ -35,12 +35,12 @@ class Clock:
         return "env", f"LD_PRELOAD={self.library}", f"CLOCK_FILE={self.file}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def clock():
     return Clock()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster(clock):
     cluster = Cluster("clock", wrapper=clock.wrapper()).init().start()
     ensure_roles(cluster)
@@ -78,4 +78,30 @@ def test_the_clock_is_set_back(cluster, clock):
     wait_for(lambda: db.value(attempts) > seen, "the same after steps in both directions")
     db.run("INSERT INTO parent VALUES (1)")
     wait_for(lambda: db.value("SELECT count(*) FROM number WHERE n = 1") == 1, "written")
+    lane.close()
+
+
+def test_rates_and_latencies_go_by_another_clock(cluster, clock):
+    """A batch is staged by one wall clock and visible by another, an hour ahead or back: the time between is what it was. Rates are of
+    what came, and end with it."""
+    db = cluster.create_database("rates")
+    prepare(db)
+    create_pipeline(db)
+    lane = Lane(db, "p").assign([0])
+    settle(db, lane, 1)
+    rate = "SELECT events_per_s FROM millrace.rates WHERE pipeline = 'p' AND over = %s"
+    total = 1
+    for step in (HOUR, 0, -HOUR, 0):
+        with db.session(autocommit=False) as locker:
+            locker.run("LOCK TABLE number IN ACCESS EXCLUSIVE MODE")
+            lane.send(0, [b'{"n":0}'] * 100)
+            clock.set(step)
+        total += 100
+        wait_for(lambda: db.value("SELECT count(*) FROM number") == total, "the rows are there", 30)
+        wait_for(lambda: db.value(rate, ("1 min",)) > 0 == db.value(rate, ("1 s",)), "the last second has none, the last minute has", 30)
+        low, high, idle, busy = db.run("SELECT min(events_per_s), max(events_per_s), min(busy_workers), max(busy_workers)"
+                                       " FROM millrace.rates WHERE pipeline = 'p'")[0]
+        assert 0 <= low <= high <= total and 0 <= idle <= busy <= 1
+    low, high = db.run("SELECT min(p50_ms), max(max_ms) FROM millrace.latency WHERE pipeline = 'p' AND stage = 'staged_to_visible'")[0]
+    assert 0 < low <= high < HOUR * 1000 / 2, "it has the step in it"
     lane.close()

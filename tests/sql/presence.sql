@@ -1,7 +1,7 @@
 -- What ingestors report about themselves, and what is made of it.
 BEGIN;
 \ir helper.psql
-SELECT plan(27);
+SELECT plan(28);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -65,6 +65,9 @@ UPDATE millrace.ingestor_presence SET pid = 0;
 SELECT results_eq($$ SELECT ingestors, is_unserved FROM millrace.service WHERE pipeline = 'p' $$, $$ VALUES (0::bigint, false) $$, 'its session has ended: it may connect again');
 UPDATE millrace.ingestor_presence SET seen_at = statement_timestamp() - interval '10 s', pid = pg_backend_pid();
 SELECT results_eq($$ SELECT ingestors, is_unserved FROM millrace.service WHERE pipeline = 'p' $$, $$ VALUES (0::bigint, true) $$, 'silent for ten seconds');
+UPDATE millrace.ingestor_presence SET seen_at = statement_timestamp() + interval '1 h', pid = 0;
+SELECT results_eq($$ SELECT ingestors, is_unserved FROM millrace.service WHERE pipeline = 'p' $$, $$ VALUES (0::bigint, true) $$, 'gone, and the clock was set back by an hour since');
+UPDATE millrace.ingestor_presence SET seen_at = statement_timestamp() - interval '10 s', pid = pg_backend_pid();
 SELECT is((SELECT count(*) FROM millrace.doctor() WHERE what = 'pipeline "p" has no ingestor' AND detail LIKE 'No ingestor has reported on topic "events" since %'), 1::bigint, 'doctor says so');
 SELECT is((SELECT count(*) FROM millrace.doctor() WHERE what = 'pipeline "q" has no ingestor' AND detail = 'No ingestor has ever reported on topic "events".'), 1::bigint, 'or that none ever was');
 SET ROLE mrt_ingestor;

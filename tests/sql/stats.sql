@@ -85,6 +85,26 @@ SELECT millrace._record_minute('2026-01-01 12:02Z', '1 h');
 SELECT results_eq($$ SELECT minute, events FROM pg_temp.minutes WHERE minute > '12:00' ORDER BY 1 $$,
   $$ VALUES ('12:01', 0::bigint), ('12:02', 150) $$, 'counters that begin again take nothing away');
 
+-- the rate at which the lag goes, and a clock that is set back
+DELETE FROM millrace.stats_minute;
+INSERT INTO millrace.watermark (pipeline_id, partition, high, reported_at) SELECT p.id, 0, 100160, now() FROM millrace.pipeline AS p WHERE p.name = 'p';
+CREATE FUNCTION pg_temp.record(minutes integer) RETURNS boolean LANGUAGE sql AS $$
+  SELECT millrace._record_minute(date_trunc('minute', now()) + make_interval(mins => minutes), '7 d')
+$$;
+SELECT is(pg_temp.record(-5), true, 'a minute with a lag of 100,000');
+SELECT pg_temp.settle(99160, now());
+SELECT is((SELECT drained_per_s BETWEEN 99000 / 300.0 - 1 AND 99000 / 240.0 + 1 FROM millrace.stats WHERE pipeline = 'p'), true, 'the lag went from 100,000 to 1,000 since');
+SELECT is(pg_temp.record(60), true, 'and one by a clock that is ahead');
+SELECT results_eq($$ SELECT drained_per_s, drained_in FROM millrace.stats WHERE pipeline = 'p' $$, $$ VALUES (NULL::numeric, NULL::interval) $$,
+                  'when it is set back, what was recorded says nothing about now');
+SELECT is(pg_temp.record(-3), true, 'the first minute behind');
+SELECT is((SELECT drained_per_s FROM millrace.stats WHERE pipeline = 'p'), NULL::numeric, 'nor does what is before it');
+SELECT is(pg_temp.record(-2), true, 'and the second one, with a lag of 1,000');
+SELECT pg_temp.settle(99660, now());
+SELECT is((SELECT drained_per_s BETWEEN 500 / 120.0 - 1 AND 500 / 60.0 + 1 FROM millrace.stats WHERE pipeline = 'p'), true, 'is what the rate begins with');
+DELETE FROM millrace.watermark;
+SELECT pg_temp.settle(160, now());
+
 -- metrics
 SELECT is((SELECT count(*) - count(DISTINCT (name, labels)) FROM millrace.metric), 0::bigint, 'each series is there once');
 SELECT is((SELECT value FROM millrace.metric WHERE name = 'millrace_events_total' AND labels = '{"pipeline": "p"}'), 160::float8, 'a total');

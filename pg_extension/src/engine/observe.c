@@ -63,13 +63,22 @@ count(MrObservation *seen, const MrEvent *event)
 		seen->counters[MR_LIVE_FAILED]++;
 }
 
-/* Events [first, first + n), which were staged at the same moment (0: not known, or by another transaction). */
-static void
-observe_events(MrObservation *seen, const MrBatch *batch, int first, int n, TimestampTz staged_at,
-			   TimestampTz now)
+/* The moment that a batch became visible, on both clocks. */
+typedef struct Moment
 {
-	int64 now_ms = mr_timestamp_to_unix_ms(now);
-	int64 staged_ms = staged_at != 0 ? mr_timestamp_to_unix_ms(staged_at) : 0;
+	int64 ms; /* since 1970 */
+	int64 us; /* of mr_clock_us() */
+} Moment;
+
+/*
+ * Events [first, first + n), which were staged at the same moment (all 0: not known, or by another transaction). Producers have
+ * the wall clock only; from staging on it is this server's business alone, and setting the clock changes nothing.
+ */
+static void
+observe_events(MrObservation *seen, const MrBatch *batch, int first, int n, MrStagedAt staged_at,
+			   const Moment *now)
+{
+	int64 staged_ms = staged_at.at_us != 0 ? mr_timestamp_to_unix_ms(staged_at.at) : 0;
 	int64 kafka_ts = -1;
 	uint32 same = 0;
 	uint32 visible = 0;
@@ -84,15 +93,15 @@ observe_events(MrObservation *seen, const MrBatch *batch, int first, int n, Time
 		visible++;
 		if (event->kafka_ts != kafka_ts)
 		{
-			add_visible(seen, kafka_ts, staged_ms, now_ms, same);
+			add_visible(seen, kafka_ts, staged_ms, now->ms, same);
 			kafka_ts = event->kafka_ts;
 			same = 0;
 		}
 		same++;
 	}
-	add_visible(seen, kafka_ts, staged_ms, now_ms, same);
-	if (staged_at != 0 && visible > 0)
-		add_latency(seen, MR_STAGED_TO_VISIBLE, now - staged_at, visible);
+	add_visible(seen, kafka_ts, staged_ms, now->ms, same);
+	if (staged_at.at_us != 0 && visible > 0)
+		add_latency(seen, MR_STAGED_TO_VISIBLE, now->us - staged_at.at_us, visible);
 }
 
 void
@@ -100,7 +109,7 @@ mr_observe_batch(MrLiveSeat *seat, Oid extension, int32 pipeline_id, const MrBat
 				 int64 began_us)
 {
 	static MrObservation seen;
-	TimestampTz now = GetCurrentTimestamp();
+	Moment now = {mr_timestamp_to_unix_ms(GetCurrentTimestamp()), mr_clock_us()};
 	int observed = 0;
 
 	if (batch->nevents == 0 || !mr_live_statistics)
@@ -112,10 +121,10 @@ mr_observe_batch(MrLiveSeat *seat, Oid extension, int32 pipeline_id, const MrBat
 	{
 		const MrStagedBatch *staged = &batch->staged[i];
 
-		observe_events(&seen, batch, observed, staged->admitted, staged->staged_at, now);
+		observe_events(&seen, batch, observed, staged->admitted, staged->staged_at, &now);
 		observed += staged->admitted;
 	}
-	observe_events(&seen, batch, observed, batch->nevents - observed, 0, now);
+	observe_events(&seen, batch, observed, batch->nevents - observed, (MrStagedAt){0}, &now);
 	seen.counters[MR_LIVE_BATCHES] = 1;
 	seen.counters[MR_LIVE_TAKEN] = batch->nevents;
 	seen.counters[MR_LIVE_BUSY_US] = mr_clock_us() - began_us;

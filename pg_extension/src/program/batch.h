@@ -88,7 +88,7 @@ typedef struct MrStagedBatch
 	int count;
 	int64 bytes; /* of their payloads */
 	int admitted; /* of these, the ones that continue their partition; they follow those of the staged batch before */
-	TimestampTz staged_at; /* its commit, 0 when that is not known any more */
+	MrStagedAt staged_at; /* its commit, all 0 when that is not known any more */
 	int nparts;
 	MrStagedPart *parts;
 	bool refused; /* not whole: its events do not count, its partitions are to be fetched again */

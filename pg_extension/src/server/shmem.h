@@ -40,6 +40,7 @@ typedef struct MrStagedAt
 {
 	TransactionId xid;
 	TimestampTz at;
+	int64 at_us; /* of mr_clock_us() */
 } MrStagedAt;
 
 /* One staging lane. All but the atomics is protected by MrShared.lock. */

@@ -126,15 +126,16 @@ note_staged(MrLane *lane)
 	TransactionId xid = GetTopTransactionIdIfAny();
 
 	if (TransactionIdIsValid(xid))
-		lane->staged_at[xid % MR_STAGED_AT] = (MrStagedAt){xid, GetCurrentTimestamp()};
+		lane->staged_at[xid % MR_STAGED_AT] =
+			(MrStagedAt){xid, GetCurrentTimestamp(), mr_clock_us()};
 }
 
-TimestampTz
+MrStagedAt
 mr_lane_staged_at(const MrLane *lane, TransactionId xid)
 {
 	MrStagedAt staged = lane->staged_at[xid % MR_STAGED_AT];
 
-	return staged.xid == xid ? staged.at : 0;
+	return staged.xid == xid ? staged : (MrStagedAt){0};
 }
 
 static void

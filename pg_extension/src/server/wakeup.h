@@ -13,8 +13,8 @@
 /* At commit of this transaction count a staged batch, of so many events and bytes of payload, in the lane and wake its worker. */
 extern void mr_wake_lane_at_commit(MrLane *lane, uint64 events, uint64 bytes);
 
-/* When that transaction of the lane's writer was committed; 0 when it is not known (any more). For statistics. */
-extern TimestampTz mr_lane_staged_at(const MrLane *lane, TransactionId xid);
+/* When that transaction of the lane's writer was committed; all 0 when it is not known (any more). For statistics. */
+extern MrStagedAt mr_lane_staged_at(const MrLane *lane, TransactionId xid);
 
 /* At commit wake the workers of the pipeline: it has another lane. */
 extern void mr_wake_pipeline_at_commit(int32 pipeline_id);
