@@ -5,12 +5,12 @@
 #include <sys/prctl.h>
 
 #include "common/kafka_conf.h"
+#include "ingestor/fetch/late_wake.h"
 
 /*
- * How late the kernel may wake a thread of librdkafka from a timeout. Its main loop sleeps for whole milliseconds and spins for
- * what is left, which for forty idle consumers were 4 % of a core; late by some milliseconds, it does not spin, and one
- * interrupt serves many. What the main thread waits for by time are heartbeats and looks of half a second and more; what comes
- * from outside wakes any thread at once.
+ * How late the kernel may wake a thread of librdkafka from a timeout: one interrupt serves many of them. What the main thread
+ * waits for by time are heartbeats and looks of half a second and more; what comes from outside wakes any thread at once. See
+ * also late_wake.h.
  */
 #define MAIN_SLACK_NS   50000000UL
 #define BROKER_SLACK_NS 5000000UL
@@ -153,5 +153,7 @@ on_thread_start(rd_kafka_t *rk, rd_kafka_thread_type_t type, const char *name, v
 	(void) name;
 	(void) opaque;
 	prctl(PR_SET_TIMERSLACK, type == RD_KAFKA_THREAD_MAIN ? MAIN_SLACK_NS : BROKER_SLACK_NS);
+	if (type == RD_KAFKA_THREAD_MAIN && rd_kafka_version() < 0x02040000)
+		mr_late_wake_begin();
 	return RD_KAFKA_RESP_ERR_NO_ERROR;
 }

@@ -107,7 +107,7 @@ BEGIN
   SELECT p.name, q.topic, q.delivery, p.group_id || '.dlq', coalesce(s.topic, p.topic), coalesce(s.partitions, p.partitions),
          EXISTS (SELECT FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id AND l.published_at IS NULL)
          AND millrace._is_relay_free(p.id, 0),
-         millrace._former_ids(p, q.former_prefixes, '.dlq'), NULL
+         CASE WHEN q.former_prefixes <> '{}' THEN millrace._former_ids(p, q.former_prefixes, '.dlq') END, NULL
   FROM millrace.pipeline AS p JOIN millrace.dlq AS q ON q.pipeline_id = p.id
   -- OFFSET 0: as in ingestor_pipelines()
   CROSS JOIN LATERAL (SELECT FROM millrace._topic_use AS t WHERE t.pipeline_id = p.id AND t.use = 'dlq' AND t.is_granted OFFSET 0) AS u

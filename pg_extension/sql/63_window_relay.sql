@@ -31,10 +31,14 @@ COMMENT ON FUNCTION millrace._outlet_topic IS 'Internal: the topic that a relay 
 CREATE FUNCTION millrace._relay_windows()
 RETURNS TABLE (pipeline text, topic text, delivery text, transactional_id text, source_topic text, partitions integer, due boolean,
                former_ids text, "window" text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+BEGIN
+  -- called every two seconds: PL/pgSQL keeps the plan
+  RETURN QUERY
   SELECT p.name, o.topic, q.delivery, p.group_id || '.window.' || w.name, coalesce(s.topic, p.topic), coalesce(s.partitions, p.partitions),
          EXISTS (SELECT FROM millrace.window_output AS l WHERE l.window_id = w.id) AND millrace._is_relay_free(p.id, w.id),
-         millrace._former_ids(p, q.former_prefixes, '.window.' || w.name), w.name
+         CASE WHEN q.former_prefixes <> '{}' THEN millrace._former_ids(p, q.former_prefixes, '.window.' || w.name) END, w.name
   FROM millrace.window_outlet AS o JOIN millrace.window_definition AS w ON w.id = o.window_id
   JOIN millrace.pipeline AS p ON p.id = w.pipeline_id JOIN millrace.dlq AS q ON q.pipeline_id = p.id
   CROSS JOIN LATERAL (SELECT FROM millrace._topic_use AS t WHERE t.pipeline_id = p.id AND t.use = 'output' AND t.topic = o.topic AND t.is_granted OFFSET 0) AS u
@@ -42,7 +46,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     SELECT t.topic, count(*)::integer AS partitions FROM millrace.topic_partition AS t
     WHERE t.pipeline_id = p.id GROUP BY t.topic ORDER BY 2 DESC, 1 LIMIT 1) AS s ON true
   WHERE p.instance = millrace._instance();
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace._relay_windows FROM PUBLIC;
 COMMENT ON FUNCTION millrace._relay_windows IS 'Internal: relay_pipelines for windows.';
 

@@ -13,12 +13,15 @@ from test_kafka_shapes import produce
 
 PIPELINES = 40
 WINDOW_S = 10
-# 3.5 to 4.2 % of a core on a machine where others compete for its caches; 12 % before consumers
-# slept and relays were for those with letters, 4.4 % before workers and ingestors at rest looked less often
+# 2.5 to 4 % of a core on a machine where others compete for its caches (docs/performance.md); 12 % before consumers slept and
+# relays were for those with letters, 4.4 % before workers and ingestors at rest looked less often
 CPU_S = 0.05 * WINDOW_S
 # A worker's three looks every 5 s, positions and ends of each pipeline every 8 to 10 s; 160 a second before. It does not depend on
 # the machine.
 TRANSACTIONS_PER_S = 50
+# Of all threads and processes, 640; a heartbeat each second, two polls of the broker and the timers of librdkafka make 14 for
+# each pipeline. They cost more or less, but are as many on any machine.
+WAKEUPS_PER_S = 25 * PIPELINES
 THREADS = 4 * PIPELINES + 10  # librdkafka has four for a consumer
 SESSIONS = PIPELINES + 1      # a lane each, and the control connection
 
@@ -54,6 +57,25 @@ def run_seconds(pid):
         except OSError:
             pass
     return total / 1e9
+
+
+def wakeups(pids):
+    """How often threads have gone to sleep so far."""
+    total = 0
+    for pid in pids:
+        for thread in threads(pid):
+            try:
+                with open(f"/proc/{pid}/task/{thread}/status") as f:
+                    total += next(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt_switches:"))
+            except OSError:
+                pass
+    return total
+
+
+def wakeups_per_s(pids, window_s):
+    before, start = wakeups(pids), time.monotonic()
+    time.sleep(window_s)
+    return (wakeups(pids) - before) / (time.monotonic() - start)
 
 
 def used(pids, window_s):
@@ -95,6 +117,7 @@ def test_forty_pipelines_at_rest(wide_world):
     processes = [ingestor.pid, *children(world.cluster.process.pid)]
     # what they do to begin with ends within seconds
     wait_for(lambda: sum(used(processes, WINDOW_S).values()) < CPU_S, f"less than {CPU_S} s in {WINDOW_S} s")
+    wait_for(lambda: wakeups_per_s(processes, WINDOW_S) < WAKEUPS_PER_S, f"less than {WAKEUPS_PER_S} wake-ups a second")
     wait_for(lambda: transactions_per_s(world, 2 * WINDOW_S) < TRANSACTIONS_PER_S, f"less than {TRANSACTIONS_PER_S} transactions a second")
     assert len(threads(ingestor.pid)) <= THREADS
     assert sessions(world) <= SESSIONS
