@@ -97,11 +97,10 @@ def test_rates_and_latencies_go_by_another_clock(cluster, clock):
             lane.send(0, [b'{"n":0}'] * 100)
             clock.set(step)
         total += 100
-        wait_for(lambda: db.value("SELECT count(*) FROM number") == total, "the rows are there", 30)
-        wait_for(lambda: db.value(rate, ("1 min",)) > 0 == db.value(rate, ("1 s",)), "the last second has none, the last minute has", 30)
-        low, high, idle, busy = db.run("SELECT min(events_per_s), max(events_per_s), min(busy_workers), max(busy_workers)"
-                                       " FROM millrace.rates WHERE pipeline = 'p'")[0]
-        assert 0 <= low <= high <= total and 0 <= idle <= busy <= 1
-    low, high = db.run("SELECT min(p50_ms), max(max_ms) FROM millrace.latency WHERE pipeline = 'p' AND stage = 'staged_to_visible'")[0]
-    assert 0 < low <= high < HOUR * 1000 / 2, "it has the step in it"
+        wait_for(lambda: db.value("SELECT count(*) FROM number") == total, "the rows are there")
+        worst = db.value("SELECT max(max_ms) FROM millrace.latency WHERE pipeline = 'p' AND stage = 'staged_to_visible' AND over = '1 min'")
+        assert worst is None or 0 < worst < HOUR * 1000 / 2, "the step is in it"
+        wait_for(lambda: db.value(rate, ("5 min",)) > 0 == db.value(rate, ("1 s",)), "the last second has none, the last minutes have some")
+        low, high, idle = db.run("SELECT min(events_per_s), max(events_per_s), min(busy_workers) FROM millrace.rates WHERE pipeline = 'p'")[0]
+        assert 0 <= low <= high <= total and idle >= 0
     lane.close()

@@ -30,7 +30,7 @@ def touched_kb(pid):
 def send(db, lane, n):
     """An event whose payload is out of line; returns when it is settled."""
     lane.send(0, [b'{"n":%d,"v":"%s"}' % (n, b"x" * 20000)])
-    wait_for(lambda: db.value("SELECT count(*) FROM number WHERE n = %s", (n,)) == 1, "the row is there", 30)
+    wait_for(lambda: db.value("SELECT count(*) FROM number WHERE n = %s", (n,)) == 1, "the row is there")
 
 
 def test_emptying_a_segment_does_not_look_through_all_buffers(cluster):

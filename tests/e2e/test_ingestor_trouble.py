@@ -48,14 +48,14 @@ def test_replacing_a_consumer_stops_nothing_else(world):
     ingestor = world.start_ingestor(wrapper=("env", f"LD_PRELOAD={library}", f"SLOW_END={directory}")).wait_ready()
     touch(directory, "hold")
     touch(directory, "fail", world.db.value("SELECT group_id FROM millrace.pipelines WHERE name = 'one'"))
-    wait_for(lambda: os.path.exists(os.path.join(directory, "ending")), "its handle is being ended", 30)
+    wait_for(lambda: os.path.exists(os.path.join(directory, "ending")), "its handle is being ended")
     produce(world, dict(value=b'{"n":1}'), dict(value=b'{"n":2}'))
     count = "SELECT count(*) FROM %s"
-    wait_for(lambda: world.db.value(count % "two") == 2, "pipeline two goes on", 30)
-    wait_for(lambda: ingestor.get("/readyz")[0] == 200, "it is ready", 30)
+    wait_for(lambda: world.db.value(count % "two") == 2, "pipeline two goes on")
+    wait_for(lambda: ingestor.get("/readyz")[0] == 200, "it is ready")
     assert ingestor.metric("millrace_ingestor_kafka_errors_total") > 0
     os.unlink(os.path.join(directory, "hold"))  # only then the group forgets the old member
-    wait_for(lambda: world.db.value(count % "one") == 2, "pipeline one goes on", 30)
+    wait_for(lambda: world.db.value(count % "one") == 2, "pipeline one goes on")
 
 
 @pytest.mark.alone
