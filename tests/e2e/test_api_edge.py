@@ -92,6 +92,11 @@ def test_pages_of_any_origin(web, tmp_path):
         api.kill()
 
 
+def logged(web, words):
+    """The line with these words: it is written when the answer has gone out."""
+    return wait_for(lambda: next((line for line in web.api.log_text().splitlines() if words in line), None), f"the log has {words}")
+
+
 def test_traces(web):
     """A request's trace is in its answer, in problem documents and in the log; one without a trace begins one."""
     answer = web.api.get("/none/traced", traceparent=f"00-{TRACE}-00f067aa0ba902b7-01")
@@ -99,7 +104,7 @@ def test_traces(web):
     others = {web.api.get("/events?limit=1", **headers).headers["traceparent"][3:35]
               for headers in ({}, {}, {"traceparent": f"00-{TRACE}-0000000000000000-01"}, {"traceparent": "x"})}
     assert len(others) == 4 and TRACE not in others
-    assert f"trace={TRACE}" in next(line for line in web.api.log_text().splitlines() if "/none/traced" in line)
+    assert f"trace={TRACE}" in logged(web, "/none/traced")
 
 
 def test_proxies(web):
@@ -107,8 +112,7 @@ def test_proxies(web):
     def client(name, lines):
         fields = "".join(f"X-Forwarded-For: {line}\r\n" for line in lines)
         web.api.raw(f"GET /{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n".encode())
-        line = next(line for line in web.api.log_text().splitlines() if f"path=/{name} " in line)
-        return re.search(r"from=(\S+)", line)[1]
+        return re.search(r"from=(\S+)", logged(web, f"path=/{name} "))[1]
 
     assert client("direct", []) == "127.0.0.1"
     assert client("one", ["203.0.113.9"]) == "203.0.113.9"

@@ -108,6 +108,7 @@ def test_filters_and_fields(start, web):
         answer = api.get("/events/stream" + query, Accept="text/event-stream")
         assert (answer.status, answer.json()["code"]) == (status, code), query
     assert api.get("/events/stream", Accept="application/json").status == 406
+    wait_for(lambda: api.metric("millrace_api_streams") == 0, "all have left")
     many = [open_stream(api, f"?type={i}") for i in range(16)]
     answer = api.get("/events/stream?type=more")
     assert (answer.status, answer.json()["code"]) == (503, "MR-503")
@@ -209,7 +210,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(start, web):
         slow.run("COMMIT")
         web.db.run(INSERT, ("end", 1))
         for t in readers:
-            t.join(60)
+            t.join(240)
     assert not failures
     wanted = numbers(web) | numbers(web, "end")
     for rows in seen:

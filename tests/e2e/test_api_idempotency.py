@@ -1,6 +1,7 @@
 """Idempotency-Key of POST /events: one message and one answer for each key, whatever happens on the way."""
 import concurrent.futures
 import json
+import signal
 import socket
 import uuid
 
@@ -118,6 +119,7 @@ def test_what_a_client_that_leaves_has_sent(whole):
     def answered():
         return whole.api.metric("millrace_api_requests_total")
 
+    wait_for(lambda: whole.api.metric("millrace_api_connections") == 0, "all that came before is answered, and counted")
     before = answered()
     with whole.db.session() as blocking:
         blocking.run("BEGIN; LOCK TABLE millrace.idempotency_key IN ACCESS EXCLUSIVE MODE")
@@ -140,11 +142,15 @@ def test_a_crash_before_the_record(whole):
     """Acknowledged, not recorded: in flight until the lease ends, then a second message with the same id, and one row."""
     key, before = new_key(), whole.messages()
     event = dict(query="", body=json.dumps({"type": "crash", "data": "5C"}), Idempotency_Key=key, Content_Type="application/json")
-    crashing = whole.start_api("-X", "linger.ms=1000")
+    crashing = whole.start_api("--publish-timeout", "5min")
     with whole.db.session() as blocking, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        lost = pool.submit(whole.post, api=crashing, **event)
-        wait_for(lambda: status_of_claim(whole, key) == [None], "it is claimed", every=0.01)
-        blocking.run("BEGIN; SELECT FROM millrace.idempotency_key WHERE key = %s FOR UPDATE", (key.strip('"'),))
+        whole.broker.process.signal(signal.SIGSTOP)  # no acknowledgement before its record is held up
+        try:
+            lost = pool.submit(whole.post, api=crashing, **event)
+            wait_for(lambda: status_of_claim(whole, key) == [None], "it is claimed")
+            blocking.run("BEGIN; SELECT FROM millrace.idempotency_key WHERE key = %s FOR UPDATE", (key.strip('"'),))
+        finally:
+            whole.broker.process.signal(signal.SIGCONT)
         wait_for(lambda: whole.messages() == before + 1, "it is in Kafka")
         assert whole.post(**event).json()["code"] == "MR-122"
         crashing.kill()
@@ -166,14 +172,16 @@ def test_a_crash_before_the_record(whole):
 
 def test_kafka_is_down(whole):
     """Nothing is published: the key is free again, and its event is published once Kafka is back."""
-    key = new_key()
+    key, api = new_key(), whole.start_api("--publish-timeout", "2s")
     whole.broker.kill()
-    wait_for(lambda: whole.post("?eventType=down&eventData=1").json()["code"] == "MR-506"
-             and whole.api.metric("millrace_api_producer_open") == 1, "the breaker is open")
-    assert whole.post("?eventType=down&eventData=1", Idempotency_Key=key).json()["code"] == "MR-506"
+    wait_for(lambda: whole.post("?eventType=down&eventData=1", api=api).json()["code"] == "MR-506"
+             and api.metric("millrace_api_producer_open") == 1, "the breaker is open")
+    assert whole.post("?eventType=down&eventData=1", api=api, Idempotency_Key=key).json()["code"] == "MR-506"
     whole.broker.start()
-    wait_for(lambda: whole.post("?eventType=down&eventData=1", Idempotency_Key=key).status == 202, "published")
-    assert whole.post("?eventType=down&eventData=1", Idempotency_Key=key).headers["idempotency-replayed"] == "true"
+    wait_for(lambda: whole.post("?eventType=down&eventData=1", api=api, Idempotency_Key=key).status == 202, "published")
+    assert whole.post("?eventType=down&eventData=1", api=api, Idempotency_Key=key).headers["idempotency-replayed"] == "true"
+    api.kill()
+    wait_for(lambda: whole.api.metric("millrace_api_producer_open") == 0, "the other one publishes, too")
 
 
 def test_postgresql_is_down(whole, cluster):

@@ -123,7 +123,7 @@ def test_rotation(start, keys):
         with pytest.raises(http.client.IncompleteRead):
             streams[name].read_to_end()
     assert streams["kept"].next().name == "message" and streams["kept"].next().name == "message"
-    assert api.metric("millrace_api_streams_revoked_total") == 2
+    wait_for(lambda: api.metric("millrace_api_streams_revoked_total") == 2, "both are counted")
 
     def status(name):
         return api.request("GET", "/events", keys.header(name)).status

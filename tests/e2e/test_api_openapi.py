@@ -68,7 +68,7 @@ def served(cluster, broker):
     producer = Producer({"bootstrap.servers": broker.address})
     for event in (b'{"type": "Temperature", "data": "30C"}', b'{"data": "of no type"}'):
         producer.produce("events", event)
-    producer.flush(20)
+    producer.flush(120)
     yield api
     api.kill()
     ingestor.kill()

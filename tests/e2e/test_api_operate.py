@@ -27,10 +27,10 @@ def served(world, tmp_path):
     good = dict(id="00000000-0000-4000-8000-000000000001", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
     producer.produce(world.topic, json.dumps(good))
     producer.produce(world.topic, json.dumps(dict(good, value="calm")), key=b"k")
-    producer.flush(10)
+    producer.flush(120)
     for i in range(5):
         producer.produce(world.topic, json.dumps(dict(good, id="", value=i)))
-    producer.flush(10)
+    producer.flush(120)
     world.wait_settled()
     keys = tmp_path / "keys"
     keys.write_text(f"ops operate {hashlib.sha256(KEY.encode()).hexdigest()}\n")
@@ -53,8 +53,8 @@ def test_operate(served):
         assert a.get("/pipelines/" + name).json() == row
         assert a.get("/pipelines/nothing").json()["code"] == "MR-403"
         with world.db.session("web") as web:
-            wanted = web.run("SELECT severity, what, detail, command FROM millrace.doctor()")
-        assert [tuple(f.values()) for f in a.get("/doctor").json()] == wanted
+            wait_for(lambda: [tuple(f.values()) for f in a.get("/doctor").json()]
+                     == web.run("SELECT severity, what, detail, command FROM millrace.doctor()"), "both say the same")
 
     # what happened to an event
     (status,) = api.get(f"/events/{world.topic}:0:0/status").json()

@@ -57,7 +57,7 @@ def test_heartbeats_are_filtered_and_what_has_no_type_is_dead(whole):
     records_before = whole.db.value("SELECT count(*) FROM events")
     producer = Producer({"bootstrap.servers": whole.broker.address})
     producer.produce("events", b'{"data": 1}')
-    producer.flush(10)
+    producer.flush(120)
     wait_for(lambda: whole.db.run("SELECT filtered, dead FROM millrace.stats")[0] == (before["filtered"] + 1, before["dead"] + 1), "both are counted")
     assert whole.db.value("SELECT count(*) FROM events") == records_before
 
@@ -238,20 +238,23 @@ def test_wait_for_what_is_not_processed(whole):
 
 def test_the_broker_is_down(whole):
     """POST: 503, at once after the first; GET as ever. Soon published again when it is back, and nothing twice."""
+    api = whole.start_api("--publish-timeout", "2s")
     whole.broker.kill()
-    first = whole.post("?eventType=down&eventData=1")
+    first = whole.post("?eventType=down&eventData=1", api=api)
     assert first.status in (503, 504)
-    wait_for(lambda: whole.api.metric("millrace_api_producer_open") == 1, "the breaker is open")
-    answers, took = zip(*[timed(lambda: whole.post("?eventType=down&eventData=1")) for _ in range(20)])
+    wait_for(lambda: api.metric("millrace_api_producer_open") == 1, "the breaker is open")
+    answers, took = zip(*[timed(lambda: whole.post("?eventType=down&eventData=1", api=api)) for _ in range(20)])
     assert {(a.status, a.json()["code"], a.headers["retry-after"]) for a in answers} == {(503, "MR-506", "1")}
-    assert statistics.median(took) < 0.05
-    assert whole.api.get("/events?limit=1").status == 200
-    wait_for(lambda: "no event can be published: " in whole.api.admin("/readyz")[1], "not ready")
+    assert statistics.median(took) < 0.5  # of the two seconds of --publish-timeout
+    assert api.get("/events?limit=1").status == 200
+    wait_for(lambda: "no event can be published: " in api.admin("/readyz")[1], "not ready")
     whole.broker.start()
+    whole.messages()  # it leads the topic again
     began = time.monotonic()
-    wait_for(lambda: whole.post("?eventType=up&eventData=1").status == 202, "published again")
-    assert time.monotonic() - began < 3
-    wait_for(lambda: whole.api.admin("/readyz")[0] == 200, "ready")
+    wait_for(lambda: whole.post("?eventType=up&eventData=1", api=api).status == 202, "published again")
+    assert time.monotonic() - began < 10
+    wait_for(lambda: api.admin("/readyz")[0] == 200 == whole.api.admin("/readyz")[0], "ready")
+    api.kill()
 
 
 def test_a_topic_that_is_not_there_and_no_brokers(whole):
@@ -267,13 +270,18 @@ def test_a_topic_that_is_not_there_and_no_brokers(whole):
 
 
 def test_the_end_waits_for_acknowledgements(whole):
-    api = Api(whole.db.dsn("millrace_api"), "--brokers", whole.broker.address, "-X", "linger.ms=300").start()
+    api = Api(whole.db.dsn("millrace_api"), "--brokers", whole.broker.address, "--publish-timeout", "60s", "--drain-timeout", "60s").start()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(api.request, "POST", "/events?eventType=end&eventData=1")
-        wait_for(lambda: api.metric("millrace_api_requests_in_flight") == 1, "it is in flight", every=0.005)
-        api.process.signal(signal.SIGTERM)
-        assert waiting.result(10).status == 202
-    assert api.process.popen.wait(10) == 0
+        whole.broker.process.signal(signal.SIGSTOP)  # it acknowledges nothing until the end has begun
+        try:
+            waiting = pool.submit(api.request, "POST", "/events?eventType=end&eventData=1")
+            wait_for(lambda: api.metric("millrace_api_requests_in_flight") == 1, "it is in flight")
+            api.process.signal(signal.SIGTERM)
+            wait_for(lambda: api.admin("/readyz") == (503, "draining\n"), "it ends")
+        finally:
+            whole.broker.process.signal(signal.SIGCONT)
+        assert waiting.result(60).status == 202
+    assert api.process.popen.wait(300) == 0
 
 
 def test_revert(whole):

@@ -92,7 +92,7 @@ def test_not_all_lanes(request, broker):
     wait_for(lambda: finding(world, "1 of 2 lanes"), "it says so")
     severity, _, detail, command = finding(world, "1 of 2 lanes")[0]
     assert severity == "warning" and "staging lanes" in detail and "millrace.max_lanes = 2" in command
-    assert state(world, "both")[:2] == ("running", detail)
+    wait_for(lambda: state(world, "both")[:2] == ("running", detail), "the view says so, too")
 
 
 def test_no_worker(request):

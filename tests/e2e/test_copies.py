@@ -27,7 +27,7 @@ def test_promoted_standby_takes_over(world):
         standby.promote()
         standby_db.close()
         second = world.start_ingestor(db=standby_db)
-        generator.popen.wait(180)
+        generator.popen.wait(300)
         world.wait_settled(180, db=standby_db)
         world.check(events, db=standby_db)
         assert second.alive()

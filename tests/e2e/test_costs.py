@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lib.wait import wait_for
-from test_broken_memory import own_memory_mb
+from test_broken_memory import PROCESSES, own_memory_mb
 from test_target_changes import Feed
 
 TIMEOUT_S = 4
@@ -89,15 +89,13 @@ class peak_of_worker:
 
     def __init__(self, feed):
         self.feed, self.mb = feed, 0
-        db = feed.world.db
-        self.pid = wait_for(lambda: db.value("SELECT pid FROM millrace.workers WHERE pid > 0"), "the worker")
 
     def __enter__(self):
         return self
 
     def __exit__(self, failed, *_):
         def settled():
-            self.mb = max(self.mb, own_memory_mb(self.pid))
+            self.mb = max([self.mb] + [own_memory_mb(pid) for pid, in self.feed.world.db.run(PROCESSES)])
             return self.feed.world.positions() == self.feed.lane.positions
         if not failed:
             wait_for(settled, "settled", every=0.005)
@@ -113,7 +111,7 @@ def test_rows_of_a_batch_are_bounded_in_bytes(world):
     assert feed.rows("SELECT count(*), count(DISTINCT n), min(length(v)), max(length(v)) FROM t") == [(99, 99, 4000000, 4000000)]
     letter, = world.db.run("SELECT sqlstate, stage, message, hint FROM millrace.dead_letter")
     assert letter[:3] == ("54000", "transform", "the event gives more than 65536 kB of rows") and "millrace.batch_memory" in letter[3]
-    assert 20 < peak.mb < 160, f"{peak.mb:.0f} MB"  # of 470 MB of rows
+    assert 2 < peak.mb < 160, f"{peak.mb:.0f} MB"  # of 470 MB of rows
     assert world.db.run("SELECT state, opened FROM millrace.breakers") == [("closed", 0)]
 
 
@@ -125,7 +123,7 @@ def test_attempts_that_fail_leave_no_rows_in_memory(world):
     with peak_of_worker(feed) as peak:
         feed.send(*[f'{{"n":{n},"v":"0123456789"}}' for n in [*range(150), 300, *range(150, 300)]])
     assert feed.rows("SELECT count(*) FROM t") == [(300,)]
-    assert 10 < peak.mb < 130, f"{peak.mb:.0f} MB"
+    assert 2 < peak.mb < 130, f"{peak.mb:.0f} MB"
 
 
 DOCUMENTS = {  # of 8 MB in all: the payload, and the most MB that the worker may have
@@ -146,7 +144,7 @@ def test_decoding_keeps_values_only(world, form):
     with peak_of_worker(feed) as peak:
         feed.send(*[payload(n) for n in range(1000)])
     assert feed.rows("SELECT count(*) FROM t") == [(1000,)]
-    assert 10 < peak.mb < bound, f"{peak.mb:.0f} MB"
+    assert 2 < peak.mb < bound, f"{peak.mb:.0f} MB"
 
 
 def test_large_defaults_are_written_a_few_at_a_time(world):

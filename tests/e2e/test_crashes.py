@@ -58,7 +58,7 @@ class Feed:
         except (ConnectionLost, psycopg2.Error, Timeout):
             return False
 
-    def settle(self, timeout=60):
+    def settle(self, timeout=300):
         wait_for(lambda: self._stage(timeout), "all settled", timeout)
         return self
 
@@ -266,10 +266,20 @@ def test_kills_blame_nobody(world):
     feed = Feed(world, "SELECT event.n, event.v FROM event WHERE pg_sleep((SELECT s FROM pace)) IS NOT NULL",
                 setup=f"CREATE TABLE pace AS SELECT {slow}::float8 AS s; GRANT SELECT ON pace TO app").add(4000)
     at_work = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'millrace worker' AND wait_event = 'PgSleep' AND datname = %s"
+
+    def stopped_at_work():
+        """Not between two batches, which are small after the first kill."""
+        for pid, in query(world, at_work, (world.db.name,)):
+            os.kill(pid, signal.SIGSTOP)
+            if (pid,) in query(world, at_work, (world.db.name,)):
+                return pid
+            os.kill(pid, signal.SIGCONT)
+        return None
+
     for _ in range(3):
         lane = Lane(world.db, world.pipeline_name).assign([0])
         lane.send(0, feed.payloads[lane.positions[0]:])
-        pid = wait_for(lambda: query(world, at_work, (world.db.name,)), "a worker at work")[0][0]
+        pid = wait_for(lambda: stopped_at_work(), "a worker at work")
         before = feed.log().count("crashed in stage")
         os.kill(pid, signal.SIGKILL)
         lane.close()
@@ -300,7 +310,7 @@ def test_pipeline_that_crashes_with_every_event_is_stopped(world):
     def stopped():
         feed._stage(1)
         return query(world, status) == [("crashing",)]
-    wait_for(stopped, "stopped", 120, every=0.01)
+    wait_for(stopped, "stopped", 300, every=0.01)
     assert feed.restarts() == 20
     dead = [d[0] for d in feed.dead()]
     assert dead == list(range(9)), "the first crash is the batch's, then each event has two"
@@ -428,6 +438,6 @@ def test_supervisor_killed_while_it_reads_the_records(world):
                 except ProcessLookupError:
                     pass
         return feed._stage(10)
-    wait_for(staged, "all settled", 90)
+    wait_for(staged, "all settled", 300)
     feed.check(77, 200)
     assert feed.dead("ended, attempts") == [("crashed", 2)] * 2

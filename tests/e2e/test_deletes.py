@@ -157,7 +157,7 @@ def test_against_a_model(world, target, newer):
             n += 1
             table[key] = f"v{n}"
             producer.produce(world.topic, doc(op="u", id=key, v=f"v{n}", n=n), str(key), partition=key % partitions)
-    producer.flush(30)
+    producer.flush(120)
     world.start_ingestor()
     for _ in range(2):
         kill_something(world, draw)

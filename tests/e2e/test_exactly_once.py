@@ -68,11 +68,18 @@ def kill_worker(world, draw):
             return [r[0] for r in world.db.run("SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'millrace worker%'")]
         except ConnectionLost:
             return None
-    pids = wait_for(find, "a worker to kill")
-    if pids:
-        position = world.cluster.log_position()
-        os.kill(draw.choice(pids), signal.SIGKILL)
-        wait_for(lambda: "ready to accept connections" in world.cluster.log_text(position), "server is back")
+    wait_for(lambda: (pids := find()) and kill_backend(world.cluster, draw.choice(pids)), "a worker is killed")
+
+
+def kill_backend(cluster, pid):
+    """Whether it was there to be killed; returns when the server is back."""
+    position = cluster.log_position()
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    wait_for(lambda: "ready to accept connections" in cluster.log_text(position), "the server is back")
+    return True
 
 
 def kill_postmaster(world, _draw):
@@ -93,13 +100,14 @@ def test_twenty_kills(world):
         world.start_ingestor()
     events = Events(400000, seed=21, broken=1, db_refused=0.05, filtered=3)
     # with several requests in flight librdkafka 2.0 may lose the order of its sequence numbers when a broker is killed, and give up
-    world.start_generator(events, "--rate", "8000", "-X", "max.in.flight.requests.per.connection=1")
+    world.start_generator(events, "--rate", "8000", "-X", "max.in.flight.requests.per.connection=1",
+                          "-X", "message.timeout.ms=900000")
     victims = [kill_ingestor, kill_worker, kill_postmaster, kill_broker] * 5
     draw.shuffle(victims)
     for victim in victims:
         time.sleep(draw.uniform(0.2, 1.5))  # any moment: not after a condition
         victim(world, draw)
-    world.processes[0].popen.wait(180)
+    world.processes[0].popen.wait(300)
     assert world.processes[0].popen.returncode == 0, world.processes[0].tail()
     world.wait_settled()
     world.check(events)
@@ -124,7 +132,7 @@ def test_twenty_rebalances(world):
         time.sleep(draw.uniform(0.1, 0.6))  # the group changes again before it has come to rest
         ingestor.start(wait=False)
         time.sleep(draw.uniform(0.1, 0.8))
-    generator.popen.wait(120)
+    generator.popen.wait(300)
     world.wait_settled()
     world.check(events)
 
@@ -141,7 +149,7 @@ def test_stopped_ingestor_wakes_after_its_partitions_moved(world):
     other = world.start_ingestor()
     wait_for(lambda: world.counters()["events"] > before + 20000, "the second one has taken over")
     sleeper.thaw()
-    generator.popen.wait(60)
+    generator.popen.wait(300)
     world.wait_settled()
     assert other.alive()
     world.check(events)
@@ -177,7 +185,7 @@ def test_sigterm_drains(world):
     wait_for(lambda: world.counters()["events"] > 5000, "it works")
     begin = time.monotonic()
     assert ingestor.stop() == 0, ingestor.process.tail()
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
     wait_gone(ingestor.pid)
     generator.kill()
     # its lanes are free again: no session of it is left

@@ -1,8 +1,6 @@
 """Events that fail: tried again, given up, sent back; and trouble that is nobody's fault. The lane is played by hand
 where Kafka does not matter."""
-import os
 import random
-import signal
 import string
 
 from lib.cluster import ConnectionLost
@@ -10,6 +8,7 @@ from lib.events import Events
 from lib.lane import Lane
 from lib.wait import wait_for
 
+from test_exactly_once import kill_backend
 from test_target_changes import Feed
 
 QUICK = dict(retry_delay="50 ms", retry_factor=1.5, retry_max_delay="300 ms")
@@ -112,7 +111,7 @@ def test_breaker_with_a_long_reason_closes(world):
                 "RAISE EXCEPTION USING ERRCODE = '58030', MESSAGE = (SELECT string_agg(md5(i::text), '') "
                 "FROM generate_series(1, 200) AS i); END $$", transform="SELECT n, v FROM event WHERE (SELECT broken())")
     worker = "SELECT pid FROM millrace.workers WHERE pipeline = %s"
-    pid = world.db.value(worker, (world.pipeline_name,))
+    pid = wait_for(lambda: world.db.value(worker, (world.pipeline_name,)), "a worker")
     feed.send('{"n":1,"v":"a"}')
     wait_for(lambda: (world.db.value("SELECT length(reason) FROM millrace.breaker WHERE state = 'open'") or 0) > 1900, "open")
     feed.ddl("CREATE OR REPLACE FUNCTION broken() RETURNS bool LANGUAGE sql AS 'SELECT true'")
@@ -138,9 +137,7 @@ def kill_something(world, draw):
         return
     pids = query(world, "SELECT pid FROM pg_stat_activity WHERE backend_type LIKE 'millrace worker%'")
     if pids:
-        position = world.cluster.log_position()
-        os.kill(draw.choice(pids)[0], signal.SIGKILL)
-        wait_for(lambda: "ready to accept connections" in world.cluster.log_text(position), "the server is back")
+        kill_backend(world.cluster, draw.choice(pids)[0])
 
 
 def query(world, sql):

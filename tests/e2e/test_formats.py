@@ -104,7 +104,7 @@ def test_messages_of_each_format(world):
                               transform=f'SELECT id, {names}, event."offset" AS nth FROM event')
         for (value, headers), _ in cases:
             producer.produce(topic, value, headers=headers, partition=0)
-    assert producer.flush(20) == 0
+    assert producer.flush(120) == 0
     world.start_ingestor("--max-message-bytes", "4000000")
     for name, (cases, columns) in FORMATS.items():
         table = name.replace("-", "_")

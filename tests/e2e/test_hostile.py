@@ -205,7 +205,7 @@ def send(world, rows):
         producer.produce(world.topic, **row["message"], partition=i % 3, on_delivery=delivered(row))
         producer.produce(world.topic, **good(2 * i + 1))
         producer.poll(0)
-    assert producer.flush(30) == 0 and len(places) == len(rows)
+    assert producer.flush(120) == 0 and len(places) == len(rows)
     return places
 
 

@@ -71,7 +71,7 @@ def test_sigterm_while_the_broker_is_frozen(world):
     try:
         begin = time.monotonic()
         assert ingestor.stop() == 0
-        assert time.monotonic() - begin < 2, "it waited for Kafka"
+        assert time.monotonic() - begin < 5, "it waited for Kafka"
     finally:
         world.broker.process.signal(signal.SIGCONT)
 
@@ -88,6 +88,6 @@ def test_sigterm_while_kafka_is_away(world):
     begin = time.monotonic()
     try:
         assert ingestor.stop() == 0
-        assert time.monotonic() - begin < 2, "it waited for Kafka"
+        assert time.monotonic() - begin < 5, "it waited for Kafka"
     finally:
         world.broker.process.signal(signal.SIGCONT)

@@ -65,10 +65,10 @@ CASES = [
     case("endless_rows", PLAIN, "transform", "54000", "the event gives more than 100 rows", rows_per_event=100,
          transform="WITH RECURSIVE r (x) AS (SELECT 1 UNION ALL SELECT x FROM r) SELECT event.n, v FROM event"
                    " CROSS JOIN LATERAL (SELECT 1 AS one FROM r WHERE event.n < 0 UNION ALL SELECT 1 WHERE event.n > 0) AS many"),
-    case("timeout_asleep", PLAIN, "transform", "57014", "statement timeout", "exhausted", statement_timeout="300 ms",
+    case("timeout_asleep", PLAIN, "transform", "57014", "statement timeout", "exhausted", statement_timeout="1 s",
          transform="SELECT n, v FROM event WHERE n > 0 OR pg_sleep(60) IS NOT NULL"),
     case("timeout_busy", function("BEGIN WHILE n < 0 LOOP END LOOP; RETURN n; END") + PLAIN, "transform", "57014", "statement timeout",
-         "exhausted", statement_timeout="300 ms", **F),
+         "exhausted", statement_timeout="1 s", **F),
     case("table_named_by_data", function("DECLARE x int; BEGIN IF n < 0 THEN EXECUTE format('SELECT n FROM %I', v) INTO x; END IF; RETURN n; END",
                                          arguments="n int, v text") + PLAIN,
          "transform", "42P01", 'relation "bad" does not exist', transform="SELECT f(n, v) AS n, v FROM event"),
@@ -94,7 +94,7 @@ CASES = [
       for s, e in {"57014": "exhausted", "40001": "exhausted", "40P01": "exhausted", "42501": "permanent", "42P01": "permanent",
                    "53100": "exhausted", "08006": "exhausted", "57P01": "exhausted", "58030": "exhausted", "55P03": "exhausted"}.items()],
     case("trigger_timeout", trigger("BEFORE", "ROW", "IF new.n < 0 THEN PERFORM pg_sleep(60); END IF; RETURN new;"), "write", "57014",
-         "statement timeout", "exhausted", statement_timeout="300 ms"),
+         "statement timeout", "exhausted", statement_timeout="1 s"),
     case("trigger_writes_elsewhere", "CREATE TABLE audit (n int CHECK (n > 0));" +
          trigger("AFTER", "ROW", "INSERT INTO audit VALUES (new.n); RETURN NULL;"), "write", "23514", 'relation "audit" violates check constraint',
          constraint="audit_n_check"),

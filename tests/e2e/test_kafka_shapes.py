@@ -21,7 +21,7 @@ def produce(world, *messages, **config):
         places.append((message.partition(), message.offset()))
     for message in messages:
         producer.produce(world.topic, on_delivery=delivered, **message)
-    assert producer.flush(30) == 0
+    assert producer.flush(120) == 0
     return places
 
 
@@ -50,12 +50,12 @@ def test_open_transaction_is_not_read(world):
     world.start_ingestor()
     producer = Producer({"bootstrap.servers": world.broker.address, "transactional.id": world.name,
                          "transaction.timeout.ms": 60000})
-    producer.init_transactions(30)
+    producer.init_transactions(120)
     producer.begin_transaction()
     producer.produce(world.topic, **good(1))
-    producer.flush(10)
+    producer.flush(120)
     holds_for(lambda: world.db.value("SELECT count(*) FROM reading") == 0, "nothing uncommitted is read", 1.5)
-    producer.commit_transaction(30)
+    producer.commit_transaction(120)
     world.wait_settled()
     assert world.db.value("SELECT count(*) FROM reading") == 1
 
@@ -74,8 +74,9 @@ def test_compacted_topic(world):
         consumer.assign([TopicPartition(world.topic, 0, 0)])
         found = 0
         while True:
-            message = consumer.poll(10)
-            if message is None or message.error():
+            message = consumer.poll(120)
+            assert message is not None, "the topic cannot be read to its end"
+            if message.error():
                 break
             found += 1
         consumer.close()

@@ -227,7 +227,7 @@ def test_lane_open_against_drop_pipeline(world):
     assert thread.is_alive()
     dropper.connection.commit()
     dropper.close()
-    thread.join(10)
+    thread.join()
     assert errors == ["42704"]
     assert world.db.value("SELECT count(*) FROM millrace.lane") == 0
     assert world.db.value("SELECT count(*) FROM pg_class WHERE relname ~ '^segment_[0-9]+_[0-9]+$'") == 0

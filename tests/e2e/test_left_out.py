@@ -117,7 +117,7 @@ def test_a_mirror_through_kafka(world, schema):
                (2, change("u", schema, 6, id=2, v=LEFT_OUT)), (0, json.dumps({"op": "t", "source": {}}).encode())]
     for key, value in changes:
         producer.produce(world.topic, value, key=json.dumps({"id": key}).encode(), partition=0)
-    assert producer.flush(20) == 0
+    assert producer.flush(120) == 0
     world.start_ingestor()
     world.wait_settled()
     with world.db.session("app") as s:

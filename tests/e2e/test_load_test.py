@@ -8,7 +8,7 @@ import pytest
 
 from lib import paths
 from lib.api_world import ApiWorld
-from lib.world import ensure_roles
+from lib.wait import wait_for
 
 LOAD = os.path.join(paths.ROOT, "loadtest")
 
@@ -45,7 +45,7 @@ def test_load_on_a_running_system(world):
     assert world.db.value("SELECT count(*) FROM reading WHERE source = 'sensor-0001'") > 1800
     status, out = load(world, "test-stop", "--rate", 500, "--seconds", 4, "--shape", "stop", "--seed", 8)
     assert status == 0 and "ok     rows and dead letters as generated: 2,000" in out, out
-    assert world.db.value("SELECT status FROM millrace.pipelines") == "running"
+    wait_for(lambda: world.db.value("SELECT status FROM millrace.pipelines") == "running", "it runs")
     status, out = load(world, "test-missed", "--rate", 500, "--seconds", 1, "--seed", 9, "--min-rate-share", 1.5)
     assert status == 1 and "MISSED rate achieved" in out, out
     status, out = run(sys.executable, f"{LOAD}/load/load.py", "--dsn", world.db.dsn("app"), "--brokers", world.broker.address, "--pipeline", "other")

@@ -1,6 +1,4 @@
 """A hundred pipelines on a server with eight slots for all background processes, and a real broker."""
-import os
-import signal
 import threading
 
 import pytest
@@ -9,6 +7,7 @@ from lib.cluster import Cluster, ConnectionLost
 from lib.events import Events, compare
 from lib.wait import wait_for
 from lib.world import FIELDS, TRANSFORM, World, ensure_roles
+from test_exactly_once import kill_backend
 
 PIPELINES = 100
 
@@ -71,15 +70,15 @@ def test_a_hundred_pipelines_on_eight_slots(world):
     busy.append(Events(60000, seed=903, first=60000))
     sender = threading.Thread(target=busy[1].send, args=(world.broker, "busy"))
     sender.start()  # while it sends there is work: who has it is found before it is done
-    victim = wait_for(lambda: ask(world, "SELECT pid FROM millrace.workers WHERE state = 'busy' AND pid IS NOT NULL"), "one at work")[0][0]
-    os.kill(victim, signal.SIGKILL)
+    at_work = "SELECT pid FROM millrace.workers WHERE state = 'busy' AND pid IS NOT NULL"
+    wait_for(lambda: (found := ask(world, at_work)) and kill_backend(world.cluster, found[0][0]), "one at work is killed")
     sender.join()
     small.append(Events(100, seed=905, first=200).send(world.broker, "small"))
     wait_settled(world, 240)
     assert ingestor.alive()
     for name in names:
         check(world, name, busy if name == "busy" else small)
-    assert {status for (status,) in world.db.run("SELECT status FROM millrace.pipelines")} == {"running"}
+    wait_for(lambda: {status for (status,) in world.db.run("SELECT status FROM millrace.pipelines")} == {"running"}, "all run")
 
 
 def check(world, name, batches):

@@ -63,7 +63,7 @@ def test_memory_is_bounded_by_the_fetch_buffer(small_world, pipelines, messages)
     def settled():
         held.append(ingestor.metric("millrace_ingestor_queued_bytes"))
         return all(world.lag(pipeline=name) == 0 for name in names)
-    wait_for(settled, "all settled", 200, every=0.2)
+    wait_for(settled, "all settled", 600, every=0.2)
     # and a response: a sixty-fourth of it, 60 times that when it is decompressed, and a third more for what librdkafka needs
     assert max(held) < 2.5 * BUFFER_MB * (1 << 20), f"{max(held):.0f} bytes"
     assert [world.counters(pipeline=name)["events"] for name in names] == [messages] * pipelines

@@ -87,7 +87,7 @@ def test_two_lanes_merge_the_same_keys(world):
         key = draw.randrange(30)
         total[key] += 1
         producer.produce(world.topic, doc(id=key, hits=1), partition=i % 4)
-    producer.flush(30)
+    producer.flush(120)
     world.start_ingestor()
     world.wait_settled()
     wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "no retries")
@@ -171,7 +171,7 @@ def test_against_a_model(world, shape):
             hits, old, trail = table.get(key, (0, None, ""))
             table[key] = (hits + 1, big if big is not None else old, trail + f"{i} ")
         producer.produce(world.topic, doc(op=op, id=key, hits=1, big=big, trail=f"{i} "), str(key), partition=key % partitions)
-    producer.flush(30)
+    producer.flush(120)
     world.start_ingestor()
     for _ in range(2):
         kill_something(world, draw)

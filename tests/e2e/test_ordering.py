@@ -137,8 +137,8 @@ def test_a_full_queue_lets_the_pipeline_wait(world):
     assert world.positions() == {0: before[0] + 1} and feed.order() == [102]
     assert len(feed.waiting()) == 3
     reason = "SELECT reason FROM millrace.pipelines WHERE status = 'running'"
-    wait_for(lambda: world.db.value(reason) == "it waits: its queues of failed keys are full", "the first view to look at says so", 5)
-    assert any("wait" in what for what, in world.db.run("SELECT what FROM millrace.doctor() WHERE severity = 'error'"))
+    wait_for(lambda: world.db.value(reason) == "it waits: its queues of failed keys are full", "the first view to look at says so")
+    wait_for(lambda: any("wait" in what for what, in world.db.run("SELECT what FROM millrace.doctor() WHERE severity = 'error'")), "doctor() says so")
     add_parent(feed, 1)
     feed.settled()
     feed.emptied()

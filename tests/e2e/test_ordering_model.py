@@ -59,7 +59,7 @@ def produce(world, draw, count, draw_key, padding=0):
             assert error is None, error
             sent.append((message.partition(), message.offset(), name, fate))
         producer.produce(world.topic, payload, name, partition=partition, on_delivery=note)
-    producer.flush(30)
+    producer.flush(120)
     assert len(sent) == count
     return sent
 

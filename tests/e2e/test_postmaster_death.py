@@ -12,7 +12,7 @@ from lib.wait import wait_for
 from lib.world import ensure_roles
 from test_workers import create_pipeline, prepare, wait_pids
 
-SOON = 1  # s
+SOON = 3  # s; a second on a machine that has nothing else to do
 
 # No sleep, which would notice by itself.
 BURN = "CREATE FUNCTION burn(n int) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM generate_series(1, n) AS i WHERE i % 7 = 3'"

@@ -21,13 +21,13 @@ def produce(world, text):
     producer = Producer({"bootstrap.servers": world.broker.address})
     for printed in re.findall(r"^printf '(.*)' [|>]", text, re.M):
         producer.produce(topic, value=printed.encode().decode("unicode_escape").encode("latin-1"), partition=0)
-        producer.flush(10)
+        producer.flush(120)
     if text.startswith("printf"):
         return topic
     for line in text.split("\n")[1:text.count("\n") - 1]:
         key, value = line.split("|", 1)
         producer.produce(topic, key=key, value=value or None, partition=0)
-    producer.flush(10)
+    producer.flush(120)
     return topic
 
 

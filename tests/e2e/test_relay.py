@@ -28,6 +28,13 @@ def make_letters(world, n, seed, **pipeline):
     return events
 
 
+def hold_last(world):
+    """A session; until it is closed the last letter, and those of its batch, cannot be marked."""
+    session = world.db.session(autocommit=False)
+    session.run("SELECT FROM millrace.dead_letter WHERE id = (SELECT max(id) FROM millrace.dead_letter) FOR UPDATE")
+    return session
+
+
 def switch_on(world, **options):
     options = ", ".join(f"{name} => '{value}'" for name, value in dict({"dlq": dlq(world)}, **options).items())
     world.db.run(f"SELECT millrace.alter_pipeline('{world.pipeline_name}', {options})")
@@ -74,6 +81,7 @@ def test_kills(world):
     switch_on(world)
     dice = random.Random(302)
     progress = []
+    hold = hold_last(world)
     for kill in range(7):
         ingestor = world.start_ingestor(wait=False)
         # the session of one that was killed may still mark its last letters; an ingestor without letters opens no relay
@@ -82,11 +90,12 @@ def test_kills(world):
             ingestor.kill()
             break
         if kill == 0:  # how fast it is must not matter: one kill is in the middle
-            wait_for(lambda: unpublished(world) < 12000, "some are published", every=0.002)
+            wait_for(lambda: unpublished(world) < 12000, "some are published")
         else:
             time.sleep(dice.uniform(0, 0.6))  # any moment: not after a condition
         ingestor.kill()
         progress.append(unpublished(world))
+        hold.close()
     assert any(0 < left < 12000 for left in progress), f"the kills came too early or too late: {progress}"
     world.start_ingestor()
     wait_published(world)
@@ -140,27 +149,28 @@ def test_killed_before_and_after_each_step(world):
 def test_two_ingestors(world):
     """One of them relays; when it is killed the other one does; a frozen one that wakes up is fenced."""
     make_letters(world, 8000, seed=303)
+    hold = hold_last(world)  # the first one is not done before it is frozen
     ingestors = [world.start_ingestor(), world.start_ingestor()]
     switch_on(world)
 
     def active():
         return [i for i in ingestors if i.metric("millrace_ingestor_relay_active") == 1]
-    wait_for(active, "one relays", every=0.01)
-    first = active()[0]
-    wait_for(lambda: unpublished(world) < 8000, "it works", every=0.01)
+    first = wait_for(active, "one relays")[0]
+    wait_for(lambda: unpublished(world) < 8000, "it works")
     first.freeze()
     # as idle_session_timeout would after a minute
     world.db.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace-relay'"
                  " AND datname = current_database()")
     ingestors.remove(first)
     wait_for(active, "the other one relays")
+    hold.close()
     wait_published(world)
     first.thaw()
     Events(500, seed=304, broken=100).send(world.broker, world.topic)
     ingestors.append(first)
     world.wait_settled()
     wait_published(world)
-    assert len(active()) == 1
+    wait_for(lambda: len(active()) == 1, "one of them relays")
     assert check_each_once(world) == 8500
 
 
@@ -263,7 +273,7 @@ def test_topic_that_takes_nothing(world):
     events.send(world.broker, world.topic)
     world.wait_settled()
     assert world.db.value("SELECT count(*) FROM reading") == 5000
-    assert ingestor.metric("millrace_ingestor_relay_failing") == 1
+    wait_for(lambda: ingestor.metric("millrace_ingestor_relay_failing") == 1, "it is shown")
     # another ingestor goes on: what the first one met is not shown any more
     ingestor.kill()
     world.db.run(f"SELECT millrace.alter_pipeline('{world.pipeline_name}', dlq => '{world.topic}.dead')")
@@ -295,22 +305,22 @@ def test_open_transaction_of_a_stranger(world):
     """It hides what stands behind it. The relay waits for its end instead of sending that again."""
     make_letters(world, 500, seed=312)
     world.broker.create_topic(dlq(world), 6)
-    stranger = Producer({"bootstrap.servers": world.broker.address, "transactional.id": "stranger"})
-    stranger.init_transactions(30)
+    stranger = Producer({"bootstrap.servers": world.broker.address, "transactional.id": "stranger", "transaction.timeout.ms": 600000})
+    stranger.init_transactions(120)
     stranger.begin_transaction()
     for p in range(6):
         stranger.produce(dlq(world), b"not ours", partition=p, headers={"millrace-id": b"\xff garbage"})
-    stranger.flush(10)
+    stranger.flush(120)
     switch_on(world)
     ingestor = world.start_ingestor()
     holds_for(lambda: ingestor.metric("millrace_ingestor_relay_published_total") == 0, "nothing is published", 3)
-    stranger.commit_transaction(30)
+    stranger.commit_transaction(120)
     wait_published(world)
     # once more, with letters of ours behind it, and no marks
     stranger.begin_transaction()
     for p in range(6):
         stranger.produce(dlq(world), b"not ours", partition=p, headers={"millrace-id": b"\xff garbage"})
-    stranger.flush(10)
+    stranger.flush(120)
     Events(500, seed=313, broken=100).send(world.broker, world.topic)
     world.wait_settled()
     wait_for(lambda: ingestor.metric("millrace_ingestor_relay_published_total") == 1000, "published")
@@ -318,7 +328,7 @@ def test_open_transaction_of_a_stranger(world):
     ingestor = world.start_ingestor()
     holds_for(lambda: ingestor.metric("millrace_ingestor_relay_published_total") == 0, "nothing is published", 3)
     assert unpublished(world) == 500
-    stranger.commit_transaction(30)
+    stranger.commit_transaction(120)
     wait_published(world)
     ids = [headers(m)["millrace-id"] for m in read_topic(world, dlq(world)) if m.value() != b"not ours"]
     assert len(ids) == len(set(ids)) == 1000
@@ -352,7 +362,7 @@ def test_sigterm_while_relaying(world):
         time.sleep(delay)
         begin = time.monotonic()
         assert ingestor.stop() == 0
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 10
         left.append(unpublished(world))
     world.start_ingestor()
     wait_published(world)

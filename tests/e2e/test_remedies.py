@@ -26,8 +26,8 @@ BREAKS = {
 def paste(world, feed, command):
     """What doctor() and the views print for an open breaker, as it is, fixes it."""
     wait_for(lambda: breaker(world, "command") == (command,), f"the command is {command}")
-    assert world.db.run("SELECT hint FROM millrace.pipelines") == [(command,)]
-    assert world.db.run("SELECT command FROM millrace.doctor() WHERE what LIKE '%breaker open'") == [(command,)]
+    wait_for(lambda: world.db.run("SELECT hint FROM millrace.pipelines") == [(command,)], "the view of pipelines has it")
+    wait_for(lambda: world.db.run("SELECT command FROM millrace.doctor() WHERE what LIKE '%breaker open'") == [(command,)], "doctor() has it")
     feed.ddl(command)
     with world.db.session("app") as s:
         s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
@@ -124,7 +124,7 @@ def test_the_command_when_no_other_is_known(world):
     feed = Feed(world, FULL + "INSERT INTO full_disk VALUES (true)").send(*some(0, 20))
     wait_state(world, "open")
     assert breaker(world, "command") == (None,)
-    command = world.db.value("SELECT command FROM millrace.doctor() WHERE what LIKE '%breaker open'")
+    command = wait_for(lambda: world.db.value("SELECT command FROM millrace.doctor() WHERE what LIKE '%breaker open'"), "doctor() has one")
     feed.ddl("DELETE FROM full_disk")
     with world.db.session("app") as s:
         s.run(command)

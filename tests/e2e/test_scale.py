@@ -255,7 +255,7 @@ def test_a_gap_gives_a_new_epoch(wide):
         wide.sent[p] += 0 if hole else 1
     lane.stage(batch)
     wide.wait()
-    assert wide.db.value("SELECT epoch FROM millrace.partition WHERE partition = 42") != lane.epochs[42]
+    wait_for(lambda: wide.db.value("SELECT epoch FROM millrace.partition WHERE partition = 42") != lane.epochs[42], "a new epoch")
     assert wide.in_ledger() == MANY
     with pytest.raises(Exception, match="stale epoch of partition 42"):
         wide.send(lane, range(MANY))
@@ -388,5 +388,12 @@ def test_rates_and_status_of_wide_batches(wide):
     wide.wait()
     status = wide.db.run("SELECT status FROM millrace.event_status(%s, 5, 3)", (wide.world.topic,))
     assert status == [("processed",)]
-    assert wide.db.value("SELECT events_per_s FROM millrace.stats") > 0
+
+    def rate_is_seen():
+        """A rate is of the last seconds, whenever those are looked at."""
+        wide.send(lane, range(MANY))
+        wide.wait()
+        return wide.db.value("SELECT events_per_s FROM millrace.stats") > 0
+
+    wait_for(rate_is_seen, "there is a rate")
     wait_for(lambda: wide.db.value("SELECT events_per_s FROM millrace.stats") == 0, "the rate of nothing is 0")

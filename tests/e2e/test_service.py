@@ -26,7 +26,7 @@ def test_it_hears_of_life_and_end(program, tmp_path):
     name = f"@millrace-test-{os.getpid()}-{program}"  # abstract: nothing to remove
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind("\0" + name[1:])
-        manager.settimeout(20)
+        manager.settimeout(120)
         brokers = ["--brokers", "127.0.0.1:1"] if program == "millrace-ingestor" else ["--listen", "127.0.0.1:0"]
         process = Process([paths.program(program), "--dsn", "host=/nowhere", "--admin-listen", "off", *brokers], str(tmp_path / "log"),
                           env=dict(os.environ, NOTIFY_SOCKET=name, WATCHDOG_USEC="200000"))
@@ -40,7 +40,7 @@ def test_it_hears_of_life_and_end(program, tmp_path):
                 while True:
                     manager.recv(100)
             process.signal(signal.SIGCONT)
-            manager.settimeout(20)
+            manager.settimeout(120)
             process.signal(signal.SIGTERM)
             while manager.recv(100) != b"STOPPING=1":
                 pass
@@ -64,7 +64,7 @@ def test_units(program, tmp_path):
 
 
 def config(program, *options):
-    result = subprocess.run([paths.program(program), "--check-config", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=30,
+    result = subprocess.run([paths.program(program), "--check-config", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120,
                             env={k: v for k, v in os.environ.items() if not k.startswith(("MILLRACE", "PG"))})
     return result.returncode, result.stdout, result.stderr
 

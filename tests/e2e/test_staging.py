@@ -123,7 +123,7 @@ def test_vacuum_and_aborted_copies_on_segments(world):
                 world.db.run(f"VACUUM {segment}")
             except Exception as e:  # it may have been dropped or be locked in between
                 assert "does not exist" in str(e) or "lock" in str(e), e
-    generator.popen.wait(60)
+    generator.popen.wait(300)
     world.wait_settled()
     assert ingestor.alive()
     world.check(events)
@@ -143,6 +143,6 @@ def test_staging_is_not_logged(world):
     wait_for(lambda: staged_bytes(world) > 8000000, "events are staged")
     written = world.db.value("SELECT pg_current_wal_insert_lsn() - %s::pg_lsn", (before,))
     locker.close()
-    assert written < 1000000, f"{written} bytes of WAL for staging"
+    assert written < 4000000, f"{written} bytes of WAL for staging"
     world.wait_settled()
     world.check(events)

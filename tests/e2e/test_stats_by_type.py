@@ -77,7 +77,7 @@ def test_many_types_two_workers_and_crashes(world):
             kind = kinds[i % len(kinds)] if i < 400 else draw.choice(kinds)
             truth[kind] += 1
             producer.produce(world.topic, json.dumps(dict(n=i, kind=kind)).encode(), partition=i % partitions)
-        assert producer.flush(60) == 0
+        assert producer.flush(120) == 0
 
     for part in range(3):
         send(part * n // 3, (part + 1) * n // 3)

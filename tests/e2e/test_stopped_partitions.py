@@ -44,10 +44,11 @@ def test_retention_was_faster_than_a_restart(world, kept):
     delete_records(world.broker, world.topic, 0, 5000 - kept)
     ingestor.start()
     hint = stopped_hint(world)
-    found = wait_for(lambda: lag(world)["lag"] is not None and lag(world), "the end is known again")
-    assert (found["end_offset"], found["lag"], found["lost"], found["start_offset"]) == (5000, 3000, 3000 - kept, 5000 - kept)
+    expected = (5000, 3000, 3000 - kept, 5000 - kept)
+    found = wait_for(lambda: tuple((found := lag(world))[k] for k in ("end_offset", "lag", "lost", "start_offset")) == expected and found,
+                     f"the ends are known again, and are {expected}")
     assert found["behind"].total_seconds() > 0
-    assert world.db.value("SELECT lag FROM millrace.stats") == 3000
+    wait_for(lambda: world.db.value("SELECT lag FROM millrace.stats") == 3000, "statistics say the same")
     assert status(world, 2000)[0] == status(world, 4999 - kept)[0] == "lost"
     if kept:
         assert status(world, 5000 - kept)[0] == "pending" and "stopped" in status(world, 5000 - kept)[1]
@@ -91,7 +92,7 @@ def test_a_recreated_topic(world, choice, settled):
     ingestor.start()
     hint = stopped_hint(world)
     assert status(world, 4500)[0] == "pending" and "not the one" in status(world, 4500)[1]
-    assert lag(world)["behind"].total_seconds() > 0
+    wait_for(lambda: (behind := lag(world)["behind"]) and behind.total_seconds() > 0, "it is said how far it is behind")
     paste(world, commands_of(hint)[choice])
     world.wait_settled()
     assert world.counters()["events"] == 4000 + settled
@@ -111,8 +112,7 @@ def test_a_shorter_topic(world, choice, settled):
     Events(1000, seed=138).send(world.broker, world.topic)
     ingestor.start()
     hint = stopped_hint(world)
-    found = lag(world)
-    assert found["lag"] is None and found["behind"].total_seconds() > 0
+    wait_for(lambda: (found := lag(world))["lag"] is None and found["behind"] and found["behind"].total_seconds() > 0, "the lag is not known")
     paste(world, commands_of(hint)[choice])
     world.wait_settled()
     Events(500, seed=139).send(world.broker, world.topic)
@@ -133,7 +133,7 @@ def test_a_stopped_partition_keeps_its_lag(world):
     Events(2000, seed=141).send(world.broker, world.topic)
     end = world.broker.watermarks(world.topic)[1][1]
     wait_for(lambda: lag(world, 1)["lag"] == end - before > 0, "the lag is shown")
-    assert lag(world, 1)["behind"].total_seconds() > 0
+    wait_for(lambda: (behind := lag(world, 1)["behind"]) and behind.total_seconds() > 0, "it is said how far it is behind")
     paste(world, f"SELECT millrace.resume('{world.pipeline_name}')")
     world.wait_settled()
 
@@ -157,7 +157,7 @@ def test_a_paused_pipeline_shows_how_much_waits(world):
         assert 'millrace_ingestor_end_offset{pipeline="%s",topic="%s",partition="0"} 100100' % (world.pipeline_name, world.topic) in ingestor.get("/metrics")[1]
         delete_records(world.broker, world.topic, 0, 99000)
         wait_for(lambda: lag(world)["lost"] == 98900, "what is lost is shown")
-        command = world.db.value("SELECT command FROM millrace.doctor() WHERE what LIKE '%%has lost events'")
+        command = wait_for(lambda: world.db.value("SELECT command FROM millrace.doctor() WHERE what LIKE '%%has lost events'", ()), "doctor() has a command")
         paste(world, command)
         paste(world, f"SELECT millrace.resume('{world.pipeline_name}')")
         world.wait_settled()
@@ -179,15 +179,15 @@ def test_partitions_that_the_group_gives_to_somebody_else(world):
                          "partition.assignment.strategy": "cooperative-sticky", "log_level": "0"})
     try:
         stranger.subscribe([world.topic])
-        wait_for(lambda: stranger.poll(0.1) or len(stranger.assignment()) == 2, "the stranger has two")
-        wait_for(lambda: stranger.poll(0.1) or ingestor.metric("millrace_ingestor_settled_offset") >= 0, "it is polled")
+        wait_for(lambda: (stranger.poll(0.1), len(stranger.assignment()) == 2)[1], "the stranger has two")
+        wait_for(lambda: (stranger.poll(0.1), ingestor.metric("millrace_ingestor_settled_offset") >= 0)[1], "it is polled")
         taken = sorted(p.partition for p in stranger.assignment())
         before = world.positions()
         Events(2000, seed=146).send(world.broker, world.topic)
         ends = [high for _, high in world.broker.watermarks(world.topic)]
         # as if half a minute had passed
         world.db.run("UPDATE millrace.watermark SET reported_at = reported_at - interval '1 min' WHERE partition = ANY (%s)", (taken,))
-        wait_for(lambda: stranger.poll(0.1) or all(lag(world, p)["lag"] == ends[p] - before[p] > 0 for p in taken),
+        wait_for(lambda: (stranger.poll(0.1), all(lag(world, p)["lag"] == ends[p] - before[p] > 0 for p in taken))[1],
                  "the lag of its partitions is shown")
     finally:
         stranger.close()

@@ -1,9 +1,9 @@
 """The topic is not the one we knew, or no longer holds our position: stop with a hint, never jump."""
 from lib.events import Events
-from lib.wait import holds_for, wait_for
+from lib.wait import LIMIT, holds_for, wait_for
 
 
-def stopped(world, words, timeout=40):
+def stopped(world, words, timeout=LIMIT):
     def reason():
         row = world.db.run("SELECT state, error, hint FROM millrace.partition WHERE state = 'stopped' LIMIT 1")
         return row and row[0]
@@ -78,7 +78,7 @@ def test_retention_passes_the_position(world):
     from confluent_kafka.admin import ConfigResource
     resource = ConfigResource("topic", world.topic, set_config={"retention.bytes": "1048576",
                                                                 "segment.bytes": "1048576"})
-    world.broker._client().alter_configs([resource])[resource].result(10)
+    world.broker._client().alter_configs([resource])[resource].result(120)
     low = wait_for(lambda: world.broker.watermarks(world.topic)[0][0] > 2000 and
                    world.broker.watermarks(world.topic)[0][0], "retention has passed the position")
     ingestor.start()

@@ -4,7 +4,7 @@ from confluent_kafka.admin import AdminClient
 
 from lib.dead_letters import check_each_once, headers, read_topic, wait_published
 from lib.events import Events
-from lib.wait import holds_for, wait_for
+from lib.wait import LIMIT, holds_for, wait_for
 
 QUICK = ("--topic-refresh", "1s", "--poll-interval", "500ms")
 
@@ -15,7 +15,7 @@ def positions(world):
                                                   (world.pipeline_name,))}
 
 
-def wait_read(world, *topics, timeout=60):
+def wait_read(world, *topics, timeout=LIMIT):
     """All of these topics is settled, and nothing of another one."""
     expected = {(t, p): high for t in topics for p, (low, high) in enumerate(world.broker.watermarks(t))}
     try:
@@ -28,7 +28,7 @@ def send(world, topic, *bodies):
     producer = Producer({"bootstrap.servers": world.broker.address})
     for body in bodies:
         producer.produce(topic, body, partition=0)
-    assert producer.flush(20) == 0
+    assert producer.flush(120) == 0
 
 
 def tenants(world, name, topic, **arguments):
@@ -45,7 +45,7 @@ def found(world, name):
 
 def groups(world):
     admin = AdminClient({"bootstrap.servers": world.broker.address})
-    return {g.id for g in admin.list_groups(timeout=20)}
+    return {g.id for g in admin.list_groups(timeout=LIMIT)}
 
 
 def test_group_prefix_changes_while_running(world):
@@ -157,7 +157,8 @@ def test_pattern_grants_overlap_and_new_topics(world):
     ingestor = world.start_ingestor(*QUICK)
     ingestor.wait_ready()
     wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.pipeline WHERE looked_at IS NOT NULL") == 2, "both have looked")
-    assert world.db.value("SELECT count(*) FROM millrace.doctor() WHERE severity = 'info' AND what LIKE '%%matches%%yet'") == 2
+    yet = "SELECT count(*) FROM millrace.doctor() WHERE severity = 'info' AND what LIKE '%matches%yet'"
+    wait_for(lambda: world.db.value(yet) == 2, "doctor() says that they match nothing yet")
     one, closed = world.name + ".open.one", world.name + ".closed"
     for topic in (one, closed):
         world.broker.create_topic(topic, 1)
@@ -167,7 +168,7 @@ def test_pattern_grants_overlap_and_new_topics(world):
         wait_for(lambda: found(world, name) == [(one, 1)], f"{name} reads the granted topic")
     wait_published(world)
     holds_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter") == 2, "no letter is an event", 3)
-    doctor = world.db.run("SELECT detail, command FROM millrace.doctor() WHERE what LIKE '%not granted'")
+    doctor = wait_for(lambda: world.db.run("SELECT detail, command FROM millrace.doctor() WHERE what LIKE '%not granted'"), "doctor() says so")
     assert len(doctor) == 1 and closed in doctor[0][0] and closed in doctor[0][1]
     world.db.run(doctor[0][1].split(": ", 1)[1])
     wait_for(lambda: found(world, "wide") == [(closed, 1), (one, 1)], "granted, it is read")
@@ -196,7 +197,7 @@ def test_topic_of_a_pattern_deleted_and_recreated(world):
         return world.db.run("SELECT topic, partition, hint FROM millrace.partitions WHERE state = 'stopped'")
     (topic, partition, hint), = wait_for(stopped, "its partition is stopped")
     assert (topic, partition) == (a, 0) and f"topic => '{a}', partition => 0" in hint
-    assert f'partition 0 of topic "{a}"' in world.db.value("SELECT reason FROM millrace.pipelines")
+    wait_for(lambda: f'partition 0 of topic "{a}"' in (world.db.value("SELECT reason FROM millrace.pipelines") or ""), "the view says so")
     with world.db.session("app") as s:
         s.run(hint[hint.index("SELECT millrace.rewind"):].split(";")[0])
     wait_for(lambda: [r for r in found(world, world.pipeline_name) if r[0] == a] == [(a, 1), (a, 7), (a, 8), (a, 9)], "all of the new one is read")

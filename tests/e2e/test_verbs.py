@@ -13,16 +13,16 @@ def test_replay_preview_blocks_nobody(world):
     with world.db.session("app") as preview, world.db.session("ingestor") as ingestor, world.db.session("app") as owner:
         preview.run("BEGIN")
         assert preview.value("SELECT millrace.replay(%s)", (world.pipeline_name,)) == 0
-        ingestor.run("SET lock_timeout = '5s'")
+        ingestor.run("SET lock_timeout = '60s'")
         assert ingestor.value("SELECT millrace.add_partitions(%s, 0, '{0,0}')", (world.pipeline_name,)) == 2
-        owner.run("SET lock_timeout = '5s'")
+        owner.run("SET lock_timeout = '60s'")
         owner.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
         owner.run("SELECT millrace.alter_pipeline(%s, workers => 2)", (world.pipeline_name,))
         owner.run("SET lock_timeout = '200ms'")
         with pytest.raises(psycopg2.errors.LockNotAvailable):
             owner.run("SELECT millrace.drop_pipeline(%s)", (world.pipeline_name,))
         preview.run("ROLLBACK")
-        owner.run("SET lock_timeout = '5s'")
+        owner.run("SET lock_timeout = '60s'")
         owner.run("SELECT millrace.drop_pipeline(%s)", (world.pipeline_name,))
 
 
@@ -48,7 +48,7 @@ def test_two_verbs_close_no_loop_of_dlqs(world):
 def test_two_verbs_do_not_exceed_the_workers_of_a_role_together(world):
     """Neither sees the pipeline of the other: the one that commits last is refused. Until then nobody waits."""
     def create(session, name):
-        session.run("SET lock_timeout = '5s'")
+        session.run("SET lock_timeout = '60s'")
         session.run("BEGIN")
         session.run("SELECT millrace.create_pipeline(%s, topic => %s, dlq => 'off', workers => 10, target => 'reading', fields => 'id uuid',"
                     " transform => 'SELECT event.id, ''a'' AS type, ''b'' AS source, ''c'' AS site, now() AS ts, 1 AS value, ''d'' AS unit,"

@@ -147,7 +147,7 @@ def test_windows_equal_group_by(world, target):
 def test_expression_that_fails_on_a_row(world):
     """It is that event's failure, in stage window: its neighbours are written and counted, and so is it when it passes."""
     feed = Feed(world, "CREATE TABLE t (n int, at timestamptz); CREATE TABLE bad (n int)", "n int, at timestamptz", "SELECT n, at FROM event",
-                retry_delay="200 ms", retry_jitter=0)
+                retry_delay="200 ms", retry_factor=1, retry_jitter=0, max_retries=1000)
     with world.db.session("app") as s:
         s.run("""CREATE FUNCTION checked(n int) RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN
                  IF n = 13 AND EXISTS (SELECT FROM bad) THEN RAISE EXCEPTION 'no % here', n USING ERRCODE = '55006'; END IF; RETURN 100 / n; END $$;
@@ -240,7 +240,7 @@ def test_killed_at_any_moment(world, kill):
         wait_for(lambda part=part: world.counters()["events"] > part, "some are in")
         kill(world, draw)
         wait_for(lambda: world.lag() is not None, "it goes on")
-    generator.popen.wait(60)
+    generator.popen.wait(300)
     world.wait_settled()
     world.check(events)
     check_stream(world)

@@ -1,5 +1,6 @@
 """Supervisor and workers: what they run as, that they are neither too few nor too many, what wakes and ends them.
 No broker: staging is played by hand."""
+import itertools
 import os
 import re
 import signal
@@ -8,7 +9,7 @@ import pytest
 
 from lib.cluster import Cluster, Database, Session
 from lib.lane import Lane
-from lib.wait import holds_for, wait_for
+from lib.wait import LIMIT, holds_for, wait_for
 from lib.world import World, ensure_roles
 
 
@@ -40,7 +41,7 @@ def pids(db, kind="worker"):
                                        ("millrace " + kind, None if kind == "launcher" else db.name)))
 
 
-def wait_pids(db, kind="worker", not_these=(), timeout=15):
+def wait_pids(db, kind="worker", not_these=(), timeout=LIMIT):
     return wait_for(lambda: [p for p in pids(db, kind) if p not in not_these], f"a {kind} runs", timeout)
 
 
@@ -153,7 +154,7 @@ def test_new_supervisor_keeps_the_workers(db):
     db.run("SELECT pg_terminate_backend(%s)", (workers[0],))
     wait_for(lambda: len(pids(db)) == 2 and workers[0] not in pids(db), "another in the place of the one that ended")
     assert workers[1] in pids(db)
-    assert sorted(r[0] for r in db.run("SELECT number FROM millrace._workers()")) == [0, 1]
+    wait_for(lambda: sorted(r[0] for r in db.run("SELECT number FROM millrace._workers()")) == [0, 1], "both are there")
 
 
 def test_new_launcher_keeps_the_supervisors(db):
@@ -163,7 +164,7 @@ def test_new_launcher_keeps_the_supervisors(db):
     wait_pids(db, "launcher", old[2])
     holds_for(lambda: [pids(db, "supervisor"), pids(db)] == old[:2], "the same processes", 8)
     db.run("SELECT pg_terminate_backend(%s)", (old[0][0],))
-    wait_pids(db, "supervisor", old[0], 4)
+    wait_pids(db, "supervisor", old[0])
 
 
 @pytest.mark.parametrize("dropped", ["database", "extension"])
@@ -203,7 +204,7 @@ def test_extension_created_while_the_supervisor_finds_it_gone(db):
         finally:
             os.kill(supervisor, signal.SIGCONT)
     holds_for(lambda: True, "", 1)
-    wait_pids(db, "supervisor", timeout=10)
+    wait_pids(db, "supervisor")
 
 
 def test_cancel_of_who_is_idle(db):
@@ -246,19 +247,31 @@ def test_lock_timeout_is_renewed_and_locks_end_with_the_batch(db, cluster):
     db.run("""
         CREATE TABLE busy (); ALTER TABLE busy OWNER TO app;
         CREATE FUNCTION busy() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN PERFORM pg_advisory_lock(4711); PERFORM count(*) FROM busy; RETURN NEW; END $$;
+        BEGIN PERFORM pg_advisory_lock(4711); PERFORM count(*) FROM busy; NEW.note := current_setting('millrace.lock_timeout'); RETURN NEW; END $$;
         CREATE TRIGGER busy BEFORE INSERT ON number FOR EACH ROW EXECUTE FUNCTION busy()""")
     create_pipeline(db)
     lane = Lane(db, "p").assign([0])
-    settle(db, lane)
-    setting(cluster, "millrace.lock_timeout", "300ms")
+
+    def in_force(value):
+        """An idle worker looks once a second."""
+        numbers = itertools.count(100)
+
+        def seen():
+            n = next(numbers)
+            settle(db, lane, n)
+            return db.value("SELECT note FROM number WHERE n = %s", (n,)) == value
+        wait_for(seen, f"{value} is in force")
+        db.run("TRUNCATE number")
+
     try:
-        wait_for(lambda: db.value("SHOW millrace.lock_timeout") == "300ms", "reloaded")
-        holds_for(lambda: True, "", 1.2)  # an idle worker looks once a second
+        setting(cluster, "millrace.lock_timeout", "10min")
+        in_force("10min")
+        setting(cluster, "millrace.lock_timeout", "300ms")
+        in_force("300ms")
         with db.session(autocommit=False) as locker:
             locker.run("LOCK TABLE busy IN ACCESS EXCLUSIVE MODE")
             lane.send(0, [b'{"n":2}'])
-            wait_for(lambda: db.value("SELECT last_error FROM millrace._workers()"), "the lock times out", 3)
+            wait_for(lambda: db.value("SELECT last_error FROM millrace._workers()"), "the lock times out")
             held = wait_for(lambda: db.run("""
                 SELECT (SELECT count(*) FROM pg_locks AS l WHERE l.pid = w.pid AND locktype = 'advisory' AND objid = 4711)
                 FROM millrace._workers() AS w WHERE w.state = 'backoff'"""), "the worker waits")
@@ -297,7 +310,7 @@ def test_many_databases():
             assert len(again) == len(set(again)), "once each"
         prepare(db)
         create_pipeline(db)
-        wait_pids(db, "supervisor", timeout=20)
+        wait_pids(db, "supervisor")
         lane = Lane(db, "p").assign([0])
         settle(db, lane)
         lane.close()

@@ -77,6 +77,7 @@ class Cluster:
             paths.make_dir("pg-template", 0o700)
             run_as_server("initdb", "-D", template, "-A", "trust", "-U", "postgres", "-E", "UTF8",
                           "--locale=C.UTF-8", "--no-sync")
+        shutil.rmtree(self.data, ignore_errors=True)  # of an earlier one with this name
         subprocess.run(["cp", "-a", template, self.data], check=True)
         self.configure(self.settings)
         return self

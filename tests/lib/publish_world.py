@@ -30,7 +30,7 @@ class Whole:
 
     def start_api(self, *options):
         """Another one beside the first."""
-        return Api(self.db.dsn("millrace_api"), "--brokers", self.broker.address, "--publish-timeout", "2s", *options).start()
+        return Api(self.db.dsn("millrace_api"), "--brokers", self.broker.address, "--publish-timeout", "10s", *options).start()
 
     def post(self, query="", body=None, api=None, **headers):
         return (api or self.api).request("POST", "/events" + query, {k.replace("_", "-"): v for k, v in headers.items()}, body)

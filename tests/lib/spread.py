@@ -45,24 +45,27 @@ class Spread:
         wait_for(lambda: self.db.value("SELECT coalesce(sum(l.staged), 0) FROM millrace._lanes() AS l") == 0, "all read", 120)
         wait_for(lambda: self.db.value("SELECT coalesce(sum(events), 0) FROM millrace.stats") == self.sent, "all settled", 120)
 
-    def worker(self):
-        return self.db.value("SELECT max(pid) FROM millrace.workers WHERE pid > 0")
+    def processes(self):
+        """Those that serve workers: of the pipeline's one worker whichever it is."""
+        return [pid for pid, in self.db.run("SELECT pid FROM pg_stat_activity WHERE backend_type = 'millrace worker' AND datname = current_database()")]
 
     def worker_cpu(self):
-        return thread_cpu_seconds(self.worker())
+        return sum(map(thread_cpu_seconds, self.processes()))
 
     def cost_of_a_batch(self, batches=10):
         """CPU seconds of the worker, when it has a backlog, its plans, and the first row of each partition's progress."""
         for _ in range(2):
             self.send()
         self.wait()
-        before, worker = self.worker_cpu(), self.worker()
-        os.kill(worker, signal.SIGSTOP)
+        before, processes = self.worker_cpu(), self.processes()
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)
         try:
             for _ in range(batches):
                 self.send()
         finally:
-            os.kill(worker, signal.SIGCONT)
+            for pid in processes:
+                os.kill(pid, signal.SIGCONT)
         self.wait()
         return (self.worker_cpu() - before) / batches
 
