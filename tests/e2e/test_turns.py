@@ -269,6 +269,22 @@ def test_paused_and_dropped_while_they_wait(two):
     small.wait_settled(3)
 
 
+def test_a_pipeline_that_ends_while_it_has_no_process_is_in_the_log(request):
+    """The one process is in a statement of another pipeline."""
+    small = Small(request, 1, "turns_log", 1)
+
+    def logged(line):
+        wait_for(lambda: line in small.cluster.log_text(), f"the log says {line}")
+
+    logged('pipeline "p0" started with version 1')
+    small.create(1, transform="SELECT event.n FROM event WHERE pg_sleep(600) IS NOT NULL", statement_timeout="0")
+    small.send(1)
+    wait_for(lambda: small.db.value("SELECT state FROM millrace.workers WHERE pipeline = 'p1'") == "busy", "it is at work")
+    with small.db.session("app") as s:
+        s.run("SELECT millrace.pause('p0')")
+    logged('pipeline "p0" stopped: it was paused')
+
+
 def test_a_new_supervisor_finds_all(two):
     small = two(8)
     small.wait_settled(*range(8))

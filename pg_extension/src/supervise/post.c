@@ -15,6 +15,7 @@
 #include "server/shmem.h"
 #include "server/xact.h"
 #include "pipeline/pipeline.h"
+#include "supervise/worker_log.h"
 
 /* A worker that should be. */
 typedef struct Post
@@ -26,6 +27,7 @@ typedef struct Post
 	MrWorkerSlot *slot; /* NULL: none */
 	bool wanted;
 	bool slot_missed; /* it was logged */
+	bool end_missed;  /* the log has its start, and nobody was there to log its end */
 } Post;
 
 static List *posts = NIL;
@@ -94,16 +96,15 @@ keep_slot(Post *post, Oid database)
 	strlcpy(post->slot->pipeline, post->pipeline, sizeof(post->slot->pipeline));
 }
 
-/* A process that serves it notices by itself, and gives it back. The lock is held. */
-static bool
+/* A process that serves it notices by itself, logs it, and gives it back. The lock is held. */
+static void
 release_slot(Post *post)
 {
-	if (post->slot != NULL && post->slot->pid != 0)
-		return false;
-	if (post->slot != NULL)
-		memset(post->slot, 0, sizeof(MrWorkerSlot));
+	if (post->slot == NULL || post->slot->pid != 0)
+		return;
+	post->end_missed = post->slot->logged_version != 0;
+	memset(post->slot, 0, sizeof(MrWorkerSlot));
 	post->slot = NULL;
-	return true;
 }
 
 /* Once, until it has got one. */
@@ -119,6 +120,15 @@ log_missed(Post *post)
 }
 
 static void
+forget_post(Post *post)
+{
+	if (post->end_missed)
+		mr_worker_log_stop(post->pipeline_id, post->pipeline, post->owner);
+	pfree(post->pipeline);
+	pfree(post);
+}
+
+static void
 keep_slots(Oid database)
 {
 	ListCell *cell;
@@ -130,16 +140,20 @@ keep_slots(Oid database)
 
 		if (post->wanted)
 			keep_slot(post, database);
-		else if (release_slot(post))
-		{
-			posts = foreach_delete_current(posts, cell);
-			pfree(post->pipeline);
-			pfree(post);
-		}
+		else
+			release_slot(post);
 	}
 	LWLockRelease(mr_shared->lock);
 	foreach (cell, posts)
-		log_missed(lfirst(cell));
+	{
+		Post *post = lfirst(cell);
+
+		log_missed(post);
+		if (post->wanted || post->slot != NULL)
+			continue;
+		posts = foreach_delete_current(posts, cell);
+		forget_post(post);
+	}
 }
 
 static bool

@@ -1,7 +1,8 @@
 /*
- * worker_log.c: see worker_log.h. Runs in workers.
+ * worker_log.c: see worker_log.h. Runs in workers and supervisors.
  *
- * The lines about a pipeline come from its worker 0 alone, so that there is one of each.
+ * The lines about a pipeline come from its worker 0 alone, so that there is one of each; that of its end from the supervisor when
+ * no process serves it then.
  */
 #include "supervise/worker_log.h"
 
@@ -66,9 +67,9 @@ mr_worker_log_pipeline(const MrPipelineRow *row)
 	mr_seat->logged_version = row->version;
 }
 
-/* Why worker 0 is not wanted any more. */
+/* Why worker 0 is not wanted any more, which was one of this owner. */
 static const char *
-reason_to_end(void)
+reason_to_end(int32 pipeline_id, Oid owner)
 {
 	const char *reason;
 	MrPipelineRow row;
@@ -77,13 +78,13 @@ reason_to_end(void)
 		return "stop_workers() was called";
 	if (!mr_xact_begin("looking at the pipeline"))
 		return "the extension was dropped, or is of another version";
-	if (!mr_pipeline_row_by_id(mr_seat->pipeline_id, &row))
+	if (!mr_pipeline_row_by_id(pipeline_id, &row))
 		reason = "it was dropped";
 	else if (row.foreign)
 		reason = "it belongs to another instance";
 	else if (!row.running)
 		reason = "it was paused";
-	else if (row.owner != GetUserId())
+	else if (row.owner != owner)
 		reason = "it has a new owner";
 	else
 		reason = "it was changed";
@@ -94,11 +95,16 @@ reason_to_end(void)
 void
 mr_worker_log_end(void)
 {
-	if (mr_seat->logged_version == 0)
-		return;
-	ereport(LOG,
-			(errmsg("millrace: pipeline \"%s\" stopped: %s", mr_seat->pipeline, reason_to_end()),
-			 errhidecontext(true)));
+	if (mr_seat->logged_version != 0)
+		mr_worker_log_stop(mr_seat->pipeline_id, mr_seat->pipeline, GetUserId());
+}
+
+void
+mr_worker_log_stop(int32 pipeline_id, const char *pipeline, Oid owner)
+{
+	ereport(LOG, (errmsg("millrace: pipeline \"%s\" stopped: %s", pipeline,
+						 reason_to_end(pipeline_id, owner)),
+				  errhidecontext(true)));
 }
 
 /* Figures of a batch. */

@@ -17,6 +17,9 @@ extern void mr_worker_log_pipeline(const MrPipelineRow *row);
 /* The worker ends because it is not wanted; worker 0 reports why. No transaction is open. */
 extern void mr_worker_log_end(void);
 
+/* The same of a worker 0 that no process serves: of which pipeline, and whose it was. No transaction is open. */
+extern void mr_worker_log_stop(int32 pipeline_id, const char *pipeline, Oid owner);
+
 /* A batch was settled, after us µs; `again`: it was one of events that had failed. */
 extern void mr_worker_log_batch(const MrBatch *batch, bool again, int64 us);
 
