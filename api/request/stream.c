@@ -15,6 +15,7 @@ struct MrStream
 	MrStreamEnded ended;
 	void *owner;
 	unsigned scope;   /* of its route */
+	size_t head;      /* bytes that it began with */
 	int64_t sent_ms;  /* when something was sent last */
 	bool is_complete; /* its end has been sent */
 	bool aborts;      /* nothing more is sent; the tick closes the connection */
@@ -127,6 +128,7 @@ mr_stream_begin(MrExchange *exchange, MrStreamEnded ended, void *owner)
 	exchange->work = stream;
 	exchange->abandon = on_over;
 	mr_stream_send(stream, streams->greeting);
+	stream->head = mr_stream_unsent(stream);
 	return stream;
 }
 
@@ -138,7 +140,8 @@ mr_stream_send(MrStream *stream, MrSharedText *text)
 	if (stream->is_complete || stream->aborts)
 		return;
 	unsent = mr_stream_unsent(stream);
-	if (unsent > 0 &&
+	/* the first event may come before what the stream begins with could be sent */
+	if (unsent > stream->head &&
 		(unsent + mr_shared_text_len(text) > stream->all->setup.unsent_bytes ||
 		 !mr_connection_has_room(stream->exchange->connection, mr_shared_text_len(text))))
 	{

@@ -9,6 +9,7 @@
 #include "api/resource/statistics_feed.h"
 
 static void on_statistics(void *owner, const MrStatisticsAnswer *statistics);
+static void on_first(void *owner, const MrStatisticsAnswer *statistics);
 static void forget(void *work);
 
 void
@@ -28,12 +29,7 @@ mr_event_all_get(MrExchange *exchange)
 						   "Accept application/json or text/event-stream.");
 		return;
 	}
-	if (type == 1)
-	{
-		mr_statistics_feed_join(context->feed, exchange);
-		return;
-	}
-	wait = mr_statistics_ask(context->statistics, on_statistics, exchange);
+	wait = mr_statistics_ask(context->statistics, type == 1 ? on_first : on_statistics, exchange);
 	if (wait == NULL)
 		return;
 	exchange->work = wait;
@@ -54,6 +50,19 @@ on_statistics(void *owner, const MrStatisticsAnswer *statistics)
 	}
 	mr_buffer_append(&body, statistics->text, statistics->len);
 	mr_document_answer(exchange, "application/json", &body, statistics->tag);
+}
+
+/* A stream begins with a document: a client that is refused can tell by the status when to come again. */
+static void
+on_first(void *owner, const MrStatisticsAnswer *statistics)
+{
+	MrExchange *exchange = owner;
+
+	mr_exchange_forget_work(exchange);
+	if (statistics->failure == MR_QUERY_OK)
+		mr_statistics_feed_join(mr_context_of(exchange)->feed, exchange, statistics);
+	else
+		mr_query_problem(exchange, statistics->failure, statistics->error);
 }
 
 static void

@@ -54,12 +54,13 @@ mr_statistics_feed_free(MrStatisticsFeed *feed)
 }
 
 void
-mr_statistics_feed_join(MrStatisticsFeed *feed, MrExchange *exchange)
+mr_statistics_feed_join(MrStatisticsFeed *feed, MrExchange *exchange,
+						const MrStatisticsAnswer *first)
 {
 	Viewer *viewer = mr_calloc(1, sizeof(*viewer));
+	MrSharedText *event;
 
 	viewer->feed = feed;
-	viewer->waits = true;
 	viewer->stream = mr_stream_begin(exchange, on_left, viewer);
 	if (viewer->stream == NULL)
 	{
@@ -69,7 +70,9 @@ mr_statistics_feed_join(MrStatisticsFeed *feed, MrExchange *exchange)
 	if (LIST_EMPTY(&feed->viewers))
 		mr_timer_set(feed->timer, MR_STATISTICS_FEED_MS);
 	LIST_INSERT_HEAD(&feed->viewers, viewer, others);
-	ask(feed);
+	event = event_of(first);
+	mr_stream_send(viewer->stream, event);
+	mr_shared_text_release(event);
 }
 
 static void

@@ -16,7 +16,8 @@ extern MrStatisticsFeed *mr_statistics_feed_new(struct event_base *base, MrStati
 /* After the exchanges. */
 extern void mr_statistics_feed_free(MrStatisticsFeed *feed);
 
-/* Answers with a stream: the present document at once, and then one each second. */
-extern void mr_statistics_feed_join(MrStatisticsFeed *feed, MrExchange *exchange);
+/* Answers with a stream: `first` at once, and then a document each second. */
+extern void mr_statistics_feed_join(MrStatisticsFeed *feed, MrExchange *exchange,
+									const MrStatisticsAnswer *first);
 
 #endif

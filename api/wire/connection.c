@@ -29,7 +29,6 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
 static void on_request(struct evhttp_request *request, void *arg);
 static void on_complete(struct evhttp_request *request, void *arg);
 static void on_close(struct evhttp_connection *evcon, void *arg);
-static bool is_in_use(const MrConnection *connection);
 static bool is_last(const MrConnection *connection);
 static void know_fd(MrConnection *connection);
 static void take(MrConnection *connection, const char *data, size_t len);
@@ -161,7 +160,7 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 	size_t passed = len - info->n_added; /* a request that evhttp has not taken yet */
 	MrBuffer copy = {0};
 
-	if (connection->passing || info->n_added == 0 || !is_in_use(connection))
+	if (connection->passing || info->n_added == 0 || !mr_connection_is_in_use(connection))
 		return;
 	know_fd(connection);
 	mr_buffer_reserve(&copy, len);
@@ -179,15 +178,6 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 		pass(connection, true);
 	mr_connection_account(connection);
 	mr_buffer_free(&copy);
-}
-
-static bool
-is_in_use(const MrConnection *connection)
-{
-	bufferevent_event_cb callback;
-
-	bufferevent_getcb(connection->bev, NULL, NULL, &callback, NULL);
-	return callback != NULL;
 }
 
 /* Does nothing count that comes behind the request under way? */
@@ -228,7 +218,11 @@ take(MrConnection *connection, const char *data, size_t len)
 	if (connection->busy_ms == 0)
 	{
 		if (connection->began_ms == 0)
+		{
 			connection->began_ms = mr_now_ms();
+			mr_pace_begin(&connection->pace, connection->began_ms);
+		}
+		connection->pace.moved += len;
 		used = mr_intake_take(intake, data, len);
 		data += used;
 		len -= used;
@@ -238,7 +232,8 @@ take(MrConnection *connection, const char *data, size_t len)
 	if (intake->state >= MR_INTAKE_READY && (is_last(connection) || connection->ends))
 		return;
 	mr_buffer_append(&connection->later, data, len);
-	if (connection->later.len > PIPELINED_MAX)
+	if (connection->later.len > PIPELINED_MAX ||
+		(connection->busy_ms > 0 && len > 0 && !mr_connection_has_room(connection, 0)))
 		bufferevent_disable(connection->bev, EV_READ); /* evhttp enables it for the next request */
 }
 
@@ -346,13 +341,14 @@ tick_one(MrConnection *connection, int64_t now)
 {
 	MrConnections *all = connection->all;
 
-	if (!is_in_use(connection))
+	mr_pace_turn(&connection->pace, now);
+	if (!mr_connection_is_in_use(connection))
 		return linger(connection, now);
 	if (mr_connection_is_late_to_begin(connection, now))
 		mr_connection_abort(connection);
 	else if (connection->busy_ms > 0)
 	{
-		mr_connection_look_at_progress(connection, now);
+		mr_connection_look_at_progress(connection);
 		if (connection->exchange != NULL && !connection->has_left &&
 			now - connection->busy_ms > WATCH_MS &&
 			evbuffer_get_length(bufferevent_get_output(connection->bev)) == 0 &&

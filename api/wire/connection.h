@@ -60,8 +60,8 @@ extern void mr_connection_end_stream(MrConnection *connection);
 /* Bytes of the answer that the socket has not taken. */
 extern size_t mr_connection_unsent(const MrConnection *connection);
 /*
- * May the answer have that many bytes? False: all connections together hold as much as they may, and one that has taken
- * nothing for a while is closed soon.
+ * May the answer have that many bytes? False: all connections together hold as much as they may, and one that is slow
+ * makes room soon.
  */
 extern bool mr_connection_has_room(MrConnection *connection, size_t more);
 /* Closes it now, as if the client had: `ended` is called before this returns. Not from a callback of evhttp. */

@@ -6,7 +6,11 @@
 #include "common/eventloop.h"
 
 #define CLOSE_BYTES 65536 /* a connection that holds less is not closed to make room */
-#define STALLED_MS  1000  /* nor is one that has taken something since */
+#define SLOW_BYTES_S                                                                               \
+	16384 /* nor is one that takes so much of its answer, or sends so much of its request */
+
+static bool is_in_the_way(const MrConnection *connection);
+static bool is_slower(const MrConnection *one, const MrConnection *other);
 
 void
 mr_connection_account(MrConnection *connection)
@@ -27,8 +31,10 @@ mr_connection_on_output(struct evbuffer *output, const struct evbuffer_cb_info *
 
 	(void) output;
 	mr_budget_change(connection->all->limits.budget, info->n_deleted, info->n_added);
-	if (connection->unsent == 0 || info->n_deleted > 0)
-		connection->moved_ms = mr_now_ms();
+	if (connection->unsent == 0)
+		mr_pace_begin(&connection->pace, mr_now_ms());
+	if (connection->ssl == NULL)
+		connection->pace.moved += info->n_deleted;
 	connection->unsent += info->n_added - info->n_deleted;
 }
 
@@ -49,20 +55,46 @@ mr_connection_has_room(MrConnection *connection, size_t more)
 	return has_room;
 }
 
-/* Whoever has taken nothing for longest is in the way of others. */
+/* Whoever is slowest is in the way of others: in taking what it asked for, or in sending what is to be worked on. */
 void
 mr_connections_make_room(MrConnections *all)
 {
-	int64_t now = mr_now_ms();
 	MrConnection *slowest = NULL;
 
 	if (!all->wants_room)
 		return;
 	all->wants_room = false;
 	for (MrConnection *c = all->first; c != NULL; c = c->next)
-		if (c->busy_ms > 0 && c->unsent >= CLOSE_BYTES && now - c->moved_ms >= STALLED_MS &&
-			(slowest == NULL || c->moved_ms < slowest->moved_ms))
+		if (is_in_the_way(c) && (slowest == NULL || is_slower(c, slowest)))
 			slowest = c;
-	if (slowest != NULL)
+	if (slowest == NULL)
+		return;
+	if (slowest->busy_ms > 0)
+	{
 		mr_connection_abort(slowest);
+		return;
+	}
+	/* the next tick has it answered */
+	mr_intake_refuse(&slowest->intake, MR_PROBLEM_BUSY,
+					 "Too much is being received and sent, and this request came slowest.");
+	mr_connection_account(slowest);
+}
+
+static bool
+is_in_the_way(const MrConnection *connection)
+{
+	bool holds = connection->busy_ms > 0
+					 ? connection->unsent >= CLOSE_BYTES
+					 : mr_intake_has_begun(&connection->intake) && connection->held >= CLOSE_BYTES;
+
+	return holds && connection->pace.rate >= 0 && connection->pace.rate < SLOW_BYTES_S &&
+		   mr_connection_is_in_use(connection);
+}
+
+static bool
+is_slower(const MrConnection *one, const MrConnection *other)
+{
+	if (one->pace.rate != other->pace.rate)
+		return one->pace.rate < other->pace.rate;
+	return one->pace.began_ms < other->pace.began_ms;
 }

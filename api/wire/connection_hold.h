@@ -13,7 +13,10 @@ extern void mr_connection_on_output(struct evbuffer *output, const struct evbuff
 									void *arg);
 /* It ends: what it holds is given back. */
 extern void mr_connection_unaccount(MrConnection *connection);
-/* When an answer did not fit: the connection that has taken nothing for longest is closed, one at each tick. */
+/*
+ * When something did not fit: of the connections that hold much the one whose bytes move slowest makes room, one at each
+ * tick. One whose answer waits to be taken is closed; one whose request is not complete gets a refusal.
+ */
 extern void mr_connections_make_room(MrConnections *all);
 
 #endif

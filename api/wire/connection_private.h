@@ -8,6 +8,7 @@
 
 #include "api/wire/connection.h"
 #include "api/wire/intake.h"
+#include "api/wire/pace.h"
 
 struct MrConnection
 {
@@ -22,10 +23,10 @@ struct MrConnection
 	int64_t busy_ms;   /* since when a request is in flight; 0: none */
 	int64_t closed_ms; /* when evhttp was seen to have done with it; 0: not yet */
 	void *exchange;
-	size_t held;                    /* of the budget, for its requests */
-	size_t unsent;                  /* and for what it has not taken of answers */
-	int64_t moved_ms;               /* when it took some of it last */
-	uint64_t written;               /* with TLS: bytes the kernel had taken by then */
+	size_t held;      /* of the budget, for its requests */
+	size_t unsent;    /* and for what it has not taken of answers */
+	MrPace pace;      /* of the request that comes, then of what is taken of its answer */
+	uint64_t written; /* with TLS: bytes the kernel had taken at the last look */
 	bufferevent_data_cb on_written; /* of evhttp, while connection_stream.c stands before them */
 	bufferevent_event_cb on_event;
 	void *on_arg;
@@ -51,5 +52,15 @@ struct MrConnections
 	bool drains;
 	bool wants_room; /* an answer did not fit into the budget since the last tick */
 };
+
+/* Is it evhttp's still? */
+static inline bool
+mr_connection_is_in_use(const MrConnection *connection)
+{
+	bufferevent_event_cb callback;
+
+	bufferevent_getcb(connection->bev, NULL, NULL, &callback, NULL);
+	return callback != NULL;
+}
 
 #endif

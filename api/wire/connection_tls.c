@@ -36,12 +36,11 @@ mr_connection_is_late_to_begin(const MrConnection *connection, int64_t now)
 }
 
 void
-mr_connection_look_at_progress(MrConnection *connection, int64_t now)
+mr_connection_look_at_progress(MrConnection *connection)
 {
 	uint64_t written = connection->ssl != NULL ? mr_socket_written(connection->ssl) : 0;
 
-	if (written != connection->written)
-		connection->moved_ms = now;
+	connection->pace.moved += written - connection->written;
 	connection->written = written;
 }
 

@@ -9,7 +9,7 @@ extern void mr_connection_open(MrConnection *connection, struct event_base *base
 /* A handshake has as long as the head of a request: has it failed to end in time? */
 extern bool mr_connection_is_late_to_begin(const MrConnection *connection, int64_t now);
 /* OpenSSL keeps a part of an answer until all of it is sent: whether the client takes some of it is seen here. */
-extern void mr_connection_look_at_progress(MrConnection *connection, int64_t now);
+extern void mr_connection_look_at_progress(MrConnection *connection);
 /* evhttp closes the socket for writing next: the client learns before that that nothing is missing. */
 extern void mr_connection_end_session(MrConnection *connection);
 /* Counts one that is over and had no handshake. */

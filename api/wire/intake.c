@@ -74,14 +74,24 @@ bool
 mr_intake_is_in_time(MrIntake *intake, const MrWireLimits *limits, int64_t took_ms)
 {
 	int64_t came = (int64_t) (intake->text.len + intake->body.len);
+	bool turns = took_ms - intake->window_ms >= limits->body_grace_ms;
 
+	if (intake->state == MR_INTAKE_REFUSED)
+		return false;
 	if (intake->state == MR_INTAKE_HEAD && took_ms > limits->head_ms)
 		mr_intake_refuse(intake, MR_PROBLEM_SLOW, "The head of the request did not come in time.");
-	else if (intake->state != MR_INTAKE_HEAD && took_ms > limits->body_grace_ms &&
-			 came < (took_ms - limits->body_grace_ms) / 1000 * limits->body_bytes_s)
+	else if (intake->state != MR_INTAKE_HEAD && turns &&
+			 came - intake->window_came < limits->body_grace_ms * limits->body_bytes_s / 1000)
 		mr_intake_refuse(intake, MR_PROBLEM_SLOW, "The body came more slowly than 1 KiB/s.");
 	else
+	{
+		if (turns)
+		{
+			intake->window_ms = took_ms;
+			intake->window_came = came;
+		}
 		return true;
+	}
 	return false;
 }
 

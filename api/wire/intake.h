@@ -26,10 +26,12 @@ typedef enum MrIntakeState
 typedef struct MrIntake
 {
 	MrIntakeState state;
-	MrBuffer text;   /* the head as it comes, then the request to pass on */
-	MrBuffer body;   /* of a chunked request, which is not as long as its chunks */
-	size_t line_end; /* where the request line ends, its CRLF included; 0: it has not ended yet */
-	uint64_t left;   /* of a body with a length */
+	MrBuffer text;     /* the head as it comes, then the request to pass on */
+	MrBuffer body;     /* of a chunked request, which is not as long as its chunks */
+	size_t line_end;   /* where the request line ends, its CRLF included; 0: it has not ended yet */
+	uint64_t left;     /* of a body with a length */
+	int64_t window_ms; /* when the window that the rate of the body is judged by began */
+	int64_t window_came; /* bytes that were there then */
 	MrChunked chunked;
 	MrRefusal refusal;
 	bool wants_continue; /* the client waits for 100 Continue; the caller clears it */
@@ -46,8 +48,9 @@ extern bool mr_intake_has_begun(const MrIntake *intake);
 /* READY: its text has been passed on, the next request may come. */
 extern void mr_intake_next(MrIntake *intake);
 /*
- * Whether what is under way comes fast enough, took_ms after its first byte. False: it is given up on, head or body being
- * slower than the limits allow.
+ * Whether what is under way comes fast enough, took_ms after its first byte: the head within its time, the body at its
+ * rate in each window of the time of grace, whatever came before. To be asked several times in each. False: it is given
+ * up on.
  */
 extern bool mr_intake_is_in_time(MrIntake *intake, const MrWireLimits *limits, int64_t took_ms);
 /* Gives up on what is under way. */

@@ -18,7 +18,7 @@ typedef struct MrWireLimits
 	int64_t
 		head_ms; /* from the first byte of a request to the end of its head; for the handshake of TLS, too */
 	int64_t idle_ms;      /* between requests, and for the client to take some of an answer */
-	int64_t body_bytes_s; /* slowest rate of a body, after body_grace_ms */
+	int64_t body_bytes_s; /* slowest rate of a body, in each window of body_grace_ms */
 	int64_t body_grace_ms;
 	int connections;  /* of one thread */
 	MrBudget *budget; /* of all threads */

@@ -1,11 +1,12 @@
 """What one client may ask for, and what all of them together may make the API hold."""
 import hashlib
+import select
 import socket
 import time
 
 import pytest
 
-from lib.api import Api
+from lib.api import Api, read_all, split_answers
 from lib.api_world import ApiWorld
 from lib.wait import wait_for
 
@@ -138,6 +139,32 @@ def test_a_body_gets_room(world):
     finally:
         slow.close()
         api.kill()
+
+
+def test_slow_uploads_make_room(world):
+    """Bodies that do not go on hold the room of others only until it is wanted: they are refused, and the others are read."""
+    api = Api(world.db.dsn("web"), "--buffers", "4MB", "--head-timeout", "10min").start()
+    head = b"POST /events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n\r\n"
+
+    def is_read():
+        """Read, and refused for another reason: this service does not publish."""
+        try:
+            return api.request("POST", "/events", {"Content-Type": "application/json"}, "x" * 2_000_000).json()["code"] == "MR-506"
+        except OSError:
+            return False  # refused before all of it was sent
+
+    slow = []
+    try:
+        for _ in range(3):
+            s = api.socket(timeout=30)
+            s.sendall(head + b"a" * 1_200_000)
+            slow.append(s)
+        wait_for(lambda: api.metric("millrace_api_buffered_bytes") >= 3_600_000, "they hold what they have sent", 20)
+        wait_for(is_read, "a large body is read", 30)
+        refused = select.select(slow, [], [], 20)[0]
+        assert refused and all(split_answers(read_all(s))[0][0] == 503 for s in refused), "some of them made room"
+    finally:
+        leave(api, slow)
 
 
 def test_large_bodies_share_one_bound(world):

@@ -131,6 +131,13 @@ def test_stop_ends_streams(start):
         s.close()
 
 
+def is_refused(api):
+    """A stream that begins in spite of that does not end: nothing of it is read."""
+    stream = EventStream(api, "/events/all")
+    stream.close()
+    return stream if stream.status == 503 else None
+
+
 def test_the_database_is_away(start, web, cluster):
     """The stream says so, and goes on when it is back."""
     api = start()
@@ -143,6 +150,8 @@ def test_the_database_is_away(start, web, cluster):
             event = stream.next()
         assert event.name == "problem"
         assert (event.json()["status"], event.json()["code"], event.json()["instance"]) == (503, "MR-501", "/events/all")
+        refused = wait_for(lambda: is_refused(api), "a new stream is refused")
+        assert (refused.headers["content-type"], refused.headers["retry-after"]) == ("application/problem+json", "1")
     finally:
         cluster.start()
     event = stream.next()
