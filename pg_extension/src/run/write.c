@@ -39,9 +39,8 @@ typedef struct WriteState
 	MrStage stage;           /* where an attempt is */
 	MrWriteInOrder in_order; /* arranged is NULL: not */
 	bool direct;             /* rows go into a plain table: insert_direct.h, upsert_direct.h */
-	bool
-		gave_up; /* a direct upsert of the rows that are tried has, and the plan is to write them */
-	int at;      /* of a direct insert: index into arranged.rows, -1 unknown */
+	bool gave_up;   /* a direct upsert has: the plan writes all that is tried from then on */
+	int at;         /* of a direct insert: index into arranged.rows, -1 unknown */
 	int failed_row; /* its number, -1 unknown */
 	int nsuccesses; /* subtransactions that are kept, those of the transform included */
 } WriteState;
@@ -183,7 +182,7 @@ attempt(WriteState *state, int timeout_ms)
 static bool
 is_for_plan(const WriteState *state, const ErrorData *error)
 {
-	return state->direct && OidIsValid(state->program->conflict_index) &&
+	return OidIsValid(state->program->conflict_index) &&
 		   (state->gave_up || error->sqlerrcode == ERRCODE_UNIQUE_VIOLATION ||
 			error->sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
 }
@@ -192,14 +191,14 @@ static MrFailure *
 try_range(void *arg, int from, int to, int timeout_ms, int *culprit)
 {
 	WriteState *state = arg;
+	bool directly = state->direct && !state->gave_up;
 	ErrorData *error;
 	MrFailure *failure;
 
 	state->first = state->arranged.groups[from];
 	state->end = state->arranged.groups[to];
-	state->gave_up = false;
 	error = attempt(state, timeout_ms);
-	if (error != NULL && is_for_plan(state, error))
+	if (error != NULL && directly && is_for_plan(state, error))
 	{
 		take_back(state);
 		state->gave_up = true;
