@@ -5,6 +5,10 @@
 -- n counts rows, g are the values of group_by, s the states of the aggregates (66_window_aggregate.sql). A window's value
 -- for a group is what all its rows in both tables give when they are merged. Of sliding windows these are panes, as long as
 -- the slide. The tables are no members of the extension, so that pg_dump carries them and what depends on them.
+--
+-- A window of kind "recompute" has the same tables with another meaning (68_window_recompute.sql): folded has the values of each
+-- group, computed from the target, in s the columns of the view and in error why there are none; partial has which groups batches
+-- have touched since, where n counts the rows that came.
 
 CREATE SEQUENCE millrace.window_id_seq AS integer;
 SELECT pg_catalog.pg_extension_config_dump('millrace.window_id_seq', '');
@@ -20,6 +24,8 @@ CREATE TABLE millrace.window_definition (
   grouped     text        NOT NULL,
   at          text        NOT NULL,  -- the event time, as selects has it
   max_skew_us bigint      NOT NULL,  -- a time that is further in the future moves no watermark
+  old_selects text,                  -- like selects, of rows that others take the place of; null: nothing is taken back
+  kind        text        NOT NULL,  -- incremental, recompute
   keys        text        NOT NULL,  -- ', g1, g2' or ''
   states      text        NOT NULL,  -- 'n, s1, s2'
   merges      text        NOT NULL,  -- the same, each merged
@@ -40,6 +46,13 @@ CREATE TABLE millrace.window_definition (
   output      text        NOT NULL,  -- ', … AS name': the columns of the view after window_end, of these and the keys
   max_groups  bigint      NOT NULL,  -- rows of the folded table, above which the oldest windows that are closed leave
   trapped     text,                  -- as output, of what _window_<id>_values() gives; null: nothing around the aggregates can fail
+  fill_selects text,                 -- of a recomputed one: "fill_selects FROM target fill_grouped" gives the values of all groups
+  fill_grouped text,
+  keyed       text[],                -- besides: what is grouped by
+  computed    text,                  -- besides: ', … AS s1': what is computed of the rows of a group
+  filter      text,                  -- besides: which rows are in some window
+  reader      uuid        NOT NULL,  -- random: what its views know and others do not
+  CONSTRAINT window_definition_kind_check CHECK (kind IN ('incremental', 'recompute')),
   CONSTRAINT window_definition_pkey PRIMARY KEY (id),
   CONSTRAINT window_definition_name_key UNIQUE (name)
 );
@@ -59,6 +72,8 @@ CREATE TABLE millrace.window_cursor (
   lowest    timestamptz NOT NULL DEFAULT '-infinity',  -- none of them begins before; what is removed is looked for from there
   kept_from timestamptz NOT NULL DEFAULT '-infinity',  -- windows that begin before have left, since there were more than max_groups
   left_at   timestamptz,                               -- when the last of them did
+  as_of     timestamptz NOT NULL DEFAULT pg_catalog.now(),  -- all that was committed before is folded
+  due_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),  -- of a recomputed window: when to fold next, unless workers wait for it
   CONSTRAINT window_cursor_pkey PRIMARY KEY (window_id, fold)
 );
 COMMENT ON TABLE millrace.window_cursor IS 'Internal: how far the windows are folded.';

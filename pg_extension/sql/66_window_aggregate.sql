@@ -118,7 +118,7 @@ COMMENT ON FUNCTION millrace._window_states IS 'Internal: how an aggregate is ke
 CREATE FUNCTION millrace._window_parts(
   pipeline_id integer, version integer, event_time text, group_by text[], aggregates text, condition text)
 RETURNS TABLE (part text, name text, sql text, type text, "collation" text, aggregate text, argument_type text, filter text,
-               first_argument text, last_argument text)
+               first_argument text, last_argument text, whole text)
 LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_window_parts';
 REVOKE ALL ON FUNCTION millrace._window_parts FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_parts IS

@@ -159,11 +159,7 @@ COMMENT ON FUNCTION millrace._check_window_arguments IS 'Internal: what may be w
 CREATE FUNCTION millrace._check_window_target(p millrace.pipeline, v millrace.pipeline_version) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
-  IF v.on_conflict = 'update' THEN
-    RAISE EXCEPTION 'pipeline "%" changes rows of its target, which windows cannot follow yet', p.name
-      USING ERRCODE = 'feature_not_supported', DETAIL = 'Its on_conflict is "update".',
-            HINT = 'Aggregate in a view over the target.';
-  ELSIF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v.target) THEN
+  IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = v.target) THEN
     RAISE EXCEPTION 'the target table of pipeline "%" was dropped', p.name
       USING ERRCODE = 'undefined_table', HINT = format('Name another: SELECT millrace.alter_pipeline(%L, target => …);', p.name);
   ELSIF NOT has_table_privilege(p.owner, v.target, 'SELECT') THEN
@@ -180,6 +176,7 @@ CREATE FUNCTION millrace._keep_windows(p millrace.pipeline, old millrace.pipelin
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   w millrace.window_definition;
+  view text;
 BEGIN
   FOR w IN SELECT * FROM millrace.window_definition AS c WHERE c.pipeline_id = p.id LOOP
     IF d.target <> old.target THEN
@@ -189,9 +186,12 @@ BEGIN
     END IF;
     p.owner := new_owner;
     PERFORM millrace._check_window_target(p, d);
-    IF NOT has_table_privilege(new_owner, format('millrace.%I', 'window_' || w.name), 'SELECT') THEN
-      EXECUTE format('GRANT SELECT ON millrace.%I TO %s WITH GRANT OPTION', 'window_' || w.name, new_owner);
-    END IF;
+    PERFORM millrace._check_window_changes(w, p, d);
+    FOREACH view IN ARRAY ARRAY(SELECT v.name FROM millrace._window_views(w) AS v) LOOP
+      IF NOT has_table_privilege(new_owner, format('millrace.%I', view), 'SELECT') THEN
+        EXECUTE format('GRANT SELECT ON millrace.%I TO %s WITH GRANT OPTION', view, new_owner);
+      END IF;
+    END LOOP;
   END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION millrace._keep_windows FROM PUBLIC;
@@ -240,10 +240,10 @@ CREATE FUNCTION millrace.create_window(
 LANGUAGE c SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET intervalstyle = postgres
 AS 'MODULE_PATHNAME', 'mr_verb_by_name';
 COMMENT ON FUNCTION millrace.create_window IS
-'Keeps aggregates of a pipeline''s target by windows of event time, in the commits of its batches; millrace.window_<name> always shows what GROUP BY over the target would.
+'Keeps aggregates of a pipeline''s target by windows of event time, in the commits of its batches; millrace.window_<name> always shows what GROUP BY over the target would. Where rows of the target change, or an aggregate cannot be merged, groups that were touched are computed again from the target: in the background, or by who reads that view; millrace.window_<name>_folded shows what was computed, and as of when.
 In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. output_topic: Kafka topic to which the values of each group are published when its window is closed, and again when they change before it is final; max_groups: rows kept, one for each group of each window (of a sliding one: of each pane), by default 10000000: over it the oldest windows that are closed, and published, leave.
 Out: id of the window. Returns when the batch in flight has ended; with backfill the pipeline waits until the rows there are have been read.
-Errors: each wrong argument, with a hint; the position of a mistake in the SQL; feature_not_supported for aggregates that cannot be merged and for on_conflict update; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, and the owner can read the target and was granted output_topic.';
+Errors: each wrong argument, with a hint; the position of a mistake in the SQL; object_not_in_prerequisite_state when the window is to be recomputed (rows of the target change, or an aggregate cannot be merged) and the target has no index for that, with the command that makes it; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, and the owner can read the target and was granted output_topic.';
 
 -- Only what is not part of the values it has.
 CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval, delay interval, lateness interval, output_topic text, max_groups bigint) RETURNS void
@@ -356,7 +356,7 @@ DECLARE
   w millrace.window_definition := millrace._owned_window(caller, name);
 BEGIN
   BEGIN
-    EXECUTE format('DROP VIEW millrace.%I', 'window_' || w.name);
+    EXECUTE format('DROP VIEW %s', (SELECT string_agg(format('millrace.%I', v.name), ', ') FROM millrace._window_views(w) AS v));
     EXECUTE format('DROP TABLE millrace._window_%s_partial, millrace._window_%1$s_folded', w.id);
     EXECUTE format('DROP FUNCTION IF EXISTS millrace._window_%s_values', w.id);
     EXECUTE format('DROP TABLE IF EXISTS millrace._window_%s_revision, millrace._window_%1$s_due', w.id);

@@ -8,6 +8,32 @@ $$;
 REVOKE ALL ON FUNCTION millrace._window_column FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_column IS 'Internal: a column of a window''s table.';
 
+-- Names a column of a window once.
+CREATE FUNCTION millrace._check_window_column(w millrace.window_definition, taken text[], name text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF name = ANY (taken) THEN
+    RAISE EXCEPTION 'column "%" of window "%" is there twice', name, w.name
+      USING ERRCODE = 'duplicate_column', HINT = 'Name it with AS; window_start, window_end, closed, final, revision, as_of, deleted and error are taken.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_window_column FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_window_column IS 'Internal: refuses a name that a window has already.';
+
+-- Incremental, if the target only grows and all that is computed can be made of merged states.
+CREATE FUNCTION millrace._window_kind(p millrace.pipeline, v millrace.pipeline_version, w millrace.window_definition) RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE WHEN v.on_conflict = 'update' OR EXISTS (
+    SELECT FROM millrace._window_parts(p.id, v.version, w.event_time, w.group_by, w.aggregates, w.condition) AS a
+    CROSS JOIN LATERAL millrace._window_states(a.name, a.sql, a.first_argument, a.last_argument, a.argument_type, a.type, a.filter) AS s
+    WHERE a.part = 'output' AND a.sql IS NULL
+          OR a.part = 'aggregate' AND (a.name IS NULL OR s.states IS NULL
+                                       OR a.aggregate NOT LIKE (CASE WHEN a.name IN ('first', 'last') THEN 'millrace.%' ELSE 'pg\_catalog.%' END)))
+  THEN 'recompute' ELSE 'incremental' END;
+$$;
+REVOKE ALL ON FUNCTION millrace._window_kind FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_kind IS 'Internal: how a window is kept.';
+
 CREATE FUNCTION millrace._make_window(w millrace.window_definition, p millrace.pipeline, v millrace.pipeline_version) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
@@ -27,21 +53,20 @@ DECLARE
   inputs text := '';  -- the aggregates, as variables
   can_fail boolean := false;
   noutputs integer := 0;
-  ngroups  integer := 0;
+  keys     text[] := '{}';  -- what is grouped by
   nstates  integer := 0;
   naggregates integer := 0;
-  taken    text[] := ARRAY['window_start', 'window_end', 'closed', 'final', 'revision', 'deleted', 'error'];
+  taken    text[] := ARRAY['window_start', 'window_end', 'closed', 'final', 'revision', 'deleted', 'error', 'as_of'];
 BEGIN
+  w.kind := millrace._window_kind(p, v, w);
+  w.reader := gen_random_uuid();
   w.keys := '';
   w.states := 'n';
   w.merges := 'sum(n)::bigint AS n';
   w.grouped := '';
   FOR part IN SELECT * FROM millrace._window_parts(p.id, v.version, w.event_time, w.group_by, w.aggregates, w.condition) LOOP
     IF part.part IN ('group', 'output') THEN
-      IF part.name = ANY (taken) THEN
-        RAISE EXCEPTION 'column "%" of window "%" is there twice', part.name, w.name
-          USING ERRCODE = 'duplicate_column', HINT = 'Name it with AS; window_start, window_end, closed, final, revision, deleted and error are taken.';
-      END IF;
+      PERFORM millrace._check_window_column(w, taken, part.name);
       taken := taken || part.name;
     END IF;
     IF part.part = 'event_time' THEN
@@ -50,14 +75,18 @@ BEGIN
       -- what is farther away than a calendar can add to
       inside := format('(%1$s) >= ''4700-01-01 00:00:00+00 BC'' AND (%1$s) < ''285000-01-01 00:00:00+00''', at);
     ELSIF part.part = 'group' THEN
-      ngroups := ngroups + 1;
-      w.keys := format('%s, g%s', w.keys, ngroups);
-      columns := format('%s, %s', columns, millrace._window_column('g' || ngroups, part.type, part.collation));
-      selected := format('%s, CASE WHEN %s THEN %s END AS g%s', selected, inside, part.sql, ngroups);
-      named := format('%s, w.g%s', named, ngroups);
-      numbers := format('%s, %s', numbers, ngroups + 2);
-      output := format('%s, m.g%s AS %I', output, ngroups, part.name);
-      trapped := format('%s, m.g%s AS %I', trapped, ngroups, part.name);
+      keys := keys || part.sql;
+      w.keys := format('%s, g%s', w.keys, cardinality(keys));
+      columns := format('%s, %s', columns, millrace._window_column('g' || cardinality(keys), part.type, part.collation));
+      selected := format('%s, CASE WHEN %s THEN %s END AS g%s', selected, inside, part.sql, cardinality(keys));
+      named := format('%s, w.g%s', named, cardinality(keys));
+      numbers := format('%s, %s', numbers, cardinality(keys) + 2);
+      output := format('%s, m.g%s AS %I', output, cardinality(keys), part.name);
+      trapped := format('%s, m.g%s AS %I', trapped, cardinality(keys), part.name);
+    ELSIF part.part = 'where' THEN
+      w.grouped := format('WHERE %s ', part.sql);
+    ELSIF w.kind = 'recompute' THEN
+      CONTINUE;
     ELSIF part.part = 'output' THEN
       noutputs := noutputs + 1;
       output := format('%s, %s AS %I', output, part.sql, part.name);
@@ -65,15 +94,9 @@ BEGIN
       formulas := formulas || part.sql;
       results := results || part.type;
       can_fail := can_fail OR part.sql !~ '^m\.a\d+$';
-    ELSIF part.part = 'aggregate' THEN
+    ELSE
       naggregates := naggregates + 1;
       SELECT * INTO kept FROM millrace._window_states(part.name, part.sql, part.first_argument, part.last_argument, part.argument_type, part.type, part.filter);
-      IF kept.states IS NULL OR part.aggregate NOT LIKE (CASE WHEN part.name IN ('first', 'last') THEN 'millrace.%' ELSE 'pg\_catalog.%' END) THEN
-        RAISE EXCEPTION 'aggregate % cannot be kept in a window', part.aggregate
-          USING ERRCODE = 'feature_not_supported',
-                DETAIL = 'What batches add is merged: count, sum, min, max, avg, variance, stddev, bool_and, bool_or, bit_and, bit_or, bit_xor, millrace.first, millrace.last.',
-                HINT = 'Aggregate in a view over the target.';
-      END IF;
       can_fail := can_fail OR kept.final LIKE '%::real';
       FOR i IN 1 .. cardinality(kept.states) LOOP
         nstates := nstates + 1;
@@ -87,20 +110,23 @@ BEGIN
                            's' || nstates - cardinality(kept.states) + 3);
       finals := format('%s, %s AS a%s', finals, kept.final, naggregates);
       inputs := format('%s a%s %s := %s;', inputs, naggregates, part.type, kept.final);
-    ELSE
-      w.grouped := format('WHERE %s ', part.sql);
     END IF;
   END LOOP;
 
-  w.selects := format('SELECT w.window_start, %s AS window_end, w.n%s FROM (SELECT CASE WHEN %s THEN %s END AS window_start, count(*) AS n%s',
-                      millrace._later('w.window_start', format('%L::interval', w.slide), w.slide, w.time_zone), named, inside,
-                      millrace._pane_start(at, w.slide, w.time_zone, w.origin), selected);
-  w.grouped := format('%sGROUP BY %s) AS w', w.grouped, numbers);
   w.finals := finals;
   w.output := output;
   w.trapped := CASE WHEN can_fail THEN trapped END;
+  IF w.kind = 'recompute' THEN
+    SELECT * INTO w FROM millrace._recompute_parts(w, p, v, inside, selected, named, numbers, keys);
+    columns := columns || millrace._recompute_columns(w, p, v);
+  ELSE
+    w.selects := format('SELECT w.window_start, %s AS window_end, w.n%s FROM (SELECT CASE WHEN %s THEN %s END AS window_start, count(*) AS n%s',
+                        millrace._later('w.window_start', format('%L::interval', w.slide), w.slide, w.time_zone), named, inside,
+                        millrace._pane_start(at, w.slide, w.time_zone, w.origin), selected);
+    w.grouped := format('%sGROUP BY %s) AS w', w.grouped, numbers);
+  END IF;
   INSERT INTO millrace.window_definition VALUES (w.*);
-  INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted) VALUES (w.id, 0, array_fill(0::bigint, ARRAY[64]), 0);
+  INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, as_of, due_at) VALUES (w.id, 0, array_fill(0::bigint, ARRAY[64]), 0, now(), now());
   PERFORM millrace._make_window_tables(w, columns);
   IF can_fail THEN
     PERFORM millrace._make_window_values(w, inputs, formulas, results);
@@ -166,7 +192,7 @@ REVOKE ALL ON FUNCTION millrace._make_window_values FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window_values IS 'Internal: the function that computes values of a window which may fail.';
 
 -- Sliding windows are the sum of their panes: SQL for rows of windows, of SQL for rows of panes.
-CREATE FUNCTION millrace._window_rows(w millrace.window_definition, panes text) RETURNS text
+CREATE FUNCTION millrace._pane_windows(w millrace.window_definition, panes text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE WHEN millrace._window_panes(w.size, w.slide) = 1 THEN panes
          ELSE format('SELECT w.window_start, %1$s AS window_end%2$s, %3$s FROM (SELECT %4$s AS window_start%2$s, %3$s FROM (%5$s) AS p '
@@ -175,62 +201,96 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
                      millrace._later('p.window_start', format('(- k) * %L::interval', w.slide), w.slide, w.time_zone), panes,
                      millrace._window_panes(w.size, w.slide) - 1) END;
 $$;
-REVOKE ALL ON FUNCTION millrace._window_rows FROM PUBLIC;
-COMMENT ON FUNCTION millrace._window_rows IS 'Internal: SQL for the partial values of windows, of those of panes.';
+REVOKE ALL ON FUNCTION millrace._pane_windows FROM PUBLIC;
+COMMENT ON FUNCTION millrace._pane_windows IS 'Internal: SQL for the partial values of windows, of those of panes.';
 
--- Rows that are not folded begin behind the cursor in each stream. Of a window that is, or was, published a row more has the
--- revision of each group, and no values.
-CREATE FUNCTION millrace._window_view(w millrace.window_definition) RETURNS text
+-- The same of SQL for rows of the folded table, which has panes, or (recomputed) windows.
+CREATE FUNCTION millrace._window_rows(w millrace.window_definition, folded text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE w.kind WHEN 'recompute' THEN folded ELSE millrace._pane_windows(w, folded) END;
+$$;
+REVOKE ALL ON FUNCTION millrace._window_rows FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_rows IS 'Internal: SQL for the values of windows, of those that are folded.';
+
+-- SQL for what batches have added since the last fold: it begins behind the cursor in each stream.
+CREATE FUNCTION millrace._unfolded_rows(w millrace.window_definition) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('SELECT window_start, window_end%2$s, %3$s FROM (SELECT c.seqs FROM millrace.window_cursor AS c WHERE c.window_id = %1$s ORDER BY c.fold DESC LIMIT 1) AS c '
+    'CROSS JOIN LATERAL unnest(c.seqs) WITH ORDINALITY AS s (seq, place) '
+    'CROSS JOIN LATERAL (SELECT p.rows FROM millrace._window_%1$s_partial AS p WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq OFFSET 0) AS p '
+    'CROSS JOIN LATERAL unnest(p.rows) AS r', w.id, w.keys, w.states);
+$$;
+REVOKE ALL ON FUNCTION millrace._unfolded_rows FROM PUBLIC;
+COMMENT ON FUNCTION millrace._unfolded_rows IS 'Internal: SQL for what batches have added to a window since it was folded.';
+
+-- rows: SQL for values of windows. Of a window that is, or was, published a row more has the revision of each group, and no values.
+-- finals: the aggregates of these rows, merged. output: the columns of the view, of these; error: why there are none; more: columns behind the others.
+CREATE FUNCTION millrace._window_view(w millrace.window_definition, rows text, finals text, output text, error text, more text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   published boolean := to_regclass(format('millrace._window_%s_revision', w.id)) IS NOT NULL;
-  rows      text := millrace._window_rows(w, format('SELECT f.window_start, f.window_end%2$s, %3$s FROM millrace._window_%1$s_folded AS f UNION ALL '
-    'SELECT window_start, window_end%2$s, %3$s FROM (SELECT c.seqs FROM millrace.window_cursor AS c WHERE c.window_id = %1$s ORDER BY c.fold DESC LIMIT 1) AS c '
-    'CROSS JOIN LATERAL unnest(c.seqs) WITH ORDINALITY AS s (seq, place) '
-    'CROSS JOIN LATERAL (SELECT p.rows FROM millrace._window_%1$s_partial AS p WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq OFFSET 0) AS p '
-    'CROSS JOIN LATERAL unnest(p.rows) AS r',
-    w.id, w.keys, w.states));
 BEGIN
   IF published THEN
     rows := format('SELECT u.*, NULL::integer AS revision FROM (%s) AS u UNION ALL '
                    'SELECT v.window_start, v.window_end%s, %s, v.revision FROM millrace._window_%s_revision AS v',
-                   rows, w.keys, regexp_replace(regexp_replace(w.states, '^n', '0'), 's\d+', 'NULL', 'g'), w.id);
+                   rows, w.keys, regexp_replace(regexp_replace(w.states, '^n', '0'), 's\d+|error', 'NULL', 'g'), w.id);
   END IF;
   RETURN format('SELECT m.window_start, m.window_end%1$s, m.window_end <= coalesce((%2$s), ''-infinity'') AS closed, '
-                'm.window_end <= coalesce((%3$s), ''-infinity'') AS final, m.revision, %10$s AS error '
+                'm.window_end <= coalesce((%3$s), ''-infinity'') AS final, m.revision, %10$s AS error%11$s '
                 'FROM (SELECT r.window_start, r.window_end%4$s%5$s, r.revision FROM '
                 '(SELECT window_start, max(window_end) AS window_end%4$s, %6$s, %7$s AS revision FROM (%8$s) AS u GROUP BY window_start%4$s) AS r WHERE r.n > 0) AS m '
                 'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %9$s), ''-infinity'') '
                 'AND m.window_start >= (SELECT c.kept_from FROM millrace.window_cursor AS c WHERE c.window_id = %9$s ORDER BY c.fold DESC LIMIT 1)',
-                coalesce(w.trapped, w.output), millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id), w.keys,
-                CASE WHEN w.trapped IS NULL THEN w.finals
-                ELSE format(', millrace._window_%s_values(%s) AS o', w.id, regexp_replace(w.states, '(n|s\d+)', 'r.\1', 'g')) END, w.merges,
-                CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id,
-                CASE WHEN w.trapped IS NULL THEN 'NULL::text' ELSE '(m.o).error' END);
+                output, millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id), w.keys, finals, w.merges,
+                CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id, error, more);
 END $$;
-REVOKE ALL ON FUNCTION millrace._window_view FROM PUBLIC;
-COMMENT ON FUNCTION millrace._window_view IS 'Internal: the query of a window''s view.';
+REVOKE ALL ON FUNCTION millrace._window_view(millrace.window_definition, text, text, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_view(millrace.window_definition, text, text, text, text, text) IS 'Internal: a query over values of a window.';
+
+-- The views of a window, each with its query.
+CREATE FUNCTION millrace._window_views(w millrace.window_definition) RETURNS TABLE (name text, query text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF w.kind = 'recompute' THEN
+    RETURN QUERY SELECT * FROM millrace._recomputed_views(w);
+  ELSE
+    RETURN QUERY SELECT 'window_' || w.name, millrace._window_view(w, millrace._window_rows(w, format(
+      'SELECT f.window_start, f.window_end%s, %s FROM millrace._window_%s_folded AS f UNION ALL %s', w.keys, w.states, w.id, millrace._unfolded_rows(w))),
+      CASE WHEN w.trapped IS NULL THEN w.finals
+      ELSE format(', millrace._window_%s_values(%s) AS o', w.id, regexp_replace(w.states, '(n|s\d+)', 'r.\1', 'g')) END,
+      coalesce(w.trapped, w.output), CASE WHEN w.trapped IS NULL THEN 'NULL::text' ELSE '(m.o).error' END, '');
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._window_views FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_views IS 'Internal: the queries of a window''s views.';
 
 CREATE FUNCTION millrace._make_window_view(w millrace.window_definition, owner regrole) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  v record;
 BEGIN
-  EXECUTE format('CREATE VIEW millrace.%I AS %s', 'window_' || w.name, millrace._window_view(w));
-  EXECUTE format('REVOKE ALL ON millrace.%I FROM PUBLIC', 'window_' || w.name);
-  EXECUTE format('GRANT SELECT ON millrace.%I TO %s WITH GRANT OPTION', 'window_' || w.name, owner);
-  EXECUTE format('COMMENT ON VIEW millrace.%I IS %L', 'window_' || w.name, format('Window "%s": %s', w.name, w.aggregates));
+  FOR v IN SELECT * FROM millrace._window_views(w) LOOP
+    EXECUTE format('CREATE VIEW millrace.%I AS %s', v.name, v.query);
+    EXECUTE format('REVOKE ALL ON millrace.%I FROM PUBLIC', v.name);
+    EXECUTE format('GRANT SELECT ON millrace.%I TO %s WITH GRANT OPTION', v.name, owner);
+    EXECUTE format('COMMENT ON VIEW millrace.%I IS %L', v.name,
+                   format('Window "%s"%s: %s', w.name, CASE WHEN v.name <> 'window_' || w.name THEN ', as it was last computed' END, w.aggregates));
+  END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION millrace._make_window_view FROM PUBLIC;
-COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the view of a window.';
+COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the views of a window.';
 
 -- What the rows of the target add: all of them, or those of the panes (of the window itself, where it does not slide) that
 -- begin in [from, to), read by an index on the event time if there is one.
 CREATE FUNCTION millrace._window_query(window_id integer, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity') RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT CASE WHEN "from" = '-infinity' AND "to" = 'infinity' THEN format('%s FROM %I.%I AS written %s', w.selects, n.nspname, c.relname, w.grouped)
+  SELECT CASE WHEN "from" = '-infinity' AND "to" = 'infinity' THEN format('%s FROM %I.%I AS written %s', f.selects, n.nspname, c.relname, f.grouped)
          ELSE format('SELECT q.* FROM (%s FROM (SELECT * FROM %I.%I AS written WHERE (%s) >= %L::timestamptz AND (%4$s) < %6$L::timestamptz) AS written %7$s) AS q '
                      'WHERE q.window_start >= %5$L::timestamptz AND q.window_start < %8$L::timestamptz',
-                     w.selects, n.nspname, c.relname, w.at, "from", CASE WHEN isfinite("to") THEN "to" + w.slide + interval '1 day' ELSE "to" END, w.grouped, "to") END
+                     f.selects, n.nspname, c.relname, w.at, "from", CASE WHEN isfinite("to") THEN "to" + f.length + interval '1 day' ELSE "to" END, f.grouped, "to") END
   FROM millrace.window_definition AS w
+  CROSS JOIN LATERAL (SELECT coalesce(w.fill_selects, w.selects) AS selects, coalesce(w.fill_grouped, w.grouped) AS grouped,
+                             CASE w.kind WHEN 'recompute' THEN w.size ELSE w.slide END AS length) AS f
   JOIN millrace.pipeline AS p ON p.id = w.pipeline_id
   JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
   JOIN pg_class AS c ON c.oid = v.target JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -239,14 +299,47 @@ $$;
 REVOKE ALL ON FUNCTION millrace._window_query FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_query IS 'Internal: the query that computes a window from the target.';
 
--- Moves what batches have added to the folded table, merged, and the watermark; false: another session does. Index scans only: most of what is in
--- the tables may be gone, and kept by an old snapshot.
+-- What a fold does, as one statement. $1: how far each stream is folded; $2: the number of this fold; $3, $4: final, watermark; $5: windows
+-- that begin before have left; $6: what has a greater number is left, null: nothing. What it takes away goes, merged, to the folded table; of a recomputed window
+-- the groups that it names are computed again.
+CREATE FUNCTION millrace._fold_sql(w millrace.window_definition, merge boolean) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
+                'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq AND p.seq <= coalesce($6, p.seq) RETURNING p.*), '
+                '%2$s'
+                'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2 HAVING sum(r.n) > 0), '
+                '%3$s'
+                'high AS (SELECT t.partition, max(t.high) AS high FROM gone AS g CROSS JOIN LATERAL unnest(g.partitions, g.highs) AS t (partition, high) GROUP BY t.partition) '
+                'SELECT (SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
+                'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1) AS seqs, '
+                '(SELECT array_agg(h.partition ORDER BY h.partition) FROM high AS h) AS partitions, '
+                '(SELECT array_agg(h.high ORDER BY h.partition) FROM high AS h) AS highs, '
+                '(SELECT array_agg(l.window_start ORDER BY l.window_start) FROM late AS l) AS starts, (SELECT array_agg(l.window_end ORDER BY l.window_start) FROM late AS l) AS ends, '
+                '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows, '
+                '(SELECT count(*) FROM kept) - %4$s AS groups, (SELECT min(k.window_start) FROM kept AS k) AS lowest',
+                w.id,
+                CASE WHEN w.kind = 'incremental' THEN format(
+                  'kept AS (INSERT INTO millrace._window_%s_folded (fold, window_start, window_end%s, %s) SELECT $2, window_start, %s '
+                  'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_start >= $5 %s RETURNING window_start), ',
+                  w.id, w.keys, w.states,
+                  CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
+                  CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END) ELSE millrace._recompute_of_fold(w) END,
+                millrace._due_of_fold(w), CASE w.kind WHEN 'recompute' THEN '(SELECT count(*) FROM replaced)' ELSE '0' END);
+END $$;
+REVOKE ALL ON FUNCTION millrace._fold_sql FROM PUBLIC;
+COMMENT ON FUNCTION millrace._fold_sql IS 'Internal: SQL that folds what batches have added to a window.';
+
+-- Moves what batches have added to the folded table, merged, and the watermark; false: another session does, or some is left. Index
+-- scans only: most of what is in the tables may be gone, and kept by an old snapshot.
 CREATE FUNCTION millrace._fold_window(window_id integer, merge boolean, wait boolean) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off AS $$
 DECLARE
+  began timestamptz := clock_timestamp();  -- before all that it sees
   w     millrace.window_definition;
   c     millrace.window_cursor;
   mark  millrace.window_mark;
+  step  record;      -- of a recomputed window
   folded record;
   groups bigint;
   lowest timestamptz;
@@ -260,31 +353,18 @@ BEGIN
   IF c.fold IS NULL THEN
     RETURN true;
   END IF;
+  SELECT * INTO step FROM millrace._fold_step(w, c, wait);
+  IF step.rests THEN
+    RETURN false;
+  END IF;
   mark := millrace._window_mark(w.id);
   staged := ARRAY(SELECT l.lane_id FROM millrace._lanes() AS l WHERE l.pipeline_id = w.pipeline_id AND l.staged > 0);
-  EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
-                 'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq RETURNING p.*), '
-                 'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) SELECT $2, window_start, %4$s '
-                 'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_start >= $5 %5$s RETURNING window_start), '
-                 'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2), '
-                 '%6$s'
-                 'high AS (SELECT t.partition, max(t.high) AS high FROM gone AS g CROSS JOIN LATERAL unnest(g.partitions, g.highs) AS t (partition, high) GROUP BY t.partition) '
-                 'SELECT (SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
-                 'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1) AS seqs, '
-                 '(SELECT array_agg(h.partition ORDER BY h.partition) FROM high AS h) AS partitions, '
-                 '(SELECT array_agg(h.high ORDER BY h.partition) FROM high AS h) AS highs, '
-                 '(SELECT array_agg(l.window_start ORDER BY l.window_start) FROM late AS l) AS starts, (SELECT array_agg(l.window_end ORDER BY l.window_start) FROM late AS l) AS ends, '
-                 '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows, '
-                 '(SELECT count(*) FROM kept) AS groups, (SELECT min(k.window_start) FROM kept AS k) AS lowest',
-                 w.id, w.keys, w.states,
-                 CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
-                 CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END, millrace._due_of_fold(w))
-  INTO folded USING c.seqs, c.fold + 1, mark.final, mark.watermark, c.kept_from;
+  EXECUTE millrace._fold_sql(w, merge) INTO folded USING c.seqs, c.fold + 1, mark.final, mark.watermark, c.kept_from, step.up_to;
   groups := c.groups + folded.groups;
   lowest := least(c.lowest, folded.lowest);
   IF folded.seqs IS DISTINCT FROM c.seqs THEN
-    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups, lowest, kept_from, left_at)
-    VALUES (w.id, c.fold + 1, folded.seqs, c.compacted, groups, lowest, c.kept_from, c.left_at);
+    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups, lowest, kept_from, left_at, as_of, due_at)
+    VALUES (w.id, c.fold + 1, folded.seqs, c.compacted, groups, lowest, c.kept_from, c.left_at, CASE WHEN step.up_to IS NULL THEN began ELSE c.as_of END, clock_timestamp() + least(9 * (clock_timestamp() - began), interval '9 min'));
     DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
   END IF;
   PERFORM millrace._count_late(w, mark.final, folded.starts, folded.ends, folded.rows);
@@ -293,7 +373,7 @@ BEGIN
   IF merge AND (c.fold - c.compacted >= 16 OR groups > w.max_groups OR lowest < c.kept_from) THEN
     PERFORM millrace._compact_window(w);
   END IF;
-  RETURN true;
+  RETURN step.up_to IS NULL;
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fold_window IS 'Internal: merges what batches have added to a window.';

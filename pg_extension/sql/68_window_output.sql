@@ -61,6 +61,7 @@ CREATE FUNCTION millrace._make_window_output(w millrace.window_definition) RETUR
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET client_min_messages = warning AS $$
 DECLARE
   name text;
+  v    record;
 BEGIN
   EXECUTE format('CREATE TABLE millrace._window_%1$s_due AS SELECT window_start, window_end%2$s FROM millrace._window_%1$s_folded WITH NO DATA', w.id, w.keys);
   EXECUTE format('CREATE TABLE millrace._window_%1$s_revision AS SELECT window_start, window_end%2$s, 0 AS revision, '''' AS hash, now() AS written_at '
@@ -71,7 +72,9 @@ BEGIN
     EXECUTE format('ALTER TABLE millrace._window_%s_%s REPLICA IDENTITY FULL', w.id, name);
     EXECUTE format('COMMENT ON TABLE millrace._window_%s_%s IS %L', w.id, name, format('Internal: what of window "%s" is to be published, or was.', w.name));
   END LOOP;
-  EXECUTE format('CREATE OR REPLACE VIEW millrace.%I AS %s', 'window_' || w.name, millrace._window_view(w));
+  FOR v IN SELECT * FROM millrace._window_views(w) LOOP
+    EXECUTE format('CREATE OR REPLACE VIEW millrace.%I AS %s', v.name, v.query);
+  END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION millrace._make_window_output FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window_output IS 'Internal: the tables of a window that is published.';
@@ -100,7 +103,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     SELECT format('due AS (INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) SELECT u.window_start, u.window_end%3$s FROM (%4$s) AS u '
                   'WHERE u.window_end <= $4 AND u.window_end > $3 AND u.window_start >= $5 EXCEPT SELECT d.window_start, d.window_end%5$s FROM millrace._window_%1$s_due AS d), ',
                   w.id, w.keys, millrace._keys_of(w, 'u'),
-                  millrace._window_rows(w, format('SELECT r.window_start, r.window_end%s, %s FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $4', w.keys, w.states)),
+                  millrace._pane_windows(w, format('SELECT r.window_start, r.window_end%s, %s FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $4', w.keys, w.states)),
                   millrace._keys_of(w, 'd'))
     FROM millrace.window_outlet AS o WHERE o.window_id = w.id AND o.topic IS NOT NULL), '');
 $$;

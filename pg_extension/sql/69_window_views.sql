@@ -1,6 +1,6 @@
 -- The windows there are.
 CREATE VIEW millrace.windows WITH (security_barrier) AS
-SELECT w.name, p.name AS pipeline, 'incremental'::text AS kind, pg_catalog.to_regclass(pg_catalog.format('millrace.%I', 'window_' || w.name)) AS relation, w.event_time,
+SELECT w.name, p.name AS pipeline, w.kind, pg_catalog.to_regclass(pg_catalog.format('millrace.%I', 'window_' || w.name)) AS relation, w.event_time,
        w.size, w.slide, w.group_by, w.aggregates, w.condition AS "where", w.time_zone, w.origin, w.delay, w.lateness,
        w.max_skew_us * interval '1 us' AS max_skew, w.close_idle, w.retention,
        CASE WHEN pg_catalog.isfinite(m.watermark) THEN m.watermark END AS watermark,
@@ -25,7 +25,7 @@ LEFT JOIN LATERAL (SELECT pg_catalog.count(*) AS waiting, pg_catalog.min(q.writt
                    FROM millrace.window_output AS q WHERE q.window_id = t.window_id) AS q ON t.window_id IS NOT NULL;
 GRANT SELECT ON millrace.windows TO PUBLIC;
 COMMENT ON VIEW millrace.windows IS 'Windows over the targets of the pipelines the reader may see.';
-COMMENT ON COLUMN millrace.windows.kind IS 'How it is kept: incremental, each batch adds what its rows give.';
+COMMENT ON COLUMN millrace.windows.kind IS 'How it is kept: incremental, each batch adds what its rows give; recompute, each batch notes the groups it has touched, and these are computed from the target again.';
 COMMENT ON COLUMN millrace.windows.relation IS 'The view that has its values.';
 COMMENT ON COLUMN millrace.windows.watermark IS 'Windows that end up to here are closed; null: not known yet, some partition had no rows.';
 COMMENT ON COLUMN millrace.windows.held_topic IS 'The topic whose partition holds the watermark back; null: all are idle.';

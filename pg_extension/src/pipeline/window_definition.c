@@ -34,6 +34,7 @@ mr_window_definitions(int32 pipeline_id)
 		window->grouped = mr_catalog_text(tuple, MR_WINDOW_GROUPED, desc);
 		window->at = mr_catalog_text(tuple, MR_WINDOW_AT, desc);
 		window->max_skew_us = mr_catalog_int8(tuple, MR_WINDOW_MAX_SKEW_US, desc, 0);
+		window->old_selects = mr_catalog_text(tuple, MR_WINDOW_OLD_SELECTS, desc);
 		windows = lappend(windows, window);
 	}
 	systable_endscan_ordered(scan);

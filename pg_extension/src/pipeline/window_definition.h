@@ -17,6 +17,8 @@ typedef struct MrWindowDefinition
 	const char *grouped;
 	const char *at;    /* the event time, over the same rows */
 	int64 max_skew_us; /* a time that is further in the future moves no watermark */
+	/* OLD_SELECTS FROM rows GROUPED: the same of rows that others take the place of; NULL: nothing is taken back */
+	const char *old_selects;
 } MrWindowDefinition;
 
 /* Those of a pipeline, in the order of their ids, in the current memory context. */

@@ -48,7 +48,8 @@ struct MrPlan
 	int before;       /* characters that stand before it */
 	ParserSetupHook setup;
 	void *setup_arg;
-	bool looks_up; /* mr_plan_look_up() */
+	bool looks_up;     /* mr_plan_look_up() */
+	Snapshot snapshot; /* mr_plan_set_snapshot() */
 	TupleDesc visible;
 	TupleDesc full;
 	QueryEnvironment *environment;
@@ -252,6 +253,12 @@ mr_plan_look_up(MrPlan *plan)
 	plan->looks_up = true;
 }
 
+void
+mr_plan_set_snapshot(MrPlan *plan, Snapshot snapshot)
+{
+	plan->snapshot = snapshot;
+}
+
 Query *
 mr_plan_analyze(MrPlan *plan)
 {
@@ -365,12 +372,6 @@ watch_scan(MrPlan *plan, MemoryContext context)
 }
 
 uint64
-mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest)
-{
-	return mr_plan_run_input(plan, NULL, rows, nrows, dest);
-}
-
-uint64
 mr_plan_run_input(MrPlan *plan, const struct MrPlanInput *input, Tuplestorestate *rows, int nrows,
 				  DestReceiver *dest)
 {
@@ -385,7 +386,7 @@ mr_plan_run_input(MrPlan *plan, const struct MrPlanInput *input, Tuplestorestate
 	plan->relation.reldata = rows;
 
 	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	PushActiveSnapshot(plan->snapshot != NULL ? plan->snapshot : GetTransactionSnapshot());
 	query = CreateQueryDesc(stmt, plan->sql, GetActiveSnapshot(), InvalidSnapshot, dest, NULL,
 							plan->environment, 0);
 	ExecutorStart(query, 0);

@@ -14,6 +14,7 @@
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "tcop/dest.h"
+#include "utils/snapshot.h"
 #include "utils/tuplestore.h"
 
 struct MrPlanInput;
@@ -61,21 +62,31 @@ extern void mr_plan_set_part(MrPlan *plan, const char *part, int before, ParserS
  */
 extern void mr_plan_look_up(MrPlan *plan);
 
+/*
+ * From now on the statement sees what this snapshot does, which must be valid at each run; NULL: what is committed when it runs, and
+ * what its transaction has done.
+ */
+extern void mr_plan_set_snapshot(MrPlan *plan, Snapshot snapshot);
+
 /* Analyses the statement now, as the current user, so that its errors are raised now. */
 extern Query *mr_plan_analyze(MrPlan *plan);
+
+/*
+ * Runs the statement as mr_plan_run() does, over the rows of an input (plan_input.h), which are put into `store` if the statement's plan needs them there; it is
+ * empty before.
+ */
+extern uint64 mr_plan_run_input(MrPlan *plan, const struct MrPlanInput *input,
+								Tuplestorestate *store, int nrows, DestReceiver *dest);
 
 /*
  * Runs the statement over `rows` (columns as in `full`), `nrows` of them; rows that come out go to `dest`.
  * Returns the rows processed. Raises whatever the statement raises; then mr_plan_failed_at() may be asked.
  */
-extern uint64 mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest);
-
-/*
- * The same over the rows of an input (plan_input.h), which are put into `store` if the statement's plan needs them there; it is
- * empty before.
- */
-extern uint64 mr_plan_run_input(MrPlan *plan, const struct MrPlanInput *input,
-								Tuplestorestate *store, int nrows, DestReceiver *dest);
+static inline uint64
+mr_plan_run(MrPlan *plan, Tuplestorestate *rows, int nrows, DestReceiver *dest)
+{
+	return mr_plan_run_input(plan, NULL, rows, nrows, dest);
+}
 
 /*
  * After an error, before the memory of the statement's run is freed: the ordinal of the row read last, -1 if unknown.

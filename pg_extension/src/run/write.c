@@ -58,8 +58,9 @@ set_number(MinimalTuple tuple, int32 number)
 	memcpy((char *) tuple + tuple->t_len - sizeof(number), &number, sizeof(number));
 }
 
+/* The rows that are tried, with their numbers. */
 static void
-execute_plan(WriteState *state)
+store_rows(WriteState *state)
 {
 	tuplestore_clear(state->store);
 	for (int i = state->first; i < state->end; i++)
@@ -70,6 +71,12 @@ execute_plan(WriteState *state)
 		ExecStoreMinimalTuple(row->tuple, state->slot, false);
 		tuplestore_puttupleslot(state->store, state->slot);
 	}
+}
+
+static void
+execute_plan(WriteState *state)
+{
+	store_rows(state);
 	(void) mr_plan_run(state->program->insert, state->store, state->end - state->first,
 					   (DestReceiver *) state->receiver);
 }
@@ -94,11 +101,28 @@ set_stage(WriteState *state, MrStage stage)
 	mr_work_stage(stage);
 }
 
+/* For windows that follow changes of rows: what was there before this command, and is now, where the write does not say. */
+static void
+look_up_changes(WriteState *state, CommandId before)
+{
+	store_rows(state);
+	mr_windows_put_changed(state->windows, state->batch, state->store, state->end - state->first,
+						   before,
+						   state->in_order.arranged != NULL || (state->direct && !state->gave_up));
+}
+
 static void
 execute(void *arg)
 {
 	WriteState *state = arg;
+	bool changes = state->windows != NULL && mr_windows_follow_changes(state->windows);
+	CommandId before = InvalidCommandId;
 
+	if (changes)
+	{
+		CommandCounterIncrement(); /* what was done before is there before */
+		before = GetCurrentCommandId(false);
+	}
 	if (state->direct && !state->gave_up && state->end > state->first)
 		execute_direct(state);
 	else if (state->in_order.arranged != NULL)
@@ -109,6 +133,8 @@ execute(void *arg)
 	if (state->windows != NULL)
 	{
 		set_stage(state, MR_STAGE_WINDOW);
+		if (changes)
+			look_up_changes(state, before);
 		mr_windows_contribute(state->windows, state->batch);
 	}
 }

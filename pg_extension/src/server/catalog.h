@@ -278,7 +278,8 @@ enum /* millrace.window_definition */
 	MR_WINDOW_SELECTS,
 	MR_WINDOW_GROUPED,
 	MR_WINDOW_AT,
-	MR_WINDOW_MAX_SKEW_US
+	MR_WINDOW_MAX_SKEW_US,
+	MR_WINDOW_OLD_SELECTS
 };
 
 enum /* millrace.window_outside */

@@ -15,6 +15,7 @@
 #include "server/locks.h"
 #include "pipeline/window_definition.h"
 #include "window/append.h"
+#include "window/changed.h"
 
 #define WRITTEN_RELATION "written"
 #define WRITTEN_PATH     "pg_catalog, pg_temp" /* of _window_parts(), which wrote the SQL */
@@ -23,6 +24,7 @@ typedef struct Window
 {
 	const MrWindowDefinition *definition;
 	MrPlan *plan;
+	MrPlan *old_plan;  /* of rows that others take the place of; NULL: they are not asked for */
 	MrEventTime *time; /* of this one, or of one before it */
 	bool owns_time;
 } Window;
@@ -32,6 +34,9 @@ struct MrWindows
 	MrProgram *program;
 	Tuplestorestate *store;
 	int nrows;
+	MrChanged *changed; /* NULL: no window asks for old rows */
+	Tuplestorestate *old_store;
+	int nold;
 	int ncolumns; /* of the relation, without the number */
 	int *attnums; /* of each, in the target */
 	bool *used;   /* by a window; the others are put as NULL */
@@ -93,18 +98,32 @@ note_used(Node *node, void *arg)
 	return expression_tree_walker(node, note_used, arg);
 }
 
+static MrPlan *
+prepare_plan(MrWindows *windows, const char *selects, const char *grouped)
+{
+	MrProgram *program = windows->program;
+	MrPlan *plan = mr_plan_create(psprintf("%s FROM " WRITTEN_RELATION " %s", selects, grouped),
+								  WRITTEN_RELATION, program->stored, program->stored_full,
+								  program->definition->target, NULL, NULL);
+
+	mr_plan_set_path(plan, WRITTEN_PATH);
+	(void) note_used((Node *) mr_plan_analyze(plan), windows);
+	return plan;
+}
+
 static void
 prepare_window(MrWindows *windows, Window *window, const MrWindowDefinition *definition)
 {
 	MrProgram *program = windows->program;
 
 	window->definition = definition;
-	window->plan = mr_plan_create(psprintf("%s FROM " WRITTEN_RELATION " %s", definition->selects,
-										   definition->grouped),
-								  WRITTEN_RELATION, program->stored, program->stored_full,
-								  program->definition->target, NULL, NULL);
-	mr_plan_set_path(window->plan, WRITTEN_PATH);
-	(void) note_used((Node *) mr_plan_analyze(window->plan), windows);
+	window->plan = prepare_plan(windows, definition->selects, definition->grouped);
+	if (definition->old_selects != NULL && program->definition->on_conflict == MR_CONFLICT_UPDATE)
+	{
+		window->old_plan = prepare_plan(windows, definition->old_selects, definition->grouped);
+		if (windows->changed == NULL)
+			windows->changed = mr_changed_create(program);
+	}
 	for (Window *other = windows->windows; other < window; other++)
 		if (mr_event_time_serves(other->time, definition))
 			window->time = other->time;
@@ -141,8 +160,10 @@ mr_windows_begin(MrProgram *program)
 		return NULL;
 	if (windows == NULL)
 		windows = program->windows = prepare(program);
-	windows->store = tuplestore_begin_heap(false, false,
-										   work_mem); /* the last one may have gone with an error */
+	/* the last ones may have gone with an error */
+	windows->store = tuplestore_begin_heap(false, false, work_mem);
+	windows->old_store =
+		windows->changed != NULL ? tuplestore_begin_heap(false, false, work_mem) : NULL;
 	mr_windows_clear(windows);
 	return windows;
 }
@@ -151,12 +172,15 @@ void
 mr_windows_clear(MrWindows *windows)
 {
 	tuplestore_clear(windows->store);
-	windows->nrows = 0;
+	if (windows->old_store != NULL)
+		tuplestore_clear(windows->old_store);
+	windows->nrows = windows->nold = 0;
 	windows->at_work = NULL;
 }
 
-void
-mr_windows_put(MrWindows *windows, const Datum *values, const bool *nulls, bool all, int number)
+static void
+put(MrWindows *windows, Tuplestorestate *store, const Datum *values, const bool *nulls, bool all,
+	int number)
 {
 	int n = windows->ncolumns;
 
@@ -169,9 +193,44 @@ mr_windows_put(MrWindows *windows, const Datum *values, const bool *nulls, bool 
 	}
 	windows->values[n] = Int32GetDatum(number);
 	windows->nulls[n] = false;
-	tuplestore_putvalues(windows->store, windows->program->stored_full, windows->values,
-						 windows->nulls);
+	tuplestore_putvalues(store, windows->program->stored_full, windows->values, windows->nulls);
+}
+
+void
+mr_windows_put(MrWindows *windows, const Datum *values, const bool *nulls, bool all, int number)
+{
+	put(windows, windows->store, values, nulls, all, number);
 	windows->nrows++;
+}
+
+bool
+mr_windows_follow_changes(const MrWindows *windows)
+{
+	return windows->changed != NULL;
+}
+
+static void
+put_old(void *arg, int number, const Datum *values, const bool *nulls)
+{
+	MrWindows *windows = arg;
+
+	put(windows, windows->old_store, values, nulls, false, number);
+	windows->nold++;
+}
+
+static void
+put_new(void *arg, int number, const Datum *values, const bool *nulls)
+{
+	mr_windows_put(arg, values, nulls, false, number);
+}
+
+void
+mr_windows_put_changed(MrWindows *windows, const MrBatch *batch, Tuplestorestate *rows, int nrows,
+					   CommandId before, bool stored)
+{
+	mr_changed_read(windows->changed, batch, rows, nrows, before, put_old, windows);
+	if (stored)
+		mr_changed_read(windows->changed, batch, rows, nrows, InvalidCommandId, put_new, windows);
 }
 
 void
@@ -194,6 +253,11 @@ mr_windows_contribute(MrWindows *windows, const MrBatch *batch)
 		windows->at_work = window->plan;
 		mr_append_begin_partial(&append, window->definition->id, stream, seq, window->time);
 		(void) mr_plan_run(window->plan, windows->store, windows->nrows, &append.pub);
+		if (window->old_plan != NULL && windows->nold > 0)
+		{
+			windows->at_work = window->old_plan;
+			(void) mr_plan_run(window->old_plan, windows->old_store, windows->nold, &append.pub);
+		}
 		mr_append_end(&append);
 		windows->appended += append.rows;
 	}
@@ -220,5 +284,7 @@ void
 mr_windows_end(MrWindows *windows)
 {
 	tuplestore_end(windows->store);
-	windows->store = NULL;
+	if (windows->old_store != NULL)
+		tuplestore_end(windows->old_store);
+	windows->store = windows->old_store = NULL;
 }

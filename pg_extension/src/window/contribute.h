@@ -34,6 +34,20 @@ extern void mr_windows_clear(MrWindows *windows);
 extern void mr_windows_put(MrWindows *windows, const Datum *values, const bool *nulls, bool all,
 						   int number);
 
+/* Whether rows that others take the place of are needed, too: mr_windows_put_changed() is to be called after the write. */
+extern bool mr_windows_follow_changes(const MrWindows *windows);
+
+/*
+ * The rows of the target that rows of the batch have changed or removed, as they were before that command: without what this
+ * transaction has done from then on, with all that others have committed. An update or a delete holds the lock of its row until the
+ * transaction ends, so that is exactly the row it met, whoever wrote it and when.
+ *
+ * rows: of program->row_full, those of an attempt that was made. stored: puts the rows as they are now, too; otherwise the
+ * write has.
+ */
+extern void mr_windows_put_changed(MrWindows *windows, const MrBatch *batch, Tuplestorestate *rows,
+								   int nrows, CommandId before, bool stored);
+
 /* Appends what the rows, of that batch, add. Raises whatever an expression raises; then mr_windows_failed_at() may be asked. */
 extern void mr_windows_contribute(MrWindows *windows, const MrBatch *batch);
 

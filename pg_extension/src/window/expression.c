@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -47,6 +48,7 @@ enum /* columns of the result */
 	FILTER,
 	FIRST_ARGUMENT,
 	LAST_ARGUMENT,
+	WHOLE,
 	NCOLUMNS
 };
 
@@ -105,22 +107,31 @@ put_expression(Parts *parts, const char *name, const TargetEntry *entry)
 	put(parts, &part);
 }
 
-/* Views over windows are read by anybody: what a user wrote runs as the pipeline's owner only. */
 static bool
 is_foreign_function(Oid function, void *arg)
 {
 	return get_func_namespace(function) != PG_CATALOG_NAMESPACE;
 }
 
+/*
+ * Around an aggregate. Views over windows are read by anybody, and what a user wrote runs as the pipeline's owner only: it is not
+ * left to the view then.
+ */
 static bool
-check_final(Node *node, void *arg)
+calls_foreign_function(Node *node, void *arg)
 {
 	if (node == NULL || IsA(node, Aggref))
 		return false;
-	if (check_functions_in_node(node, is_foreign_function, NULL))
-		mr_window_text_refuse(arg, node, "a function that is not of pg_catalog around an aggregate",
-							  "Call it in a view over the window's view.");
-	return expression_tree_walker(node, check_final, arg);
+	return check_functions_in_node(node, is_foreign_function, NULL) ||
+		   expression_tree_walker(node, calls_foreign_function, arg);
+}
+
+/* What needs all rows at once has no partial value, whatever the aggregate is. */
+static bool
+can_be_partial(const Aggref *aggregate)
+{
+	return aggregate->aggdistinct == NIL && aggregate->aggorder == NIL &&
+		   aggregate->aggkind == AGGKIND_NORMAL && !aggregate->aggvariadic;
 }
 
 /* Each aggregate is replaced by a parameter whose number is its place in the list, from 1. */
@@ -182,24 +193,28 @@ name_aggregates(const char *sql)
 static void
 put_output(Parts *parts, const MrWindowText *text, const TargetEntry *entry)
 {
-	Part part = {.columns = {[PART] = "output", [NAME] = entry->resname}};
+	Part part = {.columns = {[PART] = "output",
+							 [NAME] = entry->resname,
+							 [WHOLE] = deparse(parts, (Node *) entry->expr)}};
 
 	if (!contain_agg_clause((Node *) entry->expr))
 		mr_window_text_refuse(text, (Node *) entry->expr, "an expression without an aggregate",
 							  "What is to be a column of its own goes into group_by.");
-	(void) check_final((Node *) entry->expr, (void *) text);
 	note_type(&part, (Node *) entry->expr);
 	part.columns[SQL] =
 		name_aggregates(deparse(parts, replace_aggregates((Node *) entry->expr, parts)));
+	if (calls_foreign_function((Node *) entry->expr, NULL))
+		part.columns[SQL] = NULL;
 	put(parts, &part);
 }
 
 static void
 put_aggregate(Parts *parts, Aggref *aggregate)
 {
-	Part part = {.columns = {[PART] = "aggregate",
-							 [NAME] = get_func_name(aggregate->aggfnoid),
-							 [AGGREGATE] = format_procedure_qualified(aggregate->aggfnoid)}};
+	Part part = {
+		.columns = {[PART] = "aggregate",
+					[NAME] = can_be_partial(aggregate) ? get_func_name(aggregate->aggfnoid) : NULL,
+					[AGGREGATE] = format_procedure_qualified(aggregate->aggfnoid)}};
 	StringInfoData arguments;
 	ListCell *cell;
 
@@ -343,7 +358,8 @@ PG_FUNCTION_INFO_V1(mr_sql_window_parts);
 /*
  * millrace._window_parts(pipeline_id integer, version integer, event_time text, group_by text[], aggregates text,
  *     condition text)
- * RETURNS TABLE (part, name, sql, type, collation, aggregate, argument_type, filter, first_argument, last_argument; all text)
+ * RETURNS TABLE (part, name, sql, type, collation, aggregate, argument_type, filter, first_argument, last_argument, whole; all text)
+ * An aggregate without a name, and an output without sql, cannot be made of partial values; whole: the output over all rows at once.
  * Raises what is wrong, with the position in the user's text.
  */
 Datum

@@ -3,7 +3,6 @@
  */
 #include "window/window_text.h"
 
-#include "catalog/pg_aggregate.h"
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -77,17 +76,6 @@ check_node(Node *node, void *arg)
 	if (IsA(node, Var) && ((Var *) node)->varattno <= 0)
 		mr_window_text_refuse(text, node, "a system column or a whole row",
 							  "Name columns of the target.");
-	if (IsA(node, Aggref))
-	{
-		Aggref *aggregate = (Aggref *) node;
-
-		if (aggregate->aggdistinct != NIL || aggregate->aggorder != NIL ||
-			aggregate->aggkind != AGGKIND_NORMAL || aggregate->aggvariadic)
-			mr_window_text_refuse(
-				text, node, "DISTINCT, ORDER BY or VARIADIC in an aggregate",
-				"Such an aggregate cannot be kept as a partial value: aggregate in a view over "
-				"the target.");
-	}
 	return expression_tree_walker(node, check_node, arg);
 }
 

@@ -1,0 +1,133 @@
+-- Windows kept by recompute. What a batch would note is noted here by hand; tests/e2e/test_windows_recompute.py has batches.
+BEGIN;
+\ir helper.psql
+SELECT plan(45);
+
+SET ROLE mrt_owner;
+SELECT pg_temp.pipeline('p', 'update', '{id}');
+SELECT pg_temp.pipeline('grows');
+SELECT pg_temp.pipeline('nullable', 'update', '{source,at}');
+CREATE FUNCTION mrt.who() RETURNS text STABLE LANGUAGE sql AS 'SELECT current_user::text';
+CREATE FUNCTION mrt.add(state double precision, value double precision) RETURNS double precision IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+  IF value = 13 THEN RAISE EXCEPTION '13 is not added'; END IF;
+  RETURN state + value;
+END $$;
+CREATE AGGREGATE mrt.total(double precision) (SFUNC = mrt.add, STYPE = double precision, INITCOND = '0');
+INSERT INTO mrt.reading (id, source, at, value)
+SELECT i, CASE WHEN i % 4 > 0 THEN 's' || i % 4 END, timestamptz '2026-01-01 00:00:00+00' + i * interval '7 s', i % 12 FROM generate_series(1, 100) AS i;
+INSERT INTO mrt.reading (id, source, at, value) VALUES (200, 's1', NULL, 1), (201, 's1', 'infinity', 1);
+
+-- the index
+CREATE FUNCTION pg_temp.make(name text, pipeline text, more text DEFAULT '') RETURNS text LANGUAGE sql AS $$
+  SELECT format($f$ SELECT millrace.create_window(%L, %L, event_time => 'at', size => '1 min', group_by => '{source}',
+    aggregates => 'count(DISTINCT value) AS kinds, percentile_cont(0.5) WITHIN GROUP (ORDER BY value) AS middle, mrt.total(value) AS total, mrt.who() || count(*) AS who'%s) $f$, name, pipeline, more);
+$$;
+ALTER TABLE mrt.reading DROP CONSTRAINT reading_source_at_key;
+SELECT pg_temp.refused(pg_temp.make('w', 'grows'), '55000', 'no index of table "mrt.reading" serves window "w"', 'CREATE INDEX ON mrt.reading (source, at);', 'without an index');
+SELECT pg_temp.pasted(pg_temp.hint_of(pg_temp.make('w', 'grows')), 'the hint makes it');
+CREATE INDEX partial ON mrt.reading (at) WHERE source = 's1';
+CREATE INDEX hashed ON mrt.reading USING hash (at);
+CREATE INDEX other_order ON mrt.reading (source, value, at);
+SELECT pg_temp.refused(pg_temp.make('w', 'grows'), '55000', 'no index of table', NULL, 'one that does not help is none');
+SELECT pg_temp.refused($$ SELECT millrace.create_window('w', 'p', event_time => 'at + interval ''1 h''', size => '1 min', group_by => '{"at::date AS day"}', aggregates => 'count(*)') $$,
+  '55000', 'no index', 'CREATE INDEX ON mrt.reading ((', 'an expression that no index may have is left out');
+SELECT pg_temp.refused(pg_temp.make('w', 'nullable'), '55000', 'column "source" of the conflict_key of pipeline "nullable" may be null', 'ALTER COLUMN source SET NOT NULL', 'a key that may be null');
+SELECT pg_temp.refused(pg_temp.make(repeat('w', 50), 'p'), '42622', 'is too long', 'at most 49', 'a name that is too long');
+CREATE INDEX by_time ON mrt.reading (at);
+
+-- equal to GROUP BY, by either index
+CREATE FUNCTION pg_temp.truth(OUT window_start timestamptz, OUT source text, OUT kinds bigint, OUT middle double precision, OUT total double precision, OUT who text)
+RETURNS SETOF record LANGUAGE sql AS $$
+  SELECT date_trunc('minute', at), source, count(DISTINCT value), percentile_cont(0.5) WITHIN GROUP (ORDER BY value), sum(value), 'mrt_owner' || count(*)
+  FROM mrt.reading WHERE isfinite(at) GROUP BY 1, 2;
+$$;
+SELECT lives_ok(pg_temp.make('w', 'p'), 'a window over rows that change');
+SELECT lives_ok(pg_temp.make('g', 'grows'), 'and one of other aggregates');
+SELECT results_eq('SELECT name, kind, outside FROM millrace.windows ORDER BY 1', $$ VALUES ('g', 'recompute', 2::bigint), ('w', 'recompute', 2) $$, 'are recomputed');
+SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w', 'SELECT * FROM pg_temp.truth()', 'equals GROUP BY');
+SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w_folded', 'SELECT * FROM pg_temp.truth()', 'and so does what is folded');
+SELECT ok((SELECT bool_and(as_of = now()) FROM millrace.window_w_folded), 'as of now');
+SELECT id AS w FROM millrace.windows AS v JOIN LATERAL (SELECT substring(pg_get_viewdef(v.relation) FROM '_window_(\d+)_folded') AS id) AS i ON true WHERE v.name = 'w' \gset
+
+-- what a batch would note that has touched these rows
+RESET ROLE;
+CREATE FUNCTION pg_temp.note(ids integer[], rows bigint DEFAULT 1) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+  w integer;
+BEGIN
+  FOR w IN SELECT d.id FROM millrace.window_definition AS d WHERE d.name = 'w' LOOP
+    EXECUTE format('INSERT INTO millrace._window_%1$s_partial (stream, seq, rows) SELECT 5, nextval(''millrace.window_seq''), '
+                   'array_agg(ROW(0, date_trunc(''minute'', r.at), date_trunc(''minute'', r.at) + interval ''1 min'', $2, r.source, NULL, NULL, NULL, NULL, NULL)::millrace._window_%1$s_folded) '
+                   'FROM mrt.reading AS r WHERE r.id = ANY ($1)', w) USING ids, rows;
+  END LOOP;
+END $$;
+CREATE FUNCTION pg_temp.fold(wait boolean DEFAULT true) RETURNS boolean LANGUAGE sql SECURITY DEFINER AS $$ SELECT millrace._fold_window(d.id, true, wait) FROM millrace.window_definition AS d WHERE d.name = 'w' $$;
+SET ROLE mrt_owner;
+SELECT pg_temp.note('{1,2,4,100}');
+UPDATE mrt.reading SET value = 77, at = at + interval '2 min', source = CASE WHEN source IS NULL THEN 'new' END WHERE id IN (1, 2, 4);
+DELETE FROM mrt.reading WHERE id = 100;
+SELECT pg_temp.note('{1,2,4}', 0);
+SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w', 'SELECT * FROM pg_temp.truth()', 'the reader has what was noted');
+SELECT ok((SELECT bool_and(as_of <= now()) AND count(*) FILTER (WHERE total = 77) = 0 FROM millrace.window_w_folded), 'what is folded is as it was');
+SELECT is((SELECT count(*) FROM millrace.window_w WHERE window_start = '2026-01-01 00:02:00+00'), (SELECT count(*) FROM pg_temp.truth() AS t WHERE t.window_start = '2026-01-01 00:02:00+00'), 'of one window');
+CREATE INDEX by_group ON mrt.reading (source, at);
+SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w', 'SELECT * FROM pg_temp.truth()', 'through an index of the groups, too');
+SELECT ok(pg_temp.fold(), 'folded');
+SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w_folded', 'SELECT * FROM pg_temp.truth()', 'it has all');
+SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w', 'SELECT * FROM pg_temp.truth()', 'and so has the reader');
+
+-- as much as a tenth of the time has room for, unless a worker waits
+SELECT pg_temp.note(ARRAY[5]) FROM generate_series(1, 120);
+RESET ROLE;
+UPDATE millrace.window_cursor SET due_at = clock_timestamp() + interval '1 min' WHERE window_id = :w;
+SELECT ok(NOT pg_temp.fold(false), 'not yet');
+SELECT is((SELECT max(c.fold) FROM millrace.window_cursor AS c WHERE c.window_id = :w), 1::bigint, 'nothing was folded');
+UPDATE millrace.window_cursor SET due_at = clock_timestamp() WHERE window_id = :w;
+SELECT ok(NOT pg_temp.fold(false), 'some is left');
+SELECT isnt((SELECT as_of FROM millrace.window_w_folded LIMIT 1), now(), 'which the time says');
+SELECT ok(pg_temp.fold(true), 'all, since a worker waits');
+SELECT ok((SELECT due_at > as_of FROM millrace.window_cursor WHERE window_id = :w ORDER BY fold DESC LIMIT 1), 'then it rests');
+SET ROLE mrt_owner;
+
+-- a group on which a function fails
+UPDATE mrt.reading SET value = 13 WHERE id = 30;
+SELECT pg_temp.note('{30,31,32,33}');
+SELECT is((SELECT error FROM millrace.window_w WHERE window_start = '2026-01-01 00:03:00+00' AND source = 's2'), '13 is not added', 'has its error');
+SELECT is((SELECT count(*) FROM millrace.window_w WHERE error IS NOT NULL), 1::bigint, 'and no other one');
+SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w WHERE error IS NULL',
+  $$ SELECT * FROM pg_temp.truth() AS t WHERE t.window_start <> '2026-01-01 00:03:00+00' OR t.source IS DISTINCT FROM 's2' $$, 'these have their values');
+SELECT ok(pg_temp.fold(), 'a fold goes on');
+SELECT is((SELECT error FROM millrace.window_w_folded WHERE total IS NULL), '13 is not added', 'and keeps it');
+UPDATE mrt.reading SET value = 1 WHERE id = 30;
+SELECT pg_temp.note('{30}');
+SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w WHERE error IS NULL', 'SELECT * FROM pg_temp.truth()', 'until it passes');
+
+-- who may; what the user wrote runs as the owner, whoever reads
+GRANT SELECT ON millrace.window_w TO mrt_stranger;
+SET ROLE mrt_stranger;
+SELECT is((SELECT count(*) FROM millrace.window_w WHERE who NOT LIKE 'mrt\_owner%'), 0::bigint, 'as the owner');
+SELECT throws_ok('SELECT * FROM millrace.window_w_folded', '42501', NULL, 'each view is granted by itself');
+SELECT throws_ok(format('SELECT * FROM millrace.window_groups(%s, gen_random_uuid(), ARRAY[NULL::millrace._window_%1$s_folded])', :'w'), '42501', NULL, 'nobody computes groups by himself');
+SELECT throws_ok(format('SELECT * FROM millrace._window_values(1, ''SELECT 1'', ARRAY[NULL::millrace._window_%s_folded])', :'w'), '42501', NULL, 'nor runs queries');
+SET ROLE mrt_owner;
+
+-- sliding, with a condition, published, rebuilt
+SELECT lives_ok($$ SELECT millrace.create_window('sliding', 'p', event_time => 'at', size => '3 min', slide => '1 min', aggregates => 'count(DISTINCT source) AS n', "where" => 'value > 3') $$, 'sliding');
+CREATE VIEW pg_temp.slid AS SELECT s AS window_start, s + interval '3 min' AS window_end, count(DISTINCT source) AS n
+  FROM mrt.reading CROSS JOIN LATERAL (SELECT date_trunc('minute', at) - k * interval '1 min' AS s FROM generate_series(0, 2) AS k) AS k WHERE isfinite(at) AND value > 3 GROUP BY 1;
+SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_sliding', 'SELECT * FROM pg_temp.slid', 'equals GROUP BY, too');
+SELECT is((SELECT outside FROM millrace.windows WHERE name = 'sliding'), 0::bigint, 'what is in no window counts once, if the condition has it');
+DELETE FROM mrt.reading WHERE id BETWEEN 50 AND 60;
+SELECT isnt(millrace.rebuild_window(w.name, '2026-01-01 00:04:00+00', '2026-01-01 00:09:00+00'), NULL, 'rebuilt: ' || w.name) FROM (VALUES ('w'), ('sliding')) AS w (name);
+SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_sliding WHERE window_start >= ''2026-01-01 00:04:00+00''',
+              $$ SELECT * FROM pg_temp.slid WHERE window_start >= '2026-01-01 00:04:00+00' $$, 'as the target is');
+SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w', 'SELECT * FROM pg_temp.truth()', 'both');
+
+-- the pipeline may begin to change rows, and cease to
+SELECT lives_ok($$ SELECT millrace.alter_pipeline('grows', on_conflict => 'update', conflict_key => '{id}') $$, 'a recomputed window follows changes');
+SELECT lives_ok($$ SELECT millrace.drop_window(w.name) FROM millrace.windows AS w $$, 'dropped');
+SELECT is_empty($$ SELECT relname FROM pg_class WHERE relname ~ '^_?window_([0-9]|w|g|sliding)' AND relkind IN ('r', 'v') $$, 'with both views');
+
+SELECT * FROM finish();
+ROLLBACK;
