@@ -1,7 +1,7 @@
 -- Windows kept by recompute. What a batch would note is noted here by hand; tests/e2e/test_windows_recompute.py has batches.
 BEGIN;
 \ir helper.psql
-SELECT plan(45);
+SELECT plan(52);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p', 'update', '{id}');
@@ -123,6 +123,42 @@ SELECT isnt(millrace.rebuild_window(w.name, '2026-01-01 00:04:00+00', '2026-01-0
 SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_sliding WHERE window_start >= ''2026-01-01 00:04:00+00''',
               $$ SELECT * FROM pg_temp.slid WHERE window_start >= '2026-01-01 00:04:00+00' $$, 'as the target is');
 SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w', 'SELECT * FROM pg_temp.truth()', 'both');
+
+-- closed, late, published: as any other window
+RESET ROLE;
+SELECT millrace.grant_topics('mrt_owner', output => '{closed}');
+SET ROLE mrt_owner;
+DELETE FROM mrt.reading;
+INSERT INTO mrt.reading (id, source, at, value) VALUES (1, 'a', '2026-02-01 00:00:10+00', 1), (2, 'a', '2026-02-01 00:00:20+00', 2), (3, 'b', '2026-02-01 00:00:30+00', 13), (4, 'c', '2026-02-01 00:00:40+00', 4);
+SELECT lives_ok($$ SELECT millrace.drop_window('w') $$, 'dropped');
+UPDATE mrt.reading SET value = 3 WHERE id = 3;
+SELECT lives_ok(pg_temp.make('w', 'p', ', output_topic => ''closed'''), 'published');
+RESET ROLE;
+CREATE FUNCTION pg_temp.messages() RETURNS TABLE (source text, total text, error text, deleted text, revision text) LANGUAGE sql AS $$
+  SELECT v ->> 'source', v ->> 'total', v ->> 'error', v ->> 'deleted', v ->> 'revision' FROM (SELECT convert_from(o.payload, 'UTF8')::jsonb AS v FROM millrace.window_output AS o) AS o;
+$$;
+INSERT INTO millrace.window_mark (window_id, at, partitions, highs, risen_at, watermark, final)
+SELECT id, clock_timestamp(), '{0}', ARRAY[timestamptz '2026-02-01 01:00:00+00'], clock_timestamp(), '2026-02-01 01:00:00+00', '2026-01-31 00:00:00+00' FROM millrace.window_definition WHERE name = 'w';
+SELECT millrace._publish_window(id, 100) FROM millrace.window_definition WHERE name = 'w';
+SELECT set_eq('SELECT source, total, revision FROM pg_temp.messages()', $$ VALUES ('a', '3', '1'), ('b', '3', '1'), ('c', '4', '1') $$, 'what is closed is published');
+SELECT ok((SELECT bool_and(closed AND NOT final AND revision = 1) FROM millrace.window_w), 'the view says so');
+SELECT pg_temp.note('{1,3,4}');
+UPDATE mrt.reading SET value = 5 WHERE id = 1;
+UPDATE mrt.reading SET value = 13 WHERE id = 3;
+DELETE FROM mrt.reading WHERE id = 4;
+DELETE FROM millrace.window_output;
+SELECT pg_temp.fold();
+DO $$ BEGIN EXECUTE (SELECT format('UPDATE millrace._window_%s_revision SET written_at = written_at - interval ''1 s''', id) FROM millrace.window_definition WHERE name = 'w'); END $$;
+SELECT millrace._publish_window(id, 100) FROM millrace.window_definition WHERE name = 'w';
+SELECT set_eq('SELECT * FROM pg_temp.messages()', $$ VALUES ('a', '7', NULL, NULL, '2'), ('b', NULL, '13 is not added', NULL, '2'), ('c', NULL, NULL, 'true', '2') $$,
+              'what changes is published again: values, an error, and that a group is gone');
+UPDATE millrace.window_mark SET final = '2026-02-01 01:00:00+00' WHERE window_id = (SELECT id FROM millrace.window_definition WHERE name = 'w');
+SELECT pg_temp.note('{2}', 3);
+SELECT pg_temp.note('{2}', 0);
+SELECT pg_temp.fold();
+SELECT results_eq('SELECT rows FROM millrace.late_rows WHERE "window" = ''w''', 'VALUES (3::bigint)', 'rows that came when it was final are counted, not those they take the place of');
+SELECT is((SELECT late FROM millrace.windows WHERE name = 'w'), 3::bigint, 'once');
+SET ROLE mrt_owner;
 
 -- the pipeline may begin to change rows, and cease to
 SELECT lives_ok($$ SELECT millrace.alter_pipeline('grows', on_conflict => 'update', conflict_key => '{id}') $$, 'a recomputed window follows changes');

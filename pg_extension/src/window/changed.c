@@ -75,6 +75,7 @@ mr_changed_read(MrChanged *changed, const MrBatch *batch, Tuplestorestate *rows,
 	tuplestore_rescan(rows);
 	if (before == InvalidCommandId)
 	{
+		mr_plan_set_snapshot(changed->plan, NULL); /* a run that failed may have left one */
 		(void) mr_plan_run(changed->plan, rows, nrows, &changed->pub);
 		return;
 	}

@@ -31,7 +31,7 @@ typedef struct Folding
 	int32 window_id; /* the one at work */
 	bool wait;
 	bool merge;
-	bool passed_over; /* some window: another process has it */
+	bool passed_over; /* some window: another process has it, or some of it is left for later */
 	bool more;        /* of some window is to be published */
 	List *ids;        /* of the pipeline's windows */
 } Folding;
@@ -121,7 +121,7 @@ publish_one(void *arg)
 		fold->more = true;
 }
 
-/* False: another process is folding some of them, and `wait` is false. */
+/* False: some are not folded to the end, for another process is at it, or they are recomputed step by step; with `wait` all are. */
 static bool
 fold_all(int32 pipeline_id, bool wait, bool *windows, bool *more)
 {
