@@ -16,7 +16,8 @@
 #include "common/eventloop.h"
 
 #define TICK_MS           50
-#define WRITE_CONNECTIONS 2 /* of each of the pools that write */
+#define BODY_GRACE_MS     5000 /* a shorter pause of an upload is nobody's fault */
+#define WRITE_CONNECTIONS 2    /* of each of the pools that write */
 
 struct MrWorker
 {
@@ -276,7 +277,8 @@ limits_of(const MrWorkerSetup *setup)
 						  .head_ms = settings->head_ms,
 						  .idle_ms = settings->idle_ms,
 						  .body_bytes_s = 1024,
-						  .body_grace_ms = settings->head_ms,
+						  .body_grace_ms =
+							  settings->head_ms > BODY_GRACE_MS ? settings->head_ms : BODY_GRACE_MS,
 						  .connections = (int) settings->max_connections,
 						  .budget = setup->budget,
 						  .tls = setup->tls};

@@ -52,7 +52,7 @@ on_statistics(void *owner, const MrStatisticsAnswer *statistics)
 	mr_document_answer(exchange, "application/json", &body, statistics->tag);
 }
 
-/* A stream begins with a document: a client that is refused can tell by the status when to come again. */
+/* A stream begins with a document: the status of one that is refused says when to come again. */
 static void
 on_first(void *owner, const MrStatisticsAnswer *statistics)
 {
