@@ -17,7 +17,7 @@ import machine  # noqa: E402
 from sampler import CLASSES  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
-RUNS = (*PIPELINES, "floor", "latency", "payload", "scale", "statistics")
+RUNS = (*PIPELINES, "floor", "latency", "payload", "scale", "statistics", "rest")
 
 
 def options():
@@ -130,6 +130,10 @@ def run(bench, wanted):
         print("statistics, CPU ms of a batch of 20,000 events: " + ", ".join(f"{ms:.2f} {name}" for name, ms in figures["batch_ms"].items())
               + f" (ratio {figures['live_ratio']:.3f}, {figures['by_type_ratio']:.3f}); a look at 100,000 events/s, ms: "
               + ", ".join(f"{view} {ms['median']:.1f} (CPU {ms['cpu']:.1f}), at most {ms['max']:.1f}" for view, ms in figures["look_ms"].items()))
+    if "rest" in wanted:
+        shares = bench.at_rest()
+        out["rest"] = {f"{name}_percent": round(100 * share, 2) for name, share in shares.items()}
+        print(f"40 pipelines at rest: {out['rest']['all_percent']} % of a core, the ingestor {out['rest']['ingestor_percent']} %", flush=True)
     if "floor" in out:
         print("floor, COPY of the finished rows: "
               + ", ".join(f"{n} session{'s' * (n > 1)} {out['floor'][f'copy{n}']:,}/s" for n in (1, 2)))

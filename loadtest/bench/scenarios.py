@@ -6,12 +6,14 @@ import time
 import beside
 import copy_rows
 import work
-from lib import paths
+from lib import paths, rest
+from lib.cluster import Cluster
 from lib.events import Events
 from lib.ingestor import Ingestor
 from lib.process import cpu_seconds, peak_rss_mb, thread_cpu_seconds
 from lib.spread import PIPELINE, TABLE, Spread
 from lib.wait import wait_for
+from lib.world import World, ensure_roles
 from sampler import Progress, Sampler
 
 SEED = 42
@@ -177,6 +179,24 @@ class Bench:
     def batches(self):
         """{partitions: CPU ms of the worker for a batch of 20,000 events}, with as little work for each event as can be."""
         return {n: self._spread(n, lambda s: s.cost_of_a_batch(40)) * 1e3 for n in (6, 3000)}
+
+    # -- rest
+
+    def at_rest(self, windows=5, window_s=10):
+        """Shares of a core that the server and an ingestor use with 40 pipelines and no event: of both, and of the ingestor alone;
+        the median of some windows."""
+        cluster = Cluster("rest", settings=rest.SETTINGS, tree=self.tree).init().start()
+        ensure_roles(cluster)
+        world = World(cluster, self.broker, "rest")
+        try:
+            ingestor, processes = rest.begin(world)
+            time.sleep(2 * window_s)  # what they do to begin with
+            used = [rest.used(processes, window_s) for _ in range(windows)]
+            return {"all": statistics.median(sum(u.values()) for u in used) / window_s,
+                    "ingestor": statistics.median(u[ingestor.pid] for u in used) / window_s}
+        finally:
+            world.close()
+            cluster.stop("immediate")
 
     # -- statistics
 

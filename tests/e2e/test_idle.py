@@ -1,17 +1,15 @@
 """An idle system idles: what pipelines without events cost in processor time, threads and connections."""
-import os
 import time
 
 import pytest
 
 from lib.cluster import Cluster
 from lib.dead_letters import wait_published
-from lib.process import children
+from lib.rest import PIPELINES, SETTINGS, begin, threads, used, wakeups_per_s
 from lib.wait import holds_for, wait_for
 from lib.world import World, ensure_roles
 from test_kafka_shapes import produce
 
-PIPELINES = 40
 WINDOW_S = 10
 # 2.5 to 4 % of a core on a machine where others compete for its caches (docs/performance.md); 12 % before consumers slept and
 # relays were for those with letters, 4.4 % before workers and ingestors at rest looked less often
@@ -28,8 +26,7 @@ SESSIONS = PIPELINES + 1      # a lane each, and the control connection
 
 @pytest.fixture(scope="module")
 def wide_cluster():
-    cluster = Cluster("idle", settings={"millrace.max_lanes": "64", "millrace.max_workers_per_role": "64",
-                                        "max_worker_processes": "64"}).init().start()
+    cluster = Cluster("idle", settings=SETTINGS).init().start()
     ensure_roles(cluster)
     yield cluster
     cluster.stop("immediate")
@@ -41,48 +38,6 @@ def wide_world(request, wide_cluster, broker):
     request.node.world = world
     yield world
     world.close()
-
-
-def threads(pid):
-    return os.listdir(f"/proc/{pid}/task")
-
-
-def run_seconds(pid):
-    """Processor time of all threads, to the nanosecond: a tick of 10 ms sees little of what wakes up for microseconds."""
-    total = 0
-    for thread in threads(pid):
-        try:
-            with open(f"/proc/{pid}/task/{thread}/schedstat") as f:
-                total += int(f.read().split()[0])
-        except OSError:
-            pass
-    return total / 1e9
-
-
-def wakeups(pids):
-    """How often threads have gone to sleep so far."""
-    total = 0
-    for pid in pids:
-        for thread in threads(pid):
-            try:
-                with open(f"/proc/{pid}/task/{thread}/status") as f:
-                    total += next(int(line.split()[1]) for line in f if line.startswith("voluntary_ctxt_switches:"))
-            except OSError:
-                pass
-    return total
-
-
-def wakeups_per_s(pids, window_s):
-    before, start = wakeups(pids), time.monotonic()
-    time.sleep(window_s)
-    return (wakeups(pids) - before) / (time.monotonic() - start)
-
-
-def used(pids, window_s):
-    """What each process used in the window."""
-    before = {pid: run_seconds(pid) for pid in pids}
-    time.sleep(window_s)
-    return {pid: run_seconds(pid) - before[pid] for pid in pids}
 
 
 def sessions(world):
@@ -107,14 +62,7 @@ def transactions_per_s(world, window_s):
 @pytest.mark.alone
 def test_forty_pipelines_at_rest(wide_world):
     world = wide_world
-    world.create_topic(2)
-    world.db.run("CREATE TABLE t (n int); ALTER TABLE t OWNER TO app")
-    for i in range(PIPELINES):
-        world.create_pipeline(name=f"p{i}", fields="n int", transform="SELECT n FROM event", target="t")
-    ingestor = world.start_ingestor().wait_ready()
-    positions = "SELECT count(*) FROM millrace.progress WHERE next_offset = 0"
-    wait_for(lambda: world.db.value(positions) == 2 * PIPELINES, "all partitions are known")
-    processes = [ingestor.pid, *children(world.cluster.process.pid)]
+    ingestor, processes = begin(world)
     # what they do to begin with ends within seconds
     wait_for(lambda: sum(used(processes, WINDOW_S).values()) < CPU_S, f"less than {CPU_S} s in {WINDOW_S} s")
     wait_for(lambda: wakeups_per_s(processes, WINDOW_S) < WAKEUPS_PER_S, f"less than {WAKEUPS_PER_S} wake-ups a second")
