@@ -25,6 +25,7 @@ static bool read_certificate(MrApi *api);
 static void read_certificate_again(MrApi *api);
 static void log_certificate(MrApi *api);
 static bool may_listen(const MrApi *api, const char *address);
+static bool find_address(MrApi *api, char *address, size_t size);
 static bool start_workers(MrApi *api);
 
 MrTlsFiles
@@ -293,23 +294,43 @@ may_listen(const MrApi *api, const char *address)
 		return true;
 	if (*api->settings.keys == '\0')
 		mr_log(MR_LOG_ERROR, "--listen is not a loopback address, and there are no keys",
-			   MR_STR("listen", api->settings.listen),
+			   MR_STR("listen", address),
 			   MR_STR("hint", "make keys with --new-key and name their file with --keys, or put a "
 							  "reverse proxy that has access control in front of it"));
 	else if (api->anonymous & MR_SCOPE_OPERATE)
 		mr_log(MR_LOG_ERROR, "--anonymous has operate, and --listen is not a loopback address",
-			   MR_STR("listen", api->settings.listen),
-			   MR_STR("hint", "use keys with the scope operate"));
+			   MR_STR("listen", address), MR_STR("hint", "use keys with the scope operate"));
 	else
 	{
 		if (api->tls == NULL)
-			mr_log(MR_LOG_WARN, "keys and events are sent in clear text",
-				   MR_STR("listen", api->settings.listen),
+			mr_log(MR_LOG_WARN, "keys and events are sent in clear text", MR_STR("listen", address),
 				   MR_STR("hint",
 						  "give a certificate with --tls-certificate, or put a reverse proxy "
 						  "with TLS in front of it, unless the network is trusted"));
 		return true;
 	}
+	return false;
+}
+
+/* Where it will listen, and whether it may: at sockets that were passed to it, without any where --listen says. */
+static bool
+find_address(MrApi *api, char *address, size_t size)
+{
+	char error[256];
+
+	if (!mr_inherited_take(&api->inherited, error, sizeof(error)))
+	{
+		mr_log(MR_LOG_ERROR, "could not use the sockets that were passed", MR_STR("error", error));
+		return false;
+	}
+	for (int i = 0; i < api->inherited.count; i++)
+		if (!mr_address_of(api->inherited.fds[i], address, size) || !may_listen(api, address))
+			return false;
+	if (api->inherited.count > 0)
+		return true;
+	if (mr_address_split(api->settings.listen, address, size, &api->port))
+		return may_listen(api, address);
+	mr_log(MR_LOG_ERROR, "--listen is not ADDRESS:PORT", MR_STR("listen", api->settings.listen));
 	return false;
 }
 
@@ -323,6 +344,7 @@ start_workers(MrApi *api)
 	char address[128];
 	char error[256] = "";
 	MrWorkerSetup setup = {.settings = &api->settings,
+						   .inherited = &api->inherited,
 						   .address = address,
 						   .canceller = api->canceller,
 						   .relation = &api->relation,
@@ -335,18 +357,14 @@ start_workers(MrApi *api)
 						   .secret = &api->secret,
 						   .producer = api->producer};
 
-	if (!mr_address_split(api->settings.listen, address, sizeof(address), &api->port))
-	{
-		mr_log(MR_LOG_ERROR, "--listen is not ADDRESS:PORT",
-			   MR_STR("listen", api->settings.listen));
+	if (!find_address(api, address, sizeof(address)))
 		return false;
-	}
-	if (!may_listen(api, address))
-		return false;
+	if (threads < api->inherited.count)
+		threads = api->inherited.count; /* nobody would take what comes to the others */
 	api->workers = mr_calloc((size_t) threads, sizeof(*api->workers));
 	for (int i = 0; i < threads; i++)
 	{
-		MrWorker *worker = mr_worker_new(&setup, &api->port, error, sizeof(error));
+		MrWorker *worker = mr_worker_new(&setup, i, &api->port, error, sizeof(error));
 
 		if (worker == NULL)
 		{
@@ -357,6 +375,7 @@ start_workers(MrApi *api)
 		api->workers[api->worker_count++] = worker;
 	}
 	mr_log(MR_LOG_INFO, "listening", MR_STR("address", address), MR_INT("port", api->port),
-		   MR_INT("threads", threads), MR_STR("tls", api->tls != NULL ? "on" : "off"));
+		   MR_INT("inherited", api->inherited.count), MR_INT("threads", threads),
+		   MR_STR("tls", api->tls != NULL ? "on" : "off"));
 	return true;
 }

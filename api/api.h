@@ -6,6 +6,7 @@
 #include "api/describe.h"
 #include "api/keyring.h"
 #include "api/resource/event_tail.h"
+#include "api/wire/inherited.h"
 #include "api/wire/tls.h"
 #include "api/worker.h"
 #include "common/admin_http.h"
@@ -25,6 +26,7 @@ typedef struct MrApi
 	MrCursorSecret secret;
 	MrKeyring keyring;
 	MrTls *tls; /* NULL: in clear text */
+	MrInherited inherited;
 	MrEventTail *tail;
 	unsigned anonymous; /* scopes of requests without a key */
 	MrEdge edge;

@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/request/exchange.h"
@@ -18,6 +19,8 @@
 #define TICK_MS           50
 #define BODY_GRACE_MS     5000 /* a shorter pause of an upload is nobody's fault */
 #define WRITE_CONNECTIONS 2    /* of each of the pools that write */
+#define ACCEPT_MS                                                                                  \
+	2000 /* what waits at an inherited socket gets an error then, if there is nothing else to say */
 
 struct MrWorker
 {
@@ -42,6 +45,7 @@ struct MrWorker
 	MrWorkerState state; /* under the lock: of the last tick */
 	atomic_bool ended;
 	_Atomic int64_t end_ms; /* set by mr_worker_stop(): when to end at the latest; 0: never */
+	int64_t begins_ms;      /* when it takes connections at the latest */
 	bool draining;
 };
 
@@ -50,20 +54,23 @@ static MrPoolSetup writing(const MrPoolSetup *other, const char *dsn);
 static void *run(void *arg);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 static void show_state(MrWorker *worker);
+static void accept_when_ready(MrWorker *worker);
 static void drain(MrWorker *worker, int64_t end_ms);
 static bool is_busy(const MrWorker *worker);
 static MrWireLimits limits_of(const MrWorkerSetup *setup);
 
 MrWorker *
-mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_size)
+mr_worker_new(const MrWorkerSetup *setup, int number, int *port, char *error, size_t error_size)
 {
 	const MrApiSettings *settings = setup->settings;
 	const MrWireLimits limits = limits_of(setup);
+	MrListen listen = {.address = setup->address, .port = *port};
 	MrWorker *worker = mr_calloc(1, sizeof(*worker));
 
 	pthread_mutex_init(&worker->lock, NULL);
 	mr_route_stats_init(&worker->stats);
 	worker->base = event_base_new();
+	worker->begins_ms = mr_now_ms() + ACCEPT_MS;
 	make_context(worker, setup);
 	worker->exchanges = (MrExchangeSetup){.routes = mr_routes,
 										  .route_count = mr_route_count,
@@ -75,8 +82,12 @@ mr_worker_new(const MrWorkerSetup *setup, int *port, char *error, size_t error_s
 										  .edge = setup->edge,
 										  .streams = worker->streams,
 										  .context = &worker->context};
-	worker->server = mr_server_new(worker->base, setup->address, port, &limits, &mr_exchange_events,
-								   &worker->exchanges, error, error_size);
+	if (mr_inherited_copy(setup->inherited, number, &listen.inherited))
+		worker->server = mr_server_new(worker->base, &listen, &limits, &mr_exchange_events,
+									   &worker->exchanges, error, error_size);
+	else
+		snprintf(error, error_size, "could not copy the inherited socket: %m");
+	*port = listen.port;
 	worker->tick = evtimer_new(worker->base, on_tick, worker);
 	mr_timer_set(worker->tick, 0);
 	show_state(worker);
@@ -221,6 +232,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		mr_claims_tick(worker->claims);
 	mr_event_feed_tick(worker->event_feed, mr_now_ms());
 	mr_streams_tick(worker->streams, mr_now_ms());
+	accept_when_ready(worker);
 	if (end_ms > 0)
 		drain(worker, end_ms);
 	show_state(worker);
@@ -244,7 +256,18 @@ show_state(MrWorker *worker)
 	pthread_mutex_unlock(&worker->lock);
 }
 
-/* The first look closes what is idle; a request that was being read then has until the next. */
+/* As long as the relation behind /events is not known, another process has more to say. */
+static void
+accept_when_ready(MrWorker *worker)
+{
+	if (worker->begins_ms == 0 ||
+		(atomic_load(worker->context.relation) == NULL && mr_now_ms() < worker->begins_ms))
+		return;
+	worker->begins_ms = 0;
+	mr_server_accept(worker->server);
+}
+
+/* Until no connection is open: each is closed with its next answer, or when there is none to give. */
 static void
 drain(MrWorker *worker, int64_t end_ms)
 {
@@ -264,7 +287,7 @@ drain(MrWorker *worker, int64_t end_ms)
 static bool
 is_busy(const MrWorker *worker)
 {
-	return mr_connections_busy(mr_server_connections(worker->server)) > 0 ||
+	return mr_connections_are_open(mr_server_connections(worker->server)) ||
 		   (worker->claims != NULL && mr_claims_open(worker->claims) > 0);
 }
 

@@ -6,6 +6,7 @@
 #include "api/database/pool.h"
 #include "api/request/stream.h"
 #include "api/resource/context.h"
+#include "api/wire/inherited.h"
 
 typedef struct MrWorker MrWorker;
 
@@ -13,7 +14,8 @@ typedef struct MrWorker MrWorker;
 typedef struct MrWorkerSetup
 {
 	const MrApiSettings *settings;
-	const char *address; /* to listen on, without the port */
+	const MrInherited *inherited; /* sockets to listen on; without any: */
+	const char *address;          /* to listen on, without the port */
 	MrCanceller *canceller;
 	MrSharedRelation *relation;
 	MrSharedKeys *keys;
@@ -36,8 +38,11 @@ typedef struct MrWorkerState
 	int64_t tick_ms; /* when its loop last turned */
 } MrWorkerState;
 
-/* Listens (see mr_server_new for port), and starts the thread. NULL, and a message, on failure. */
-extern MrWorker *mr_worker_new(const MrWorkerSetup *setup, int *port, char *error,
+/*
+ * Listens, as worker `number` of them, from 0; *port is the port to use, and becomes the one that is used. Starts the thread.
+ * NULL, and a message, on failure.
+ */
+extern MrWorker *mr_worker_new(const MrWorkerSetup *setup, int number, int *port, char *error,
 							   size_t error_size) __attribute__((warn_unused_result));
 extern void mr_worker_state(MrWorker *worker, MrWorkerState *state);
 extern MrRouteStats *mr_worker_stats(MrWorker *worker);

@@ -1,5 +1,6 @@
 #include "common/address.h"
 
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,4 +56,15 @@ mr_address_port(int fd)
 	if (getsockname(fd, &address.any, &len) != 0)
 		return 0;
 	return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port : address.v4.sin_port);
+}
+
+bool
+mr_address_of(int fd, char *host, size_t host_size)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof(address);
+
+	return getsockname(fd, (struct sockaddr *) &address, &len) == 0 &&
+		   getnameinfo((struct sockaddr *) &address, len, host, (socklen_t) host_size, NULL, 0,
+					   NI_NUMERICHOST) == 0;
 }

@@ -12,5 +12,7 @@ extern bool mr_address_check(const char *option, const char *listen, char *error
 							 size_t error_size);
 /* The port that a socket really listens on; 0 when that is not known. */
 extern int mr_address_port(int fd);
+/* The address without the port that a socket is bound to, as digits. False: it has none. */
+extern bool mr_address_of(int fd, char *host, size_t host_size);
 
 #endif

@@ -23,6 +23,8 @@
 	32768              /* bytes of later requests kept while one is worked on; then reading stops */
 #define LINGER_MS 1000 /* how long what a client still sends is read and dropped after the answer */
 #define WATCH_MS  100  /* requests that take longer have their client watched */
+#define LAST_REQUEST_MS                                                                            \
+	1000 /* an idle client has so long to send a request, whose answer says that there are no more */
 
 static struct bufferevent *new_connection(struct event_base *base, void *arg);
 static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg);
@@ -98,7 +100,17 @@ mr_connections_tick(MrConnections *connections)
 void
 mr_connections_drain(MrConnections *connections)
 {
-	connections->drains = true;
+	connections->drains_ms = mr_now_ms();
+	connections->listener = NULL;
+}
+
+bool
+mr_connections_are_open(const MrConnections *connections)
+{
+	for (const MrConnection *c = connections->first; c != NULL; c = c->next)
+		if (mr_connection_is_in_use(c))
+			return true;
+	return false;
 }
 
 void
@@ -126,7 +138,7 @@ mr_connection_set_exchange(MrConnection *connection, void *exchange)
 bool
 mr_connection_ends(MrConnection *connection)
 {
-	connection->ends = connection->streams || is_last(connection) || connection->all->drains;
+	connection->ends = connection->streams || is_last(connection) || connection->all->drains_ms > 0;
 	return connection->ends;
 }
 
@@ -144,7 +156,7 @@ new_connection(struct event_base *base, void *arg)
 	if (all->first != NULL)
 		all->first->previous = connection;
 	all->first = connection;
-	if (++all->count >= all->limits.connections)
+	if (++all->count >= all->limits.connections && all->listener != NULL)
 		evconnlistener_disable(all->listener);
 	bufferevent_incref(connection->bev);
 	evbuffer_add_cb(bufferevent_get_input(connection->bev), on_input, connection);
@@ -360,7 +372,7 @@ tick_one(MrConnection *connection, int64_t now)
 	}
 	else if (connection->began_ms > 0)
 		check_deadline(connection, now);
-	else if (all->drains)
+	else if (all->drains_ms > 0 && now - all->drains_ms >= LAST_REQUEST_MS)
 		mr_connection_abort(connection); /* it is idle */
 	return true;
 }

@@ -38,9 +38,11 @@ extern int mr_connections_count(const MrConnections *connections);
 /* How many requests are being worked on or answered. */
 extern int mr_connections_busy(const MrConnections *connections);
 extern bool mr_connections_is_full(const MrConnections *connections);
+/* Is any not closed yet, idle or not? */
+extern bool mr_connections_are_open(const MrConnections *connections);
 /* Call it every 50 ms or so: deadlines, clients that left, connections that ended. */
 extern void mr_connections_tick(MrConnections *connections);
-/* From here on each answer closes its connection, and idle connections are closed. */
+/* From here on each answer closes its connection, and idle connections are closed after a second. The listener is not used any more. */
 extern void mr_connections_drain(MrConnections *connections);
 /* After evhttp_free(). */
 extern void mr_connections_free(MrConnections *connections);

@@ -40,7 +40,7 @@ struct MrConnection
 
 struct MrConnections
 {
-	struct evconnlistener *listener;
+	struct evconnlistener *listener; /* NULL: no more */
 	MrWireLimits limits;
 	const MrConnectionEvents *events;
 	void *owner;
@@ -49,8 +49,8 @@ struct MrConnections
 	int fds;
 	int count;
 	int busy;
-	bool drains;
-	bool wants_room; /* an answer did not fit into the budget since the last tick */
+	int64_t drains_ms; /* since when; 0: they do not */
+	bool wants_room;   /* an answer did not fit into the budget since the last tick */
 };
 
 /* Is it evhttp's still? */

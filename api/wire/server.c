@@ -18,24 +18,33 @@
 struct MrServer
 {
 	struct evhttp *http;
-	struct evconnlistener *listener;
+	struct evconnlistener *listener; /* of bound; NULL: no more */
+	struct evhttp_bound_socket *bound;
 	MrConnections *connections;
 	struct event *tick;
-	bool drains;
+	bool is_inherited;
+	bool waits;        /* for mr_server_accept() */
+	int64_t drains_ms; /* since when; 0: it does not */
 };
 
-static struct evconnlistener *listen_on(struct event_base *base, const char *address, int port,
+static struct evconnlistener *listen_on(struct event_base *base, const MrListen *listen,
 										char *error, size_t error_size);
+static struct evconnlistener *listen_again(struct event_base *base, int fd, char *error,
+										   size_t error_size);
+static void stop_listening(MrServer *server);
 static void on_accept_error(struct evconnlistener *listener, void *arg);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 
 MrServer *
-mr_server_new(struct event_base *base, const char *address, int *port, const MrWireLimits *limits,
+mr_server_new(struct event_base *base, MrListen *listen, const MrWireLimits *limits,
 			  const MrConnectionEvents *events, void *owner, char *error, size_t error_size)
 {
 	MrServer *server = mr_calloc(1, sizeof(*server));
 
-	server->listener = listen_on(base, address, *port, error, error_size);
+	server->is_inherited = listen->inherited >= 0;
+	server->listener = server->is_inherited
+						   ? listen_again(base, listen->inherited, error, error_size)
+						   : listen_on(base, listen, error, error_size);
 	server->http = server->listener != NULL ? evhttp_new(base) : NULL;
 	server->tick = evtimer_new(base, on_tick, server);
 	if (server->http == NULL || server->tick == NULL)
@@ -43,11 +52,14 @@ mr_server_new(struct event_base *base, const char *address, int *port, const MrW
 		mr_server_free(server);
 		return NULL;
 	}
-	*port = mr_address_port(evconnlistener_get_fd(server->listener));
+	listen->port = mr_address_port(evconnlistener_get_fd(server->listener));
 	server->connections = mr_connections_new(server->http, server->listener, limits, events, owner);
-	evhttp_bind_listener(server->http, server->listener);
+	server->bound = evhttp_bind_listener(server->http, server->listener);
 	/* evhttp has made itself the argument of the listener's callbacks */
 	evconnlistener_set_error_cb(server->listener, on_accept_error);
+	server->waits = server->is_inherited;
+	if (server->waits)
+		evconnlistener_disable(server->listener);
 	mr_timer_set(server->tick, TICK_MS);
 	return server;
 }
@@ -59,11 +71,18 @@ mr_server_connections(MrServer *server)
 }
 
 void
+mr_server_accept(MrServer *server)
+{
+	server->waits = false;
+}
+
+void
 mr_server_drain(MrServer *server)
 {
-	server->drains = true;
-	evconnlistener_disable(server->listener);
+	server->drains_ms = mr_now_ms();
 	mr_connections_drain(server->connections);
+	if (server->is_inherited)
+		stop_listening(server);
 }
 
 void
@@ -87,7 +106,7 @@ mr_server_free(MrServer *server)
 }
 
 static struct evconnlistener *
-listen_on(struct event_base *base, const char *address, int port, char *error, size_t error_size)
+listen_on(struct event_base *base, const MrListen *listen, char *error, size_t error_size)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC,
 							 .ai_socktype = SOCK_STREAM,
@@ -96,10 +115,10 @@ listen_on(struct event_base *base, const char *address, int port, char *error, s
 	struct evconnlistener *listener;
 	char service[16];
 
-	snprintf(service, sizeof(service), "%d", port);
-	if (getaddrinfo(address, service, &hints, &found) != 0)
+	snprintf(service, sizeof(service), "%d", listen->port);
+	if (getaddrinfo(listen->address, service, &hints, &found) != 0)
 	{
-		snprintf(error, error_size, "\"%s\" is not an IP address", address);
+		snprintf(error, error_size, "\"%s\" is not an IP address", listen->address);
 		return NULL;
 	}
 	listener = evconnlistener_new_bind(base, NULL, NULL,
@@ -107,9 +126,36 @@ listen_on(struct event_base *base, const char *address, int port, char *error, s
 										   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
 									   BACKLOG, found->ai_addr, (int) found->ai_addrlen);
 	if (listener == NULL)
-		snprintf(error, error_size, "could not listen on %s port %d: %m", address, port);
+		snprintf(error, error_size, "could not listen on %s port %d: %m", listen->address,
+				 listen->port);
 	freeaddrinfo(found);
 	return listener;
+}
+
+/* It listens, with the backlog that whoever has opened it chose. */
+static struct evconnlistener *
+listen_again(struct event_base *base, int fd, char *error, size_t error_size)
+{
+	struct evconnlistener *listener;
+
+	(void) evutil_make_socket_nonblocking(fd);
+	listener =
+		evconnlistener_new(base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (listener == NULL)
+	{
+		snprintf(error, error_size, "could not use the inherited socket %d", fd);
+		evutil_closesocket(fd);
+	}
+	return listener;
+}
+
+/* Closing a socket drops the connections in its queue, unless another process has it, too. */
+static void
+stop_listening(MrServer *server)
+{
+	if (server->listener != NULL)
+		evhttp_del_accept_socket(server->http, server->bound);
+	server->listener = NULL;
 }
 
 /* What cannot be accepted (no file descriptor left, say) keeps the socket readable: without a pause the loop spins. */
@@ -131,9 +177,15 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void) fd;
 	(void) what;
 	mr_connections_tick(server->connections);
-	if (!server->drains)
+	if (server->drains_ms > 0)
 	{
-		if (mr_connections_is_full(server->connections))
+		/* what had come before was taken in the turns of the loop since */
+		if (mr_now_ms() - server->drains_ms >= TICK_MS)
+			stop_listening(server);
+	}
+	else
+	{
+		if (server->waits || mr_connections_is_full(server->connections))
 			evconnlistener_disable(server->listener);
 		else
 			evconnlistener_enable(server->listener);

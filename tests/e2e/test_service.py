@@ -57,7 +57,11 @@ def test_units(program, tmp_path):
         text = f.read()
     unit = tmp_path / (program + ".service")
     unit.write_text(text.replace(f"/usr/bin/{program}", paths.program(program)))
-    result = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    sockets = glob.glob(os.path.join(UNITS, program + ".socket"))
+    for path in sockets:
+        shutil.copy(path, tmp_path)
+    units = [str(unit), *(str(tmp_path / os.path.basename(path)) for path in sockets)]
+    result = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     ours = [line for line in result.stdout.splitlines() if program in line]
     assert result.returncode == 0 and ours == [], result.stdout
     assert re.search(r"^Type=notify$", text, re.M) and re.search(r"^RestartPreventExitStatus=2$", text, re.M)

@@ -34,20 +34,25 @@ class Answer:
 
 
 class Api:
-    def __init__(self, dsn, *options, address="127.0.0.1", tls=None):
+    def __init__(self, dsn, *options, address="127.0.0.1", tls=None, sockets=()):
         global _count
         _count += 1
         self.address = address
         self.tls = tls  # an SSLContext: clients speak TLS by it
+        self.sockets = sockets  # listening ones, passed as a service manager does
         self.options = ("--dsn", dsn, *options)
         self.log = os.path.join(paths.run_dir(), f"api-{_count}.log")
         self.port = self.admin_port = self.process = None
 
     def start(self, wait=True):
         self.port, self.admin_port = free_port(), free_port()
-        self.process = Process([paths.program("millrace-api"), "--listen", f"{self.address}:{self.port}",
-                                "--admin-listen", f"127.0.0.1:{self.admin_port}", "--threads", "2", *self.options],
-                               self.log, cwd="/")
+        command = [paths.program("millrace-api"), "--listen", f"{self.address}:{self.port}",
+                   "--admin-listen", f"127.0.0.1:{self.admin_port}", "--threads", "2", *self.options]
+        if self.sockets:
+            if self.sockets[0].family == socket.AF_INET:
+                self.port = self.sockets[0].getsockname()[1]
+            command = _with_sockets(command, self.sockets)
+        self.process = Process(command, self.log, cwd="/", pass_fds=[s.fileno() for s in self.sockets])
         if wait:
             self.wait_ready()
         return self
@@ -122,6 +127,12 @@ class Api:
     def log_text(self):
         with open(self.log, errors="replace") as f:
             return f.read()
+
+
+def _with_sockets(command, sockets):
+    """As sd_listen_fds(3) has it: from descriptor 3 on, for the process of that id."""
+    moved = [f"exec {s.fileno() + 100}<&{s.fileno()}" for s in sockets] + [f"exec {3 + i}<&{s.fileno() + 100}" for i, s in enumerate(sockets)]
+    return ["bash", "-c", "; ".join(moved) + f'; LISTEN_FDS={len(sockets)} LISTEN_PID=$$ exec "$@"', "bash", *command]
 
 
 def timed(request):

@@ -29,7 +29,7 @@ def free_port():
 class Process:
     """A child in its own process group, with its output in a file."""
 
-    def __init__(self, args, log, env=None, cwd=None, stop_signal=signal.SIGTERM, die_with_us=True):
+    def __init__(self, args, log, env=None, cwd=None, stop_signal=signal.SIGTERM, die_with_us=True, pass_fds=()):
         def child():
             if die_with_us:
                 _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -37,7 +37,7 @@ class Process:
         self.args, self.log, self.stop_signal = args, log, stop_signal
         with open(log, "ab") as out:
             self.popen = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
-                                          cwd=cwd, start_new_session=True, preexec_fn=child)
+                                          cwd=cwd, start_new_session=True, preexec_fn=child, pass_fds=pass_fds)
         self.pid = self.popen.pid
         _started.append(self)
 

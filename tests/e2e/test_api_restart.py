@@ -1,0 +1,140 @@
+"""Restarts of the API: listening sockets that outlive it, as a service manager passes them, and what becomes of requests."""
+import http.client
+import socket
+import threading
+
+import pytest
+
+from lib.api import Api
+from lib.publish_world import Whole
+from lib.wait import LIMIT, wait_for
+
+RESTARTS = 20
+PATH = "/events?limit=1"
+
+
+@pytest.fixture(scope="module")
+def whole(cluster, broker):
+    whole = Whole(cluster, broker, "api_restart")
+    yield whole
+    whole.close()
+
+
+@pytest.fixture
+def listening():
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as s:
+        yield s
+
+
+def start(whole, *sockets, wait=True):
+    return Api(whole.db.dsn("millrace_api"), "--brokers", whole.broker.address, "--publish-timeout", "60s", sockets=sockets).start(wait)
+
+
+class Clients:
+    """Each sends requests until it is stopped, and keeps what went wrong. Those with keep alive begin a new connection when the
+    answer before has said that its connection ends, and at no other time."""
+
+    def __init__(self, port):
+        self.port, self.stopped, self.failures, self.answers = port, threading.Event(), [], [0] * 4
+        kinds = [("GET", PATH, True), ("GET", "/events/all", True), ("GET", PATH, False), ("POST", "/events?eventType=restart&eventData=1", True)]
+        self.threads = [threading.Thread(target=self._run, args=(i, *kind)) for i, kind in enumerate(kinds)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, number, method, path, keeps):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
+        while not self.stopped.is_set():
+            try:
+                connection.request(method, path)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != (202 if method == "POST" else 200):
+                    self.failures.append(f"{method} {path}: {answer.status}")
+            except (OSError, http.client.HTTPException) as e:
+                self.failures.append(f"{method} {path}: {e!r}")
+                connection.close()
+            self.answers[number] += 1
+            if not keeps:
+                connection.close()
+        connection.close()
+
+    def each_has(self, more):
+        """Whether each has that many answers more than when this was made; to be asked again."""
+        before = list(self.answers)
+        return lambda: all(now >= was + more for now, was in zip(self.answers, before))
+
+    def stop(self):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def test_rolling_restarts(whole, listening):
+    """No request fails: the next process takes what comes before the last one has answered what it took."""
+    api = start(whole, listening)
+    clients = Clients(api.port)
+    try:
+        for _ in range(RESTARTS):
+            wait_for(clients.each_has(2), "they are answered")
+            following = start(whole, listening)
+            assert api.stop() == 0
+            api = following
+        wait_for(clients.each_has(2), "the last one answers")
+    finally:
+        clients.stop()
+        api.kill()
+    assert not clients.failures, clients.failures[:5]
+
+
+def test_what_comes_between_two_processes_waits(whole, listening):
+    api = start(whole, listening)
+    assert api.get(PATH).status == 200
+    assert api.stop() == 0
+    with socket.create_connection(listening.getsockname(), timeout=LIMIT) as s:
+        s.sendall(f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        api = start(whole, listening)
+        assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+    api.kill()
+
+
+def test_an_idle_client_may_ask_once_more(whole, listening):
+    """Its connection is not closed under a request that is on its way; the answer says that it was the last."""
+    api = start(whole, listening)
+    with socket.create_connection(listening.getsockname(), timeout=LIMIT) as s:
+        request = f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        s.sendall(request)
+        assert b"Connection: close" not in s.recv(65536)
+        api.process.signal(15)
+        wait_for(lambda: "draining" in api.log_text(), "it ends")
+        s.sendall(request)
+        last = s.recv(65536)
+    assert last.startswith(b"HTTP/1.1 200 ") and b"Connection: close" in last
+    assert api.process.popen.wait(LIMIT) == 0
+
+
+def test_without_such_a_socket_nobody_waits(whole):
+    """A process that ends closes the socket it has opened: clients are refused, and do not wait for nothing."""
+    api = start(whole)
+    with socket.create_connection(("127.0.0.1", api.port), timeout=LIMIT) as s:
+        s.sendall(b"POST /events?eventType=slow&eventData=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")  # and no body
+        api.process.signal(15)
+
+        def refused():
+            try:
+                socket.create_connection(("127.0.0.1", api.port), timeout=LIMIT).close()
+                return False
+            except ConnectionRefusedError:
+                return True
+        wait_for(refused, "new clients are refused")
+        assert api.process.alive(), "what is under way has --drain-timeout"
+    api.kill()
+
+
+@pytest.mark.parametrize("made, words", [
+    (lambda: socket.socketpair()[0], "descriptor 3, one of 1 that LISTEN_FDS names, is no listening TCP socket"),
+    (lambda: socket.create_server(("0.0.0.0", 0)), "is not a loopback address, and there are no keys")])
+def test_sockets_that_cannot_be_used(whole, made, words):
+    with made() as s:
+        api = Api(whole.db.dsn("millrace_api"), sockets=(s,)).start(wait=False)
+        assert api.process.popen.wait(LIMIT) == 1
+        assert words in api.log_text()
