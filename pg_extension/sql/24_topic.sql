@@ -7,12 +7,14 @@ SELECT t.pipeline_id, t.topic, t.gone_at FROM millrace.pipeline_topic AS t;
 COMMENT ON VIEW millrace._source IS 'Internal: the topics that pipelines read.';
 
 CREATE FUNCTION millrace._partition_of(p millrace.pipeline, topic text, partition integer) RETURNS integer
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT CASE WHEN p.topic_kind <> 'one' THEN
-                (SELECT t.partition FROM millrace.topic_partition AS t
-                 WHERE t.pipeline_id = p.id AND t.topic = _partition_of.topic AND t.topic_partition = _partition_of.partition)
-              WHEN p.topic = _partition_of.topic THEN _partition_of.partition END;
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF p.topic_kind = 'one' THEN
+    RETURN CASE WHEN p.topic = topic THEN partition END;
+  END IF;
+  RETURN (SELECT t.partition FROM millrace.topic_partition AS t
+          WHERE t.pipeline_id = p.id AND t.topic = _partition_of.topic AND t.topic_partition = _partition_of.partition);
+END $$;
 REVOKE ALL ON FUNCTION millrace._partition_of(millrace.pipeline, text, integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._partition_of(millrace.pipeline, text, integer) IS 'Internal: the number of a partition of a topic, null when the pipeline does not read it.';
 

@@ -1,10 +1,12 @@
--- event_status: the outcome of one event. Failures are recorded; the outcome of other events follows from the counters of the
+-- event_status: the outcome of one event. It is asked for often, by the API, and planning costs as much as it does: PL/pgSQL keeps the
+-- plans. Failures are recorded; the outcome of other events follows from the counters of the
 -- seconds around them, as long as progress keeps these (five minutes or more) and all events of that range had the same outcome.
 
 -- The rows of progress between which an offset was settled last; nulls when they are no longer kept, or it never was.
 CREATE FUNCTION millrace._settling(pipeline_id integer, partition integer, "offset" bigint, OUT outcome text,
                                    OUT after timestamptz, OUT settled_at timestamptz)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
   WITH state AS (
     SELECT g.seq, g.next_offset, g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.retrying, g.settled_at
     FROM millrace.progress AS g
@@ -23,9 +25,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
            WHEN b.events - a.events = b.superseded - a.superseded + b.dead - a.dead THEN 'superseded'
            WHEN b.events - a.events = b.skipped - a.skipped + b.dead - a.dead THEN 'skipped'
          END, a.settled_at, b.settled_at
+  INTO outcome, after, settled_at
   FROM (SELECT * FROM state AS g WHERE g.next_offset <= _settling."offset" ORDER BY g.seq DESC LIMIT 1) AS a
   CROSS JOIN LATERAL (SELECT * FROM state AS g WHERE g.seq > a.seq ORDER BY g.seq LIMIT 1) AS b;
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace._settling(integer, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._settling(integer, integer, bigint) IS 'Internal: outcome of an offset by the counters around it.';
 
@@ -39,7 +42,9 @@ COMMENT ON FUNCTION millrace._document_place(integer) IS 'Internal: which docume
 
 -- What is recorded about an event, oldest first.
 CREATE FUNCTION millrace._timeline(pipeline_id integer, partition integer, "offset" bigint) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN (
   WITH letter AS (
     SELECT l.*, millrace._document_place(l.document) AS place FROM millrace.dead_letter AS l
     WHERE l.pipeline_id = _timeline.pipeline_id AND l.partition = _timeline.partition AND l."offset" = _timeline."offset"
@@ -79,8 +84,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
              CASE WHEN r.state = 'held' THEN 'its key waits' WHEN r.replay_of IS NULL THEN 'next try' ELSE 'replay' END, 'id', r.id) || r.place
     FROM waiting AS r
   )
-  SELECT coalesce(jsonb_agg(e.entry ORDER BY e.at, e.step), '[]') FROM entry AS e;
-$$;
+  SELECT coalesce(jsonb_agg(e.entry ORDER BY e.at, e.step), '[]') FROM entry AS e);
+END $$;
 REVOKE ALL ON FUNCTION millrace._timeline(integer, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._timeline(integer, integer, bigint) IS 'Internal: what is recorded about an event.';
 
@@ -88,7 +93,9 @@ COMMENT ON FUNCTION millrace._timeline(integer, integer, bigint) IS 'Internal: w
 CREATE FUNCTION millrace._event_states(topic text, partition integer, "offset" bigint)
 RETURNS TABLE (pipeline_id integer, pipeline text, owner regrole, instance uuid, "number" integer, status text, attempt integer,
                next_try timestamptz, since timestamptz, reason text, "position" bigint, document integer)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN QUERY
   SELECT p.id, p.name, p.owner, p.instance, n.partition, s.status, s.attempt, r.next_at, s.since, s.reason, g.next_offset,
          CASE WHEN s.rank <= 2 THEN r.document WHEN s.rank IN (7, 8) THEN l.document END
   FROM millrace.pipeline AS p
@@ -146,20 +153,22 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     ) AS v (rank, applies, status, attempt, since, reason)
     WHERE v.applies ORDER BY v.rank LIMIT 1) AS s
   WHERE EXISTS (SELECT FROM millrace._source AS c WHERE c.pipeline_id = p.id AND c.topic = _event_states.topic);
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace._event_states(text, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._event_states(text, integer, bigint) IS 'Internal: the state of an event in each pipeline on its topic; number is that of its partition in the pipeline.';
 
 CREATE FUNCTION millrace._event_trace(caller regrole, topic text, partition integer, "offset" bigint) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN (
   SELECT coalesce(jsonb_agg(jsonb_build_object(
            'pipeline', s.pipeline, 'status', s.status, 'attempt', s.attempt, 'next_try', s.next_try, 'since', s.since,
            'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', s.position, 'document', s.document))
                      || jsonb_build_object('timeline', millrace._timeline(s.pipeline_id, s.number, _event_trace."offset")))
            ORDER BY s.pipeline), '[]')
   FROM millrace._event_states(topic, partition, "offset") AS s
-  WHERE pg_has_role(caller, s.owner::oid, 'USAGE');
-$$;
+  WHERE pg_has_role(caller, s.owner::oid, 'USAGE'));
+END $$;
 REVOKE ALL ON FUNCTION millrace._event_trace(regrole, text, integer, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._event_trace(regrole, text, integer, bigint) IS 'Internal: event_trace for a role.';
 
