@@ -3,6 +3,7 @@ import glob
 import json
 import os
 import re
+import ssl
 import subprocess
 
 import pytest
@@ -14,6 +15,7 @@ from lib.broker import JVM_QUICK_START, Broker, NoBroker, fetch
 from lib.events import Events
 from lib.monitoring import HERE, Alertmanager, Exporter, Prometheus, Receiver
 from lib.process import free_port
+from lib.secure import Authority
 from lib.wait import wait_for
 from lib.web import ask
 from lib.world import World, ensure_roles
@@ -22,9 +24,9 @@ JOBS = ("millrace-ingestor", "millrace-api", "millrace-postgres")
 
 
 class Stack(World):
-    """A pipeline whose events are written, filtered, tried again and dead; an API on its database; all of it watched."""
+    """A pipeline whose events are written, filtered, tried again and dead; an API on its database, with TLS; all of it watched."""
 
-    def __init__(self, cluster, broker):
+    def __init__(self, cluster, broker, directory):
         super().__init__(cluster, broker, "monitored")
         self.create_topic(partitions=2, **{"retention.ms": "3600000"})
         ensure_roles(cluster, "web", "monitor")
@@ -34,7 +36,10 @@ class Stack(World):
         with self.db.session("app") as s:
             s.run("SELECT millrace.create_window('by_minute', 'monitored', event_time => 'ts', size => '1 min', aggregates => 'count(*) AS n', output_topic => 'monitored.by_minute')")
         self.ingestor = self.start_ingestor().wait_ready()
-        self.api = Api(self.db.dsn("web"), "--brokers", broker.address, "--topic", self.topic).start()
+        authority = Authority(directory)
+        certificate, key = authority.issue("api")
+        self.api = Api(self.db.dsn("web"), "--brokers", broker.address, "--topic", self.topic, "--tls-certificate", certificate, "--tls-key", key,
+                       tls=ssl.create_default_context(cafile=authority.file)).start()
         self.receiver = Receiver()
         self.alertmanager = Alertmanager(self.receiver)
         self.exporter = Exporter(cluster, self.db.name)
@@ -54,12 +59,12 @@ class Stack(World):
 
 
 @pytest.fixture(scope="module")
-def stack(cluster, broker):
+def stack(cluster, broker, tmp_path_factory):
     try:
         monitoring.programs()
     except monitoring.NoMonitoring as e:
         pytest.skip(str(e))
-    stack = Stack(cluster, broker)
+    stack = Stack(cluster, broker, tmp_path_factory.mktemp("tls"))
     yield stack
     stack.close()
 
