@@ -4,7 +4,9 @@ import json
 import random
 
 import pytest
+from lib.cluster import Cluster
 from lib.wait import wait_for
+from lib.world import World, ensure_roles
 
 from test_target_changes import Feed
 
@@ -146,6 +148,35 @@ def test_keys_that_only_the_index_takes_for_one(world):
     assert counters["written"] == 2506 and counters["dead"] == 0, counters
     assert feed.rows("SELECT n, lower(v), kept FROM t WHERE n NOT LIKE 'D%%' ORDER BY lower(n)") == [
         ("a", "a", "old"), ("B", "b", "default"), ("C", "c", "default")]
+
+
+@pytest.fixture(scope="module")
+def published_world(broker):
+    """Of a server whose tables may be replicated."""
+    cluster = Cluster("logical", settings=dict(wal_level="'logical'")).init().start()
+    ensure_roles(cluster)
+    world = World(cluster, broker, "published")
+    yield world
+    world.close()
+    cluster.stop("immediate")
+
+
+def test_a_subscriber_can_apply_it(published_world):
+    """What one row gives up in a unique column another one of its batch takes, which is a new one: the log has them in this order."""
+    world = published_world
+    ddl = "CREATE TABLE t (n int PRIMARY KEY, one int UNIQUE)"
+    feed = Feed(world, ddl, fields="n int, one int", transform="SELECT n, one FROM event", **UPSERT)
+    world.db.run("INSERT INTO t VALUES (1, 10), (3, 30); CREATE PUBLICATION p FOR TABLE t")
+    copy = world.cluster.create_database("copy")
+    copy.run(ddl + "; INSERT INTO t VALUES (1, 10), (3, 30)")
+    world.db.run("SELECT pg_create_logical_replication_slot('copy', 'pgoutput')")
+    copy.run(f"CREATE SUBSCRIPTION s CONNECTION 'host={world.cluster.dir} user=postgres dbname={world.db.name}' PUBLICATION p"
+             " WITH (create_slot = false, slot_name = 'copy', copy_data = false)")
+    feed.send(*(json.dumps(dict(n=n, one=one)) for n, one in ((1, 11), (2, 10), (3, 31), (4, 30)))).settled()
+    rows = [(1, 11), (2, 10), (3, 31), (4, 30)]
+    assert feed.rows() == rows
+    wait_for(lambda: copy.run("SELECT * FROM t ORDER BY 1") == rows, "the subscriber has them", 30)
+    copy.run("DROP SUBSCRIPTION s")
 
 
 # What ON CONFLICT makes of the same events: a trigger that does nothing makes the target one that is not plain

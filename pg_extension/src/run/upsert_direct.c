@@ -15,6 +15,8 @@
 #include "access/genam.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/catalog.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -50,6 +52,7 @@ typedef struct Upsert
 	TupleTableSlot *updated;
 	Found *found;           /* of each buffered row */
 	TupleTableSlot **fresh; /* slots of those that are not there */
+	bool in_order;          /* these go into the table in their turn, too */
 } Upsert;
 
 static void begin(Upsert *upsert);
@@ -116,6 +119,27 @@ find_index(Upsert *upsert)
 		give_up(upsert, "The index of the conflict key is another one.");
 }
 
+/*
+ * A subscriber applies changes in the order of the log. Where another column than the key is unique, a new row may take there what an
+ * old one of a lesser key gives up: the new one must come behind it.
+ */
+static bool
+must_be_in_order(const Upsert *upsert)
+{
+	const ResultRelInfo *result = upsert->rows.result;
+
+	if (!RelationIsLogicallyLogged(upsert->rows.target))
+		return false;
+	for (int i = 0; i < result->ri_NumIndices; i++)
+	{
+		const IndexInfo *info = result->ri_IndexRelationInfo[i];
+
+		if (info != upsert->info && (info->ii_Unique || info->ii_ExclusionOps != NULL))
+			return true;
+	}
+	return false;
+}
+
 static void
 begin(Upsert *upsert)
 {
@@ -124,6 +148,7 @@ begin(Upsert *upsert)
 	mr_direct_begin(rows, true);
 	CheckCmdReplicaIdentity(rows->target, CMD_UPDATE);
 	find_index(upsert);
+	upsert->in_order = must_be_in_order(upsert);
 	upsert->nkeys = upsert->info->ii_NumIndexKeyAttrs;
 	for (int i = 0; i < upsert->nkeys; i++)
 		ScanKeyEntryInitialize(&upsert->keys[i], 0, i + 1, upsert->info->ii_UniqueStrats[i],
@@ -184,7 +209,21 @@ copy_existing(Upsert *upsert)
 	return tuple;
 }
 
-/* Looks up the buffered rows, and puts those that are not there into the table, without entries in its indexes. */
+/* A new row that is placed by itself. */
+static void
+insert_row(Upsert *upsert, int i)
+{
+	MrDirectRows *rows = &upsert->rows;
+	TupleTableSlot *slot = rows->program->slots[i];
+
+	table_tuple_insert(rows->target, slot, rows->command, 0, rows->bulk);
+	list_free(mr_insert_index_tuples(rows->result, slot, rows->estate));
+}
+
+/*
+ * Looks up the buffered rows, and puts those that are not there into the table, without entries in its indexes, unless they must wait
+ * for their turn.
+ */
 static void
 place_rows(Upsert *upsert)
 {
@@ -198,7 +237,7 @@ place_rows(Upsert *upsert)
 		found->place = look_up(upsert, rows->program->slots[i]);
 		if (found->place == THERE)
 			found->old = copy_existing(upsert);
-		else if (found->place == NOT_THERE)
+		else if (found->place == NOT_THERE && !upsert->in_order)
 			upsert->fresh[nfresh++] = rows->program->slots[i];
 	}
 	let_pages_be(upsert);
@@ -301,12 +340,9 @@ is_own(const Upsert *upsert)
 static void
 settle_row(Upsert *upsert, int i)
 {
-	MrDirectRows *rows = &upsert->rows;
-	TupleTableSlot *given = rows->program->slots[i];
-
 	for (;;)
 	{
-		Place place = look_up(upsert, given);
+		Place place = look_up(upsert, upsert->rows.program->slots[i]);
 		HeapTuple old;
 
 		CHECK_FOR_INTERRUPTS();
@@ -318,8 +354,7 @@ settle_row(Upsert *upsert, int i)
 		if (place == NOT_THERE)
 		{
 			let_pages_be(upsert);
-			table_tuple_insert(rows->target, given, rows->command, 0, rows->bulk);
-			list_free(mr_insert_index_tuples(rows->result, given, rows->estate));
+			insert_row(upsert, i);
 			return;
 		}
 		if (is_own(upsert))
@@ -342,7 +377,9 @@ write_rows(MrDirectRows *rows, int *at)
 		const Found *found = &upsert->found[i];
 
 		*at = rows->at_of[i];
-		if (found->place == NOT_THERE)
+		if (found->place == NOT_THERE && upsert->in_order)
+			insert_row(upsert, i);
+		else if (found->place == NOT_THERE)
 			list_free(mr_insert_index_tuples(rows->result, rows->program->slots[i], rows->estate));
 		else if (found->place == AT_WORK || !update_row(upsert, i, found->old))
 			settle_row(upsert, i);
