@@ -7,6 +7,7 @@ CREATE FUNCTION millrace._set_dlq(pipeline_id integer, dlq text, delivery text) 
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   proposed text := (SELECT millrace._default_dlq(p.name, p.topic_kind, p.topic) FROM millrace.pipeline AS p WHERE p.id = pipeline_id);
+  former   text := (SELECT q.topic FROM millrace.dlq AS q WHERE q.pipeline_id = _set_dlq.pipeline_id);
 BEGIN
   IF dlq <> 'off' THEN
     PERFORM millrace._check_topic(dlq);
@@ -28,9 +29,11 @@ BEGIN
       delivery = coalesce(_set_dlq.delivery, q.delivery);
   INSERT INTO millrace.dlq_topic (topic) SELECT q.topic FROM millrace.dlq AS q WHERE q.pipeline_id = _set_dlq.pipeline_id AND q.enabled
   ON CONFLICT ON CONSTRAINT dlq_topic_pkey DO NOTHING;
-  -- another topic is read from its beginning
   IF dlq <> 'off' THEN
     PERFORM millrace._check_loop(pipeline_id, dlq, 'dead letters');
+  END IF;
+  -- another topic is read from its beginning; the relay of the same one goes on, and what it has seen must not be forgotten behind its back
+  IF dlq <> 'off' AND dlq IS DISTINCT FROM former THEN
     DELETE FROM millrace.dlq_scan AS s WHERE s.pipeline_id = _set_dlq.pipeline_id AND s.window_id = 0;
     DELETE FROM millrace.dlq_sighting AS s WHERE s.pipeline_id = _set_dlq.pipeline_id;
   END IF;

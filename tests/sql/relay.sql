@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(65);
+SELECT plan(67);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -164,6 +164,17 @@ SELECT is((SELECT count(*) FROM millrace.relay_scan_positions('p')), 0::bigint, 
 SELECT is((SELECT count(*) FROM millrace.relay_scan_positions('p', NULL, 'events.dlq')), 1::bigint, 'the former one from where it was read to');
 SELECT is((SELECT count(*) FROM millrace.relay_batch('p', 10, of_topic => 'events.dlq')), 0::bigint, 'nothing is to go there any more');
 SELECT isnt((SELECT count(*) FROM millrace.relay_batch('p', 10, of_topic => 'graveyard')), 0::bigint, 'but to the other one');
+
+-- the topic it has: what was read of it stays read
+SELECT millrace.relay_mark('p', 0, 7, '{}', '{}', '{}');
+SET ROLE mrt_owner;
+SELECT millrace.alter_pipeline('p', dlq => 'off'), millrace.alter_pipeline('p', dlq => 'graveyard');
+SET ROLE mrt_ingestor;
+SELECT is((SELECT max(next_offset) FROM millrace.relay_scan_positions('p')), 7::bigint, 'the same topic goes on where it was read to');
+SET ROLE mrt_owner;
+SELECT millrace.alter_pipeline('p', dlq => 'elsewhere'), millrace.alter_pipeline('p', dlq => 'graveyard');
+SET ROLE mrt_ingestor;
+SELECT is((SELECT count(*) FROM millrace.relay_scan_positions('p')), 0::bigint, 'with another one in between it is read from its beginning');
 
 -- another pipeline of the name: its letters are others, whatever the topic has
 SET ROLE mrt_owner;
