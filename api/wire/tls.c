@@ -162,6 +162,12 @@ load(SSL_CTX *context, const MrTlsFiles *files, char *error, size_t error_size)
 				 "--tls-key is \"%.200s\", expected a file in PEM format with the private key of "
 				 "the certificate, without a password: %s",
 				 files->key, reason());
+	else if (SSL_CTX_check_private_key(context) != 1)
+		/* one of the same algorithm was compared above */
+		snprintf(error, error_size,
+				 "--tls-key is \"%.200s\", expected the private key of the certificate in "
+				 "\"%.200s\": it is of another algorithm",
+				 files->key, files->certificate);
 	else if (expires_s = expiry(context), expires_s <= (int64_t) time(NULL))
 		snprintf(error, error_size,
 				 "the certificate in \"%.200s\" has expired: expected one that is valid",

@@ -14,7 +14,7 @@ from lib.api import Answer, read_all, split_answers
 from lib.api_world import ApiWorld
 from lib.event_stream import EventStream
 from lib.malformed import MALFORMED
-from lib.secure import Authority
+from lib.secure import Authority, certificate
 from lib.wait import wait_for
 
 
@@ -173,6 +173,7 @@ def test_what_cannot_be_served(web, tmp_path):
     good, key = web.authority.issue("good")
     encrypted = str(tmp_path / "encrypted.key")
     subprocess.run(["openssl", "ec", "-in", key, "-aes256", "-passout", "pass:secret", "-out", encrypted], check=True, stderr=subprocess.DEVNULL)
+    rsa = certificate("rsa", str(tmp_path))[0]
     missing = str(tmp_path / "missing.crt")
     for options, text in ((["--tls-certificate", good], "--tls-certificate needs --tls-key, too"),
                           (["--tls-key", key], "--tls-key needs --tls-certificate, too"),
@@ -180,6 +181,7 @@ def test_what_cannot_be_served(web, tmp_path):
                           (["--tls-certificate", key, "--tls-key", key], "no start line"),
                           (["--tls-certificate", good, "--tls-key", encrypted], "without a password"),
                           (["--tls-certificate", good, "--tls-key", web.authority.key], "key values mismatch"),
+                          (["--tls-certificate", good, "--tls-key", rsa], f'expected the private key of the certificate in "{good}": it is of another algorithm'),
                           (["--tls-certificate", web.authority.issue("old", days=-1)[0], "--tls-key", web.authority.path("old.key")], "has expired"),
                           (["--tls-certificate", good, "--tls-key", key, "--tls-minimum", "1.1"], "1.2")):
         for check in (["--check-config"], []):
