@@ -64,7 +64,7 @@ CREATE FUNCTION millrace.explain_query(query text, "analyze" boolean, path text)
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_explain_query';
 COMMENT ON FUNCTION millrace.explain_query(text, boolean, text) IS
 'What explain() calls. Use explain().
-In: query: the text after EXPLAIN; analyze: true to run it; path: its search_path. Out: lines of EXPLAIN. Errors: those of the query; in a session of another role, by SET ROLE, insufficient_privilege when it sets the role, makes a temporary table or prepares a statement.';
+In: query: the text after EXPLAIN; analyze: true to run it; path: its search_path. Out: lines of EXPLAIN. Errors: those of the query; invalid_parameter_value for several statements; in a session of another role, by SET ROLE, insufficient_privilege when it sets the role, makes a temporary table or prepares a statement.';
 
 -- explain: the plan of a pipeline's transform. The user's SQL is planned, and run, as the caller, who must therefore be the
 -- owner: nobody's SQL runs with another role's privileges. A CTE named event represents the batch.

@@ -2,7 +2,7 @@
 -- PostgreSQL does, and leave SQLSTATEs of the user's functions alone.
 BEGIN;
 \ir helper.psql
-SELECT plan(24);
+SELECT plan(25);
 
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
@@ -70,6 +70,11 @@ SELECT is(array_agg(coalesce(d.sqlstate || ' ' || d.message, d.outcome)), ARRAY[
 FROM millrace.dry_run('wide', ARRAY['{"n": 1}', '{"n": 70}']) AS d;
 SELECT pg_temp.refused($$SELECT millrace.dry_run('wide', ARRAY['{"n": 40}', '{"n": 40}'])$$, '54000', 'the events give more than 65536 kB of rows',
                        'millrace.batch_memory', 'all of them');
+
+-- What explain() calls takes no rows for lines that are none: numbers of a second statement would be read as places in memory.
+DECLARE numbers CURSOR FOR SELECT 4096::bigint;
+SELECT pg_temp.refused($$ SELECT millrace.explain_query('SELECT 1; FETCH numbers', false, 'pg_catalog') $$, '22023', 'query must be a single statement',
+                       'millrace.explain(', 'a second statement');
 
 -- MR000 is how explain() undoes what it ran.
 CREATE FUNCTION mrt.raises(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE 'mine' USING ERRCODE = 'MR000'; END $$;
