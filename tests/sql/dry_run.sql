@@ -2,7 +2,7 @@
 -- PostgreSQL does, and leave SQLSTATEs of the user's functions alone.
 BEGIN;
 \ir helper.psql
-SELECT plan(25);
+SELECT plan(27);
 
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
@@ -70,6 +70,18 @@ SELECT is(array_agg(coalesce(d.sqlstate || ' ' || d.message, d.outcome)), ARRAY[
 FROM millrace.dry_run('wide', ARRAY['{"n": 1}', '{"n": 70}']) AS d;
 SELECT pg_temp.refused($$SELECT millrace.dry_run('wide', ARRAY['{"n": 40}', '{"n": 40}'])$$, '54000', 'the events give more than 65536 kB of rows',
                        'millrace.batch_memory', 'all of them');
+
+-- A CHECK that names the table: of a new row, and of one that is replaced.
+CREATE TABLE mrt.itself (id bigint PRIMARY KEY, v text);
+ALTER TABLE mrt.itself ADD CHECK (tableoid = 'mrt.itself'::regclass);
+INSERT INTO mrt.itself VALUES (1, 'old');
+SELECT millrace.create_pipeline(name, topic => 'events', target => 'mrt.itself', fields => 'id bigint, v text', transform => 'SELECT id, v FROM event',
+                                on_conflict => rule, conflict_key => CASE rule WHEN 'update' THEN '{id}'::text[] END)
+FROM (VALUES ('itself', 'error'), ('itself_replaced', 'update')) AS p (name, rule);
+SELECT is(array_agg(coalesce(d.message, d.outcome)), '{written,written}', 'CHECK of the table itself')
+FROM millrace.dry_run('itself', ARRAY['{"id": 2, "v": "new"}', '{"id": 3, "v": "new"}']) AS d;
+SELECT is(array_agg(coalesce(d.message, d.outcome)), '{written,written}', 'and of a row that is replaced')
+FROM millrace.dry_run('itself_replaced', ARRAY['{"id": 1, "v": "new"}', '{"id": 2, "v": "new"}']) AS d;
 
 -- What explain() calls takes no rows for lines that are none: numbers of a second statement would be read as places in memory.
 DECLARE numbers CURSOR FOR SELECT 4096::bigint;

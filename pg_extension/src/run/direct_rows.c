@@ -243,6 +243,7 @@ fill_slot(MrDirectRows *direct, MrRow *row)
 			direct->bytes += VARSIZE_ANY(DatumGetPointer(slot->tts_values[to]));
 	}
 	MemoryContextSwitchTo(old);
+	slot->tts_tableOid = RelationGetRelid(direct->target); /* a CHECK may name it */
 	return ExecStoreVirtualTuple(slot);
 }
 

@@ -278,6 +278,7 @@ form_updated(Upsert *upsert, const TupleTableSlot *row, HeapTuple old)
 		slot->tts_values[column] = row->tts_values[column];
 		slot->tts_isnull[column] = row->tts_isnull[column];
 	}
+	slot->tts_tableOid = RelationGetRelid(upsert->rows.target);
 	ExecStoreVirtualTuple(slot);
 	return true;
 }
