@@ -104,6 +104,7 @@ CREATE FUNCTION millrace._check_window_changes(w millrace.window_definition, p m
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   nullable text;
+  other    record;
 BEGIN
   IF v.on_conflict <> 'update' THEN
     RETURN;
@@ -118,6 +119,21 @@ BEGIN
     RAISE EXCEPTION 'column "%" of the conflict_key of pipeline "%" may be null', nullable, p.name
       USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'Windows follow changes of a row by its key, and a null is the key of no row.',
             HINT = format('Run: ALTER TABLE %s ALTER COLUMN %I SET NOT NULL;', v.target::regclass, nullable);
+  END IF;
+  -- workers look at operator classes, too (src/program/conflict_index.h)
+  SELECT x.indexrelid::regclass AS index, a.attname INTO other
+  FROM pg_index AS x CROSS JOIN LATERAL generate_series(0, x.indnkeyatts - 1) AS n
+  JOIN pg_attribute AS a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[n]
+  JOIN pg_collation AS i ON i.oid = x.indcollation[n] JOIN pg_collation AS c ON c.oid = a.attcollation
+  WHERE x.indrelid = v.target AND x.indisunique AND x.indisvalid AND x.indpred IS NULL AND i.oid <> c.oid AND NOT (i.collisdeterministic AND c.collisdeterministic)
+        AND ARRAY(SELECT k.attname::text FROM generate_series(0, x.indnkeyatts - 1) AS m JOIN pg_attribute AS k ON k.attrelid = x.indrelid AND k.attnum = x.indkey[m]
+                  ORDER BY 1) = ARRAY(SELECT k FROM unnest(v.conflict_key) AS k ORDER BY 1)
+  ORDER BY 1, 2 LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'unique index "%" compares column "%" otherwise than "="', other.index, other.attname
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            DETAIL = 'Windows follow changes of a row by its key, and an upsert may replace the row of another key by this index.',
+            HINT = 'Create it with the collation of the column.';
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_window_changes FROM PUBLIC;

@@ -58,6 +58,26 @@ def noted(db):
     return [db.value(f"SELECT count(*) FROM millrace._window_{id}_partial") for id, in db.run("SELECT id FROM millrace.window_definition ORDER BY id")]
 
 
+def test_a_key_by_which_rows_cannot_be_followed_any_more(world):
+    """A null, or what the index takes for the key of another row, would change rows that the window does not learn of: the pipeline waits."""
+    feed = Feed(world, """CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+                          CREATE TABLE t (id text NOT NULL, at timestamptz); CREATE UNIQUE INDEX t_id ON t (id); CREATE INDEX ON t (at)""",
+                "id text, at timestamptz", "SELECT id, at FROM event", on_conflict="update", conflict_key=["id"])
+    window(world, "w")
+    feed.send(*(json.dumps(dict(id=id, at="2026-03-29T00:00:00Z")) for id in "AB")).settled()
+    for minute, (wrong, reason, right, ids) in enumerate((
+            ("ALTER TABLE t ALTER id DROP NOT NULL", f'column "id" of the conflict_key of pipeline "{world.pipeline_name}" may be null',
+             "ALTER TABLE t ALTER id SET NOT NULL", "BC"),
+            ("CREATE UNIQUE INDEX t_blind ON t (id COLLATE blind)", 'unique index "t_blind" compares column "id" otherwise than "="', "DROP INDEX t_blind", "aB")), 1):
+        world.db.run(wrong)
+        feed.send(*(json.dumps(dict(id=id, at=f"2026-03-29T00:0{minute}:00Z")) for id in ids))
+        wait_for(lambda: world.db.run("SELECT sqlstate, reason FROM millrace.breakers WHERE state <> 'closed'") == [("55000", reason)], "it waits")
+        world.db.run(right)
+        feed.settled()
+        check_exact(world.db, "millrace.window_w", "SELECT date_bin('1 min', at, '2000-01-01') AS window_start, count(*) AS n FROM t GROUP BY 1")
+    assert world.counters()["dead"] == 0 and len(feed.rows()) == 4
+
+
 MERGE = "hits = old.hits + new.hits, x = coalesce(new.x, old.x)"
 
 

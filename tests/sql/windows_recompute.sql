@@ -1,7 +1,7 @@
 -- Windows kept by recompute. What a batch would note is noted here by hand; tests/e2e/test_windows_recompute.py has batches.
 BEGIN;
 \ir helper.psql
-SELECT plan(52);
+SELECT plan(53);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p', 'update', '{id}');
@@ -33,6 +33,16 @@ SELECT pg_temp.refused(pg_temp.make('w', 'grows'), '55000', 'no index of table',
 SELECT pg_temp.refused($$ SELECT millrace.create_window('w', 'p', event_time => 'at + interval ''1 h''', size => '1 min', group_by => '{"at::date AS day"}', aggregates => 'count(*)') $$,
   '55000', 'no index', 'CREATE INDEX ON mrt.reading ((', 'an expression that no index may have is left out');
 SELECT pg_temp.refused(pg_temp.make('w', 'nullable'), '55000', 'column "source" of the conflict_key of pipeline "nullable" may be null', 'ALTER COLUMN source SET NOT NULL', 'a key that may be null');
+RESET ROLE;
+CREATE COLLATION mrt.blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE TABLE mrt.named (LIKE mrt.reading);
+ALTER TABLE mrt.named OWNER TO mrt_owner;
+SET ROLE mrt_owner;
+ALTER TABLE mrt.named ALTER source SET NOT NULL;
+CREATE UNIQUE INDEX named_source ON mrt.named (source COLLATE mrt.blind);
+SELECT millrace.alter_pipeline('nullable', target => 'mrt.named', conflict_key => '{source}') > 0 AS altered \gset
+SELECT pg_temp.refused(pg_temp.make('w', 'nullable'), '55000', 'unique index "mrt.named_source" compares column "source" otherwise than "="', 'the collation of the column',
+  'a key that its index takes for another one''s');
 SELECT pg_temp.refused(pg_temp.make(repeat('w', 50), 'p'), '42622', 'is too long', 'at most 49', 'a name that is too long');
 CREATE INDEX by_time ON mrt.reading (at);
 

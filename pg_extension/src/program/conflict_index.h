@@ -14,4 +14,10 @@
  */
 extern Oid mr_conflict_index(const MrProgram *program, Relation target);
 
+/*
+ * Raises object_not_in_prerequisite_state unless "=" of the conflict key finds the row that an upsert replaces, and that alone: no column of
+ * the key may be null, and each unique index of the key takes the same values for equal.
+ */
+extern void mr_conflict_key_check(const MrProgram *program, Relation target);
+
 #endif /* MR_CONFLICT_INDEX_H */

@@ -3,11 +3,13 @@
  */
 #include "window/changed.h"
 
+#include "access/table.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
+#include "program/conflict_index.h"
 #include "program/merge.h"
 #include "server/compat.h"
 
@@ -45,12 +47,23 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	return true;
 }
 
+/* What an upsert finds must be what the look-up finds. */
+static void
+check_key(const MrProgram *program)
+{
+	Relation target = mr_target_open(program->definition, AccessShareLock);
+
+	mr_conflict_key_check(program, target);
+	table_close(target, NoLock);
+}
+
 MrChanged *
 mr_changed_create(const MrProgram *program)
 {
 	MrChanged *changed = palloc0(sizeof(MrChanged));
 	StringInfoData sql;
 
+	check_key(program);
 	changed->pub = (DestReceiver){receive, start, nothing, nothing, DestNone};
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT new.\"" MR_MERGE_NUMBER "\"");

@@ -17,7 +17,11 @@ typedef struct MrChanged MrChanged;
 /* Receives a row: its columns are those of program->stored. number: of the row of the batch that has its key. */
 typedef void (*MrChangedRow)(void *arg, int number, const Datum *values, const bool *nulls);
 
-/* In the current memory context, analysed as the current user, of a program whose rows have a conflict key. */
+/*
+ * In the current memory context, analysed as the current user, of a program whose rows have a conflict key. Raises
+ * object_not_in_prerequisite_state for a key by which rows are not found as upserts find them (program/conflict_index.h):
+ * create_window() refuses it, and it can become so afterwards.
+ */
 extern MrChanged *mr_changed_create(const MrProgram *program);
 
 /*
