@@ -15,7 +15,7 @@ COMMENT ON FUNCTION millrace.decode IS
 'The result of applying a field list to a message.
 In: fields and format, as in create_pipeline; payload, text or bytes, e.g. ''{"a": 1}''; key and headers of the message, as in dry_run(), by default none; the rest as in create_pipeline, and independent of the session.
 Out: an object with the value of each field, and of each column that the format adds; with format ndjson an array of them, one for each document; null for null fields, a null payload or a null format.
-Errors: the one that would make the event a dead letter; those of a field list that is wrong; invalid_parameter_value for headers that are neither an object nor pairs.';
+Errors: the one that would make the event a dead letter; those of a field list that is wrong; invalid_parameter_value for headers that are neither an object nor pairs. In a session of another role, by SET ROLE, insufficient_privilege for a DEFAULT or a domain that sets the role, makes a temporary table or prepares a statement.';
 
 CREATE FUNCTION millrace.decode_event(
   fields text, payload millrace.payload, format text, date_order text DEFAULT 'ISO',
@@ -46,7 +46,7 @@ CREATE FUNCTION millrace.field_columns(fields text) RETURNS text
 LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_field_columns';
 COMMENT ON FUNCTION millrace.field_columns(text) IS
 'The columns that a field list makes, as a column definition list: ''id bigint NOT NULL, at date PATH ''''$.t'''''' gives id bigint, at date.
-In: fields, as in create_pipeline, with types outside pg_catalog named with their schema. Out: text. Errors: those of a field list that is wrong.';
+In: fields, as in create_pipeline, with types outside pg_catalog named with their schema. Out: text. Errors: those of a field list that is wrong; as decode() for a DEFAULT.';
 
 CREATE FUNCTION millrace.format_columns(format text) RETURNS text
 LANGUAGE c STABLE STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_format_columns_sql';

@@ -5,7 +5,7 @@ LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'm
 COMMENT ON FUNCTION millrace.input_fields(text) IS
 'The fields of a pipeline, and where each is read.
 In: pipeline. Out: per field its name, type, whether an event without it is a dead letter, and its path in the payload as the operator #> takes it.
-Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; those of the definition.';
+Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; those of the definition. In a session of another role, by SET ROLE, insufficient_privilege for a DEFAULT that sets the role, makes a temporary table or prepares a statement.';
 
 CREATE FUNCTION millrace.output_columns(pipeline text)
 RETURNS TABLE (name text, given text, type text, severity text, code text, problem text, hint text)
@@ -13,7 +13,7 @@ LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'm
 COMMENT ON FUNCTION millrace.output_columns(text) IS
 'The columns that a pipeline''s transform gives, and whether those of its target can hold them.
 In: pipeline. Out: per column its name, the type that is given, that of the target, and what of a value may be lost or refused: null for nothing.
-Errors: undefined_object for an unknown pipeline; insufficient_privilege unless the session is the pipeline''s owner; those of the definition.';
+Errors: as input_fields().';
 
 -- The documents of samples, one for each that is in the pipeline's format; a sample that is not has a finding by dry_run().
 CREATE FUNCTION millrace.sample_documents(format text, samples text[]) RETURNS SETOF jsonb

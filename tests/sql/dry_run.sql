@@ -2,7 +2,7 @@
 -- PostgreSQL does, and leave SQLSTATEs of the user's functions alone.
 BEGIN;
 \ir helper.psql
-SELECT plan(27);
+SELECT plan(31);
 
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
@@ -116,8 +116,11 @@ SELECT isnt_empty($$SELECT millrace.explain('does', true, ARRAY['{"command": "SE
 CREATE FUNCTION mrt.made() RETURNS bigint IMMUTABLE LANGUAGE plpgsql AS $$
 BEGIN IF current_setting('application_name') = 'trap' THEN PERFORM set_config('role', 'none', true); END IF; RETURN 1; END $$;
 SELECT millrace.create_pipeline('made', topic => 'events', target => 'mrt.reading', fields => 'n bigint', transform => 'SELECT mrt.made() AS id FROM event');
+SELECT millrace.create_pipeline('folded', topic => 'events', target => 'mrt.reading', fields => 'n bigint DEFAULT mrt.made()', transform => 'SELECT n AS id FROM event');
 SET LOCAL application_name = 'trap';
 SELECT throws_ok($$SELECT millrace.explain('made')$$, '42501', NULL, 'nor does a plan');
+SELECT throws_ok(format('SELECT millrace.%s', c.call), '42501', NULL, 'nor a DEFAULT: ' || c.call)
+FROM unnest(ARRAY['explain(''folded'')', 'input_fields(''folded'')', 'output_columns(''folded'')', 'decode(''n bigint DEFAULT mrt.made()'', ''{}'')']) AS c (call);
 RESET application_name;
 
 -- What a value means, also in expressions of the transform, is the definition's; a session that would read and show it otherwise.

@@ -2,7 +2,8 @@
  * definition_columns.c: millrace.input_fields() and millrace.output_columns(): what a pipeline reads of a payload, and what its
  * transform gives beside what its target takes.
  *
- * Both run in the caller's session, which must be the pipeline's owner: analysing the transform may run functions.
+ * Both run in the caller's session, which must be the pipeline's owner, and keep to it (restricted.h): reading the definition may run
+ * functions.
  */
 #include "postgres.h"
 
@@ -16,6 +17,7 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
+#include "server/restricted.h"
 #include "engine/engine.h"
 #include "pipeline/pipeline.h"
 #include "program/column_fit.h"
@@ -55,6 +57,7 @@ rows_of_program(FunctionCallInfo fcinfo, const char *function, PutRows put)
 	MrPace pace;
 	MrEngine engine = {.pace = &pace};
 	MrPipelineRow pipeline;
+	MrRestricted before;
 	int nest;
 
 	mr_pace_init(&pace);
@@ -63,9 +66,11 @@ rows_of_program(FunctionCallInfo fcinfo, const char *function, PutRows put)
 	mr_pipeline_check_owner(&pipeline, function);
 	engine.pipeline_id = pipeline.id;
 	engine.context = CurrentMemoryContext;
+	before = mr_restrict();
 	nest = NewGUCNestLevel();
 	mr_engine_prepare(&engine, &pipeline);
 	AtEOXact_GUC(false, nest);
+	mr_unrestrict(&before);
 	put(engine.program, (ReturnSetInfo *) fcinfo->resultinfo);
 	mr_program_free(engine.program);
 	return (Datum) 0;

@@ -2,7 +2,8 @@
  * decode_sql.c - millrace.decode(): try a field list on a message; millrace.field_columns()
  *
  * The same decoder as the workers', for users and tests. The decoder is kept from call to call of one
- * expression.
+ * expression. A field list may be that of a pipeline of others, and its DEFAULTs and domains run functions: they keep to the current
+ * role (restricted.h).
  */
 #include "postgres.h"
 
@@ -17,6 +18,7 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "server/restricted.h"
 #include "decode/decode.h"
 #include "decode/format.h"
 #include "decode/format_ndjson.h"
@@ -77,6 +79,7 @@ mr_decode_event(PG_FUNCTION_ARGS)
 static Datum
 decode_row(FunctionCallInfo fcinfo, text *list, bool with_payload)
 {
+	MrRestricted before = mr_restrict();
 	int nest = NewGUCNestLevel();
 	DecodeCall *call = prepare(fcinfo, list, with_payload);
 	bytea *payload = PG_GETARG_BYTEA_PP(1);
@@ -92,6 +95,7 @@ decode_row(FunctionCallInfo fcinfo, text *list, bool with_payload)
 	else
 		result = decode_one(call, payload, 0);
 	AtEOXact_GUC(false, nest);
+	mr_unrestrict(&before);
 	return result;
 }
 
@@ -102,15 +106,18 @@ mr_field_columns(PG_FUNCTION_ARGS)
 	MrReading reading;
 	MrFields *fields;
 	StringInfoData columns;
+	MrRestricted before;
 	int nest;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
+	before = mr_restrict();
 	nest = NewGUCNestLevel();
 	mr_reading_init(&reading);
 	mr_reading_pin(&reading);
 	fields = mr_fields_parse(text_to_cstring(PG_GETARG_TEXT_PP(0)), &reading);
 	AtEOXact_GUC(false, nest);
+	mr_unrestrict(&before);
 	initStringInfo(&columns);
 	for (int i = 0; i < fields->count; i++)
 		appendStringInfo(&columns, "%s%s %s", i > 0 ? ", " : "",
