@@ -1,7 +1,7 @@
 -- Windows kept by recompute. What a batch would note is noted here by hand; tests/e2e/test_windows_recompute.py has batches.
 BEGIN;
 \ir helper.psql
-SELECT plan(53);
+SELECT plan(55);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p', 'update', '{id}');
@@ -174,6 +174,18 @@ SET ROLE mrt_owner;
 SELECT lives_ok($$ SELECT millrace.alter_pipeline('grows', on_conflict => 'update', conflict_key => '{id}') $$, 'a recomputed window follows changes');
 SELECT lives_ok($$ SELECT millrace.drop_window(w.name) FROM millrace.windows AS w $$, 'dropped');
 SELECT is_empty($$ SELECT relname FROM pg_class WHERE relname ~ '^_?window_([0-9]|w|g|sliding)' AND relkind IN ('r', 'v') $$, 'with both views');
+
+-- Whoever reads a view runs nothing that somebody has made: not the CHECK of a domain either, nor a view that a function of the server reads.
+CREATE DOMAIN mrt.own AS bigint CHECK (current_user = 'mrt_owner');
+CREATE VIEW mrt.own_view AS SELECT 1 AS one;
+SELECT pg_temp.pipeline('appends');
+SELECT millrace.create_window(w.name, 'appends', event_time => 'at', size => '1 h', aggregates => w.sql)
+FROM (VALUES ('domain', 'count(*)::mrt.own AS n'), ('inside', 'to_json(ARRAY[count(*)::mrt.own])::text AS n'), ('reads', 'left(table_to_xml(''mrt.own_view'', true, false, count(*)::text)::text, 9) AS n'),
+             ('record', 'jsonb_populate_record(NULL::mrt.reading, jsonb_build_object(''id'', count(*)))::text AS n'), ('plain', 'coalesce(max(value), 0) / 2 + count(*) AS n')) AS w (name, sql);
+SELECT results_eq('SELECT name, kind FROM millrace.windows ORDER BY 1', $$ VALUES ('domain', 'recompute'), ('inside', 'recompute'), ('plain', 'incremental'), ('reads', 'recompute'), ('record', 'recompute') $$,
+                  'it is computed as the owner');
+RESET ROLE;
+SELECT is((SELECT bool_and(error IS NULL) FROM millrace.window_domain), true, 'whoever reads it');
 
 SELECT * FROM finish();
 ROLLBACK;
