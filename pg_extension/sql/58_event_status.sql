@@ -92,7 +92,7 @@ COMMENT ON FUNCTION millrace._timeline(integer, integer, bigint) IS 'Internal: w
 -- The state of an event in each pipeline on its topic, whoever owns it.
 CREATE FUNCTION millrace._event_states(topic text, partition integer, "offset" bigint)
 RETURNS TABLE (pipeline_id integer, pipeline text, owner regrole, instance uuid, "number" integer, status text, attempt integer,
-               next_try timestamptz, since timestamptz, reason text, "position" bigint, document integer)
+               next_try timestamptz, since timestamptz, reason text, settled_to bigint, document integer)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   RETURN QUERY
@@ -163,7 +163,7 @@ BEGIN
   RETURN (
   SELECT coalesce(jsonb_agg(jsonb_build_object(
            'pipeline', s.pipeline, 'status', s.status, 'attempt', s.attempt, 'next_try', s.next_try, 'since', s.since,
-           'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', s.position, 'document', s.document))
+           'detail', jsonb_strip_nulls(jsonb_build_object('reason', s.reason, 'position', s.settled_to, 'document', s.document))
                      || jsonb_build_object('timeline', millrace._timeline(s.pipeline_id, s.number, _event_trace."offset")))
            ORDER BY s.pipeline), '[]')
   FROM millrace._event_states(topic, partition, "offset") AS s
