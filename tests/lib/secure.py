@@ -41,9 +41,23 @@ class Authority:
             f.write("subjectAltName=IP:127.0.0.1,DNS:localhost\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", request,
                  "-subj", f"/CN={name}")
-        _openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key, "-set_serial", str(self.count),
-                 "-days", str(days), "-extfile", names, "-out", certificate)
+        if days < 1:
+            self._issue_expired(request, certificate)
+        else:
+            _openssl("x509", "-req", "-in", request, "-CA", self.file, "-CAkey", self.key, "-set_serial", str(self.count),
+                     "-days", str(days), "-extfile", names, "-out", certificate)
         return certificate, key
+
+    def _issue_expired(self, request, certificate):
+        """Only `openssl ca` takes dates in each version."""
+        config = self.path("ca.conf")
+        with open(config, "w") as f:
+            f.write(f"[ca]\ndefault_ca=own\n[own]\ndatabase={self.path('index')}\nserial={self.path('serial')}\nnew_certs_dir={self.directory}\n"
+                    f"certificate={self.file}\nprivate_key={self.key}\ndefault_md=sha256\npolicy=any\n[any]\ncommonName=supplied\n")
+        for name, text in (("index", ""), ("serial", "0100\n")):
+            with open(self.path(name), "w") as f:
+                f.write(text)
+        _openssl("ca", "-batch", "-config", config, "-startdate", "200101000000Z", "-enddate", "200102000000Z", "-in", request, "-out", certificate)
 
 
 def _openssl(*arguments):
