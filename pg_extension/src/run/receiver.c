@@ -1,23 +1,15 @@
 /*
- * receiver.c: see receiver.h. Lives on the stack of a run; there is nothing to start or to shut down.
+ * receiver.c: see receiver.h. Lives on the stack of a run.
  */
 #include "run/receiver.h"
 
-static void
-start(DestReceiver *self, int operation, TupleDesc typeinfo)
-{
-}
-
-static void
-nothing(DestReceiver *self)
-{
-}
+#include "server/row_receiver.h"
 
 void
 mr_receiver_init(MrReceiver *receiver, bool (*receive)(TupleTableSlot *slot, DestReceiver *self),
 				 MrProgram *program, MrBatch *batch)
 {
-	receiver->pub = (DestReceiver){receive, start, nothing, nothing, DestNone};
+	receiver->pub = mr_row_receiver(receive);
 	receiver->program = program;
 	receiver->batch = batch;
 }

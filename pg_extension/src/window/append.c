@@ -18,6 +18,7 @@
 
 #include "server/catalog.h"
 #include "server/compat.h"
+#include "server/row_receiver.h"
 
 #define BUFFERED_ROWS  1000
 #define BUFFERED_BYTES (1024 * 1024)
@@ -38,16 +39,6 @@ enum /* columns of the partial table, from 0 */
 	HIGHS,
 	NPARTIAL
 };
-
-static void
-nothing(DestReceiver *self)
-{
-}
-
-static void
-start(DestReceiver *self, int operation, TupleDesc typeinfo)
-{
-}
 
 /* Of the partitions that the batch moves; both NULL when there is none. */
 static void
@@ -194,7 +185,7 @@ void
 mr_append_begin(MrAppend *append, int32 window_id)
 {
 	memset(append, 0, sizeof(*append));
-	append->pub = (DestReceiver){receive, start, nothing, nothing, DestNone};
+	append->pub = mr_row_receiver(receive);
 	append->context = CurrentMemoryContext;
 	append->window_id = window_id;
 	append->folded = mr_catalog_open(psprintf("_window_%d_folded", window_id), RowExclusiveLock);

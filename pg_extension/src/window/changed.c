@@ -12,6 +12,7 @@
 #include "program/conflict_index.h"
 #include "program/merge.h"
 #include "server/compat.h"
+#include "server/row_receiver.h"
 
 struct MrChanged
 {
@@ -21,16 +22,6 @@ struct MrChanged
 	MrChangedRow put;
 	void *arg;
 };
-
-static void
-nothing(DestReceiver *self)
-{
-}
-
-static void
-start(DestReceiver *self, int operation, TupleDesc typeinfo)
-{
-}
 
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
@@ -64,7 +55,7 @@ mr_changed_create(const MrProgram *program)
 	StringInfoData sql;
 
 	check_key(program);
-	changed->pub = (DestReceiver){receive, start, nothing, nothing, DestNone};
+	changed->pub = mr_row_receiver(receive);
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT new.\"" MR_MERGE_NUMBER "\"");
 	for (int i = 0; i < program->stored->natts; i++)

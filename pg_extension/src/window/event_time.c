@@ -5,15 +5,7 @@
 
 #include "utils/timestamp.h"
 
-static void
-nothing(DestReceiver *self)
-{
-}
-
-static void
-start(DestReceiver *self, int operation, TupleDesc typeinfo)
-{
-}
+#include "server/row_receiver.h"
 
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
@@ -44,7 +36,7 @@ mr_event_time_create(const MrProgram *program, const char *relation, const char 
 {
 	MrEventTime *time = palloc0(sizeof(MrEventTime));
 
-	time->pub = (DestReceiver){receive, start, nothing, nothing, DestNone};
+	time->pub = mr_row_receiver(receive);
 	time->definition = definition;
 	time->plan = mr_plan_create(psprintf("SELECT %s FROM %s", definition->at, relation), relation,
 								program->stored, program->stored_full, program->definition->target,
