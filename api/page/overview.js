@@ -10,8 +10,15 @@ export function digest(p) {
   return {name: p.name, events_per_s: over(p.rates, 10).events_per_s, failures_per_s: over(p.rates, 10).failures_per_s,
     busy: over(p.rates, 60).busy_workers, p50: latency.p50_ms, p95: latency.p95_ms, p99: latency.p99_ms,
     lag: p.lag.records, behind: p.lag.seconds, drained_in: p.lag.drained_in_s, drained_per_s: p.lag.drained_per_s,
-    retrying: p.retries.waiting, dead: p.dead_letters.present, breaker: p.breaker.state, totals: p.totals,
+    retrying: p.retries.waiting, parked: p.retries.parked, open_letters: p.dead_letters.open, breaker: p.breaker.state, totals: p.totals,
     staging: p.staging, batches: p.batches};
+}
+
+/** When a lag will be gone: seconds, null while it grows or its rate is not known yet. */
+export function drain(lag, per_s, in_s) {
+  if (lag === '0') return 'drained';
+  if (in_s !== null) return seconds(in_s);
+  return per_s === null ? '–' : 'grows';
 }
 
 function columns(status) {
@@ -25,9 +32,9 @@ function columns(status) {
     ['Visible after (p99)', (p) => milliseconds(p.p99), 'number'],
     ['Lag', (p) => whole(p.lag), 'number'],
     ['Behind', (p) => seconds(p.behind), 'number'],
-    ['Time to drain', (p) => (p.lag === '0' ? 'drained' : p.drained_in === null ? 'grows' : seconds(p.drained_in)), 'number'],
+    ['Time to drain', (p) => drain(p.lag, p.drained_per_s, p.drained_in), 'number'],
     ['Retrying', (p) => whole(p.retrying), 'number'],
-    ['Dead letters', (p) => el('a', {href: `#/letters?pipeline=${encodeURIComponent(p.name)}`, id: `letters-${p.name}`}, whole(p.dead)), 'number'],
+    ['Dead letters, open', (p) => el('a', {href: `#/letters?pipeline=${encodeURIComponent(p.name)}`, id: `letters-${p.name}`}, whole(p.open_letters)), 'number'],
     ['Breaker', (p) => badge(p.breaker || 'closed', !p.breaker || p.breaker === 'closed')],
   ];
 }

@@ -2,7 +2,7 @@
 import {chart} from './charts.js';
 import {ask, guarded} from './dialog.js';
 import {badge, el, facts, milliseconds, moment, rate, seconds, show, table, whole} from './dom.js';
-import {digest} from './overview.js';
+import {digest, drain} from './overview.js';
 import {get, path, post} from './server.js';
 
 const KEPT_S = 3600;
@@ -38,6 +38,9 @@ const partitions = [
   ['End', (t) => whole(t.end_offset), 'number'],
   ['Lag', (t) => whole(t.lag), 'number'],
   ['Behind', (t) => seconds(t.behind_s), 'number'],
+  ['Time to drain', (t) => drain(t.lag, t.drained_per_s, t.drained_in_s), 'number'],
+  ['Retrying', (t) => whole(t.retrying), 'number'],
+  ['Parked', (t) => whole(t.parked), 'number'],
   ['Settled', (t) => moment(t.settled_at)],
 ];
 const workers = [
@@ -58,9 +61,9 @@ const lanes = [
 function now(p) {
   return facts([
     ['Events/s', rate(p.events_per_s)], ['Busy workers', rate(p.busy)], ['p50, p95, p99', [p.p50, p.p95, p.p99].map(milliseconds).join(', ')],
-    ['Lag', whole(p.lag)], ['Behind', seconds(p.behind)], ['Time to drain', p.lag === '0' ? 'drained' : p.drained_in === null ? 'grows' : seconds(p.drained_in)],
+    ['Lag', whole(p.lag)], ['Behind', seconds(p.behind)], ['Time to drain', drain(p.lag, p.drained_per_s, p.drained_in)],
     ['Written', whole(p.totals.written)], ['Filtered', whole(p.totals.filtered)], ['Superseded', whole(p.totals.superseded)],
-    ['Retrying', whole(p.retrying)], ['Dead letters', whole(p.dead)],
+    ['Retrying', whole(p.retrying)], ['Parked behind these', whole(p.parked)], ['Dead letters, open', whole(p.open_letters)],
     ['In staging', whole(p.staging.waiting)], ['Events a batch', p.batches.events_per_batch === null ? '–' : whole(Math.round(p.batches.events_per_batch))],
   ], 'tiles');
 }
@@ -76,6 +79,8 @@ const types = [
 
 const windows = [
   ['Window', (w) => w.name],
+  ['Kept', (w) => w.kind],
+  ['Groups', (w) => `${whole(w.groups)} of ${whole(w.max_groups)}`, 'number'],
   ['Closed up to', (w) => (w.watermark ? moment(w.watermark) : 'not known yet')],
   ['Held back by', (w) => (w.held_topic ? `${w.held_topic} ${w.held_by}: ${w.held_why}` : 'nothing')],
   ['Late rows', (w) => whole(w.late), 'number'],

@@ -158,12 +158,13 @@ CREATE TABLE millrace.progress (
   retried     bigint      NOT NULL DEFAULT 0,  -- tries after the first
   dead_lettered bigint    NOT NULL DEFAULT 0,  -- dead letters made
   replayed    bigint      NOT NULL DEFAULT 0,  -- dead letters whose replay succeeded
+  parked      bigint      NOT NULL DEFAULT 0,  -- rows of millrace.retry that are parked
   CONSTRAINT progress_pkey PRIMARY KEY (pipeline_id, partition, seq)
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE millrace.progress IS 'Internal: position and counters of each partition, the newest row counts; see the views partitions and stats.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.progress', '');
 
--- The same for a lane whose batches have very many partitions: entries of 22 integers, ascending by partition over all rows
+-- The same for a lane whose batches have very many partitions: entries of 23 integers, ascending by partition over all rows
 -- of the lane (src/pipeline/ledger.c). What is here is valid, not their newest row of progress, which is appended for a few of
 -- them with each batch. Two versions of a row fit into a page.
 CREATE TABLE millrace.ledger (

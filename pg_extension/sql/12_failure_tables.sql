@@ -122,6 +122,19 @@ COMMENT ON TABLE millrace.dead_letter IS 'Internal: see the view dead_letters.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter', '');
 SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter_id_seq', '');
 
+-- Dead letters that are counted in progress.dead and are not open: discarded, or being replayed. Differences, to be summed up:
+-- verbs, which take no lock of a partition, and the batches in which replays end append them; the supervisor makes one row of those of a partition.
+CREATE TABLE millrace.dead_letter_aside (
+  pipeline_id integer NOT NULL,
+  partition   integer NOT NULL,
+  letters     bigint  NOT NULL
+);
+-- no key: see position_change
+ALTER TABLE millrace.dead_letter_aside REPLICA IDENTITY FULL;
+CREATE INDEX dead_letter_aside_idx ON millrace.dead_letter_aside (pipeline_id, partition);
+COMMENT ON TABLE millrace.dead_letter_aside IS 'Internal: how many dead letters are not open; see dead_letters_open of the view stats.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.dead_letter_aside', '');
+
 -- Who replayed, discarded or purged what.
 CREATE TABLE millrace.dead_letter_action (
   at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),

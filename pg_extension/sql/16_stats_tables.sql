@@ -34,6 +34,15 @@ CREATE TABLE millrace.stats_minute (
 COMMENT ON TABLE millrace.stats_minute IS 'Internal: what each minute added to the statistics, see the views stats_history and latency.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.stats_minute', '');
 
+-- The lag of each partition as a minute ended, for the rate at which it becomes smaller; of ten minutes, and so not dumped.
+CREATE TABLE millrace.lag_minute (
+  pipeline_id integer     NOT NULL,
+  minute      timestamptz NOT NULL,  -- as of stats_minute
+  lags        bigint[]    NOT NULL,  -- of partition n at n + 1; -1: not known
+  CONSTRAINT lag_minute_pkey PRIMARY KEY (pipeline_id, minute)
+);
+COMMENT ON TABLE millrace.lag_minute IS 'Internal: lags of the partitions in the last minutes, see the view lag.';
+
 -- The types of a pipeline's events, by its type_field: the first 50 that appeared, with numbers from 2 on that they keep.
 -- Number 0 is for events without a type, 1 for all others.
 CREATE TABLE millrace.event_type (

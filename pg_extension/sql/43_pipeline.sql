@@ -287,6 +287,7 @@ BEGIN
   DELETE FROM millrace.retry AS r WHERE r.pipeline_id = p.id;
   DELETE FROM millrace.dead_letter AS l WHERE l.pipeline_id = p.id;
   DELETE FROM millrace.dead_letter_action AS a WHERE a.pipeline_id = p.id;
+  DELETE FROM millrace.dead_letter_aside AS a WHERE a.pipeline_id = p.id;
   DELETE FROM millrace.error_class AS e WHERE e.pipeline_id = p.id;
   DELETE FROM millrace.breaker AS b WHERE b.pipeline_id = p.id;
   DELETE FROM millrace.crash_suspect AS s WHERE s.pipeline_id = p.id;
@@ -301,6 +302,7 @@ BEGIN
   DELETE FROM millrace.progress AS g WHERE g.pipeline_id = p.id;
   DELETE FROM millrace.ledger AS g WHERE g.pipeline_id = p.id;
   DELETE FROM millrace.stats_minute AS m WHERE m.pipeline_id = p.id;
+  DELETE FROM millrace.lag_minute AS m WHERE m.pipeline_id = p.id;
   PERFORM millrace._forget_types(p.id);
   DELETE FROM millrace.unread_key AS u WHERE u.pipeline_id = p.id;
   DELETE FROM millrace.partition AS t WHERE t.pipeline_id = p.id;

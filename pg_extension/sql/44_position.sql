@@ -2,7 +2,7 @@
 -- a new epoch, so that events staged under the old one are ignored.
 
 -- Caller holds the partition's lock. Of a partition whose rows are lost: no position, and what its failures still show of its
--- counters.
+-- counters: so what is not open is counted again, too.
 CREATE FUNCTION millrace._progress(pipeline_id integer, partition integer) RETURNS millrace.progress
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
@@ -12,12 +12,18 @@ BEGIN
   WHERE r.pipeline_id = _progress.pipeline_id AND r.partition = _progress.partition
   ORDER BY r.seq DESC LIMIT 1 FOR UPDATE;
   IF NOT FOUND THEN
+    PERFORM FROM millrace.dead_letter AS l  -- no verb is at them, and none begins
+    WHERE l.pipeline_id = _progress.pipeline_id AND l.partition = _progress.partition ORDER BY l.id FOR UPDATE;
+    DELETE FROM millrace.dead_letter_aside AS a WHERE a.pipeline_id = _progress.pipeline_id AND a.partition = _progress.partition;
+    INSERT INTO millrace.dead_letter_aside (pipeline_id, partition, letters)
+    SELECT _progress.pipeline_id, _progress.partition, count(*) FROM millrace.dead_letter AS l
+    WHERE l.pipeline_id = _progress.pipeline_id AND l.partition = _progress.partition AND l.state IN ('discarded', 'replaying');
     SELECT _progress.pipeline_id, _progress.partition, -1, NULL, NULL, NULL, NULL,
-           d.dead + w.retrying, 0, 0, 0, 0, d.dead, 0, 0, clock_timestamp(), w.retrying, 0, 0, 0, 0 INTO g
+           d.dead + w.retrying, 0, 0, 0, 0, d.dead, 0, 0, clock_timestamp(), w.retrying, 0, 0, 0, 0, w.parked INTO g
     FROM (SELECT count(*) AS dead FROM millrace.dead_letter AS l
           WHERE l.pipeline_id = _progress.pipeline_id AND l.partition = _progress.partition AND l.state <> 'replayed') AS d
-    CROSS JOIN (SELECT count(*) AS retrying FROM millrace.retry AS r
-                WHERE r.pipeline_id = _progress.pipeline_id AND r.partition = _progress.partition AND r.replay_of IS NULL) AS w;
+    CROSS JOIN (SELECT count(*) FILTER (WHERE r.replay_of IS NULL) AS retrying, count(*) FILTER (WHERE r.state = 'parked') AS parked FROM millrace.retry AS r
+                WHERE r.pipeline_id = _progress.pipeline_id AND r.partition = _progress.partition) AS w;
   END IF;
   RETURN g;
 END $$;
@@ -87,9 +93,9 @@ COMMENT ON FUNCTION millrace._stop_lost(integer, integer) IS 'Internal: stops a 
 CREATE FUNCTION millrace._next_offset(pipeline_id integer, partition integer) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT coalesce(
-    (SELECT l.entries[i + 4] FROM millrace.ledger AS l CROSS JOIN LATERAL generate_series(0, cardinality(l.entries) - 1, 22) AS i
+    (SELECT l.entries[i + 4] FROM millrace.ledger AS l CROSS JOIN LATERAL generate_series(0, cardinality(l.entries) - 1, 23) AS i
      WHERE l.pipeline_id = _next_offset.pipeline_id
-           AND _next_offset.partition BETWEEN l.entries[1] AND l.entries[cardinality(l.entries) - 21]
+           AND _next_offset.partition BETWEEN l.entries[1] AND l.entries[cardinality(l.entries) - 22]
            AND l.entries[i + 1] = _next_offset.partition),
     (SELECT r.next_offset FROM millrace.progress AS r
      WHERE r.pipeline_id = _next_offset.pipeline_id AND r.partition = _next_offset.partition
@@ -104,12 +110,12 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   INSERT INTO millrace.progress
     (pipeline_id, partition, seq, next_offset, last_offset, last_ts, last_crc,
      events, written, filtered, superseded, skipped, dead, retrying, rows, bytes, settled_at,
-     failed, retried, dead_lettered, replayed)
+     failed, retried, dead_lettered, replayed, parked)
   VALUES
     (present.pipeline_id, present.partition, present.seq + 1, next_offset, NULL, NULL, NULL,
      present.events, present.written, present.filtered, present.superseded, present.skipped, present.dead,
      present.retrying, present.rows, present.bytes, clock_timestamp(), present.failed, present.retried, present.dead_lettered,
-     present.replayed);
+     present.replayed, present.parked);
   -- events processed again after a rewind are not under suspicion
   DELETE FROM millrace.crash_suspect AS s
   WHERE s.pipeline_id = present.pipeline_id AND s.partition = present.partition AND s.kind = 'lane';

@@ -16,9 +16,10 @@ SELECT l.pipeline_id, l.entries[i + 1]::integer AS partition, l.entries[i + 3] +
        l.entries[i + 12] AS skipped, l.entries[i + 13] AS dead, l.entries[i + 14] AS retrying, l.entries[i + 15] AS rows,
        l.entries[i + 16] AS bytes,
        timestamptz '2000-01-01 00:00:00+00' + l.entries[i + 17] * interval '1 microsecond' AS settled_at,
-       l.entries[i + 19] AS failed, l.entries[i + 20] AS retried, l.entries[i + 21] AS dead_lettered, l.entries[i + 22] AS replayed
+       l.entries[i + 19] AS failed, l.entries[i + 20] AS retried, l.entries[i + 21] AS dead_lettered, l.entries[i + 22] AS replayed,
+       l.entries[i + 23] AS parked
 -- as many as a row has at most: with bounds that are constants the planner knows how few they are
-FROM millrace.ledger AS l CROSS JOIN pg_catalog.generate_series(0, 462, 22) AS i
+FROM millrace.ledger AS l CROSS JOIN pg_catalog.generate_series(0, 460, 23) AS i
 WHERE i < pg_catalog.cardinality(l.entries);
 COMMENT ON VIEW millrace._ledger_entry IS 'Internal: partitions whose position and counters are in a ledger.';
 
@@ -26,16 +27,16 @@ CREATE VIEW millrace._position WITH (security_barrier) AS
 SELECT t.pipeline_id, t.partition, g.seq, g.next_offset, g.last_offset,
        -- a producer may send any number; shown as timestamptz up to the last second of that type's range
        CASE WHEN g.last_ts BETWEEN 0 AND 9224318015999000 THEN g.last_ts END AS last_ts, g.events, g.written, g.filtered,
-       g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, g.failed, g.retried, g.dead_lettered, g.replayed
+       g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, g.failed, g.retried, g.dead_lettered, g.replayed, g.parked
 FROM millrace.partition AS t
 LEFT JOIN millrace._ledger_entry AS e ON e.pipeline_id = t.pipeline_id AND e.partition = t.partition
 CROSS JOIN LATERAL (
   SELECT e.seq, e.next_offset, e.last_offset, e.last_ts, e.events, e.written, e.filtered, e.superseded, e.skipped, e.dead,
-         e.retrying, e.rows, e.bytes, e.settled_at, e.failed, e.retried, e.dead_lettered, e.replayed
+         e.retrying, e.rows, e.bytes, e.settled_at, e.failed, e.retried, e.dead_lettered, e.replayed, e.parked
   WHERE e.partition IS NOT NULL
   UNION ALL
   (SELECT r.seq, r.next_offset, r.last_offset, r.last_ts, r.events, r.written, r.filtered, r.superseded, r.skipped, r.dead,
-          r.retrying, r.rows, r.bytes, r.settled_at, r.failed, r.retried, r.dead_lettered, r.replayed
+          r.retrying, r.rows, r.bytes, r.settled_at, r.failed, r.retried, r.dead_lettered, r.replayed, r.parked
    FROM millrace.progress AS r
    WHERE e.partition IS NULL AND r.pipeline_id = t.pipeline_id AND r.partition = t.partition
    ORDER BY r.seq DESC LIMIT 1)) AS g;
@@ -250,7 +251,7 @@ SELECT p.name AS pipeline, coalesce(n.topic, p.topic) AS topic, coalesce(n.topic
        pg_catalog.to_timestamp(g.last_ts / 1000.0) AS last_event_at,
        pg_catalog.to_timestamp(t.seek_ts / 1000.0) AS rewinding_to, t.lane,
        g.events, g.written, g.filtered, g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, t.changed_at,
-       g.failed, g.retried, g.dead_lettered, g.replayed
+       g.failed, g.retried, g.dead_lettered, g.replayed, g.parked
 FROM millrace._visible AS p
 JOIN millrace.partition AS t ON t.pipeline_id = p.id
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = t.pipeline_id AND n.partition = t.partition
@@ -264,22 +265,50 @@ COMMENT ON COLUMN millrace.partitions.failed IS 'events whose first try failed';
 COMMENT ON COLUMN millrace.partitions.retried IS 'tries after the first';
 COMMENT ON COLUMN millrace.partitions.dead_lettered IS 'dead letters that were made; those that died again in a replay are counted again';
 COMMENT ON COLUMN millrace.partitions.replayed IS 'dead letters whose replay succeeded';
+COMMENT ON COLUMN millrace.partitions.parked IS 'events that wait behind an earlier one of their key (ordering => key) and were not tried yet: of retrying, or replays';
+
+-- The lag five minutes ago, or as long as it is known in these five minutes; of one clock only: minutes that have not been are of a
+-- clock that was ahead, and those before it was set back are not of the minutes before this one.
+CREATE VIEW millrace._lag_before WITH (security_barrier) AS
+SELECT p.id AS pipeline_id, h.lag, h.age_s, m.lags[:] AS lags
+FROM millrace.pipeline AS p
+CROSS JOIN LATERAL (
+  SELECT h.minute, h.lag, pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - h.minute) - 60 AS age_s
+  FROM millrace.stats_minute AS h
+  WHERE h.pipeline_id = p.id AND h.minute >= pg_catalog.statement_timestamp() - interval '6 min'
+        AND h.minute < pg_catalog.statement_timestamp() - interval '65 s' AND h.lag IS NOT NULL
+        AND NOT EXISTS (SELECT FROM millrace.stats_minute AS o WHERE o.pipeline_id = p.id AND o.minute >= h.minute
+                        AND (o.set_back OR o.minute > pg_catalog.statement_timestamp()))
+  ORDER BY h.minute LIMIT 1) AS h
+LEFT JOIN millrace.lag_minute AS m ON m.pipeline_id = p.id AND m.minute = h.minute;
+COMMENT ON VIEW millrace._lag_before IS 'Internal: the lag of each pipeline, and of its partitions, some minutes ago.';
 
 CREATE VIEW millrace.lag WITH (security_barrier) AS
+-- of each pipeline once, not of each partition
+WITH before AS MATERIALIZED (
+  SELECT * FROM millrace._lag_before
+)
 SELECT p.name AS pipeline, coalesce(n.topic, p.topic) AS topic, coalesce(n.topic_partition, t.partition) AS partition, g.next_offset, w.high AS end_offset,
-       -- of a stopped partition a smaller end is that of another topic
-       CASE WHEN w.high >= g.next_offset THEN w.high - g.next_offset WHEN w.high IS NOT NULL AND t.state <> 'stopped' THEN 0 END AS lag,
+       l.lag,
        CASE WHEN w.high <= g.next_offset AND t.state <> 'stopped' THEN interval '0'
             WHEN g.last_ts >= 0 THEN greatest(pg_catalog.statement_timestamp()
                                               - pg_catalog.to_timestamp(g.last_ts / 1000.0), interval '0')
             WHEN t.state = 'stopped' THEN pg_catalog.statement_timestamp() - t.changed_at END AS behind,
        g.settled_at, w.reported_at, w.read_at, w.low AS start_offset,
-       CASE WHEN w.high IS NOT NULL THEN greatest(w.low - g.next_offset, 0) END AS lost
+       CASE WHEN w.high IS NOT NULL THEN greatest(w.low - g.next_offset, 0) END AS lost,
+       pg_catalog.round(((h.lag - l.lag) / h.age_s)::numeric, 1) AS drained_per_s,
+       CASE WHEN l.lag = 0 THEN interval '0'
+            WHEN h.lag > l.lag THEN pg_catalog.make_interval(secs => l.lag * h.age_s / (h.lag - l.lag)) END AS drained_in
 FROM millrace._visible AS p
 JOIN millrace.partition AS t ON t.pipeline_id = p.id
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = t.pipeline_id AND n.partition = t.partition
 LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
 LEFT JOIN millrace._watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
+CROSS JOIN LATERAL (
+  -- of a stopped partition a smaller end is that of another topic
+  SELECT CASE WHEN w.high >= g.next_offset THEN w.high - g.next_offset WHEN w.high IS NOT NULL AND t.state <> 'stopped' THEN 0 END AS lag) AS l
+LEFT JOIN before AS b ON b.pipeline_id = t.pipeline_id
+CROSS JOIN LATERAL (SELECT CASE WHEN b.lags[t.partition + 1] >= 0 THEN b.lags[t.partition + 1] END AS lag, b.age_s) AS h
 ORDER BY p.name, n.topic, coalesce(n.topic_partition, t.partition);
 COMMENT ON VIEW millrace.lag IS 'How far each partition is behind the end of its topic, as an ingestor last reported it.';
 COMMENT ON COLUMN millrace.lag.lag IS 'offsets up to the end; null while it is not known';
@@ -288,6 +317,8 @@ COMMENT ON COLUMN millrace.lag.reported_at IS 'when an ingestor reported the end
 COMMENT ON COLUMN millrace.lag.read_at IS 'the same by an ingestor that reads the partition';
 COMMENT ON COLUMN millrace.lag.start_offset IS 'the first offset that Kafka has; null while the partition is being read';
 COMMENT ON COLUMN millrace.lag.lost IS 'offsets still to process that Kafka no longer has';
+COMMENT ON COLUMN millrace.lag.drained_per_s IS 'by how much the lag became smaller in the last minutes, five at most; negative when it grows';
+COMMENT ON COLUMN millrace.lag.drained_in IS 'when the lag will be gone if that goes on; null when it grows, or is not known yet';
 
 CREATE VIEW millrace.position_changes WITH (security_barrier) AS
 SELECT p.name AS pipeline, coalesce(n.topic_partition, c.partition) AS partition, c.at, c.verb, c.from_offset, c.to_offset,

@@ -181,6 +181,30 @@ REVOKE ALL ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], 
 COMMENT ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], boolean, integer, boolean) IS
 'Internal: locks and checks the dead letters of a replay (max_replays given) or discard.';
 
+-- Before they are replayed or discarded.
+CREATE FUNCTION millrace._set_letters_aside(ids bigint[]) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  INSERT INTO millrace.dead_letter_aside (pipeline_id, partition, letters)
+  SELECT l.pipeline_id, l.partition, count(*) FROM millrace.dead_letter AS l
+  WHERE l.id = ANY (ids) AND l.state = 'open' GROUP BY l.pipeline_id, l.partition;
+$$;
+REVOKE ALL ON FUNCTION millrace._set_letters_aside(bigint[]) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._set_letters_aside(bigint[]) IS 'Internal: counts dead letters that will not be open any more.';
+
+CREATE FUNCTION millrace._fold_letters_aside() RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  WITH gone AS (
+    DELETE FROM millrace.dead_letter_aside AS a
+    USING (SELECT s.pipeline_id, s.partition FROM millrace.dead_letter_aside AS s GROUP BY s.pipeline_id, s.partition HAVING count(*) > 1) AS s
+    WHERE a.pipeline_id = s.pipeline_id AND a.partition = s.partition
+    RETURNING a.*
+  )
+  INSERT INTO millrace.dead_letter_aside (pipeline_id, partition, letters)
+  SELECT g.pipeline_id, g.partition, sum(g.letters) FROM gone AS g GROUP BY g.pipeline_id, g.partition;
+$$;
+REVOKE ALL ON FUNCTION millrace._fold_letters_aside() FROM PUBLIC;
+COMMENT ON FUNCTION millrace._fold_letters_aside() IS 'Internal, for the supervisor: keeps millrace.dead_letter_aside small.';
+
 -- The record of who did it, when, and what was requested.
 CREATE FUNCTION millrace._record_action(caller regrole, p millrace.pipeline, verb text, count bigint, condition text,
                                         ids bigint[], reason text) RETURNS void
@@ -236,6 +260,7 @@ BEGIN
   start := greatest(clock_timestamp(),
                     (SELECT max(r.next_at) FROM millrace.retry AS r
                      WHERE r.pipeline_id = p.id AND r.state = 'replaying' AND r.attempts = 0) + interval '1 s' / rate);
+  PERFORM millrace._set_letters_aside(taken);
   UPDATE millrace.dead_letter AS l SET state = 'replaying', changed_at = clock_timestamp(), edited_payload = _replay_ids.payload
   WHERE l.id = ANY (taken);
   -- a dead letter that holds its key keeps its place in the queue
@@ -300,6 +325,7 @@ BEGIN
             HINT = format('To discard all: SELECT millrace.discard(%L, ''true'');', pipeline);
   END IF;
   taken := millrace._take_dead_letters(p, ids, condition IS NULL, NULL, false);
+  PERFORM millrace._set_letters_aside(taken);
   UPDATE millrace.dead_letter AS l SET state = 'discarded', changed_at = clock_timestamp() WHERE l.id = ANY (taken);
   -- a worker finds what waits behind them: an older snapshot here might not
   UPDATE millrace.retry AS r SET next_at = clock_timestamp() WHERE r.pipeline_id = p.id AND r.state = 'held' AND r.replay_of = ANY (taken);

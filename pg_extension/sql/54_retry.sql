@@ -23,8 +23,8 @@ BEGIN
   END IF;
   IF ordering = 'none' THEN
     UPDATE millrace.retry AS r
-    SET order_key = NULL, state = CASE WHEN r.state <> 'parked' THEN r.state WHEN r.replay_of IS NULL THEN 'retrying' ELSE 'replaying' END,
-        next_at = CASE r.state WHEN 'parked' THEN clock_timestamp() ELSE r.next_at END,
+    -- what is parked is counted as that (src/engine/tally.c) until it is tried
+    SET order_key = NULL, next_at = CASE r.state WHEN 'parked' THEN clock_timestamp() ELSE r.next_at END,
         -- retry_age does not count the time before its first try
         first_failed_at = CASE WHEN r.state = 'parked' AND r.attempts = 0 THEN clock_timestamp() ELSE r.first_failed_at END
     WHERE r.pipeline_id = p.id AND r.order_key IS NOT NULL;

@@ -127,9 +127,9 @@ CREATE VIEW millrace.stats WITH (security_barrier) AS
 WITH status AS MATERIALIZED (
   SELECT millrace.live_status() AS doc
 ), rate AS MATERIALIZED (
-  SELECT r.pipeline, r.window_s, r.events, r.rows, r.batches, r.taken
+  SELECT r.pipeline, r.window_s, r.events, r.rows, r.dead, r.batches, r.taken
   FROM status CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(status.doc -> 'rates')
-    AS r (pipeline text, window_s integer, events float8, rows float8, batches float8, taken float8)
+    AS r (pipeline text, window_s integer, events float8, rows float8, dead float8, batches float8, taken float8)
 ), live AS MATERIALIZED (
   SELECT t.pipeline, t.without_time, t.from_future, t.largest_batch
   FROM status CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(status.doc -> 'totals')
@@ -152,7 +152,8 @@ SELECT p.name AS pipeline, t.events, t.written, t.filtered, t.superseded, t.skip
        t.settled_at, v.without_time, v.from_future, r.next_at AS next_retry_at,
        t.events + coalesce(g.events, 0) AS staged, t.bytes + coalesce(g.payload_bytes, 0) AS staged_bytes,
        coalesce(g.events, 0) AS staged_waiting, pg_catalog.round(coalesce(g.fill, 0)::numeric, 3) AS staging_fill,
-       pg_catalog.round((m.taken / nullif(m.batches, 0))::numeric, 1) AS events_per_batch, v.largest_batch
+       pg_catalog.round((m.taken / nullif(m.batches, 0))::numeric, 1) AS events_per_batch, v.largest_batch,
+       t.parked, t.dead - a.aside AS dead_letters_open, pg_catalog.round(coalesce(m.dead, 0)::numeric, 2) AS dead_letters_per_s
 FROM millrace._visible AS p
 CROSS JOIN LATERAL (
   SELECT coalesce(pg_catalog.sum(g.events), 0)::bigint AS events, coalesce(pg_catalog.sum(g.written), 0)::bigint AS written,
@@ -161,7 +162,7 @@ CROSS JOIN LATERAL (
          coalesce(pg_catalog.sum(g.retrying), 0)::bigint AS retrying, coalesce(pg_catalog.sum(g.rows), 0)::bigint AS rows,
          coalesce(pg_catalog.sum(g.bytes), 0)::bigint AS bytes, coalesce(pg_catalog.sum(g.failed), 0)::bigint AS failed,
          coalesce(pg_catalog.sum(g.retried), 0)::bigint AS retried, coalesce(pg_catalog.sum(g.dead_lettered), 0)::bigint AS dead_lettered,
-         coalesce(pg_catalog.sum(g.replayed), 0)::bigint AS replayed,
+         coalesce(pg_catalog.sum(g.replayed), 0)::bigint AS replayed, coalesce(pg_catalog.sum(g.parked), 0)::bigint AS parked,
          pg_catalog.sum(greatest(w.high - g.next_offset, 0)) FILTER (WHERE w.high IS NOT NULL)::bigint AS lag,
          pg_catalog.max(g.settled_at) AS settled_at
   FROM millrace._position AS g
@@ -172,16 +173,8 @@ LEFT JOIN rate AS m ON m.pipeline = p.name AND m.window_s = 60
 LEFT JOIN live AS v ON v.pipeline = p.name
 LEFT JOIN staging AS g ON g.pipeline = p.name
 LEFT JOIN LATERAL (SELECT r.next_at FROM millrace.retry AS r WHERE r.pipeline_id = p.id ORDER BY r.next_at LIMIT 1) AS r ON true
--- the lag five minutes ago, or as long as it is known in these five minutes; of one clock only: minutes that have not been are
--- of a clock that was ahead, and those before it was set back are not of the minutes before this one
-LEFT JOIN LATERAL (
-  SELECT h.lag, pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - h.minute) - 60 AS age_s
-  FROM millrace.stats_minute AS h
-  WHERE h.pipeline_id = p.id AND h.minute >= pg_catalog.statement_timestamp() - interval '6 min'
-        AND h.minute < pg_catalog.statement_timestamp() - interval '65 s' AND h.lag IS NOT NULL
-        AND NOT EXISTS (SELECT FROM millrace.stats_minute AS o WHERE o.pipeline_id = p.id AND o.minute >= h.minute
-                        AND (o.set_back OR o.minute > pg_catalog.statement_timestamp()))
-  ORDER BY h.minute LIMIT 1) AS h ON true
+LEFT JOIN LATERAL (SELECT h.lag, h.age_s FROM millrace._lag_before AS h WHERE h.pipeline_id = p.id OFFSET 0) AS h ON true
+CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.sum(a.letters), 0)::bigint AS aside FROM millrace.dead_letter_aside AS a WHERE a.pipeline_id = p.id) AS a
 ORDER BY p.name;
 COMMENT ON VIEW millrace.stats IS 'Totals of each pipeline since it was created, and its current rates.';
 COMMENT ON COLUMN millrace.stats.events IS '= written + filtered + superseded + skipped + dead + retrying';
@@ -206,5 +199,8 @@ COMMENT ON COLUMN millrace.stats.staged_waiting IS 'messages in staging that wai
 COMMENT ON COLUMN millrace.stats.staging_fill IS 'share of its segments that the fullest lane uses; at 1 the ingestor waits';
 COMMENT ON COLUMN millrace.stats.events_per_batch IS 'on average over the last minute, those that were tried again included; null without a batch';
 COMMENT ON COLUMN millrace.stats.largest_batch IS 'of the last minute, in events';
+COMMENT ON COLUMN millrace.stats.parked IS 'events that wait behind an earlier one of their key (ordering => key) and were not tried yet: of retrying, or replays';
+COMMENT ON COLUMN millrace.stats.dead_letters_open IS 'of dead, those that were not discarded and are not being replayed';
+COMMENT ON COLUMN millrace.stats.dead_letters_per_s IS 'dead letters made, over the last 60 seconds; more in the view rates';
 
 GRANT SELECT ON millrace.rates, millrace.stats TO PUBLIC;

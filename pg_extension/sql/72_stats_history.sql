@@ -55,7 +55,21 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
          LIMIT 10000) AS o
   WHERE s.pipeline_id = o.pipeline_id AND s.minute = o.minute;
 
+  DELETE FROM millrace.lag_minute AS l WHERE l.minute NOT BETWEEN _record_minute.minute - interval '10 min' AND _record_minute.minute;
+  INSERT INTO millrace.lag_minute (pipeline_id, minute, lags)
+  SELECT p.id, _record_minute.minute, n.lags
+  FROM millrace.pipeline AS p
+  CROSS JOIN LATERAL (
+    SELECT array_agg(coalesce(l.lag, -1) ORDER BY n.partition) AS lags
+    FROM generate_series(0, (SELECT max(t.partition) FROM millrace.partition AS t WHERE t.pipeline_id = p.id)) AS n (partition)
+    LEFT JOIN (SELECT g.partition, greatest(w.high - g.next_offset, 0) AS lag
+               FROM millrace._position AS g JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
+               WHERE g.pipeline_id = p.id) AS l ON l.partition = n.partition) AS n
+  WHERE n.lags IS NOT NULL
+  ON CONFLICT ON CONSTRAINT lag_minute_pkey DO NOTHING;
+
   SELECT millrace._fold_unread_keys();
+  SELECT millrace._fold_letters_aside();
 
   SELECT NOT EXISTS (
     SELECT FROM millrace.pipeline AS p

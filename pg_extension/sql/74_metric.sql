@@ -42,6 +42,8 @@ FROM (VALUES
   ('millrace_type_events_ended_total', 'counter', 'type_outcome', 'Events by type and by how they ended; dead letters are counted apart.'),
   ('millrace_retrying_events', 'gauge', 'pipeline', 'Events that wait to be tried again.'),
   ('millrace_dead_letters', 'gauge', 'pipeline', 'Dead letters whose events are not in the target: open, discarded or being replayed.'),
+  ('millrace_dead_letters_open', 'gauge', 'pipeline', 'Of these, those that were not discarded and are not being replayed.'),
+  ('millrace_parked_events', 'gauge', 'pipeline', 'Events that wait behind an earlier one of their key and were not tried yet.'),
   ('millrace_drain_seconds', 'gauge', 'pipeline', 'When the lag will be gone at the present rate.'),
   ('millrace_last_settled_timestamp_seconds', 'gauge', 'pipeline', 'When the last batch was settled, as Unix time; not there while none was.'),
   -- in shared memory
@@ -58,6 +60,7 @@ FROM (VALUES
   -- partitions
   ('millrace_lag_events', 'gauge', 'partition', 'Offsets still to process, by the end that an ingestor reported last.'),
   ('millrace_lag_seconds', 'gauge', 'partition', 'Age of the last event processed; 0 when there is none to process.'),
+  ('millrace_lag_drain_seconds', 'gauge', 'partition', 'When the lag will be gone at the rate of the last minutes; not there while it grows.'),
   ('millrace_partitions_stopped', 'gauge', 'pipeline', 'Partitions that are stopped, see millrace.partitions for the reason.'),
   -- windows
   ('millrace_window_watermark_timestamp_seconds', 'gauge', 'window', 'Event time, as Unix time, up to which the windows are closed; not there while none is.'),
@@ -65,6 +68,8 @@ FROM (VALUES
   ('millrace_window_late_rows_total', 'counter', 'window', 'Rows that came when a window they are in was final.'),
   ('millrace_window_skewed_rows_total', 'counter', 'window', 'Rows whose event time was so far in the future that it moved no watermark.'),
   ('millrace_window_outside_rows', 'gauge', 'window', 'Rows that are in no window: their event time is null, infinite or too far away.'),
+  ('millrace_window_groups', 'gauge', 'window', 'Rows that are kept: one for each group of each window, and more until what folds have left is merged.'),
+  ('millrace_window_max_groups', 'gauge', 'window', 'Groups above which the oldest windows leave.'),
   ('millrace_window_output_waiting_messages', 'gauge', 'window', 'Values of closed windows that wait to be published; not there for a window that is not published.'),
   ('millrace_window_output_waiting_seconds', 'gauge', 'window', 'How long the oldest of them has waited.'),
   ('millrace_window_output_published_total', 'counter', 'window', 'Values of closed windows that were found in their topic.'),
@@ -121,7 +126,8 @@ FROM (
     ('millrace_events_total', s.events::numeric), ('millrace_rows_total', s.rows), ('millrace_payload_bytes_total', s.bytes),
     ('millrace_events_failed_total', s.failed), ('millrace_retries_total', s.retried),
     ('millrace_dead_letters_made_total', s.dead_lettered), ('millrace_dead_letters_replayed_total', s.replayed),
-    ('millrace_retrying_events', s.retrying), ('millrace_dead_letters', s.dead),
+    ('millrace_retrying_events', s.retrying), ('millrace_parked_events', s.parked), ('millrace_dead_letters', s.dead),
+    ('millrace_dead_letters_open', s.dead_letters_open),
     ('millrace_drain_seconds', date_part('epoch', s.drained_in)::numeric),
     ('millrace_last_settled_timestamp_seconds', date_part('epoch', s.settled_at)::numeric),
     ('millrace_retry_overdue_seconds',
@@ -195,7 +201,8 @@ FROM (
   UNION ALL
   SELECT NULL, v.name, l.pipeline, jsonb_build_object('topic', l.topic, 'partition', l.partition::text), v.value
   FROM millrace.lag AS l
-  CROSS JOIN LATERAL (VALUES ('millrace_lag_events', l.lag::float8), ('millrace_lag_seconds', date_part('epoch', l.behind)))
+  CROSS JOIN LATERAL (VALUES ('millrace_lag_events', l.lag::float8), ('millrace_lag_seconds', date_part('epoch', l.behind)),
+    ('millrace_lag_drain_seconds', date_part('epoch', l.drained_in)))
     AS v (name, value)
   WHERE metrics.source IS NULL OR metrics.source = 'partition'
   UNION ALL
@@ -205,6 +212,7 @@ FROM (
     ('millrace_window_watermark_timestamp_seconds', date_part('epoch', w.watermark)),
     ('millrace_window_watermark_stalled_seconds', greatest(coalesce(date_part('epoch', statement_timestamp() - w.stalled_since), 0), 0)),
     ('millrace_window_late_rows_total', w.late), ('millrace_window_skewed_rows_total', w.skewed), ('millrace_window_outside_rows', w.outside),
+    ('millrace_window_groups', w.groups), ('millrace_window_max_groups', w.max_groups),
     ('millrace_window_output_waiting_messages', CASE WHEN w.output_topic IS NOT NULL THEN w.output_waiting END),
     ('millrace_window_output_waiting_seconds', CASE WHEN w.output_topic IS NOT NULL THEN greatest(coalesce(date_part('epoch', statement_timestamp() - w.output_waiting_since), 0), 0) END),
     ('millrace_window_output_published_total', CASE WHEN w.output_topic IS NOT NULL THEN w.published END)

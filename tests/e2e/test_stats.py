@@ -76,6 +76,13 @@ def record_minute(world, ago):
     world.db.run("SELECT millrace._record_minute(date_trunc('minute', now()) + %s * interval '1 min', '7 d')", (ago,))
 
 
+def check_open_letters(world):
+    """In one snapshot."""
+    found = world.db.run("SELECT s.dead_letters_open, (SELECT count(*) FROM millrace.dead_letter WHERE state = 'open') FROM millrace.stats AS s"
+                         " WHERE s.pipeline = %s", (world.pipeline_name,))
+    assert found[0][0] == found[0][1], found
+
+
 def check_by_partition(world, found):
     """What the partitions have adds up to what the pipeline has."""
     names = [name for name in found if not name.startswith("staged")]
@@ -116,10 +123,12 @@ def test_totals_are_true_after_crashes(world):
     wait_for(lambda: [totals(world)[name] for name in ("staged", "staged_bytes")] == [found["events"], found["bytes"]], "what was staged is settled", 20)
     check_by_type(world, found)
     check_by_partition(world, found)
+    check_open_letters(world)
     # a replay that succeeds, and one that does not
     world.db.run("ALTER TABLE reading DROP CONSTRAINT reading_value_check")
     with world.db.session("app") as s:
         n = s.value("SELECT millrace.replay(%s, 'true')", (world.pipeline_name,))
+    check_open_letters(world)
     wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE state = 'replaying'") == 0, "all are replayed")
     after = totals(world)
     replayed = world.db.value("SELECT count(*) FROM millrace.dead_letter WHERE state = 'replayed'")
@@ -128,6 +137,7 @@ def test_totals_are_true_after_crashes(world):
     assert after["retried"] >= found["retried"] + n and replayed > 0 and again > 0
     check_by_type(world, after)
     check_by_partition(world, after)
+    check_open_letters(world)
 
 
 def stage(lane, first, payloads, timestamps):

@@ -85,7 +85,7 @@ SELECT is(millrace.discard('p', ids => '{8000002}'), 1::bigint, 'discarded');
 SELECT results_eq('queues', $$ VALUES (1::bigint, 'replaying', true, NULL::bigint), (2, 'parked', false, 1), (3, 'held', true, NULL), (4, 'parked', false, 3), (5, 'parked', false, 3) $$,
   'its queue is due, the other waits for the replay');
 SELECT is(millrace.alter_pipeline('p', ordering => 'none'), 9, 'no ordering any more');
-SELECT results_eq('queues', $$ VALUES (1::bigint, 'replaying', true, NULL::bigint), (2, 'retrying', true, NULL), (4, 'retrying', true, NULL), (5, 'retrying', true, NULL) $$,
+SELECT results_eq('queues', $$ VALUES (1::bigint, 'replaying', true, NULL::bigint), (2, 'parked', true, NULL), (4, 'parked', true, NULL), (5, 'parked', true, NULL) $$,
   'nobody waits for another');
 RESET ROLE;
 DELETE FROM millrace.retry WHERE pipeline_id = :id;

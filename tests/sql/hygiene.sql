@@ -43,14 +43,14 @@ SELECT set_eq($$ SELECT oid::regclass::text FROM rel WHERE relkind IN ('r', 'v',
 SELECT set_eq($$ SELECT c.oid::regclass::text FROM pg_extension AS e, unnest(e.extconfig) AS c (oid) WHERE e.extname = 'millrace' $$,
   ARRAY['millrace.pipeline', 'millrace.pipeline_id_seq', 'millrace.pipeline_version', 'millrace.partition', 'millrace.progress', 'millrace.ledger',
         'millrace.position_change', 'millrace.pipeline_change', 'millrace.dead_letter', 'millrace.dead_letter_id_seq', 'millrace.error_class',
-        'millrace.error_class_id_seq', 'millrace.retry', 'millrace.retry_id_seq', 'millrace.breaker', 'millrace.dead_letter_action',
+        'millrace.error_class_id_seq', 'millrace.retry', 'millrace.retry_id_seq', 'millrace.breaker', 'millrace.dead_letter_action', 'millrace.dead_letter_aside',
         'millrace.dlq', 'millrace.dlq_scan', 'millrace.dlq_sighting', 'millrace.topic_grant', 'millrace.stats_minute', 'millrace.unread_key', 'millrace.window_id_seq', 'millrace.window_seq',
         'millrace.window_definition', 'millrace.window_cursor', 'millrace.window_outside', 'millrace.window_mark', 'millrace.window_late',
         'millrace.window_outlet', 'millrace.window_output', 'millrace.window_output_number_seq', 'millrace.window_sighting',
         'millrace.dlq_topic', 'millrace.pipeline_topic', 'millrace.topic_partition', 'millrace.event_type', 'millrace.event_type_count'], 'pg_dump carries the catalogue');
 SELECT set_eq($$ SELECT c.relname::text FROM rel AS c WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relname NOT LIKE 'segment\_%'
                  AND c.oid <> ALL (SELECT unnest(e.extconfig) FROM pg_extension AS e WHERE e.extname = 'millrace') $$,
-  ARRAY['instance', 'lane', 'segment', 'watermark', 'ingestor_report', 'ingestor_presence', 'crash_suspect', 'crash', 'idempotency_key'], 'and leaves out what belongs to this server');
+  ARRAY['instance', 'lane', 'segment', 'watermark', 'ingestor_report', 'ingestor_presence', 'crash_suspect', 'crash', 'lag_minute', 'idempotency_key'], 'and leaves out what belongs to this server');
 SELECT set_eq($$ SELECT c.relname::text FROM pg_class AS c WHERE c.relnamespace = 'millrace'::regnamespace AND c.relkind IN ('r', 'v', 'S')
                  AND c.oid NOT IN (SELECT oid FROM rel) $$, ARRAY[]::text[], 'all that is in the schema belongs to the extension');
 SELECT set_eq($$ SELECT c.oid::regclass::text FROM rel AS c WHERE c.relkind = 'r' AND c.relname NOT LIKE 'segment\_%' AND c.relreplident <> 'f'

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(20);
+SELECT plan(21);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -12,6 +12,9 @@ SELECT v.id, :id, 1, 'events', 1, v.id, 'write', '23503', 'no station', now(), n
 FROM (VALUES (1, 'open'), (2, 'replayed'), (3, 'discarded')) AS v (id, state);
 INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at)
 VALUES (:id, 1, 'events', 1, 4, -1, 0, 2, '2030-01-01', '2026-01-01');
+INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, state, order_key)
+VALUES (:id, 1, 'events', 1, 5, -1, 0, 0, 'infinity', '2026-01-01', 'parked', 1);
+INSERT INTO millrace.dead_letter_aside VALUES (:id, 1, 17), (:id, 0, 0);  -- letters that were discarded and purged
 DELETE FROM millrace.progress WHERE pipeline_id = :id AND partition = 1;
 SELECT epoch AS epoch1 FROM millrace.partition WHERE pipeline_id = :id AND partition = 1 \gset
 SELECT millrace._stop_lost(:id, 1);
@@ -28,8 +31,9 @@ SELECT pg_temp.refused($$ SELECT millrace.rewind('p', 0) $$, '55000', 'rows twic
 SELECT pg_temp.refused($$ SELECT millrace.rewind('p', 0, partition => 1) $$, '55000', 'rows twice', 'allow_duplicates', 'whatever was written of it is written twice');
 SELECT pg_temp.refused($$ SELECT millrace.rewind('p', to_time => '2026-01-01', partition => 1, allow_duplicates => true) $$, '55000', 'no position to go back from', '"offset" => 0', 'no time: back from where?');
 SELECT is(millrace.skip_to('p', 1, 150), NULL, 'goes on at an offset: how many are left out is unknown');
-SELECT results_eq($$ SELECT state, error, next_offset, events, dead, retrying FROM millrace.partitions WHERE pipeline = 'p' AND partition = 1 $$,
-  $$ VALUES ('active', NULL::text, 150::bigint, 3::bigint, 2::bigint, 1::bigint) $$, 'with what its failures show of the counters');
+SELECT results_eq($$ SELECT state, error, next_offset, events, dead, retrying, parked FROM millrace.partitions WHERE pipeline = 'p' AND partition = 1 $$,
+  $$ VALUES ('active', NULL::text, 150::bigint, 4::bigint, 2::bigint, 2::bigint, 1::bigint) $$, 'with what its failures show of the counters');
+SELECT results_eq($$ SELECT dead_letters_open, parked FROM millrace.stats WHERE pipeline = 'p' $$, $$ VALUES (1::bigint, 1::bigint) $$, 'one letter is open');
 SELECT ok((SELECT bool_and(events = written + filtered + superseded + skipped + dead + retrying) FROM millrace.stats), 'which add up');
 SELECT results_eq($$ SELECT from_offset, to_offset, left_out, by FROM millrace.position_changes WHERE pipeline = 'p' AND verb = 'skip_to' $$,
   $$ VALUES (NULL::bigint, 150::bigint, NULL::bigint, 'mrt_owner') $$, 'it is on record');

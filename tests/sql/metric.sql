@@ -45,6 +45,8 @@ INSERT INTO exported VALUES
   ('stats.next_retry_at', 'millrace_retry_overdue_seconds'), ('stats.staged', 'millrace_staging_events'),
   ('stats.staged_bytes', 'millrace_staging_payload_bytes'), ('stats.staged_waiting', 'millrace_staging_events'),
   ('stats.staging_fill', 'millrace_staging_fill_ratio'), ('stats.events_per_batch', 'millrace_batch_events'),
+  ('stats.parked', 'millrace_parked_events'), ('stats.dead_letters_open', 'millrace_dead_letters_open'),
+  ('stats.dead_letters_per_s', 'millrace_dead_letters_made_total'), ('lag.drained_in', 'millrace_lag_drain_seconds'),
   ('stats.largest_batch', 'millrace_largest_batch_events'), ('rates.events_per_batch', 'millrace_batch_events'),
   ('rates.events_per_s', 'millrace_events_per_second'), ('rates.rows_per_s', 'millrace_rows_total'),
   ('rates.bytes_per_s', 'millrace_payload_bytes_total'), ('rates.failures_per_s', 'millrace_events_failed_total'),

@@ -102,8 +102,58 @@ SELECT is((SELECT drained_per_s FROM millrace.stats WHERE pipeline = 'p'), NULL:
 SELECT is(pg_temp.record(-2), true, 'and the second one, with a lag of 1,000');
 SELECT pg_temp.settle(99660, now());
 SELECT is((SELECT drained_per_s BETWEEN 500 / 120.0 - 1 AND 500 / 60.0 + 1 FROM millrace.stats WHERE pipeline = 'p'), true, 'is what the rate begins with');
+
+-- by partition
+DELETE FROM millrace.stats_minute;
+DELETE FROM millrace.lag_minute;
+SELECT results_eq($$ SELECT partition, drained_per_s, drained_in FROM millrace.lag WHERE pipeline = 'p' $$,
+  $$ VALUES (0, NULL::numeric, NULL::interval), (1, NULL, NULL) $$, 'no rate without a minute that has ended');
+INSERT INTO millrace.partition (pipeline_id, partition, epoch) SELECT p.id, 3, 1 FROM millrace.pipeline AS p WHERE p.name = 'p';
+INSERT INTO millrace.progress (pipeline_id, partition, seq, next_offset, events, written, filtered, superseded, skipped, dead, rows, bytes, settled_at)
+SELECT p.id, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, now() FROM millrace.pipeline AS p WHERE p.name = 'p';
+INSERT INTO millrace.watermark (pipeline_id, partition, high, reported_at) SELECT p.id, 3, 3000, now() FROM millrace.pipeline AS p WHERE p.name = 'p';
+SELECT pg_temp.settle(160, now());
+SELECT is(pg_temp.record(-5), true, 'a minute with a lag of 100,000, and of 3,000 in partition 3');
+SELECT pg_temp.settle(99160, now());
+UPDATE millrace.watermark SET high = 6000 WHERE partition = 3;
+SELECT results_eq($$ SELECT partition, drained_per_s BETWEEN 99000 / 300.0 - 1 AND 99000 / 240.0 + 1, drained_per_s BETWEEN -3000 / 240.0 - 1 AND -3000 / 300.0 + 1,
+                            drained_in BETWEEN interval '2.4 s' AND interval '3.1 s' FROM millrace.lag WHERE pipeline = 'p' $$,
+  $$ VALUES (0, true, false, true), (1, NULL, NULL, NULL), (3, false, true, NULL) $$, 'one becomes smaller, one is not known, one grows');
+SELECT results_eq($$ SELECT labels ->> 'partition', value BETWEEN 2.4 AND 3.1 FROM millrace.metric WHERE name = 'millrace_lag_drain_seconds' $$,
+  $$ VALUES ('0', true) $$, 'as a metric');
+UPDATE millrace.watermark SET high = 99160 WHERE partition = 0;
+SELECT is((SELECT drained_in FROM millrace.lag WHERE pipeline = 'p' AND partition = 0), interval '0', 'nothing left');
+SELECT is(pg_temp.record(20), true, 'later');
+SELECT is((SELECT count(*) FROM millrace.lag_minute), 1::bigint, 'ten minutes are kept');
+SELECT is(pg_temp.record(20), true, 'a minute is recorded once');
+DELETE FROM millrace.partition WHERE partition = 3;
+DELETE FROM millrace.progress WHERE partition = 3;
 DELETE FROM millrace.watermark;
 SELECT pg_temp.settle(160, now());
+
+-- dead letters that are open, and events that are parked
+INSERT INTO millrace.dead_letter (id, pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, failed_at, payload)
+SELECT 9000000 + n, p.id, 1, 'events', n % 2, n, 'write', '23503', 'no', now(), '{}' FROM millrace.pipeline AS p CROSS JOIN generate_series(1, 10) AS n WHERE p.name = 'p';
+UPDATE millrace.progress AS g SET dead = 5, parked = g.partition + 3 WHERE g.seq = (SELECT max(n.seq) FROM millrace.progress AS n WHERE n.partition = g.partition);
+CREATE FUNCTION pg_temp.open() RETURNS bigint LANGUAGE sql AS $$ SELECT dead_letters_open FROM millrace.stats WHERE pipeline = 'p' $$;
+SELECT is(pg_temp.open(), 10::bigint, 'all are open');
+SET ROLE mrt_owner;
+SELECT is(millrace.discard('p', 'id <= 9000004'), 4::bigint, 'four are discarded');
+SELECT is(pg_temp.open(), 6::bigint, 'and six open');
+SELECT is(millrace.replay('p', ids => '{9000001, 9000005}'), 2::bigint, 'one of these and another one are replayed');
+SELECT is(pg_temp.open(), 5::bigint, 'and five open');
+SELECT is(millrace.purge_dead_letters('p', 'true'), 3::bigint, 'three are purged');
+SELECT is(pg_temp.open(), 5::bigint, 'which changes nothing');
+RESET ROLE;
+SELECT millrace._fold_letters_aside();
+SELECT results_eq($$ SELECT partition, letters FROM millrace.dead_letter_aside ORDER BY 1 $$, $$ VALUES (0, 2::bigint), (1, 3) $$, 'the supervisor makes one row of those of a partition');
+SELECT is(pg_temp.open(), 5::bigint, 'which changes nothing either');
+SELECT results_eq($$ SELECT name, value FROM millrace.metric WHERE name IN ('millrace_dead_letters_open', 'millrace_parked_events') ORDER BY 1 $$,
+  $$ VALUES ('millrace_dead_letters_open', 5::float8), ('millrace_parked_events', 7) $$, 'as metrics');
+SELECT results_eq($$ SELECT partition, parked FROM millrace.partitions WHERE pipeline = 'p' $$, $$ VALUES (0, 3::bigint), (1, 4) $$, 'parked ones by partition');
+DELETE FROM millrace.retry;
+DELETE FROM millrace.dead_letter;
+UPDATE millrace.progress SET dead = 0, parked = 0;
 
 -- metrics
 SELECT is((SELECT count(*) - count(DISTINCT (name, labels)) FROM millrace.metric), 0::bigint, 'each series is there once');
@@ -120,7 +170,8 @@ SELECT is((SELECT count(*) > 10 FROM millrace.metric WHERE labels ->> 'pipeline'
 RESET ROLE;
 
 SELECT millrace.drop_pipeline('p');
-SELECT is((SELECT count(*) FROM millrace.stats_minute), 0::bigint, 'drop_pipeline() removes the minutes');
+SELECT is((SELECT count(*) FROM millrace.stats_minute) + (SELECT count(*) FROM millrace.lag_minute) + (SELECT count(*) FROM millrace.dead_letter_aside), 0::bigint,
+          'drop_pipeline() removes the minutes');
 
 SELECT * FROM finish();
 ROLLBACK;

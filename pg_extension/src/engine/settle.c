@@ -91,6 +91,7 @@ mr_settle(MrProgram *program, MrBatch *batch)
 	if (types != NULL)
 		mr_event_types_begin(types);
 	settle_events(definition, batch);
+	mr_dead_letters_count_ended(definition->pipeline_id, batch);
 	mr_order_release(definition, batch);
 	for (int i = 0; i < batch->nevents; i++)
 	{

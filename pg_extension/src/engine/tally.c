@@ -6,12 +6,14 @@
 static int64 *counter(MrCounters *total, const MrEvent *event);
 static void count_new(MrCounters *total, const MrEvent *event, bool with_bytes);
 static void count(MrCounters *total, const MrEvent *event);
+static void count_waiting(MrCounters *total, const MrEvent *event);
 static void count_tries(MrCounters *total, const MrEvent *event);
 
 void
 mr_tally(MrCounters *total, const MrEvent *event)
 {
 	count(total, event);
+	count_waiting(total, event);
 	count_tries(total, event);
 }
 
@@ -79,6 +81,14 @@ count(MrCounters *total, const MrEvent *event)
 		return;
 	}
 	count_new(total, event, !event->of_counted);
+}
+
+/* Its row of millrace.retry is parked now, or was. */
+static void
+count_waiting(MrCounters *total, const MrEvent *event)
+{
+	total->parked += event->outcome.state == MR_PARKED;
+	total->parked -= event->retry != NULL && event->retry->parked;
 }
 
 /* What only grows: failures, and what was tried again. An event that waits, or is discarded, was not tried. */

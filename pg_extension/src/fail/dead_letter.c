@@ -5,6 +5,7 @@
 
 #include "fail/dead_letter.h"
 
+#include "access/table.h"
 #include "commands/sequence.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -161,4 +162,47 @@ mr_dead_letter_replayed(Relation rel, const MrEvent *event, TimestampTz now)
 	replace[MR_DEAD_LETTER_STATE - 1] = replace[MR_DEAD_LETTER_CHANGED_AT - 1] = true;
 	mr_catalog_update(rel, &old->t_self,
 					  heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
+}
+
+/* Whether the replay that an event is has come to its end: the letter is replayed, or open again. */
+static bool
+is_ended_replay(const MrEvent *event)
+{
+	return event->retry != NULL && event->retry->replay_of != 0 &&
+		   event->outcome.state != MR_RETRYING && event->outcome.state != MR_PARKED &&
+		   event->outcome.state != MR_DISCARDED; /* of a letter that held its key */
+}
+
+static void
+append_aside(int32 pipeline_id, int32 partition, int64 letters)
+{
+	Relation rel = mr_catalog_open("dead_letter_aside", RowExclusiveLock);
+	Datum values[MR_ASIDE_NATTS];
+	bool nulls[MR_ASIDE_NATTS] = {false};
+
+	values[MR_ASIDE_PIPELINE_ID - 1] = Int32GetDatum(pipeline_id);
+	values[MR_ASIDE_PARTITION - 1] = Int32GetDatum(partition);
+	values[MR_ASIDE_LETTERS - 1] = Int64GetDatum(letters);
+	mr_catalog_insert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+	table_close(rel, NoLock);
+}
+
+void
+mr_dead_letters_count_ended(int32 pipeline_id, const MrBatch *batch)
+{
+	int64 *ended = NULL; /* by place of the partition */
+
+	for (int i = 0; i < batch->nevents; i++)
+		if (unlikely(is_ended_replay(&batch->events[i])))
+		{
+			if (ended == NULL)
+				ended = palloc0(batch->npartitions * sizeof(int64));
+			ended[mr_event_partition(batch, &batch->events[i]) - batch->partitions]++;
+		}
+	if (ended == NULL)
+		return;
+	for (int i = 0; i < batch->npartitions; i++)
+		if (ended[i] > 0)
+			append_aside(pipeline_id, batch->partitions[i].partition, -ended[i]);
+	pfree(ended);
 }

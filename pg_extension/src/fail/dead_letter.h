@@ -19,4 +19,10 @@ extern int64 mr_dead_letter_put(Relation rel, const MrDefinition *definition, co
 /* The replay of a dead letter succeeded. */
 extern void mr_dead_letter_replayed(Relation rel, const MrEvent *event, TimestampTz now);
 
+/*
+ * After the replays of a batch were settled: those that ended are not set aside any more (millrace.dead_letter_aside), by
+ * partition. In a batch without one nothing is written.
+ */
+extern void mr_dead_letters_count_ended(int32 pipeline_id, const MrBatch *batch);
+
 #endif /* MR_DEAD_LETTER_H */

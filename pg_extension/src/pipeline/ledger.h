@@ -2,7 +2,7 @@
  * ledger.h: the positions of a lane's partitions in few rows, for batches of very many partitions.
  *
  * A batch of thousands of partitions would spend most of its time on their locks and rows. A lane that has such batches
- * keeps its partitions' state in millrace.ledger: a row for every 22 of them, written once for a batch, under one lock.
+ * keeps its partitions' state in millrace.ledger: a row for every 21 of them, written once for a batch, under one lock.
  *
  * Who is to change a partition takes its lock first, as always, and it leaves the ledger (position_lock.h): its newest
  * row of millrace.progress is valid then. Only mr_ledger_begin() makes partitions join, while it has

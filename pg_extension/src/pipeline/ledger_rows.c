@@ -13,7 +13,7 @@
 #include "server/catalog.h"
 
 #define ENTRIES_PER_ROW                                                                            \
-	22 /* so that two versions of a row fit into a page: it is updated in place */
+	21 /* so that two versions of a row fit into a page: it is updated in place */
 #define UPDATES_PER_ROW 20
 
 #define HISTORY_ROWS   5 /* whose partitions get rows of progress in one batch */
@@ -44,6 +44,7 @@ enum
 	VALUE_RETRIED,
 	VALUE_DEAD_LETTERED,
 	VALUE_REPLAYED,
+	VALUE_PARKED,
 	NVALUES
 };
 
@@ -104,6 +105,7 @@ read_entry(const int64 *values, MrLedgerEntry *entry)
 	p->total.retried = values[VALUE_RETRIED];
 	p->total.dead_lettered = values[VALUE_DEAD_LETTERED];
 	p->total.replayed = values[VALUE_REPLAYED];
+	p->total.parked = values[VALUE_PARKED];
 }
 
 static void
@@ -133,6 +135,7 @@ put_entry(const MrLedgerEntry *entry, int64 *values)
 	values[VALUE_RETRIED] = p->total.retried;
 	values[VALUE_DEAD_LETTERED] = p->total.dead_lettered;
 	values[VALUE_REPLAYED] = p->total.replayed;
+	values[VALUE_PARKED] = p->total.parked;
 }
 
 /* Appends a row and its entries to what was read. */

@@ -79,6 +79,7 @@ read_progress(HeapTuple tuple, TupleDesc desc, MrPartition *p)
 	p->total.retried = DatumGetInt64(values[MR_PROGRESS_RETRIED - 1]);
 	p->total.dead_lettered = DatumGetInt64(values[MR_PROGRESS_DEAD_LETTERED - 1]);
 	p->total.replayed = DatumGetInt64(values[MR_PROGRESS_REPLAYED - 1]);
+	p->total.parked = DatumGetInt64(values[MR_PROGRESS_PARKED - 1]);
 	p->settled_at = DatumGetTimestampTz(values[MR_PROGRESS_SETTLED_AT - 1]);
 	p->progress_tid = tuple->t_self;
 }
@@ -211,6 +212,7 @@ form_progress(TupleDesc desc, int32 pipeline_id, const MrPartition *p, int64 seq
 	values[MR_PROGRESS_RETRIED - 1] = Int64GetDatum(p->total.retried);
 	values[MR_PROGRESS_DEAD_LETTERED - 1] = Int64GetDatum(p->total.dead_lettered);
 	values[MR_PROGRESS_REPLAYED - 1] = Int64GetDatum(p->total.replayed);
+	values[MR_PROGRESS_PARKED - 1] = Int64GetDatum(p->total.parked);
 	values[MR_PROGRESS_SETTLED_AT - 1] = TimestampTzGetDatum(now);
 	return heap_form_tuple(desc, values, nulls);
 }

@@ -21,6 +21,8 @@ typedef struct MrCounters
 	int64 skipped;
 	int64 dead;
 	int64 retrying; /* waiting now */
+	int64
+		parked; /* not tried yet, since an earlier event of their key failed: of these, and of replays */
 	int64 rows;
 	int64 bytes;
 	/* of what went wrong, and was tried again: these only grow */

@@ -136,7 +136,8 @@ enum /* millrace.progress */
 	MR_PROGRESS_RETRIED,
 	MR_PROGRESS_DEAD_LETTERED,
 	MR_PROGRESS_REPLAYED,
-	MR_PROGRESS_NATTS = MR_PROGRESS_REPLAYED
+	MR_PROGRESS_PARKED,
+	MR_PROGRESS_NATTS = MR_PROGRESS_PARKED
 };
 
 enum /* millrace.ledger */
@@ -268,6 +269,14 @@ enum /* millrace.event_type_count */
 	MR_TYPE_COUNT_UPDATES,
 	MR_TYPE_COUNT_COUNTS,
 	MR_TYPE_COUNT_NATTS = MR_TYPE_COUNT_COUNTS
+};
+
+enum /* millrace.dead_letter_aside */
+{
+	MR_ASIDE_PIPELINE_ID = 1,
+	MR_ASIDE_PARTITION,
+	MR_ASIDE_LETTERS,
+	MR_ASIDE_NATTS = MR_ASIDE_LETTERS
 };
 
 enum /* millrace.window_definition */
