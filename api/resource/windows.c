@@ -19,9 +19,14 @@ static const MrDocument windows = {
 	"'origin', w.origin, 'delay', w.delay::text, 'lateness', w.lateness::text, 'max_skew', "
 	"w.max_skew::text, "
 	"'close_idle', w.close_idle::text, 'retention', w.retention::text, 'watermark', w.watermark, "
-	"'held_by', w.held_by, 'held_why', w.held_why, 'stalled_since', w.stalled_since, "
-	"'outside', w.outside::text, 'skewed', w.skewed::text, 'late', w.late::text, 'created_at', "
-	"w.created_at) "
+	"'held_topic', w.held_topic, 'held_by', w.held_by, 'held_why', w.held_why, 'stalled_since', "
+	"w.stalled_since, "
+	"'outside', w.outside::text, 'skewed', w.skewed::text, 'late', w.late::text, "
+	"'groups', w.groups::text, 'max_groups', w.max_groups::text, 'kept_from', w.kept_from, "
+	"'left_at', w.left_at, 'output_topic', w.output_topic, 'published', w.published::text, "
+	"'output_waiting', w.output_waiting::text, 'output_waiting_since', w.output_waiting_since, "
+	"'output_error', w.output_error, 'output_is_granted', w.output_is_granted, "
+	"'created_at', w.created_at) "
 	"ORDER BY w.name), '[]')::text FROM millrace.windows AS w",
 	false, MR_PROBLEM_ROUTE};
 

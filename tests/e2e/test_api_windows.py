@@ -36,6 +36,11 @@ def test_windows(web):
     listed = api.get("/windows").json()
     assert [(w["name"], w["pipeline"], w["group_by"], w["relation"]) for w in listed] == [
         ("all", "readings", [], "millrace.window_all"), ("by_minute", "readings", ["site"], "millrace.window_by_minute")]
+    with web.db.session() as s:
+        columns = s.run("SELECT attname FROM pg_attribute WHERE attrelid = 'millrace.windows'::regclass AND attnum > 0")
+    assert set(listed[0]) == {c for (c,) in columns}, "all that the view has"
+    assert (listed[1]["kind"], listed[1]["output_is_granted"], listed[1]["watermark"]) == ("incremental", True, None)
+    assert int(listed[1]["groups"]) <= int(listed[1]["max_groups"])
     assert api.get("/windows?a=1").json()["code"] == "MR-110"
     assert (api.get("/windows/nothing").status, api.get("/windows/nothing").json()["code"]) == (404, "MR-407")
 
