@@ -115,7 +115,7 @@ CREATE TABLE millrace.dead_letter (
 );
 ALTER SEQUENCE millrace.dead_letter_id_seq OWNED BY millrace.dead_letter.id;
 CREATE INDEX dead_letter_coordinate_idx ON millrace.dead_letter (pipeline_id, partition, "offset");
--- partial: in C its table is updated with mr_catalog_update()
+-- partial: in C its table is written with catalog_writer.h
 CREATE INDEX dead_letter_ended_idx ON millrace.dead_letter (pipeline_id, changed_at) WHERE state IN ('replayed', 'discarded');
 CREATE INDEX dead_letter_unpublished_idx ON millrace.dead_letter (pipeline_id, id) WHERE published_at IS NULL;
 COMMENT ON TABLE millrace.dead_letter IS 'Internal: see the view dead_letters.';

@@ -3,12 +3,11 @@
  */
 #include "engine/settle.h"
 
-#include "access/table.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "server/catalog.h"
+#include "server/catalog_writer.h"
 #include "pipeline/event_types.h"
 #include "pipeline/ledger.h"
 #include "program/type_field.h"
@@ -19,7 +18,7 @@
 #include "engine/tally.h"
 
 static void
-settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead_letters,
+settle_event(const MrDefinition *definition, const MrEvent *event, MrCatalogWriter *letters,
 			 TimestampTz now)
 {
 	if (event->outcome.state == MR_DISCARDED)
@@ -39,7 +38,7 @@ settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead
 	}
 	if (event->outcome.state == MR_DEAD)
 	{
-		int64 id = mr_dead_letter_put(dead_letters, definition, event, now);
+		int64 id = mr_dead_letter_put(letters, definition, event, now);
 
 		if (id != 0 && mr_order_holds(definition, event))
 		{
@@ -48,7 +47,7 @@ settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead
 		}
 	}
 	else if (event->retry != NULL && event->retry->replay_of != 0)
-		mr_dead_letter_replayed(dead_letters, event, now);
+		mr_dead_letter_replayed(letters, event, now);
 	if (event->retry != NULL)
 		mr_retry_remove(event);
 }
@@ -56,9 +55,10 @@ settle_event(const MrDefinition *definition, const MrEvent *event, Relation dead
 static void
 settle_events(const MrDefinition *definition, MrBatch *batch)
 {
-	Relation dead_letters = mr_catalog_open("dead_letter", RowExclusiveLock);
+	MrCatalogWriter letters;
 	TimestampTz now = GetCurrentTimestamp();
 
+	mr_catalog_writer_open(&letters, "dead_letter");
 	for (int i = 0; i < batch->nevents; i++)
 	{
 		MrEvent *event = &batch->events[i];
@@ -67,9 +67,9 @@ settle_events(const MrDefinition *definition, MrBatch *batch)
 			CHECK_FOR_INTERRUPTS();
 		if (event->outcome.state == MR_DEAD || event->outcome.state == MR_RETRYING ||
 			event->outcome.state == MR_PARKED || event->retry != NULL)
-			settle_event(definition, event, dead_letters, now);
+			settle_event(definition, event, &letters, now);
 	}
-	table_close(dead_letters, NoLock);
+	mr_catalog_writer_close(&letters);
 }
 
 static void

@@ -49,7 +49,8 @@ set_failure(Datum *values, bool *nulls, const MrDefinition *definition, const Mr
 }
 
 static int64
-insert(Relation rel, const MrDefinition *definition, const MrEvent *event, TimestampTz now)
+insert(MrCatalogWriter *letters, const MrDefinition *definition, const MrEvent *event,
+	   TimestampTz now)
 {
 	Datum values[MR_DEAD_LETTER_NATTS] = {0};
 	bool nulls[MR_DEAD_LETTER_NATTS] = {false};
@@ -77,8 +78,8 @@ insert(Relation rel, const MrDefinition *definition, const MrEvent *event, Times
 		nulls[column - 1] = true;
 	nulls[MR_DEAD_LETTER_DOCUMENT - 1] = event->document == 0;
 	values[MR_DEAD_LETTER_DOCUMENT - 1] = Int32GetDatum(event->document);
-	tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
-	mr_catalog_insert(rel, tuple);
+	tuple = heap_form_tuple(RelationGetDescr(letters->rel), values, nulls);
+	mr_catalog_writer_insert(letters, tuple);
 	heap_freetuple(tuple);
 	return id;
 }
@@ -94,8 +95,10 @@ fetch(Relation rel, int64 id)
 }
 
 static bool
-reopen(Relation rel, const MrDefinition *definition, const MrEvent *event, TimestampTz now)
+reopen(MrCatalogWriter *letters, const MrDefinition *definition, const MrEvent *event,
+	   TimestampTz now)
 {
+	Relation rel = letters->rel;
 	static const int changed[] = {MR_DEAD_LETTER_VERSION,         MR_DEAD_LETTER_STAGE,
 								  MR_DEAD_LETTER_SQLSTATE,        MR_DEAD_LETTER_MESSAGE,
 								  MR_DEAD_LETTER_DETAIL,          MR_DEAD_LETTER_HINT,
@@ -133,23 +136,24 @@ reopen(Relation rel, const MrDefinition *definition, const MrEvent *event, Times
 		mr_catalog_set_bytes(values, nulls, MR_DEAD_LETTER_PAYLOAD, event->payload);
 		values[MR_DEAD_LETTER_DOCUMENT - 1] = Int32GetDatum(event->document);
 	}
-	mr_catalog_update(rel, &old->t_self,
-					  heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
+	mr_catalog_writer_update(letters, &old->t_self,
+							 heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
 	return true;
 }
 
 int64
-mr_dead_letter_put(Relation rel, const MrDefinition *definition, const MrEvent *event,
+mr_dead_letter_put(MrCatalogWriter *letters, const MrDefinition *definition, const MrEvent *event,
 				   TimestampTz now)
 {
 	if (event->retry == NULL || event->retry->replay_of == 0)
-		return insert(rel, definition, event, now);
-	return reopen(rel, definition, event, now) ? event->retry->replay_of : 0;
+		return insert(letters, definition, event, now);
+	return reopen(letters, definition, event, now) ? event->retry->replay_of : 0;
 }
 
 void
-mr_dead_letter_replayed(Relation rel, const MrEvent *event, TimestampTz now)
+mr_dead_letter_replayed(MrCatalogWriter *letters, const MrEvent *event, TimestampTz now)
 {
+	Relation rel = letters->rel;
 	HeapTuple old = fetch(rel, event->retry->replay_of);
 	Datum values[MR_DEAD_LETTER_NATTS] = {0};
 	bool nulls[MR_DEAD_LETTER_NATTS] = {false};
@@ -160,8 +164,8 @@ mr_dead_letter_replayed(Relation rel, const MrEvent *event, TimestampTz now)
 	set_text(values, nulls, MR_DEAD_LETTER_STATE, "replayed");
 	values[MR_DEAD_LETTER_CHANGED_AT - 1] = TimestampTzGetDatum(now);
 	replace[MR_DEAD_LETTER_STATE - 1] = replace[MR_DEAD_LETTER_CHANGED_AT - 1] = true;
-	mr_catalog_update(rel, &old->t_self,
-					  heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
+	mr_catalog_writer_update(letters, &old->t_self,
+							 heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace));
 }
 
 /* Whether the replay that an event is has come to its end: the letter is replayed, or open again. */

@@ -21,6 +21,7 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
+#include "server/catalog_writer.h"
 
 static bool
 has_state(HeapTuple tuple, TupleDesc desc, const char *state)

@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
+#include "server/catalog_writer.h"
 #include "server/clock.h"
 #include "fail/retry.h"
 

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
+#include "server/catalog_writer.h"
 
 typedef struct Key
 {

@@ -22,8 +22,6 @@
 #include "utils/snapmgr.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_collation.h"
-#include "executor/executor.h"
-#include "executor/tuptable.h"
 
 #include "server/compat.h"
 #include "server/version.h"
@@ -241,35 +239,4 @@ mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys, ScanKey 
 			return tuple;
 		heap_freetuple(tuple); /* changed or deleted since: look again */
 	}
-}
-
-static void
-insert_index_entries(Relation rel, HeapTuple tuple)
-{
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsHeapTuple);
-	ResultRelInfo *result = makeNode(ResultRelInfo);
-	EState *estate = CreateExecutorState();
-
-	InitResultRelInfo(result, rel, 0, NULL, 0);
-	ExecOpenIndices(result, false);
-	ExecStoreHeapTuple(tuple, slot, false);
-	list_free(mr_insert_index_tuples(result, slot, estate));
-	ExecCloseIndices(result);
-	FreeExecutorState(estate);
-	ExecDropSingleTupleTableSlot(slot);
-}
-
-void
-mr_catalog_insert(Relation rel, HeapTuple tuple)
-{
-	simple_heap_insert(rel, tuple);
-	insert_index_entries(rel, tuple);
-}
-
-void
-mr_catalog_update(Relation rel, ItemPointer tid, HeapTuple tuple)
-{
-	mr_heap_update(rel, tid, tuple);
-	if (!HeapTupleIsHeapOnly(tuple))
-		insert_index_entries(rel, tuple);
 }

@@ -382,12 +382,4 @@ extern void mr_catalog_reader_close(MrCatalogReader *reader);
 extern HeapTuple mr_catalog_fetch_for_update(Relation rel, const char *index, int nkeys,
 											 ScanKey keys);
 
-/*
- * A row, or a new version of one, of a table that has a partial index. CatalogTupleInsert() and
- * CatalogTupleUpdate() ignore the predicate: they would add rows to the index that do not satisfy it, and a scan of
- * the index does not check it again.
- */
-extern void mr_catalog_insert(Relation rel, HeapTuple tuple);
-extern void mr_catalog_update(Relation rel, ItemPointer tid, HeapTuple tuple);
-
 #endif /* MR_CATALOG_H */
