@@ -295,7 +295,8 @@ update_row(Upsert *upsert, int i, HeapTuple old)
 		mr_direct_row(rows, i)->written = false;
 		return true;
 	}
-	if (rows->nchecks > 0 && mr_direct_refuses(rows, mr_direct_row(rows, i), upsert->updated))
+	/* NOT NULL as well: of a constraint that is not valid the old row may have nulls */
+	if (mr_direct_refuses(rows, mr_direct_row(rows, i), upsert->updated))
 		return true;
 	switch (mr_tuple_update(rows->target, &old->t_self, upsert->updated, rows->command, &indexes))
 	{
