@@ -52,6 +52,7 @@ CREATE TABLE millrace.window_definition (
   computed    text,                  -- besides: ', … AS s1': what is computed of the rows of a group
   filter      text,                  -- besides: which rows are in some window
   reader      uuid        NOT NULL,  -- random: what its views know and others do not
+  gap         interval,              -- of a window of sessions (68_session.sql): what is less than that apart is of one; size and slide are max_session then
   CONSTRAINT window_definition_kind_check CHECK (kind IN ('incremental', 'recompute')),
   CONSTRAINT window_definition_pkey PRIMARY KEY (id),
   CONSTRAINT window_definition_name_key UNIQUE (name)

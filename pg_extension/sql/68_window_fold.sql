@@ -23,7 +23,7 @@ COMMENT ON FUNCTION millrace._check_window_column IS 'Internal: refuses a name t
 -- Incremental, if the target only grows and all that is computed can be made of merged states.
 CREATE FUNCTION millrace._window_kind(p millrace.pipeline, v millrace.pipeline_version, w millrace.window_definition) RETURNS text
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT CASE WHEN v.on_conflict = 'update' OR EXISTS (
+  SELECT CASE WHEN w.gap IS NOT NULL OR v.on_conflict = 'update' OR EXISTS (
     SELECT FROM millrace._window_parts(p.id, v.version, w.event_time, w.group_by, w.aggregates, w.condition) AS a
     CROSS JOIN LATERAL millrace._window_states(a.name, a.sql, a.first_argument, a.last_argument, a.argument_type, a.type, a.filter) AS s
     WHERE a.part = 'output' AND a.sql IS NULL
@@ -149,6 +149,9 @@ BEGIN
   EXECUTE format('CREATE INDEX ON millrace._window_%s_partial (stream, seq)', w.id);
   EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (window_start)', w.id);
   EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (fold) WHERE fold > 0', w.id);
+  IF w.gap IS NOT NULL AND w.keys <> '' THEN  -- for those that are extended; keys that are too long for an index are not in the target, which has such a one, too
+    EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (%s, window_start)', w.id, ltrim(w.keys, ', '));
+  END IF;
   FOREACH name IN ARRAY ARRAY['partial', 'folded'] LOOP
     EXECUTE format('REVOKE ALL ON millrace._window_%s_%s FROM PUBLIC', w.id, name);
     -- no key: without it a publication FOR ALL TABLES would refuse the fold's deletes
@@ -238,11 +241,13 @@ BEGIN
   RETURN format('SELECT m.window_start, m.window_end%1$s, m.window_end <= coalesce((%2$s), ''-infinity'') AS closed, '
                 'm.window_end <= coalesce((%3$s), ''-infinity'') AS final, m.revision, %10$s AS error%11$s '
                 'FROM (SELECT r.window_start, r.window_end%4$s%5$s, r.revision FROM '
-                '(SELECT window_start, max(window_end) AS window_end%4$s, %6$s, %7$s AS revision FROM (%8$s) AS u GROUP BY window_start%4$s) AS r WHERE r.n > 0) AS m '
+                '(SELECT window_start, max(window_end)%12$s AS window_end%4$s, %6$s, %7$s AS revision FROM (%8$s) AS u GROUP BY window_start%4$s) AS r WHERE r.n > 0) AS m '
                 'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %9$s), ''-infinity'') '
                 'AND m.window_start >= (SELECT c.kept_from FROM millrace.window_cursor AS c WHERE c.window_id = %9$s ORDER BY c.fold DESC LIMIT 1)',
                 output, millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id), w.keys, finals, w.merges,
-                CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id, error, more);
+                CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id, error, more,
+                -- a session may have had another end when it was published
+                CASE WHEN published AND w.gap IS NOT NULL THEN ' FILTER (WHERE revision IS NULL)' ELSE '' END);
 END $$;
 REVOKE ALL ON FUNCTION millrace._window_view(millrace.window_definition, text, text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_view(millrace.window_definition, text, text, text, text, text) IS 'Internal: a query over values of a window.';
@@ -285,12 +290,14 @@ COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the views of a wind
 CREATE FUNCTION millrace._window_query(window_id integer, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity') RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE WHEN "from" = '-infinity' AND "to" = 'infinity' THEN format('%s FROM %I.%I AS written %s', f.selects, n.nspname, c.relname, f.grouped)
-         ELSE format('SELECT q.* FROM (%s FROM (SELECT * FROM %I.%I AS written WHERE (%s) >= %L::timestamptz AND (%4$s) < %6$L::timestamptz) AS written %7$s) AS q '
+         ELSE format('SELECT q.* FROM (%s FROM (SELECT * FROM %I.%I AS written WHERE (%s) >= %9$L::timestamptz AND (%4$s) < %6$L::timestamptz) AS written %7$s) AS q '
                      'WHERE q.window_start >= %5$L::timestamptz AND q.window_start < %8$L::timestamptz',
-                     f.selects, n.nspname, c.relname, w.at, "from", CASE WHEN isfinite("to") THEN "to" + f.length + interval '1 day' ELSE "to" END, f.grouped, "to") END
+                     f.selects, n.nspname, c.relname, w.at, "from", CASE WHEN isfinite("to") THEN "to" + f.length + interval '1 day' ELSE "to" END, f.grouped, "to", "from" - f.before) END
   FROM millrace.window_definition AS w
   CROSS JOIN LATERAL (SELECT coalesce(w.fill_selects, w.selects) AS selects, coalesce(w.fill_grouped, w.grouped) AS grouped,
-                             CASE w.kind WHEN 'recompute' THEN w.size ELSE w.slide END AS length) AS f
+                             CASE WHEN w.gap IS NOT NULL THEN 3 * w.size WHEN w.kind = 'recompute' THEN w.size ELSE w.slide END AS length,
+                             -- sessions around the first one say where it begins, and whether it is cut
+                             CASE WHEN w.gap IS NOT NULL THEN 3 * w.size ELSE interval '0' END AS before) AS f
   JOIN millrace.pipeline AS p ON p.id = w.pipeline_id
   JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
   JOIN pg_class AS c ON c.oid = v.target JOIN pg_namespace AS n ON n.oid = c.relnamespace
@@ -308,7 +315,7 @@ BEGIN
   RETURN format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
                 'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq AND p.seq <= coalesce($6, p.seq) RETURNING p.*), '
                 '%2$s'
-                'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2 HAVING sum(r.n) > 0), '
+                '%5$s'
                 '%3$s'
                 'high AS (SELECT t.partition, max(t.high) AS high FROM gone AS g CROSS JOIN LATERAL unnest(g.partitions, g.highs) AS t (partition, high) GROUP BY t.partition) '
                 'SELECT (SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
@@ -325,7 +332,9 @@ BEGIN
                   w.id, w.keys, w.states,
                   CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
                   CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END) ELSE millrace._recompute_of_fold(w) END,
-                millrace._due_of_fold(w), CASE w.kind WHEN 'recompute' THEN '(SELECT count(*) FROM replaced)' ELSE '0' END);
+                millrace._due_of_fold(w), CASE w.kind WHEN 'recompute' THEN '(SELECT count(*) FROM replaced)' ELSE '0' END,
+                CASE WHEN w.gap IS NOT NULL THEN millrace._late_sessions(w) ELSE
+                'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2 HAVING sum(r.n) > 0), ' END);
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_sql FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fold_sql IS 'Internal: SQL that folds what batches have added to a window.';

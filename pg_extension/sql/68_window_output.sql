@@ -100,11 +100,11 @@ COMMENT ON FUNCTION millrace._same_group IS 'Internal: SQL for two rows being of
 CREATE FUNCTION millrace._due_of_fold(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT coalesce((
-    SELECT format('due AS (INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) SELECT u.window_start, u.window_end%3$s FROM (%4$s) AS u '
+    SELECT CASE WHEN w.gap IS NOT NULL THEN millrace._due_sessions(w) ELSE format('due AS (INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) SELECT u.window_start, u.window_end%3$s FROM (%4$s) AS u '
                   'WHERE u.window_end <= $4 AND u.window_end > $3 AND u.window_start >= $5 EXCEPT SELECT d.window_start, d.window_end%5$s FROM millrace._window_%1$s_due AS d), ',
                   w.id, w.keys, millrace._keys_of(w, 'u'),
                   millrace._pane_windows(w, format('SELECT r.window_start, r.window_end%s, %s FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $4', w.keys, w.states)),
-                  millrace._keys_of(w, 'd'))
+                  millrace._keys_of(w, 'd')) END
     FROM millrace.window_outlet AS o WHERE o.window_id = w.id AND o.topic IS NOT NULL), '');
 $$;
 REVOKE ALL ON FUNCTION millrace._due_of_fold FROM PUBLIC;
@@ -186,10 +186,10 @@ COMMENT ON FUNCTION millrace._closing_groups IS 'Internal: SQL for groups of win
 -- SQL for the groups that have changed and were not written to the outbox within the last second; a time in the future is one of a clock that was set.
 CREATE FUNCTION millrace._changed_groups(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT format('SELECT u.window_start, u.window_end%2$s FROM millrace._window_%1$s_due AS u '
+  SELECT CASE WHEN w.gap IS NOT NULL THEN millrace._changed_sessions(w) ELSE format('SELECT u.window_start, u.window_end%2$s FROM millrace._window_%1$s_due AS u '
                 'EXCEPT SELECT v.window_start, v.window_end%3$s FROM millrace._window_%1$s_revision AS v '
                 'WHERE v.window_start = ANY (ARRAY(SELECT DISTINCT d.window_start FROM millrace._window_%1$s_due AS d)) AND v.written_at BETWEEN clock_timestamp() - interval ''1 s'' AND clock_timestamp()',
-                w.id, millrace._keys_of(w, 'u'), millrace._keys_of(w, 'v'));
+                w.id, millrace._keys_of(w, 'u'), millrace._keys_of(w, 'v')) END;
 $$;
 REVOKE ALL ON FUNCTION millrace._changed_groups FROM PUBLIC;
 COMMENT ON FUNCTION millrace._changed_groups IS 'Internal: SQL for groups of closed windows that have changed.';
@@ -287,7 +287,7 @@ SELECT count(*)::integer FROM cand WHERE $1 IS NOT NULL AND $2 IS NOT NULL$sql$,
     c.keys, c.outputs, w.id, millrace._same_group(w, 'c', 'v'),
     format('m.keys = ROW(c.window_start%s)::record', millrace._keys_of(w, 'c')),
     CASE WHEN c.key_columns <> '' THEN format('(SELECT row_to_json(x)::text FROM (SELECT %s) AS x)', ltrim(c.key_columns, ', ')) ELSE '''''' END,
-    format('(SELECT row_to_json(x)::text FROM (SELECT %s) AS x)', ltrim(c.output_columns, ', ')),
+    format('(SELECT row_to_json(x)::text FROM (SELECT %s%s) AS x)', CASE WHEN w.gap IS NOT NULL THEN 's.window_end, ' END, ltrim(c.output_columns, ', ')),
     millrace._same_group(w, 'd', 'c'), w.keys, c.key_columns, c.output_columns)
   FROM (SELECT coalesce(string_agg(format(', CASE WHEN v.window_start IS NULL THEN c.g%1$s ELSE v.g%1$s END AS g%1$s', c.place - 2), '' ORDER BY c.place) FILTER (WHERE c.is_key), '') AS keys,
                string_agg(format(', m.o%s', c.nth), '' ORDER BY c.place) FILTER (WHERE NOT c.is_key) AS outputs,

@@ -70,6 +70,12 @@ BEGIN
   w.states := w.states || ', error';
   w.merges := w.merges || ', max(error) AS error';
 
+  IF w.gap IS NOT NULL THEN
+    w := millrace._session_parts(w, inside, checked, nothing, selected, named, numbers);
+    PERFORM millrace._check_window_changes(w, p, v);
+    PERFORM millrace._check_window_index(w, p, v);
+    RETURN w;
+  END IF;
   w.selects := format('SELECT w.window_start, %s AS window_end, w.n%s, w.error FROM (SELECT CASE WHEN %s THEN %s END AS window_start, count(*)%s AS n%s%s, NULL::text AS error',
                       pane_end, named, inside, start, checked, selected, nothing);
   w.old_selects := format('SELECT w.window_start, %s AS window_end, w.n%s, w.error FROM (SELECT CASE WHEN %s THEN %s END AS window_start, 0::bigint AS n%s%s, NULL::text AS error',
@@ -108,6 +114,10 @@ DECLARE
 BEGIN
   IF v.on_conflict <> 'update' THEN
     RETURN;
+  ELSIF w.gap IS NOT NULL THEN
+    RAISE EXCEPTION 'pipeline "%" changes rows of its target, so it cannot have a window of sessions', p.name
+      USING ERRCODE = 'feature_not_supported', DETAIL = format('Its on_conflict is "update", and window "%s" is one of sessions: these can only grow.', w.name),
+            HINT = 'Have sessions of a pipeline that writes each event as a row, with on_conflict => ''error'' or ''ignore''; or use create_window().';
   ELSIF w.kind = 'incremental' THEN
     RAISE EXCEPTION 'pipeline "%" changes rows of its target, which window "%" cannot follow', p.name, w.name
       USING ERRCODE = 'feature_not_supported', DETAIL = 'Its on_conflict is "update", and the window is incremental: it was created when the target only grew.',
@@ -159,16 +169,16 @@ DECLARE
   column_name constant text := '^("([^"]|"")+"|[a-z_][a-z0-9_$]*)$';
   columns text;
 BEGIN
-  IF millrace._window_index(w, v.target) IS NOT NULL THEN
+  IF millrace._window_index(w, v.target) = 'group' OR w.gap IS NULL AND millrace._window_index(w, v.target) IS NOT NULL THEN
     RETURN;
   END IF;
-  -- expressions need not be immutable, as those of an index: without them the window is computed as a whole
+  -- expressions need not be immutable, as those of an index: without them the window is computed as a whole, unless it has sessions
   SELECT string_agg(CASE WHEN e.sql ~ column_name THEN e.sql ELSE format('(%s)', e.sql) END, ', ' ORDER BY e.place) INTO columns
-  FROM unnest(CASE WHEN (SELECT bool_and(k ~ column_name) FROM unnest(w.keyed) AS k) THEN w.keyed END || w.at) WITH ORDINALITY AS e (sql, place);
+  FROM unnest(CASE WHEN w.gap IS NOT NULL OR (SELECT bool_and(k ~ column_name) FROM unnest(w.keyed) AS k) THEN w.keyed END || w.at) WITH ORDINALITY AS e (sql, place);
   RAISE EXCEPTION 'no index of table "%" serves window "%"', v.target::regclass, w.name
     USING ERRCODE = 'object_not_in_prerequisite_state',
           DETAIL = format('It is kept by recompute, because %s: groups that change are computed from the target again.',
-                          CASE v.on_conflict WHEN 'update' THEN 'rows of the target change' ELSE 'its aggregates have no partial values that could be merged' END),
+                          CASE WHEN w.gap IS NOT NULL THEN 'it has sessions' ELSE CASE v.on_conflict WHEN 'update' THEN 'rows of the target change' ELSE 'its aggregates have no partial values that could be merged' END END),
           HINT = format('Run: CREATE INDEX ON %s (%s);', v.target::regclass, columns);
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_window_index FROM PUBLIC;
@@ -216,7 +226,7 @@ BEGIN
   INTO k
   FROM (SELECT e.sql, e.place, format_type(a.atttypid, a.atttypmod) AS type FROM unnest(w.keyed) WITH ORDINALITY AS e (sql, place)
         JOIN pg_attribute AS a ON a.attrelid = to_regclass(format('millrace._window_%s_folded', w.id)) AND a.attname = 'g' || e.place) AS e;
-  IF n > 0 AND millrace._window_index(w, target) IS DISTINCT FROM 'group' THEN
+  IF n > 0 AND w.gap IS NULL AND millrace._window_index(w, target) IS DISTINCT FROM 'group' THEN
     RETURN format('SELECT 0::bigint, v.window_start, v.window_end, v.n%1$s%2$s, NULL::text FROM (SELECT DISTINCT c.window_start, c.window_end FROM cand AS c) AS c '
                   'CROSS JOIN LATERAL (SELECT c.window_start, c.window_end, count(*) AS n%3$s%4$s FROM %5$s AS written WHERE %6$s GROUP BY %7$s) AS v '
                   'WHERE EXISTS (SELECT FROM cand AS d WHERE %8$s)',
@@ -248,6 +258,11 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'permission denied for window %', window_id
       USING ERRCODE = 'insufficient_privilege', HINT = 'Read the view of the window.';
+  END IF;
+  IF w.gap IS NOT NULL AND total > 0 THEN
+    candidates := millrace._session_candidates(w, candidates);
+    total := coalesce(cardinality(candidates), 0);
+    n := total;
   END IF;
   query := millrace._recompute_query(w);
   WHILE first <= total LOOP
@@ -289,7 +304,7 @@ DECLARE
   finals  text := (SELECT string_agg(format(', s%s AS a%1$s', i), '' ORDER BY i) FROM generate_series(1, cardinality(string_to_array(w.states, ',')) - 2) AS i) || ', r.error';
 BEGIN
   name := 'window_' || w.name;
-  query := millrace._window_view(w, format(
+  query := millrace._window_view(w, CASE WHEN w.gap IS NOT NULL THEN millrace._session_rows(w, columns) ELSE format(
     'WITH waiting AS MATERIALIZED (%1$s) '
     'SELECT f.%2$s FROM millrace._window_%3$s_folded AS f WHERE f.window_start NOT IN (SELECT u.window_start FROM waiting AS u) UNION ALL '
     'SELECT f.%2$s FROM millrace._window_%3$s_folded AS f WHERE f.window_start IN (SELECT u.window_start FROM waiting AS u) '
@@ -297,7 +312,7 @@ BEGIN
     'SELECT f.%2$s FROM millrace.window_definition AS d CROSS JOIN LATERAL millrace.window_groups(d.id, d.reader, %5$s) AS f '
     'WHERE d.id = %3$s AND EXISTS (SELECT FROM waiting AS u)',
     millrace._touched_groups(w, millrace._unfolded_rows(w)), columns, w.id, millrace._same_group(w, 'f', 'u'),
-    millrace._candidates(w, 'SELECT * FROM waiting')), finals, w.output, 'm.error', '');
+    millrace._candidates(w, 'SELECT * FROM waiting')) END, finals, w.output, 'm.error', '');
   RETURN NEXT;
   name := 'window_' || w.name || '_folded';
   query := millrace._window_view(w, format('SELECT f.%s FROM millrace._window_%s_folded AS f', columns, w.id), finals, w.output, 'm.error', format(
@@ -334,13 +349,13 @@ COMMENT ON FUNCTION millrace._fold_step IS 'Internal: how much of a window is to
 -- the target, and the note of one that comes later stays.
 CREATE FUNCTION millrace._recompute_of_fold(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT format('touched AS MATERIALIZED (SELECT x.* FROM (%2$s) AS x WHERE x.window_start >= $5), '
+  SELECT CASE WHEN w.gap IS NOT NULL THEN millrace._sessions_of_fold(w) ELSE format('touched AS MATERIALIZED (SELECT x.* FROM (%2$s) AS x WHERE x.window_start >= $5), '
                 'replaced AS (DELETE FROM millrace._window_%1$s_folded AS f USING touched AS t '
                 'WHERE %3$s AND f.window_start = ANY (ARRAY(SELECT DISTINCT t.window_start FROM touched AS t)) RETURNING 1), '
                 'kept AS (INSERT INTO millrace._window_%1$s_folded SELECT v.* FROM millrace._window_recompute(%1$s, %4$L::uuid, %5$s) AS v WHERE v.n > 0 RETURNING window_start), ',
                 w.id,
                 millrace._touched_groups(w, format('SELECT r.window_start, r.window_end%s, %s FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r', w.keys, w.states)),
-                millrace._same_group(w, 'f', 't'), w.reader, millrace._candidates(w, 'SELECT * FROM touched'));
+                millrace._same_group(w, 'f', 't'), w.reader, millrace._candidates(w, 'SELECT * FROM touched')) END;
 $$;
 REVOKE ALL ON FUNCTION millrace._recompute_of_fold FROM PUBLIC;
 COMMENT ON FUNCTION millrace._recompute_of_fold IS 'Internal: SQL that computes the groups again that a fold finds.';

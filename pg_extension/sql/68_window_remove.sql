@@ -66,7 +66,7 @@ BEGIN
                  'WHERE g.window_start >= $1 AND g.window_start <= $3 - %2$L::interval + interval ''4 days'' ORDER BY g.window_start LIMIT $2) AS f '
                  'WHERE %3$s <= $3 AND f.window_start < $4) AS l',
                  w.id, w.size, millrace._later('f.window_start', format('%L::interval', w.size), w.slide, w.time_zone),
-                 millrace._later('l.last', format('%L::interval', w.slide), w.slide, w.time_zone))
+                 CASE WHEN w.gap IS NOT NULL THEN 'l.last + interval ''1 us''' ELSE millrace._later('l.last', format('%L::interval', w.slide), w.slide, w.time_zone) END)
   INTO leaves USING lowest, least(surplus, 100000), coalesce(done, '-infinity'), coalesce(due, 'infinity');
   RETURN leaves;
 END $$;

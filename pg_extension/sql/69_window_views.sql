@@ -1,7 +1,7 @@
 -- The windows there are.
 CREATE VIEW millrace.windows WITH (security_barrier) AS
 SELECT w.name, p.name AS pipeline, w.kind, pg_catalog.to_regclass(pg_catalog.format('millrace.%I', 'window_' || w.name)) AS relation, w.event_time,
-       w.size, w.slide, w.group_by, w.aggregates, w.condition AS "where", w.time_zone, w.origin, w.delay, w.lateness,
+       CASE WHEN w.gap IS NULL THEN w.size END AS size, CASE WHEN w.gap IS NULL THEN w.slide END AS slide, w.group_by, w.aggregates, w.condition AS "where", w.time_zone, w.origin, w.delay, w.lateness,
        w.max_skew_us * interval '1 us' AS max_skew, w.close_idle, w.retention,
        CASE WHEN pg_catalog.isfinite(m.watermark) THEN m.watermark END AS watermark,
        CASE WHEN m.held_by IS NOT NULL THEN coalesce(n.topic, p.topic) END AS held_topic, coalesce(n.topic_partition, m.held_by) AS held_by, m.held_why, m.stalled_since,
@@ -10,7 +10,8 @@ SELECT w.name, p.name AS pipeline, w.kind, pg_catalog.to_regclass(pg_catalog.for
        coalesce(q.waiting, 0) AS output_waiting, q.waiting_since AS output_waiting_since,
        CASE WHEN NOT u.is_granted THEN pg_catalog.format('role "%s" is not allowed to publish to it', u.owner)
             ELSE i.about ->> ('relay_error.' || w.name) END AS output_error, coalesce(u.is_granted, true) AS output_is_granted,
-       w.max_groups, coalesce(c.groups, 0) AS groups, CASE WHEN pg_catalog.isfinite(c.kept_from) THEN c.kept_from END AS kept_from, c.left_at
+       w.max_groups, coalesce(c.groups, 0) AS groups, CASE WHEN pg_catalog.isfinite(c.kept_from) THEN c.kept_from END AS kept_from, c.left_at,
+       w.gap, CASE WHEN w.gap IS NOT NULL THEN w.size END AS max_session
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1) AS c ON true
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
@@ -27,6 +28,9 @@ GRANT SELECT ON millrace.windows TO PUBLIC;
 COMMENT ON VIEW millrace.windows IS 'Windows over the targets of the pipelines the reader may see.';
 COMMENT ON COLUMN millrace.windows.kind IS 'How it is kept: incremental, each batch adds what its rows give; recompute, each batch notes the groups it has touched, and these are computed from the target again.';
 COMMENT ON COLUMN millrace.windows.relation IS 'The view that has its values.';
+COMMENT ON COLUMN millrace.windows.size IS 'How long its windows are; null: they are sessions.';
+COMMENT ON COLUMN millrace.windows.gap IS 'Of a window of sessions: rows of a group that are less than that apart, from one to the next, are of one session.';
+COMMENT ON COLUMN millrace.windows.max_session IS 'Of a window of sessions: what would be longer is cut at multiples of it, counted from origin.';
 COMMENT ON COLUMN millrace.windows.watermark IS 'Windows that end up to here are closed; null: not known yet, some partition had no rows.';
 COMMENT ON COLUMN millrace.windows.held_topic IS 'The topic whose partition holds the watermark back; null: all are idle.';
 COMMENT ON COLUMN millrace.windows.held_by IS 'That partition.';

@@ -44,6 +44,15 @@ def test_windows(web):
     assert api.get("/windows?a=1").json()["code"] == "MR-110"
     assert (api.get("/windows/nothing").status, api.get("/windows/nothing").json()["code"]) == (404, "MR-407")
 
+    # sessions
+    with web.db.session("app") as app:
+        app.run("CREATE INDEX ON reading (site, at)")
+        app.run("SELECT millrace.create_session_window('visits', 'readings', event_time => 'at', gap => '2 min', group_by => '{site}', aggregates => 'count(*) AS n')")
+        app.run("GRANT SELECT ON millrace.window_visits TO web")
+    visits = next(w for w in api.get("/windows").json() if w["name"] == "visits")
+    assert (visits["kind"], visits["size"], visits["gap"], visits["max_session"]) == ("recompute", None, "00:02:00", "03:20:00")
+    assert [(r["site"], r["n"]) for r in api.get("/windows/visits?site=roof").json()] == [("roof", "60")]
+
     # who may read it its owner says, and may change
     refused = api.get("/windows/by_minute")
     assert (refused.status, refused.json()["code"]) == (403, "MR-204")

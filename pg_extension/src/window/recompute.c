@@ -115,6 +115,7 @@ mr_sql_window_groups(PG_FUNCTION_ARGS)
 	mr_become_extension_owner(&user, &context);
 	nest = NewGUCNestLevel();
 	mr_guc_set("search_path", "pg_catalog, pg_temp");
+	mr_guc_set("jit", "off"); /* as in workers: of few rows, compiling would take longer */
 	SPI_connect();
 	if (SPI_execute_with_args("SELECT g.* FROM millrace._window_recompute($1, $2, $3) AS g", 3,
 							  types, values, NULL, true, 0) != SPI_OK_SELECT)

@@ -1,0 +1,209 @@
+-- Windows of sessions (67_session_window.sql), kept by recompute (68_window_recompute.sql). The rows of a group whose times are less than the gap
+-- apart, from one to the next, are a run. A run that is no longer than max_session, the gap behind its last row included, is a session. A longer
+-- one is cut at the multiples of max_session, and each part that has rows is a session. So what a row changes is near to it: whether its run
+-- is too long is known within max_session, and parts that are farther away are as they were.
+--
+-- A batch notes, of each group, the first and the last time of its rows in each stretch as long as the gap: rows of such a stretch are of one run.
+-- Who computes looks, through the index of the target, for the limits of the runs that these rows are in, in steps that are nearly as long as the gap,
+-- and computes the sessions near to the rows that have some of them, or are stored in another form. They take the place of
+-- the stored ones that they overlap: those that were extended, merged or cut.
+
+-- ' AND a.g1 = b.g1 …'; nullable: where nulls are equal, too. One comparison of all is not found by an index, two of them are.
+CREATE FUNCTION millrace._equal_keys(w millrace.window_definition, a text, b text, nullable boolean) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT coalesce(string_agg(format(CASE WHEN nullable THEN ' AND (%1$s.g%3$s = %2$s.g%3$s OR %1$s.g%3$s IS NULL AND %2$s.g%3$s IS NULL)' ELSE ' AND %1$s.g%3$s = %2$s.g%3$s' END, a, b, i), '' ORDER BY i), '')
+  FROM generate_series(1, cardinality(w.keyed)) AS i;
+$$;
+REVOKE ALL ON FUNCTION millrace._equal_keys FROM PUBLIC;
+COMMENT ON FUNCTION millrace._equal_keys IS 'Internal: SQL for two rows being of the same group, of whatever session.';
+
+-- The same for joins of many with many.
+CREATE FUNCTION millrace._joined_keys(w millrace.window_definition, a text, b text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE WHEN w.keys = '' THEN '' ELSE format(' AND ROW(%s)::record = ROW(%s)::record', ltrim(millrace._keys_of(w, a), ', '), ltrim(millrace._keys_of(w, b), ', ')) END;
+$$;
+REVOKE ALL ON FUNCTION millrace._joined_keys FROM PUBLIC;
+COMMENT ON FUNCTION millrace._joined_keys IS 'Internal: SQL for two rows being of the same group, as one comparison.';
+
+-- Fills in the SQL of a window of sessions; the arguments are those of _recompute_parts().
+CREATE FUNCTION millrace._session_parts(w millrace.window_definition, inside text, checked text, nothing text, selected text, named text, numbers text)
+RETURNS millrace.window_definition
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
+DECLARE
+  gap    text := format('%L::interval', w.gap);
+  bin    text := format('date_bin(%%L::interval, %%s, %L::timestamptz)', w.origin);
+  at     text := format('CASE WHEN %s THEN %s END', inside, w.at);
+  keys   text := (SELECT coalesce(string_agg(format(', "millrace g%s"', i), '' ORDER BY i), '') FROM generate_series(1, cardinality(w.keyed)) AS i);
+  parted text := CASE WHEN keys <> '' THEN 'PARTITION BY ' || ltrim(keys, ', ') || ' ' ELSE '' END;
+  named_keys text := (SELECT coalesce(string_agg(format(', CASE WHEN %s THEN %s END AS "millrace g%s"', inside, e.sql, e.place), '' ORDER BY e.place), '') FROM unnest(w.keyed) WITH ORDINALITY AS e (sql, place));
+BEGIN
+  w.selects := format('SELECT w.window_start, w.window_end, w.n%s, w.error FROM (SELECT CASE WHEN %s THEN %s END AS stretch, count(*)%s AS n%s%s, NULL::text AS error, '
+                      'min(%s) AS window_start, max(%7$s) + %s AS window_end', named, inside, format(bin, w.gap, w.at), checked, selected, nothing, at, gap);
+  -- a row without a time in reach is of no session, and counted
+  w.fill_selects := format('SELECT w.window_start, least(w.last + %1$s, w.part + %2$L::interval) AS window_end, w.n%3$s, w.error FROM ('
+                           'SELECT CASE WHEN "millrace last" + %1$s > "millrace first" + %2$L::interval THEN %4$s END AS part, count(*) AS n%5$s%6$s, NULL::text AS error, '
+                           'min("millrace at") AS window_start, max("millrace at") AS last FROM ('
+                           'SELECT *, min("millrace at") OVER run AS "millrace first", max("millrace at") OVER run AS "millrace last" FROM ('
+                           'SELECT *, sum("millrace new") OVER (%7$sORDER BY "millrace at") AS "millrace run" FROM ('
+                           'SELECT *, CASE WHEN "millrace at" < lag("millrace at") OVER (%7$sORDER BY "millrace at") + %1$s THEN 0 ELSE 1 END AS "millrace new" FROM ('
+                           'SELECT *, %8$s AS "millrace at"%9$s', gap, w.size, named, format(bin, w.size, '"millrace at"'), selected, w.computed, parted, at, named_keys);
+  w.fill_grouped := format('%s) AS written) AS written) AS written WINDOW run AS (PARTITION BY "millrace run"%s)) AS written GROUP BY %s, "millrace run") AS w', w.grouped, keys, numbers);
+  w.grouped := format('%sGROUP BY %s) AS w', w.grouped, numbers);
+  RETURN w;
+END $$;
+REVOKE ALL ON FUNCTION millrace._session_parts FROM PUBLIC;
+COMMENT ON FUNCTION millrace._session_parts IS 'Internal: the SQL of a window of sessions.';
+
+-- The query that finds the sessions near to what the relation "cand" notes, by the index of the target. Of a run from first to last: it is followed
+-- to the beginning of the multiple of max_session before the noted times, and to the end of the one behind them. n is 1 where some of these times are in the session.
+CREATE FUNCTION millrace._session_query(w millrace.window_definition) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
+DECLARE
+  name    text;
+  k       record;
+  nothing text;
+  parted  text := CASE WHEN w.keys <> '' THEN format('PARTITION BY %s ', ltrim(millrace._keys_of(w, 'n'), ', ')) ELSE '' END;
+  runs    text;
+BEGIN
+  SELECT format('%I.%I', s.nspname, c.relname) INTO name
+  FROM millrace.pipeline AS p JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
+  JOIN pg_class AS c ON c.oid = v.target JOIN pg_namespace AS s ON s.oid = c.relnamespace WHERE p.id = w.pipeline_id;
+  SELECT coalesce(string_agg(format(' AND (%s) = c.g%s', e.sql, e.place), '' ORDER BY e.place), '') AS equal,
+         coalesce(string_agg(format(' AND ((%1$s) = c.g%2$s OR (%1$s) IS NULL AND c.g%2$s IS NULL)', e.sql, e.place), '' ORDER BY e.place), '') AS same,
+         string_agg(format('n.g%s', e.place), ', ' ORDER BY e.place) AS names
+  INTO k FROM unnest(w.keyed) WITH ORDINALITY AS e (sql, place);
+  SELECT coalesce(string_agg(format(', NULL::%s', format_type(a.atttypid, a.atttypmod)), '' ORDER BY a.attnum), '') INTO nothing
+  FROM pg_attribute AS a WHERE a.attrelid = to_regclass(format('millrace._window_%s_folded', w.id)) AND a.attname ~ '^s\d+$';
+
+  runs := format($sql$
+SELECT s.window_start, s.window_end, (s.window_start <= c.hi AND s.window_end > c.lo)::integer AS touched%1$s
+FROM (SELECT e.*, date_bin(%2$L::interval, e.lo, %3$L::timestamptz) - %2$L::interval AS bottom, date_bin(%2$L::interval, e.hi, %3$L::timestamptz) + 2 * %2$L::interval AS top
+      FROM (SELECT min(n.window_start) AS lo, max(n.window_end) - %4$L::interval AS hi%5$s
+            FROM (SELECT n.*, sum(n.fresh) OVER (%6$sORDER BY n.window_start) AS run
+                  FROM (SELECT n.*, CASE WHEN n.window_start < max(n.window_end) OVER (%6$sORDER BY n.window_start ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) THEN 0 ELSE 1 END AS fresh
+                        FROM cand AS n%%1$s) AS n) AS n
+            GROUP BY n.run%5$s) AS e) AS c
+CROSS JOIN LATERAL (WITH RECURSIVE b AS (
+  SELECT (SELECT min(%7$s) FROM %8$s AS written WHERE (%7$s) >= c.lo AND (%7$s) <= c.hi AND %9$s%%2$s) AS t
+  UNION ALL SELECT (SELECT min(%7$s) FROM %8$s AS written WHERE (%7$s) > b.t - %4$L::interval AND (%7$s) < b.t AND %9$s%%2$s) FROM b WHERE b.t > c.bottom)
+  SELECT min(b.t) AS first FROM b) AS f
+CROSS JOIN LATERAL (WITH RECURSIVE b AS (
+  SELECT (SELECT max(%7$s) FROM %8$s AS written WHERE (%7$s) >= c.lo AND (%7$s) <= c.hi AND %9$s%%2$s) AS t
+  UNION ALL SELECT (SELECT max(%7$s) FROM %8$s AS written WHERE (%7$s) > b.t AND (%7$s) < b.t + %4$L::interval AND %9$s%%2$s) FROM b WHERE b.t < c.top)
+  SELECT max(b.t) AS last FROM b) AS l
+CROSS JOIN LATERAL (
+  SELECT f.first AS window_start, l.last + %4$L::interval AS window_end WHERE l.last + %4$L::interval <= f.first + %2$L::interval
+  UNION ALL
+  SELECT r.first, least(r.last + %4$L::interval, p.part + %2$L::interval)
+  FROM generate_series(date_bin(%2$L::interval, greatest(f.first, c.bottom), %3$L::timestamptz), least(l.last, c.top - interval '1 us'), %2$L::interval) AS p (part)
+  CROSS JOIN LATERAL (SELECT min(%7$s) AS first, max(%7$s) AS last FROM %8$s AS written
+                      WHERE (%7$s) >= greatest(p.part, f.first) AND (%7$s) < p.part + %2$L::interval AND (%7$s) <= l.last AND %9$s%%2$s) AS r
+  WHERE l.last + %4$L::interval > f.first + %2$L::interval AND r.first IS NOT NULL) AS s
+$sql$, millrace._keys_of(w, 'c'), w.size, w.origin, w.gap, millrace._keys_of(w, 'n'), parted, replace(w.at, '%', '%%'), replace(name, '%', '%%'), replace(w.filter, '%', '%%'));
+  RETURN format('SELECT 0::bigint, s.window_start, s.window_end, max(s.touched)::bigint%1$s%2$s, NULL::text FROM (%3$s) AS s GROUP BY s.window_start, s.window_end%1$s',
+                millrace._keys_of(w, 's'), nothing,
+                CASE WHEN w.keys = '' THEN format(runs, '', '')
+                ELSE format(runs, format(' WHERE num_nulls(%s) = 0', k.names), k.equal) || ' UNION ALL ' || format(runs, format(' WHERE num_nulls(%s) > 0', k.names), k.same) END);
+END $$;
+REVOKE ALL ON FUNCTION millrace._session_query FROM PUBLIC;
+COMMENT ON FUNCTION millrace._session_query IS 'Internal: the query that finds the sessions that rows are in.';
+
+-- What is to be computed, of what batches have noted: a session without a noted row that is stored with the same limits has the same rows.
+CREATE FUNCTION millrace._session_candidates(w millrace.window_definition, notes anyarray) RETURNS anyarray
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  EXECUTE format('SELECT array_agg(v) FROM millrace._window_values($1, $2, $3) AS v WHERE v.n = 1 OR NOT EXISTS ('
+                 'SELECT FROM millrace._window_%s_folded AS f WHERE f.window_start = v.window_start AND f.window_end = v.window_end%s)', w.id, millrace._joined_keys(w, 'f', 'v'))
+  INTO notes USING w.pipeline_id, millrace._session_query(w), notes;
+  RETURN notes;
+END $$;
+REVOKE ALL ON FUNCTION millrace._session_candidates FROM PUBLIC;
+COMMENT ON FUNCTION millrace._session_candidates IS 'Internal: the sessions that are to be computed.';
+
+-- SQL for the places of the stored sessions that overlap those of a relation: none is longer than max_session.
+CREATE FUNCTION millrace._overlapped_sessions(w millrace.window_definition, relation text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  query text := format('SELECT o.place FROM %s AS v CROSS JOIN LATERAL (SELECT f.ctid AS place FROM millrace._window_%s_folded AS f '
+                       'WHERE f.window_start > v.window_start - %L::interval AND f.window_start < v.window_end AND f.window_end > v.window_start%%s OFFSET 0) AS o%%s', relation, w.id, w.size);
+BEGIN
+  RETURN CASE WHEN w.keys = '' THEN format(query, '', '')
+         ELSE format(query, millrace._equal_keys(w, 'f', 'v', false), format(' WHERE num_nulls(%s) = 0', ltrim(millrace._keys_of(w, 'v'), ', '))) || ' UNION ALL '
+              || format(query, millrace._equal_keys(w, 'f', 'v', true), format(' WHERE num_nulls(%s) > 0', ltrim(millrace._keys_of(w, 'v'), ', '))) END;
+END $$;
+REVOKE ALL ON FUNCTION millrace._overlapped_sessions FROM PUBLIC;
+COMMENT ON FUNCTION millrace._overlapped_sessions IS 'Internal: SQL for stored sessions that others take the place of.';
+
+-- SQL for the notes of a relation, as what is to be computed.
+CREATE FUNCTION millrace._session_notes(w millrace.window_definition, notes text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT millrace._candidates(w, format('SELECT r.window_start, r.window_end%s FROM (%s) AS r', millrace._keys_of(w, 'r'), notes));
+$$;
+REVOKE ALL ON FUNCTION millrace._session_notes FROM PUBLIC;
+COMMENT ON FUNCTION millrace._session_notes IS 'Internal: SQL for what batches have noted of a window of sessions.';
+
+-- SQL for the rows of its view: what is waiting is computed, and hides what it takes the place of. columns: of the folded table, behind "f.".
+CREATE FUNCTION millrace._session_rows(w millrace.window_definition, columns text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('WITH waiting AS MATERIALIZED (SELECT v.* FROM millrace.window_definition AS d CROSS JOIN LATERAL millrace.window_groups(d.id, d.reader, %2$s) AS v WHERE d.id = %1$s), '
+                'hidden AS MATERIALIZED (%3$s) '
+                'SELECT f.%4$s FROM millrace._window_%1$s_folded AS f WHERE f.ctid NOT IN (SELECT h.place FROM hidden AS h) UNION ALL SELECT f.%4$s FROM waiting AS f',
+                w.id, millrace._session_notes(w, millrace._unfolded_rows(w)), millrace._overlapped_sessions(w, 'waiting'), columns);
+$$;
+REVOKE ALL ON FUNCTION millrace._session_rows FROM PUBLIC;
+COMMENT ON FUNCTION millrace._session_rows IS 'Internal: SQL for the sessions of a window.';
+
+-- Parts of the fold's statement, as _recompute_of_fold().
+CREATE FUNCTION millrace._sessions_of_fold(w millrace.window_definition) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('computed AS MATERIALIZED (SELECT v.* FROM millrace._window_recompute(%1$s, %2$L::uuid, %3$s) AS v), '
+                'replaced AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.ctid = ANY (ARRAY(%4$s)) RETURNING f.window_start, f.window_end%5$s), '
+                'kept AS (INSERT INTO millrace._window_%1$s_folded SELECT v.* FROM computed AS v WHERE v.n > 0 AND v.window_start >= $5 RETURNING window_start), ',
+                w.id, w.reader, millrace._session_notes(w, 'SELECT r.* FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end >= $5'),
+                millrace._overlapped_sessions(w, 'computed'), millrace._keys_of(w, 'f'));
+$$;
+REVOKE ALL ON FUNCTION millrace._sessions_of_fold FROM PUBLIC;
+COMMENT ON FUNCTION millrace._sessions_of_fold IS 'Internal: SQL that computes the sessions again that a fold finds.';
+
+-- A row is late when a session that it is in, or that it has extended or merged, was final.
+CREATE FUNCTION millrace._late_sessions(w millrace.window_definition) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('early AS MATERIALIZED (SELECT row_number() OVER () AS note, r.window_start, r.window_end, r.n%1$s FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_start < $3), '
+                'late AS (SELECT l.window_start, min(l.window_end) AS window_end, sum(l.n)::bigint AS n FROM ('
+                'SELECT DISTINCT ON (r.note) x.window_start, x.window_end, r.n FROM early AS r JOIN ('
+                'SELECT 1 AS place, o.window_start, o.window_end%2$s FROM replaced AS o WHERE o.window_end <= $3 UNION ALL '
+                'SELECT 2, v.window_start, v.window_end%3$s FROM computed AS v WHERE v.window_end <= $3) AS x '
+                'ON x.window_start < r.window_end AND x.window_end > r.window_start%4$s ORDER BY r.note, x.place, x.window_start) AS l GROUP BY l.window_start), ',
+                millrace._keys_of(w, 'r'), millrace._keys_of(w, 'o'), millrace._keys_of(w, 'v'), millrace._joined_keys(w, 'x', 'r'));
+$$;
+REVOKE ALL ON FUNCTION millrace._late_sessions FROM PUBLIC;
+COMMENT ON FUNCTION millrace._late_sessions IS 'Internal: SQL for rows that came when their session was final.';
+
+-- Notes what is to be published, as _due_of_fold(): sessions that are closed and not final, and those that were closed and are part of one that is
+-- not final and begins at another time.
+CREATE FUNCTION millrace._due_sessions(w millrace.window_definition) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('undue AS (DELETE FROM millrace._window_%1$s_due AS d USING (SELECT window_start%2$s FROM replaced UNION SELECT window_start%2$s FROM computed) AS x WHERE %3$s), '
+                'due AS (INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) '
+                'SELECT v.window_start, v.window_end%4$s FROM computed AS v WHERE v.n > 0 AND v.window_end <= $4 AND v.window_end > $3 AND v.window_start >= $5 UNION ALL '
+                'SELECT o.window_start, o.window_end%5$s FROM replaced AS o WHERE o.window_end <= $4 AND o.window_start >= $5 '
+                'AND NOT EXISTS (SELECT FROM computed AS v WHERE %6$s) '
+                'AND EXISTS (SELECT FROM computed AS v WHERE v.window_end > $3 AND v.window_start < o.window_end AND v.window_end > o.window_start%7$s)), ',
+                w.id, w.keys, millrace._same_group(w, 'd', 'x'), millrace._keys_of(w, 'v'), millrace._keys_of(w, 'o'), millrace._same_group(w, 'v', 'o'),
+                millrace._joined_keys(w, 'v', 'o'));
+$$;
+REVOKE ALL ON FUNCTION millrace._due_sessions FROM PUBLIC;
+COMMENT ON FUNCTION millrace._due_sessions IS 'Internal: SQL for what a fold changes in closed sessions.';
+
+-- SQL for what is due, as _changed_groups(): a session is the same as long as it begins at the same time. One that has become open is published when it is closed.
+CREATE FUNCTION millrace._changed_sessions(w millrace.window_definition) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('SELECT u.window_start, u.window_end%2$s FROM (SELECT d.window_start, max(coalesce(f.window_end, d.window_end)) AS window_end%3$s '
+                'FROM millrace._window_%1$s_due AS d LEFT JOIN (SELECT f.* FROM millrace._window_%1$s_folded AS f WHERE f.window_start = ANY (%4$s)) AS f ON %5$s GROUP BY d.window_start%3$s) AS u '
+                'LEFT JOIN (SELECT v.* FROM millrace._window_%1$s_revision AS v WHERE v.window_start = ANY (%4$s) '
+                'AND v.written_at BETWEEN clock_timestamp() - interval ''1 s'' AND clock_timestamp()) AS v ON %6$s WHERE v.revision IS NULL AND u.window_end <= $2',
+                w.id, millrace._keys_of(w, 'u'), millrace._keys_of(w, 'd'), format('ARRAY(SELECT DISTINCT d.window_start FROM millrace._window_%s_due AS d)', w.id),
+                millrace._same_group(w, 'f', 'd'), millrace._same_group(w, 'v', 'u'));
+$$;
+REVOKE ALL ON FUNCTION millrace._changed_sessions FROM PUBLIC;
+COMMENT ON FUNCTION millrace._changed_sessions IS 'Internal: SQL for closed sessions that have changed.';
