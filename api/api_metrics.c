@@ -14,6 +14,7 @@ static void put_workers(MrApi *api, MrBuffer *out);
 static void put_buffers(MrApi *api, MrBuffer *out);
 static void put_tls(MrApi *api, MrBuffer *out);
 static void put_producer(MrApi *api, MrBuffer *out);
+static void put_claims(MrApi *api, MrBuffer *out);
 static void route_name(char *name, size_t size, int route);
 static void route_sum(MrApi *api, int route, MrRouteStat *sum);
 
@@ -31,6 +32,8 @@ mr_api_metrics(void *owner, MrBuffer *out)
 		put_tls(api, out);
 	if (api->producer != NULL)
 		put_producer(api, out);
+	if (api->producer != NULL)
+		put_claims(api, out);
 	mr_metrics_process(out);
 }
 
@@ -198,6 +201,47 @@ put_producer(MrApi *api, MrBuffer *out)
 	mr_metrics_family(out, "millrace_api_producer_open", "gauge",
 					  "1: the circuit breaker towards Kafka is open.");
 	mr_metrics_value(out, "millrace_api_producer_open", state.is_open, NULL);
+}
+
+static void
+put_claims(MrApi *api, MrBuffer *out)
+{
+	static const char *const outcomes[] = {[MR_CLAIM_MINE] = "made",
+										   [MR_CLAIM_ANSWERED] = "repeated",
+										   [MR_CLAIM_IN_FLIGHT] = "in_flight",
+										   [MR_CLAIM_OTHER_BODY] = "conflicting",
+										   [MR_CLAIM_FAILED] = "failed"};
+	MrClaimCounts sum = {0};
+
+	for (int i = 0; i < api->worker_count; i++)
+	{
+		MrWorkerState s;
+
+		mr_worker_state(api->workers[i], &s);
+		for (int o = 0; o <= MR_CLAIM_FAILED; o++)
+			sum.outcomes[o] += s.claims.outcomes[o];
+		sum.expired += s.claims.expired;
+		sum.unrecorded += s.claims.unrecorded;
+		sum.open += s.claims.open;
+	}
+	mr_metrics_family(out, "millrace_api_idempotency_claims_total", "counter",
+					  "Requests with an Idempotency-Key: made published, repeated got the answer "
+					  "of an earlier one, in_flight got 409, conflicting 422, failed 503.");
+	for (int o = 0; o <= MR_CLAIM_FAILED; o++)
+		mr_metrics_value(out, "millrace_api_idempotency_claims_total", (double) sum.outcomes[o],
+						 "outcome", outcomes[o], NULL);
+	mr_metrics_family(out, "millrace_api_idempotency_leases_expired_total", "counter",
+					  "Claims made after a request that ended without a record, and may have "
+					  "published.");
+	mr_metrics_value(out, "millrace_api_idempotency_leases_expired_total", (double) sum.expired,
+					 NULL);
+	mr_metrics_family(out, "millrace_api_idempotency_unrecorded_total", "counter",
+					  "Answers that were given and could not be recorded.");
+	mr_metrics_value(out, "millrace_api_idempotency_unrecorded_total", (double) sum.unrecorded,
+					 NULL);
+	mr_metrics_family(out, "millrace_api_idempotency_claims_open", "gauge",
+					  "Claims whose answer is not recorded yet.");
+	mr_metrics_value(out, "millrace_api_idempotency_claims_open", sum.open, NULL);
 }
 
 static void

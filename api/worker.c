@@ -80,6 +80,7 @@ mr_worker_new(const MrWorkerSetup *setup, int number, int *port, char *error, si
 													 .anonymous = setup->anonymous,
 													 .hosts = &settings->hosts},
 										  .edge = setup->edge,
+										  .body_max = (size_t) settings->max_body_bytes,
 										  .streams = worker->streams,
 										  .context = &worker->context};
 	if (mr_inherited_copy(setup->inherited, number, &listen.inherited))
@@ -246,6 +247,8 @@ show_state(MrWorker *worker)
 
 	mr_pool_state(worker->pool, &state.pool);
 	mr_streams_state(worker->streams, &state.streams);
+	if (worker->claims != NULL)
+		mr_claims_counts(worker->claims, &state.claims);
 	if (worker->server != NULL)
 	{
 		state.connections = mr_connections_count(mr_server_connections(worker->server));

@@ -5,6 +5,7 @@
 #include "api/control/settings.h"
 #include "api/database/pool.h"
 #include "api/request/stream.h"
+#include "api/resource/claim.h"
 #include "api/resource/context.h"
 #include "api/wire/inherited.h"
 
@@ -33,6 +34,7 @@ typedef struct MrWorkerState
 {
 	MrPoolState pool;
 	MrStreamState streams;
+	MrClaimCounts claims; /* zeros when nothing is published */
 	int connections;
 	int busy;
 	int64_t tick_ms; /* when its loop last turned */

@@ -62,6 +62,12 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_OTHER_BODY] = {"MR-123", 422, "The Idempotency-Key has come with another request",
 							   "Make a new key for each request, and use it again only to send "
 							   "the same request again."},
+	[MR_PROBLEM_CONTENT_CODING] = {"MR-124", 415, "The content coding of the body is not supported",
+								   "Send the body as it is, or compressed once, with "
+								   "Content-Encoding: gzip."},
+	[MR_PROBLEM_CODED_BODY] = {"MR-125", 400, "The compressed body is not valid",
+							   "Send all of what gzip makes of the body, or the body without "
+							   "Content-Encoding."},
 	[MR_PROBLEM_KEY] = {"MR-201", 401, "A key is needed", "Send Authorization: Bearer KEY."},
 	[MR_PROBLEM_NO_OPERATE] = {"MR-202", 403, "This service does not operate pipelines",
 							   "Start millrace-api with --operate-dsn, as a member of the "

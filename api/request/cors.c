@@ -60,10 +60,11 @@ mr_cors_put(MrExchange *exchange)
 	if (allowed == NULL)
 		return;
 	mr_exchange_set_header(exchange, "Access-Control-Allow-Origin", allowed);
-	mr_exchange_set_header(exchange, "Access-Control-Expose-Headers",
-						   "Allow, Content-Range, ETag, Idempotency-Replayed, Link, Location, "
-						   "Preference-Applied, "
-						   "Retry-After, WWW-Authenticate, traceparent");
+	mr_exchange_set_header(
+		exchange, "Access-Control-Expose-Headers",
+		"Accept-Encoding, Allow, Content-Range, ETag, Idempotency-Replayed, Link, Location, "
+		"Preference-Applied, "
+		"Retry-After, WWW-Authenticate, traceparent");
 }
 
 /* The answer to the request itself says the rest; keys are not asked for here, since browsers send none. */
@@ -81,10 +82,11 @@ mr_cors_preflight(MrExchange *exchange)
 		return false;
 	mr_route_allow(&methods, exchange->match.methods);
 	mr_exchange_set_header(exchange, "Access-Control-Allow-Methods", mr_buffer_string(&methods));
-	mr_exchange_set_header(exchange, "Access-Control-Allow-Headers",
-						   "Authorization, Content-Type, Idempotency-Key, If-None-Match, "
-						   "Last-Event-ID, Prefer, traceparent, tracestate, ce-specversion, "
-						   "ce-type, ce-source, ce-id, ce-time");
+	mr_exchange_set_header(
+		exchange, "Access-Control-Allow-Headers",
+		"Authorization, Content-Encoding, Content-Type, Idempotency-Key, If-None-Match, "
+		"Last-Event-ID, Prefer, traceparent, tracestate, ce-specversion, "
+		"ce-type, ce-source, ce-id, ce-time");
 	mr_exchange_set_header(exchange, "Access-Control-Max-Age", MAX_AGE);
 	mr_buffer_free(&methods);
 	mr_exchange_answer(exchange, 204, NULL, &nothing);

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "api/request/accept.h"
+#include "api/request/body.h"
 #include "api/request/cors.h"
 #include "api/request/etag.h"
 #include "api/request/gzip.h"
@@ -284,7 +285,8 @@ route(MrExchange *exchange)
 							  sizeof(error)))
 		mr_exchange_refuse(exchange, MR_PROBLEM_PARAMETER, error,
 						   "Give each parameter once, as name=value.");
-	else
+	else if (setup->routes[exchange->match.route].method != MR_METHOD_POST ||
+			 mr_body_decode(exchange))
 		setup->routes[exchange->match.route].handle(exchange);
 }
 

@@ -37,6 +37,7 @@ typedef struct MrExchangeSetup
 	MrAccessLog access_log;
 	MrAccess access;
 	const MrEdge *edge;
+	size_t body_max; /* bytes of a body that was compressed */
 	MrStreams *streams;
 	void *context; /* of the handlers */
 } MrExchangeSetup;

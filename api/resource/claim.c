@@ -21,6 +21,7 @@ struct MrClaims
 	char lease[32];
 	LIST_HEAD(, MrClaim) open;
 	int count;
+	MrClaimCounts counts; /* but `open` */
 };
 
 struct MrClaim
@@ -69,6 +70,13 @@ mr_claims_open(const MrClaims *claims)
 }
 
 void
+mr_claims_counts(const MrClaims *claims, MrClaimCounts *counts)
+{
+	*counts = claims->counts;
+	counts->open = claims->count;
+}
+
+void
 mr_claims_free(MrClaims *claims)
 {
 	if (claims == NULL)
@@ -91,7 +99,7 @@ MrClaim *
 mr_claim_ask(MrClaims *claims, const MrClaimKey *key, const MrClaimEvents *events, void *owner,
 			 MrQueryFailure *failure)
 {
-	static const char sql[] = "SELECT outcome, slot, claim, location, body FROM "
+	static const char sql[] = "SELECT outcome, slot, claim, location, body, lease_expired FROM "
 							  "millrace.claim_idempotency_key($1, $2, $3, $4::bytea, $5::interval)";
 	char fingerprint[2 * MR_FINGERPRINT_SIZE + 3] = "\\x";
 	const char *values[] = {claims->topic, key->client, key->key.text, fingerprint, claims->lease};
@@ -99,6 +107,7 @@ mr_claim_ask(MrClaims *claims, const MrClaimKey *key, const MrClaimEvents *event
 
 	if (claims->count >= OPEN_MAX)
 	{
+		claims->counts.outcomes[MR_CLAIM_FAILED]++;
 		*failure = MR_QUERY_BUSY;
 		return NULL;
 	}
@@ -114,6 +123,7 @@ mr_claim_ask(MrClaims *claims, const MrClaimKey *key, const MrClaimEvents *event
 								   claim, failure);
 	if (claim->running != NULL)
 		return claim;
+	claims->counts.outcomes[MR_CLAIM_FAILED]++;
 	remove_claim(claim);
 	return NULL;
 }
@@ -149,8 +159,10 @@ on_asked(void *owner, MrQueryFailure failure, const PGresult *result, const MrPg
 	owner = claim->owner;
 	if (failure == MR_QUERY_OK && PQntuples(result) == 1)
 		read_answer(&answer, result);
+	claim->claims->counts.outcomes[answer.outcome]++;
 	if (answer.outcome == MR_CLAIM_MINE)
 	{
+		claim->claims->counts.expired += *PQgetvalue(result, 0, 5) == 't';
 		snprintf(claim->slot, sizeof(claim->slot), "%s", PQgetvalue(result, 0, 1));
 		snprintf(claim->id, sizeof(claim->id), "%s", PQgetvalue(result, 0, 2));
 	}
@@ -197,6 +209,7 @@ on_ended(void *owner, MrQueryFailure failure, const PGresult *result, const MrPg
 static void
 say_unrecorded(const MrClaim *claim, const char *why)
 {
+	claim->claims->counts.unrecorded++;
 	mr_log(MR_LOG_WARN, "the answer to a request with an Idempotency-Key is not recorded",
 		   MR_STR("client", claim->key.client), MR_STR("error", why));
 }

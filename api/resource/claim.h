@@ -38,6 +38,15 @@ typedef struct MrClaimAnswer
 	const MrPgError *error;
 } MrClaimAnswer;
 
+/* How often claims had each outcome. */
+typedef struct MrClaimCounts
+{
+	uint64_t outcomes[MR_CLAIM_FAILED + 1]; /* by MrClaimOutcome */
+	uint64_t expired; /* of MR_CLAIM_MINE those that took over another's, whose lease had ended */
+	uint64_t unrecorded; /* answers that were given and could not be recorded */
+	int open;            /* claims that have not ended */
+} MrClaimCounts;
+
 typedef struct MrClaimEvents
 {
 	/* Unless it is MR_CLAIM_MINE the claim is gone. */
@@ -53,6 +62,7 @@ extern MrClaims *mr_claims_new(const MrPoolSetup *pool, const char *topic, int64
 extern void mr_claims_tick(MrClaims *claims);
 /* Claims that have not ended. */
 extern int mr_claims_open(const MrClaims *claims);
+extern void mr_claims_counts(const MrClaims *claims, MrClaimCounts *counts);
 /* Before the outbox that its owners publish with. */
 extern void mr_claims_free(MrClaims *claims);
 

@@ -340,6 +340,7 @@ end_exchange(MrConnection *connection, bool sent)
 	if (connection->busy_ms == 0)
 		return;
 	connection->busy_ms = 0;
+	connection->decoded = 0;
 	connection->has_left = false;
 	connection->all->busy--;
 	connection->exchange = NULL;

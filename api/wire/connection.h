@@ -66,6 +66,8 @@ extern size_t mr_connection_unsent(const MrConnection *connection);
  * makes room soon.
  */
 extern bool mr_connection_has_room(MrConnection *connection, size_t more);
+/* The body of the request in flight was decoded to so many bytes, which count until its answer is sent. */
+extern void mr_connection_hold_decoded(MrConnection *connection, size_t bytes);
 /* Closes it now, as if the client had: `ended` is called before this returns. Not from a callback of evhttp. */
 extern void mr_connection_abort(MrConnection *connection);
 

@@ -18,10 +18,17 @@ mr_connection_account(MrConnection *connection)
 	const MrIntake *intake = &connection->intake;
 	/* evhttp has a copy of the request while it is worked on */
 	size_t held = intake->text.len * (connection->busy_ms > 0 ? 2 : 1) + intake->body.len +
-				  connection->later.len;
+				  connection->later.len + connection->decoded;
 
 	mr_budget_change(connection->all->limits.budget, connection->held, held);
 	connection->held = held;
+}
+
+void
+mr_connection_hold_decoded(MrConnection *connection, size_t bytes)
+{
+	connection->decoded = bytes;
+	mr_connection_account(connection);
 }
 
 void

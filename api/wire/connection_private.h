@@ -24,6 +24,7 @@ struct MrConnection
 	int64_t closed_ms; /* when evhttp was seen to have done with it; 0: not yet */
 	void *exchange;
 	size_t held;      /* of the budget, for its requests */
+	size_t decoded;   /* of the request in flight: its body without its content coding */
 	size_t unsent;    /* and for what it has not taken of answers */
 	MrPace pace;      /* of the request that comes, then of what is taken of its answer */
 	uint64_t written; /* with TLS: bytes the kernel had taken at the last look */

@@ -15,7 +15,7 @@ COMMENT ON FUNCTION millrace._idempotency_slot(timestamptz) IS 'Internal: the pa
 
 -- The lock makes the look-up and the insert one step: two requests at the turn of the hour would insert into two partitions.
 CREATE FUNCTION millrace.claim_idempotency_key(topic text, client text, key text, fingerprint bytea, lease interval)
-RETURNS TABLE (outcome text, slot smallint, claim uuid, status smallint, location text, body text)
+RETURNS TABLE (outcome text, slot smallint, claim uuid, status smallint, location text, body text, lease_expired boolean)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_variable
 DECLARE
@@ -24,6 +24,7 @@ DECLARE
 BEGIN
   PERFORM millrace._lock_idempotency_key(hashtextextended(concat_ws(E'\x1f', topic, client, key), 0));
   at := clock_timestamp();
+  lease_expired := false;
   SELECT k.* INTO found FROM millrace.idempotency_key AS k
   WHERE k.topic = topic AND k.client = client AND k.key = key AND k.created_at > at - interval '24 hours';
   IF found.key IS NULL THEN
@@ -42,6 +43,7 @@ BEGIN
     DELETE FROM millrace.idempotency_key AS k
     WHERE k.slot = found.slot AND k.topic = topic AND k.client = client AND k.key = key;
     outcome := 'claimed';
+    lease_expired := found.leased_until > '-infinity'; -- else it was given back
   END IF;
   IF outcome = 'claimed' THEN
     slot := millrace._idempotency_slot(at);
@@ -59,7 +61,7 @@ REVOKE ALL ON FUNCTION millrace.claim_idempotency_key(text, text, text, bytea, i
 COMMENT ON FUNCTION millrace.claim_idempotency_key(text, text, text, bytea, interval) IS
 'For the API: claims the Idempotency-Key of a request before its events are published. Committed before anything is sent.
 In: topic that is published to; client, the name of its API key; key; fingerprint of the request; lease, how long the claim holds without an answer.
-Out: outcome: claimed (slot and claim are for end_idempotency_claim), answered (status, location and body of the first answer, kept for 24 hours), in_flight (another request has claimed it and is not answered), other_body (the key came with another fingerprint).
+Out: outcome: claimed (slot and claim are for end_idempotency_claim), answered (status, location and body of the first answer, kept for 24 hours), in_flight (another request has claimed it and is not answered), other_body (the key came with another fingerprint); lease_expired: it is claimed after a request that ended without an answer and may have published.
 Errors: not_null_violation without one of the arguments; serialization_failure in a transaction that is not read committed.';
 
 CREATE FUNCTION millrace.end_idempotency_claim(slot smallint, topic text, client text, key text, claim uuid, status smallint, location text, body text)

@@ -98,6 +98,30 @@ def test_many_at_once(whole):
     assert whole.messages() == before + 20
 
 
+def test_claims_are_counted(whole):
+    """Each outcome, a lease that has ended, and an answer that is not recorded."""
+    def counts():
+        return ({o: whole.api.metric("millrace_api_idempotency_claims_total", outcome=o) for o in ("made", "repeated", "in_flight", "conflicting", "failed")}
+                | {n: whole.api.metric(f"millrace_api_idempotency_{n}_total") for n in ("leases_expired", "unrecorded")})
+
+    def claimed(key, lease):
+        """By a request that does not end."""
+        whole.db.run("UPDATE millrace.idempotency_key SET status = NULL, location = NULL, body = NULL, leased_until = now() + %s::interval WHERE key = %s",
+                     (lease, key.strip('"')))
+
+    wait_for(lambda: whole.api.metric("millrace_api_idempotency_claims_open") == 0, "no claim is open")
+    key, before = new_key(), counts()
+    asked = [("made", "1C", 202), ("repeated", "1C", 202), ("conflicting", "2C", 422)]
+    for _, data, status in asked:
+        assert whole.post(f"?eventType=counted&eventData={data}", Idempotency_Key=key).status == status
+    claimed(key, "1 day")
+    assert whole.post("?eventType=counted&eventData=1C", Idempotency_Key=key).status == 409
+    claimed(key, "-1 s")
+    assert whole.post("?eventType=counted&eventData=1C", Idempotency_Key=key).status == 202
+    wanted = {"made": 2, "repeated": 1, "conflicting": 1, "in_flight": 1, "failed": 0, "leases_expired": 1, "unrecorded": 0}
+    wait_for(lambda: {name: value - before[name] for name, value in counts().items()} == wanted, "all are counted")
+
+
 def test_a_client_that_leaves(whole):
     """Its request goes on without it: who asks again gets the answer."""
     before = whole.messages()

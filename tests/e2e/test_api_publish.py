@@ -1,5 +1,6 @@
 """POST /events, through Kafka and the default pipeline of migrations/events, to GET /events/{id}."""
 import concurrent.futures
+import gzip
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from confluent_kafka import Producer
 from lib import paths
 from lib.api import Api, timed
 from lib.default_pipeline import changes, run_change
+from lib.process import peak_rss_mb, reset_peak_rss
 from lib.publish_world import Whole, record_at
 from lib.wait import wait_for
 
@@ -126,6 +128,51 @@ def test_lines(whole):
     assert whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'line'") == 9999
     too_many = whole.post("", '{"type":"no"}\n' * 10001, Content_Type="application/x-ndjson")
     assert (too_many.status, too_many.json()["code"]) == (413, "MR-303")
+
+
+def test_compressed_bodies(whole):
+    """Each kind of body is what it was before gzip, also for its Idempotency-Key; other codings are refused, and say which is taken."""
+    one, lines = '{"type":"packed","data":"1C"}', "".join(f'{{"type":"packed","data":"{i}C"}}\n' for i in range(2000))
+    before, packed = whole.messages(), {"Content_Encoding": "gzip"}
+    answer = whole.post("", gzip.compress(one.encode()), Content_Type="application/json", **packed)
+    assert whole.row(answer)["value"] == 1
+    for coding in ("x-gzip", "GZIP"):
+        answer = whole.post("", gzip.compress(lines[:700].encode()) + gzip.compress(lines[700:].encode()), Content_Type="application/x-ndjson", Content_Encoding=coding)
+        assert (answer.status, answer.json()["accepted"]) == (202, 2000), answer
+    key = "packed-once"
+    first = whole.post("", one, Content_Type="application/json", Idempotency_Key=key)
+    again = whole.post("", gzip.compress(one.encode()), Content_Type="application/json", Idempotency_Key=key, **packed)
+    assert (again.status, again.body, again.headers.get("idempotency-replayed")) == (202, first.body, "true")
+    assert whole.post("", one, Content_Type="application/json", Content_Encoding="identity").status == 202
+    assert whole.messages() == before + 1 + 4000 + 2
+    for coding in ("br", "deflate", "gzip, gzip", "gzip,br", "gzipped"):
+        answer = whole.post("", gzip.compress(one.encode()), Content_Type="application/json", Content_Encoding=coding)
+        assert (answer.status, answer.json()["code"], answer.headers["accept-encoding"]) == (415, "MR-124", "gzip"), coding
+    text = gzip.compress(one.encode())
+    for broken in (one.encode(), text[:-1], text + b"more", text[:-5] + b"\0" + text[-4:], b"\x1f"):
+        answer = whole.post("", broken, Content_Type="application/json", **packed)
+        assert (answer.status, answer.json()["code"]) == (400, "MR-125"), broken
+    assert whole.post("?eventType=packed&eventData=1C", Content_Encoding="br").status == 202, "there is no body"
+
+
+def test_what_becomes_too_much(whole):
+    """A body may have --max-body bytes, decompressed too, and all of them together --buffers: what is not taken is not kept either."""
+    api = whole.start_api("--max-body", "1MB", "--buffers", "3MB")
+    try:
+        reset_peak_rss(api.process.pid)
+        before = peak_rss_mb(api.process.pid)
+        event = b'{"type":"bomb","data":"' + b"x" * 100_000 + b'"}'
+        for pad, status in ((1_048_576 - len(event), 202), (1_048_577 - len(event), 413), (60_000_000, 413)):
+            body = gzip.compress(event + b" " * pad)
+            assert len(body) < 100_000
+            answer = whole.post("", body, api=api, Content_Type="application/json", Content_Encoding="gzip")
+            assert answer.status == status, answer
+            if status == 413:
+                assert (answer.json()["code"], answer.json()["detail"]) == ("MR-303", "Decompressed it has more than 1048576 bytes.")
+        assert peak_rss_mb(api.process.pid) - before < 30, "none of the 60 MB is kept"
+        wait_for(lambda: api.metric("millrace_api_buffered_bytes") == 0, "nothing is held")
+    finally:
+        api.kill()
 
 
 def test_what_is_refused(whole):

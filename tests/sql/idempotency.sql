@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(25);
+SELECT plan(26);
 
 CREATE ROLE mrt_api LOGIN;
 SELECT throws_ok($$ SET LOCAL ROLE mrt_stranger; SELECT * FROM millrace.claim_idempotency_key('t', '', 'k', '\x01', '1 min') $$, '42501', NULL, 'keys are not for everybody');
@@ -8,12 +8,12 @@ SELECT throws_ok($$ SET LOCAL ROLE mrt_stranger; SELECT millrace.end_idempotency
 RESET ROLE;
 SELECT millrace.grant_api('mrt_api');
 
-CREATE TABLE mrt.seen (nth serial, outcome text, slot smallint, claim uuid, status smallint, location text, body text);
+CREATE TABLE mrt.seen (nth serial, outcome text, slot smallint, claim uuid, status smallint, location text, body text, lease_expired boolean);
 GRANT INSERT, SELECT ON mrt.seen TO mrt_api;
 GRANT USAGE ON SEQUENCE mrt.seen_nth_seq TO mrt_api;
 CREATE FUNCTION pg_temp.claim(key text, fingerprint bytea DEFAULT '\x01', client text DEFAULT '', topic text DEFAULT 't') RETURNS text
 LANGUAGE sql AS $$
-  INSERT INTO mrt.seen (outcome, slot, claim, status, location, body)
+  INSERT INTO mrt.seen (outcome, slot, claim, status, location, body, lease_expired)
   SELECT * FROM millrace.claim_idempotency_key(topic, client, key, fingerprint, '1 min') RETURNING outcome;
 $$;
 CREATE FUNCTION pg_temp.ended(key text, nth integer, status integer, body text DEFAULT NULL) RETURNS boolean
@@ -41,6 +41,7 @@ RESET ROLE;
 UPDATE millrace.idempotency_key SET leased_until = now() WHERE key = 'l';
 SET ROLE mrt_api;
 SELECT is(pg_temp.claim('l'), 'claimed', 'a lease has ended');                            -- 10
+SELECT is((SELECT array_agg(nth) FROM mrt.seen WHERE lease_expired), '{10}', 'and that claim alone says so');
 SELECT is((SELECT count(*)::int FROM mrt.seen AS a JOIN mrt.seen AS b ON a.claim = b.claim AND a.nth < b.nth), 0, 'each claim has a number of its own');
 SELECT throws_ok($$ SELECT * FROM millrace.claim_idempotency_key('t', '', 'n', NULL, '1 min') $$, '23502', NULL, 'no argument may be missing');
 RESET ROLE;

@@ -150,6 +150,88 @@ compressed(void **state)
 		}
 }
 
+static bool
+bytes_up_to(void *owner, size_t bytes)
+{
+	return bytes <= *(size_t *) owner;
+}
+
+/* All lengths up to some steps, each cut and each too long by one byte; several members are one text. */
+static void
+decompressed(void **state)
+{
+	size_t all = SIZE_MAX;
+
+	(void) state;
+	for (size_t len = 1; len <= 300000; len = len * 3 + 1)
+	{
+		MrBuffer text = {0};
+		MrBuffer out = {0};
+		MrBuffer twice = {0};
+		size_t less = len / 2;
+
+		for (size_t i = 0; i < len; i++)
+			mr_buffer_append(&text, i % 5 < 2 ? "a" : "b", 1);
+		mr_gzip(&text);
+		assert_int_equal(mr_gunzip(&out, text.data, text.len, len, bytes_up_to, &all),
+						 MR_GUNZIP_OK);
+		assert_int_equal(out.len, len);
+		for (size_t i = 0; i < len; i++)
+			assert_int_equal(out.data[i], i % 5 < 2 ? 'a' : 'b');
+		out.len = 0;
+		assert_int_equal(mr_gunzip(&out, text.data, text.len, len - 1, bytes_up_to, &all),
+						 MR_GUNZIP_LARGE);
+		for (size_t cut = text.len < 200 ? 0 : text.len - 200; cut < text.len; cut++)
+		{
+			out.len = 0;
+			assert_int_equal(mr_gunzip(&out, text.data, cut, len, bytes_up_to, &all),
+							 MR_GUNZIP_SHORT);
+		}
+		out.len = 0;
+		assert_int_equal(mr_gunzip(&out, text.data, text.len, len, bytes_up_to, &less),
+						 MR_GUNZIP_NO_ROOM);
+		mr_buffer_append(&twice, text.data, text.len);
+		mr_buffer_append(&twice, text.data, text.len);
+		out.len = 0;
+		assert_int_equal(mr_gunzip(&out, twice.data, twice.len, 2 * len, bytes_up_to, &all),
+						 MR_GUNZIP_OK);
+		assert_int_equal(out.len, 2 * len);
+		twice.data[text.len] = 'x';
+		out.len = 0;
+		assert_int_equal(mr_gunzip(&out, twice.data, twice.len, 2 * len, bytes_up_to, &all),
+						 MR_GUNZIP_INVALID);
+		text.data[text.len - 8]++; /* of its check */
+		out.len = 0;
+		assert_int_equal(mr_gunzip(&out, text.data, text.len, len, bytes_up_to, &all),
+						 MR_GUNZIP_INVALID);
+		mr_buffer_free(&text);
+		mr_buffer_free(&out);
+		mr_buffer_free(&twice);
+	}
+}
+
+/* A thousandfold: what is kept of it is no more than what may be. */
+static void
+a_bomb(void **state)
+{
+	MrBuffer bomb = {0};
+	MrBuffer out = {0};
+	size_t all = SIZE_MAX;
+
+	(void) state;
+	mr_buffer_reserve(&bomb, 20000000);
+	memset(bomb.data, ' ', 20000000);
+	bomb.len = 20000000;
+	mr_gzip(&bomb);
+	assert_in_range(bomb.len, 1, 200000);
+	assert_int_equal(mr_gunzip(&out, bomb.data, bomb.len, 1000000, bytes_up_to, &all),
+					 MR_GUNZIP_LARGE);
+	assert_int_equal(out.len, 1000001);
+	assert_in_range(out.cap, 1000001, 4000000);
+	mr_buffer_free(&bomb);
+	mr_buffer_free(&out);
+}
+
 /* Three at once, then one per 100 ms; each client for itself. */
 static void
 limits(void **state)
@@ -200,8 +282,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(clients),    cmocka_unit_test(networks), cmocka_unit_test(traces),
-		cmocka_unit_test(compressed), cmocka_unit_test(limits),
+		cmocka_unit_test(clients),    cmocka_unit_test(networks),     cmocka_unit_test(traces),
+		cmocka_unit_test(compressed), cmocka_unit_test(decompressed), cmocka_unit_test(a_bomb),
+		cmocka_unit_test(limits),
 	};
 
 	return cmocka_run_group_tests_name("request/edge", tests, NULL, NULL);
