@@ -31,7 +31,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
   ('delete_when', 'text', 'NULL', 'both', NULL, NULL, '',
    'for on_conflict update: a condition over event; where it is true the row of the conflict key is deleted'),
   ('workers', 'integer', '1', 'both', 'integer', '{1,64}', NULL, 'how many work in parallel'),
-  ('batch_rows', 'integer', '20000', 'both', 'integer', '{1,100000}', NULL, 'most events in one commit'),
+  ('batch_rows', 'integer', '50000', 'both', 'integer', '{1,100000}', NULL, 'most events in one commit; more than 20000 only while such a batch takes half a second at most'),
   ('rows_per_event', 'integer', '10000', 'both', 'integer', '{1,100000000}', NULL, 'most rows one event may give'),
   ('statement_timeout', 'interval', '''60 s''', 'both', 'timeout', NULL, NULL, 'for each statement over a batch, 0 for none'),
   ('paused', 'boolean', 'false', 'fixed', NULL, NULL, NULL, 'true to resume() it later'),

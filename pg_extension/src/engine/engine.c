@@ -37,10 +37,8 @@
 #include "engine/process.h"
 #include "engine/settle.h"
 
-#define SHORT_WAITS     4      /* lock timeouts: so long after a wait in vain there is none */
-#define CLEAN_BATCHES   8      /* settled without trouble before the next ones may be larger */
-#define READ_EVENTS_MAX 100000 /* the most batch_rows can be */
-#define BUSY_MS         50     /* until retries of a locked partition are looked at again */
+#define SHORT_WAITS 4  /* lock timeouts: so long after a wait in vain there is none */
+#define BUSY_MS     50 /* until retries of a locked partition are looked at again */
 
 MrEngine *
 mr_engine_create(int32 pipeline_id, const char *name)
@@ -57,13 +55,6 @@ mr_engine_create(int32 pipeline_id, const char *name)
 	engine->retry_activity = psprintf("trying failed events of %s again", name);
 	MemoryContextSwitchTo(old);
 	return engine;
-}
-
-void
-mr_pace_init(MrPace *pace)
-{
-	memset(pace, 0, sizeof(*pace));
-	pace->event_limit = INT_MAX;
 }
 
 void
@@ -90,9 +81,8 @@ take_event(void *arg, MrEvent *event, int taken)
 {
 	MrEngine *engine = arg;
 	const MrDefinition *definition = engine->program->definition;
-
 	int documents = mr_documents_of(engine->program->event->format, event);
-	int limit = Min(engine->pace->event_limit, definition->batch_rows);
+	int limit = mr_pace_events(engine->pace, definition->batch_rows);
 
 	if (taken > 0 && engine->documents + documents > limit)
 	{
@@ -166,17 +156,12 @@ settle_batch(MrEngine *engine)
 static void
 note_success(MrEngine *engine, int64 began_at)
 {
-	MrPace *pace = engine->pace;
-
 	engine->fold.unfolded += mr_windows_take_appended(engine->program);
 
 	for (int i = 0; i < engine->batch->nevents; i++)
 		engine->events += mr_event_is_tried(&engine->batch->events[i]) ? 1 : 0;
-	if (pace->event_limit < INT_MAX && ++pace->clean >= CLEAN_BATCHES)
-	{
-		pace->event_limit = pace->event_limit > READ_EVENTS_MAX ? INT_MAX : pace->event_limit * 2;
-		pace->clean = 0;
-	}
+	mr_pace_settled(engine->pace, engine->program->definition->batch_rows, engine->events,
+					mr_clock_us() - began_at);
 	mr_unread_written(engine->program->unread, mr_clock_us());
 	mr_observe_batch(&engine->live, engine->extension, engine->pipeline_id, engine->batch,
 					 began_at);
@@ -260,7 +245,7 @@ end_step(int nest)
 static int
 read_limit(const MrEngine *engine)
 {
-	int limit = Min(engine->program->definition->batch_rows, READ_EVENTS_MAX);
+	int limit = mr_pace_read(engine->pace, engine->program->definition->batch_rows);
 
 	return engine->fit > 0 && engine->fit < limit / 2 ? engine->fit * 2 : limit;
 }
@@ -279,7 +264,7 @@ mr_engine_step(MrEngine *engine, MrLane *lane, MrPace *pace)
 					 (int64) mr_batch_bytes_kb * 1024))
 	{
 		/* take_event() sets it back where the batch is full */
-		engine->fit = engine->fit > READ_EVENTS_MAX ? 0 : engine->fit * 2;
+		engine->fit = engine->fit > MR_PACE_EVENTS_MAX ? 0 : engine->fit * 2;
 		settle_batch(engine);
 		if (engine->batch->nevents == 0 && engine->batch->nsettled < engine->batch->nstaged)
 			step = MR_STEP_WAITING; /* not even one could be admitted */
@@ -336,7 +321,7 @@ read_due(MrEngine *engine)
 		mr_partition_wait(engine->pipeline_id, patience->partition, wait_ms);
 	passed_over =
 		mr_retry_read_due(engine->batch, engine->pipeline_id, &engine->horizon,
-						  Min(engine->pace->event_limit, engine->program->definition->batch_rows),
+						  mr_pace_events(engine->pace, engine->program->definition->batch_rows),
 						  (int64) mr_batch_bytes_kb * 1024, lock_partition, &locking);
 	if (passed_over == 0 || !list_member_int(locking.refused, patience->partition))
 		mr_patience_note(patience, false, mr_clock_us());
@@ -387,7 +372,7 @@ mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due)
 	if (nread > 0)
 	{
 		mr_documents_cut(engine->program->event->format, batch,
-						 Min(pace->event_limit, engine->program->definition->batch_rows));
+						 mr_pace_events(pace, engine->program->definition->batch_rows));
 		read_suspicions(engine, MR_WORK_RETRY);
 		mr_crash_cut(batch->suspicions, batch);
 		if (batch->nevents < nread)
@@ -435,11 +420,5 @@ mr_engine_after_error(MrEngine *engine, bool trouble)
 	if (engine->batch->given_back && mr_documents_of_one_message(engine->batch))
 		pace->torn = (MrTorn){engine->batch->events[0].partition, engine->batch->events[0].offset,
 							  .due = true};
-	mr_breaker_rolled_back(&pace->breaker, trouble && events <= MR_ISOLATE_SMALL);
-	/* Trouble of a small batch says no more in a smaller one. */
-	pace->event_limit = Max(events / 16, trouble ? Min(events, MR_ISOLATE_SMALL) : 1);
-	/* A probe that fails may have been all events of one kind: the next one is larger. */
-	if (mr_breaker_is_probing(&pace->breaker) && trouble && events < READ_EVENTS_MAX)
-		pace->event_limit = Max(events * 2, MR_ISOLATE_SMALL);
-	pace->clean = 0;
+	mr_pace_rolled_back(pace, events, trouble);
 }

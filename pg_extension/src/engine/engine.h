@@ -6,8 +6,8 @@
 
 #include "server/shmem.h"
 #include "stats/live.h"
-#include "pipeline/breaker.h"
 #include "program/batch.h"
+#include "program/pace.h"
 #include "program/program.h"
 #include "fail/clock_step.h"
 #include "fail/crash.h"
@@ -24,27 +24,6 @@ typedef enum MrStep
 	MR_STEP_PAUSED,  /* the pipeline is paused, or another instance's */
 	MR_STEP_GONE     /* pipeline or extension is no more */
 } MrStep;
-
-/*
- * A message of several documents (program/documents.h) that cannot be settled in one commit, since too many of them fail or
- * their rows are too large: it has to come in smaller parts, and has none. So its documents are all put to millrace.retry, due
- * at once, and are tried from there in batches of any size.
- */
-typedef struct MrTorn
-{
-	int32 partition;
-	int64 offset;
-	bool due; /* when it comes again */
-} MrTorn;
-
-/* How a source of batches, a lane or millrace.retry, goes on. */
-typedef struct MrPace
-{
-	MrBreaker breaker; /* the worker moves it; asked in the engine and in the verdict */
-	int event_limit;   /* smaller after trouble, grows back */
-	int clean;         /* batches settled since it was changed */
-	MrTorn torn;       /* of the source's next batch: each of several sources may have one */
-} MrPace;
 
 typedef struct MrEngine
 {
@@ -85,9 +64,6 @@ extern void mr_engine_free(MrEngine *engine);
 
 /* The process turns to another pipeline: memory of the last batch is given back. */
 extern void mr_engine_rest(MrEngine *engine);
-
-/* Nothing is known of the source: it begins closed, with batches of any size. */
-extern void mr_pace_init(MrPace *pace);
 
 /*
  * Takes what is staged in the lane, up to a batch, and settles it. Raises whatever is no event's fault; then

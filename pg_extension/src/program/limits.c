@@ -2,7 +2,7 @@
  * limits.c: see limits.h. Needs no server; tested by itself.
  *
  * The shares: 1 + 1/10 for a batch whose endless event is known when it times out, and 3 tries (the default) at 1/10
- * make 1.4. When it is not known, a batch of 20,000 is halved 15 times: 15/128 on top.
+ * make 1.4. When it is not known, a batch of 50,000 is halved 16 times: 16/128 on top.
  */
 #include "program/limits.h"
 

@@ -17,6 +17,9 @@
 
 #define MR_LIMITS_SHORT_WAIT_MS 10
 
+/* So few events are not taken apart further to find out which of them fails: they are tried one by one. */
+#define MR_ISOLATE_SMALL 16
+
 /* Zeroed: no bounds. */
 typedef struct MrLimits
 {

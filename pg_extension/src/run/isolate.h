@@ -9,9 +9,6 @@
 #include "server/failure.h"
 #include "program/limits.h"
 
-/* A set of so few members is never given back to come in smaller parts. */
-#define MR_ISOLATE_SMALL 16
-
 typedef struct MrIsolation
 {
 	/*

@@ -242,7 +242,7 @@ mr_sources_wake_at(const MrSources *sources, int64 now)
 static bool
 is_troubled(const MrSource *source)
 {
-	return source->pace.breaker.failures > 0 || source->pace.event_limit < INT_MAX;
+	return source->pace.breaker.failures > 0 || mr_pace_is_reduced(&source->pace);
 }
 
 bool
