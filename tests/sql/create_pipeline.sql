@@ -103,7 +103,7 @@ SELECT results_eq(
             v.statement_timeout, v.search_path, v.created_by::text
      FROM millrace.pipeline_version v JOIN millrace.pipeline p ON p.id = v.pipeline_id
      WHERE p.name IN ('plain', 'full') ORDER BY p.id $$,
-  $$ VALUES ('mrt.reading'::regclass::oid, 'error', NULL::text[], NULL, 'dead_letter', 20000, 10000, 60000, 'mrt, public', 'mrt_owner'),
+  $$ VALUES ('mrt.reading'::regclass::oid, 'error', NULL::text[], NULL, 'dead_letter', 50000, 10000, 60000, 'mrt, public', 'mrt_owner'),
             ('mrt.reading'::regclass::oid, 'update', '{at,source}', 'value', 'skip', 10, 20, 1500, 'mrt', 'mrt_owner') $$,
   'the definitions are stored, with the caller''s search_path');
 SELECT lives_ok($$
