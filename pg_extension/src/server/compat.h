@@ -43,6 +43,13 @@ mr_timestamp_for_typmod(Timestamp *time, int32 typmod)
 #endif
 }
 
+/* How the hint of a date that is out of range names the setting, in any language. */
+#if PG_VERSION_NUM >= 180000
+#define MR_DATESTYLE_IN_HINT "DateStyle"
+#else
+#define MR_DATESTYLE_IN_HINT "datestyle"
+#endif
+
 /* Raises insufficient_privilege unless the current user may run the query. */
 static inline void
 mr_check_query_permissions(Query *query)

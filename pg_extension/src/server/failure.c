@@ -8,6 +8,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/lsyscache.h"
 
+#include "server/compat.h"
 #include "server/failure.h"
 
 #define TEXT_BYTES 2000 /* of a message, and of detail and hint */
@@ -144,19 +145,18 @@ mr_failure_raise(const MrFailure *failure)
 						   : 0));
 }
 
-/* Many messages quote the value, and a value may have megabytes: more than a history could hold. */
 /* The server's own hint for a date out of range is to change DateStyle, which is the definition's. */
 static const char *
 hint_of(const ErrorData *edata)
 {
 	if (edata->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW && edata->hint != NULL &&
-		strstr(edata->hint, "datestyle") != NULL)
+		strstr(edata->hint, MR_DATESTYLE_IN_HINT) != NULL)
 		return "Casts read dates by date_order of the pipeline; to_date() and to_timestamp() take "
-			   "a "
-			   "pattern, as in to_date(event.day, 'DD/MM/YYYY').";
+			   "a pattern, as in to_date(event.day, 'DD/MM/YYYY').";
 	return edata->hint;
 }
 
+/* Many messages quote the value, and a value may have megabytes: more than a history could hold. */
 static const char *
 bounded(const char *text)
 {
