@@ -7,6 +7,6 @@ here=$(cd "$(dirname "$0")" && pwd)
 types=$("$here/../../tests/lib/npm.sh" grafana-types-0.0.21 @grafana/grafana-foundation-sdk@0.0.21)
 file=$(mktemp --suffix .ts "$types/check-XXXXXX") # beside node_modules, where imports are looked for; others may check, too
 trap 'rm -f "$file"' EXIT
-python3 "$here/types.py" "${1:-$here/dashboards}" >"$file"
+python3 "$here/typescript.py" "${1:-$here/dashboards}" >"$file"
 "$types/node_modules/.bin/tsc" --noEmit --strict --skipLibCheck --target es2020 --module esnext --moduleResolution bundler "$file"
 echo "grafana: the dashboards fit Grafana's types"

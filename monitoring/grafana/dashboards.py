@@ -134,13 +134,19 @@ API = ("Requests", [
           ("sum(rate(millrace_api_publish_failures_total[$__rate_interval]))", "failed"), unit="cps"),
 ])
 
+
+def checkpoints(old, new):
+    """As exporters call them, with and without _total, and from PostgreSQL 17 on."""
+    return " or ".join(f"increase({name}[10m])" for name in (f"pg_stat_bgwriter_checkpoints_{old}", f"pg_stat_bgwriter_checkpoints_{old}_total",
+                                                             f"pg_stat_checkpointer_num_{new}_total"))
+
+
 SERVER = ("PostgreSQL", [
     graph("Connections", "By state", ("sum by (state) (pg_stat_activity_count)", "{{state}}")),
     graph("Transactions", "", ("sum(rate(pg_stat_database_xact_commit[$__rate_interval]))", "commits"),
           ("sum(rate(pg_stat_database_xact_rollback[$__rate_interval]))", "rollbacks"), unit="cps"),
     graph("Size of the databases", "", ("sum by (datname) (pg_database_size_bytes)", "{{datname}}"), unit="bytes"),
-    graph("Checkpoints", "In 10 minutes", ("increase(pg_stat_bgwriter_checkpoints_timed[10m]) or increase(pg_stat_bgwriter_checkpoints_timed_total[10m])", "timed"),
-          ("increase(pg_stat_bgwriter_checkpoints_req[10m]) or increase(pg_stat_bgwriter_checkpoints_req_total[10m])", "requested")),
+    graph("Checkpoints", "In 10 minutes", (checkpoints("timed", "timed"), "timed"), (checkpoints("req", "requested"), "requested")),
     graph("Deadlocks", "In 10 minutes", ("sum(increase(pg_stat_database_deadlocks[10m]))", "deadlocks")),
     graph("Age of targets", "Transactions since each was frozen; the server stops at 2^31", ("millrace_target_age_transactions", "{{pipeline}}")),
 ])

@@ -86,7 +86,9 @@ class Exporter(Service):
 
     def __init__(self, cluster, database, user="monitor"):
         super().__init__("prometheus-postgres-exporter")
-        self.start(f"--web.listen-address=127.0.0.1:{self.port}", f"--extend.query-path={HERE}/postgres_exporter/millrace.yaml",
+        # for PostgreSQL 17; an exporter that is older does not know it
+        checkpoints = [option for option in ("--collector.stat_checkpointer",) if option in run(self.name, "--help")[1]]
+        self.start(f"--web.listen-address=127.0.0.1:{self.port}", f"--extend.query-path={HERE}/postgres_exporter/millrace.yaml", *checkpoints,
                    DATA_SOURCE_NAME=f"host={cluster.dir} user={user} dbname={database} application_name=exporter")
 
 
@@ -142,7 +144,8 @@ class Prometheus(Service):
 
 
 class Receiver:
-    """Keeps what is posted to it, [(path, body)], and answers as SNS does; Slack's answer is of no interest."""
+    """Keeps what is posted to it, [(path, body)], and answers as Slack and SNS do: newer Alertmanagers take another answer of
+    Slack for a failure, and then do not say that an alert is over."""
 
     def __init__(self):
         receiver = self
@@ -152,7 +155,7 @@ class Receiver:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 receiver.calls.append((self.path, body))
-                answer = b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>"
+                answer = b"ok" if self.path.startswith("/slack") else b"<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>"
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()

@@ -15,11 +15,19 @@ unreachable() {
 	exit 1
 }
 
+# promtool is a package of its own from Debian 13 on
+get() {
+	local tools=()
+	! apt-cache show promtool >/dev/null 2>&1 || tools=(promtool)
+	apt-get download -q "${packages[@]}" "${tools[@]}" >>"$cache/fetch.log" 2>&1
+}
+
 # an old list of packages names files that are gone: ask again only then
 download() {
-	apt-get download -q "${packages[@]}" >"$cache/fetch.log" 2>&1 && return
+	: >"$cache/fetch.log"
+	get && return
 	[ "$(id -u)" = 0 ] && apt-get update -q >>"$cache/fetch.log" 2>&1
-	apt-get download -q "${packages[@]}" >>"$cache/fetch.log" 2>&1
+	get
 }
 
 if [ ! -d "$cache/root" ]; then

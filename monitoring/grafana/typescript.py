@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""types.py DIRECTORY: prints the dashboards in it as TypeScript, in which each part has the type that Grafana's foundation SDK has
+"""typescript.py DIRECTORY: prints the dashboards in it as TypeScript, in which each part has the type that Grafana's foundation SDK has
 for it. The SDK's types are for builders: enumerations become their values here, as they are in JSON,
 and what is left out has Grafana's default."""
 import glob
