@@ -144,6 +144,48 @@ def test_windows_equal_group_by(world, target):
     check_all(world)
 
 
+VIRTUAL = """CREATE TABLE t (id int PRIMARY KEY, at timestamptz, n int, twice int GENERATED ALWAYS AS (n * 2) VIRTUAL CHECK (twice < 150));
+             CREATE INDEX ON t (at)"""
+UPSERT = dict(on_conflict="update", conflict_key=["id"])
+
+
+@pytest.fixture
+def virtual_columns(cluster):
+    if cluster.major() < 18:
+        pytest.skip("virtual generated columns are PostgreSQL 18's")
+
+
+@pytest.mark.parametrize("more", [{}, UPSERT, dict(UPSERT, merge="n = new.n + old.twice"),
+                                  dict(UPSERT, delete_when="n % 7 = 0")], ids=["insert", "upsert", "merge", "delete"])
+def test_virtual_generated_columns(virtual_columns, world, more):
+    """The values of a column that is not stored are those of the row, in CHECK, in merge, in a window, for each way of writing."""
+    feed = Feed(world, VIRTUAL, "id int, at timestamptz, n int", "SELECT id, at, n FROM event", **more)
+    draw = random.Random(3)
+    last = 0
+
+    def send(n):
+        nonlocal last
+        last += n
+        feed.send(*(json.dumps(dict(id=draw.randrange(40) if more else id, n=draw.randrange(80), at=f"2026-03-29T00:{draw.randrange(5):02}:00Z"))
+                    for id in range(last - n, last))).settled()
+
+    def check():
+        assert world.db.value("SELECT count(*) FROM t WHERE twice <> n * 2 OR twice >= 150") == 0
+        check_exact(world.db, "millrace.window_w", "SELECT date_bin('1 min', at, '2000-01-01') AS window_start, twice % 3 AS kind, "
+                    "count(*) AS n, sum(twice) AS s, max(twice) AS high FROM t GROUP BY 1, 2")
+
+    send(60)
+    window(world, "w", group_by=["twice % 3 AS kind"], aggregates="count(*) AS n, sum(twice) AS s, max(twice) AS high")
+    check()
+    for n in (1, 100, 30):
+        send(n)
+        check()
+        world.db.run("SELECT millrace._fold_window(id, true, true) FROM millrace.window_definition")
+        check()
+    assert feed.rows("SELECT count(*) > 10 FROM t") == [(True,)]
+    assert set(world.db.run("SELECT sqlstate, stage FROM millrace.dead_letter")) == {("23514", "write")}
+
+
 def test_expression_that_fails_on_a_row(world):
     """It is that event's failure, in stage window: its neighbours are written and counted, and so is it when it passes."""
     feed = Feed(world, "CREATE TABLE t (n int, at timestamptz); CREATE TABLE bad (n int)", "n int, at timestamptz", "SELECT n, at FROM event",

@@ -203,6 +203,11 @@ class Cluster:
         with Session(self.connect("postgres")) as s:
             wait_for(done, command)
 
+    def major(self):
+        """15 to 18."""
+        with Session(self.connect("postgres")) as s:
+            return s.connection.server_version // 10000
+
     def pg_config(self, name):
         """Where the server finds its files."""
         with Session(self.connect("postgres")) as s:
