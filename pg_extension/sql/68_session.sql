@@ -84,12 +84,12 @@ FROM (SELECT e.*, date_bin(%2$L::interval, e.lo, %3$L::timestamptz) - %2$L::inte
                         FROM cand AS n%%1$s) AS n) AS n
             GROUP BY n.run%5$s) AS e) AS c
 CROSS JOIN LATERAL (WITH RECURSIVE b AS (
-  SELECT (SELECT min(%7$s) FROM %8$s AS written WHERE (%7$s) >= c.lo AND (%7$s) <= c.hi AND %9$s%%2$s) AS t
-  UNION ALL SELECT (SELECT min(%7$s) FROM %8$s AS written WHERE (%7$s) > b.t - %4$L::interval AND (%7$s) < b.t AND %9$s%%2$s) FROM b WHERE b.t > c.bottom)
+  SELECT (SELECT min(%7$s) FROM %8$s AS written WHERE (%7$s) >= c.lo AND (%7$s) <= c.hi%%2$s AND %9$s) AS t
+  UNION ALL SELECT (SELECT min(%7$s) FROM %8$s AS written WHERE (%7$s) > b.t - %4$L::interval AND (%7$s) < b.t%%2$s AND %9$s) FROM b WHERE b.t > c.bottom)
   SELECT min(b.t) AS first FROM b) AS f
 CROSS JOIN LATERAL (WITH RECURSIVE b AS (
-  SELECT (SELECT max(%7$s) FROM %8$s AS written WHERE (%7$s) >= c.lo AND (%7$s) <= c.hi AND %9$s%%2$s) AS t
-  UNION ALL SELECT (SELECT max(%7$s) FROM %8$s AS written WHERE (%7$s) > b.t AND (%7$s) < b.t + %4$L::interval AND %9$s%%2$s) FROM b WHERE b.t < c.top)
+  SELECT (SELECT max(%7$s) FROM %8$s AS written WHERE (%7$s) >= c.lo AND (%7$s) <= c.hi%%2$s AND %9$s) AS t
+  UNION ALL SELECT (SELECT max(%7$s) FROM %8$s AS written WHERE (%7$s) > b.t AND (%7$s) < b.t + %4$L::interval%%2$s AND %9$s) FROM b WHERE b.t < c.top)
   SELECT max(b.t) AS last FROM b) AS l
 CROSS JOIN LATERAL (
   SELECT f.first AS window_start, l.last + %4$L::interval AS window_end WHERE l.last + %4$L::interval <= f.first + %2$L::interval
@@ -97,7 +97,7 @@ CROSS JOIN LATERAL (
   SELECT r.first, least(r.last + %4$L::interval, p.part + %2$L::interval)
   FROM generate_series(date_bin(%2$L::interval, greatest(f.first, c.bottom), %3$L::timestamptz), least(l.last, c.top - interval '1 us'), %2$L::interval) AS p (part)
   CROSS JOIN LATERAL (SELECT min(%7$s) AS first, max(%7$s) AS last FROM %8$s AS written
-                      WHERE (%7$s) >= greatest(p.part, f.first) AND (%7$s) < p.part + %2$L::interval AND (%7$s) <= l.last AND %9$s%%2$s) AS r
+                      WHERE (%7$s) >= greatest(p.part, f.first) AND (%7$s) < p.part + %2$L::interval AND (%7$s) <= l.last%%2$s AND %9$s) AS r
   WHERE l.last + %4$L::interval > f.first + %2$L::interval AND r.first IS NOT NULL) AS s
 $sql$, millrace._keys_of(w, 'c'), w.size, w.origin, w.gap, millrace._keys_of(w, 'n'), parted, replace(w.at, '%', '%%'), replace(name, '%', '%%'), replace(w.filter, '%', '%%'));
   RETURN format('SELECT 0::bigint, s.window_start, s.window_end, max(s.touched)::bigint%1$s%2$s, NULL::text FROM (%3$s) AS s GROUP BY s.window_start, s.window_end%1$s',
@@ -108,17 +108,41 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._session_query FROM PUBLIC;
 COMMENT ON FUNCTION millrace._session_query IS 'Internal: the query that finds the sessions that rows are in.';
 
--- What is to be computed, of what batches have noted: a session without a noted row that is stored with the same limits has the same rows.
+-- What is to be computed, of what batches have noted: a session without a noted row that is stored with the same limits has the same rows. Where the
+-- limits cannot be found, since an expression fails on a row that the target had before, each note is a session that has this error.
 CREATE FUNCTION millrace._session_candidates(w millrace.window_definition, notes anyarray) RETURNS anyarray
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  query   text := millrace._session_query(w);
+  changed text := format('SELECT array_agg(v) FROM millrace._window_values($1, $2, $3) AS v WHERE v.n = 1 OR NOT EXISTS ('
+                         'SELECT FROM millrace._window_%s_folded AS f WHERE f.window_start = v.window_start AND f.window_end = v.window_end%s)', w.id, millrace._joined_keys(w, 'f', 'v'));
+  found   notes%TYPE;
+  one     notes%TYPE;
 BEGIN
-  EXECUTE format('SELECT array_agg(v) FROM millrace._window_values($1, $2, $3) AS v WHERE v.n = 1 OR NOT EXISTS ('
-                 'SELECT FROM millrace._window_%s_folded AS f WHERE f.window_start = v.window_start AND f.window_end = v.window_end%s)', w.id, millrace._joined_keys(w, 'f', 'v'))
-  INTO notes USING w.pipeline_id, millrace._session_query(w), notes;
-  RETURN notes;
+  EXECUTE changed INTO found USING w.pipeline_id, query, notes;
+  RETURN found;
+EXCEPTION WHEN OTHERS THEN
+  -- what is the server's own trouble is no group's
+  IF left(SQLSTATE, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') THEN
+    RAISE;
+  END IF;
+  FOR i IN 1 .. cardinality(notes) LOOP
+    BEGIN
+      EXECUTE changed INTO one USING w.pipeline_id, query, notes[i : i];
+    EXCEPTION WHEN OTHERS THEN
+      IF left(SQLSTATE, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') THEN
+        RAISE;
+      END IF;
+      EXECUTE format('SELECT array_agg(ROW(c.fold, c.window_start, c.window_end, 1%s%s)::millrace._window_%s_folded) FROM unnest($1) AS c', millrace._keys_of(w, 'c'),
+                     regexp_replace(regexp_replace(substr(w.states, 2), 's\d+', 'c.\&', 'g'), 'error$', '$2'), w.id) INTO one USING notes[i : i], SQLERRM;
+    END;
+    found := found || one;
+  END LOOP;
+  EXECUTE format('SELECT array_agg(v) FROM (SELECT DISTINCT ON (ROW(v.window_start%s)::record) v FROM unnest($1) AS v) AS v', millrace._keys_of(w, 'v')) INTO found USING found;
+  RETURN found;
 END $$;
 REVOKE ALL ON FUNCTION millrace._session_candidates FROM PUBLIC;
-COMMENT ON FUNCTION millrace._session_candidates IS 'Internal: the sessions that are to be computed.';
+COMMENT ON FUNCTION millrace._session_candidates IS 'Internal: the sessions that are to be computed, or have an error.';
 
 -- SQL for the places of the stored sessions that overlap those of a relation: none is longer than max_session.
 CREATE FUNCTION millrace._overlapped_sessions(w millrace.window_definition, relation text) RETURNS text

@@ -179,7 +179,8 @@ BEGIN
     USING ERRCODE = 'object_not_in_prerequisite_state',
           DETAIL = format('It is kept by recompute, because %s: groups that change are computed from the target again.',
                           CASE WHEN w.gap IS NOT NULL THEN 'it has sessions' ELSE CASE v.on_conflict WHEN 'update' THEN 'rows of the target change' ELSE 'its aggregates have no partial values that could be merged' END END),
-          HINT = format('Run: CREATE INDEX ON %s (%s);', v.target::regclass, columns);
+          HINT = format('Run: CREATE INDEX ON %s (%s);', v.target::regclass, columns)
+                 || CASE WHEN w.gap IS NOT NULL AND columns ~ '\(' THEN ' Compute what no index can have in the transform, into a column.' ELSE '' END;
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_window_index FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_window_index IS 'Internal: refuses a recomputed window of a target without an index for it.';
@@ -261,6 +262,8 @@ BEGIN
   END IF;
   IF w.gap IS NOT NULL AND total > 0 THEN
     candidates := millrace._session_candidates(w, candidates);
+    RETURN QUERY SELECT c.* FROM unnest(candidates) AS c WHERE c.error IS NOT NULL;
+    candidates := ARRAY(SELECT c FROM unnest(candidates) AS c WHERE c.error IS NULL);
     total := coalesce(cardinality(candidates), 0);
     n := total;
   END IF;

@@ -3,6 +3,7 @@ import json
 import random
 
 from lib.wait import wait_for
+from test_copies import restore
 from test_exactly_once import kill_ingestor, kill_worker
 from test_kafka_shapes import produce
 from test_target_changes import Feed
@@ -58,13 +59,13 @@ def test_sessions_equal_their_definition(world):
     session_window(world, "some", gap="2 min", group_by=["v % 2 AS odd"], where="v > 10")
     check_all(world.db)
     id = 1000
-    for n in (1, 2, 60, 10, 1, 100):
+    for n in (1, 60, 10, 100):
         for partition in (0, 1):
             feed.send(*payloads(draw, n, id), partition=partition)
             id += n
         feed.settled()
         check_all(world.db)
-        if n in (2, 10):
+        if n == 10:
             world.db.run("SELECT millrace._fold_window(id, true, true) FROM millrace.window_definition")
             check_all(world.db)
     tables = [f"millrace._window_{id}_partial" for id, in world.db.run("SELECT id FROM millrace.window_definition")]
@@ -100,6 +101,7 @@ def test_published_while_workers_are_killed(world):
     produce(world, dict(value=json.dumps(dict(id=-1, source="last", at="2026-01-01T23:50:00Z", v=0)).encode()))
     world.wait_settled()
     wait_published(world)
+    check_exact(restore(world, world.name + "_copy"), "millrace.window_w", sessions(aggregates, "20 s", "2 min"))
     found = revisions(world)
     for key, values in found.items():
         assert [v["revision"] for v in values] == list(range(1, len(values) + 1)), (key, values)

@@ -1,7 +1,7 @@
 -- Windows of sessions. What a batch would note is noted here by the window's own SQL; tests/e2e/test_sessions.py has batches.
 BEGIN;
 \ir helper.psql
-SELECT plan(56);
+SELECT plan(60);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed}');
 SET ROLE mrt_owner;
@@ -149,6 +149,17 @@ SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_all_of_it
     SELECT *, count(*) FILTER (WHERE fresh) OVER (ORDER BY at, id) AS run FROM (SELECT *, (at - lag(at) OVER (ORDER BY at, id) < '2 s') IS NOT TRUE AS fresh FROM mrt.reading WHERE isfinite(at) AND value > 20) AS t) AS t
   WINDOW r AS (PARTITION BY run)) AS t GROUP BY run, part $$, 'equals the definition');
 SELECT results_eq($$ SELECT max_session FROM millrace.windows WHERE name = 'all_of_it' $$, $$ VALUES (interval '200 s') $$, 'of 100 gaps, if not said otherwise');
+
+-- where an expression fails on a row that was there before
+INSERT INTO mrt.reading (id, source, at, value) VALUES (90001, 'bad', '2026-01-03 00:00:00+00', 0);
+SELECT lives_ok($$ SELECT millrace.create_session_window('strict', 'p', event_time => 'at', gap => '10 s', group_by => '{source}', aggregates => 'count(*) AS n', "where" => '10 / value > 0', backfill => false) $$, 'a condition that may fail');
+INSERT INTO mrt.reading (id, source, at, value) VALUES (90002, 'bad', '2026-01-03 00:00:05+00', 1), (90003, 'good', '2026-01-03 00:00:05+00', 1), (90004, 'bad', '2026-01-03 00:00:28+00', 1);
+SELECT pg_temp.note('{90002,90003,90004}', 'strict');
+CREATE VIEW pg_temp.strict AS SELECT source, n, error FROM millrace.window_strict WHERE window_start > '2026-01-02 00:00:00+00';
+SELECT set_eq('TABLE pg_temp.strict', $$ VALUES ('bad', NULL::bigint, 'division by zero'), ('good', 1, NULL), ('bad', 1, NULL) $$, 'is the error of what is near to it');
+SELECT ok(pg_temp.fold('strict'), 'a fold goes on');
+SELECT set_eq('TABLE pg_temp.strict', $$ VALUES ('bad', NULL::bigint, 'division by zero'), ('good', 1, NULL), ('bad', 1, NULL) $$, 'and keeps it');
+DROP VIEW pg_temp.strict;
 
 -- the pipeline has to go on as it is
 SELECT pg_temp.refused($$ SELECT millrace.alter_pipeline('p', on_conflict => 'update', conflict_key => '{id}') $$, '0A000', 'cannot have a window of sessions', NULL, 'the target may only grow');
