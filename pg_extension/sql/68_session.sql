@@ -203,18 +203,20 @@ $$;
 REVOKE ALL ON FUNCTION millrace._late_sessions FROM PUBLIC;
 COMMENT ON FUNCTION millrace._late_sessions IS 'Internal: SQL for rows that came when their session was final.';
 
--- Notes what is to be published, as _due_of_fold(): sessions that are closed and not final, and those that were closed and are part of one that is
--- not final and begins at another time.
+-- Notes what is to be published, as _due_of_fold(): of the sessions that are not final, or have rows of one that was not (it was cut), those that are closed;
+-- and the sessions that were closed and are part of such a one now that begins at another time.
 CREATE FUNCTION millrace._due_sessions(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT format('undue AS (DELETE FROM millrace._window_%1$s_due AS d USING (SELECT window_start%2$s FROM replaced UNION SELECT window_start%2$s FROM computed) AS x WHERE %3$s), '
+                'fresh AS MATERIALIZED (SELECT v.window_start, v.window_end%4$s FROM computed AS v WHERE v.n > 0 AND v.window_start >= $5 AND (v.window_end > $3 OR EXISTS ('
+                'SELECT FROM replaced AS o WHERE o.window_end > $3 AND o.window_start < v.window_end AND o.window_end > v.window_start%8$s))), '
                 'due AS (INSERT INTO millrace._window_%1$s_due (window_start, window_end%2$s) '
-                'SELECT v.window_start, v.window_end%4$s FROM computed AS v WHERE v.n > 0 AND v.window_end <= $4 AND v.window_end > $3 AND v.window_start >= $5 UNION ALL '
+                'SELECT v.window_start, v.window_end%4$s FROM fresh AS v WHERE v.window_end <= $4 UNION ALL '
                 'SELECT o.window_start, o.window_end%5$s FROM replaced AS o WHERE o.window_end <= $4 AND o.window_start >= $5 '
                 'AND NOT EXISTS (SELECT FROM computed AS v WHERE %6$s) '
-                'AND EXISTS (SELECT FROM computed AS v WHERE v.window_end > $3 AND v.window_start < o.window_end AND v.window_end > o.window_start%7$s)), ',
+                'AND EXISTS (SELECT FROM fresh AS v WHERE v.window_start < o.window_end AND v.window_end > o.window_start%7$s)), ',
                 w.id, w.keys, millrace._same_group(w, 'd', 'x'), millrace._keys_of(w, 'v'), millrace._keys_of(w, 'o'), millrace._same_group(w, 'v', 'o'),
-                millrace._joined_keys(w, 'v', 'o'));
+                millrace._joined_keys(w, 'v', 'o'), millrace._joined_keys(w, 'o', 'v'));
 $$;
 REVOKE ALL ON FUNCTION millrace._due_sessions FROM PUBLIC;
 COMMENT ON FUNCTION millrace._due_sessions IS 'Internal: SQL for what a fold changes in closed sessions.';

@@ -1,7 +1,7 @@
 -- Windows of sessions. What a batch would note is noted here by the window's own SQL; tests/e2e/test_sessions.py has batches.
 BEGIN;
 \ir helper.psql
-SELECT plan(60);
+SELECT plan(62);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed}');
 SET ROLE mrt_owner;
@@ -207,6 +207,13 @@ SELECT pg_temp.write(2500, 'c', '00:00:20');
 SELECT pg_temp.fold();
 SELECT is_empty('SELECT * FROM pg_temp.published()', 'what comes to a final one is in the view alone');
 SELECT is((SELECT late FROM millrace.windows), 5::bigint, 'late, too');
+SELECT pg_temp.write(2600, 'd', '00:00:42', '00:00:50', '00:00:58', '00:01:06');
+SELECT pg_temp.fold();
+SELECT pg_temp.mark('00:01:15', '00:01:15');
+SELECT is_empty('SELECT * FROM pg_temp.published()', 'one that is open');
+SELECT pg_temp.write(2700, 'd', '00:01:14', '00:01:22', '00:01:30', '00:01:38');
+SELECT pg_temp.fold();
+SELECT set_eq('SELECT * FROM pg_temp.published()', $$ VALUES ('d 42 01:00 n 3 revision 1 final') $$, 'is published when it is cut, however long ago that part has ended');
 
 SELECT * FROM finish();
 ROLLBACK;
