@@ -53,19 +53,20 @@ def test_sessions_equal_their_definition(world):
     feed = Feed(world, "CREATE TABLE t (id int PRIMARY KEY, source text, at timestamptz, x numeric, d int NOT NULL, v int); CREATE INDEX ON t (source, at); CREATE INDEX ON t ((v % 2), at)",
                 "id int NOT NULL, source text, at timestamptz, x numeric, d int NOT NULL, v int", "SELECT id, source, at, x, d, v FROM event",
                 partitions=2, on_conflict="ignore", conflict_key=["id"])
+    world.db.run(f'ALTER DATABASE "{world.db.name}" SET jit = off')  # of comparisons: the planner takes them for larger than they are
     draw = random.Random(11)
     feed.send(*(p for p in payloads(draw, 40, 0) if '"d": 0' not in p)).settled()
     session_window(world, "visits", gap="40 s", max_session="5 min", group_by=["source"], aggregates=AGGREGATES)
     session_window(world, "some", gap="2 min", group_by=["v % 2 AS odd"], where="v > 10")
     check_all(world.db)
     id = 1000
-    for n in (1, 60, 10, 100):
+    for n in (1, 40, 60):
         for partition in (0, 1):
             feed.send(*payloads(draw, n, id), partition=partition)
             id += n
         feed.settled()
         check_all(world.db)
-        if n == 10:
+        if n == 40:
             world.db.run("SELECT millrace._fold_window(id, true, true) FROM millrace.window_definition")
             check_all(world.db)
     tables = [f"millrace._window_{id}_partial" for id, in world.db.run("SELECT id FROM millrace.window_definition")]
