@@ -33,7 +33,10 @@ COMMENT ON FUNCTION millrace._count_late IS 'Internal: counts rows that came whe
 -- Why each partition of a pipeline may still get rows of any time; null: it is idle, which means that all there is of it is
 -- settled. An end that was reported a while ago says nothing. staged: lanes that have events.
 CREATE FUNCTION millrace._partition_activity(pipeline_id integer, staged integer[]) RETURNS TABLE (partition integer, why text)
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY  -- its plan is kept, and made by a worker once
   SELECT t.partition, CASE
     WHEN p.state <> 'running' THEN 'the pipeline is ' || p.state
     WHEN t.state <> 'active' THEN 'the partition is ' || t.state
@@ -46,22 +49,32 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
   LEFT JOIN millrace._position AS g ON g.pipeline_id = p.id AND g.partition = t.partition
   LEFT JOIN millrace._watermark AS e ON e.pipeline_id = p.id AND e.partition = t.partition
   WHERE p.id = _partition_activity.pipeline_id;
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace._partition_activity FROM PUBLIC;
 COMMENT ON FUNCTION millrace._partition_activity IS 'Internal: why partitions of a pipeline are not idle.';
 
--- An event that failed, or waits behind one that did, holds its partition where it was then, for 5 minutes at most. Where it was
--- is what the mark of that time has, or the one before it.
+-- Since when an event of a partition has failed, or waited behind one that did, that holds it: for 5 minutes at most.
+CREATE FUNCTION millrace._partition_failures(pipeline_id integer) RETURNS TABLE (partition integer, since timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  -- one row of each partition, however many wait
+  SELECT t.partition, f.first_failed_at FROM millrace.partition AS t
+  CROSS JOIN LATERAL (SELECT r.first_failed_at FROM millrace.retry AS r
+                      WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition AND r.replay_of IS NULL AND r.first_failed_at > now() - interval '5 min'
+                      ORDER BY r.first_failed_at LIMIT 1) AS f
+  WHERE t.pipeline_id = _partition_failures.pipeline_id;
+END $$;
+REVOKE ALL ON FUNCTION millrace._partition_failures FROM PUBLIC;
+COMMENT ON FUNCTION millrace._partition_failures IS 'Internal: which partitions of a pipeline are held by events that are to be tried again.';
+
+-- It is held where it was then: what the mark of that time has, or the one before it.
 CREATE FUNCTION millrace._failures_hold(pipeline_id integer, window_id integer) RETURNS TABLE (partition integer, high timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT r.partition, (SELECT m.highs[array_position(m.partitions, r.partition)] FROM millrace.window_mark AS m
                        WHERE m.window_id = _failures_hold.window_id AND m.at <= r.since ORDER BY m.at DESC LIMIT 1)
-  -- one row of each partition, however many wait
-  FROM (SELECT t.partition, f.first_failed_at AS since FROM millrace.partition AS t
-        CROSS JOIN LATERAL (SELECT r.first_failed_at FROM millrace.retry AS r
-                            WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition AND r.replay_of IS NULL AND r.first_failed_at > now() - interval '5 min'
-                            ORDER BY r.first_failed_at LIMIT 1) AS f
-        WHERE t.pipeline_id = _failures_hold.pipeline_id) AS r;
+  FROM millrace._partition_failures(pipeline_id) AS r;
 $$;
 REVOKE ALL ON FUNCTION millrace._failures_hold FROM PUBLIC;
 COMMENT ON FUNCTION millrace._failures_hold IS 'Internal: which partitions are held by events that are to be tried again, and where.';

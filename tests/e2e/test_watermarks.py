@@ -204,3 +204,30 @@ def test_alter_window(world):
         s.run("SELECT millrace.alter_window('w', delay => '1 h')")
         assert watched.mark()[0] == "12:05:30"
     assert world.db.run("SELECT delay::text, lateness::text FROM millrace.windows") == [("01:00:00", "00:05:00")]
+
+
+def test_windows_at_rest(world):
+    """Of a pipeline without events a worker looks at all windows at once, and folds none, until something changes. It looks every 5 s."""
+    world.db.run(f"ALTER DATABASE \"{world.db.value('SELECT current_database()')}\" SET track_functions = 'pl'")
+    watched = Watched(world, partitions=1)
+    for i in range(9):
+        window(world, f"w{i}", close_idle="1 s")
+
+    seen = [0, 0]
+
+    def rests():
+        """It has looked twice since it folded."""
+        folds, looks = world.db.run("SELECT coalesce(sum(calls) FILTER (WHERE funcname = '_fold_window'), 0), coalesce(sum(calls) FILTER (WHERE funcname = '_windows_state'), 0)"
+                                    " FROM pg_stat_user_functions WHERE schemaname = 'millrace'")[0]
+        if folds != seen[0]:
+            seen[:] = folds, looks
+        return folds > 0 and looks >= seen[1] + 2
+
+    watched.send(0, "12:05:30").settled()
+    wait_for(rests, "no window is folded")
+    assert world.db.run("SELECT count(*) FROM millrace.windows WHERE watermark = '2026-01-01 12:05:30Z'") == [(10,)]
+    # an ingestor comes, and all windows but the first are closed for nothing comes
+    wait_for(lambda: watched.report() and world.db.value("SELECT count(*) FROM millrace.windows WHERE watermark = '2026-01-01 12:06Z'") == 9, "they are closed")
+    watched.send(0, "12:08:30").settled()
+    first = world.db.value("SELECT id FROM millrace.window_definition WHERE name = 'w'")
+    wait_for(lambda: world.db.value(f"SELECT sum(n) FROM millrace._window_{first}_folded") == 2, "what comes is folded")

@@ -259,7 +259,7 @@ mr_windows_contribute(MrWindows *windows, const MrBatch *batch)
 			(void) mr_plan_run(window->old_plan, windows->old_store, windows->nold, &append.pub);
 		}
 		mr_append_end(&append);
-		windows->appended += append.rows;
+		windows->appended += Max(append.rows, 1); /* event times are to be folded, too */
 	}
 	windows->at_work = NULL;
 }

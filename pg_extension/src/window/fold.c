@@ -24,6 +24,8 @@
 #define FOLD_ROWS_MAX    200000           /* after which it waits for another worker that folds */
 #define FOLD_INTERVAL_US INT64_C(5000000) /* after which fewer are folded, too */
 #define PUBLISH_GROUPS   5000             /* given to the relay in one transaction */
+#define REST_US                                                                                    \
+	INT64_C(300000000) /* after which they are folded though nothing seems to have changed */
 
 typedef struct Folding
 {
@@ -32,8 +34,10 @@ typedef struct Folding
 	bool wait;
 	bool merge;
 	bool passed_over; /* some window: another process has it, or some of it is left for later */
+	bool failed;      /* some window */
 	bool more;        /* of some window is to be published */
 	List *ids;        /* of the pipeline's windows */
+	int64 state;      /* of all of them */
 } Folding;
 
 /* The transaction is begun; drop_window() waits for its end. False: it has ended, the extension is gone. */
@@ -72,25 +76,24 @@ list_windows(void *arg)
 	end();
 }
 
-/* Calls a function of ours on the window at work, in a transaction of its own, as the extension's owner; its result, false when there is no extension any more. */
-static bool
+/* Calls a function of ours, in a transaction of its own, as the extension's owner; its result, 0 when there is no extension any more. */
+static Datum
 call(const Folding *fold, const char *sql, int nargs, Oid *types, Datum *values)
 {
 	Oid user;
 	int context;
 	int nest;
-	bool result;
+	Datum result;
 
 	if (!begin(fold))
-		return false;
+		return (Datum) 0;
 	mr_become_extension_owner(&user, &context);
 	nest = NewGUCNestLevel();
 	mr_guc_set("search_path", "pg_catalog, pg_temp");
 	SPI_connect();
 	if (SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not run \"%s\" on window %d", sql, fold->window_id);
-	result = DatumGetBool(
-		SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &(bool){false}));
+	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &(bool){false});
 	SPI_finish();
 	AtEOXact_GUC(false, nest);
 	SetUserIdAndSecContext(user, context);
@@ -106,7 +109,7 @@ fold_one(void *arg)
 	Datum values[] = {Int32GetDatum(fold->window_id), BoolGetDatum(fold->merge),
 					  BoolGetDatum(fold->wait)};
 
-	if (!call(fold, "SELECT millrace._fold_window($1, $2, $3)", 3, types, values))
+	if (!DatumGetBool(call(fold, "SELECT millrace._fold_window($1, $2, $3)", 3, types, values)))
 		fold->passed_over = true;
 }
 
@@ -117,48 +120,83 @@ publish_one(void *arg)
 	Oid types[] = {INT4OID, INT4OID};
 	Datum values[] = {Int32GetDatum(fold->window_id), Int32GetDatum(PUBLISH_GROUPS)};
 
-	if (call(fold, "SELECT millrace._publish_window($1, $2)", 2, types, values))
+	if (DatumGetBool(call(fold, "SELECT millrace._publish_window($1, $2)", 2, types, values)))
 		fold->more = true;
 }
 
-/* False: some are not folded to the end, for another process is at it, or they are recomputed step by step; with `wait` all are. */
-static bool
-fold_all(int32 pipeline_id, bool wait, bool *windows, bool *more)
+static void
+look_at_state(void *arg)
 {
-	Folding fold = {.pipeline_id = pipeline_id, .wait = wait};
+	Folding *fold = arg;
+	Datum pipeline = Int32GetDatum(fold->pipeline_id);
+
+	fold->state = DatumGetInt64(
+		call(fold, "SELECT millrace._windows_state($1)", 1, &(Oid){INT4OID}, &pipeline));
+}
+
+/* Nothing was appended, nor has anything else changed since the windows were folded. */
+static bool
+is_at_rest(MrFold *fold, int32 pipeline_id)
+{
+	Folding look = {.pipeline_id = pipeline_id};
+	bool same;
+
+	if (fold->unfolded > 0 || fold->again || mr_clock_us() >= fold->fresh_to)
+		return false;
+	if (!mr_xact_guard(look_at_state, &look))
+		return false;
+	same = look.state == fold->state;
+	fold->state = look.state;
+	return same;
+}
+
+/* What of it is not done is in passed_over, failed and more; with `wait` none is passed over. */
+static void
+fold_all(Folding *fold)
+{
 	ListCell *cell;
 
-	if (!mr_xact_guard(list_windows, &fold))
-		return true;
-	*windows = fold.ids != NIL;
-	foreach (cell, fold.ids)
+	fold->failed = !mr_xact_guard(list_windows, fold);
+	foreach (cell, fold->ids)
 	{
-		fold.window_id = lfirst_int(cell);
-		fold.merge = true;
-		if (!mr_xact_guard(fold_one, &fold))
+		fold->window_id = lfirst_int(cell);
+		fold->merge = true;
+		if (!mr_xact_guard(fold_one, fold))
 		{
-			fold.merge = false;
-			(void) mr_xact_guard(fold_one, &fold);
+			fold->merge = false;
+			if (!mr_xact_guard(fold_one, fold))
+				fold->failed = true;
 		}
 		/* apart: what fails there is no reason to fold again */
-		(void) mr_xact_guard(publish_one, &fold);
+		if (!mr_xact_guard(publish_one, fold))
+			fold->failed = true;
 	}
-	*more = fold.more;
-	list_free(fold.ids);
-	return !fold.passed_over;
 }
 
 void
 mr_fold_if_due(MrFold *fold, int32 pipeline_id)
 {
-	bool more = false;
+	Folding work = {.pipeline_id = pipeline_id, .wait = fold->unfolded >= FOLD_ROWS_MAX};
 
 	/* what a worker before this one has left is folded, and closed, without a batch */
 	if ((fold->known && !fold->windows) ||
 		(fold->unfolded < FOLD_ROWS && mr_clock_us() < fold->fold_at))
 		return;
-	if (fold_all(pipeline_id, fold->unfolded >= FOLD_ROWS_MAX, &fold->windows, &more))
+	if (fold->known && is_at_rest(fold, pipeline_id))
+	{
+		fold->fold_at = mr_clock_us() + FOLD_INTERVAL_US;
+		return;
+	}
+	fold_all(&work);
+	if (work.ids != NIL || !work.failed)
+	{
+		fold->known = true;
+		fold->windows = work.ids != NIL;
+	}
+	if (!work.passed_over)
 		fold->unfolded = 0;
-	fold->known = true;
-	fold->fold_at = mr_clock_us() + (more ? 0 : FOLD_INTERVAL_US);
+	fold->again = work.passed_over || work.more || work.failed;
+	fold->fresh_to = mr_clock_us() + REST_US;
+	fold->fold_at = mr_clock_us() + (work.more ? 0 : FOLD_INTERVAL_US);
+	list_free(work.ids);
 }

@@ -13,12 +13,17 @@ typedef struct MrFold
 	bool windows;
 	int64 unfolded; /* partial values that this worker has appended since, about */
 	int64 fold_at;  /* mr_clock_us() when to fold them, however few they are */
+	bool again;     /* some window was not folded to the end */
+	int64
+		state; /* of the windows before they were folded last, as millrace._windows_state() has it */
+	int64 fresh_to; /* mr_clock_us() when to fold them though it is the same */
 } MrFold;
 
 /*
- * Between batches: when enough has been appended, or long enough ago (at rest, too: a watermark moves with time), folds the windows of the pipeline, each in a transaction
- * of its own, as the extension's owner, and writes what that closes to the outbox of those that are published, in another one. What fails is logged, and moved unmerged: the number of partial values that readers
- * begin with stays bounded.
+ * Between batches: when enough has been appended, or long enough ago, folds the windows of the pipeline, each in a transaction of its own, as
+ * the extension's owner, and writes what that closes to the outbox of those that are published, in another one. At rest, where nothing
+ * was appended, it first looks, in one transaction for all windows, whether anything else has changed: a watermark moves with time. What
+ * fails is logged, and moved unmerged: the number of partial values that readers begin with stays bounded.
  */
 extern void mr_fold_if_due(MrFold *fold, int32 pipeline_id);
 
