@@ -45,6 +45,10 @@ def middle(result):
     return {"events_per_s_middle": round(result["events_per_s_middle"])}
 
 
+def of_workers(result):
+    return dict(middle(result), workers_us_per_event=round(result["cpu"]["workers"], 2))
+
+
 def broken(result):
     return dict(middle(result), xids_per_event=round(result["xids_per_event"], 4))
 
@@ -52,7 +56,8 @@ def broken(result):
 # Run: its name in bench.json, and what is kept of its result
 FIGURES = {"end_to_end": ("end_to_end", end_to_end), "broken": ("broken_1pct", broken),
            "ordered": ("ordered_1pct", middle), "coordinate": ("coordinate_key", middle), "windows": ("windows", middle),
-           **{name: (name, middle) for name in ("in_order", "upsert", "snapshot", "dump")}}
+           **{name: (name, middle) for name in ("in_order", "snapshot", "dump")},
+           **{name: (name, of_workers) for name in ("upsert", "upsert_indexed", "windows_recompute")}}
 
 
 def show(title, result):

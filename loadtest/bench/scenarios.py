@@ -28,6 +28,8 @@ PIPELINES = {
     "windows": ("two windows of 1 minute", {"windows": 2, "broken": 0.1}),
     "in_order": ("order by key", {"ordering": "key", "broken": 0.1}),
     "upsert": ("upsert of 1,048,576 keys", {"key": "million", "broken": 0.1}),
+    "upsert_indexed": ("the same, index (source, ts)", {"key": "million", "recomputed": True, "broken": 0.1}),
+    "windows_recompute": ("the same, recomputed window", {"key": "million", "windows": 1, "recomputed": True, "broken": 0.1}),
     "snapshot": ("beside a held snapshot", {"beside_it": "snapshot", "broken": 0.1}),
     "dump": ("beside pg_dump", {"beside_it": "dump", "broken": 0.1}),
 }
@@ -66,12 +68,12 @@ class Bench:
 
     # -- the pipeline
 
-    def pipeline(self, name, key="uuid", check=False, ordering="none", windows=0, beside_it="nothing", **options):
+    def pipeline(self, name, key="uuid", check=False, ordering="none", windows=0, recomputed=False, beside_it="nothing", **options):
         topic, pad = self.topics.fill(**options), "pad" in options
         db = self.cluster.create_database(name)
         work.make_table(db, key, check, pad=pad)
         work.make_pipeline(db, topic, key, ordering=ordering, pad=pad)
-        work.make_windows(db, windows)
+        work.make_windows(db, windows, recomputed)
         with beside.WHAT[beside_it](db):
             self.quiesce(db)
             xids = db.value("SELECT pg_current_xact_id()::text::bigint")

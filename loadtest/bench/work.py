@@ -62,8 +62,10 @@ def make_pipeline(db, topic, key="uuid", kafka_ts=False, workers=2, ordering="no
         session.run(f"SELECT millrace.create_pipeline('readings', {call})", arguments)
 
 
-def make_windows(db, n):
-    """So many windows of a minute, of 1,000 groups each."""
+def make_windows(db, n, recomputed=False):
+    """So many windows of a minute, of 1,000 groups each. Recomputed ones need an index."""
+    if recomputed:
+        db.run("CREATE INDEX ON readings (source, ts)")
     with db.session("app") as session:
         for i in range(n):
             session.run("SELECT millrace.create_window(%s, 'readings', event_time => 'ts', size => '1 min', group_by => '{source}',"
