@@ -68,6 +68,7 @@ mr_direct_begin(MrDirectRows *direct, bool upserts)
 	direct->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(direct->result, direct->target, 0, NULL, 0);
 	ExecOpenIndices(direct->result, upserts);
+	mr_index_entries_begin(&direct->entries, direct->result, direct->estate);
 	prepare_expressions(direct);
 	direct->bulk = GetBulkInsertState();
 	direct->command = GetCurrentCommandId(true);
@@ -79,6 +80,7 @@ mr_direct_begin(MrDirectRows *direct, bool upserts)
 void
 mr_direct_end(MrDirectRows *direct)
 {
+	mr_index_entries_release(&direct->entries);
 	ExecDropSingleTupleTableSlot(direct->source);
 	FreeBulkInsertState(direct->bulk);
 	ExecCloseIndices(direct->result);
@@ -95,6 +97,7 @@ flush_rows(MrDirectRows *direct, MrDirectFlush flush, int *at)
 	*at = -1; /* a row too large is one of these */
 	mr_work_stage(MR_STAGE_WRITE);
 	flush(direct, at);
+	mr_index_entries_release(&direct->entries);
 	for (int i = 0; i < direct->n; i++)
 		ExecClearTuple(direct->program->slots[i]);
 	direct->n = 0;

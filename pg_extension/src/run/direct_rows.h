@@ -12,6 +12,7 @@
 #include "access/heapam.h"
 #include "nodes/execnodes.h"
 #include "program/program.h"
+#include "run/index_entries.h"
 #include "utils/rel.h"
 #include "window/contribute.h"
 
@@ -33,6 +34,7 @@ typedef struct MrDirectRows
 	Relation target;
 	EState *estate;
 	ResultRelInfo *result;
+	MrIndexEntries entries;
 	BulkInsertState bulk;
 	CommandId command;
 	int ndefaults;

@@ -4,9 +4,7 @@
 #include "run/insert_direct.h"
 
 #include "access/tableam.h"
-#include "nodes/pg_list.h"
 
-#include "server/compat.h"
 #include "run/direct_rows.h"
 
 static void
@@ -17,9 +15,7 @@ insert_rows(MrDirectRows *direct, int *at)
 	for (int i = 0; i < direct->n; i++)
 	{
 		*at = direct->at_of[i];
-		if (direct->result->ri_NumIndices > 0)
-			list_free(
-				mr_insert_index_tuples(direct->result, direct->program->slots[i], direct->estate));
+		mr_index_entries_add(&direct->entries, direct->program->slots[i]);
 	}
 }
 

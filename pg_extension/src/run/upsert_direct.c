@@ -46,8 +46,11 @@ typedef struct Upsert
 	IndexInfo *info;
 	int nkeys;
 	ScanKeyData keys[INDEX_MAX_KEYS];
-	IndexScanDesc scan;
-	SnapshotData dirty; /* of the scan: sees what is not committed, and says so */
+	bool keeps_leaf;
+	MrKeptLeaf leaf; /* of the last key that was looked up */
+	IndexFetchTableData *fetch;
+	IndexScanDesc scan; /* for what is not found there */
+	SnapshotData dirty; /* of both: sees what is not committed, and says so */
 	TupleTableSlot *existing;
 	TupleTableSlot *updated;
 	Found *found;           /* of each buffered row */
@@ -156,6 +159,8 @@ begin(Upsert *upsert)
 							   upsert->info->ii_UniqueProcs[i], (Datum) 0);
 	InitDirtySnapshot(upsert->dirty);
 	upsert->scan = mr_index_beginscan(rows->target, upsert->index, &upsert->dirty, upsert->nkeys);
+	upsert->keeps_leaf = mr_leaf_begin(&upsert->leaf, upsert->index, rows->target);
+	upsert->fetch = table_index_fetch_begin(rows->target);
 	upsert->existing = table_slot_create(rows->target, NULL);
 	upsert->updated = MakeSingleTupleTableSlot(RelationGetDescr(rows->target), &TTSOpsHeapTuple);
 	upsert->found = palloc(MR_DIRECT_ROWS * sizeof(Found));
@@ -165,26 +170,56 @@ begin(Upsert *upsert)
 static void
 end(Upsert *upsert)
 {
+	mr_leaf_release(&upsert->leaf);
+	table_index_fetch_end(upsert->fetch);
 	index_endscan(upsert->scan);
 	ExecDropSingleTupleTableSlot(upsert->existing);
 	ExecDropSingleTupleTableSlot(upsert->updated);
 	mr_direct_end(&upsert->rows);
 }
 
+/* By the leaf: whether *there says if there is a row of the key, which is in upsert->existing then. */
+static bool
+find_by_leaf(Upsert *upsert, const Datum *values, bool *there)
+{
+	ItemPointerData rows[MR_LEAF_FOUND];
+	int n = upsert->keeps_leaf ? mr_leaf_find(&upsert->leaf, values, rows) : -1;
+
+	*there = false;
+	for (int i = 0; i < n && !*there; i++)
+	{
+		bool more = false;
+		bool dead = false;
+
+		*there = table_index_fetch_tuple(upsert->fetch, &rows[i], &upsert->dirty, upsert->existing,
+										 &more, &dead);
+		if (dead)
+			return false; /* a scan marks its entry: nobody looks at the row again */
+	}
+	return n >= 0;
+}
+
 /* Where the row of the key is; what was found is in upsert->existing. A key with a null is nobody's. */
 static Place
 look_up(Upsert *upsert, const TupleTableSlot *row)
 {
+	Datum values[INDEX_MAX_KEYS];
+	bool there;
+
 	for (int i = 0; i < upsert->nkeys; i++)
 	{
 		int column = upsert->info->ii_IndexAttrNumbers[i] - 1;
 
 		if (row->tts_isnull[column])
 			return NOT_THERE;
-		upsert->keys[i].sk_argument = row->tts_values[column];
+		values[i] = upsert->keys[i].sk_argument = row->tts_values[column];
 	}
-	index_rescan(upsert->scan, upsert->keys, upsert->nkeys, NULL, 0);
-	if (!index_getnext_slot(upsert->scan, ForwardScanDirection, upsert->existing))
+	if (!find_by_leaf(upsert, values, &there))
+	{
+		index_rescan(upsert->scan, upsert->keys, upsert->nkeys, NULL, 0);
+		there = index_getnext_slot(upsert->scan, ForwardScanDirection, upsert->existing);
+	}
+	if (!there)
 		return NOT_THERE;
 	if (TransactionIdIsValid(upsert->dirty.xmin) || TransactionIdIsValid(upsert->dirty.xmax))
 		return AT_WORK;
@@ -196,6 +231,8 @@ static void
 let_pages_be(Upsert *upsert)
 {
 	ExecClearTuple(upsert->existing);
+	mr_leaf_release(&upsert->leaf);
+	table_index_fetch_reset(upsert->fetch);
 	index_rescan(upsert->scan, upsert->keys, upsert->nkeys, NULL, 0);
 }
 
@@ -217,7 +254,7 @@ insert_row(Upsert *upsert, int i)
 	TupleTableSlot *slot = rows->program->slots[i];
 
 	table_tuple_insert(rows->target, slot, rows->command, 0, rows->bulk);
-	list_free(mr_insert_index_tuples(rows->result, slot, rows->estate));
+	mr_index_entries_add(&rows->entries, slot);
 }
 
 /*
@@ -289,6 +326,7 @@ update_row(Upsert *upsert, int i, HeapTuple old)
 {
 	MrDirectRows *rows = &upsert->rows;
 	MrIndexesToUpdate indexes;
+	TM_Result result;
 
 	if (!form_updated(upsert, rows->program->slots[i], old))
 	{
@@ -298,7 +336,14 @@ update_row(Upsert *upsert, int i, HeapTuple old)
 	/* NOT NULL as well: of a constraint that is not valid the old row may have nulls */
 	if (mr_direct_refuses(rows, mr_direct_row(rows, i), upsert->updated))
 		return true;
-	switch (mr_tuple_update(rows->target, &old->t_self, upsert->updated, rows->command, &indexes))
+	result = mr_tuple_update(rows->target, &old->t_self, upsert->updated, rows->command, false,
+							 &indexes);
+	if (result != TM_Ok || indexes != MR_INDEXES_NONE)
+		mr_index_entries_release(&rows->entries); /* what follows may wait */
+	if (result == TM_BeingModified)
+		result = mr_tuple_update(rows->target, &old->t_self, upsert->updated, rows->command, true,
+								 &indexes);
+	switch (result)
 	{
 		case TM_Ok:
 			if (indexes != MR_INDEXES_NONE)
@@ -342,6 +387,7 @@ is_own(const Upsert *upsert)
 static void
 settle_row(Upsert *upsert, int i)
 {
+	mr_index_entries_release(&upsert->rows.entries);
 	for (;;)
 	{
 		Place place = look_up(upsert, upsert->rows.program->slots[i]);
@@ -382,7 +428,7 @@ write_rows(MrDirectRows *rows, int *at)
 		if (found->place == NOT_THERE && upsert->in_order)
 			insert_row(upsert, i);
 		else if (found->place == NOT_THERE)
-			list_free(mr_insert_index_tuples(rows->result, rows->program->slots[i], rows->estate));
+			mr_index_entries_add(&rows->entries, rows->program->slots[i]);
 		else if (found->place == AT_WORK || !update_row(upsert, i, found->old))
 			settle_row(upsert, i);
 	}

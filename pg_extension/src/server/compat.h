@@ -10,6 +10,7 @@
 
 #include "access/genam.h"
 #include "access/heapam.h"
+#include "access/nbtree.h"
 #include "access/tableam.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
@@ -124,9 +125,12 @@ typedef enum MrIndexesToUpdate
 	MR_INDEXES_ALL
 } MrIndexesToUpdate;
 
-/* Waits for a transaction that is changing the row; *indexes: which need an entry of the new version (mr_update_index_tuples()). */
+/*
+ * A new version of a row. wait: for a transaction that is at the row; without, TM_BeingModified is returned. *indexes: which need an
+ * entry of the new version (mr_update_index_tuples()).
+ */
 static inline TM_Result
-mr_tuple_update(Relation rel, ItemPointer tid, TupleTableSlot *slot, CommandId command,
+mr_tuple_update(Relation rel, ItemPointer tid, TupleTableSlot *slot, CommandId command, bool wait,
 				MrIndexesToUpdate *indexes)
 {
 	LockTupleMode lock;
@@ -135,7 +139,7 @@ mr_tuple_update(Relation rel, ItemPointer tid, TupleTableSlot *slot, CommandId c
 #if PG_VERSION_NUM >= 160000
 	TU_UpdateIndexes update = TU_None;
 
-	result = table_tuple_update(rel, tid, slot, command, GetActiveSnapshot(), InvalidSnapshot, true,
+	result = table_tuple_update(rel, tid, slot, command, GetActiveSnapshot(), InvalidSnapshot, wait,
 								&failure, &lock, &update);
 	*indexes = update == TU_All           ? MR_INDEXES_ALL
 			   : update == TU_Summarizing ? MR_INDEXES_SUMMARIZING
@@ -143,7 +147,7 @@ mr_tuple_update(Relation rel, ItemPointer tid, TupleTableSlot *slot, CommandId c
 #else
 	bool update = false;
 
-	result = table_tuple_update(rel, tid, slot, command, GetActiveSnapshot(), InvalidSnapshot, true,
+	result = table_tuple_update(rel, tid, slot, command, GetActiveSnapshot(), InvalidSnapshot, wait,
 								&failure, &lock, &update);
 	*indexes = update ? MR_INDEXES_ALL : MR_INDEXES_NONE;
 #endif
@@ -171,6 +175,22 @@ mr_index_beginscan(Relation rel, Relation index, Snapshot snapshot, int nkeys)
 #else
 	return index_beginscan(rel, index, snapshot, nkeys, 0);
 #endif
+}
+
+/* The leaf a key belongs to, pinned and locked; InvalidBuffer: the index is empty, and access is BT_READ. */
+static inline void
+mr_btree_search(Relation index, Relation table, BTScanInsert key, Buffer *leaf, int access)
+{
+#if PG_VERSION_NUM >= 170000
+	BTStack stack = _bt_search(index, table, key, leaf, access);
+#elif PG_VERSION_NUM >= 160000
+	BTStack stack = _bt_search(index, table, key, leaf, access, NULL);
+#else
+	BTStack stack = _bt_search(index, key, leaf, access, NULL);
+#endif
+
+	if (stack != NULL)
+		_bt_freestack(stack);
 }
 
 #if PG_VERSION_NUM >= 180000

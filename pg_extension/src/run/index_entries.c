@@ -1,0 +1,79 @@
+/* index_entries.c: see index_entries.h. Runs in workers. */
+#include "run/index_entries.h"
+
+#include "access/genam.h"
+#include "catalog/index.h"
+#include "catalog/pg_am.h"
+
+#include "server/compat.h"
+
+static bool is_plain(Relation index, const IndexInfo *info);
+
+void
+mr_index_entries_begin(MrIndexEntries *entries, ResultRelInfo *result, EState *estate)
+{
+	bool plain = true;
+
+	*entries = (MrIndexEntries){.result = result, .estate = estate};
+	for (int i = 0; i < result->ri_NumIndices; i++)
+		plain =
+			plain && is_plain(result->ri_IndexRelationDescs[i], result->ri_IndexRelationInfo[i]);
+	if (!plain || result->ri_NumIndices == 0)
+		return;
+	entries->leaves = palloc(result->ri_NumIndices * sizeof(MrKeptLeaf));
+	for (int i = 0; i < result->ri_NumIndices; i++)
+		plain = mr_leaf_begin(&entries->leaves[i], result->ri_IndexRelationDescs[i],
+							  result->ri_RelationDesc) &&
+				plain;
+	if (!plain)
+	{
+		pfree(entries->leaves);
+		entries->leaves = NULL;
+	}
+}
+
+void
+mr_index_entries_add(MrIndexEntries *entries, TupleTableSlot *slot)
+{
+	ResultRelInfo *result = entries->result;
+	Datum values[INDEX_MAX_KEYS];
+	bool isnull[INDEX_MAX_KEYS];
+
+	if (entries->leaves == NULL)
+	{
+		if (result->ri_NumIndices > 0)
+			list_free(mr_insert_index_tuples(result, slot, entries->estate));
+		return;
+	}
+	for (int i = 0; i < result->ri_NumIndices; i++)
+	{
+		Relation index = result->ri_IndexRelationDescs[i];
+		IndexInfo *info = result->ri_IndexRelationInfo[i];
+
+		FormIndexDatum(info, slot, entries->estate, values, isnull);
+		/* where keys repeat, most entries are none that a kept leaf takes */
+		if (info->ii_Unique && mr_leaf_insert(&entries->leaves[i], values, isnull, &slot->tts_tid))
+			continue;
+		mr_index_entries_release(entries); /* it may wait */
+		(void) index_insert(index, values, isnull, &slot->tts_tid, result->ri_RelationDesc,
+							info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+	}
+}
+
+void
+mr_index_entries_release(MrIndexEntries *entries)
+{
+	if (entries->leaves == NULL)
+		return;
+	for (int i = 0; i < entries->result->ri_NumIndices; i++)
+		mr_leaf_release(&entries->leaves[i]);
+}
+
+/* No entry depends on more than the values of columns, and a unique one is checked at once. */
+static bool
+is_plain(Relation index, const IndexInfo *info)
+{
+	return index->rd_rel->relam == BTREE_AM_OID && RelationNeedsWAL(index) &&
+		   info->ii_ReadyForInserts && info->ii_Expressions == NIL && info->ii_Predicate == NIL &&
+		   info->ii_ExclusionOps == NULL && (!info->ii_Unique || index->rd_index->indimmediate);
+}
