@@ -53,6 +53,7 @@ CREATE TABLE millrace.window_definition (
   filter      text,                  -- besides: which rows are in some window
   reader      uuid        NOT NULL,  -- random: what its views know and others do not
   gap         interval,              -- of a window of sessions (68_session.sql): what is less than that apart is of one; size and slide are max_session then
+  target_since timestamptz,          -- what begins before is not computed from the target, which has not all its rows any more; null: it has
   CONSTRAINT window_definition_kind_check CHECK (kind IN ('incremental', 'recompute')),
   CONSTRAINT window_definition_pkey PRIMARY KEY (id),
   CONSTRAINT window_definition_name_key UNIQUE (name)
@@ -84,12 +85,13 @@ CREATE TABLE millrace.window_outside (
   window_id integer NOT NULL,
   rows      bigint  NOT NULL,  -- whose event time is null, infinite or too far away
   skewed    bigint  NOT NULL,  -- rows whose event time is so far in the future that it moves no watermark
-  late      bigint  NOT NULL   -- rows that came when a window they are in was final
+  late      bigint  NOT NULL,  -- rows that came when a window they are in was final
+  not_recomputed bigint NOT NULL DEFAULT 0  -- groups that were touched and kept what they had: their window begins before target_since
 );
 -- no key: without it a publication FOR ALL TABLES would refuse its deletes
 ALTER TABLE millrace.window_outside REPLICA IDENTITY FULL;
 CREATE INDEX window_outside_window_id_idx ON millrace.window_outside (window_id);
-COMMENT ON TABLE millrace.window_outside IS 'Internal: how many rows are in no window, move no watermark or came late, to be summed up; see the view windows.';
+COMMENT ON TABLE millrace.window_outside IS 'Internal: how many rows are in no window, move no watermark or came late, and groups that were not computed again, to be summed up; see the view windows.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.window_outside', '');
 
 -- The watermark of each window, appended by the fold when something has changed; the newest row counts. Some of the older ones

@@ -22,12 +22,71 @@ CREATE AGGREGATE millrace.window_sum(value double precision) (
 COMMENT ON AGGREGATE millrace.window_sum(double precision) IS
 'Merges sums that a window keeps.
 In: value. Out: their sum, Infinity when it is out of range; null when there is none. Errors: none.';
+CREATE FUNCTION millrace._add_numeric(a numeric, b numeric) RETURNS numeric
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_add_numeric';
+REVOKE ALL ON FUNCTION millrace._add_numeric FROM PUBLIC;
+COMMENT ON FUNCTION millrace._add_numeric IS 'Internal: a step of window_sum().';
+CREATE AGGREGATE millrace.window_sum(value numeric) (
+  SFUNC = millrace._add_numeric, STYPE = numeric, COMBINEFUNC = millrace._add_numeric, PARALLEL = SAFE);
+COMMENT ON AGGREGATE millrace.window_sum(numeric) IS
+'Merges sums that a window keeps.
+In: value. Out: their sum, Infinity when it has more than 131072 digits before the point; null when there is none. Errors: none.';
 CREATE AGGREGATE millrace.window_merge(state double precision[]) (
   SFUNC = millrace._merge_states, STYPE = double precision[], COMBINEFUNC = millrace._merge_states,
   INITCOND = '{0,0,0}', PARALLEL = SAFE);
 COMMENT ON AGGREGATE millrace.window_merge(double precision[]) IS
 'Merges states of window_state().
 In: state. Out: the state of all their values, with Infinity for a sum that is out of range. Errors: array_subscript_error for what is no such state.';
+
+-- Values of types without an infinity (interval, money, bit strings), merged by "+", "&", "|" or "#". The state is the value, or the two that
+-- could not be merged: what is merged with these stays so. Then there is no value, and an error.
+CREATE FUNCTION millrace._merge_step(state anyarray, operator text, value anyelement) RETURNS anyarray
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF value IS NULL OR cardinality(state) > 1 THEN
+    RETURN state;
+  ELSIF state IS NULL THEN
+    RETURN ARRAY[value];
+  ELSIF operator = '+' THEN
+    RETURN ARRAY[state[1] + value];
+  ELSIF operator = '&' THEN
+    RETURN ARRAY[state[1] & value];
+  ELSIF operator = '|' THEN
+    RETURN ARRAY[state[1] | value];
+  END IF;
+  RETURN ARRAY[state[1] # value];
+EXCEPTION WHEN data_exception THEN
+  RETURN array_append(state, value);
+END $$;
+REVOKE ALL ON FUNCTION millrace._merge_step FROM PUBLIC;
+COMMENT ON FUNCTION millrace._merge_step IS 'Internal: a step of window_merged() and window_merge_error().';
+CREATE FUNCTION millrace._merged_value(state anyarray) RETURNS anyelement
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$ SELECT CASE cardinality(state) WHEN 1 THEN state[1] END $$;
+REVOKE ALL ON FUNCTION millrace._merged_value FROM PUBLIC;
+COMMENT ON FUNCTION millrace._merged_value IS 'Internal: the end of window_merged().';
+CREATE FUNCTION millrace._merge_failure(state anyarray) RETURNS text
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF coalesce(cardinality(state), 0) < 2 THEN
+    RETURN NULL;
+  ELSIF pg_typeof(state[1]) IN ('bit'::regtype, 'varbit'::regtype) THEN
+    RETURN format('bit strings have different lengths, %s and %s', length(state[1]), length(state[2]));
+  END IF;
+  RETURN format('%s out of range', state[1] + state[2]);
+EXCEPTION WHEN data_exception THEN
+  RETURN SQLERRM;
+END $$;
+REVOKE ALL ON FUNCTION millrace._merge_failure FROM PUBLIC;
+COMMENT ON FUNCTION millrace._merge_failure IS 'Internal: the end of window_merge_error().';
+
+CREATE AGGREGATE millrace.window_merged(operator text, value anyelement) (SFUNC = millrace._merge_step, STYPE = anyarray, FINALFUNC = millrace._merged_value);
+COMMENT ON AGGREGATE millrace.window_merged(text, anyelement) IS
+'Merges partial values that a window keeps, where that may fail.
+In: operator: +, &, | or #; value: of type interval, money, bit or bit varying. Out: the merged value; null when there is none, or it could not be merged: window_merge_error() has the reason. Errors: undefined_function for a type without the operator.';
+CREATE AGGREGATE millrace.window_merge_error(operator text, value anyelement) (SFUNC = millrace._merge_step, STYPE = anyarray, FINALFUNC = millrace._merge_failure);
+COMMENT ON AGGREGATE millrace.window_merge_error(text, anyelement) IS
+'Why partial values that a window keeps cannot be merged.
+In: as of window_merged(). Out: the message of the error, null when there is none. Errors: undefined_function for a type without the operator.';
 
 CREATE FUNCTION millrace._first_step(state internal, value anyelement, at timestamptz) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_first_step';
@@ -54,9 +113,10 @@ COMMENT ON AGGREGATE millrace.last(anyelement, timestamptz) IS
 In: value; at. Rows where one of them is null do not count. Out: a value, null when no row counts. Errors: undefined_function for a type without an order.';
 
 -- states: aggregates over the rows; types of the same; merges: of each, where %1$s is its column and %2$s the next one; final: the aggregate's value,
--- where %1$s, %2$s … are the merged states. type, argument_type: of the aggregate's result and of its first argument.
+-- where %1$s, %2$s … are the merged states. operator: by which the last state is merged, when that may fail; then all groups have an error besides.
+-- type, argument_type: of the aggregate's result and of its first argument.
 CREATE FUNCTION millrace._window_states(
-  name text, arguments text, first_argument text, last_argument text, argument_type text, type text, filter text, OUT states text[], OUT types text[], OUT merges text[], OUT final text)
+  name text, arguments text, first_argument text, last_argument text, argument_type text, type text, filter text, OUT states text[], OUT types text[], OUT merges text[], OUT final text, OUT operator text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   is_float boolean := argument_type::regtype IN ('real'::regtype, 'double precision'::regtype);
@@ -74,6 +134,15 @@ BEGIN
     types := ARRAY['double precision'];
     merges := ARRAY['millrace.window_sum(%s)'];
     final := CASE WHEN argument_type::regtype = 'real'::regtype THEN '%1$s::real' ELSE '%1$s' END;
+  ELSIF name = 'sum' AND argument_type::regtype = 'numeric'::regtype THEN
+    states := ARRAY[format('sum(%s)', arguments)];
+    types := ARRAY['numeric'];
+    merges := ARRAY['millrace.window_sum(%s)'];
+  ELSIF name = 'sum' AND NOT is_exact OR argument_type::regtype IN ('bit'::regtype, 'varbit'::regtype) AND name LIKE 'bit\_%' THEN
+    operator := CASE name WHEN 'sum' THEN '+' WHEN 'bit_and' THEN '&' WHEN 'bit_or' THEN '|' ELSE '#' END;
+    states := ARRAY[format('%I(%s)', name, arguments)];
+    types := ARRAY[type];
+    merges := ARRAY[format('millrace.window_merged(%L, %%s)', operator)];
   ELSIF name IN ('sum', 'min', 'max', 'bool_and', 'bool_or', 'every', 'bit_and', 'bit_or', 'bit_xor') THEN
     states := ARRAY[format('%I(%s)', name, arguments)];
     types := ARRAY[type];
@@ -87,7 +156,9 @@ BEGIN
     states := ARRAY[format('count(%s)', arguments), format('sum(%s)', arguments)];
     types := ARRAY['bigint', CASE argument_type::regtype WHEN 'interval'::regtype THEN 'interval' WHEN 'bigint'::regtype THEN 'numeric'
                              WHEN 'numeric'::regtype THEN 'numeric' ELSE 'bigint' END];
-    merges := ARRAY['sum(%s)::bigint', format('sum(%%s)::%s', types[2])];
+    operator := CASE WHEN NOT is_exact THEN '+' END;
+    merges := ARRAY['sum(%s)::bigint', CASE WHEN NOT is_exact THEN 'millrace.window_merged(''+'', %s)' WHEN argument_type::regtype = 'numeric'::regtype THEN 'millrace.window_sum(%s)'
+                                            ELSE format('sum(%%s)::%s', types[2]) END];
     final := CASE WHEN is_exact THEN '%2$s::numeric / nullif(%1$s, 0)::numeric' ELSE '%2$s / nullif(%1$s, 0)::double precision' END;
   ELSIF name IN ('avg', 'variance', 'var_samp', 'var_pop', 'stddev', 'stddev_samp', 'stddev_pop') AND is_float THEN
     states := ARRAY[format('millrace.window_state((%s)::double precision)', arguments)];
@@ -98,7 +169,7 @@ BEGIN
     states := ARRAY[format('count(%s)', arguments), format('sum((%s)::numeric)', arguments),
                     format('sum((%1$s)::numeric * (%1$s)::numeric)', arguments)];
     types := ARRAY['bigint', 'numeric', 'numeric'];
-    merges := ARRAY['sum(%s)::bigint', 'sum(%s)', 'sum(%s)'];
+    merges := ARRAY['sum(%s)::bigint', 'millrace.window_sum(%s)', 'millrace.window_sum(%s)'];
     -- as the server computes it: n * sum(x²) - sum(x)² over n * (n - 1), with the digits numeric division chooses
     spread := '(%1$s::numeric * %3$s - %2$s * %2$s)';
     final := format('CASE WHEN %%1$s > %s THEN CASE WHEN %s <= 0 THEN 0 ELSE %2$s / (%%1$s::numeric * %s) END END',

@@ -139,6 +139,18 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_max_groups FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_max_groups IS 'Internal: refuses a number of groups that is none.';
 
+CREATE FUNCTION millrace._check_target_since(given timestamptz) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF given = 'infinity' THEN
+    RAISE EXCEPTION 'target_since is infinity, expected a time, or -infinity'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The target has all rows whose event time is not before it.',
+            HINT = format('Pass target_since => %L, for example, or ''-infinity'' when no rows were removed.', date_trunc('day', now()));
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_target_since FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_target_since IS 'Internal: refuses a time from which no target has its rows.';
+
 CREATE FUNCTION millrace._check_window_arguments(given jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
@@ -150,6 +162,7 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or leave it out to keep all.';
   END IF;
   PERFORM millrace._check_max_groups((given ->> 'max_groups')::bigint);
+  PERFORM millrace._check_target_since((given ->> 'target_since')::timestamptz);
   PERFORM millrace._check_window_time(a.name, (given ->> a.name)::interval)
   FROM unnest(ARRAY['delay', 'lateness', 'max_skew', 'close_idle']) AS a (name);
 END $$;
@@ -217,13 +230,13 @@ BEGIN
     'origin', millrace._window_origin(given ->> 'origin', millrace._window_unit('size', (given ->> 'size')::interval), given ->> 'time_zone'),
     'delay', coalesce(given ->> 'delay', '0'), 'lateness', coalesce(given ->> 'lateness', '0'),
     'max_skew_us', (extract(epoch FROM coalesce(given ->> 'max_skew', '1 h')::interval) * 1000000)::bigint, 'created_at', now(),
-    'max_groups', coalesce(given ->> 'max_groups', '10000000')));
+    'max_groups', coalesce(given ->> 'max_groups', '10000000'), 'target_since', nullif((given ->> 'target_since')::timestamptz, '-infinity')));
   PERFORM millrace._make_window(w, p, v);
   SELECT * INTO STRICT w FROM millrace.window_definition AS d WHERE d.id = w.id;
   PERFORM millrace._set_output(w, nullif(given ->> 'output_topic', 'off'));
 
   IF (given ->> 'backfill')::boolean THEN
-    UPDATE millrace.window_cursor AS c SET groups = millrace._window_fill(p.id, millrace._window_query(w.id), w.id) WHERE c.window_id = w.id;
+    UPDATE millrace.window_cursor AS c SET groups = millrace._window_fill(p.id, millrace._window_query(w.id, coalesce(w.target_since, '-infinity')), w.id) WHERE c.window_id = w.id;
   END IF;
   UPDATE millrace.pipeline AS c SET windows = c.windows + 1 WHERE c.id = p.id;
   PERFORM millrace._wake();
@@ -236,24 +249,25 @@ CREATE FUNCTION millrace.create_window(
   name text, pipeline text, event_time text, size interval, aggregates text, slide interval DEFAULT NULL, group_by text[] DEFAULT '{}',
   "where" text DEFAULT NULL, delay interval DEFAULT NULL, lateness interval DEFAULT NULL, max_skew interval DEFAULT NULL,
   close_idle interval DEFAULT NULL, retention interval DEFAULT NULL, time_zone text DEFAULT 'UTC', origin timestamptz DEFAULT NULL,
-  backfill boolean DEFAULT true, output_topic text DEFAULT NULL, max_groups bigint DEFAULT NULL) RETURNS integer
+  backfill boolean DEFAULT true, output_topic text DEFAULT NULL, max_groups bigint DEFAULT NULL, target_since timestamptz DEFAULT NULL) RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET intervalstyle = postgres
 AS 'MODULE_PATHNAME', 'mr_verb_by_name';
 COMMENT ON FUNCTION millrace.create_window IS
 'Keeps aggregates of a pipeline''s target by windows of event time, in the commits of its batches; millrace.window_<name> always shows what GROUP BY over the target would. Where rows of the target change, or an aggregate cannot be merged, groups that were touched are computed again from the target: in the background, or by who reads that view; millrace.window_<name>_folded shows what was computed, and as of when.
-In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. output_topic: Kafka topic to which the values of each group are published when its window is closed, and again when they change before it is final; max_groups: rows kept, one for each group of each window (of a sliding one: of each pane), by default 10000000: over it the oldest windows that are closed, and published, leave.
+In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. output_topic: Kafka topic to which the values of each group are published when its window is closed, and again when they change before it is final; max_groups: rows kept, one for each group of each window (of a sliding one: of each pane), by default 10000000: over it the oldest windows that are closed, and published, leave; target_since: rows with earlier event times have been removed from the target: windows (of an incremental sliding one: panes) that begin before are not computed from it.
 Out: id of the window. Returns when the batch in flight has ended; with backfill the pipeline waits until the rows there are have been read.
 Errors: each wrong argument, with a hint; the position of a mistake in the SQL; object_not_in_prerequisite_state when the window is to be recomputed (rows of the target change, or an aggregate cannot be merged) and the target has no index for that, with the command that makes it; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, and the owner can read the target and was granted output_topic.';
 
 -- Only what is not part of the values it has.
-CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval, delay interval, lateness interval, output_topic text, max_groups bigint) RETURNS void
+CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention interval, delay interval, lateness interval, output_topic text, max_groups bigint,
+                                       target_since timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   w millrace.window_definition := millrace._owned_window(caller, name);
 BEGIN
-  IF retention IS NULL AND delay IS NULL AND lateness IS NULL AND output_topic IS NULL AND max_groups IS NULL THEN
+  IF retention IS NULL AND delay IS NULL AND lateness IS NULL AND output_topic IS NULL AND max_groups IS NULL AND target_since IS NULL THEN
     RAISE EXCEPTION 'nothing to change'
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass at least one of retention, delay, lateness, output_topic and max_groups.';
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass at least one of retention, delay, lateness, output_topic, max_groups and target_since.';
   ELSIF retention < interval '0' THEN
     RAISE EXCEPTION 'retention is "%", expected a time, or 0', retention
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or ''0'' to keep all from now on.';
@@ -261,10 +275,15 @@ BEGIN
   PERFORM millrace._check_window_time('delay', delay);
   PERFORM millrace._check_window_time('lateness', lateness);
   PERFORM millrace._check_max_groups(max_groups);
+  PERFORM millrace._check_target_since(target_since);
+  IF target_since IS NOT NULL THEN  -- what was touched until now is computed from the rows that are still there
+    PERFORM millrace._fold_window(w.id, false, true);
+  END IF;
   UPDATE millrace.window_definition AS d
   SET retention = CASE WHEN _alter_window.retention IS NULL THEN d.retention ELSE nullif(_alter_window.retention, interval '0') END,
       delay = coalesce(_alter_window.delay, d.delay), lateness = coalesce(_alter_window.lateness, d.lateness),
-      max_groups = coalesce(_alter_window.max_groups, d.max_groups)
+      max_groups = coalesce(_alter_window.max_groups, d.max_groups),
+      target_since = CASE WHEN _alter_window.target_since IS NULL THEN d.target_since ELSE nullif(_alter_window.target_since, '-infinity') END
   WHERE d.id = w.id;
   PERFORM millrace._set_output(w, output_topic);
 END $$;
@@ -272,11 +291,11 @@ REVOKE ALL ON FUNCTION millrace._alter_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._alter_window IS 'Internal: alter_window for a role.';
 
 CREATE FUNCTION millrace.alter_window(name text, retention interval DEFAULT NULL, delay interval DEFAULT NULL, lateness interval DEFAULT NULL,
-                                      output_topic text DEFAULT NULL, max_groups bigint DEFAULT NULL) RETURNS void
+                                      output_topic text DEFAULT NULL, max_groups bigint DEFAULT NULL, target_since timestamptz DEFAULT NULL) RETURNS void
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.alter_window IS
-'Changes how long and how much a window keeps of what it has, when it is closed and final, and where it is published. What it is made of is fixed: drop it and create another one.
-In: name; retention: how long after its end a window is kept, 0 for good; delay, lateness: as in create_window; output_topic: topic for all that is not published yet, ''off'' for none; max_groups: as in create_window; null: as it is. A watermark does not go back, and what is final stays so.
+'Changes how long and how much a window keeps of what it has, when it is closed and final, where it is published, and from when on the target has its rows. What it is made of is fixed: drop it and create another one.
+In: name; retention: how long after its end a window is kept, 0 for good; delay, lateness: as in create_window; output_topic: topic for all that is not published yet, ''off'' for none; max_groups: as in create_window; target_since: as there, to be set before rows are removed from the target, -infinity when it has all rows again; null: as it is. A watermark does not go back, and what is final stays so.
 Out: nothing. What is older disappears at once, and its place is freed in steps.
 Errors: undefined_object for an unknown window; invalid_parameter_value, also for a topic that would come back to the pipeline; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, who was granted output_topic.';
 
@@ -318,6 +337,14 @@ BEGIN
     RAISE EXCEPTION 'from is %, which is not before %', "from", "to"
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Windows that begin at "from" or later and before "to" are rebuilt.';
   END IF;
+  IF "from" < w.target_since THEN
+    RAISE NOTICE 'what begins before % keeps what it has', w.target_since
+      USING DETAIL = format('This is target_since of window "%s": rows with earlier event times have been removed from the target.', name);
+    "from" := w.target_since;
+    IF "from" >= "to" THEN
+      RETURN 0;
+    END IF;
+  END IF;
   SELECT * INTO STRICT p FROM millrace.pipeline AS c WHERE c.id = w.pipeline_id;
   SELECT * INTO STRICT v FROM millrace.pipeline_version AS c WHERE c.pipeline_id = p.id AND c.version = p.version;
   PERFORM millrace._check_window_target(p, v);
@@ -344,8 +371,8 @@ COMMENT ON FUNCTION millrace._rebuild_window IS 'Internal: rebuild_window for a 
 CREATE FUNCTION millrace.rebuild_window(name text, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity') RETURNS bigint
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.rebuild_window IS
-'Computes a window again from the rows that the target has, after others than the pipeline have changed them. Where rows have been removed their aggregates are gone then.
-In: name; from, to: windows (of sliding ones: panes as long as the slide) that begin in [from, to) are replaced, by default all. When some of them have left since there were more than max_groups, all that have left and begin at from or later are.
+'Computes a window again from the rows that the target has, after others than the pipeline have changed them. Where rows have been removed their aggregates are gone then, except those before the window''s target_since.
+In: name; from, to: windows (of sliding ones: panes as long as the slide) that begin in [from, to) are replaced, by default all; none that begins before target_since. When some of them have left since there were more than max_groups, all that have left and begin at from or later are.
 Out: groups that were computed. The pipeline waits until the rows have been read.
 Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it; that of an expression which fails on a row.';
 

@@ -56,6 +56,7 @@ DECLARE
   keys     text[] := '{}';  -- what is grouped by
   nstates  integer := 0;
   naggregates integer := 0;
+  errors   text := '';  -- of merges that fail
   taken    text[] := ARRAY['window_start', 'window_end', 'closed', 'final', 'revision', 'deleted', 'error', 'as_of'];
 BEGIN
   w.kind := millrace._window_kind(p, v, w);
@@ -97,7 +98,7 @@ BEGIN
     ELSE
       naggregates := naggregates + 1;
       SELECT * INTO kept FROM millrace._window_states(part.name, part.sql, part.first_argument, part.last_argument, part.argument_type, part.type, part.filter);
-      can_fail := can_fail OR kept.final LIKE '%::real';
+      can_fail := can_fail OR kept.final LIKE '%::real' OR kept.operator IS NOT NULL;
       FOR i IN 1 .. cardinality(kept.states) LOOP
         nstates := nstates + 1;
         w.states := format('%s, s%s', w.states, nstates);
@@ -108,11 +109,22 @@ BEGIN
       END LOOP;
       kept.final := format(kept.final, 's' || nstates - cardinality(kept.states) + 1, 's' || nstates - cardinality(kept.states) + 2,
                            's' || nstates - cardinality(kept.states) + 3);
-      finals := format('%s, %s AS a%s', finals, kept.final, naggregates);
       inputs := format('%s a%s %s := %s;', inputs, naggregates, part.type, kept.final);
+      IF kept.operator IS NOT NULL THEN
+        errors := format('%s, millrace.window_merge_error(%L, s%s)', errors, kept.operator, nstates);
+        kept.final := format('CASE WHEN error IS NULL THEN %s ELSE millrace._window_error(error, NULL::%s) END', kept.final, part.type);
+      END IF;
+      finals := format('%s, %s AS a%s', finals, kept.final, naggregates);
     END IF;
   END LOOP;
 
+  IF errors <> '' THEN
+    w.states := w.states || ', error';
+    w.merges := format('%s, coalesce(max(error)%s) AS error', w.merges, errors);
+    columns := columns || ', error text';
+    selected := selected || ', NULL::text AS error';
+    named := named || ', w.error';
+  END IF;
   w.finals := finals;
   w.output := output;
   w.trapped := CASE WHEN can_fail THEN trapped END;
@@ -173,7 +185,7 @@ DECLARE
   results   text;
   body      text;
 BEGIN
-  SELECT string_agg(format('%s %s, ', s.state, format_type(a.atttypid, a.atttypmod)), '' ORDER BY s.place) INTO STRICT arguments
+  SELECT string_agg(format('%s %s, ', CASE s.state WHEN 'error' THEN 'merge_error' ELSE s.state END, format_type(a.atttypid, a.atttypmod)), '' ORDER BY s.place) INTO STRICT arguments
   FROM unnest(string_to_array(w.states, ', ')) WITH ORDINALITY AS s (state, place)
   JOIN pg_attribute AS a ON a.attrelid = to_regclass(format('millrace._window_%s_folded', w.id)) AND a.attname = s.state;
   SELECT string_agg(format('OUT o%s %s, ', v.place, v.type), '' ORDER BY v.place), string_agg(format('o%s := %s; ', v.place, v.sql), '' ORDER BY v.place)
@@ -181,13 +193,13 @@ BEGIN
   EXECUTE format('CREATE FUNCTION millrace._window_%s_values(%s%sOUT error text) LANGUAGE plpgsql '
                  'SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS %L', w.id, arguments, results,
                  format($f$BEGIN
-  <<m>> DECLARE%s BEGIN %sEND;
+%s  <<m>> DECLARE%s BEGIN %sEND;
 EXCEPTION WHEN OTHERS THEN
   IF left(SQLSTATE, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') THEN
     RAISE;  -- the server's own trouble
   END IF;
   %serror := SQLERRM;
-END$f$, aggregates, body, (SELECT string_agg(format('o%s := NULL; ', i), '') FROM generate_series(1, cardinality(formulas)) AS i)));
+END$f$, CASE WHEN w.states LIKE '%, error' THEN E'  IF merge_error IS NOT NULL THEN\n    error := merge_error;\n    RETURN;\n  END IF;\n' END, aggregates, body, (SELECT string_agg(format('o%s := NULL; ', i), '') FROM generate_series(1, cardinality(formulas)) AS i)));
   EXECUTE format('GRANT EXECUTE ON FUNCTION millrace._window_%s_values TO PUBLIC', w.id);
   EXECUTE format('COMMENT ON FUNCTION millrace._window_%s_values IS %L', w.id, format('Internal: the values of a group of window "%s", or its error.', w.name));
 END $$;
@@ -262,7 +274,7 @@ BEGIN
     RETURN QUERY SELECT 'window_' || w.name, millrace._window_view(w, millrace._window_rows(w, format(
       'SELECT f.window_start, f.window_end%s, %s FROM millrace._window_%s_folded AS f UNION ALL %s', w.keys, w.states, w.id, millrace._unfolded_rows(w))),
       CASE WHEN w.trapped IS NULL THEN w.finals
-      ELSE format(', millrace._window_%s_values(%s) AS o', w.id, regexp_replace(w.states, '(n|s\d+)', 'r.\1', 'g')) END,
+      ELSE format(', millrace._window_%s_values(%s) AS o', w.id, regexp_replace(w.states, '(n|s\d+|error)', 'r.\1', 'g')) END,
       coalesce(w.trapped, w.output), CASE WHEN w.trapped IS NULL THEN 'NULL::text' ELSE '(m.o).error' END, '');
   END IF;
 END $$;
@@ -391,8 +403,9 @@ CREATE FUNCTION millrace._sum_outside(window_id integer) RETURNS void
 LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH gone AS (DELETE FROM millrace.window_outside AS o WHERE o.window_id = _sum_outside.window_id
                 AND (SELECT count(*) > 1 FROM (SELECT FROM millrace.window_outside AS c WHERE c.window_id = _sum_outside.window_id LIMIT 2) AS c)
-                RETURNING o.rows, o.skewed, o.late)
-  INSERT INTO millrace.window_outside (window_id, rows, skewed, late) SELECT _sum_outside.window_id, sum(g.rows), sum(g.skewed), sum(g.late) FROM gone AS g HAVING count(*) > 0;
+                RETURNING o.rows, o.skewed, o.late, o.not_recomputed)
+  INSERT INTO millrace.window_outside (window_id, rows, skewed, late, not_recomputed)
+  SELECT _sum_outside.window_id, sum(g.rows), sum(g.skewed), sum(g.late), sum(g.not_recomputed) FROM gone AS g HAVING count(*) > 0;
 $$;
 REVOKE ALL ON FUNCTION millrace._sum_outside FROM PUBLIC;
 COMMENT ON FUNCTION millrace._sum_outside IS 'Internal: makes one row of those that count rows outside of a window.';

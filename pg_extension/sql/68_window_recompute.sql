@@ -314,7 +314,8 @@ BEGIN
     'AND NOT EXISTS (SELECT FROM waiting AS u WHERE %4$s) UNION ALL '
     'SELECT f.%2$s FROM millrace.window_definition AS d CROSS JOIN LATERAL millrace.window_groups(d.id, d.reader, %5$s) AS f '
     'WHERE d.id = %3$s AND EXISTS (SELECT FROM waiting AS u)',
-    millrace._touched_groups(w, millrace._unfolded_rows(w)), columns, w.id, millrace._same_group(w, 'f', 'u'),
+    format('SELECT x.* FROM (%s) AS x WHERE x.window_start >= coalesce((SELECT d.target_since FROM millrace.window_definition AS d WHERE d.id = %s), ''-infinity'')',
+           millrace._touched_groups(w, millrace._unfolded_rows(w)), w.id), columns, w.id, millrace._same_group(w, 'f', 'u'),
     millrace._candidates(w, 'SELECT * FROM waiting')) END, finals, w.output, 'm.error', '');
   RETURN NEXT;
   name := 'window_' || w.name || '_folded';
@@ -349,16 +350,19 @@ REVOKE ALL ON FUNCTION millrace._fold_step FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fold_step IS 'Internal: how much of a window is to be folded.';
 
 -- A part of the fold's statement: what batches have noted is computed again, in what the statement sees: a batch whose note it takes is in
--- the target, and the note of one that comes later stays.
+-- the target, and the note of one that comes later stays. What begins before target_since keeps what it has, and is counted.
 CREATE FUNCTION millrace._recompute_of_fold(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT CASE WHEN w.gap IS NOT NULL THEN millrace._sessions_of_fold(w) ELSE format('touched AS MATERIALIZED (SELECT x.* FROM (%2$s) AS x WHERE x.window_start >= $5), '
+  SELECT CASE WHEN w.gap IS NOT NULL THEN millrace._sessions_of_fold(w) ELSE format('noted AS MATERIALIZED (SELECT x.* FROM (%2$s) AS x WHERE x.window_start >= $5), '
+                'touched AS MATERIALIZED (SELECT x.* FROM noted AS x WHERE x.window_start >= %6$L::timestamptz), '
+                'left_alone AS (INSERT INTO millrace.window_outside (window_id, rows, skewed, late, not_recomputed) '
+                'SELECT %1$s, 0, 0, 0, count(*) FROM noted AS x WHERE x.window_start < %6$L::timestamptz HAVING count(*) > 0), '
                 'replaced AS (DELETE FROM millrace._window_%1$s_folded AS f USING touched AS t '
                 'WHERE %3$s AND f.window_start = ANY (ARRAY(SELECT DISTINCT t.window_start FROM touched AS t)) RETURNING 1), '
                 'kept AS (INSERT INTO millrace._window_%1$s_folded SELECT v.* FROM millrace._window_recompute(%1$s, %4$L::uuid, %5$s) AS v WHERE v.n > 0 RETURNING window_start), ',
                 w.id,
                 millrace._touched_groups(w, format('SELECT r.window_start, r.window_end%s, %s FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r', w.keys, w.states)),
-                millrace._same_group(w, 'f', 't'), w.reader, millrace._candidates(w, 'SELECT * FROM touched')) END;
+                millrace._same_group(w, 'f', 't'), w.reader, millrace._candidates(w, 'SELECT * FROM touched'), coalesce(w.target_since, '-infinity')) END;
 $$;
 REVOKE ALL ON FUNCTION millrace._recompute_of_fold FROM PUBLIC;
 COMMENT ON FUNCTION millrace._recompute_of_fold IS 'Internal: SQL that computes the groups again that a fold finds.';

@@ -11,12 +11,12 @@ SELECT w.name, p.name AS pipeline, w.kind, pg_catalog.to_regclass(pg_catalog.for
        CASE WHEN NOT u.is_granted THEN pg_catalog.format('role "%s" is not allowed to publish to it', u.owner)
             ELSE i.about ->> ('relay_error.' || w.name) END AS output_error, coalesce(u.is_granted, true) AS output_is_granted,
        w.max_groups, coalesce(c.groups, 0) AS groups, CASE WHEN pg_catalog.isfinite(c.kept_from) THEN c.kept_from END AS kept_from, c.left_at,
-       w.gap, CASE WHEN w.gap IS NOT NULL THEN w.size END AS max_session
+       w.gap, CASE WHEN w.gap IS NOT NULL THEN w.size END AS max_session, w.target_since, coalesce(o.not_recomputed, 0)::bigint AS not_recomputed
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1) AS c ON true
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = w.pipeline_id AND n.partition = m.held_by
-LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late
+LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late, pg_catalog.sum(o.not_recomputed) AS not_recomputed
                    FROM millrace.window_outside AS o WHERE o.window_id = w.id) AS o ON true
 LEFT JOIN millrace.window_outlet AS t ON t.window_id = w.id AND t.topic IS NOT NULL
 LEFT JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'output' AND u.topic = t.topic
@@ -48,6 +48,8 @@ COMMENT ON COLUMN millrace.windows.max_groups IS 'Groups above which the oldest 
 COMMENT ON COLUMN millrace.windows.groups IS 'Rows that are kept: one for each group of each window (of a sliding one: of each pane), and more until what folds have left is merged.';
 COMMENT ON COLUMN millrace.windows.kept_from IS 'Windows that begin before have left, since there were more than max_groups; null: none.';
 COMMENT ON COLUMN millrace.windows.left_at IS 'When the last of them left.';
+COMMENT ON COLUMN millrace.windows.target_since IS 'Windows (of an incremental sliding one: panes) that begin before are not computed from the target, whose rows were removed; null: all are.';
+COMMENT ON COLUMN millrace.windows.not_recomputed IS 'How many groups of windows that begin before target_since were touched by rows that came or changed, and kept what they had. Each fold counts a group once.';
 COMMENT ON COLUMN millrace.windows.late IS 'Rows that came when a window they are in was final, each once; late_rows has them by window.';
 
 CREATE VIEW millrace.late_rows WITH (security_barrier) AS

@@ -150,7 +150,7 @@ SELECT isnt(millrace.create_window('kept', 'p', event_time => 'at', size => '1 m
 SELECT is((SELECT min(window_end) > now() - interval '1 day' FROM millrace.window_kept), true, 'what is older is not there');
 SELECT lives_ok($$ SELECT millrace.alter_window('kept', retention => '0') $$, 'it can be removed');
 SELECT is((SELECT count(*) > 10 FROM millrace.window_kept WHERE window_start < '2026-10-01'), true, 'what is not removed yet is there again');
-SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => NULL) $$, '22023', 'nothing to change', 'retention, delay, lateness, output_topic and max_groups', 'nothing');
+SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => NULL) $$, '22023', 'nothing to change', 'retention, delay, lateness, output_topic, max_groups and target_since', 'nothing');
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', retention => '-1 s') $$, '22023', 'retention', '30 days', 'retention of less than nothing');
 SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept', lateness => '-1 s') $$, '22023', 'lateness', '1 min', 'lateness of less than nothing');
 SELECT lives_ok($$ SELECT millrace.alter_window('kept', retention => '1 day') $$, 'kept for a day');

@@ -297,7 +297,8 @@ enum /* millrace.window_outside */
 	MR_OUTSIDE_ROWS,
 	MR_OUTSIDE_SKEWED,
 	MR_OUTSIDE_LATE,
-	MR_OUTSIDE_NATTS = MR_OUTSIDE_LATE
+	MR_OUTSIDE_NOT_RECOMPUTED,
+	MR_OUTSIDE_NATTS = MR_OUTSIDE_NOT_RECOMPUTED
 };
 
 enum /* millrace.lane, millrace.segment */

@@ -215,6 +215,7 @@ count_outside(MrAppend *append)
 	values[MR_OUTSIDE_ROWS - 1] = Int64GetDatum(append->outside);
 	values[MR_OUTSIDE_SKEWED - 1] = Int64GetDatum(append->skewed);
 	values[MR_OUTSIDE_LATE - 1] = Int64GetDatum(0); /* the fold knows */
+	values[MR_OUTSIDE_NOT_RECOMPUTED - 1] = Int64GetDatum(0);
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 }

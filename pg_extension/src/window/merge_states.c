@@ -1,7 +1,7 @@
 /*
- * merge_states.c: sums and moments of double precision, merged without an error when they leave its range.
+ * merge_states.c: sums and moments, merged without an error when they leave the range of their type.
  *
- * The server's float8pl() and float8_combine() raise one. In a window that would be the error of all of its groups, when it is
+ * The server's float8pl(), float8_combine() and numeric_add() raise one. In a window that would be the error of all of its groups, when it is
  * folded and when it is read; so what is out of range is Infinity here. Runs in any session.
  */
 #include "postgres.h"
@@ -9,6 +9,8 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/array.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
 
 enum /* of a state, as float8_accum() makes it */
 {
@@ -19,6 +21,7 @@ enum /* of a state, as float8_accum() makes it */
 };
 
 PG_FUNCTION_INFO_V1(mr_sql_add_double);
+PG_FUNCTION_INFO_V1(mr_sql_add_numeric);
 PG_FUNCTION_INFO_V1(mr_sql_merge_states);
 
 /* millrace._add_double(a double precision, b double precision) RETURNS double precision */
@@ -26,6 +29,23 @@ Datum
 mr_sql_add_double(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_FLOAT8(PG_GETARG_FLOAT8(0) + PG_GETARG_FLOAT8(1));
+}
+
+/* millrace._add_numeric(a numeric, b numeric) RETURNS numeric: what is out of range has the sign of both. */
+Datum
+mr_sql_add_numeric(PG_FUNCTION_ARGS)
+{
+	Numeric a = PG_GETARG_NUMERIC(0);
+	bool out_of_range = false;
+	Numeric sum = numeric_add_opt_error(a, PG_GETARG_NUMERIC(1), &out_of_range);
+	bool negative;
+
+	if (!out_of_range)
+		PG_RETURN_NUMERIC(sum);
+	negative = DatumGetBool(
+		DirectFunctionCall2(numeric_lt, NumericGetDatum(a), NumericGetDatum(int64_to_numeric(0))));
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(negative ? "-Infinity" : "Infinity"),
+							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 
 static float8 *
