@@ -26,7 +26,9 @@ static const MrDocument windows = {
 	"'left_at', w.left_at, 'output_topic', w.output_topic, 'published', w.published::text, "
 	"'output_waiting', w.output_waiting::text, 'output_waiting_since', w.output_waiting_since, "
 	"'output_error', w.output_error, 'output_is_granted', w.output_is_granted, "
-	"'gap', w.gap::text, 'max_session', w.max_session::text, 'created_at', w.created_at) "
+	"'gap', w.gap::text, 'max_session', w.max_session::text, "
+	"'target_since', w.target_since, 'not_recomputed', w.not_recomputed::text, 'created_at', "
+	"w.created_at) "
 	"ORDER BY w.name), '[]')::text FROM millrace.windows AS w",
 	false, MR_PROBLEM_ROUTE};
 
