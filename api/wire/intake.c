@@ -3,8 +3,6 @@
 
 #include "api/wire/limits.h"
 
-#define KEEP_BYTES 4096 /* room that an idle connection may keep */
-
 static size_t take_head(MrIntake *intake, const char *data, size_t len);
 static bool take_head_byte(MrIntake *intake, char c);
 static void end_line(MrIntake *intake);
@@ -60,14 +58,9 @@ mr_intake_has_begun(const MrIntake *intake)
 void
 mr_intake_next(MrIntake *intake)
 {
-	uint64_t body_max = intake->body_max;
-	MrBuffer text = intake->text;
-
-	text.len = 0;
-	if (text.cap > KEEP_BYTES)
-		mr_buffer_free(&text);
-	mr_buffer_free(&intake->body);
-	*intake = (MrIntake){.text = text, .body_max = body_max};
+	/* ten thousand connections may be idle: each keeps nothing */
+	mr_intake_free(intake);
+	mr_intake_init(intake, intake->body_max);
 }
 
 bool

@@ -62,6 +62,8 @@ expect_request(const char *in, const char *out)
 		assert_int_equal(intake.text.len, strlen(out));
 		assert_memory_equal(intake.text.data, out, strlen(out));
 		mr_intake_next(&intake);
+		assert_null(intake.text.data); /* an idle connection keeps nothing */
+		assert_null(intake.body.data);
 	}
 }
 
