@@ -8,17 +8,19 @@
 #include "api/request/stream.h"
 #include "api/resource/event_follow.h"
 #include "api/resource/query_problem.h"
+#include "api/resource/stream_check.h"
 #include "common/eventloop.h"
 
 #define RETRY_MS 1000 /* after a statement that failed */
 
-/* A snapshot that has seen everything: the statement finds no row, and says whether its values are valid. */
+/* Such a snapshot has seen everything: no row is found, and values are valid or not. */
 #define SEEN_ALL "9000000000000000000:9000000000000000000:"
 
 typedef struct Follower
 {
 	MrEventFeed *feed;
 	MrExchange *exchange; /* until it is a stream */
+	MrStreamCheck *check; /* before it is one */
 	MrStream *stream;
 	MrParams params;
 	MrEventQuery query; /* of its own pages */
@@ -41,11 +43,13 @@ struct MrEventFeed
 	MrEventTail *tail;
 	MrEventFeedSetup setup;
 	MrTailReader *reader;
+	MrStreamChecks *checks;
 	LIST_HEAD(, Follower) followers; /* that are streams */
 	char *boundary;  /* where the tail's last page ended; NULL: within others, or not known */
 	uint64_t joined; /* of that page */
 };
 
+static bool check(Follower *follower);
 static void on_checked(void *owner, MrQueryFailure failure, const PGresult *result,
 					   const MrPgError *error);
 static void start(Follower *follower, const PGresult *result);
@@ -73,6 +77,7 @@ mr_event_feed_new(struct event_base *base, MrEventTail *tail, const MrEventFeedS
 
 	feed->tail = tail;
 	feed->setup = *setup;
+	feed->checks = mr_stream_checks_new(setup->pool);
 	feed->reader = mr_tail_reader_new(base, on_page, feed);
 	mr_event_tail_attach(tail, feed->reader);
 	return feed;
@@ -85,6 +90,7 @@ mr_event_feed_free(MrEventFeed *feed)
 		return;
 	mr_event_tail_detach(feed->tail, feed->reader);
 	mr_tail_reader_free(feed->reader);
+	mr_stream_checks_free(feed->checks);
 	free(feed->boundary);
 	free(feed);
 }
@@ -94,17 +100,14 @@ mr_event_feed_tick(MrEventFeed *feed, int64_t now_ms)
 {
 	Follower *follower;
 
+	mr_stream_checks_tick(feed->checks);
 	LIST_FOREACH (follower, &feed->followers, others)
 	{
-		if (follower->is_closing)
-			continue;
 		if (!follower->is_live)
-		{
-			if (follower->running == NULL && now_ms >= follower->not_before_ms)
-				advance(follower);
-		}
+			advance(follower);
 		/* where it is, though no row was for it: what it comes back with is not old */
-		else if (now_ms - follower->sent_ms >= feed->setup.heartbeat_ms && feed->boundary != NULL)
+		else if (!follower->is_closing && feed->boundary != NULL &&
+				 now_ms - follower->sent_ms >= feed->setup.heartbeat_ms)
 			send_position(follower, feed->boundary);
 	}
 }
@@ -112,44 +115,42 @@ mr_event_feed_tick(MrEventFeed *feed, int64_t now_ms)
 void
 mr_event_feed_join(MrEventFeed *feed, MrExchange *exchange, const MrRelation *relation)
 {
-	MrEventPosition check = {.since = SEEN_ALL};
-	const MrParams *params;
 	Follower *follower = mr_calloc(1, sizeof(*follower));
-	MrQueryFailure failure;
+	const MrParams *params = &follower->params;
 	MrListRefusal refusal;
 
-	follower->feed = feed;
-	follower->exchange = exchange;
-	follower->group = -1;
+	*follower = (Follower){.feed = feed, .exchange = exchange, .group = -1};
 	mr_params_copy(&follower->params, &exchange->params);
-	params = &follower->params;
 	if (!mr_event_follow_build(&follower->query, relation, &params, 1, &refusal))
-	{
 		mr_exchange_refuse(exchange, refusal.problem, refusal.detail,
 						   refusal.hint[0] != '\0' ? refusal.hint : NULL);
-		free_follower(follower);
+	else if (read_position(follower, "") && check(follower))
 		return;
-	}
-	if (!read_position(follower, ""))
+	free_follower(follower);
+}
+
+/* The id of a row is a value of its type, as those of the filters are. False: answered. */
+static bool
+check(Follower *follower)
+{
+	const MrEventPosition *from = &follower->position;
+	const char *place = mr_exchange_header(follower->exchange, "Last-Event-ID");
+	MrQueryFailure failure;
+
+	mr_event_position_copy(&follower->reading,
+						   &(MrEventPosition){.since = SEEN_ALL, .xid = from->xid, .id = from->id});
+	mr_event_follow_from(&follower->query, &follower->reading);
+	follower->check =
+		mr_stream_check_ask(follower->feed->checks, &follower->params, place != NULL ? place : "",
+							&follower->query, on_checked, follower, &failure);
+	if (follower->check == NULL)
 	{
-		free_follower(follower);
-		return;
+		mr_query_problem(follower->exchange, failure, NULL);
+		return false;
 	}
-	/* the id of a row is a value of its type, as those of the filters are */
-	check.xid = follower->position.xid;
-	check.id = follower->position.id;
-	mr_event_follow_from(&follower->query, &check);
-	follower->running =
-		mr_pool_query(feed->setup.pool, NULL, follower->query.sql.data, follower->query.count,
-					  follower->query.values, on_checked, follower, &failure);
-	if (follower->running == NULL)
-	{
-		mr_query_problem(exchange, failure, NULL);
-		free_follower(follower);
-		return;
-	}
-	exchange->work = follower;
-	exchange->abandon = abandon_check;
+	follower->exchange->work = follower;
+	follower->exchange->abandon = abandon_check;
+	return true;
 }
 
 static void
@@ -157,7 +158,7 @@ on_checked(void *owner, MrQueryFailure failure, const PGresult *result, const Mr
 {
 	Follower *follower = owner;
 
-	follower->running = NULL;
+	follower->check = NULL;
 	mr_exchange_forget_work(follower->exchange);
 	if (failure == MR_QUERY_OK)
 		start(follower, result);
@@ -268,6 +269,8 @@ on_over(void *owner)
 static void
 free_follower(Follower *follower)
 {
+	if (follower->check != NULL)
+		mr_stream_check_forget(follower->check);
 	if (follower->running != NULL)
 		mr_query_abandon(follower->running);
 	release_slot(follower);
@@ -304,9 +307,12 @@ static void
 advance(Follower *follower)
 {
 	MrEventFeed *feed = follower->feed;
-	const char *target = target_of(follower);
+	const char *target;
 	MrQueryFailure failure;
 
+	if (follower->is_closing || follower->running != NULL || mr_now_ms() < follower->not_before_ms)
+		return;
+	target = target_of(follower);
 	if (target == NULL || mr_stream_unsent(follower->stream) > feed->setup.unsent_bytes)
 	{
 		release_slot(follower);
@@ -439,7 +445,6 @@ on_page(void *owner, MrEventPage *page)
 	feed->boundary = kind == MR_PAGE_EVENTS && end->until == NULL ? mr_strdup(end->since) : NULL;
 	feed->joined = mr_event_page_joined(page);
 	LIST_FOREACH (follower, &feed->followers, others)
-		if (!follower->is_live && !follower->is_closing && follower->running == NULL &&
-			mr_now_ms() >= follower->not_before_ms)
+		if (!follower->is_live)
 			advance(follower);
 }

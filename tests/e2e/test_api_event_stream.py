@@ -1,6 +1,9 @@
 """GET /events/stream: rows as they are committed, each once, whatever order transactions commit in and however often a client
 comes back."""
 import random
+import re
+import resource
+import socket
 import threading
 import time
 
@@ -8,7 +11,7 @@ import pytest
 
 from lib.api_world import ApiWorld
 from lib.event_stream import EventStream
-from lib.wait import wait_for
+from lib.wait import LIMIT, wait_for
 
 SCHEMA = """
     CREATE TABLE log (id bigint PRIMARY KEY, time timestamptz NOT NULL DEFAULT now(), type text NOT NULL DEFAULT 'a', value double precision, text json,
@@ -18,6 +21,7 @@ SCHEMA = """
     CREATE SEQUENCE number;
     GRANT SELECT ON log TO web;
 """
+MANY = 1200  # streams that begin at once
 INSERT = "INSERT INTO log (id, type) SELECT nextval('number'), %s FROM generate_series(1, %s)"
 
 
@@ -250,6 +254,65 @@ def test_old_positions(start, web):
     assert len(last) == 1
     for s in streams:
         s.close()
+
+
+def answer_of(stream):
+    """(status line, what follows the head as far as it was read) of a bare connection's answer."""
+    text = b""
+    while b"\r\n\r\n" not in text:
+        text += stream.recv(65536) or pytest.fail(f"it ended: {text}")
+    head, _, rest = text.partition(b"\r\n\r\n")
+    return head.split(b"\r\n")[0].decode(), rest
+
+
+def rows_of(stream, text):
+    """Numbers of the rows up to that of type end."""
+    while b'"type":"end"' not in text:
+        text += stream.recv(1 << 20) or pytest.fail("it ended")
+    return [int(n) for n in re.findall(rb'"id":"(\d+)"', text)]
+
+
+def test_many_that_begin_at_once(start, web):
+    """More than the pool lets wait: a third where an earlier stream was, the others at the present, while rows are committed."""
+    web.db.run("TRUNCATE log")
+    api = start("--threads", "1", "--heartbeat", "60s")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    earlier = open_stream(api, "?fields=id,type")
+    web.db.run(INSERT, ("many", 1))
+    place = earlier.next()
+    stop = threading.Event()
+
+    def commit():
+        with web.db.session() as s:
+            while not stop.is_set():
+                s.run(INSERT, ("many", 1))
+                time.sleep(0.01)
+
+    writer = threading.Thread(target=commit)
+    writer.start()
+    streams = []
+    try:
+        for _ in range(MANY):
+            streams.append(socket.create_connection(("127.0.0.1", api.port), timeout=LIMIT))
+        for i, stream in enumerate(streams):
+            last = f"Last-Event-ID: {place.id}\r\n" if i % 3 == 0 else ""
+            stream.sendall(f"GET /events/stream?fields=id,type HTTP/1.1\r\nHost: localhost\r\n{last}Accept: text/event-stream\r\n\r\n".encode())
+        begun = [answer_of(stream) for stream in streams]
+        assert {status for status, _ in begun} == {"HTTP/1.1 200 OK"}
+    finally:
+        stop.set()
+        writer.join()
+    web.db.run(INSERT, ("end", 1))
+    found = [rows_of(stream, rest) for stream, (_, rest) in zip(streams, begun)]
+    wanted = sorted(numbers(web, "many") | numbers(web, "end"))  # committed in this order, one by one
+    for i, rows in enumerate(found):
+        assert rows == wanted[-len(rows):], "a row is missing, or came twice"
+        assert i % 3 or rows[0] == int(place.json()["id"]) + 1
+    for stream in streams:
+        stream.close()
+    earlier.close()
+    assert api.metric("millrace_api_queries_refused_total") == 0
 
 
 def test_the_database_is_away(start, web, cluster):
