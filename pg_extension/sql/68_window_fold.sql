@@ -354,7 +354,7 @@ COMMENT ON FUNCTION millrace._fold_sql IS 'Internal: SQL that folds what batches
 -- Moves what batches have added to the folded table, merged, and the watermark; false: another session does, or some is left. Index
 -- scans only: most of what is in the tables may be gone, and kept by an old snapshot.
 CREATE FUNCTION millrace._fold_window(window_id integer, merge boolean, wait boolean) RETURNS boolean
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   began timestamptz := clock_timestamp();  -- before all that it sees
   w     millrace.window_definition;

@@ -66,12 +66,9 @@ def test_sessions_equal_their_definition(world):
             id += n
         feed.settled()
         check_all(world.db)
-        if n == 40:
+        if n != 1:
             world.db.run("SELECT millrace._fold_window(id, true, true) FROM millrace.window_definition")
             check_all(world.db)
-    tables = [f"millrace._window_{id}_partial" for id, in world.db.run("SELECT id FROM millrace.window_definition")]
-    wait_for(lambda: not any(world.db.value(f"SELECT count(*) FROM {t}") for t in tables), "all is folded by a worker", 60)
-    check_all(world.db)
     check_exact(world.db, "millrace.window_visits_folded", sessions(AGGREGATES, "40 s", "5 min"))
     assert world.db.run("SELECT DISTINCT stage, sqlstate FROM millrace.dead_letters") == [("window", "22012")]
     assert world.db.value("SELECT outside FROM millrace.windows WHERE name = 'visits'") == world.db.value(f"SELECT count(*) FROM t WHERE ({NEAR}) IS NOT TRUE")
