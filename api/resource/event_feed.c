@@ -20,7 +20,7 @@ typedef struct Follower
 {
 	MrEventFeed *feed;
 	MrExchange *exchange; /* until it is a stream */
-	MrStreamCheck *check; /* before it is one */
+	MrStreamCheck check;  /* before it is one */
 	MrStream *stream;
 	MrParams params;
 	MrEventQuery query; /* of its own pages */
@@ -140,10 +140,9 @@ check(Follower *follower)
 	mr_event_position_copy(&follower->reading,
 						   &(MrEventPosition){.since = SEEN_ALL, .xid = from->xid, .id = from->id});
 	mr_event_follow_from(&follower->query, &follower->reading);
-	follower->check =
-		mr_stream_check_ask(follower->feed->checks, &follower->params, place != NULL ? place : "",
-							&follower->query, on_checked, follower, &failure);
-	if (follower->check == NULL)
+	if (!mr_stream_check_ask(follower->feed->checks, &follower->check, &follower->params,
+							 place != NULL ? place : "", &follower->query, on_checked, follower,
+							 &failure))
 	{
 		mr_query_problem(follower->exchange, failure, NULL);
 		return false;
@@ -158,7 +157,6 @@ on_checked(void *owner, MrQueryFailure failure, const PGresult *result, const Mr
 {
 	Follower *follower = owner;
 
-	follower->check = NULL;
 	mr_exchange_forget_work(follower->exchange);
 	if (failure == MR_QUERY_OK)
 		start(follower, result);
@@ -269,8 +267,8 @@ on_over(void *owner)
 static void
 free_follower(Follower *follower)
 {
-	if (follower->check != NULL)
-		mr_stream_check_forget(follower->check);
+	if (follower->check.statement != NULL)
+		mr_stream_check_forget(&follower->check);
 	if (follower->running != NULL)
 		mr_query_abandon(follower->running);
 	release_slot(follower);

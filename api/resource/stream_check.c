@@ -5,34 +5,23 @@
 
 #include "common/buffer.h"
 
-typedef struct Statement Statement;
-
-struct MrStreamCheck
-{
-	Statement *statement;
-	const MrParams *params;
-	const char *place;
-	const MrEventQuery *query;
-	MrQueryEnd end;
-	void *owner;
-	TAILQ_ENTRY(MrStreamCheck) others;
-};
+typedef struct MrStreamStatement Statement;
 
 /* It waits until it runs, and from then on nobody joins it: what it says of the present is not before anybody asked. */
-struct Statement
+struct MrStreamStatement
 {
 	MrStreamChecks *all;
 	MrQuery *running; /* NULL: it waits, or it has ended */
 	bool has_ended;
 	TAILQ_HEAD(, MrStreamCheck) streams;
-	TAILQ_ENTRY(Statement) others;
+	TAILQ_ENTRY(MrStreamStatement) others;
 };
 
 struct MrStreamChecks
 {
 	MrPool *pool;
 	int running;
-	TAILQ_HEAD(, Statement) waiting;
+	TAILQ_HEAD(, MrStreamStatement) waiting;
 };
 
 static Statement *find_waiting(MrStreamChecks *checks, const MrParams *params, const char *place);
@@ -43,6 +32,9 @@ static void on_result(void *owner, MrQueryFailure failure, const PGresult *resul
 					  const MrPgError *error);
 static void end_all(Statement *statement, MrQueryFailure failure, const PGresult *result,
 					const MrPgError *error);
+static void end_first(Statement *statement, MrQueryFailure failure, const PGresult *result,
+					  const MrPgError *error);
+static void remove_stream(MrStreamCheck *check);
 
 MrStreamChecks *
 mr_stream_checks_new(MrPool *pool)
@@ -66,13 +58,13 @@ mr_stream_checks_tick(MrStreamChecks *checks)
 	run_waiting(checks);
 }
 
-MrStreamCheck *
-mr_stream_check_ask(MrStreamChecks *checks, const MrParams *params, const char *place,
-					const MrEventQuery *query, MrQueryEnd end, void *owner, MrQueryFailure *failure)
+bool
+mr_stream_check_ask(MrStreamChecks *checks, MrStreamCheck *check, const MrParams *params,
+					const char *place, const MrEventQuery *query, MrQueryEnd end, void *owner,
+					MrQueryFailure *failure)
 {
 	Statement *statement = find_waiting(checks, params, place);
 	bool is_new = statement == NULL;
-	MrStreamCheck *check = mr_calloc(1, sizeof(*check));
 
 	if (is_new)
 		statement = new_statement(checks);
@@ -84,17 +76,17 @@ mr_stream_check_ask(MrStreamChecks *checks, const MrParams *params, const char *
 							 .owner = owner};
 	TAILQ_INSERT_TAIL(&statement->streams, check, others);
 	if (!is_new)
-		return check;
+		return true;
 	if (checks->running >= MR_STREAM_CHECKS)
 	{
 		TAILQ_INSERT_TAIL(&checks->waiting, statement, others);
-		return check;
+		return true;
 	}
 	if (run(statement, failure))
-		return check;
-	free(check);
+		return true;
+	remove_stream(check);
 	free(statement);
-	return NULL;
+	return false;
 }
 
 void
@@ -103,8 +95,7 @@ mr_stream_check_forget(MrStreamCheck *check)
 	Statement *statement = check->statement;
 	MrStreamChecks *checks = statement->all;
 
-	TAILQ_REMOVE(&statement->streams, check, others);
-	free(check);
+	remove_stream(check);
 	if (!TAILQ_EMPTY(&statement->streams) || statement->has_ended)
 		return;
 	if (statement->running != NULL)
@@ -185,17 +176,26 @@ static void
 end_all(Statement *statement, MrQueryFailure failure, const PGresult *result,
 		const MrPgError *error)
 {
-	MrStreamCheck *check;
-
 	statement->running = NULL;
 	statement->has_ended = true;
-	while ((check = TAILQ_FIRST(&statement->streams)) != NULL)
-	{
-		MrStreamCheck found = *check;
-
-		TAILQ_REMOVE(&statement->streams, check, others);
-		free(check);
-		found.end(found.owner, failure, result, error);
-	}
+	while (!TAILQ_EMPTY(&statement->streams))
+		end_first(statement, failure, result, error);
 	free(statement);
+}
+
+static void
+end_first(Statement *statement, MrQueryFailure failure, const PGresult *result,
+		  const MrPgError *error)
+{
+	MrStreamCheck *check = TAILQ_FIRST(&statement->streams);
+
+	remove_stream(check);
+	check->end(check->owner, failure, result, error);
+}
+
+static void
+remove_stream(MrStreamCheck *check)
+{
+	TAILQ_REMOVE(&check->statement->streams, check, others);
+	check->statement = NULL;
 }

@@ -7,6 +7,8 @@
 #ifndef MR_API_STREAM_CHECK_H
 #define MR_API_STREAM_CHECK_H
 
+#include <sys/queue.h>
+
 #include "api/database/pool.h"
 #include "api/request/params.h"
 #include "api/resource/event_query.h"
@@ -14,7 +16,18 @@
 #define MR_STREAM_CHECKS 2 /* statements of the thread that run at a time */
 
 typedef struct MrStreamChecks MrStreamChecks;
-typedef struct MrStreamCheck MrStreamCheck; /* of one stream */
+
+/* Of one stream, and a part of it. Its members are stream_check.c's, but that statement is NULL when nothing is asked. */
+typedef struct MrStreamCheck
+{
+	struct MrStreamStatement *statement;
+	const MrParams *params;
+	const char *place;
+	const MrEventQuery *query;
+	MrQueryEnd end;
+	void *owner;
+	TAILQ_ENTRY(MrStreamCheck) others;
+} MrStreamCheck;
 
 extern MrStreamChecks *mr_stream_checks_new(MrPool *pool);
 /* After the exchanges. */
@@ -24,12 +37,13 @@ extern void mr_stream_checks_tick(MrStreamChecks *checks);
 
 /*
  * Asks, with the values of `query`; parameters, place and query must stay until `end` is called, which is once, as that of
- * mr_pool_query(), and maybe with the result of another stream's statement. place: "" for the present. NULL: it is refused,
+ * mr_pool_query(), and maybe with the result of another stream's statement. place: "" for the present. False: it is refused,
  * *failure says why.
  */
-extern MrStreamCheck *mr_stream_check_ask(MrStreamChecks *checks, const MrParams *params,
-										  const char *place, const MrEventQuery *query,
-										  MrQueryEnd end, void *owner, MrQueryFailure *failure);
+extern bool mr_stream_check_ask(MrStreamChecks *checks, MrStreamCheck *check,
+								const MrParams *params, const char *place,
+								const MrEventQuery *query, MrQueryEnd end, void *owner,
+								MrQueryFailure *failure);
 /* The stream has left: `end` is not called. */
 extern void mr_stream_check_forget(MrStreamCheck *check);
 

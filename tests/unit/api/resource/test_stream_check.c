@@ -69,7 +69,7 @@ finish(MrQueryFailure failure)
 
 typedef struct Stream
 {
-	MrStreamCheck *check;
+	MrStreamCheck check;
 	MrParams params;
 	char place[16];
 	int ended;
@@ -83,11 +83,10 @@ on_end(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgEr
 	Stream *stream = owner;
 
 	(void) result, (void) error;
-	stream->check = NULL;
 	stream->ended++;
 	stream->failure = failure;
 	if (stream->ends != NULL)
-		mr_stream_check_forget(stream->ends->check);
+		mr_stream_check_forget(&stream->ends->check);
 }
 
 static MrEventQuery query;
@@ -117,11 +116,12 @@ ask(MrStreamChecks *checks, int from, int count, int places)
 	for (int i = from; i < from + count; i++)
 	{
 		MrQueryFailure failure;
+		bool asked;
 
 		streams[i].place[0] = (char) (i % places > 0 ? 'a' + i % places : '\0');
-		streams[i].check = mr_stream_check_ask(checks, &streams[i].params, streams[i].place, &query,
-											   on_end, &streams[i], &failure);
-		assert_true(streams[i].check != NULL || failure == MR_QUERY_LOST);
+		asked = mr_stream_check_ask(checks, &streams[i].check, &streams[i].params, streams[i].place,
+									&query, on_end, &streams[i], &failure);
+		assert_true(asked || failure == MR_QUERY_LOST);
 	}
 }
 
@@ -155,7 +155,7 @@ some_leave(void **state)
 
 	ask(checks, 0, STREAMS, 1);
 	for (int i = 0; i < STREAMS; i += 2)
-		mr_stream_check_forget(streams[i].check);
+		mr_stream_check_forget(&streams[i].check);
 	assert_int_equal(running, 1);
 	streams[3].ends = &streams[5];
 	mr_stream_checks_tick(checks);
@@ -179,7 +179,7 @@ the_database_is_away(void **state)
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(streams[i].ended, 1);
 	ask(checks, 100, 1, 1);
-	assert_null(streams[100].check);
+	assert_null(streams[100].check.statement);
 	assert_int_equal(refused, 10 + 1);
 }
 
