@@ -193,6 +193,22 @@ mr_btree_search(Relation index, Relation table, BTScanInsert key, Buffer *leaf, 
 		_bt_freestack(stack);
 }
 
+/* What a query is grouped by: since 18 that is in the range table, and elsewhere in the query are references to it. */
+static inline List *
+mr_group_expressions(const Query *query)
+{
+#if PG_VERSION_NUM >= 180000
+	ListCell *cell;
+
+	foreach (cell, query->rtable)
+		if (lfirst_node(RangeTblEntry, cell)->rtekind == RTE_GROUP)
+			return lfirst_node(RangeTblEntry, cell)->groupexprs;
+#else
+	(void) query;
+#endif
+	return NIL;
+}
+
 #if PG_VERSION_NUM >= 180000
 #define mr_executor_run(queryDesc) ExecutorRun(queryDesc, ForwardScanDirection, 0)
 #else

@@ -12,6 +12,7 @@
 #include "utils/rel.h"
 
 #include "server/catalog.h"
+#include "server/compat.h"
 #include "server/locks.h"
 #include "pipeline/window_definition.h"
 #include "window/append.h"
@@ -89,6 +90,8 @@ note_used(Node *node, void *arg)
 							   foreach_current_index(cell) + 1, &columns);
 				pull_varattnos((Node *) ((Query *) node)->jointree, foreach_current_index(cell) + 1,
 							   &columns);
+				pull_varattnos((Node *) mr_group_expressions((Query *) node),
+							   foreach_current_index(cell) + 1, &columns);
 				while ((column = bms_next_member(columns, column)) >= 0)
 					if (column + FirstLowInvalidHeapAttributeNumber > 0)
 						windows->used[column + FirstLowInvalidHeapAttributeNumber - 1] = true;
