@@ -54,7 +54,8 @@ mr_index_entries_add(MrIndexEntries *entries, TupleTableSlot *slot)
 		/* where keys repeat, most entries are none that a kept leaf takes */
 		if (info->ii_Unique && mr_leaf_insert(&entries->leaves[i], values, isnull, &slot->tts_tid))
 			continue;
-		mr_index_entries_release(entries); /* it may wait */
+		if (info->ii_Unique)
+			mr_index_entries_release(entries); /* it may wait for a transaction; others do not */
 		(void) index_insert(index, values, isnull, &slot->tts_tid, result->ri_RelationDesc,
 							info->ii_Unique ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
 	}

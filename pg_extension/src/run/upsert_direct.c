@@ -333,11 +333,13 @@ update_row(Upsert *upsert, int i, HeapTuple old)
 		mr_direct_row(rows, i)->written = false;
 		return true;
 	}
+	if (rows->nchecks > 0 || MR_UPDATE_ALWAYS_WAITS)
+		mr_index_entries_release(&rows->entries); /* a function in a CHECK may wait */
 	/* NOT NULL as well: of a constraint that is not valid the old row may have nulls */
 	if (mr_direct_refuses(rows, mr_direct_row(rows, i), upsert->updated))
 		return true;
-	result = mr_tuple_update(rows->target, &old->t_self, upsert->updated, rows->command, false,
-							 &indexes);
+	result = mr_tuple_update(rows->target, &old->t_self, upsert->updated, rows->command,
+							 MR_UPDATE_ALWAYS_WAITS, &indexes);
 	if (result != TM_Ok || indexes != MR_INDEXES_NONE)
 		mr_index_entries_release(&rows->entries); /* what follows may wait */
 	if (result == TM_BeingModified)

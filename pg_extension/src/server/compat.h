@@ -125,6 +125,13 @@ typedef enum MrIndexesToUpdate
 	MR_INDEXES_ALL
 } MrIndexesToUpdate;
 
+/* heap_update() asserts that it may wait, and is right without as well. */
+#ifdef USE_ASSERT_CHECKING
+#define MR_UPDATE_ALWAYS_WAITS true
+#else
+#define MR_UPDATE_ALWAYS_WAITS false
+#endif
+
 /*
  * A new version of a row. wait: for a transaction that is at the row; without, TM_BeingModified is returned. *indexes: which need an
  * entry of the new version (mr_update_index_tuples()).
