@@ -100,6 +100,8 @@ is_not_taken_apart_by_trouble(void **state)
 	assert_int_equal(mr_pace_events(&pace, ROWS), 16);
 	mr_pace_rolled_back(&pace, 5, false);
 	assert_int_equal(mr_pace_events(&pace, ROWS), 1);
+	mr_pace_rolled_back(&pace, 0, true);
+	assert_int_equal(mr_pace_events(&pace, ROWS), 1); /* none would never grow */
 }
 
 static void
