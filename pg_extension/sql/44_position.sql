@@ -191,6 +191,7 @@ DECLARE
   t       integer;
   moved   integer := 0;
   "window" text;
+  since   timestamptz;
 BEGIN
   IF ("offset" IS NULL) = (to_time IS NULL) THEN
     RAISE EXCEPTION 'rewind needs either an offset or a time, found %',
@@ -241,8 +242,12 @@ BEGIN
     moved := moved + 1;
   END LOOP;
   IF allow_duplicates AND moved > 0 THEN  -- rows that are to come again were removed from the target, if they are not to be there twice
-    FOR "window" IN SELECT w.name FROM millrace.window_definition AS w WHERE w.pipeline_id = p.id AND w.kind = 'incremental' ORDER BY w.id LOOP
+    FOR "window", since IN SELECT w.name, w.target_since FROM millrace.window_definition AS w WHERE w.pipeline_id = p.id AND w.kind = 'incremental' ORDER BY w.id LOOP
       PERFORM millrace._rebuild_window(caller, "window", '-infinity', 'infinity');
+      IF since > '-infinity' THEN
+        RAISE NOTICE 'window "%" keeps what it has of times before %', "window", since
+          USING DETAIL = 'Events of these times that come again count there twice.';
+      END IF;
     END LOOP;
   END IF;
   IF conflict <> 'error' AND moved > 0 THEN

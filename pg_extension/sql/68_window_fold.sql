@@ -35,7 +35,7 @@ REVOKE ALL ON FUNCTION millrace._window_kind FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_kind IS 'Internal: how a window is kept.';
 
 CREATE FUNCTION millrace._make_window(w millrace.window_definition, p millrace.pipeline, v millrace.pipeline_version) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
 DECLARE
   part     record;
   kept     record;
@@ -300,7 +300,7 @@ COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the views of a wind
 -- What the rows of the target add: all of them, or those of the panes (of the window itself, where it does not slide) that
 -- begin in [from, to), read by an index on the event time if there is one.
 CREATE FUNCTION millrace._window_query(window_id integer, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity') RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
   SELECT CASE WHEN "from" = '-infinity' AND "to" = 'infinity' THEN format('%s FROM %I.%I AS written %s', f.selects, n.nspname, c.relname, f.grouped)
          ELSE format('SELECT q.* FROM (%s FROM (SELECT * FROM %I.%I AS written WHERE (%s) >= %9$L::timestamptz AND (%4$s) < %6$L::timestamptz) AS written %7$s) AS q '
                      'WHERE q.window_start >= %5$L::timestamptz AND q.window_start < %8$L::timestamptz',

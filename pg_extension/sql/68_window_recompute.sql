@@ -33,7 +33,7 @@ COMMENT ON FUNCTION millrace._window_values IS 'Internal: what a query over cand
 CREATE FUNCTION millrace._recompute_parts(
   w millrace.window_definition, p millrace.pipeline, v millrace.pipeline_version, inside text, selected text, named text, numbers text, keys text[])
 RETURNS millrace.window_definition
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
 DECLARE
   part    record;
   n       integer := 0;
@@ -352,7 +352,7 @@ COMMENT ON FUNCTION millrace._fold_step IS 'Internal: how much of a window is to
 -- A part of the fold's statement: what batches have noted is computed again, in what the statement sees: a batch whose note it takes is in
 -- the target, and the note of one that comes later stays. What begins before target_since keeps what it has, and is counted.
 CREATE FUNCTION millrace._recompute_of_fold(w millrace.window_definition) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
   SELECT CASE WHEN w.gap IS NOT NULL THEN millrace._sessions_of_fold(w) ELSE format('noted AS MATERIALIZED (SELECT x.* FROM (%2$s) AS x WHERE x.window_start >= $5), '
                 'touched AS MATERIALIZED (SELECT x.* FROM noted AS x WHERE x.window_start >= %6$L::timestamptz), '
                 'left_alone AS (INSERT INTO millrace.window_outside (window_id, rows, skewed, late, not_recomputed) '

@@ -1,7 +1,7 @@
 -- Rows are removed from the target: what was made of them stays. What batches would add or note is added here by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(29);
+SELECT plan(31);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -81,6 +81,13 @@ SELECT lives_ok($$ SELECT millrace.alter_window('kinds', target_since => '-infin
 SELECT is((SELECT target_since FROM millrace.windows WHERE name = 'kinds'), NULL, 'the view says so');
 SELECT cmp_ok(millrace.rebuild_window('kinds'), '>', 0::bigint, 'rebuilt');
 SELECT set_eq('SELECT window_start, source, v FROM millrace.window_kinds', $$ SELECT date_trunc('minute', at), source, count(DISTINCT value) FROM mrt.reading GROUP BY 1, 2 $$, 'equals GROUP BY');
+
+-- times are in the SQL of a window as any session reads them
+SET datestyle = 'SQL, DMY'; SET timezone = 'Asia/Shanghai';
+SELECT cmp_ok(millrace.rebuild_window('kinds', timestamptz '01/01/2026 08:02:00', timestamptz '02/01/2026 00:00:00'), '>', 0::bigint, 'with another style of dates');
+SELECT set_eq('SELECT window_start, source, v FROM millrace.window_kinds', $$ SELECT date_trunc('minute', at), source, count(DISTINCT value) FROM mrt.reading GROUP BY 1, 2 $$,
+              'the same times are meant');
+RESET datestyle; RESET timezone;
 
 -- rewound: rows that were removed from the target count once
 SET ROLE mrt_ingestor;
