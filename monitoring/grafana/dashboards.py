@@ -96,7 +96,7 @@ INGEST = ("Ingest", [
     graph("Lag", "Offsets to process, by partition", ("sum by (pipeline, topic, partition) (millrace_lag_events" + P + ")", "{{topic}} {{partition}}")),
     graph("Behind", "Age of the last event processed", ("max by (pipeline) (millrace_lag_seconds" + P + ")", "{{pipeline}}"), unit="s"),
     graph("Time to drain", "When the lag is gone at the present rate; no line: it grows", ("millrace_drain_seconds" + P, "{{pipeline}}"),
-          ("max by (pipeline, topic, partition) (millrace_lag_drain_seconds" + P + ") > 0", "{{topic}} {{partition}}"), unit="s"),
+          ("max by (pipeline, topic, partition) (millrace_lag_drain_seconds" + P + ")", "{{topic}} {{partition}}"), unit="s"),
     graph("Time of a batch", "From closing a staged batch to its commit",
           ("histogram_quantile(0.99, sum by (le, pipeline) (rate(millrace_ingestor_stage_seconds_bucket" + P + "[$__rate_interval])))", "{{pipeline}} p99"), unit="s"),
     graph("Lanes", "Open, and of these blocked by the server", ("sum by (pipeline) (millrace_ingestor_open_lanes" + P + ")", "{{pipeline}} open"),
