@@ -2,12 +2,13 @@
 
 -- One row for each pipeline: the minute that has ended, and before it those in which no supervisor ran. The rows of a clock that
 -- was ahead are removed; what they counted is counted again by the next one. False: there is more to do (a week without a
--- server is ten thousand minutes of each pipeline); then it is to be called again.
+-- server is ten thousand minutes of each pipeline); then it is to be called again. Pipelines of another instance have none: their rows may be being
+-- restored, and adopt() makes them this one's.
 CREATE FUNCTION millrace._record_minute(minute timestamptz, retention interval) RETURNS boolean
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET lock_timeout = '5s' AS $$
   WITH ahead AS (
     DELETE FROM millrace.stats_minute AS s USING millrace.pipeline AS p
-    WHERE s.pipeline_id = p.id AND s.minute > _record_minute.minute RETURNING s.pipeline_id)
+    WHERE p.instance = millrace._instance() AND s.pipeline_id = p.id AND s.minute > _record_minute.minute RETURNING s.pipeline_id)
   UPDATE millrace.stats_minute AS s SET set_back = true
   FROM (SELECT DISTINCT a.pipeline_id FROM ahead AS a) AS a
   WHERE s.pipeline_id = a.pipeline_id
@@ -22,6 +23,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
                       WHERE s.pipeline_id = p.id ORDER BY s.minute DESC LIMIT 1) AS l
   CROSS JOIN LATERAL generate_series(greatest(l.minute + interval '1 min', _record_minute.minute - retention),
                                      _record_minute.minute - interval '1 min', interval '1 min') AS m (at)
+  WHERE p.instance = millrace._instance()
   ORDER BY p.id, m.at LIMIT 50000;
 
   INSERT INTO millrace.stats_minute
@@ -47,7 +49,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
   -- the counters of a partition whose position was lost begin again
   CROSS JOIN LATERAL (SELECT array_agg(greatest(t.total[i] - l.total[i], 0) ORDER BY i) AS added FROM generate_series(1, 11) AS i) AS d
   CROSS JOIN LATERAL millrace._live_take_minute(p.id) AS v
-  WHERE l.minute IN ('-infinity', _record_minute.minute - interval '1 min');
+  WHERE p.instance = millrace._instance() AND l.minute IN ('-infinity', _record_minute.minute - interval '1 min');
 
   DELETE FROM millrace.stats_minute AS s
   USING (SELECT o.pipeline_id, o.minute FROM millrace.pipeline AS p
@@ -65,7 +67,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
     LEFT JOIN (SELECT g.partition, greatest(w.high - g.next_offset, 0) AS lag
                FROM millrace._position AS g JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
                WHERE g.pipeline_id = p.id) AS l ON l.partition = n.partition) AS n
-  WHERE n.lags IS NOT NULL
+  WHERE p.instance = millrace._instance() AND n.lags IS NOT NULL
   ON CONFLICT ON CONSTRAINT lag_minute_pkey DO NOTHING;
 
   SELECT millrace._fold_unread_keys();
@@ -73,7 +75,8 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
 
   SELECT NOT EXISTS (
     SELECT FROM millrace.pipeline AS p
-    WHERE NOT EXISTS (SELECT FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id AND s.minute = _record_minute.minute));
+    WHERE p.instance = millrace._instance()
+          AND NOT EXISTS (SELECT FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id AND s.minute = _record_minute.minute));
 $$;
 REVOKE ALL ON FUNCTION millrace._record_minute(timestamptz, interval) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._record_minute(timestamptz, interval) IS 'Internal, for the supervisor: the row of a minute for each pipeline.';

@@ -67,6 +67,11 @@ SELECT results_eq($$ SELECT min(minute), max(minute), count(*), sum(events)::big
 SELECT is(millrace._record_minute('2026-02-10 12:00Z', '60 d'), false, 'a long time without a server is recorded in bounded steps');
 SELECT is((SELECT max(minute) < '2026-02-10 11:00Z' FROM millrace.stats_history WHERE pipeline = 'p'), true, 'in order');
 SELECT is(millrace._record_minute('2026-02-10 12:00Z', '60 d'), true, 'and to the end');
+-- pg_restore may be about to bring the rows of these minutes
+UPDATE millrace.pipeline SET instance = gen_random_uuid();
+SELECT is(millrace._record_minute('2026-02-10 12:05Z', '60 d'), true, 'a pipeline of another instance has no minutes to record');
+SELECT is((SELECT max(minute) FROM millrace.stats_minute), '2026-02-10 12:00Z', 'and gets none');
+UPDATE millrace.pipeline SET instance = millrace._instance();
 SELECT is((SELECT count(*) FROM millrace.stats_history WHERE pipeline = 'p' AND minute > '2026-01-01 12:00Z'), 40 * 1440::bigint, 'without a gap');
 -- a chart of a day, beside forty days of minutes
 CREATE FUNCTION pg_temp.plan(query text) RETURNS text LANGUAGE plpgsql AS $$
