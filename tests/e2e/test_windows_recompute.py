@@ -112,7 +112,7 @@ def test_recomputed_windows_equal_group_by(world, way):
         if n != 300:
             fold(world.db)
             check_all(world.db)
-    wait_for(lambda: not any(noted(world.db)), "all is folded by a worker", 60)
+    wait_for(lambda: not any(noted(world.db)), "all is folded by a worker")
     check_all(world.db)
     assert world.db.value("SELECT count(*) FROM (SELECT * FROM millrace.window_by_minute EXCEPT SELECT window_start, window_end, source, n, nx, middle, sx, hits, ids, "
                           "total, shares, mean, closed, final, revision, error FROM millrace.window_by_minute_folded) AS d") == 0
