@@ -17,7 +17,7 @@
 
 #define MR_LIMITS_SHORT_WAIT_MS 10
 
-/* So few events are not taken apart further to find out which of them fails: they are tried one by one. */
+/* A set of so few events is never given back to come in smaller parts. */
 #define MR_ISOLATE_SMALL 16
 
 /* Zeroed: no bounds. */

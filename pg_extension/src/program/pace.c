@@ -65,7 +65,7 @@ mr_pace_rolled_back(MrPace *pace, int events, bool trouble)
 {
 	mr_breaker_rolled_back(&pace->breaker, trouble && events <= MR_ISOLATE_SMALL);
 	/* Trouble of a small batch says no more in a smaller one. */
-	pace->event_limit = most(events / 16, trouble ? most(least(events, MR_ISOLATE_SMALL), 1) : 1);
+	pace->event_limit = most(most(events / 16, trouble ? least(events, MR_ISOLATE_SMALL) : 0), 1);
 	/* A probe that fails may have been all events of one kind: the next one is larger. */
 	if (mr_breaker_is_probing(&pace->breaker) && trouble && events < MR_PACE_EVENTS_MAX)
 		pace->event_limit = most(events * 2, MR_ISOLATE_SMALL);

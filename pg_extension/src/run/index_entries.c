@@ -15,16 +15,18 @@ mr_index_entries_begin(MrIndexEntries *entries, ResultRelInfo *result, EState *e
 	bool plain = true;
 
 	*entries = (MrIndexEntries){.result = result, .estate = estate};
-	for (int i = 0; i < result->ri_NumIndices; i++)
-		plain =
-			plain && is_plain(result->ri_IndexRelationDescs[i], result->ri_IndexRelationInfo[i]);
-	if (!plain || result->ri_NumIndices == 0)
+	if (result->ri_NumIndices == 0)
 		return;
-	entries->leaves = palloc(result->ri_NumIndices * sizeof(MrKeptLeaf));
-	for (int i = 0; i < result->ri_NumIndices; i++)
-		plain = mr_leaf_begin(&entries->leaves[i], result->ri_IndexRelationDescs[i],
-							  result->ri_RelationDesc) &&
-				plain;
+	entries->leaves = palloc0(result->ri_NumIndices * sizeof(MrKeptLeaf));
+	for (int i = 0; plain && i < result->ri_NumIndices; i++)
+	{
+		Relation index = result->ri_IndexRelationDescs[i];
+		IndexInfo *info = result->ri_IndexRelationInfo[i];
+
+		plain = is_plain(index, info) &&
+				(!info->ii_Unique ||
+				 mr_leaf_begin(&entries->leaves[i], index, result->ri_RelationDesc));
+	}
 	if (!plain)
 	{
 		pfree(entries->leaves);

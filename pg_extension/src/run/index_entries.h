@@ -16,7 +16,7 @@ typedef struct MrIndexEntries
 {
 	ResultRelInfo *result; /* with its indexes open */
 	EState *estate;
-	MrKeptLeaf *leaves; /* of each index; NULL: some index is not that plain */
+	MrKeptLeaf *leaves; /* by index, of the unique ones; NULL: some index is not that plain */
 } MrIndexEntries;
 
 /* Allocates in the current memory context. */
