@@ -2,12 +2,10 @@
 import json
 import random
 
-from lib.wait import wait_for
 from test_copies import restore
 from test_exactly_once import kill_ingestor, kill_worker
-from test_kafka_shapes import produce
 from test_target_changes import Feed
-from test_window_output import events, revisions, wait_published
+from test_window_output import check_numbers, feed_and_kill, revisions
 from test_windows import NEAR, check_exact
 
 
@@ -85,28 +83,15 @@ def test_published_while_workers_are_killed(world):
     aggregates = "count(*) AS n, sum(v) AS s, min(id) AS first"
     session_window(world, "w", gap="20 s", max_session="2 min", group_by=["source"], aggregates=aggregates, lateness="1 day", output_topic=world.topic + ".w")
     world.start_ingestor()
-    sent = 0
-    for step, victim in enumerate((kill_ingestor, kill_worker), 1):
-        # the second half is up to three minutes late
-        for part in range(2):
-            produce(world, *events(draw, step * 8 - part * 4, 400, sent))
-            sent += 400
-            world.wait_settled()
-            check_exact(world.db, "millrace.window_w", sessions(aggregates, "20 s", "2 min"))
-            if part == 0:
-                wait_for(lambda: world.db.value("SELECT published + output_waiting FROM millrace.windows") > 0, "some sessions are closed")
-        victim(world, draw)
-    produce(world, dict(value=json.dumps(dict(id=-1, source="last", at="2026-01-01T23:50:00Z", v=0)).encode()))
-    world.wait_settled()
-    wait_published(world)
-    check_exact(restore(world, world.name + "_copy"), "millrace.window_w", sessions(aggregates, "20 s", "2 min"))
+    truth = sessions(aggregates, "20 s", "2 min")
+    feed_and_kill(world, draw, (kill_ingestor, kill_worker), lambda: check_exact(world.db, "millrace.window_w", truth))
+    check_exact(restore(world, world.name + "_copy"), "millrace.window_w", truth)
     found = revisions(world)
-    for key, values in found.items():
-        assert [v["revision"] for v in values] == list(range(1, len(values) + 1)), (key, values)
+    check_numbers(found)
     assert any("deleted" in v for values in found.values() for v in values), "none was merged away"
     last = {(*key, v["window_end"]): (v["n"], v["s"], v["first"]) for key, values in found.items() for v in values[-1:] if "deleted" not in v}
     with world.db.session() as s:
         s.run("SET timezone = 'UTC'")
-        truth = s.run(f"""SELECT to_json(window_start) #>> '{{}}', source, to_json(window_end) #>> '{{}}', n, s, first
-                          FROM ({sessions(aggregates, "20 s", "2 min")}) AS t WHERE window_end <= (SELECT max(at) FROM t)""")
-    assert last == {row[:3]: row[3:] for row in truth} and len(last) > 100
+        rows = s.run(f"""SELECT to_json(window_start) #>> '{{}}', source, to_json(window_end) #>> '{{}}', n, s, first
+                          FROM ({truth}) AS t WHERE window_end <= (SELECT max(at) FROM t)""")
+    assert last == {row[:3]: row[3:] for row in rows} and len(last) > 100

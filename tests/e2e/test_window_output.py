@@ -55,6 +55,29 @@ def revisions(world):
     return found
 
 
+def feed_and_kill(world, draw, victims, check=lambda: None):
+    """Events in steps, each of which closes windows, repairs them, and ends a victim; then all is closed and published."""
+    sent = 0
+    for step, victim in enumerate(victims, 1):
+        # the second half is up to three minutes late: repairs of what the first one closed
+        for part in range(2):
+            produce(world, *events(draw, step * 8 - part * 4, 400, sent))
+            sent += 400
+            world.wait_settled()
+            check()
+            if part == 0:
+                wait_for(lambda: world.db.value("SELECT published + output_waiting FROM millrace.windows") > 0, "some windows are closed")
+        victim(world, draw)
+    produce(world, dict(value=json.dumps(dict(id=-1, source="last", at="2026-01-01T23:50:00Z", v=0)).encode()))
+    world.wait_settled()
+    wait_published(world)
+
+
+def check_numbers(found):
+    for key, values in found.items():
+        assert [v["revision"] for v in values] == list(range(1, len(values) + 1)), (key, values)
+
+
 def check_last(world, found):
     with world.db.session() as s:
         s.run("SET timezone = 'UTC'")
@@ -72,22 +95,9 @@ def test_each_revision_once(world):
     make(world)
     world.start_ingestor()
     victims = [kill_ingestor, kill_worker, kill_broker, kill_ingestor]
-    sent = 0
-    for step, victim in enumerate(victims, 1):
-        # the second half is up to three minutes late: repairs of what the first one closed
-        for part in range(2):
-            produce(world, *events(draw, step * 8 - part * 4, 400, sent))
-            sent += 400
-            world.wait_settled()
-            if part == 0:
-                wait_for(lambda: world.db.value("SELECT published + output_waiting FROM millrace.windows") > 0, "some windows are closed")
-        victim(world, draw)
-    produce(world, dict(value=json.dumps(dict(id=-1, source="last", at="2026-01-01T23:50:00Z", v=0)).encode()))
-    world.wait_settled()
-    wait_published(world)
+    feed_and_kill(world, draw, victims)
     found = revisions(world)
-    for key, values in found.items():
-        assert [v["revision"] for v in values] == list(range(1, len(values) + 1)), (key, values)
+    check_numbers(found)
     assert check_last(world, found) > 100
     assert max(len(values) for values in found.values()) > 1, "nothing was repaired"
     # a database restored to before it all closes its windows again: the same value is not published a second time, another one is
