@@ -19,8 +19,10 @@
 #define TICK_MS           50
 #define BODY_GRACE_MS     5000 /* a shorter pause of an upload is nobody's fault */
 #define WRITE_CONNECTIONS 2    /* of each of the pools that write */
-#define ACCEPT_MS                                                                                  \
-	2000 /* what waits at an inherited socket gets an error then, if there is nothing else to say */
+/* What waits at an inherited socket gets an error then, if there is nothing else to say: when PostgreSQL is known to be
+ * away, and when it has said nothing at all. */
+#define ACCEPT_IN_TROUBLE_MS 2000
+#define ACCEPT_MS            10000
 
 struct MrWorker
 {
@@ -45,7 +47,7 @@ struct MrWorker
 	MrWorkerState state; /* under the lock: of the last tick */
 	atomic_bool ended;
 	_Atomic int64_t end_ms; /* set by mr_worker_stop(): when to end at the latest; 0: never */
-	int64_t begins_ms;      /* when it takes connections at the latest */
+	int64_t begun_ms;       /* 0: it takes connections */
 	bool draining;
 };
 
@@ -55,6 +57,7 @@ static void *run(void *arg);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 static void show_state(MrWorker *worker);
 static void accept_when_ready(MrWorker *worker);
+static bool can_answer(const MrWorker *worker);
 static void drain(MrWorker *worker, int64_t end_ms);
 static bool is_busy(const MrWorker *worker);
 static MrWireLimits limits_of(const MrWorkerSetup *setup);
@@ -70,7 +73,7 @@ mr_worker_new(const MrWorkerSetup *setup, int number, int *port, char *error, si
 	pthread_mutex_init(&worker->lock, NULL);
 	mr_route_stats_init(&worker->stats);
 	worker->base = event_base_new();
-	worker->begins_ms = mr_now_ms() + ACCEPT_MS;
+	worker->begun_ms = mr_now_ms();
 	make_context(worker, setup);
 	worker->exchanges = (MrExchangeSetup){.routes = mr_routes,
 										  .route_count = mr_route_count,
@@ -259,15 +262,33 @@ show_state(MrWorker *worker)
 	pthread_mutex_unlock(&worker->lock);
 }
 
-/* As long as the relation behind /events is not known, another process has more to say. */
+/* As long as this one would answer with errors, another process has more to say. */
 static void
 accept_when_ready(MrWorker *worker)
 {
-	if (worker->begins_ms == 0 ||
-		(atomic_load(worker->context.relation) == NULL && mr_now_ms() < worker->begins_ms))
+	MrPoolState pool;
+	int64_t limit_ms;
+
+	if (worker->begun_ms == 0)
 		return;
-	worker->begins_ms = 0;
+	if (!can_answer(worker))
+	{
+		mr_pool_state(worker->pool, &pool);
+		limit_ms = *pool.trouble != '\0' ? ACCEPT_IN_TROUBLE_MS : ACCEPT_MS;
+		if (mr_now_ms() - worker->begun_ms < limit_ms)
+			return;
+	}
+	worker->begun_ms = 0;
 	mr_server_accept(worker->server);
+}
+
+/* The relation behind /events is known, and each pool of this thread has a connection: another thread may be quicker. */
+static bool
+can_answer(const MrWorker *worker)
+{
+	return atomic_load(worker->context.relation) != NULL && mr_pool_is_connected(worker->pool) &&
+		   (worker->operate_pool == NULL || mr_pool_is_connected(worker->operate_pool)) &&
+		   (worker->claims == NULL || mr_claims_can_ask(worker->claims));
 }
 
 /* Until no connection is open: each is closed with its next answer, or when there is none to give. */

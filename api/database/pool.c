@@ -26,7 +26,6 @@ static void on_idle(void *owner, MrSession *session);
 static void on_ended(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *result,
 					 const MrPgError *error);
 static void on_lost(void *owner, MrSession *session, const MrPgError *error, bool silent);
-static bool is_open(const MrPool *pool);
 static MrSession *idle_session(MrPool *pool);
 static MrQuery *new_query(MrPool *pool, const char *name, const char *sql, int count,
 						  const char *const *values);
@@ -56,7 +55,7 @@ mr_pool_query(MrPool *pool, const char *name, const char *sql, int count, const 
 	MrSession *session;
 	MrQuery *query;
 
-	*failure = is_open(pool)                        ? MR_QUERY_LOST
+	*failure = !mr_pool_is_connected(pool)          ? MR_QUERY_LOST
 			   : pool->state.waiting >= WAITING_MAX ? MR_QUERY_BUSY
 													: MR_QUERY_OK;
 	if (*failure != MR_QUERY_OK)
@@ -110,6 +109,15 @@ mr_pool_tick(MrPool *pool)
 	fail_waiting(pool, MR_QUERY_BUSY, now - pool->setup.query_ms);
 }
 
+bool
+mr_pool_is_connected(const MrPool *pool)
+{
+	for (int i = 0; i < pool->setup.connections; i++)
+		if (mr_session_state(pool->sessions[i]) >= MR_SESSION_IDLE)
+			return true;
+	return false;
+}
+
 void
 mr_pool_state(const MrPool *pool, MrPoolState *state)
 {
@@ -122,7 +130,7 @@ mr_pool_state(const MrPool *pool, MrPoolState *state)
 		state->connections += s >= MR_SESSION_IDLE;
 		state->running += s > MR_SESSION_IDLE;
 	}
-	state->is_open = is_open(pool);
+	state->is_open = !mr_pool_is_connected(pool);
 	snprintf(state->trouble, sizeof(state->trouble), "%s", pool->trouble.text);
 }
 
@@ -181,17 +189,8 @@ on_lost(void *owner, MrSession *session, const MrPgError *error, bool silent)
 	for (int i = 0; silent && i < pool->setup.connections; i++)
 		if (mr_session_state(pool->sessions[i]) == MR_SESSION_IDLE)
 			mr_session_renew(pool->sessions[i]);
-	if (is_open(pool))
+	if (!mr_pool_is_connected(pool))
 		fail_waiting(pool, MR_QUERY_LOST, INT64_MAX);
-}
-
-static bool
-is_open(const MrPool *pool)
-{
-	for (int i = 0; i < pool->setup.connections; i++)
-		if (mr_session_state(pool->sessions[i]) >= MR_SESSION_IDLE)
-			return false;
-	return true;
 }
 
 static MrSession *

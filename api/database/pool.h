@@ -72,6 +72,8 @@ extern MrQuery *mr_pool_query(MrPool *pool, const char *name, const char *sql, i
 extern void mr_query_abandon(MrQuery *query);
 /* Call it every 50 ms or so. */
 extern void mr_pool_tick(MrPool *pool);
+/* Has it a connection? Else the breaker is open: queries are refused. */
+extern bool mr_pool_is_connected(const MrPool *pool);
 extern void mr_pool_state(const MrPool *pool, MrPoolState *state);
 extern void mr_pool_free(MrPool *pool);
 

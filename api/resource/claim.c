@@ -63,6 +63,12 @@ mr_claims_tick(MrClaims *claims)
 	mr_pool_tick(claims->pool);
 }
 
+bool
+mr_claims_can_ask(const MrClaims *claims)
+{
+	return mr_pool_is_connected(claims->pool);
+}
+
 int
 mr_claims_open(const MrClaims *claims)
 {

@@ -1,11 +1,13 @@
 """Restarts of the API: listening sockets that outlive it, as a service manager passes them, and what becomes of requests."""
 import http.client
+import select
 import socket
 import threading
 
 import pytest
 
 from lib.api import Api
+from lib.proxy import Proxy
 from lib.publish_world import Whole
 from lib.wait import LIMIT, wait_for
 
@@ -95,6 +97,24 @@ def test_what_comes_between_two_processes_waits(whole, listening):
         api = start(whole, listening)
         assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
     api.kill()
+
+
+def test_a_process_without_connections_takes_nothing_yet(cluster, whole, listening):
+    """It knows the relation, by another connection than those that answer: what comes is left to a process that can."""
+    proxy = Proxy(cluster)
+    proxy.holds = b"application_name\0millrace-api\0"
+    api = Api(proxy.dsn(whole.db.name, "millrace_api"), "--brokers", whole.broker.address, sockets=(listening,)).start(wait=False)
+    try:
+        with socket.create_connection(listening.getsockname(), timeout=LIMIT) as s:
+            s.sendall(f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+            wait_for(lambda: 'relation=' in api.log_text(), "the relation is known")
+            wait_for(lambda: proxy.held, "its pools wait for their connections")
+            assert not select.select([s], [], [], 0.5)[0], s.recv(65536)  # ten of its ticks
+            proxy.holds = None
+            assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
+    finally:
+        proxy.close()
+        api.kill()
 
 
 def ask(s):

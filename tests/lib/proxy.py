@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can cut a connection between a COMMIT and its answer."""
+"""A TCP proxy before PostgreSQL that can cut a connection between a COMMIT and its answer, or hold up some of its clients."""
 import os
 import select
 import socket
@@ -15,6 +15,8 @@ class Proxy:
         self.cut_every = cut_every
         self.cuts = self.copies = 0
         self.blocked = threading.Event()  # set: nothing is forwarded, connections stay open
+        self.holds = None  # bytes: clients whose start-up message has them wait while this is set
+        self.held = 0
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -40,12 +42,21 @@ class Proxy:
         server = socket.socket(socket.AF_UNIX)
         try:
             server.connect(self.upstream)
+            self._hold(client)
             self._pump(client, server)
         except OSError:
             pass
         finally:
             client.close()
             server.close()
+
+    def _hold(self, client):
+        first = client.recv(1 << 16, socket.MSG_PEEK)
+        if self.holds and self.holds in first:
+            with self._lock:
+                self.held += 1
+            while self.holds and not self._closed:
+                threading.Event().wait(0.02)
 
     def _pump(self, client, server):
         frames = Frames()

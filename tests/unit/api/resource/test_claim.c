@@ -51,6 +51,13 @@ mr_pool_tick(MrPool *pool)
 	(void) pool;
 }
 
+bool
+mr_pool_is_connected(const MrPool *pool)
+{
+	(void) pool;
+	return true;
+}
+
 void
 mr_pool_free(MrPool *pool)
 {
