@@ -211,6 +211,8 @@ event_make(const EventPlan *plan, uint64_t i, char *buffer, Event *event)
 	n += put_pad(plan, i, buffer + n);
 	if (event->kind != EVENT_CUT)
 		buffer[n++] = '}';
+	if (plan->key_digits > 0)
+		snprintf(event->key, sizeof(event->key), "%.*s", plan->key_digits, event->id);
 	event->payload = buffer;
 	event->length = n;
 }

@@ -44,6 +44,7 @@ typedef struct EventPlan
 	double tombstone_percent;
 	double hot_percent; /* have the key, and the source, of one sensor */
 	int pad_bytes;      /* up to so many bytes more, for mixed sizes */
+	int key_digits;     /* the message key is that many digits of the id; 0: the source */
 	long transaction;   /* events of a transaction, 0 = none */
 	long abort_every;   /* each so many-th transaction is rolled back, 0 = none */
 } EventPlan;

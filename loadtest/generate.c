@@ -53,6 +53,7 @@ static const char usage_text[] =
 	"      --abort-every K    each K-th transaction is rolled back\n"
 	"      --transactional-id ID\n"
 	"      --headers          two headers each, one of them without a value\n"
+	"      --key-digits N     the first N hex digits of the id are the key (default: the source)\n"
 	"      --no-key           messages without a key\n"
 	"  -p, --partition P      all into one partition (default: by key)\n"
 	"      --linger-ms MS     default: 50 at full speed, 1 with --rate\n"
@@ -91,6 +92,7 @@ enum
 	OPT_TOMBSTONES,
 	OPT_HOT,
 	OPT_PAD,
+	OPT_KEY_DIGITS,
 	OPT_TRANSACTION,
 	OPT_ABORT,
 	OPT_TRANSACTIONAL_ID,
@@ -117,6 +119,7 @@ static const struct option long_options[] = {
 	{"tombstones", required_argument, NULL, OPT_TOMBSTONES},
 	{"hot", required_argument, NULL, OPT_HOT},
 	{"pad", required_argument, NULL, OPT_PAD},
+	{"key-digits", required_argument, NULL, OPT_KEY_DIGITS},
 	{"transaction", required_argument, NULL, OPT_TRANSACTION},
 	{"abort-every", required_argument, NULL, OPT_ABORT},
 	{"transactional-id", required_argument, NULL, OPT_TRANSACTIONAL_ID},
@@ -156,6 +159,9 @@ plan_option(EventPlan *plan, int option, const char *value)
 			return true;
 		case OPT_PAD:
 			plan->pad_bytes = (int) number(value);
+			return true;
+		case OPT_KEY_DIGITS:
+			plan->key_digits = (int) number(value);
 			return true;
 		case OPT_TRANSACTION:
 			plan->transaction = (long) number(value);

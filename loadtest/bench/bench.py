@@ -57,7 +57,7 @@ def broken(result):
 FIGURES = {"end_to_end": ("end_to_end", end_to_end), "broken": ("broken_1pct", broken),
            "ordered": ("ordered_1pct", middle), "coordinate": ("coordinate_key", middle), "windows": ("windows", middle),
            **{name: (name, middle) for name in ("in_order", "snapshot", "dump")},
-           **{name: (name, of_workers) for name in ("upsert", "upsert_indexed", "windows_recompute")}}
+           **{name: (name, of_workers) for name in ("upsert", "upsert_keyed", "upsert_indexed", "windows_recompute")}}
 
 
 def show(title, result):

@@ -10,7 +10,7 @@ _ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 
 class Events:
     """n events of a seed; options as millrace-generate has them, with _ for the dashes:
-    broken, db_refused, filtered, unknown, tombstones (percent), pad, transaction, abort_every."""
+    broken, db_refused, filtered, unknown, tombstones (percent), pad, key_digits, transaction, abort_every."""
 
     def __init__(self, n, seed=1, first=0, **options):
         self.n, self.seed, self.first, self.options = n, seed, first, options
