@@ -18,7 +18,7 @@ static Coding coding_of(const MrExchange *exchange);
 static Coding coding_named(const char *name);
 static bool has_room(void *owner, size_t bytes);
 static void refuse(MrExchange *exchange, MrGunzip outcome);
-static void replace(MrExchange *exchange, MrBuffer *body);
+static bool replace(MrExchange *exchange, MrBuffer *body);
 static void free_body(const void *data, size_t len, void *extra);
 
 bool
@@ -41,9 +41,9 @@ mr_body_decode(MrExchange *exchange)
 		return false;
 	}
 	outcome = mr_gunzip(&plain, body, len, exchange->setup->body_max, has_room, exchange);
-	if (outcome == MR_GUNZIP_OK)
-		replace(exchange, &plain);
-	else
+	if (outcome == MR_GUNZIP_OK && !replace(exchange, &plain))
+		outcome = MR_GUNZIP_NO_ROOM;
+	if (outcome != MR_GUNZIP_OK)
 		refuse(exchange, outcome);
 	mr_buffer_free(&plain);
 	return outcome == MR_GUNZIP_OK;
@@ -101,15 +101,20 @@ refuse(MrExchange *exchange, MrGunzip outcome)
 	}
 }
 
-static void
+/* Takes the body over. False: there is no memory for it, and an empty body would be another request. */
+static bool
 replace(MrExchange *exchange, MrBuffer *body)
 {
 	struct evbuffer *input = evhttp_request_get_input_buffer(exchange->http);
 
 	evbuffer_drain(input, evbuffer_get_length(input));
+	if (body->len == 0)
+		return true;
+	if (evbuffer_add_reference(input, body->data, body->len, free_body, NULL) != 0)
+		return false;
 	mr_connection_hold_decoded(exchange->connection, body->len);
-	if (body->len > 0 && evbuffer_add_reference(input, body->data, body->len, free_body, NULL) == 0)
-		*body = (MrBuffer){0};
+	*body = (MrBuffer){0};
+	return true;
 }
 
 static void

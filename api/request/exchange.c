@@ -152,8 +152,9 @@ mr_exchange_send(MrExchange *exchange, MrSharedText *part)
 {
 	struct evbuffer *out = evbuffer_new();
 
-	evbuffer_add_reference(out, mr_shared_text_data(part), mr_shared_text_len(part), release_text,
-						   mr_shared_text_hold(part));
+	if (evbuffer_add_reference(out, mr_shared_text_data(part), mr_shared_text_len(part),
+							   release_text, mr_shared_text_hold(part)) != 0)
+		abort(); /* memory is out: the stream would go on without a part of it */
 	evhttp_send_reply_chunk(exchange->http, out);
 	evbuffer_free(out);
 }
@@ -333,8 +334,8 @@ send_answer(MrExchange *exchange, int status, MrBuffer *body)
 	}
 	if (exchange->is_head || status == 304 || status == 204 || body->len == 0)
 		mr_buffer_free(body);
-	else
-		evbuffer_add_reference(out, body->data, body->len, free_buffer, NULL);
+	else if (evbuffer_add_reference(out, body->data, body->len, free_buffer, NULL) != 0)
+		abort(); /* memory is out: fewer bytes would follow than its length says */
 	*body = (MrBuffer){0};
 	evhttp_send_reply(exchange->http, status, reason_of(status), out);
 	evbuffer_free(out);
