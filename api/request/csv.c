@@ -28,11 +28,12 @@ mr_csv_cell(MrBuffer *out, const char *text, bool raw)
 	mr_buffer_append(out, "\"", 1);
 }
 
+/* White space before it is none of it. */
 static bool
 is_number(const char *text)
 {
 	char *end;
 
 	strtod(text, &end);
-	return end != text && *end == '\0' && strpbrk(text, "xXnN") == NULL;
+	return end != text && *end == '\0' && strpbrk(text, "xXnN \t\r\n") == NULL;
 }

@@ -38,6 +38,8 @@ csv_cells(void **state)
 	expect_cell("@a\"", false, "\"'@a\"\"\"");
 	expect_cell("-3.5e1", false, "-3.5e1");
 	expect_cell("+1", false, "+1");
+	expect_cell("\t1", false, "\"'\t1\"");
+	expect_cell("\r-1", false, "\"'\r-1\"");
 	expect_cell("-1+2", false, "\"'-1+2\"");
 	expect_cell("-inf", false, "\"'-inf\"");
 	expect_cell("-0x1", false, "\"'-0x1\"");
