@@ -153,13 +153,14 @@ put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param
 		   MrListRefusal *refusal)
 {
 	int number = mr_relation_column(relation, param->name);
-	const MrColumn *column = &relation->columns[number];
+	const MrColumn *column;
 	const char *sql = "=";
 	const char *value = param->value;
 	char hint[320];
 
 	if (number < 0)
 		return mr_list_refuse_name(refusal, relation, param->name);
+	column = &relation->columns[number];
 	if (indexed && !column->is_filterable)
 	{
 		snprintf(hint, sizeof(hint),

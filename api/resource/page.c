@@ -112,7 +112,6 @@ serve(MrExchange *exchange, int file)
 		return;
 	mr_etag_make(tag, files[file].begin, len);
 	mr_exchange_set_header(exchange, "Content-Security-Policy", POLICY);
-	mr_exchange_set_header(exchange, "X-Content-Type-Options", "nosniff");
 	mr_exchange_set_header(exchange, "Referrer-Policy", "no-referrer");
 	mr_buffer_append(&body, files[file].begin, len);
 	mr_document_answer(exchange, files[file].type, &body, tag);

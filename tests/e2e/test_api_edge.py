@@ -42,6 +42,15 @@ def test_compression(web):
                     assert "content-encoding" not in answer.headers and "Accept-Encoding" in answer.headers["vary"]
 
 
+def test_no_field_comes_twice(web):
+    """Several of one name are a list to some, and the last of them to others."""
+    for path in ("/", "/docs", "/page/page.css", "/openapi.json", "/events?limit=1", "/events/events:0:1", "/events/all", "/none", "/events?typ=a"):
+        for extra in ("", f"Origin: {PAGE}\r\n", "Accept-Encoding: gzip\r\n"):
+            head = web.api.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{extra}\r\n".encode()).partition(b"\r\n\r\n")[0]
+            names = [line.split(b":")[0].lower() for line in head.split(b"\r\n")[1:]]
+            assert len(names) > 3 and len(set(names)) == len(names), (path, names)
+
+
 def test_what_is_not_compressed(web):
     for coding in ("", "br", "gzip;q=0", "*;q=0", "gzip;q=0.2, identity;q=0.5"):
         assert "content-encoding" not in web.api.get("/openapi.json", Accept_Encoding=coding).headers, coding
