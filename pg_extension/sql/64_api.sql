@@ -74,6 +74,7 @@ DECLARE
   id      record;
   at      record;
   c       record;
+  kind    "char";
   keys    text;
   coordinate text[];
   is_followed boolean := false;
@@ -91,6 +92,7 @@ BEGIN
       USING ERRCODE = 'insufficient_privilege', HINT = format('GRANT SELECT ON %s TO %I;', rel, current_user);
   END IF;
   relation_ident := format('%I.%I', parts[1], parts[2]);
+  SELECT r.relkind INTO kind FROM pg_class AS r WHERE r.oid = rel;
   SELECT n.name INTO missing FROM unnest(ARRAY[id_column, time_column]) AS n (name)
   WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = rel AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped);
   IF missing IS NOT NULL THEN
@@ -104,7 +106,7 @@ BEGIN
   IF at.type <> 'timestamp with time zone' THEN
     RAISE EXCEPTION 'column "%" of relation % has type %, expected timestamp with time zone', time_column, rel, at.type
       USING ERRCODE = 'datatype_mismatch', HINT = 'Name a column of that type.';
-  ELSIF NOT (id.attnotnull AND at.attnotnull) AND (SELECT r.relkind FROM pg_class AS r WHERE r.oid = rel) NOT IN ('v', 'f') THEN
+  ELSIF NOT (id.attnotnull AND at.attnotnull) AND kind NOT IN ('v', 'f') THEN
     RAISE EXCEPTION 'columns "%" and "%" of relation % may be null', id_column, time_column, rel
       USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = format('ALTER TABLE %s ALTER %s SET NOT NULL, ALTER %s SET NOT NULL;', rel, id.ident, at.ident);
@@ -113,10 +115,11 @@ BEGIN
   IF NOT millrace.is_index_served(format('SELECT t.%s FROM %s AS t %s', id.ident, relation_ident, keys), '{}') THEN
     RAISE EXCEPTION 'no index of relation % serves the order by "%" and "%"', rel, time_column, id_column
       USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = format('CREATE INDEX ON %s (%s, %s);', rel, at.ident, id.ident);
+            HINT = CASE WHEN kind = 'v' THEN format('Leave ORDER BY, GROUP BY, DISTINCT and the like out of the view, and index its table: CREATE INDEX ON TABLE (%s, %s);', at.ident, id.ident)
+                        ELSE format('CREATE INDEX ON %s (%s, %s);', rel, at.ident, id.ident) END;
   ELSIF NOT millrace.is_index_served(format('SELECT t.%s FROM %s AS t WHERE t.%s = $1', id.ident, relation_ident, id.ident), ARRAY[id.type]) THEN
     RAISE EXCEPTION 'no index of relation % serves a look-up by "%"', rel, id_column
-      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('CREATE UNIQUE INDEX ON %s (%s);', rel, id.ident);
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('CREATE UNIQUE INDEX ON %s (%s);', CASE WHEN kind = 'v' THEN 'TABLE' ELSE rel::text END, id.ident);
   END IF;
   SELECT array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY n.nth) INTO coordinate
   FROM unnest(ARRAY['topic', 'partition', 'offset']) WITH ORDINALITY AS n (name, nth)

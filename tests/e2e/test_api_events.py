@@ -285,6 +285,32 @@ def test_a_view(cluster):
         world.close()
 
 
+def test_a_view_that_is_sorted_is_refused(cluster):
+    """The start asks for the plan of its order: one with a Sort would read all of it for each page. So does SIGHUP, and the
+    relation that was served stays."""
+    world = ApiWorld(cluster, "api_sorted")
+    sorts = {"app.latest": "SELECT max(id::text)::uuid AS id, max(time) AS time FROM events GROUP BY type",
+             "app.several": "SELECT DISTINCT ON (source) id, time FROM events ORDER BY source, time",
+             "app.later": "SELECT id, time + interval '1 hour' AS time FROM events"}
+    try:
+        world.fill(100)
+        world.db.run("CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO web;" + "".join(
+            f" CREATE VIEW {name} AS {query}; GRANT SELECT ON {name} TO web;" for name, query in sorts.items()))
+        for name in sorts:
+            api = Api(world.db.dsn("web"), "--events", name).start(wait=False)
+            wait_for(lambda a=api: not a.process.alive(), "it ends")
+            assert api.process.popen.returncode == 1, name
+            assert f"no index of relation {name} serves the order" in api.log_text() and "index its table" in api.log_text(), name
+        world.db.run("CREATE VIEW app.plain AS SELECT id, time FROM events; GRANT SELECT ON app.plain TO web")
+        api = world.start("--events", "app.plain")
+        world.db.run("CREATE OR REPLACE VIEW app.plain AS SELECT id, time FROM events ORDER BY md5(id::text)")
+        api.process.signal(signal.SIGHUP)
+        wait_for(lambda: "serves the order" in api.log_text(), "the log says so")
+        assert api.process.alive()
+    finally:
+        world.close()
+
+
 def test_the_start_says_what_is_missing(cluster):
     world = ApiWorld(cluster, "api_start")
     try:
