@@ -304,6 +304,38 @@ def test_the_broker_is_down(whole):
     api.kill()
 
 
+def test_the_broker_is_silent(whole):
+    """It takes connections and answers nothing: 504 after --publish-timeout, since what was sent may be there or not, then 503 at
+    once; sent again with its key, the event has one row."""
+    api = whole.start_api("--publish-timeout", "2s")
+    try:
+        assert whole.post("?eventType=silent&eventData=1", api=api).status == 202
+        whole.broker.process.signal(signal.SIGSTOP)
+        try:
+            sent = whole.post("?eventType=silent&eventData=2", api=api, Idempotency_Key="silent-1")
+            assert (sent.status, sent.json()["code"]) == (504, "MR-507") and "retry-after" not in sent.headers
+            assert "Idempotency-Key" in sent.json()["hint"]
+            answers, took = zip(*[timed(lambda: whole.post("?eventType=silent&eventData=3", api=api)) for _ in range(5)])
+            assert {(a.status, a.json()["code"]) for a in answers} == {(503, "MR-506")}
+            assert statistics.median(took) < 0.5  # of the two seconds of --publish-timeout
+            assert api.get("/events?limit=1").status == 200
+        finally:
+            whole.broker.process.signal(signal.SIGCONT)
+        again = []
+
+        def is_published():
+            again.append(whole.post("?eventType=silent&eventData=2", api=api, Idempotency_Key="silent-1"))
+            return again[-1].status == 202
+
+        wait_for(is_published, "it is published")
+        assert "idempotency-replayed" not in again[-1].headers, "an outcome that is not known is not kept"
+        last = whole.post("?eventType=silent&eventData=4&wait=processed&timeout=60s", api=api)
+        assert last.status == 200
+        wait_for(lambda: whole.db.run("SELECT value FROM events WHERE type = 'silent' ORDER BY value") == [(1,), (2,), (4,)], "each has one row")
+    finally:
+        api.kill()
+
+
 def test_a_topic_that_is_not_there_and_no_brokers(whole):
     for options, detail in ((("--brokers", whole.broker.address, "--topic", "not-there"), None), ((), "This service does not publish.")):
         api = Api(whole.db.dsn("millrace_api"), *options).start(wait=False)
