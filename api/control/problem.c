@@ -116,6 +116,9 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 		{"MR-507", 504, "It is not known whether the event is published",
 		 "Kafka did not acknowledge it in time. Sent again with the same "
 		 "Idempotency-Key or id, the default pipeline keeps one of the two."},
+	[MR_PROBLEM_KAFKA_END] = {"MR-508", 503, "It is not known whether there is such an event",
+							  "Kafka cannot be reached, and only it knows. Try again after the time "
+							  "in Retry-After."},
 };
 
 int

@@ -1,7 +1,4 @@
-/*
- * Who frees what: a delivery belongs to librdkafka from producev() to its report, then to its outbox. An outbox lives
- * until its last report, also when its loop has ended before (references are counted under its lock).
- */
+/* Who frees what: a delivery belongs to librdkafka from producev() to its report, then to its outbox. */
 #include "api/publish/producer.h"
 
 #include <librdkafka/rdkafka.h>
@@ -9,39 +6,18 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "api/publish/ends.h"
 #include "common/buffer.h"
 #include "common/kafka_conf.h"
 #include "common/log.h"
 #include "common/trouble.h"
 
 #define POLL_MS 100
+#define END_MS  1000 /* how long Kafka may take to say where a partition ends */
 #define PROBE_MS                                                                                   \
 	500 /* how long a look for a broker may take; one follows the other while none answers */
-
-struct MrDelivery
-{
-	MrOutbox *outbox;
-	MrPublishEnd end; /* NULL: forgotten; the loop's alone */
-	void *owner;
-	MrPublishFailure failure;
-	int32_t partition;
-	int64_t offset;
-	char text[128];
-	MrDelivery *next;
-};
-
-struct MrOutbox
-{
-	MrProducer *producer;
-	pthread_mutex_t lock;
-	MrDelivery *reported; /* under the lock, as the rest */
-	int references;       /* the loop, and each delivery that librdkafka has */
-	int fd;               /* an eventfd: something was reported */
-	struct event *event;
-};
 
 struct MrProducer
 {
@@ -54,6 +30,7 @@ struct MrProducer
 	bool started;
 	atomic_bool stops;
 	atomic_bool is_open;
+	MrEnds *ends;
 	_Atomic uint64_t published;
 	_Atomic uint64_t failed;
 	pthread_mutex_t trouble_lock;
@@ -69,9 +46,6 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
 static void open_breaker(MrProducer *producer, const char *why);
 static rd_kafka_headers_t *headers_of(const MrTrace *trace);
 static MrPublishFailure failure_of(rd_kafka_resp_err_t code, rd_kafka_msg_status_t status);
-static void on_reported(evutil_socket_t fd, short what, void *arg);
-static void take_reported(MrOutbox *outbox, bool ends);
-static void release(MrOutbox *outbox, int count);
 
 MrProducer *
 mr_producer_new(const MrProducerSetup *setup, char *error, size_t error_size)
@@ -87,7 +61,8 @@ mr_producer_new(const MrProducerSetup *setup, char *error, size_t error_size)
 	atomic_store(&producer->is_open, true); /* until a broker has answered */
 	if (producer->handle != NULL)
 		producer->started = pthread_create(&producer->thread, NULL, run, producer) == 0;
-	if (producer->started)
+	producer->ends = producer->started ? mr_ends_new(producer) : NULL;
+	if (producer->ends != NULL)
 		return producer;
 	mr_producer_free(producer, 0);
 	return NULL;
@@ -112,6 +87,7 @@ mr_producer_free(MrProducer *producer, int flush_ms)
 {
 	if (producer == NULL)
 		return;
+	mr_ends_free(producer->ends);
 	if (producer->handle != NULL)
 		rd_kafka_flush(producer->handle, flush_ms);
 	atomic_store(&producer->stops, true);
@@ -129,18 +105,10 @@ mr_producer_free(MrProducer *producer, int flush_ms)
 	free(producer);
 }
 
-MrOutbox *
-mr_outbox_new(MrProducer *producer, struct event_base *base)
+MrEnds *
+mr_producer_ends(const MrProducer *producer)
 {
-	MrOutbox *outbox = mr_calloc(1, sizeof(*outbox));
-
-	outbox->producer = producer;
-	outbox->references = 1;
-	pthread_mutex_init(&outbox->lock, NULL);
-	outbox->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	outbox->event = event_new(base, outbox->fd, EV_READ | EV_PERSIST, on_reported, outbox);
-	event_add(outbox->event, NULL);
-	return outbox;
+	return producer->ends;
 }
 
 MrDelivery *
@@ -148,7 +116,7 @@ mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload, size_t
 				  const MrTrace *trace, MrPublishEnd end, void *owner, MrPublishFailure *failure)
 {
 	rd_kafka_headers_t *headers;
-	MrProducer *producer = outbox->producer;
+	MrProducer *producer = mr_outbox_producer(outbox);
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
 	size_t key_len = key != NULL ? strlen(key) : 0;
 	MrDelivery *delivery;
@@ -158,14 +126,8 @@ mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload, size_t
 		*failure = MR_PUBLISH_DOWN;
 		return NULL;
 	}
-	delivery = mr_calloc(1, sizeof(*delivery));
-	delivery->outbox = outbox;
-	delivery->end = end;
-	delivery->owner = owner;
+	delivery = mr_delivery_new(outbox, end, owner);
 	headers = headers_of(trace);
-	pthread_mutex_lock(&outbox->lock);
-	outbox->references++;
-	pthread_mutex_unlock(&outbox->lock);
 	pthread_rwlock_rdlock(&producer->handle_lock);
 	code = rd_kafka_producev(producer->handle, RD_KAFKA_V_TOPIC(producer->topic),
 							 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key, key_len),
@@ -176,29 +138,43 @@ mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload, size_t
 		return delivery;
 	*failure = failure_of(code, RD_KAFKA_MSG_STATUS_NOT_PERSISTED);
 	rd_kafka_headers_destroy(headers); /* they are librdkafka's only when it took the message */
-	free(delivery);
-	release(outbox, 1);
+	mr_delivery_cancel(delivery);
 	return NULL;
 }
 
-void
-mr_delivery_forget(MrDelivery *delivery)
+/*
+ * A partition or topic that Kafka does not have has no events. Of librdkafka's two ways to ask this one keeps to its timeout
+ * also when a broker is silent.
+ */
+bool
+mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition, int64_t *end)
 {
-	delivery->end = NULL;
-}
+	rd_kafka_topic_partition_list_t *list;
+	rd_kafka_topic_partition_t *item;
+	rd_kafka_resp_err_t code;
 
-/* What is reported, and what is still to be, is for nobody. */
-void
-mr_outbox_free(MrOutbox *outbox)
-{
-	if (outbox == NULL)
-		return;
-	event_free(outbox->event);
-	pthread_mutex_lock(&outbox->lock);
-	outbox->event = NULL;
-	pthread_mutex_unlock(&outbox->lock);
-	take_reported(outbox, false);
-	release(outbox, 1);
+	if (atomic_load(&producer->is_open))
+		return false;
+	list = rd_kafka_topic_partition_list_new(1);
+	item = rd_kafka_topic_partition_list_add(list, topic, partition);
+	item->offset = RD_KAFKA_OFFSET_END; /* instead of a time */
+	pthread_rwlock_rdlock(&producer->handle_lock);
+	code = rd_kafka_offsets_for_times(producer->handle, list, END_MS);
+	pthread_rwlock_unlock(&producer->handle_lock);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		code = item->err;
+	*end = item->offset;
+	rd_kafka_topic_partition_list_destroy(list);
+	if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		*end = 0;
+	else if (code != RD_KAFKA_RESP_ERR_NO_ERROR || *end < 0)
+	{
+		mr_log(MR_LOG_DEBUG, "Kafka does not say where a partition ends", MR_STR("topic", topic),
+			   MR_INT("partition", partition), MR_STR("error", rd_kafka_err2str(code)));
+		return false;
+	}
+	return true;
 }
 
 static rd_kafka_t *
@@ -307,31 +283,12 @@ on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 {
 	MrProducer *producer = opaque;
 	MrDelivery *delivery = message->_private;
-	MrOutbox *outbox = delivery->outbox;
-	uint64_t one = 1;
-	bool is_over;
+	MrPublishFailure failure = failure_of(message->err, rd_kafka_message_status(message));
 
 	(void) handle;
-	delivery->failure = failure_of(message->err, rd_kafka_message_status(message));
-	delivery->partition = message->partition;
-	delivery->offset = message->offset;
-	snprintf(delivery->text, sizeof(delivery->text), "%s", rd_kafka_err2str(message->err));
-	atomic_fetch_add(delivery->failure == MR_PUBLISH_OK ? &producer->published : &producer->failed,
-					 1);
-	pthread_mutex_lock(&outbox->lock);
-	is_over = outbox->event == NULL;
-	if (!is_over)
-	{
-		delivery->next = outbox->reported;
-		outbox->reported = delivery;
-		if (delivery->next == NULL && write(outbox->fd, &one, sizeof(one)) < 0)
-			one = 0; /* the counter is full: the loop will be woken anyway */
-	}
-	pthread_mutex_unlock(&outbox->lock);
-	if (!is_over)
-		return;
-	free(delivery);
-	release(outbox, 1);
+	atomic_fetch_add(failure == MR_PUBLISH_OK ? &producer->published : &producer->failed, 1);
+	mr_delivery_report(delivery, failure, message->partition, message->offset,
+					   rd_kafka_err2str(message->err));
 }
 
 static void
@@ -387,55 +344,4 @@ failure_of(rd_kafka_resp_err_t code, rd_kafka_msg_status_t status)
 		code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE)
 		return MR_PUBLISH_DOWN;
 	return MR_PUBLISH_FAILED;
-}
-
-static void
-on_reported(evutil_socket_t fd, short what, void *arg)
-{
-	uint64_t count;
-
-	(void) what;
-	if (read(fd, &count, sizeof(count)) < 0)
-		count = 0;
-	take_reported(arg, true);
-}
-
-/* ends: their owners hear of it. */
-static void
-take_reported(MrOutbox *outbox, bool ends)
-{
-	MrDelivery *next;
-	int references = 0;
-
-	pthread_mutex_lock(&outbox->lock);
-	next = outbox->reported;
-	outbox->reported = NULL;
-	pthread_mutex_unlock(&outbox->lock);
-	while (next != NULL)
-	{
-		MrDelivery *delivery = next;
-
-		next = delivery->next;
-		if (ends && delivery->end != NULL)
-			delivery->end(delivery->owner, delivery->failure, delivery->partition, delivery->offset,
-						  delivery->text);
-		free(delivery);
-		references++;
-	}
-	release(outbox, references);
-}
-
-static void
-release(MrOutbox *outbox, int count)
-{
-	int left;
-
-	pthread_mutex_lock(&outbox->lock);
-	left = outbox->references -= count;
-	pthread_mutex_unlock(&outbox->lock);
-	if (left > 0)
-		return;
-	close(outbox->fd);
-	pthread_mutex_destroy(&outbox->lock);
-	free(outbox);
 }

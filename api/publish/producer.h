@@ -6,26 +6,12 @@
 #ifndef MR_API_PRODUCER_H
 #define MR_API_PRODUCER_H
 
-#include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "api/publish/outbox.h"
 #include "api/request/trace.h"
 #include "common/options.h"
-
-typedef struct MrProducer MrProducer;
-typedef struct MrOutbox MrOutbox;
-typedef struct MrDelivery MrDelivery;
-
-typedef enum MrPublishFailure
-{
-	MR_PUBLISH_OK,
-	MR_PUBLISH_DOWN,    /* no broker, or no topic: not published */
-	MR_PUBLISH_BUSY,    /* too many messages wait: not published */
-	MR_PUBLISH_LARGE,   /* larger than Kafka takes: not published */
-	MR_PUBLISH_FAILED,  /* refused by the broker: not published */
-	MR_PUBLISH_UNKNOWN, /* no acknowledgement in time: it may be published, or not */
-} MrPublishFailure;
 
 typedef struct MrProducerSetup
 {
@@ -44,10 +30,6 @@ typedef struct MrProducerState
 	uint64_t failed;
 } MrProducerState;
 
-/* partition and offset when MR_PUBLISH_OK; text says what Kafka said otherwise. On the loop of the outbox. */
-typedef void (*MrPublishEnd)(void *owner, MrPublishFailure failure, int32_t partition,
-							 int64_t offset, const char *text);
-
 /* NULL, and a message, when a property is wrong. */
 extern MrProducer *mr_producer_new(const MrProducerSetup *setup, char *error, size_t error_size)
 	__attribute__((warn_unused_result));
@@ -55,8 +37,6 @@ extern void mr_producer_state(MrProducer *producer, MrProducerState *state);
 /* Waits for what is queued, for flush_ms at most. After its outboxes have been freed. */
 extern void mr_producer_free(MrProducer *producer, int flush_ms);
 
-/* Of one event loop. */
-extern MrOutbox *mr_outbox_new(MrProducer *producer, struct event_base *base);
 /*
  * Sends a message, with the trace in its headers; the texts are copied. NULL: refused, *failure says why, and `end` is not
  * called.
@@ -64,9 +44,13 @@ extern MrOutbox *mr_outbox_new(MrProducer *producer, struct event_base *base);
 extern MrDelivery *mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload,
 									 size_t len, const MrTrace *trace, MrPublishEnd end,
 									 void *owner, MrPublishFailure *failure);
-/* The owner is no longer interested: the message is published all the same. */
-extern void mr_delivery_forget(MrDelivery *delivery);
-/* Its loop has ended; deliveries under way are forgotten. */
-extern void mr_outbox_free(MrOutbox *outbox);
+/*
+ * The offset that the next message of the partition gets; 0 of one that does not exist. Waits for Kafka: for a thread that may.
+ * False: no broker says.
+ */
+extern bool mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition,
+							   int64_t *end);
+/* The thread that asks for those. */
+extern struct MrEnds *mr_producer_ends(const MrProducer *producer);
 
 #endif

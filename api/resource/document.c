@@ -95,7 +95,7 @@ on_text(MrExchange *exchange, const void *detail, MrQueryFailure failure, const 
 		refuse(exchange, document, failure, error);
 	else if (PQntuples(result) == 0 || PQgetisnull(result, 0, 0))
 		mr_exchange_refuse(exchange, document->absent, NULL, NULL);
-	else
+	else if (document->settle == NULL || !document->settle(exchange, result))
 	{
 		mr_buffer_append(&body, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0));
 		mr_buffer_append(&body, "\n", 1);

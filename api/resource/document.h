@@ -5,6 +5,8 @@
 #ifndef MR_API_DOCUMENT_H
 #define MR_API_DOCUMENT_H
 
+#include <libpq-fe.h>
+
 #include "api/request/exchange.h"
 
 #define MR_DOCUMENT_VALUES_MAX 16
@@ -18,6 +20,8 @@ typedef struct MrDocument
 	MrProblem absent;
 	const char *next; /* the parameter that leads to the next page; NULL: there are no pages */
 	bool records;     /* it changes something: the last parameter is who does, for the records */
+	/* Another way to answer with the row. False: it is answered as it is. NULL: always. */
+	bool (*settle)(MrExchange *exchange, const PGresult *result);
 } MrDocument;
 
 /*

@@ -283,6 +283,48 @@ def test_wait_for_what_is_not_processed(whole):
     assert whole.post("?eventType=late&eventData=3&wait=processed&timeout=60s").status == 200
 
 
+def test_status_of_what_kafka_does_not_have(whole):
+    """404 at and beyond the end of a partition, which Kafka itself says: what was just published is known at once. 503 when it
+    cannot say, where the answer depends on it. Without --brokers what the ingestor saw is all there is."""
+    operate = ("--operate-dsn", whole.db.dsn("events_owner"), "--anonymous", "read,publish,operate")
+    api = whole.start_api(*operate)
+    blind = Api(whole.db.dsn("millrace_api"), *operate).start()
+    try:
+        def status(partition, offset, a=api):
+            answer = a.get(f"/events/events:{partition}:{offset}/status")
+            return answer.status, answer.json()[0]["status"] if answer.status == 200 else answer.json()["code"], answer
+
+        place = whole.post("?eventType=known&eventData=1&wait=processed&timeout=60s", api=api).json()
+        done = (place["partition"], int(place["offset"]))
+        assert status(*done)[0] == 200 and status(*done)[1] in ("processed", "settled")
+        for i in range(30):  # long before an ingestor says where the topic ends
+            place = whole.post(f"?eventType=known&eventData={i}", api=api).json()
+            assert status(place["partition"], place["offset"])[0] == 200, place
+        for partition, (_, high) in enumerate(whole.broker.watermarks("events")):
+            found = status(partition, high)
+            assert found[:2] == (404, "MR-402") and found[2].json()["detail"] == f"The partition ends at offset {high}."
+            assert status(partition, 2**62)[:2] == (404, "MR-402")
+        assert status(99, 0)[:2] == (404, "MR-402")  # no such partition
+        assert status(0, 2**62, blind)[:2] == (200, "pending")
+        wait_for(lambda: "when the ingestor last looked" in status(0, 2**62, blind)[2].json()[0]["detail"].get("reason", ""), "it says so")
+        assert status(*done, blind)[0] == 200
+        whole.broker.process.signal(signal.SIGSTOP)
+        try:
+            answers = [status(0, 2**62) for _ in range(3)]
+            assert {a[:2] for a in answers} == {(503, "MR-508")} and answers[0][2].headers["retry-after"] == "1"
+            assert status(*done)[0] == 200
+            # many at once wait for one answer of Kafka's, not each for its own
+            with concurrent.futures.ThreadPoolExecutor(32) as pool:
+                found, took = timed(lambda: list(pool.map(lambda i: status(i % 3, 2**62)[:2], range(64))))
+            assert set(found) == {(503, "MR-508")} and took < 30
+        finally:
+            whole.broker.process.signal(signal.SIGCONT)
+        wait_for(lambda: status(0, 2**62)[0] == 404, "Kafka answers again")
+    finally:
+        api.kill()
+        blind.kill()
+
+
 def test_the_broker_is_down(whole):
     """POST: 503, at once after the first; GET as ever. Soon published again when it is back, and nothing twice."""
     api = whole.start_api("--publish-timeout", "2s")

@@ -1,0 +1,132 @@
+#include "api/publish/ends.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+#include "common/buffer.h"
+
+typedef struct Asked
+{
+	MrDelivery *delivery;
+	char *topic;
+	int32_t partition;
+	STAILQ_ENTRY(Asked) others;
+} Asked;
+
+typedef STAILQ_HEAD(, Asked) AskedList;
+
+struct MrEnds
+{
+	MrProducer *producer;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t asked;
+	AskedList waiting; /* under the lock, as the rest */
+	int count;
+	bool stops;
+};
+
+static void *run(void *arg);
+static bool wait_for_some(MrEnds *ends, AskedList *taken, bool *stops);
+static void answer(MrEnds *ends, Asked *asked, bool *is_down);
+
+MrEnds *
+mr_ends_new(MrProducer *producer)
+{
+	MrEnds *ends = mr_calloc(1, sizeof(*ends));
+
+	ends->producer = producer;
+	pthread_mutex_init(&ends->lock, NULL);
+	pthread_cond_init(&ends->asked, NULL);
+	STAILQ_INIT(&ends->waiting);
+	if (pthread_create(&ends->thread, NULL, run, ends) == 0)
+		return ends;
+	pthread_cond_destroy(&ends->asked);
+	pthread_mutex_destroy(&ends->lock);
+	free(ends);
+	return NULL;
+}
+
+MrDelivery *
+mr_ends_ask(MrEnds *ends, MrOutbox *outbox, const char *topic, int32_t partition, MrPublishEnd end,
+			void *owner)
+{
+	MrDelivery *delivery = NULL;
+
+	pthread_mutex_lock(&ends->lock);
+	if (ends->count < MR_ENDS_MAX)
+	{
+		Asked *asked = mr_calloc(1, sizeof(*asked));
+
+		delivery = mr_delivery_new(outbox, end, owner);
+		*asked = (Asked){.delivery = delivery, .topic = mr_strdup(topic), .partition = partition};
+		STAILQ_INSERT_TAIL(&ends->waiting, asked, others);
+		ends->count++;
+		pthread_cond_signal(&ends->asked);
+	}
+	pthread_mutex_unlock(&ends->lock);
+	return delivery; /* the thread may have freed the rest already */
+}
+
+void
+mr_ends_free(MrEnds *ends)
+{
+	if (ends == NULL)
+		return;
+	pthread_mutex_lock(&ends->lock);
+	ends->stops = true;
+	pthread_cond_signal(&ends->asked);
+	pthread_mutex_unlock(&ends->lock);
+	pthread_join(ends->thread, NULL);
+	pthread_cond_destroy(&ends->asked);
+	pthread_mutex_destroy(&ends->lock);
+	free(ends);
+}
+
+/* When Kafka is silent, those that wait with the first hear of it with the first. */
+static void *
+run(void *arg)
+{
+	MrEnds *ends = arg;
+	AskedList taken = STAILQ_HEAD_INITIALIZER(taken);
+	Asked *asked;
+	bool is_down;
+
+	while (wait_for_some(ends, &taken, &is_down))
+	{
+		while ((asked = STAILQ_FIRST(&taken)) != NULL)
+		{
+			STAILQ_REMOVE_HEAD(&taken, others);
+			answer(ends, asked, &is_down);
+		}
+	}
+	return NULL;
+}
+
+/* Takes all; false: there are no more, ever. */
+static bool
+wait_for_some(MrEnds *ends, AskedList *taken, bool *stops)
+{
+	pthread_mutex_lock(&ends->lock);
+	while (STAILQ_EMPTY(&ends->waiting) && !ends->stops)
+		pthread_cond_wait(&ends->asked, &ends->lock);
+	STAILQ_CONCAT(taken, &ends->waiting);
+	ends->count = 0;
+	*stops = ends->stops;
+	pthread_mutex_unlock(&ends->lock);
+	return !STAILQ_EMPTY(taken);
+}
+
+static void
+answer(MrEnds *ends, Asked *asked, bool *is_down)
+{
+	int64_t end = 0;
+
+	*is_down =
+		*is_down || !mr_producer_end_of(ends->producer, asked->topic, asked->partition, &end);
+	mr_delivery_report(asked->delivery, *is_down ? MR_PUBLISH_DOWN : MR_PUBLISH_OK,
+					   asked->partition, end, "");
+	free(asked->topic);
+	free(asked);
+}
