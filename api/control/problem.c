@@ -68,6 +68,9 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_CODED_BODY] = {"MR-125", 400, "The compressed body is not valid",
 							   "Send all of what gzip makes of the body, or the body without "
 							   "Content-Encoding."},
+	[MR_PROBLEM_NO_LENGTH] =
+		{"MR-126", 411, "The request has no body, and no length of one",
+		 "Send a body with Content-Length, or with Transfer-Encoding: chunked."},
 	[MR_PROBLEM_KEY] = {"MR-201", 401, "A key is needed", "Send Authorization: Bearer KEY."},
 	[MR_PROBLEM_NO_OPERATE] = {"MR-202", 403, "This service does not operate pipelines",
 							   "Start millrace-api with --operate-dsn, as a member of the "
@@ -116,9 +119,10 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 		{"MR-507", 504, "It is not known whether the event is published",
 		 "Kafka did not acknowledge it in time. Sent again with the same "
 		 "Idempotency-Key or id, the default pipeline keeps one of the two."},
-	[MR_PROBLEM_KAFKA_END] = {"MR-508", 503, "It is not known whether there is such an event",
-							  "Kafka cannot be reached, and only it knows. Try again after the time "
-							  "in Retry-After."},
+	[MR_PROBLEM_KAFKA_END] =
+		{"MR-508", 503, "It is not known whether there is such an event",
+		 "Kafka cannot be reached, and only it knows. Try again after the time "
+		 "in Retry-After."},
 };
 
 int

@@ -390,6 +390,8 @@ reason_of(int status)
 			return "Request Timeout";
 		case 410:
 			return "Gone";
+		case 411:
+			return "Length Required";
 		case 415:
 			return "Unsupported Media Type";
 		case 421:

@@ -172,6 +172,11 @@ run_verb(MrExchange *exchange, const MrDocument *document, MrLetterVerbKind kind
 
 	if (!mr_document_has_no_params(exchange))
 		return;
+	if (len == 0 && mr_exchange_header(exchange, "Content-Length") == NULL)
+	{
+		mr_exchange_refuse(exchange, MR_PROBLEM_NO_LENGTH, NULL, NULL);
+		return;
+	}
 	if (mr_letter_verb_read(&verb, kind, body, len, error, sizeof(error)))
 		mr_document_ask(exchange, document, MR_LETTER_VALUES, verb.values);
 	else

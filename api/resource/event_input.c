@@ -54,6 +54,10 @@ mr_event_input_read(MrEventItems *items, const MrEventInput *input, MrProblem *p
 	}
 	else if (input->header(input->owner, "ce-type") != NULL)
 		return read_binary(items, input, &refusal);
+	else if (input->body_len == 0 && type != NULL &&
+			 input->header(input->owner, "Content-Length") == NULL)
+		return refuse(&refusal, MR_PROBLEM_NO_LENGTH, NULL,
+					  "The request has a Content-Type, and no event.");
 	else if (input->body_len == 0)
 		return refuse(&refusal, MR_PROBLEM_BODY,
 					  "Send eventType and eventData in the query, or an event as the body.",

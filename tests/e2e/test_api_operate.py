@@ -6,7 +6,7 @@ import json
 import pytest
 from confluent_kafka import Producer
 
-from lib.api import Api
+from lib.api import Api, split_answers
 from lib.wait import wait_for
 from lib.world import ensure_roles
 
@@ -195,6 +195,9 @@ def test_dead_letters(served):
     assert verb("replay", 400, where="true")["code"] == "MR-120"
     assert verb("replay", 400, ids=["1; DROP TABLE reading"])["code"] == "MR-120"
     assert verb("replay", 400, all=True, rate=0)["code"] == "MR-120"
+    for route in ("replay", "discard"):
+        bare = f"POST /dead-letters/{route} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        assert [(a[0], json.loads(a[2])["code"]) for a in split_answers(api.raw(bare.encode()))] == [(411, "MR-126")]
     assert reader.request("POST", "/dead-letters/replay", body=json.dumps({"pipeline": name, "all": True})).json()["code"] == "MR-202"
     world.db.run("REVOKE app FROM operator")
     assert verb("discard", 403, all=True)["code"] == "MR-204"

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Producer
 
 from lib import paths
-from lib.api import Api, timed
+from lib.api import Api, split_answers, timed
 from lib.default_pipeline import changes, run_change
 from lib.process import peak_rss_mb, reset_peak_rss
 from lib.publish_world import Whole, record_at
@@ -194,6 +194,10 @@ def test_what_is_refused(whole):
             ("", "[" * 100000, "application/json", 400, "MR-119")):
         answer = whole.post(query, body, **({"Content_Type": content_type} if content_type else {}))
         assert (answer.status, answer.json()["code"]) == (status, code), (query, str(body)[:50], answer)
+    for fields, status, code in ((b"Content-Type: application/json\r\n", 411, "MR-126"), (b"Content-Type: application/json\r\nContent-Length: 0\r\n", 400, "MR-119"),
+                                 (b"", 400, "MR-119")):
+        answers = split_answers(whole.api.raw(b"POST /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + fields + b"\r\n"))
+        assert [(a[0], json.loads(a[2])["code"]) for a in answers] == [(status, code)], fields
     assert whole.post("", "a", ce_type="a", Content_Type="text/plain").json()["detail"] == "The CloudEvent has another version, or none."
     large = whole.post("", '{"type": "a", "data": "%s"}' % ("a" * 9_000_000), Content_Type="application/json")
     assert (large.status, large.json()["code"]) == (413, "MR-303")  # more than Kafka takes

@@ -67,6 +67,23 @@ expect_refusal(const char *query, const char *type, const char *body, MrProblem 
 	done();
 }
 
+/* A length of 0 is one. */
+static void
+no_length(void **state)
+{
+	static const char *const fields[] = {"Content-Length", "0", NULL};
+
+	(void) state;
+	expect_refusal(NULL, "application/json", "", MR_PROBLEM_NO_LENGTH);
+	expect_refusal("wait=processed", "text/plain", "", MR_PROBLEM_NO_LENGTH);
+	expect_refusal(NULL, NULL, "", MR_PROBLEM_BODY);
+	assert_false(read_request(NULL, "application/json", "", fields));
+	assert_int_equal(problem, MR_PROBLEM_BODY);
+	done();
+	assert_true(read_request("eventType=a", "application/json", "", NULL));
+	done();
+}
+
 static void
 one_event(void **state)
 {
@@ -200,6 +217,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_length),
 		cmocka_unit_test(one_event),
 		cmocka_unit_test(fields_that_are_no_text),
 		cmocka_unit_test(lines),
