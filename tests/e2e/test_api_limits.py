@@ -1,5 +1,7 @@
 """What one client may ask for, and what all of them together may make the API hold."""
+import contextlib
 import hashlib
+import resource
 import select
 import socket
 import time
@@ -8,8 +10,11 @@ import pytest
 
 from lib.api import Api, read_all, split_answers
 from lib.api_world import ApiWorld
+from lib.process import private_mb
 from lib.wait import wait_for
 
+MANY = 1000  # clients that do nothing
+IDLE_KIB = 64  # that each may cost
 KEYS = {name: f"mr_{name}0123456789" for name in ("one", "two")}
 
 
@@ -184,3 +189,38 @@ def test_large_bodies_share_one_bound(world):
         assert api.get("/events?limit=1").status == 200
     finally:
         leave(api, half)
+
+
+def test_idle_clients_are_cheap(world):
+    """Open connections that have had an answer, and streams that nothing comes for. `make bench-api` has 10,000 and 5,000 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
+    api = Api(world.db.dsn("web"), "--heartbeat", "600s", "--idle-timeout", "600s").start()
+
+    def grown(request, count, is_whole):
+        """KiB of the API for each of so many clients with an answer."""
+        before = private_mb(api.process.pid)
+        with contextlib.ExitStack() as open_ones:
+            clients = [open_ones.enter_context(api.socket()) for _ in range(count)]
+            for s in clients:
+                s.sendall(request)
+            for s in clients:
+                data = b""
+                while not is_whole(data):
+                    piece = s.recv(65536)
+                    assert piece, data
+                    data += piece
+            assert api.metric("millrace_api_connections") >= count
+            return (private_mb(api.process.pid) - before) * 1024 / count
+
+    try:
+        get = b"GET /events%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert api.get("/events?limit=1").status == 200
+        assert grown(get % b"?limit=100", MANY, lambda data: data.endswith(b"]\n")) < IDLE_KIB
+        world.db.run("CREATE TABLE IF NOT EXISTS quiet (id bigint PRIMARY KEY, time timestamptz NOT NULL, xid xid8 NOT NULL DEFAULT pg_current_xact_id());"
+                     " CREATE INDEX ON quiet (time, id); CREATE INDEX ON quiet (xid, id); GRANT SELECT ON quiet TO web")
+        api.kill()
+        api = Api(world.db.dsn("web"), "--events", "quiet", "--heartbeat", "600s", "--idle-timeout", "600s").start()
+        assert grown(get.replace(b" HTTP", b"/stream HTTP") % b"", MANY, lambda data: b"\nid: " in data) < IDLE_KIB
+    finally:
+        api.kill()
