@@ -3,6 +3,8 @@
 
 #include "common/utf8.h"
 
+static size_t plain_run(const char *text, size_t len);
+
 void
 mr_json_put_text(MrBuffer *out, const char *text, size_t len, const char *replacement)
 {
@@ -10,7 +12,8 @@ mr_json_put_text(MrBuffer *out, const char *text, size_t len, const char *replac
 	while (len > 0)
 	{
 		unsigned char c = (unsigned char) *text;
-		size_t n = mr_utf8_sequence(text, len);
+		size_t run = plain_run(text, len);
+		size_t n = run > 0 ? run : mr_utf8_sequence(text, len);
 
 		if (n == 0)
 			mr_buffer_append(out, replacement, strlen(replacement));
@@ -39,4 +42,15 @@ mr_json_put_string(MrBuffer *out, const char *text)
 	while (len > 0 && text[len - 1] == '\n')
 		len--;
 	mr_json_put_text(out, text, len, "?");
+}
+
+/* How many bytes at its beginning are ASCII that is written as it is. */
+static size_t
+plain_run(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] >= ' ' && text[n] < 0x7f && text[n] != '"' && text[n] != '\\')
+		n++;
+	return n;
 }

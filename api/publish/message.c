@@ -23,15 +23,23 @@ static void format_time(char *text, size_t size, int64_t ms);
 void
 mr_uuid_format(char uuid[MR_UUID_SIZE], const unsigned char bytes[16], int version)
 {
-	unsigned char b[16];
+	static const char digits[] = "0123456789abcdef";
+	char *out = uuid;
 
-	memcpy(b, bytes, sizeof(b));
-	b[6] = (unsigned char) ((b[6] & 0x0f) | (version << 4));
-	b[8] = (unsigned char) ((b[8] & 0x3f) | 0x80);
-	snprintf(uuid, MR_UUID_SIZE,
-			 "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
-			 b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-			 b[15]);
+	for (int i = 0; i < 16; i++)
+	{
+		unsigned byte = bytes[i];
+
+		if (i == 6)
+			byte = (byte & 0x0f) | (unsigned) version << 4;
+		else if (i == 8)
+			byte = (byte & 0x3f) | 0x80;
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*out++ = '-';
+		*out++ = digits[byte >> 4];
+		*out++ = digits[byte & 15];
+	}
+	*out = '\0';
 }
 
 bool
@@ -88,7 +96,8 @@ mr_message_build(MrMessage *message, const MrEventParts *parts, const char *uuid
 				 parts->time);
 		return false;
 	}
-	format_time(now, sizeof(now), now_ms);
+	if (parts->time == NULL)
+		format_time(now, sizeof(now), now_ms);
 	put_attributes(out, parts, uuid, now);
 	put_data(out, parts);
 	message->key = key != NULL ? mr_strdup(key) : NULL;

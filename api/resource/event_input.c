@@ -157,9 +157,10 @@ new_item(MrEventItems *items, int line)
 static void
 finish(MrEventItem *item, const MrEventInput *input, const MrEventParts *parts)
 {
-	char uuid[MR_UUID_SIZE];
+	char uuid[MR_UUID_SIZE] = "";
 
-	input->make_id(input->owner, item->line, uuid);
+	if (parts->id == NULL)
+		input->make_id(input->owner, item->line, uuid);
 	if (!mr_message_build(&item->message, parts, uuid, input->now_ms, item->error,
 						  sizeof(item->error)) &&
 		item->error[0] == '\0')

@@ -18,6 +18,9 @@
 #include "api/resource/query_problem.h"
 #include "common/eventloop.h"
 
+#define ID_BYTES     16
+#define RANDOM_BYTES 512 /* that are drawn at once: for 16 it takes nearly as long */
+
 /* One event under way. */
 typedef struct Sent
 {
@@ -41,10 +44,12 @@ typedef struct Post
 	MrClaimKey key;
 	MrClaim *claim; /* NULL: none, or it has ended */
 	MrPostAnswer answer;
-	bool is_replayed; /* the answer is that of an earlier request */
-	int64_t wait_ms;  /* 0: it does not wait for its events to be processed */
-	int pending;      /* events that it waits for */
-	size_t held;      /* bytes that go on without their client */
+	bool is_replayed;                   /* the answer is that of an earlier request */
+	int64_t wait_ms;                    /* 0: it does not wait for its events to be processed */
+	int pending;                        /* events that it waits for */
+	size_t held;                        /* bytes that go on without their client */
+	unsigned char random[RANDOM_BYTES]; /* for the ids that are made */
+	size_t random_left;
 } Post;
 
 static bool read_wait(Post *post);
@@ -151,17 +156,22 @@ header(void *owner, const char *name)
 static void
 make_id(void *owner, int line, char uuid[MR_UUID_SIZE])
 {
-	const Post *post = owner;
-	unsigned char bytes[16];
+	Post *post = owner;
+	size_t drawn = post->events.is_batch ? RANDOM_BYTES : ID_BYTES;
 
 	if (post->has_key)
 	{
 		mr_idempotency_uuid(uuid, &post->key.key, post->key.client, line);
 		return;
 	}
-	if (RAND_bytes(bytes, 16) != 1)
-		abort(); /* ids would repeat */
-	mr_uuid_format(uuid, bytes, 4);
+	if (post->random_left == 0)
+	{
+		if (RAND_bytes(post->random, (int) drawn) != 1)
+			abort(); /* ids would repeat */
+		post->random_left = drawn;
+	}
+	post->random_left -= ID_BYTES;
+	mr_uuid_format(uuid, post->random + post->random_left, 4);
 }
 
 static void
