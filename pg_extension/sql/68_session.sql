@@ -123,14 +123,14 @@ BEGIN
   RETURN found;
 EXCEPTION WHEN OTHERS THEN
   -- what is the server's own trouble is no group's
-  IF left(SQLSTATE, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') THEN
+  IF millrace.is_server_trouble(SQLSTATE) THEN
     RAISE;
   END IF;
   FOR i IN 1 .. cardinality(notes) LOOP
     BEGIN
       EXECUTE changed INTO one USING w.pipeline_id, query, notes[i : i];
     EXCEPTION WHEN OTHERS THEN
-      IF left(SQLSTATE, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') THEN
+      IF millrace.is_server_trouble(SQLSTATE) THEN
         RAISE;
       END IF;
       EXECUTE format('SELECT array_agg(ROW(c.fold, c.window_start, c.window_end, 1%s%s)::millrace._window_%s_folded) FROM unnest($1) AS c', millrace._keys_of(w, 'c'),

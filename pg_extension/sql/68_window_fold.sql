@@ -195,7 +195,7 @@ BEGIN
                  format($f$BEGIN
 %s  <<m>> DECLARE%s BEGIN %sEND;
 EXCEPTION WHEN OTHERS THEN
-  IF left(SQLSTATE, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') THEN
+  IF millrace.is_server_trouble(SQLSTATE) THEN
     RAISE;  -- the server's own trouble
   END IF;
   %serror := SQLERRM;

@@ -209,7 +209,7 @@ BEGIN
       taken := millrace._publish_step(w, groups, closed_to, mark.watermark, mark.final, n, NULL);
     EXCEPTION WHEN OTHERS THEN
       -- what is the server's own trouble is no group's
-      IF left(SQLSTATE, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') THEN
+      IF millrace.is_server_trouble(SQLSTATE) THEN
         RAISE;
       ELSIF n > 1 THEN
         n := n / 2;

@@ -275,7 +275,7 @@ BEGIN
       n := least(n * 2, total - first + 1);
     EXCEPTION WHEN OTHERS THEN
       -- what is the server's own trouble is no group's
-      IF left(SQLSTATE, 2) IN ('25', '40', '53', '55', '57', '58', 'XX') THEN
+      IF millrace.is_server_trouble(SQLSTATE) THEN
         RAISE;
       ELSIF n > 1 THEN
         n := n / 2;

@@ -1,7 +1,7 @@
 -- Partial values that cannot be merged: the error of their group, and of no other. What batches would add is added here by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(19);
+SELECT plan(26);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed}');
 SET ROLE mrt_owner;
@@ -90,4 +90,29 @@ SET ROLE mrt_owner;
 DELETE FROM mrt.reading WHERE value NOT IN (3, 4);
 SELECT is(millrace.rebuild_window('bits') > 0, true, 'rows are gone that cannot be merged');
 SELECT is_empty('SELECT FROM millrace.window_bits WHERE error IS NOT NULL', 'and so is the error');
+
+-- what is the server's own trouble is no group's: it fails, and is done again
+SELECT set_eq($$ SELECT c FROM unnest('{00,08,22,23,25,40,42,53,54,55,57,58,P0,XX}'::text[]) AS c WHERE millrace.is_server_trouble(c || '001') $$, '{25,40,53,55,57,58,XX}'::text[], 'what that is');
+SELECT is(millrace.is_server_trouble(NULL), NULL, 'nothing is nothing');
+SET ROLE mrt_stranger;
+SELECT is(millrace.is_server_trouble('40001'), true, 'who reads a view may ask');
+SET ROLE mrt_owner;
+CREATE FUNCTION mrt.risky(value double precision) RETURNS double precision LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+  IF value = 40 THEN
+    RAISE EXCEPTION 'deadlock, say' USING ERRCODE = 'deadlock_detected';
+  END IF;
+  RETURN 6 / (value - 22);
+END $$;
+DELETE FROM mrt.reading;
+SELECT pg_temp.make('risks', 'mrt.risky(sum(value)) AS v', ', backfill => false');
+RESET ROLE;
+SELECT pg_temp.add('risks', 'good', 25), pg_temp.add('risks', 'bad', 22);
+SELECT results_eq('SELECT source, v, error FROM millrace.window_risks ORDER BY 1 DESC', $$ VALUES ('good', 2::double precision, NULL), ('bad', NULL, 'division by zero') $$, 'an error of a group');
+SELECT pg_temp.add('risks', 'trouble', 40);
+SELECT throws_ok('SELECT * FROM millrace.window_risks', '40P01', 'deadlock, say', 'trouble is that of the reader');
+SELECT throws_ok($$ SELECT pg_temp.fold('risks') $$, '40P01', 'deadlock, say', 'and of the fold, which goes on later');
+SELECT is(pg_temp.kept('risks'), 0::bigint, 'with all of it');
+
+SELECT * FROM finish();
 ROLLBACK;
