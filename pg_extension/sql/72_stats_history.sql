@@ -1,5 +1,10 @@
 -- The minutes: written by the supervisor as each ends, kept for millrace.stats_retention.
 
+CREATE VIEW millrace._own_pipeline WITH (security_barrier) AS
+SELECT p.id FROM millrace.pipeline AS p WHERE p.instance = millrace._instance();
+COMMENT ON VIEW millrace._own_pipeline IS 'Internal: pipelines of this installation, which are not another one''s that was copied or restored here.';
+REVOKE ALL ON millrace._own_pipeline FROM PUBLIC;
+
 -- One row for each pipeline: the minute that has ended, and before it those in which no supervisor ran. The rows of a clock that
 -- was ahead are removed; what they counted is counted again by the next one. False: there is more to do (a week without a
 -- server is ten thousand minutes of each pipeline); then it is to be called again. Pipelines of another instance have none: their rows may be being
@@ -7,8 +12,8 @@
 CREATE FUNCTION millrace._record_minute(minute timestamptz, retention interval) RETURNS boolean
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET lock_timeout = '5s' AS $$
   WITH ahead AS (
-    DELETE FROM millrace.stats_minute AS s USING millrace.pipeline AS p
-    WHERE p.instance = millrace._instance() AND s.pipeline_id = p.id AND s.minute > _record_minute.minute RETURNING s.pipeline_id)
+    DELETE FROM millrace.stats_minute AS s USING millrace._own_pipeline AS p
+    WHERE s.pipeline_id = p.id AND s.minute > _record_minute.minute RETURNING s.pipeline_id)
   UPDATE millrace.stats_minute AS s SET set_back = true
   FROM (SELECT DISTINCT a.pipeline_id FROM ahead AS a) AS a
   WHERE s.pipeline_id = a.pipeline_id
@@ -18,12 +23,11 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
   INSERT INTO millrace.stats_minute (pipeline_id, minute, up, total, events, written, filtered, superseded, skipped, rows, bytes,
                                      failed, retried, dead_lettered, replayed)
   SELECT p.id, m.at, false, l.total, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
-  FROM millrace.pipeline AS p
+  FROM millrace._own_pipeline AS p
   CROSS JOIN LATERAL (SELECT s.minute, s.total FROM millrace.stats_minute AS s
                       WHERE s.pipeline_id = p.id ORDER BY s.minute DESC LIMIT 1) AS l
   CROSS JOIN LATERAL generate_series(greatest(l.minute + interval '1 min', _record_minute.minute - retention),
                                      _record_minute.minute - interval '1 min', interval '1 min') AS m (at)
-  WHERE p.instance = millrace._instance()
   ORDER BY p.id, m.at LIMIT 50000;
 
   INSERT INTO millrace.stats_minute
@@ -31,7 +35,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
          d.added[8], d.added[9], d.added[10], d.added[11], v.batches, v.busy_s, t.lag, t.retrying,
          v.produced_to_staged, v.staged_to_visible, v.produced_to_visible, v.produced_to_staged_max_ms, v.staged_to_visible_max_ms,
          v.produced_to_visible_max_ms, v.largest_batch
-  FROM millrace.pipeline AS p
+  FROM millrace._own_pipeline AS p
   CROSS JOIN LATERAL (
     SELECT ARRAY[coalesce(sum(g.events), 0), coalesce(sum(g.written), 0), coalesce(sum(g.filtered), 0),
                  coalesce(sum(g.superseded), 0), coalesce(sum(g.skipped), 0), coalesce(sum(g.rows), 0), coalesce(sum(g.bytes), 0),
@@ -49,7 +53,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
   -- the counters of a partition whose position was lost begin again
   CROSS JOIN LATERAL (SELECT array_agg(greatest(t.total[i] - l.total[i], 0) ORDER BY i) AS added FROM generate_series(1, 11) AS i) AS d
   CROSS JOIN LATERAL millrace._live_take_minute(p.id) AS v
-  WHERE p.instance = millrace._instance() AND l.minute IN ('-infinity', _record_minute.minute - interval '1 min');
+  WHERE l.minute IN ('-infinity', _record_minute.minute - interval '1 min');
 
   DELETE FROM millrace.stats_minute AS s
   USING (SELECT o.pipeline_id, o.minute FROM millrace.pipeline AS p
@@ -60,23 +64,22 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
   DELETE FROM millrace.lag_minute AS l WHERE l.minute NOT BETWEEN _record_minute.minute - interval '10 min' AND _record_minute.minute;
   INSERT INTO millrace.lag_minute (pipeline_id, minute, lags)
   SELECT p.id, _record_minute.minute, n.lags
-  FROM millrace.pipeline AS p
+  FROM millrace._own_pipeline AS p
   CROSS JOIN LATERAL (
     SELECT array_agg(coalesce(l.lag, -1) ORDER BY n.partition) AS lags
     FROM generate_series(0, (SELECT max(t.partition) FROM millrace.partition AS t WHERE t.pipeline_id = p.id)) AS n (partition)
     LEFT JOIN (SELECT g.partition, greatest(w.high - g.next_offset, 0) AS lag
                FROM millrace._position AS g JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
                WHERE g.pipeline_id = p.id) AS l ON l.partition = n.partition) AS n
-  WHERE p.instance = millrace._instance() AND n.lags IS NOT NULL
+  WHERE n.lags IS NOT NULL
   ON CONFLICT ON CONSTRAINT lag_minute_pkey DO NOTHING;
 
   SELECT millrace._fold_unread_keys();
   SELECT millrace._fold_letters_aside();
 
   SELECT NOT EXISTS (
-    SELECT FROM millrace.pipeline AS p
-    WHERE p.instance = millrace._instance()
-          AND NOT EXISTS (SELECT FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id AND s.minute = _record_minute.minute));
+    SELECT FROM millrace._own_pipeline AS p
+    WHERE NOT EXISTS (SELECT FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id AND s.minute = _record_minute.minute));
 $$;
 REVOKE ALL ON FUNCTION millrace._record_minute(timestamptz, interval) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._record_minute(timestamptz, interval) IS 'Internal, for the supervisor: the row of a minute for each pipeline.';

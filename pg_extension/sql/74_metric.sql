@@ -102,7 +102,7 @@ GRANT SELECT ON millrace.metric_source, millrace.metric_family TO PUBLIC;
 -- Without just-in-time compilation: the planner takes each list for a hundred rows, and a compiled plan would take ten
 -- times as long. Parts of other sources than the one asked for are not run.
 CREATE FUNCTION millrace.metrics(source text DEFAULT NULL) RETURNS TABLE (family text, name text, labels jsonb, value float8)
-LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off SET extra_float_digits = 1 AS $$
 WITH stats AS MATERIALIZED (
   SELECT * FROM millrace.stats
 ), by_type AS MATERIALIZED (
@@ -176,28 +176,23 @@ FROM (
   FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'latencies') AS l (pipeline text, stage text, max_ms float8)
   WHERE metrics.source IS NULL OR metrics.source = 'latency'
   UNION ALL
-  -- as Prometheus has histograms: how many were at most `le` seconds
-  SELECT 'millrace_event_latency_seconds', 'millrace_event_latency_seconds_' || v.name, h.pipeline,
-         jsonb_build_object('stage', h.stage) || v.label, v.value
-  FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'histograms') AS h (pipeline text, stage text, shorter bigint[], sum_s float8)
+  -- as Prometheus has histograms: how many were at most `le`, which begins with the first bound and grows by a factor
+  SELECT h.family, h.family || '_' || v.name, h.pipeline, h.label || v.label, v.value
+  FROM (
+    SELECT 'histogram' AS source, 'millrace_event_latency_seconds' AS family, l.pipeline, jsonb_build_object('stage', l.stage) AS label, l.shorter AS counts,
+           l.sum_s AS sum, 0.001024::float8 AS first, 2 AS factor
+    FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'histograms') AS l (pipeline text, stage text, shorter bigint[], sum_s float8)
+    UNION ALL
+    SELECT 'batch_size', 'millrace_batch_events', t.pipeline, '{}', t.batch_sizes, t.taken, 1, 4
+    FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'totals') AS t (pipeline text, taken bigint, batch_sizes bigint[])
+  ) AS h
   CROSS JOIN LATERAL (
-    SELECT 'bucket', jsonb_build_object('le', CASE WHEN b.i < cardinality(h.shorter) THEN (0.001024 * 2 ^ (b.i - 1))::float8::text ELSE '+Inf' END),
-           b.n::float8
-    FROM unnest(h.shorter) WITH ORDINALITY AS b (n, i)
-    UNION ALL SELECT 'count', '{}', h.shorter[cardinality(h.shorter)]
-    UNION ALL SELECT 'sum', '{}', h.sum_s
+    SELECT 'bucket', jsonb_build_object('le', CASE WHEN b.i < cardinality(h.counts) THEN (h.first * h.factor ^ (b.i - 1))::text ELSE '+Inf' END), b.n::float8
+    FROM unnest(h.counts) WITH ORDINALITY AS b (n, i)
+    UNION ALL SELECT 'count', '{}', h.counts[cardinality(h.counts)]
+    UNION ALL SELECT 'sum', '{}', h.sum
   ) AS v (name, label, value)
-  WHERE metrics.source IS NULL OR metrics.source = 'histogram'
-  UNION ALL
-  SELECT 'millrace_batch_events', 'millrace_batch_events_' || v.name, t.pipeline, v.label, v.value
-  FROM live CROSS JOIN LATERAL jsonb_to_recordset(live.doc -> 'totals') AS t (pipeline text, taken bigint, batch_sizes bigint[])
-  CROSS JOIN LATERAL (
-    SELECT 'bucket', jsonb_build_object('le', CASE WHEN b.i < cardinality(t.batch_sizes) THEN (4 ^ (b.i - 1))::bigint::text ELSE '+Inf' END), b.n::float8
-    FROM unnest(t.batch_sizes) WITH ORDINALITY AS b (n, i)
-    UNION ALL SELECT 'count', '{}', t.batch_sizes[cardinality(t.batch_sizes)]
-    UNION ALL SELECT 'sum', '{}', t.taken
-  ) AS v (name, label, value)
-  WHERE metrics.source IS NULL OR metrics.source = 'batch_size'
+  WHERE metrics.source IS NULL OR metrics.source = h.source
   UNION ALL
   SELECT NULL, v.name, l.pipeline, jsonb_build_object('topic', l.topic, 'partition', l.partition::text), v.value
   FROM millrace.lag AS l
