@@ -1,7 +1,7 @@
 -- Windows at rest. Folding a window costs milliseconds, whatever it finds, and without events it mostly finds nothing: so a worker
 -- that has added nothing looks at all windows of its pipeline at once before it folds them again (src/window/fold.c).
 
--- All that may move a watermark, close a window or publish a group while the worker that calls it adds nothing, as a number: while it
+-- All that may move a watermark, close a window, publish a group or wait to be folded while the worker that calls it adds nothing, as a number: while it
 -- stays the same, another fold would do what the last one did. What is to go on by itself makes it another number each time.
 CREATE FUNCTION millrace._windows_state(pipeline_id integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -10,12 +10,13 @@ DECLARE
   state  text;
   w      record;
   is_due boolean;
+  is_left boolean;
 BEGIN
   state := concat((SELECT string_agg(concat(a.partition, a.why), ',' ORDER BY a.partition) FROM millrace._partition_activity(pipeline_id, staged) AS a), ';',
                   (SELECT string_agg(concat(f.partition, ' ', f.since), ',' ORDER BY f.partition) FROM millrace._partition_failures(pipeline_id) AS f));
   FOR w IN
     SELECT d.id, hash_record_extended(d, 0) AS version, m.risen_at < clock_timestamp() - d.close_idle AS is_idle,
-           c.lowest < c.kept_from OR c.groups > d.max_groups OR c.fold - c.compacted >= 16 AS has_surplus, o.window_id IS NOT NULL AS is_published,
+           c.lowest < c.kept_from OR c.groups > d.max_groups OR c.fold - c.compacted >= 16 AS has_surplus, c.seqs, o.window_id IS NOT NULL AS is_published,
            o.closed_to < m.watermark AS is_closing
     FROM millrace.window_definition AS d
     LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = d.id ORDER BY k.at DESC LIMIT 1) AS m ON true
@@ -27,7 +28,10 @@ BEGIN
     IF w.is_published AND is_due IS NOT TRUE THEN
       EXECUTE format('SELECT EXISTS (SELECT FROM millrace._window_%s_due)', w.id) INTO is_due;
     END IF;
-    state := concat_ws(' ', state, w.id, w.version, w.is_idle, CASE WHEN is_due THEN clock_timestamp() END);
+    -- a worker that was taken away, or is about to do it; sought by index in each stream, as readers do: what was folded may still be in the table for an old snapshot
+    EXECUTE format('SELECT EXISTS (SELECT FROM unnest($1) WITH ORDINALITY AS s (seq, place) CROSS JOIN LATERAL ('
+                   'SELECT FROM millrace._window_%s_partial AS p WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq LIMIT 1) AS p)', w.id) INTO is_left USING w.seqs;
+    state := concat_ws(' ', state, w.id, w.version, w.is_idle, CASE WHEN is_due OR is_left THEN clock_timestamp() END);
   END LOOP;
   RETURN hashtextextended(state, 0);
 END $$;

@@ -1,7 +1,7 @@
 -- When windows of a pipeline without events are folded: what millrace._windows_state() takes for a change.
 BEGIN;
 \ir helper.psql
-SELECT plan(22);
+SELECT plan(26);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed}');
 SET ROLE mrt_owner;
@@ -67,6 +67,13 @@ SELECT results_eq('changed', '{t}'::boolean[], 'nothing has come for close_idle'
 SELECT results_eq('changed', '{f}'::boolean[], 'as before');
 SELECT millrace.alter_window('v', delay => '1 min');
 SELECT results_eq('changed', '{t}'::boolean[], 'a window was altered');
+SELECT format('INSERT INTO millrace._window_%s_partial (stream, seq, rows) VALUES (63, nextval(''millrace.window_seq''), ARRAY[ROW(0, ''2026-01-01'', ''2026-01-01 00:01'', 1, 1)::millrace._window_%1$s_folded])', :v) \gexec
+SELECT results_eq('changed', '{t}'::boolean[], 'a worker that is no longer there has left something');
+SELECT results_eq('changed', '{t}'::boolean[], 'until it is folded');
+SELECT millrace._fold_window(:v, true, true);
+SELECT pg_temp.changed(:pipeline);
+SELECT results_eq('changed', '{f}'::boolean[], 'it is');
+SELECT is((SELECT n FROM millrace.window_v), 1::bigint, 'as what it has');
 UPDATE millrace.window_cursor SET groups = 20000000 WHERE window_id = :v;
 SELECT pg_temp.changed(:pipeline);
 SELECT results_eq('changed', '{t}'::boolean[], 'a window has more groups than max_groups');
