@@ -190,8 +190,6 @@ DECLARE
   place   text := millrace._place(topic, partition);
   t       integer;
   moved   integer := 0;
-  "window" text;
-  since   timestamptz;
 BEGIN
   IF ("offset" IS NULL) = (to_time IS NULL) THEN
     RAISE EXCEPTION 'rewind needs either an offset or a time, found %',
@@ -241,14 +239,8 @@ BEGIN
     PERFORM millrace._restart_partition(p.id, t, seek_ts);
     moved := moved + 1;
   END LOOP;
-  IF allow_duplicates AND moved > 0 THEN  -- rows that are to come again were removed from the target, if they are not to be there twice
-    FOR "window", since IN SELECT w.name, w.target_since FROM millrace.window_definition AS w WHERE w.pipeline_id = p.id AND w.kind = 'incremental' ORDER BY w.id LOOP
-      PERFORM millrace._rebuild_window(caller, "window", '-infinity', 'infinity');
-      IF since > '-infinity' THEN
-        RAISE NOTICE 'window "%" keeps what it has of times before %', "window", since
-          USING DETAIL = 'Events of these times that come again count there twice.';
-      END IF;
-    END LOOP;
+  IF allow_duplicates AND moved > 0 THEN
+    PERFORM millrace._rewind_windows(caller, p);
   END IF;
   IF conflict <> 'error' AND moved > 0 THEN
     RAISE NOTICE 'events of % will be processed again', CASE moved WHEN 1 THEN '1 partition' ELSE moved || ' partitions' END
@@ -271,9 +263,9 @@ RETURNS integer
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.rewind(text, bigint, timestamptz, integer, boolean, text) IS
 'Moves a pipeline back, to process events again.
-In: pipeline; either "offset", or to_time (first event with this Kafka timestamp or a later one; -infinity: all that Kafka still has); partition: only this one; allow_duplicates: true to rewind a pipeline whose on_conflict is error: its incremental windows are computed again from the rows that the target has, as by rebuild_window(), so that those which were removed from it count once; topic: only this one, of a pipeline that reads several, where partition needs it.
+In: pipeline; either "offset", or to_time (first event with this Kafka timestamp or a later one; -infinity: all that Kafka still has); partition: only this one; allow_duplicates: true to rewind a pipeline whose on_conflict is error: its incremental windows are computed again from the rows that the target has, as by rebuild_window(), so that those which were removed from it count once, and from before their target_since keep what they have; topic: only this one, of a pipeline that reads several, where partition needs it.
 Out: number of partitions moved back. Without partition, partitions whose position is before the offset are not moved. A time never moves a partition ahead.
-Errors: object_not_in_prerequisite_state when rows would be written twice, or before the first start; invalid_parameter_value for an offset ahead of the position; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
+Errors: object_not_in_prerequisite_state when rows would be written twice, when windows would be erased that begin before the first row of the target, with what keeps them, or before the first start; invalid_parameter_value for an offset ahead of the position; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._skip_to(caller regrole, pipeline text, partition integer, "offset" bigint, topic text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$

@@ -1,7 +1,7 @@
 -- Rows are removed from the target: what was made of them stays. What batches would add or note is added here by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(31);
+SELECT plan(43);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -103,4 +103,41 @@ SELECT is(millrace.rewind('p', 50, allow_duplicates => true), 1, 'further back')
 SELECT set_eq($$ SELECT window_start, source, v FROM millrace.window_sums WHERE window_start >= '2026-01-01 00:05:00+00' $$,
   $$ SELECT date_trunc('minute', at), source, sum(value) FROM mrt.reading WHERE at >= '2026-01-01 00:05:00+00' GROUP BY 1, 2 $$, 'the window has what the target has');
 SELECT set_eq($$ SELECT window_start, source, v FROM millrace.window_sums WHERE window_start < '2026-01-01 00:05:00+00' $$, $$ SELECT window_start, source, v FROM kept WHERE name = 'sums' $$, 'and what is older stays');
+
+-- without it: what is older than all rows of the target is not erased
+CREATE TABLE mrt.raw (at timestamptz NOT NULL, value integer NOT NULL);
+SELECT millrace.create_pipeline('q', topic => 'events', target => 'mrt.raw', fields => 'at timestamptz NOT NULL, value integer NOT NULL', transform => 'SELECT event.at, event.value FROM event');
+RESET ROLE;
+SET ROLE mrt_ingestor;
+SELECT millrace.add_partitions('q', 0, '{100}');
+RESET ROLE;
+UPDATE millrace.progress AS g SET events = 7, written = 7, last_offset = next_offset - 1, last_ts = 1, last_crc = 2
+WHERE g.pipeline_id = (SELECT p.id FROM millrace.pipeline AS p WHERE p.name = 'q');
+SET ROLE mrt_owner;
+SET timezone = 'UTC';
+INSERT INTO mrt.raw SELECT timestamptz '2026-01-01 00:00:00+00' + i * interval '10 s', i FROM generate_series(0, 99) AS i;
+SELECT millrace.create_window('q1', 'q', event_time => 'at', size => '1 min', aggregates => 'sum(value) AS v');
+SELECT millrace.create_window('q2', 'q', event_time => 'at', size => '3 min', slide => '1 min', aggregates => 'sum(value) AS v', "where" => 'value >= 50');
+SELECT lives_ok('SELECT millrace.rewind(''q'', 90, allow_duplicates => true)', 'no row was removed');
+DELETE FROM mrt.raw WHERE value >= 80;
+CREATE TEMP TABLE had AS SELECT 1 AS w, window_start, v FROM millrace.window_q1 UNION ALL SELECT 2, window_start, v FROM millrace.window_q2;
+CREATE VIEW pg_temp.has AS SELECT 1 AS w, window_start, v FROM millrace.window_q1 UNION ALL SELECT 2, window_start, v FROM millrace.window_q2;
+SELECT lives_ok($$ SELECT millrace.rewind('q', 80, allow_duplicates => true) $$, 'the last ones are to come again');
+SELECT is((SELECT sum(v) FROM millrace.window_q1), (SELECT sum(value)::numeric FROM mrt.raw), 'and are gone until then');
+CREATE TEMP TABLE kept_q AS SELECT * FROM pg_temp.has;
+DELETE FROM mrt.raw WHERE value < 20;
+SELECT pg_temp.refused($$ SELECT millrace.rewind('q', 70, allow_duplicates => true) $$, '55000', 'rewinding pipeline "q" would erase aggregates of window "q1"',
+  'SELECT millrace.alter_window(''q1'', target_since => ''2026-01-01 00:04:00+00'')', 'the first ones were removed, too');
+SELECT set_eq('SELECT * FROM pg_temp.has', 'SELECT * FROM kept_q', 'nothing has changed');
+SELECT pg_temp.pasted(pg_temp.hint_of($$ SELECT millrace.rewind('q', 70, allow_duplicates => true) $$), 'the hint has commands');
+SELECT millrace.alter_window('q1', target_since => '2026-01-01 00:04:00+00');
+SELECT lives_ok($$ SELECT millrace.rewind('q', 70, allow_duplicates => true) $$, 'what a window that begins later is made of is all there');
+SELECT set_eq('SELECT * FROM pg_temp.has', 'SELECT * FROM kept_q', 'and is kept');
+DELETE FROM mrt.raw;
+SELECT pg_temp.refused($$ SELECT millrace.rewind('q', 0, allow_duplicates => true) $$, '55000', 'would erase aggregates of window "q2"', 'SELECT millrace.rebuild_window(''q2'')', 'a target without rows');
+SELECT pg_temp.pasted(pg_temp.hint_of($$ SELECT millrace.rewind('q', 0, allow_duplicates => true) $$), 'that hint has commands, too');
+SELECT is(millrace.rebuild_window('q2'), 0::bigint, 'said to be meant');
+SELECT results_eq($$ SELECT millrace.rewind('q', 0, allow_duplicates => true), (SELECT count(*) FROM millrace.window_q2) $$, $$ VALUES (1, 0::bigint) $$, 'all is to come again');
+
+SELECT * FROM finish();
 ROLLBACK;
