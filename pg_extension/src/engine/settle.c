@@ -17,6 +17,8 @@
 #include "fail/verdict.h"
 #include "engine/tally.h"
 
+#define TYPE_AHEAD 8 /* events for whose types memory is asked early */
+
 static void
 settle_event(const MrDefinition *definition, const MrEvent *event, MrCatalogWriter *letters,
 			 TimestampTz now)
@@ -100,7 +102,11 @@ mr_settle(MrProgram *program, MrBatch *batch)
 		mr_tally(&partition->total, &batch->events[i]);
 		partition->moved = true;
 		if (types != NULL)
+		{
+			if (i + TYPE_AHEAD < batch->nevents)
+				mr_type_field_prefetch(program->type_field, &batch->events[i + TYPE_AHEAD]);
 			tally_type(types, program->type_field, &batch->events[i]);
+		}
 	}
 	for (int i = 0; i < batch->nrows; i++)
 		if (batch->rows[i].written)

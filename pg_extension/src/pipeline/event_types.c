@@ -10,15 +10,14 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
 #include "server/locks.h"
+#include "pipeline/type_names.h"
 
 #define NUMBER_NONE     0 /* no type: null, or not read */
 #define NUMBER_OTHER    1
@@ -28,28 +27,17 @@
 #define NUMBERS_IN_PART (NUMBERS / PARTS) /* as the view stats_by_type has it */
 #define VALUES          10                /* of each, as the view has them */
 #define UPDATES_PER_ROW 20
-#define BUCKETS         128 /* a power of 2, more than twice the names */
 
 StaticAssertDecl(NUMBERS_IN_PART *PARTS == NUMBERS, "the parts have all numbers");
-
-typedef struct KnownType
-{
-	char *text; /* NULL: free */
-	int length;
-	uint32 hash;
-	int number;
-} KnownType;
 
 struct MrEventTypes
 {
 	int32 pipeline_id;
-	MemoryContext context;
-	MemoryContext names_context;
 	bool known;    /* the names were read; other workers may have added some since */
 	bool locked;   /* nobody else can */
 	bool is_added; /* some are of the present transaction */
 	int n;
-	KnownType names[BUCKETS];
+	MrTypeNames names;
 	bool touched[PARTS];
 	MrCounters added[NUMBERS];
 };
@@ -60,34 +48,13 @@ mr_event_types_create(int32 pipeline_id)
 	MrEventTypes *types = palloc0(sizeof(MrEventTypes));
 
 	types->pipeline_id = pipeline_id;
-	types->context = CurrentMemoryContext;
 	return types;
 }
 
-/* The place of a name, or the free one where it belongs. */
-static KnownType *
-find(MrEventTypes *types, const char *text, int length, uint32 hash)
-{
-	uint32 i = hash % BUCKETS;
-
-	while (types->names[i].text != NULL &&
-		   (types->names[i].hash != hash || types->names[i].length != length ||
-			memcmp(types->names[i].text, text, length) != 0))
-		i = (i + 1) % BUCKETS;
-	return &types->names[i];
-}
-
 static void
-remember(MrEventTypes *types, const char *text, int length, int number)
+remember(MrEventTypes *types, const char *text, int number)
 {
-	uint32 hash = hash_bytes((const unsigned char *) text, length);
-	KnownType *name = find(types, text, length, hash);
-
-	name->text = MemoryContextAlloc(types->names_context, length + 1);
-	memcpy(name->text, text, length);
-	name->length = length;
-	name->hash = hash;
-	name->number = number;
+	mr_type_names_add(&types->names, text, strlen(text), number);
 }
 
 /* The names that are committed. Types that are called as the others and those without one are counted with these. */
@@ -101,21 +68,21 @@ load_names(MrEventTypes *types)
 	SysScanDesc scan;
 	HeapTuple tuple;
 
-	if (types->names_context != NULL)
-		MemoryContextDelete(types->names_context);
-	types->names_context =
-		AllocSetContextCreate(types->context, "millrace event types", ALLOCSET_SMALL_SIZES);
-	memset(types->names, 0, sizeof(types->names));
+	memset(&types->names, 0, sizeof(types->names));
 	types->n = 0;
-	remember(types, "none", strlen("none"), NUMBER_NONE);
-	remember(types, "other", strlen("other"), NUMBER_OTHER);
+	remember(types, "none", NUMBER_NONE);
+	remember(types, "other", NUMBER_OTHER);
 	mr_key_int4(&key, MR_EVENT_TYPE_PIPELINE_ID, types->pipeline_id);
 	scan = systable_beginscan(rel, mr_catalog_oid("event_type_pkey"), true, snapshot, 1, &key);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		char *text = mr_catalog_text(tuple, MR_EVENT_TYPE_NAME, desc);
+		int number = mr_catalog_int4(tuple, MR_EVENT_TYPE_NUMBER, desc);
 
-		remember(types, text, strlen(text), mr_catalog_int4(tuple, MR_EVENT_TYPE_NUMBER, desc));
+		if (types->n >= MR_TYPES_NAMED || number < FIRST_NUMBER || number >= NUMBERS ||
+			strlen(text) > MR_TYPE_NAME_BYTES)
+			elog(ERROR, "a row of millrace.event_type is malformed");
+		remember(types, text, number);
 		types->n++;
 	}
 	systable_endscan(scan);
@@ -150,7 +117,7 @@ insert_name(const MrEventTypes *types, const char *text, int length, int number)
 
 /* Of a name that is not known: those who record one hold the lock until their commit, so what is read under it is all. */
 static int
-record(MrEventTypes *types, const char *text, int length, uint32 hash)
+record(MrEventTypes *types, const char *text, int length)
 {
 	int number;
 
@@ -158,22 +125,20 @@ record(MrEventTypes *types, const char *text, int length, uint32 hash)
 		return NUMBER_OTHER;
 	if (!types->locked)
 	{
-		KnownType *name;
-
 		(void) mr_lock_stream(types->pipeline_id, MR_STREAM_TYPE_NAMES, 1);
 		types->known = false;
 		load_names(types);
 		types->locked = true;
-		name = find(types, text, length, hash);
-		if (name->text != NULL)
-			return name->number;
+		number = mr_type_names_find(&types->names, text, length);
+		if (number >= 0)
+			return number;
 		if (types->n >= MR_TYPES_NAMED)
 			return NUMBER_OTHER;
 	}
 	number = FIRST_NUMBER + types->n;
 	types->is_added = true;
 	insert_name(types, text, length, number);
-	remember(types, text, length, number);
+	mr_type_names_add(&types->names, text, length, number);
 	types->n++;
 	return number;
 }
@@ -181,16 +146,14 @@ record(MrEventTypes *types, const char *text, int length, uint32 hash)
 static int
 number_of(MrEventTypes *types, const char *text, int length)
 {
-	uint32 hash;
-	const KnownType *name;
+	int number;
 
 	if (text == NULL)
 		return NUMBER_NONE;
 	if (length > MR_TYPE_NAME_BYTES)
 		return NUMBER_OTHER;
-	hash = hash_bytes((const unsigned char *) text, length);
-	name = find(types, text, length, hash);
-	return likely(name->text != NULL) ? name->number : record(types, text, length, hash);
+	number = mr_type_names_find(&types->names, text, length);
+	return likely(number >= 0) ? number : record(types, text, length);
 }
 
 MrCounters *

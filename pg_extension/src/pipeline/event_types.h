@@ -12,9 +12,6 @@
 
 #include "pipeline/partition.h"
 
-#define MR_TYPES_NAMED     50  /* the first that appear; all later ones are counted together */
-#define MR_TYPE_NAME_BYTES 200 /* longer ones are no names, and are counted with those */
-
 typedef struct MrEventTypes MrEventTypes;
 
 /* In the current memory context. */

@@ -30,4 +30,17 @@ extern MrTypeField *mr_type_field_create(const MrDefinition *definition, MrEvent
  */
 extern const char *mr_type_field_read(MrTypeField *field, const MrEvent *event, int *length);
 
+/*
+ * It will be read soon. The values of a large batch are no longer in the processor's cache when it is settled: waiting for them was the
+ * largest part of what counting by type costs.
+ */
+static pg_attribute_always_inline void
+mr_type_field_prefetch(const MrTypeField *field, const MrEvent *event)
+{
+	if (event->values == NULL)
+		return;
+	__builtin_prefetch(&event->isnull[field->column]);
+	__builtin_prefetch(&event->values[field->column]);
+}
+
 #endif /* MR_TYPE_FIELD_H */
