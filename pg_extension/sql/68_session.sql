@@ -144,6 +144,22 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._session_candidates FROM PUBLIC;
 COMMENT ON FUNCTION millrace._session_candidates IS 'Internal: the sessions that are to be computed, or have an error.';
 
+-- Of sessions that were found, those to be computed: none that begins before target_since, or would take the place of one that does. What that one has of rows
+-- that were removed is in no row of the target.
+CREATE FUNCTION millrace._sessions_since(w millrace.window_definition, sessions anyarray) RETURNS anyarray
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF w.target_since IS NULL THEN
+    RETURN sessions;
+  END IF;
+  EXECUTE format('SELECT array_agg(v) FROM unnest($1) AS v WHERE v.window_start >= $2 AND (v.window_start >= $2 + $3 OR NOT EXISTS ('
+                 'SELECT FROM millrace._window_%s_folded AS f WHERE f.window_start > $2 - $3 AND f.window_start < $2 AND f.window_end > v.window_start%s))',
+                 w.id, millrace._joined_keys(w, 'f', 'v')) INTO sessions USING sessions, w.target_since, w.size;
+  RETURN sessions;
+END $$;
+REVOKE ALL ON FUNCTION millrace._sessions_since FROM PUBLIC;
+COMMENT ON FUNCTION millrace._sessions_since IS 'Internal: the sessions that are computed from rows the target still has.';
+
 -- SQL for the places of the stored sessions that overlap those of a relation: none is longer than max_session.
 CREATE FUNCTION millrace._overlapped_sessions(w millrace.window_definition, relation text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -177,14 +193,27 @@ $$;
 REVOKE ALL ON FUNCTION millrace._session_rows FROM PUBLIC;
 COMMENT ON FUNCTION millrace._session_rows IS 'Internal: SQL for the sessions of a window.';
 
+-- A part of the fold's statement: counts what is noted of sessions that are not computed, since they have rows from before target_since.
+CREATE FUNCTION millrace._sessions_left_alone(w millrace.window_definition) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
+  SELECT CASE WHEN w.target_since IS NULL THEN '' ELSE format(
+    'left_alone AS (INSERT INTO millrace.window_outside (window_id, rows, skewed, late, not_recomputed) SELECT %s, 0, 0, 0, count(*) '
+    'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_start < %L::timestamptz AND r.window_end >= $5 '
+    'AND NOT EXISTS (SELECT FROM computed AS v WHERE v.window_start <= r.window_start AND v.window_end > r.window_start%s) HAVING count(*) > 0), ',
+    w.id, w.target_since + w.size, millrace._joined_keys(w, 'v', 'r')) END;
+$$;
+REVOKE ALL ON FUNCTION millrace._sessions_left_alone FROM PUBLIC;
+COMMENT ON FUNCTION millrace._sessions_left_alone IS 'Internal: SQL that counts what a fold leaves as it is.';
+
 -- Parts of the fold's statement, as _recompute_of_fold().
 CREATE FUNCTION millrace._sessions_of_fold(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT format('computed AS MATERIALIZED (SELECT v.* FROM millrace._window_recompute(%1$s, %2$L::uuid, %3$s) AS v), '
+                '%6$s'
                 'replaced AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.ctid = ANY (ARRAY(%4$s)) RETURNING f.window_start, f.window_end%5$s), '
                 'kept AS (INSERT INTO millrace._window_%1$s_folded SELECT v.* FROM computed AS v WHERE v.n > 0 AND v.window_start >= $5 RETURNING window_start), ',
                 w.id, w.reader, millrace._session_notes(w, 'SELECT r.* FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end >= $5'),
-                millrace._overlapped_sessions(w, 'computed'), millrace._keys_of(w, 'f'));
+                millrace._overlapped_sessions(w, 'computed'), millrace._keys_of(w, 'f'), millrace._sessions_left_alone(w));
 $$;
 REVOKE ALL ON FUNCTION millrace._sessions_of_fold FROM PUBLIC;
 COMMENT ON FUNCTION millrace._sessions_of_fold IS 'Internal: SQL that computes the sessions again that a fold finds.';

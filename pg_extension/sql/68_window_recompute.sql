@@ -261,7 +261,7 @@ BEGIN
       USING ERRCODE = 'insufficient_privilege', HINT = 'Read the view of the window.';
   END IF;
   IF w.gap IS NOT NULL AND total > 0 THEN
-    candidates := millrace._session_candidates(w, candidates);
+    candidates := millrace._sessions_since(w, millrace._session_candidates(w, candidates));
     RETURN QUERY SELECT c.* FROM unnest(candidates) AS c WHERE c.error IS NOT NULL;
     candidates := ARRAY(SELECT c FROM unnest(candidates) AS c WHERE c.error IS NULL);
     total := coalesce(cardinality(candidates), 0);

@@ -61,12 +61,20 @@ BEGIN
     done := least(done, outlet.closed_to);
     EXECUTE format('SELECT min(d.window_start) FROM millrace._window_%s_due AS d', w.id) INTO due;
   END IF;
+  IF w.gap IS NOT NULL THEN  -- one that is open may have begun before others that are closed; what begins before the first of these is closed
+    EXECUTE format('SELECT least($2, min(f.window_start)) FROM millrace._window_%s_folded AS f WHERE f.window_start > $1 - %L::interval AND f.window_end > $1', w.id, w.size)
+    INTO due USING coalesce(done, '-infinity'), due;
+    EXECUTE format('SELECT max(f.window_start) + interval ''1 us'' FROM (SELECT g.window_start FROM millrace._window_%s_folded AS g '
+                   'WHERE g.window_start >= $1 AND g.window_start < $3 AND g.window_start <= $4 ORDER BY g.window_start LIMIT $2) AS f', w.id)
+    INTO leaves USING lowest, least(surplus, 100000), coalesce(due, 'infinity'), coalesce(done, '-infinity');
+    RETURN leaves;
+  END IF;
   -- months and days are of different lengths
   EXECUTE format('SELECT %4$s FROM (SELECT max(f.window_start) AS last FROM (SELECT g.window_start FROM millrace._window_%1$s_folded AS g '
                  'WHERE g.window_start >= $1 AND g.window_start <= $3 - %2$L::interval + interval ''4 days'' ORDER BY g.window_start LIMIT $2) AS f '
                  'WHERE %3$s <= $3 AND f.window_start < $4) AS l',
                  w.id, w.size, millrace._later('f.window_start', format('%L::interval', w.size), w.slide, w.time_zone),
-                 CASE WHEN w.gap IS NOT NULL THEN 'l.last + interval ''1 us''' ELSE millrace._later('l.last', format('%L::interval', w.slide), w.slide, w.time_zone) END)
+                 millrace._later('l.last', format('%L::interval', w.slide), w.slide, w.time_zone))
   INTO leaves USING lowest, least(surplus, 100000), coalesce(done, '-infinity'), coalesce(due, 'infinity');
   RETURN leaves;
 END $$;

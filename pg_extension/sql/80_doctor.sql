@@ -231,7 +231,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     SELECT 27, 'warning', format('window "%s": rows come when their windows are final', w.name),
            format('Within the last hour to %s of them, where %s rows are late in all. They count in the window.', l.windows, l.rows),
            -- what would have been enough, in whole minutes
-           format('SELECT millrace.alter_window(%L, lateness => %L);', w.name, date_trunc('minute', w.watermark - l.first_end) + interval '1 min')
+           format('SELECT millrace.alter_window(%L, lateness => %L);', w.name, least(date_trunc('minute', w.watermark - l.first_end) + interval '1 min', interval '10 years'))
     FROM millrace.windows AS w
     CROSS JOIN LATERAL (SELECT count(*) AS windows, sum(l.rows) AS rows, min(l.window_end) AS first_end
                         FROM millrace.late_rows AS l WHERE l."window" = w.name AND l.last_at BETWEEN now() - interval '1 h' AND now() + interval '1 h') AS l
@@ -246,7 +246,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     UNION ALL
     SELECT 28, 'warning', format('window "%s": too many groups are open', w.name),
            format('It has %s groups, and max_groups is %s. Windows leave when they are closed%s.', w.groups, w.max_groups, CASE WHEN w.output_topic IS NOT NULL THEN ' and published' END),
-           format('SELECT millrace.alter_window(%L, max_groups => %s); or choose a smaller size, or fewer groups', w.name, least(w.groups * 2, 1000000000))
+           format('SELECT millrace.alter_window(%L, max_groups => %s); or choose %s', w.name, least(w.groups * 2, 1000000000),
+                  CASE WHEN w.gap IS NULL THEN 'a smaller size, or fewer groups' ELSE 'fewer groups' END)
     FROM millrace.windows AS w WHERE w.groups > w.max_groups AND (w.left_at > now() - interval '1 min') IS NOT TRUE
     UNION ALL
     SELECT 29, 'warning', format('window "%s": its values do not reach Kafka', w.name),

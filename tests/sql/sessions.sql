@@ -1,32 +1,10 @@
--- Windows of sessions. What a batch would note is noted here by the window's own SQL; tests/e2e/test_sessions.py has batches.
+-- Windows of sessions: what they are, and how they change. What bounds them is in session_bounds.sql.
 BEGIN;
 \ir helper.psql
+\ir sessions.psql
 SELECT plan(62);
 
-SELECT millrace.grant_topics('mrt_owner', output => '{closed}');
-SET ROLE mrt_owner;
-ALTER TABLE mrt.reading DROP CONSTRAINT reading_source_at_key;
-SELECT pg_temp.pipeline('p');
 SELECT pg_temp.pipeline('changes', 'update', '{id}');
-CREATE FUNCTION pg_temp.make(name text DEFAULT 'w', pipeline text DEFAULT 'p', more text DEFAULT 'gap => ''10 s'', max_session => ''1 min''') RETURNS text LANGUAGE sql AS $$
-  SELECT format($f$ SELECT millrace.create_session_window(%L, %L, event_time => 'at', group_by => '{source}',
-    aggregates => 'count(*) AS n, sum(value) AS total, percentile_cont(0.5) WITHIN GROUP (ORDER BY value) AS middle', %s) $f$, name, pipeline, more);
-$$;
--- what sessions are: the runs of rows of a group less than the gap apart; cut, where they are longer than that
-CREATE FUNCTION pg_temp.truth(gap interval DEFAULT '10 s', longest interval DEFAULT '1 min')
-RETURNS TABLE (window_start timestamptz, window_end timestamptz, source text, n bigint, total double precision, middle double precision) LANGUAGE sql AS $$
-  SELECT min(at), least(max(at) + gap, max(part) + longest), source, count(*), sum(value), percentile_cont(0.5) WITHIN GROUP (ORDER BY value)
-  FROM (SELECT *, CASE WHEN max(at) OVER r + gap - min(at) OVER r > longest THEN date_bin(longest, at, '1900-01-01 00:00:00+00') END AS part
-        FROM (SELECT *, count(*) FILTER (WHERE fresh) OVER (PARTITION BY source ORDER BY at, id) AS run
-              FROM (SELECT *, (at - lag(at) OVER (PARTITION BY source ORDER BY at, id) < gap) IS NOT TRUE AS fresh FROM mrt.reading WHERE isfinite(at)) AS t) AS t
-        WINDOW r AS (PARTITION BY source, run)) AS t
-  GROUP BY source, run, part;
-$$;
-CREATE FUNCTION pg_temp.equals(description text, name text DEFAULT 'w', gap interval DEFAULT '10 s', longest interval DEFAULT '1 min') RETURNS text LANGUAGE sql AS $$
-  SELECT set_eq(format('SELECT window_start, window_end, source, n, total, middle FROM millrace.window_%s', name),
-                format('SELECT * FROM pg_temp.truth(%L, %L)', gap, longest), description);
-$$;
-
 -- what may be said wrongly
 SELECT pg_temp.refused(pg_temp.make(more => 'gap => NULL'), '22004', 'gap', NULL, 'no gap');
 SELECT pg_temp.refused(pg_temp.make(more => 'gap => ''1 month'''), '22023', 'gap is "1 mon", expected a time, or days', 'gap => ''30 min''', 'a gap of no fixed length');
@@ -63,21 +41,6 @@ SELECT results_eq('SELECT kind, size, slide, gap, max_session, outside FROM mill
 SELECT set_eq('SELECT window_start, source, n FROM millrace.window_w', 'SELECT window_start, source, n FROM millrace.window_w_folded', 'both views have it');
 
 -- what a batch would note that has written these rows
-RESET ROLE;
-CREATE FUNCTION pg_temp.note(ids bigint[], name text DEFAULT 'w') RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE
-  w millrace.window_definition;
-BEGIN
-  SELECT * INTO STRICT w FROM millrace.window_definition AS d WHERE d.name = note.name;
-  EXECUTE format('INSERT INTO millrace._window_%1$s_partial (stream, seq, rows) SELECT 3, nextval(''millrace.window_seq''), array_agg(ROW(0, r.*)::millrace._window_%1$s_folded) '
-                 'FROM (%2$s FROM (SELECT * FROM mrt.reading WHERE id = ANY ($1)) AS written %3$s) AS r WHERE r.window_start IS NOT NULL HAVING count(*) > 0', w.id, w.selects, w.grouped) USING ids;
-END $$;
-CREATE FUNCTION pg_temp.fold(name text DEFAULT 'w') RETURNS boolean LANGUAGE sql SECURITY DEFINER AS $$ SELECT millrace._fold_window(d.id, true, true) FROM millrace.window_definition AS d WHERE d.name = fold.name $$;
-SET ROLE mrt_owner;
-CREATE FUNCTION pg_temp.write(first bigint, source text, VARIADIC at text[]) RETURNS void LANGUAGE sql AS $$
-  INSERT INTO mrt.reading (id, source, at, value) SELECT first + a.place, source, ('2026-01-01 ' || a.at || '+00')::timestamptz, a.place FROM unnest(at) WITH ORDINALITY AS a (at, place);
-  SELECT pg_temp.note(array_agg(first + i)) FROM generate_series(1, cardinality(at)) AS i;
-$$;
 SELECT pg_temp.write(1000, 'a', '00:00:15');
 SELECT results_eq($$ SELECT window_start, window_end, n, total FROM millrace.window_w WHERE source = 'a' $$, $$ VALUES
   (timestamptz '2026-01-01 00:00:00+00', timestamptz '2026-01-01 00:00:30+00', 4::bigint, 8::double precision) $$, 'a row that comes late makes one of two');
@@ -170,11 +133,6 @@ DELETE FROM mrt.reading;
 INSERT INTO mrt.reading (id, source, at, value) VALUES (1, 'a', '2026-01-01 00:00:00+00', 1), (2, 'a', '2026-01-01 00:00:12+00', 2), (3, 'a', '2026-01-01 00:00:30+00', 3), (4, 'b', '2026-01-01 00:00:30+00', 4);
 SELECT lives_ok(pg_temp.make(more => 'gap => ''10 s'', max_session => ''1 min'', lateness => ''1 h'', output_topic => ''closed'''), 'a window that is published');
 RESET ROLE;
-CREATE FUNCTION pg_temp.mark(watermark text, final text) RETURNS void LANGUAGE sql AS $$
-  INSERT INTO millrace.window_mark (window_id, at, partitions, highs, risen_at, watermark, final)
-  SELECT id, clock_timestamp(), '{0}', ARRAY[('2026-01-01 ' || watermark || '+00')::timestamptz], clock_timestamp(), ('2026-01-01 ' || watermark || '+00')::timestamptz, ('2026-01-01 ' || final || '+00')::timestamptz
-  FROM millrace.window_definition WHERE name = 'w';
-$$;
 -- what a publishing gives that comes a second later
 CREATE FUNCTION pg_temp.published() RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
