@@ -60,6 +60,23 @@ FIGURES = {"end_to_end": ("end_to_end", end_to_end), "broken": ("broken_1pct", b
            **{name: (name, of_workers) for name in ("upsert", "upsert_keyed", "upsert_indexed", "windows_recompute")}}
 
 
+FLOORS = {"plain": "a consumer that does nothing", "commit": "a commit of one row", "late": "a sleeper is woken late by"}
+
+
+def of_latency(result):
+    """With the floors of the same time, and the ratio to the sum of the first two."""
+    return {"p50": round(result["p50"], 1), "p99": round(result["p99"], 1), "max": round(result["max"], 1),
+            "floor": {f"{what}_{name}": round(ms, 2) for what in FLOORS for name, ms in result[what].items()},
+            **{f"{name}_to_floor": round(result[name] / (result["plain"][name] + result["commit"][name]), 2) for name in ("p50", "p99")}}
+
+
+def show_latency(rate, result):
+    def three(ms):
+        return f"p50 {ms['p50']:.1f}, p99 {ms['p99']:.1f}, max {ms['max']:.1f}"
+    print(f"latency at {rate:,}/s, ms: {three(result)}; ingestor {result['rss_mb']:.0f} MB")
+    print("\n".join(f"  {text:<28} {three(result[what])}" for what, text in FLOORS.items()), flush=True)
+
+
 def show(title, result):
     cpu = result["cpu"]
     print(f"{title:<28} {result['events_per_s']:>9,.0f} {result['events_per_s_middle']:>9,.0f}  "
@@ -118,9 +135,8 @@ def run(bench, wanted):
     if "latency" in wanted:
         for name, rate in (("latency_ms", 10_000), ("latency_100_ms", 100)):
             result = bench.latency(rate)
-            out[name] = {"p50": round(result["p50"], 1), "p99": round(result["p99"], 1)}
-            print(f"{'' if rate == 100 else chr(10)}latency at {rate:,}/s, ms: p50 {result['p50']:.1f}, p99 {result['p99']:.1f},"
-                  f" max {result['max']:.1f}; ingestor {result['rss_mb']:.0f} MB", flush=True)
+            out[name] = of_latency(result)
+            show_latency(rate, result)
     if "payload" in wanted:
         out["payload"] = {str(size): {name: round(value) for name, value in bench.payload(size).items()} for size in (10_000, 1_000_000)}
         print("payloads, MB/s: " + ", ".join(f"{int(size):,} bytes {mb['mb_per_s']} (COPY {mb['copy_mb_per_s']})"
