@@ -329,6 +329,7 @@ BEGIN
                 '%2$s'
                 '%5$s'
                 '%3$s'
+                'failing AS MATERIALIZED (SELECT f.* FROM millrace._failures_hold(%6$s, %1$s) AS f), '
                 'high AS (SELECT t.partition, max(t.high) AS high FROM gone AS g CROSS JOIN LATERAL unnest(g.partitions, g.highs) AS t (partition, high) GROUP BY t.partition) '
                 'SELECT (SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
                 'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1) AS seqs, '
@@ -336,7 +337,8 @@ BEGIN
                 '(SELECT array_agg(h.high ORDER BY h.partition) FROM high AS h) AS highs, '
                 '(SELECT array_agg(l.window_start ORDER BY l.window_start) FROM late AS l) AS starts, (SELECT array_agg(l.window_end ORDER BY l.window_start) FROM late AS l) AS ends, '
                 '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows, '
-                '(SELECT count(*) FROM kept) - %4$s AS groups, (SELECT min(k.window_start) FROM kept AS k) AS lowest',
+                '(SELECT count(*) FROM kept) - %4$s AS groups, (SELECT min(k.window_start) FROM kept AS k) AS lowest, '
+                '(SELECT array_agg(f.partition ORDER BY f.partition) FROM failing AS f) AS failed, (SELECT array_agg(f.high ORDER BY f.partition) FROM failing AS f) AS held',
                 w.id,
                 CASE WHEN w.kind = 'incremental' THEN format(
                   'kept AS (INSERT INTO millrace._window_%s_folded (fold, window_start, window_end%s, %s) SELECT $2, window_start, %s '
@@ -346,7 +348,8 @@ BEGIN
                   CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END) ELSE millrace._recompute_of_fold(w) END,
                 millrace._due_of_fold(w), CASE w.kind WHEN 'recompute' THEN '(SELECT count(*) FROM replaced)' ELSE '0' END,
                 CASE WHEN w.gap IS NOT NULL THEN millrace._late_sessions(w) ELSE
-                'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2 HAVING sum(r.n) > 0), ' END);
+                'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2 HAVING sum(r.n) > 0), ' END,
+                w.pipeline_id);
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_sql FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fold_sql IS 'Internal: SQL that folds what batches have added to a window.';
@@ -365,6 +368,8 @@ DECLARE
   groups bigint;
   lowest timestamptz;
   staged integer[];  -- lanes that have events; asked before all that says how far they are settled
+  known integer[];   -- partitions
+  whys  text[];      -- of these
 BEGIN
   IF NOT millrace._lock_window(window_id, wait) THEN
     RETURN false;
@@ -380,6 +385,7 @@ BEGIN
   END IF;
   mark := millrace._window_mark(w.id);
   staged := ARRAY(SELECT l.lane_id FROM millrace._lanes() AS l WHERE l.pipeline_id = w.pipeline_id AND l.staged > 0);
+  SELECT array_agg(a.partition ORDER BY a.partition), array_agg(a.why ORDER BY a.partition) INTO known, whys FROM millrace._partition_activity(w.pipeline_id, staged) AS a;
   EXECUTE millrace._fold_sql(w, merge) INTO folded USING c.seqs, c.fold + 1, mark.final, mark.watermark, c.kept_from, step.up_to;
   groups := c.groups + folded.groups;
   lowest := least(c.lowest, folded.lowest);
@@ -389,7 +395,7 @@ BEGIN
     DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
   END IF;
   PERFORM millrace._count_late(w, mark.final, folded.starts, folded.ends, folded.rows);
-  PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, staged);
+  PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, known, whys, folded.failed, folded.held);
   PERFORM millrace._sum_outside(w.id);
   IF merge AND (c.fold - c.compacted >= 16 OR groups > w.max_groups OR lowest < c.kept_from) THEN
     PERFORM millrace._compact_window(w);

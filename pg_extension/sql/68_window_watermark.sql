@@ -96,9 +96,13 @@ REVOKE ALL ON FUNCTION millrace._window_end FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_end IS 'Internal: the end of the last window that a time is in.';
 
 -- The lowest high of the partitions that are not idle, less the delay; of none, the highest: an idle partition holds nothing back.
--- The caller has locked the window. mark: its newest one; partitions, highs: what has come since.
+-- The caller has locked the window. mark: its newest one; partitions, highs: what has come since, of rows that are folded. What is settled
+-- later than they were read is not in highs, so whether a partition is idle was asked before (known, whys: _partition_activity()), and
+-- what failures hold together with them (failed, held: _failures_hold()): an event that has failed by then is not overtaken by rows of its batch,
+-- nor one that has succeeded since by the watermark.
 CREATE FUNCTION millrace._move_watermark(
-  w millrace.window_definition, mark millrace.window_mark, partitions integer[], highs timestamptz[], staged integer[]) RETURNS void
+  w millrace.window_definition, mark millrace.window_mark, partitions integer[], highs timestamptz[],
+  known integer[], whys text[], failed integer[], held timestamptz[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' AS $$
 DECLARE
   old  millrace.window_mark := mark;
@@ -119,8 +123,8 @@ BEGIN
   SELECT a.partition, a.why, a.high INTO low
   FROM (SELECT a.partition, CASE WHEN f.partition IS NOT NULL THEN 'events are to be tried again' ELSE a.why END AS why,
                CASE WHEN f.partition IS NULL THEN n.high WHEN f.high IS NOT NULL THEN least(f.high, n.high) END AS high
-        FROM millrace._partition_activity(w.pipeline_id, staged) AS a
-        LEFT JOIN millrace._failures_hold(w.pipeline_id, w.id) AS f ON f.partition = a.partition
+        FROM unnest(known, whys) AS a (partition, why)
+        LEFT JOIN unnest(failed, held) AS f (partition, high) ON f.partition = a.partition
         LEFT JOIN unnest(mark.partitions, mark.highs) AS n (partition, high) ON n.partition = a.partition) AS a
   WHERE a.why IS NOT NULL ORDER BY a.high NULLS FIRST, a.partition LIMIT 1;
   idle := NOT FOUND;

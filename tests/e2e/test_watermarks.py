@@ -1,9 +1,11 @@
 """Watermarks of windows: what moves them, what holds them back, and what is closed, final and late by them.
 Lanes and reports of an ingestor are played by hand, the engine is real."""
+import concurrent.futures
+import contextlib
 import json
 
 from lib.cluster import ConnectionLost
-from lib.wait import wait_for
+from lib.wait import LIMIT, wait_for
 from test_target_changes import Feed
 from test_windows import check_exact, window
 
@@ -14,9 +16,9 @@ GROUPED = "SELECT date_bin('1 min', at, '2000-01-01') AS window_start, count(*) 
 class Watched:
     """Partitions that are fed by hand, and a window over what they give."""
 
-    def __init__(self, world, partitions=2, transform="SELECT n, at FROM event WHERE n IS NOT NULL", pipeline=None, **arguments):
+    def __init__(self, world, partitions=2, transform="SELECT n, at FROM event WHERE n IS NOT NULL", pipeline=None, before="", **arguments):
         self.world = world
-        self.feed = Feed(world, TABLE, "n int, at timestamptz", transform, partitions=partitions, **(pipeline or {}))
+        self.feed = Feed(world, f"{TABLE}; {before}", "n int, at timestamptz", transform, partitions=partitions, **(pipeline or {}))
         window(world, "w", **arguments)
 
     def send(self, partition, *times, n=1):
@@ -151,6 +153,55 @@ def test_failed_events_hold(world):
         s.run("SELECT millrace.set_error_class('22012', 'dead_letter', pipeline => %s)", (world.pipeline_name,))
     watched.send(0, "12:30:00", n=0).settled().send(0, "12:31:00").settled().report()
     assert watched.mark() == ("12:31:00", None, None)
+
+
+@contextlib.contextmanager
+def fold_at_work(world):
+    """A fold that has seen what there was before the block, and ends behind it."""
+    id = world.db.value("SELECT id FROM millrace.window_definition")
+    world.db.run(f"""CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                       IF current_setting('application_name') = 'held' THEN PERFORM pg_advisory_xact_lock(77); END IF; RETURN NULL; END $$;
+                     CREATE TRIGGER hold BEFORE INSERT ON millrace._window_{id}_folded FOR EACH STATEMENT EXECUTE FUNCTION hold()""")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, world.db.session() as held, world.db.session() as gate:
+        gate.run("SELECT pg_advisory_lock(77)")
+        held.run("SET application_name = 'held'")
+        fold = pool.submit(held.run, f"SELECT millrace._fold_window({id}, true, true)")
+        wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE pid = %s AND NOT granted", (held.pid,)) == 1, "it is at work")
+        try:
+            yield
+        finally:
+            gate.run("SELECT pg_advisory_unlock(77)")
+        fold.result(LIMIT)
+
+
+def test_partition_that_becomes_idle_while_a_fold_is_at_work(world):
+    """Its last rows are not in that fold, so it is not idle for that fold: they would be late."""
+    watched = Watched(world)
+    watched.send(0, "12:05:30").settled().report(more=9)
+    assert watched.mark() == (None, 1, "events of the partition are to be read")
+    with fold_at_work(world):
+        watched.send(1, "12:03:20").settled().report()
+    assert watched.mark() == ("12:05:30", None, None)
+    assert world.db.run("SELECT late FROM millrace.windows") == [(0,)]
+
+
+def test_event_that_succeeds_while_a_fold_is_at_work(world):
+    """Its row is not in that fold, so it holds the watermark for that fold: it would be late."""
+    watched = Watched(world, partitions=1, transform="SELECT n, at + (n / (n + (SELECT count(*) FROM good)::int) - n / (n + (SELECT count(*) FROM good)::int)) * interval '1 s' AS at FROM event",
+                      before="CREATE TABLE good (n int)", pipeline=dict(retry_delay="200 ms", retry_factor=1, retry_jitter=0, max_retries=1000))
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.set_error_class('22012', 'retry', pipeline => %s)", (world.pipeline_name,))
+    watched.send(0, "12:00:10").settled().report()
+    assert watched.mark()[0] == "12:00:10"
+    watched.send(0, "12:01:00", n=0).settled().send(0, "12:10:00").settled().report()
+    assert watched.mark() == ("12:00:10", 0, "events are to be tried again")
+    with fold_at_work(world):
+        world.db.run("INSERT INTO good VALUES (1)")
+        wait_for(lambda: world.counters()["written"] == 3, "it is written")
+        watched.report()
+    watched.report()
+    assert watched.mark() == ("12:10:00", None, None)
+    assert world.db.run("SELECT late FROM millrace.windows") == [(0,)]
 
 
 def test_event_time_that_fails(world):
