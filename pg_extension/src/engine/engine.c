@@ -399,6 +399,12 @@ mr_engine_fold(MrEngine *engine)
 	mr_fold_if_due(&engine->fold, engine->pipeline_id);
 }
 
+bool
+mr_engine_is_full(const MrEngine *engine)
+{
+	return engine->fold.windows && mr_fold_is_full(&engine->fold);
+}
+
 void
 mr_engine_after_error(MrEngine *engine, bool trouble)
 {

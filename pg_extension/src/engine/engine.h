@@ -20,7 +20,7 @@ typedef enum MrStep
 {
 	MR_STEP_IDLE,    /* nothing was there */
 	MR_STEP_SETTLED, /* a batch was settled (maybe an empty one); look again */
-	MR_STEP_WAITING, /* too many events are parked (order.h): first some of them must go */
+	MR_STEP_WAITING, /* too many events are parked (order.h), or windows are full (window/fold.h): first some of that must go */
 	MR_STEP_PAUSED,  /* the pipeline is paused, or another instance's */
 	MR_STEP_GONE     /* pipeline or extension is no more */
 } MrStep;
@@ -85,6 +85,9 @@ extern MrStep mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_
 
 /* Between steps: folds the windows of the pipeline when it is time to (window/fold.h). */
 extern void mr_engine_fold(MrEngine *engine);
+
+/* Windows have more to fold than batches may add to: none is to be taken before that is done. */
+extern bool mr_engine_is_full(const MrEngine *engine);
 
 /* The command that fixes what the error says (remedy.h), NULL: not known. Needs no transaction, and may raise an error. */
 extern char *mr_engine_remedy(MrEngine *engine, const ErrorData *error);

@@ -2,7 +2,8 @@
  * locks.h: the engine's heavyweight locks. They live in the server's lock table as advisory locks of classes
  * no SQL function can name, cost no write, end with the transaction (or session), and show in pg_locks.
  *
- * Order, everywhere: extension (mr_lock_extension() in catalog.h), pipeline, partitions ascending, then whatever the user's SQL locks.
+ * Order, everywhere: extension (mr_lock_extension() in catalog.h), window (millrace._lock_window()), pipeline, partitions ascending, then whatever the
+ * user's SQL locks. A rebuild has its window for long, and batches wait for who waits with the pipeline: who has that only tries a window.
  */
 #ifndef MR_LOCKS_H
 #define MR_LOCKS_H

@@ -14,7 +14,7 @@ typedef enum MrWait
 {
 	MR_WAIT_WORK,    /* MillraceIdle */
 	MR_WAIT_BACKOFF, /* MillraceBackoff: trouble, until the next probe */
-	MR_WAIT_PARKED   /* MillraceParkedEvents: room among them */
+	MR_WAIT_PARKED   /* MillraceParkedEvents: room among them, or in the windows */
 } MrWait;
 
 /*

@@ -24,7 +24,7 @@
 #define IDLE_US    1000000 /* the longest rest: nothing depends on a latch alone */
 #define AWAY_US    5000000 /* the same while no process serves the worker */
 #define QUIET_US   5000000 /* between two looks at the tables while nothing comes */
-#define WAITING_US 100000  /* for room among the parked events */
+#define WAITING_US 100000  /* for room among the parked events, or in the windows */
 
 /* Times in µs of mr_clock_us(). */
 struct MrWorker
@@ -40,11 +40,11 @@ struct MrWorker
 	int64
 		known_due_at; /* worker 0: when the next one is, as far as is known; PG_INT64_MAX: none is */
 	TimestampTz next_due; /* worker 0: the same by the wall clock; infinity: none, or not known */
-	bool waiting;         /* a lane of this round for room among the parked events */
-	bool retries_held;    /* worker 0: they wait for a probe of the lanes */
-	bool turned;          /* the process has served another worker before this round */
-	bool served;          /* a lane had something for us since the last look */
-	bool quiet;           /* looks are QUIET_US apart */
+	bool waiting; /* a lane of this round for room among the parked events, or in the windows */
+	bool retries_held; /* worker 0: they wait for a probe of the lanes */
+	bool turned;       /* the process has served another worker before this round */
+	bool served;       /* a lane had something for us since the last look */
+	bool quiet;        /* looks are QUIET_US apart */
 };
 
 /*
@@ -59,6 +59,9 @@ step(MrWorker *worker, MrSource *source, bool *failed)
 	volatile MrStep result = MR_STEP_SETTLED;
 	int64 began_at = mr_clock_us();
 
+	*failed = false;
+	if (mr_engine_is_full(engine))
+		return MR_STEP_WAITING;
 	mr_seat_show(MR_WORKER_BUSY);
 	PG_TRY();
 	{
@@ -83,7 +86,6 @@ step(MrWorker *worker, MrSource *source, bool *failed)
 		FreeErrorData(error);
 		return MR_STEP_SETTLED; /* there is more to do */
 	}
-	*failed = false;
 	mr_engine_fold(engine);
 	if (engine->events > 0 && result == MR_STEP_SETTLED)
 	{
@@ -209,6 +211,12 @@ serve_retries(MrWorker *worker, int64 now)
 		return true;
 	worker->next_due = DT_NOEND;
 	result = step(worker, source, &failed);
+	if (result == MR_STEP_WAITING)
+	{
+		worker->waiting = true;
+		worker->known_due_at = worker->retry_at = now + WAITING_US;
+		return true;
+	}
 	worker->known_due_at = due_by_clock(worker->next_due, now);
 	worker->retry_at = now + (worker->quiet && has_no_retries(worker) ? QUIET_US : IDLE_US);
 	if (failed)

@@ -21,9 +21,10 @@
 #include "pipeline/window_definition.h"
 
 #define FOLD_ROWS        50000            /* of a worker, after which they are folded */
-#define FOLD_ROWS_MAX    200000           /* after which it waits for another worker that folds */
+#define FOLD_ROWS_MAX    200000           /* after which it takes no batch before they are */
 #define FOLD_INTERVAL_US INT64_C(5000000) /* after which fewer are folded, too */
-#define PUBLISH_GROUPS   5000             /* given to the relay in one transaction */
+#define BUSY_US          INT64_C(100000) /* after which a window that another process has is tried again */
+#define PUBLISH_GROUPS   5000            /* given to the relay in one transaction */
 #define REST_US                                                                                    \
 	INT64_C(300000000) /* after which they are folded though nothing seems to have changed */
 
@@ -31,13 +32,14 @@ typedef struct Folding
 {
 	int32 pipeline_id;
 	int32 window_id; /* the one at work */
-	bool wait;
+	bool all;        /* and nothing is left for later */
 	bool merge;
-	bool passed_over; /* some window: another process has it, or some of it is left for later */
-	bool failed;      /* some window */
-	bool more;        /* of some window is to be published */
-	List *ids;        /* of the pipeline's windows */
-	int64 state;      /* of all of them */
+	bool passed_over;   /* some window: another process has it, or some of it is left for later */
+	bool failed;        /* some window */
+	bool more;          /* of some window is to be published */
+	bool not_published; /* some window: that failed */
+	List *ids;          /* of the pipeline's windows */
+	int64 state;        /* of all of them */
 } Folding;
 
 /* The transaction is begun; drop_window() waits for its end. False: it has ended, the extension is gone. */
@@ -107,9 +109,13 @@ fold_one(void *arg)
 	Folding *fold = arg;
 	Oid types[] = {INT4OID, BOOLOID, BOOLOID};
 	Datum values[] = {Int32GetDatum(fold->window_id), BoolGetDatum(fold->merge),
-					  BoolGetDatum(fold->wait)};
+					  BoolGetDatum(fold->all)};
 
-	if (!DatumGetBool(call(fold, "SELECT millrace._fold_window($1, $2, $3)", 3, types, values)))
+	/* without waiting: who waits here holds the pipeline, and verbs would wait with it */
+	if (!DatumGetBool(call(fold,
+						   "SELECT CASE WHEN millrace._lock_window($1, false) "
+						   "THEN millrace._fold_window($1, $2, $3) ELSE false END",
+						   3, types, values)))
 		fold->passed_over = true;
 }
 
@@ -150,7 +156,7 @@ is_at_rest(MrFold *fold, int32 pipeline_id)
 	return same;
 }
 
-/* What of it is not done is in passed_over, failed and more; with `wait` none is passed over. */
+/* What of it is not done is in passed_over, failed, more and not_published. */
 static void
 fold_all(Folding *fold)
 {
@@ -169,18 +175,24 @@ fold_all(Folding *fold)
 		}
 		/* apart: what fails there is no reason to fold again */
 		if (!mr_xact_guard(publish_one, fold))
-			fold->failed = true;
+			fold->not_published = true;
 	}
+}
+
+/* They fold when they are many, or it is time. */
+static bool
+is_due(const MrFold *fold)
+{
+	return mr_clock_us() >= (fold->unfolded < FOLD_ROWS ? fold->fold_at : fold->not_before);
 }
 
 void
 mr_fold_if_due(MrFold *fold, int32 pipeline_id)
 {
-	Folding work = {.pipeline_id = pipeline_id, .wait = fold->unfolded >= FOLD_ROWS_MAX};
+	Folding work = {.pipeline_id = pipeline_id, .all = mr_fold_is_full(fold)};
 
 	/* what a worker before this one has left is folded, and closed, without a batch */
-	if ((fold->known && !fold->windows) ||
-		(fold->unfolded < FOLD_ROWS && mr_clock_us() < fold->fold_at))
+	if ((fold->known && !fold->windows) || !is_due(fold))
 		return;
 	if (fold->known && is_at_rest(fold, pipeline_id))
 	{
@@ -193,10 +205,17 @@ mr_fold_if_due(MrFold *fold, int32 pipeline_id)
 		fold->known = true;
 		fold->windows = work.ids != NIL;
 	}
-	if (!work.passed_over)
+	if (!work.passed_over && !work.failed)
 		fold->unfolded = 0;
-	fold->again = work.passed_over || work.more || work.failed;
+	fold->again = work.passed_over || work.more || work.failed || work.not_published;
 	fold->fresh_to = mr_clock_us() + REST_US;
 	fold->fold_at = mr_clock_us() + (work.more ? 0 : FOLD_INTERVAL_US);
+	fold->not_before = mr_clock_us() + (work.failed ? FOLD_INTERVAL_US : BUSY_US);
 	list_free(work.ids);
+}
+
+bool
+mr_fold_is_full(const MrFold *fold)
+{
+	return fold->unfolded >= FOLD_ROWS_MAX;
 }
