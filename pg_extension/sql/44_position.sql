@@ -181,6 +181,8 @@ CREATE FUNCTION millrace._rewind(caller regrole, pipeline text, "offset" bigint,
                                  allow_duplicates boolean, topic text) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
+  -- the windows before the pipeline: a rebuild may have one for long, and batches would wait with this
+  folding integer[] := CASE WHEN allow_duplicates THEN millrace._lock_windows(millrace._owned(caller, pipeline)) END;
   p       millrace.pipeline := millrace._lock_owned(caller, pipeline);
   conflict text := (SELECT v.on_conflict FROM millrace.pipeline_version AS v
                     WHERE v.pipeline_id = p.id AND v.version = p.version);

@@ -103,7 +103,7 @@ CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'workers')
 ORDER BY w.pipeline, w.number;
 COMMENT ON VIEW millrace.workers IS 'Workers of the pipelines: what each does, and the last error it met.';
 COMMENT ON COLUMN millrace.workers.pid IS 'process that serves it; null: none does at the moment, the processes of an owner serve his workers by turns';
-COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, queued (there are events, and it waits for its turn), backoff (waits after an error), waiting (as many events are parked as are allowed) or stopped (its process ended)';
+COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, queued (there are events, and it waits for its turn), backoff (waits after an error), waiting (as many events are parked as are allowed, or its windows have as much to fold as they may) or stopped (its process ended)';
 
 CREATE VIEW millrace.lanes WITH (security_barrier) AS
 SELECT l.pipeline, l.lane_id, nullif(l.writer_pid, 0) AS writer_pid, nullif(l.worker_pid, 0) AS worker_pid, l.segments_used, l.segments, l.bytes, l.staged,
@@ -223,8 +223,10 @@ CROSS JOIN LATERAL (
      'SELECT * FROM millrace.doctor(); says since when, and what to do.'),
     (11, w.running > 0 AND i.is_unread, 'kafka error', pg_catalog.format('topic "%s" cannot be read: %s', p.topic, i.kafka_error), i.kafka_hint),
     (11, w.running > 0 AND g.error IS NOT NULL AND l.pipeline IS NULL, 'no lane', g.error, g.hint),
-    (12, w.running > 0 AND w.waiting > 0, 'running', 'it waits: its queues of failed keys are full',
+    (12, w.running > 0 AND w.waiting > 0 AND d.ordering = 'key', 'running', 'it waits: its queues of failed keys are full',
      'SELECT * FROM millrace.doctor(); shows which, and what to do.'),
+    (12, w.running > 0 AND w.waiting > 0, 'running', 'it waits: its windows have as much to fold as they may',
+     'A rebuild_window() may be at work, which pg_stat_activity shows; otherwise the server log says why they are not folded.'),
     -- not all of its lanes, or another ingestor's
     (12, w.running > 0 AND g.error IS NULL AND u.lacking IS NOT NULL, 'running',
      pg_catalog.format('role "%s" is not allowed to read: %s', p.owner, pg_catalog.array_to_string(u.lacking, ', ')),

@@ -236,6 +236,7 @@ BEGIN
   PERFORM millrace._set_output(w, nullif(given ->> 'output_topic', 'off'));
 
   IF (given ->> 'backfill')::boolean THEN
+    PERFORM millrace._lock_read(w, millrace._window_query(w.id, coalesce(w.target_since, '-infinity')));
     UPDATE millrace.window_cursor AS c SET groups = millrace._window_fill(p.id, millrace._window_query(w.id, coalesce(w.target_since, '-infinity')), w.id) WHERE c.window_id = w.id;
   END IF;
   UPDATE millrace.pipeline AS c SET windows = c.windows + 1 WHERE c.id = p.id;
@@ -263,8 +264,12 @@ CREATE FUNCTION millrace._alter_window(caller regrole, name text, retention inte
                                        target_since timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  w millrace.window_definition := millrace._owned_window(caller, name);
+  w millrace.window_definition;
 BEGIN
+  IF target_since IS NOT NULL THEN  -- before the pipeline is locked: a rebuild may have the window for long
+    PERFORM millrace._folding_window(caller, name);
+  END IF;
+  w := millrace._owned_window(caller, name);
   IF retention IS NULL AND delay IS NULL AND lateness IS NULL AND output_topic IS NULL AND max_groups IS NULL AND target_since IS NULL THEN
     RAISE EXCEPTION 'nothing to change'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass at least one of retention, delay, lateness, output_topic, max_groups and target_since.';
@@ -299,18 +304,28 @@ In: name; retention: how long after its end a window is kept, 0 for good; delay,
 Out: nothing. What is older disappears at once, and its place is freed in steps.
 Errors: undefined_object for an unknown window; invalid_parameter_value, also for a topic that would come back to the pipeline; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, who was granted output_topic.';
 
--- Finds a window the caller may change, and locks its pipeline.
-CREATE FUNCTION millrace._owned_window(caller regrole, name text) RETURNS millrace.window_definition
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+CREATE FUNCTION millrace._named_window(name text) RETURNS millrace.window_definition
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   w millrace.window_definition;
 BEGIN
   PERFORM millrace._check_given(ARRAY['name'], ARRAY[name IS NULL]);
-  SELECT * INTO w FROM millrace.window_definition AS d WHERE d.name = _owned_window.name;
+  SELECT * INTO w FROM millrace.window_definition AS d WHERE d.name = _named_window.name;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'window "%" does not exist', name
       USING ERRCODE = 'undefined_object', HINT = 'SELECT name FROM millrace.windows; lists the windows.';
   END IF;
+  RETURN w;
+END $$;
+REVOKE ALL ON FUNCTION millrace._named_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._named_window IS 'Internal: finds a window.';
+
+-- Finds a window the caller may change, and locks its pipeline.
+CREATE FUNCTION millrace._owned_window(caller regrole, name text) RETURNS millrace.window_definition
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  w millrace.window_definition := millrace._named_window(name);
+BEGIN
   PERFORM millrace._lock_owned(caller, p.name, foreign_too => true) FROM millrace.pipeline AS p WHERE p.id = w.pipeline_id;
   SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = w.id;
   IF NOT FOUND THEN
@@ -321,75 +336,22 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._owned_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._owned_window IS 'Internal: finds a window the caller may change; its pipeline is locked.';
 
--- What a window has is replaced by what the target has. The pipeline is locked: no batch adds anything meanwhile.
-CREATE FUNCTION millrace._rebuild_window(caller regrole, name text, "from" timestamptz, "to" timestamptz) RETURNS bigint
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-DECLARE
-  w millrace.window_definition := millrace._owned_window(caller, name);
-  p millrace.pipeline;
-  v millrace.pipeline_version;
-  folded millrace.window_cursor;
-  n bigint;
-  deleted bigint;
-BEGIN
-  PERFORM millrace._check_given(ARRAY['from', 'to'], ARRAY["from" IS NULL, "to" IS NULL]);
-  IF "from" >= "to" THEN
-    RAISE EXCEPTION 'from is %, which is not before %', "from", "to"
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Windows that begin at "from" or later and before "to" are rebuilt.';
-  END IF;
-  IF "from" < w.target_since THEN
-    RAISE NOTICE 'what begins before % keeps what it has', w.target_since
-      USING DETAIL = format('This is target_since of window "%s": rows with earlier event times have been removed from the target.', name);
-    "from" := w.target_since;
-    IF "from" >= "to" THEN
-      RETURN 0;
-    END IF;
-  END IF;
-  SELECT * INTO STRICT p FROM millrace.pipeline AS c WHERE c.id = w.pipeline_id;
-  SELECT * INTO STRICT v FROM millrace.pipeline_version AS c WHERE c.pipeline_id = p.id AND c.version = p.version;
-  PERFORM millrace._check_window_target(p, v);
-  PERFORM millrace._fold_window(w.id, false, true);
-  SELECT * INTO folded FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
-  IF "from" < folded.kept_from THEN  -- what has left comes back, without a gap
-    "to" := greatest("to", folded.kept_from);
-  END IF;
-  EXECUTE format('DELETE FROM millrace._window_%s_folded AS f WHERE f.window_start >= $1 AND f.window_start < $2', w.id) USING "from", "to";
-  GET DIAGNOSTICS deleted = ROW_COUNT;
-  IF "from" = '-infinity' AND "to" = 'infinity' THEN
-    UPDATE millrace.window_outside AS o SET rows = 0 WHERE o.window_id = w.id;
-  END IF;
-  n := millrace._window_fill(p.id, millrace._window_query(w.id, "from", "to"), w.id);
-  UPDATE millrace.window_cursor AS k SET groups = folded.groups - deleted + n, lowest = least(folded.lowest, "from"), kept_from = least(folded.kept_from, "from"),
-         left_at = CASE WHEN "from" >= folded.kept_from THEN folded.left_at END
-  WHERE k.window_id = w.id AND k.fold = folded.fold;
-  PERFORM millrace._due_of_rebuild(w, "from", "to");
-  RETURN n;
-END $$;
-REVOKE ALL ON FUNCTION millrace._rebuild_window FROM PUBLIC;
-COMMENT ON FUNCTION millrace._rebuild_window IS 'Internal: rebuild_window for a role.';
-
-CREATE FUNCTION millrace.rebuild_window(name text, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity') RETURNS bigint
-LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
-COMMENT ON FUNCTION millrace.rebuild_window IS
-'Computes a window again from the rows that the target has, after others than the pipeline have changed them. Where rows have been removed their aggregates are gone then, except those before the window''s target_since.
-In: name; from, to: windows (of sliding ones: panes as long as the slide) that begin in [from, to) are replaced, by default all; none that begins before target_since. When some of them have left since there were more than max_groups, all that have left and begin at from or later are.
-Out: groups that were computed. The pipeline waits until the rows have been read.
-Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it; that of an expression which fails on a row.';
-
 -- pg_dump locks all tables for as long as it runs: the pipeline must not wait for it meanwhile.
 CREATE FUNCTION millrace._drop_window(caller regrole, name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET lock_timeout = '5s' SET client_min_messages = warning AS $$
 DECLARE
-  w millrace.window_definition := millrace._owned_window(caller, name);
+  w millrace.window_definition;
 BEGIN
   BEGIN
+    PERFORM millrace._folding_window(caller, name);  -- before the pipeline is locked: a rebuild may have the window for long
+    w := millrace._owned_window(caller, name);
     EXECUTE format('DROP VIEW %s', (SELECT string_agg(format('millrace.%I', v.name), ', ') FROM millrace._window_views(w) AS v));
     EXECUTE format('DROP TABLE millrace._window_%s_partial, millrace._window_%1$s_folded', w.id);
     EXECUTE format('DROP FUNCTION IF EXISTS millrace._window_%s_values', w.id);
     EXECUTE format('DROP TABLE IF EXISTS millrace._window_%s_revision, millrace._window_%1$s_due', w.id);
   EXCEPTION WHEN lock_not_available THEN
     RAISE EXCEPTION 'window "%" is in use by another session', name
-      USING ERRCODE = 'lock_not_available', DETAIL = 'It may be a pg_dump, which locks tables as long as it runs.',
+      USING ERRCODE = 'lock_not_available', DETAIL = 'It may be a pg_dump, which locks tables as long as it runs, or rebuild_window().',
             HINT = 'Try again when it has ended.';
   END;
   DELETE FROM millrace.window_cursor AS c WHERE c.window_id = w.id;

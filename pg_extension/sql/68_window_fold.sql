@@ -320,8 +320,9 @@ COMMENT ON FUNCTION millrace._window_query IS 'Internal: the query that computes
 
 -- What a fold does, as one statement. $1: how far each stream is folded; $2: the number of this fold; $3, $4: final, watermark; $5: windows
 -- that begin before have left; $6: what has a greater number is left, null: nothing. What it takes away goes, merged, to the folded table; of a recomputed window
--- the groups that it names are computed again.
-CREATE FUNCTION millrace._fold_sql(w millrace.window_definition, merge boolean) RETURNS text
+-- the groups that it names are computed again. rebuilds, of an incremental window: those that begin in [$7, $8) are replaced by what the query $9, run
+-- for pipeline $10, gives of the target in the same snapshot: what it takes away of them is in that, what it does not comes on top of it.
+CREATE FUNCTION millrace._fold_sql(w millrace.window_definition, merge boolean, rebuilds boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   RETURN format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
@@ -338,38 +339,66 @@ BEGIN
                 '(SELECT array_agg(l.window_start ORDER BY l.window_start) FROM late AS l) AS starts, (SELECT array_agg(l.window_end ORDER BY l.window_start) FROM late AS l) AS ends, '
                 '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows, '
                 '(SELECT count(*) FROM kept) - %4$s AS groups, (SELECT min(k.window_start) FROM kept AS k) AS lowest, '
-                '(SELECT array_agg(f.partition ORDER BY f.partition) FROM failing AS f) AS failed, (SELECT array_agg(f.high ORDER BY f.partition) FROM failing AS f) AS held',
+                '(SELECT array_agg(f.partition ORDER BY f.partition) FROM failing AS f) AS failed, (SELECT array_agg(f.high ORDER BY f.partition) FROM failing AS f) AS held, %7$s AS filled',
                 w.id,
                 CASE WHEN w.kind = 'incremental' THEN format(
                   'kept AS (INSERT INTO millrace._window_%s_folded (fold, window_start, window_end%s, %s) SELECT $2, window_start, %s '
-                  'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_start >= $5 %s RETURNING window_start), ',
+                  'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_start >= $5 %s%s RETURNING window_start), ',
                   w.id, w.keys, w.states,
                   CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
-                  CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) END) ELSE millrace._recompute_of_fold(w) END,
-                millrace._due_of_fold(w), CASE w.kind WHEN 'recompute' THEN '(SELECT count(*) FROM replaced)' ELSE '0' END,
+                  CASE WHEN rebuilds THEN 'AND (r.window_start < $7 OR r.window_start >= $8) ' ELSE '' END,
+                  CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) ELSE '' END) || CASE WHEN rebuilds THEN millrace._replaced_by_rebuild(w, 7) ELSE '' END
+                ELSE millrace._recompute_of_fold(w) END,
+                millrace._due_of_fold(w), CASE WHEN w.kind = 'recompute' OR rebuilds THEN '(SELECT count(*) FROM replaced)' ELSE '0' END,
                 CASE WHEN w.gap IS NOT NULL THEN millrace._late_sessions(w) ELSE
                 'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2 HAVING sum(r.n) > 0), ' END,
-                w.pipeline_id);
+                w.pipeline_id, CASE WHEN rebuilds THEN format('millrace._window_fill($10, $9, %s)', w.id) ELSE '0::bigint' END);
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_sql FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fold_sql IS 'Internal: SQL that folds what batches have added to a window.';
 
--- Moves what batches have added to the folded table, merged, and the watermark; false: another session does, or some is left. Index
--- scans only: most of what is in the tables may be gone, and kept by an old snapshot.
-CREATE FUNCTION millrace._fold_window(window_id integer, merge boolean, wait boolean) RETURNS boolean
+-- One fold, from the cursor on; the caller has locked the window. What it adds up to and what it counts are of one statement, and so of one
+-- snapshot; with a query (see _fold_sql()) so is what is read of the target. Index scans only: most of what is in the tables may be gone, and kept by an
+-- old snapshot. Out: groups that were computed from the target.
+CREATE FUNCTION millrace._fold(w millrace.window_definition, c millrace.window_cursor, merge boolean, up_to bigint,
+                               "from" timestamptz DEFAULT NULL, "to" timestamptz DEFAULT NULL, query text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   began timestamptz := clock_timestamp();  -- before all that it sees
-  w     millrace.window_definition;
-  c     millrace.window_cursor;
-  mark  millrace.window_mark;
-  step  record;      -- of a recomputed window
+  mark  millrace.window_mark := millrace._window_mark(w.id);
   folded record;
-  groups bigint;
-  lowest timestamptz;
-  staged integer[];  -- lanes that have events; asked before all that says how far they are settled
+  staged integer[] := ARRAY(SELECT l.lane_id FROM millrace._lanes() AS l WHERE l.pipeline_id = w.pipeline_id AND l.staged > 0);  -- asked before all that says how far they are settled
   known integer[];   -- partitions
   whys  text[];      -- of these
+BEGIN
+  SELECT array_agg(a.partition ORDER BY a.partition), array_agg(a.why ORDER BY a.partition) INTO known, whys FROM millrace._partition_activity(w.pipeline_id, staged) AS a;
+  EXECUTE millrace._fold_sql(w, merge, query IS NOT NULL) INTO folded
+  USING c.seqs, c.fold + 1, mark.final, mark.watermark, c.kept_from, up_to, "from", "to", query, w.pipeline_id;
+  IF folded.seqs IS DISTINCT FROM c.seqs OR query IS NOT NULL THEN
+    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups, lowest, kept_from, left_at, as_of, due_at)
+    VALUES (w.id, c.fold + 1, folded.seqs, c.compacted, c.groups + folded.groups + folded.filled, least(c.lowest, folded.lowest, "from"), least(c.kept_from, "from"),
+            CASE WHEN "from" < c.kept_from THEN NULL ELSE c.left_at END, CASE WHEN up_to IS NULL THEN began ELSE c.as_of END,
+            clock_timestamp() + least(9 * (clock_timestamp() - began), interval '9 min'));
+    DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
+  END IF;
+  PERFORM millrace._count_late(w, mark.final, folded.starts, folded.ends, folded.rows);
+  PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, known, whys, folded.failed, folded.held);
+  PERFORM millrace._sum_outside(w.id);
+  IF merge AND (c.fold - c.compacted >= 16 OR c.groups + folded.groups > w.max_groups OR least(c.lowest, folded.lowest) < c.kept_from) THEN
+    PERFORM millrace._compact_window(w);
+  END IF;
+  RETURN folded.filled;
+END $$;
+REVOKE ALL ON FUNCTION millrace._fold FROM PUBLIC;
+COMMENT ON FUNCTION millrace._fold IS 'Internal: one fold of a window, which is locked.';
+
+-- Moves what batches have added to the folded table, merged, and the watermark; false: another session does, or some is left.
+CREATE FUNCTION millrace._fold_window(window_id integer, merge boolean, wait boolean) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  w    millrace.window_definition;
+  c    millrace.window_cursor;
+  step record;      -- of a recomputed window
 BEGIN
   IF NOT millrace._lock_window(window_id, wait) THEN
     RETURN false;
@@ -383,23 +412,7 @@ BEGIN
   IF step.rests THEN
     RETURN false;
   END IF;
-  mark := millrace._window_mark(w.id);
-  staged := ARRAY(SELECT l.lane_id FROM millrace._lanes() AS l WHERE l.pipeline_id = w.pipeline_id AND l.staged > 0);
-  SELECT array_agg(a.partition ORDER BY a.partition), array_agg(a.why ORDER BY a.partition) INTO known, whys FROM millrace._partition_activity(w.pipeline_id, staged) AS a;
-  EXECUTE millrace._fold_sql(w, merge) INTO folded USING c.seqs, c.fold + 1, mark.final, mark.watermark, c.kept_from, step.up_to;
-  groups := c.groups + folded.groups;
-  lowest := least(c.lowest, folded.lowest);
-  IF folded.seqs IS DISTINCT FROM c.seqs THEN
-    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups, lowest, kept_from, left_at, as_of, due_at)
-    VALUES (w.id, c.fold + 1, folded.seqs, c.compacted, groups, lowest, c.kept_from, c.left_at, CASE WHEN step.up_to IS NULL THEN began ELSE c.as_of END, clock_timestamp() + least(9 * (clock_timestamp() - began), interval '9 min'));
-    DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
-  END IF;
-  PERFORM millrace._count_late(w, mark.final, folded.starts, folded.ends, folded.rows);
-  PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, known, whys, folded.failed, folded.held);
-  PERFORM millrace._sum_outside(w.id);
-  IF merge AND (c.fold - c.compacted >= 16 OR groups > w.max_groups OR lowest < c.kept_from) THEN
-    PERFORM millrace._compact_window(w);
-  END IF;
+  PERFORM millrace._fold(w, c, merge, step.up_to);
   RETURN step.up_to IS NULL;
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_window FROM PUBLIC;

@@ -1,0 +1,128 @@
+-- rebuild_window: what a window has is replaced by what the target has, while batches go on. A batch commits its rows together with what they
+-- add, so in one snapshot the target has the rows of exactly those partial values that are there. The statement of the fold takes these
+-- away, and reads the target: what comes later is added to what it finds, by readers at once and by the next fold. Nobody else
+-- folds meanwhile (_lock_window()); the pipeline is not locked.
+
+-- Finds a window the caller may change, and makes this transaction the one that folds it, which may have to wait for a rebuild: so before
+-- the pipeline is locked, for which batches wait.
+CREATE FUNCTION millrace._folding_window(caller regrole, name text) RETURNS millrace.window_definition
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  w millrace.window_definition := millrace._named_window(name);
+BEGIN
+  -- an older snapshot would show what was there before the lock
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'windows cannot be changed in a % transaction', current_setting('transaction_isolation')
+      USING ERRCODE = 'active_sql_transaction', HINT = 'Run: BEGIN ISOLATION LEVEL READ COMMITTED;';
+  END IF;
+  PERFORM millrace._owned(caller, p.name, foreign_too => true) FROM millrace.pipeline AS p WHERE p.id = w.pipeline_id;
+  PERFORM millrace._lock_window(w.id, true);
+  SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = w.id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'window "%" was dropped concurrently', name USING ERRCODE = 'undefined_object';
+  END IF;
+  RETURN w;
+END $$;
+REVOKE ALL ON FUNCTION millrace._folding_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._folding_window IS 'Internal: finds a window the caller may change; nobody else folds it.';
+
+-- For rewind, before it locks the pipeline.
+CREATE FUNCTION millrace._lock_windows(p millrace.pipeline) RETURNS integer[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  ids integer[] := ARRAY(SELECT w.id FROM millrace.window_definition AS w WHERE w.pipeline_id = p.id AND w.kind = 'incremental' ORDER BY w.id);
+  id  integer;
+BEGIN
+  FOREACH id IN ARRAY ids LOOP
+    PERFORM millrace._lock_window(id, true);
+  END LOOP;
+  RETURN ids;
+END $$;
+REVOKE ALL ON FUNCTION millrace._lock_windows FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_windows IS 'Internal: makes this transaction the one that folds the incremental windows of a pipeline.';
+
+-- Locks what a query over the target reads, as the query does: before its snapshot is taken, since one that is older than an ALTER TABLE which writes the
+-- table again shows no rows of it.
+CREATE FUNCTION millrace._lock_read(w millrace.window_definition, query text) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT millrace._window_fill(w.pipeline_id, format('SELECT q.* FROM (%s) AS q LIMIT 0', query), w.id);
+$$;
+REVOKE ALL ON FUNCTION millrace._lock_read FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_read IS 'Internal: locks what a query over the target of a window reads.';
+
+-- Parts of the statement that reads the target: windows that begin in [$n, $n+1) go, and what was counted as outside of a window that is rebuilt as a
+-- whole, which the query counts again.
+CREATE FUNCTION millrace._replaced_by_rebuild(w millrace.window_definition, n integer) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('replaced AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.window_start >= $%2$s AND f.window_start < $%3$s RETURNING 1), '
+                'recounted AS (UPDATE millrace.window_outside AS o SET rows = 0 WHERE o.window_id = %1$s AND $%2$s = ''-infinity'' AND $%3$s = ''infinity''), ',
+                w.id, n, n + 1);
+$$;
+REVOKE ALL ON FUNCTION millrace._replaced_by_rebuild FROM PUBLIC;
+COMMENT ON FUNCTION millrace._replaced_by_rebuild IS 'Internal: SQL that removes what a rebuild replaces.';
+
+-- Of a recomputed window what is noted is folded before: a note that comes in between is of a group that is computed again, which changes nothing.
+CREATE FUNCTION millrace._rebuild_recomputed(w millrace.window_definition, "from" timestamptz, "to" timestamptz, query text) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  folded millrace.window_cursor;
+  filled record;
+BEGIN
+  PERFORM millrace._fold_window(w.id, false, true);
+  SELECT * INTO folded FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
+  EXECUTE format('WITH %s one AS (SELECT 1) SELECT (SELECT count(*) FROM replaced) AS replaced, millrace._window_fill($4, $3, %s) AS groups FROM one',
+                 millrace._replaced_by_rebuild(w, 1), w.id) INTO filled USING "from", "to", query, w.pipeline_id;
+  UPDATE millrace.window_cursor AS k SET groups = folded.groups - filled.replaced + filled.groups, lowest = least(folded.lowest, "from"), kept_from = least(folded.kept_from, "from"),
+         left_at = CASE WHEN "from" >= folded.kept_from THEN folded.left_at END
+  WHERE k.window_id = w.id AND k.fold = folded.fold;
+  RETURN filled.groups;
+END $$;
+REVOKE ALL ON FUNCTION millrace._rebuild_recomputed FROM PUBLIC;
+COMMENT ON FUNCTION millrace._rebuild_recomputed IS 'Internal: replaces groups of a recomputed window.';
+
+CREATE FUNCTION millrace._rebuild_window(caller regrole, name text, "from" timestamptz, "to" timestamptz) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  w millrace.window_definition := millrace._folding_window(caller, name);
+  p millrace.pipeline;
+  v millrace.pipeline_version;
+  c millrace.window_cursor;
+  n bigint;
+  query text;
+BEGIN
+  PERFORM millrace._check_given(ARRAY['from', 'to'], ARRAY["from" IS NULL, "to" IS NULL]);
+  IF "from" >= "to" THEN
+    RAISE EXCEPTION 'from is %, which is not before %', "from", "to"
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Windows that begin at "from" or later and before "to" are rebuilt.';
+  END IF;
+  IF "from" < w.target_since THEN
+    RAISE NOTICE 'what begins before % keeps what it has', w.target_since
+      USING DETAIL = format('This is target_since of window "%s": rows with earlier event times have been removed from the target.', name);
+    "from" := w.target_since;
+    IF "from" >= "to" THEN
+      RETURN 0;
+    END IF;
+  END IF;
+  SELECT * INTO STRICT p FROM millrace.pipeline AS d WHERE d.id = w.pipeline_id;
+  SELECT * INTO STRICT v FROM millrace.pipeline_version AS d WHERE d.pipeline_id = p.id AND d.version = p.version;
+  PERFORM millrace._check_window_target(p, v);
+  SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
+  IF "from" < c.kept_from THEN  -- what has left comes back, without a gap
+    "to" := greatest("to", c.kept_from);
+  END IF;
+  query := millrace._window_query(w.id, "from", "to");
+  PERFORM millrace._lock_read(w, query);
+  n := CASE w.kind WHEN 'recompute' THEN millrace._rebuild_recomputed(w, "from", "to", query) ELSE millrace._fold(w, c, false, NULL, "from", "to", query) END;
+  PERFORM millrace._due_of_rebuild(w, "from", "to");
+  RETURN n;
+END $$;
+REVOKE ALL ON FUNCTION millrace._rebuild_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._rebuild_window IS 'Internal: rebuild_window for a role.';
+
+CREATE FUNCTION millrace.rebuild_window(name text, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity') RETURNS bigint
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.rebuild_window IS
+'Computes a window again from the rows that the target has, after others than the pipeline have changed them. Where rows have been removed their aggregates are gone then, except those before the window''s target_since.
+In: name; from, to: windows (of sliding ones: panes as long as the slide) that begin in [from, to) are replaced, by default all; none that begins before target_since. When some of them have left since there were more than max_groups, all that have left and begin at from or later are.
+Out: groups that were computed. Batches go on meanwhile, and what they add is in the window as ever; it is not folded, closed or published before the end. A worker that has added 200000 partial values since takes no batch until then.
+Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it; that of an expression which fails on a row.';
