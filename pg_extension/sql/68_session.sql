@@ -56,11 +56,10 @@ COMMENT ON FUNCTION millrace._session_parts IS 'Internal: the SQL of a window of
 
 -- The query that finds the sessions near to what the relation "cand" notes, by the index of the target. Of a run from first to last: it is followed
 -- to the beginning of the multiple of max_session before the noted times, and to the end of the one behind them. n is 1 where some of these times are in the session.
-CREATE FUNCTION millrace._session_query(w millrace.window_definition) RETURNS text
+CREATE FUNCTION millrace._session_query(w millrace.window_definition, patterns text[]) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
 DECLARE
   name    text;
-  k       record;
   nothing text;
   parted  text := CASE WHEN w.keys <> '' THEN format('PARTITION BY %s ', ltrim(millrace._keys_of(w, 'n'), ', ')) ELSE '' END;
   runs    text;
@@ -68,10 +67,6 @@ BEGIN
   SELECT format('%I.%I', s.nspname, c.relname) INTO name
   FROM millrace.pipeline AS p JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
   JOIN pg_class AS c ON c.oid = v.target JOIN pg_namespace AS s ON s.oid = c.relnamespace WHERE p.id = w.pipeline_id;
-  SELECT coalesce(string_agg(format(' AND (%s) = c.g%s', e.sql, e.place), '' ORDER BY e.place), '') AS equal,
-         coalesce(string_agg(format(' AND ((%1$s) = c.g%2$s OR (%1$s) IS NULL AND c.g%2$s IS NULL)', e.sql, e.place), '' ORDER BY e.place), '') AS same,
-         string_agg(format('n.g%s', e.place), ', ' ORDER BY e.place) AS names
-  INTO k FROM unnest(w.keyed) WITH ORDINALITY AS e (sql, place);
   SELECT coalesce(string_agg(format(', NULL::%s', format_type(a.atttypid, a.atttypmod)), '' ORDER BY a.attnum), '') INTO nothing
   FROM pg_attribute AS a WHERE a.attrelid = to_regclass(format('millrace._window_%s_folded', w.id)) AND a.attname ~ '^s\d+$';
 
@@ -101,9 +96,7 @@ CROSS JOIN LATERAL (
   WHERE l.last + %4$L::interval > f.first + %2$L::interval AND r.first IS NOT NULL) AS s
 $sql$, millrace._keys_of(w, 'c'), w.size, w.origin, w.gap, millrace._keys_of(w, 'n'), parted, replace(w.at, '%', '%%'), replace(name, '%', '%%'), replace(w.filter, '%', '%%'));
   RETURN format('SELECT 0::bigint, s.window_start, s.window_end, max(s.touched)::bigint%1$s%2$s, NULL::text FROM (%3$s) AS s GROUP BY s.window_start, s.window_end%1$s',
-                millrace._keys_of(w, 's'), nothing,
-                CASE WHEN w.keys = '' THEN format(runs, '', '')
-                ELSE format(runs, format(' WHERE num_nulls(%s) = 0', k.names), k.equal) || ' UNION ALL ' || format(runs, format(' WHERE num_nulls(%s) > 0', k.names), k.same) END);
+                millrace._keys_of(w, 's'), nothing, millrace._by_null_pattern(w, runs, 'n', patterns));
 END $$;
 REVOKE ALL ON FUNCTION millrace._session_query FROM PUBLIC;
 COMMENT ON FUNCTION millrace._session_query IS 'Internal: the query that finds the sessions that rows are in.';
@@ -113,7 +106,7 @@ COMMENT ON FUNCTION millrace._session_query IS 'Internal: the query that finds t
 CREATE FUNCTION millrace._session_candidates(w millrace.window_definition, notes anyarray) RETURNS anyarray
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  query   text := millrace._session_query(w);
+  query   text := millrace._session_query(w, millrace._null_patterns(w, notes));
   changed text := format('SELECT array_agg(v) FROM millrace._window_values($1, $2, $3) AS v WHERE v.n = 1 OR NOT EXISTS ('
                          'SELECT FROM millrace._window_%s_folded AS f WHERE f.window_start = v.window_start AND f.window_end = v.window_end%s)', w.id, millrace._joined_keys(w, 'f', 'v'));
   found   notes%TYPE;

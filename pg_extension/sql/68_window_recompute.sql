@@ -202,9 +202,41 @@ $$;
 REVOKE ALL ON FUNCTION millrace._candidates FROM PUBLIC;
 COMMENT ON FUNCTION millrace._candidates IS 'Internal: SQL for groups of a window that are to be computed.';
 
--- The query that computes the groups of the relation "cand" from the target: each by itself, or, as the index has it, each window at once. A
--- null in a key is not found by =.
-CREATE FUNCTION millrace._recompute_query(w millrace.window_definition) RETURNS text
+-- Which keys are null, of the groups that are to be computed: a text for each kind of them, of a t or f for each key.
+CREATE FUNCTION millrace._null_patterns(w millrace.window_definition, candidates anyarray) RETURNS text[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  patterns text[];
+BEGIN
+  EXECUTE format('SELECT array_agg(DISTINCT concat(%s)) FROM unnest($1) AS c', (SELECT coalesce(string_agg(format('num_nulls(c.g%s) > 0', i), ', ' ORDER BY i), '''''')
+                                                                               FROM generate_series(1, cardinality(w.keyed)) AS i)) INTO patterns USING candidates;
+  RETURN patterns;
+END $$;
+REVOKE ALL ON FUNCTION millrace._null_patterns FROM PUBLIC;
+COMMENT ON FUNCTION millrace._null_patterns IS 'Internal: which keys are null of groups that are to be computed.';
+
+-- A query for each of these kinds. branch: SQL with two places, for a condition on the groups, which are rows of "of", and for one on rows of the target, which are
+-- compared with a group "c". An index finds what is equal, and what is null, but not the one or the other: where there are more kinds than anybody
+-- wants to plan, groups with a null in them are computed without it.
+CREATE FUNCTION millrace._by_null_pattern(w millrace.window_definition, branch text, "of" text, patterns text[]) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT string_agg(format(branch, b.groups, b.rows), ' UNION ALL ' ORDER BY p.pattern)
+  FROM (SELECT u.pattern FROM unnest(patterns) AS u (pattern) WHERE cardinality(patterns) <= 32 UNION ALL
+        SELECT u.pattern FROM unnest(ARRAY['none', 'some']) AS u (pattern) WHERE cardinality(patterns) > 32) AS p
+  CROSS JOIN LATERAL (
+    SELECT coalesce(' WHERE ' || string_agg(CASE WHEN p.pattern IN ('none', 'some') THEN NULL ELSE format('num_nulls(%s.g%s) = %s', "of", e.place, CASE WHEN k.is_null THEN 1 ELSE 0 END) END, ' AND ' ORDER BY e.place),
+                    CASE WHEN p.pattern IN ('none', 'some') THEN format(' WHERE num_nulls(%s) %s 0', string_agg(format('%s.g%s', "of", e.place), ', '), CASE p.pattern WHEN 'none' THEN '=' ELSE '>' END) END, '') AS groups,
+           -- a row of nulls is null, and another value than no row
+           coalesce(string_agg(format(CASE WHEN p.pattern = 'some' THEN ' AND ((%1$s) = c.g%2$s OR (%1$s) IS NULL AND num_nulls(%1$s) = 1 AND num_nulls(c.g%2$s) = 1)'
+                                           WHEN k.is_null THEN ' AND (%1$s) IS NULL AND num_nulls(%1$s) = 1' ELSE ' AND (%1$s) = c.g%2$s' END, e.sql, e.place), '' ORDER BY e.place), '') AS rows
+    FROM unnest(w.keyed) WITH ORDINALITY AS e (sql, place) CROSS JOIN LATERAL (SELECT substr(p.pattern, e.place::integer, 1) = 't' AND p.pattern NOT IN ('none', 'some') AS is_null) AS k) AS b;
+$$;
+REVOKE ALL ON FUNCTION millrace._by_null_pattern FROM PUBLIC;
+COMMENT ON FUNCTION millrace._by_null_pattern IS 'Internal: SQL that finds the rows of groups through an index, whichever of their keys are null.';
+
+-- The query that computes the groups of the relation "cand" from the target: each by itself, or, as the index has it, each window at once. patterns: of
+-- _null_patterns().
+CREATE FUNCTION millrace._recompute_query(w millrace.window_definition, patterns text[]) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   n       integer := cardinality(w.keyed);
@@ -219,10 +251,7 @@ BEGIN
   FROM millrace.pipeline AS p JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
   JOIN pg_class AS c ON c.oid = v.target JOIN pg_namespace AS s ON s.oid = c.relnamespace WHERE p.id = w.pipeline_id;
   SELECT string_agg(format(', v.s%s', i), '' ORDER BY i) INTO outputs FROM generate_series(1, cardinality(string_to_array(w.states, ',')) - 2) AS i;
-  SELECT coalesce(string_agg(format(' AND (%s) = c.g%s', e.sql, e.place), '' ORDER BY e.place), '') AS equal,
-         coalesce(string_agg(format(' AND ((%1$s) = c.g%2$s OR (%1$s) IS NULL AND c.g%2$s IS NULL)', e.sql, e.place), '' ORDER BY e.place), '') AS same,
-         string_agg(format('c.g%s', e.place), ', ' ORDER BY e.place) AS names,
-         string_agg(format(', (%s)::%s AS g%s', e.sql, e.type, e.place), '' ORDER BY e.place) AS selected,
+  SELECT string_agg(format(', (%s)::%s AS g%s', e.sql, e.type, e.place), '' ORDER BY e.place) AS selected,
          string_agg((e.place + 3)::text, ', ' ORDER BY e.place) AS numbers
   INTO k
   FROM (SELECT e.sql, e.place, format_type(a.atttypid, a.atttypmod) AS type FROM unnest(w.keyed) WITH ORDINALITY AS e (sql, place)
@@ -236,11 +265,7 @@ BEGIN
   by_group := format('SELECT 0::bigint, c.window_start, c.window_end, v.n%s%s, NULL::text FROM (SELECT * FROM cand AS c%%s) AS c '
                      'CROSS JOIN LATERAL (SELECT count(*) AS n%s FROM %s AS written WHERE %s', millrace._keys_of(w, 'c'), outputs, replace(w.computed, '%', '%%'), replace(name, '%', '%%'),
                      replace(range, '%', '%%')) || '%s) AS v';
-  IF n = 0 THEN
-    RETURN format(by_group, '', '');
-  END IF;
-  RETURN format(by_group, format(' WHERE num_nulls(%s) = 0', k.names), k.equal) || ' UNION ALL '
-         || format(by_group, format(' WHERE num_nulls(%s) > 0', k.names), k.same);
+  RETURN millrace._by_null_pattern(w, by_group, 'c', patterns);
 END $$;
 REVOKE ALL ON FUNCTION millrace._recompute_query FROM PUBLIC;
 COMMENT ON FUNCTION millrace._recompute_query IS 'Internal: the query that computes groups of a window from the target.';
@@ -267,7 +292,7 @@ BEGIN
     total := coalesce(cardinality(candidates), 0);
     n := total;
   END IF;
-  query := millrace._recompute_query(w);
+  query := millrace._recompute_query(w, millrace._null_patterns(w, candidates));
   WHILE first <= total LOOP
     BEGIN
       RETURN QUERY SELECT v.* FROM millrace._window_values(w.pipeline_id, query, candidates[first : first + n - 1]) AS v;
