@@ -114,9 +114,11 @@ In: value; at. Rows where one of them is null do not count. Out: a value, null w
 
 -- states: aggregates over the rows; types of the same; merges: of each, where %1$s is its column and %2$s the next one; final: the aggregate's value,
 -- where %1$s, %2$s … are the merged states. operator: by which the last state is merged, when that may fail; then all groups have an error besides.
+-- safe: the states of many rows, of which a total that is out of range is as merging makes it; safe_error: why there is none, null: there always is. They cost more.
 -- type, argument_type: of the aggregate's result and of its first argument.
 CREATE FUNCTION millrace._window_states(
-  name text, arguments text, first_argument text, last_argument text, argument_type text, type text, filter text, OUT states text[], OUT types text[], OUT merges text[], OUT final text, OUT operator text)
+  name text, arguments text, first_argument text, last_argument text, argument_type text, type text, filter text, OUT states text[], OUT types text[], OUT merges text[], OUT final text, OUT operator text,
+  OUT safe text[], OUT safe_error text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   is_float boolean := argument_type::regtype IN ('real'::regtype, 'double precision'::regtype);
@@ -179,9 +181,19 @@ BEGIN
                       'FROM (SELECT %s AS v) AS v)', final);
     END IF;
   END IF;
+  safe := ARRAY(SELECT CASE WHEN operator IS NOT NULL AND s.place = cardinality(states) THEN format('millrace.window_merged(%L, %s)', operator, arguments)
+                            WHEN merges[s.place] LIKE 'millrace.window\_sum(%' THEN regexp_replace(s.state, '^sum', 'millrace.window_sum')
+                            WHEN types[s.place] = 'double precision[]' THEN  -- of one value: infinities and NaN have no deviation
+                              format('millrace.window_merge(CASE WHEN (%1$s) IS NOT NULL THEN ARRAY[1, (%1$s)::double precision, (%1$s)::double precision * 0] END)', arguments)
+                            ELSE s.state END
+                FROM unnest(states) WITH ORDINALITY AS s (state, place) ORDER BY s.place);
+  safe_error := format('millrace.window_merge_error(%L, %s)', operator, arguments);
   IF filter IS NOT NULL THEN
     states := ARRAY(SELECT format('%s FILTER (WHERE %s)', s.state, filter) FROM unnest(states) WITH ORDINALITY AS s (state, place) ORDER BY s.place);
+    safe := ARRAY(SELECT format('%s FILTER (WHERE %s)', s.state, filter) FROM unnest(safe) WITH ORDINALITY AS s (state, place) ORDER BY s.place);
+    safe_error := format('%s FILTER (WHERE %s)', safe_error, filter);
   END IF;
+  safe_error := CASE WHEN operator IS NOT NULL THEN safe_error END;
 END $$;
 REVOKE ALL ON FUNCTION millrace._window_states FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_states IS 'Internal: how an aggregate is kept in a window; null states: it cannot be.';

@@ -236,8 +236,8 @@ BEGIN
   PERFORM millrace._set_output(w, nullif(given ->> 'output_topic', 'off'));
 
   IF (given ->> 'backfill')::boolean THEN
-    PERFORM millrace._lock_read(w, millrace._window_query(w.id, coalesce(w.target_since, '-infinity')));
-    UPDATE millrace.window_cursor AS c SET groups = millrace._window_fill(p.id, millrace._window_query(w.id, coalesce(w.target_since, '-infinity')), w.id) WHERE c.window_id = w.id;
+    PERFORM millrace._lock_read(w, millrace._window_query(w.id, coalesce(w.target_since, '-infinity'), 'infinity', false));
+    UPDATE millrace.window_cursor AS c SET groups = f.filled FROM millrace._fill_window(w, coalesce(w.target_since, '-infinity'), 'infinity') AS f WHERE c.window_id = w.id;
   END IF;
   UPDATE millrace.pipeline AS c SET windows = c.windows + 1 WHERE c.id = p.id;
   PERFORM millrace._wake();

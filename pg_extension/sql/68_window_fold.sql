@@ -43,6 +43,8 @@ DECLARE
   inside   text;
   columns  text := '';   -- of the tables, from g1 on
   selected text := '';   -- the same over rows of the target
+  safe     text := '';   -- the same where no total is out of range
+  safe_errors text := '';
   named    text := '';   -- the same by name, of them grouped
   numbers  text := '1';  -- of the select list that are grouped by
   finals   text := '';   -- aggregates made of merged states
@@ -80,6 +82,7 @@ BEGIN
       w.keys := format('%s, g%s', w.keys, cardinality(keys));
       columns := format('%s, %s', columns, millrace._window_column('g' || cardinality(keys), part.type, part.collation));
       selected := format('%s, CASE WHEN %s THEN %s END AS g%s', selected, inside, part.sql, cardinality(keys));
+      safe := selected;
       named := format('%s, w.g%s', named, cardinality(keys));
       numbers := format('%s, %s', numbers, cardinality(keys) + 2);
       output := format('%s, m.g%s AS %I', output, cardinality(keys), part.name);
@@ -105,6 +108,7 @@ BEGIN
         w.merges := format('%s, %s AS s%s', w.merges, format(kept.merges[i], 's' || nstates, 's' || nstates + 1), nstates);
         columns := format('%s, %s', columns, millrace._window_column('s' || nstates, kept.types[i], CASE WHEN kept.types[i] = part.type THEN part.collation END));
         selected := format('%s, %s AS s%s', selected, kept.states[i], nstates);
+        safe := format('%s, %s AS s%s', safe, kept.safe[i], nstates);
         named := format('%s, w.s%s', named, nstates);
       END LOOP;
       kept.final := format(kept.final, 's' || nstates - cardinality(kept.states) + 1, 's' || nstates - cardinality(kept.states) + 2,
@@ -112,6 +116,7 @@ BEGIN
       inputs := format('%s a%s %s := %s;', inputs, naggregates, part.type, kept.final);
       IF kept.operator IS NOT NULL THEN
         errors := format('%s, millrace.window_merge_error(%L, s%s)', errors, kept.operator, nstates);
+        safe_errors := format('%s, %s', safe_errors, kept.safe_error);
         kept.final := format('CASE WHEN error IS NULL THEN %s ELSE millrace._window_error(error, NULL::%s) END', kept.final, part.type);
       END IF;
       finals := format('%s, %s AS a%s', finals, kept.final, naggregates);
@@ -123,6 +128,7 @@ BEGIN
     w.merges := format('%s, coalesce(max(error)%s) AS error', w.merges, errors);
     columns := columns || ', error text';
     selected := selected || ', NULL::text AS error';
+    safe := format('%s, coalesce(%s) AS error', safe, ltrim(safe_errors, ', '));
     named := named || ', w.error';
   END IF;
   w.finals := finals;
@@ -132,9 +138,11 @@ BEGIN
     SELECT * INTO w FROM millrace._recompute_parts(w, p, v, inside, selected, named, numbers, keys);
     columns := columns || millrace._recompute_columns(w, p, v);
   ELSE
-    w.selects := format('SELECT w.window_start, %s AS window_end, w.n%s FROM (SELECT CASE WHEN %s THEN %s END AS window_start, count(*) AS n%s',
-                        millrace._later('w.window_start', format('%L::interval', w.slide), w.slide, w.time_zone), named, inside,
-                        millrace._pane_start(at, w.slide, w.time_zone, w.origin), selected);
+    w.selects := format('SELECT w.window_start, %s AS window_end, w.n%s FROM (SELECT CASE WHEN %s THEN %s END AS window_start, count(*) AS n%%s',
+                        millrace._later('w.window_start', format('%L::interval', w.slide), w.slide, w.time_zone), named, replace(inside, '%', '%%'),
+                        replace(millrace._pane_start(at, w.slide, w.time_zone, w.origin), '%', '%%'));
+    w.fill_selects := format(w.selects, safe);
+    w.selects := format(w.selects, selected);
     w.grouped := format('%sGROUP BY %s) AS w', w.grouped, numbers);
   END IF;
   INSERT INTO millrace.window_definition VALUES (w.*);
@@ -297,16 +305,27 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._make_window_view FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the views of a window.';
 
+-- The columns of a recomputed window's values, without any.
+CREATE FUNCTION millrace._no_values(w millrace.window_definition) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT string_agg(format(', NULL::%s AS %s', format_type(a.atttypid, a.atttypmod), a.attname), '' ORDER BY a.attnum)
+  FROM pg_attribute AS a WHERE a.attrelid = to_regclass(format('millrace._window_%s_folded', w.id)) AND a.attname ~ '^s\d+$';
+$$;
+REVOKE ALL ON FUNCTION millrace._no_values FROM PUBLIC;
+COMMENT ON FUNCTION millrace._no_values IS 'Internal: SQL for no values of a recomputed window.';
+
 -- What the rows of the target add: all of them, or those of the panes (of the window itself, where it does not slide) that
--- begin in [from, to), read by an index on the event time if there is one.
-CREATE FUNCTION millrace._window_query(window_id integer, "from" timestamptz DEFAULT '-infinity', "to" timestamptz DEFAULT 'infinity') RETURNS text
+-- begin in [from, to), read by an index on the event time if there is one. safe: so that no group makes it fail: with states that cannot, or, of a recomputed
+-- window, without values.
+CREATE FUNCTION millrace._window_query(window_id integer, "from" timestamptz, "to" timestamptz, safe boolean) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
   SELECT CASE WHEN "from" = '-infinity' AND "to" = 'infinity' THEN format('%s FROM %I.%I AS written %s', f.selects, n.nspname, c.relname, f.grouped)
          ELSE format('SELECT q.* FROM (%s FROM (SELECT * FROM %I.%I AS written WHERE (%s) >= %9$L::timestamptz AND (%4$s) < %6$L::timestamptz) AS written %7$s) AS q '
                      'WHERE q.window_start >= %5$L::timestamptz AND q.window_start < %8$L::timestamptz',
                      f.selects, n.nspname, c.relname, w.at, "from", CASE WHEN isfinite("to") THEN "to" + f.length + interval '1 day' ELSE "to" END, f.grouped, "to", "from" - f.before) END
   FROM millrace.window_definition AS w
-  CROSS JOIN LATERAL (SELECT coalesce(w.fill_selects, w.selects) AS selects, coalesce(w.fill_grouped, w.grouped) AS grouped,
+  CROSS JOIN LATERAL (SELECT CASE WHEN w.kind = 'incremental' THEN CASE WHEN safe THEN w.fill_selects ELSE w.selects END
+                                  WHEN safe THEN replace(w.fill_selects, w.computed, millrace._no_values(w)) ELSE w.fill_selects END AS selects, coalesce(w.fill_grouped, w.grouped) AS grouped,
                              CASE WHEN w.gap IS NOT NULL THEN 3 * w.size WHEN w.kind = 'recompute' THEN w.size ELSE w.slide END AS length,
                              -- sessions around the first one say where it begins, and whether it is cut
                              CASE WHEN w.gap IS NOT NULL THEN 3 * w.size ELSE interval '0' END AS before) AS f

@@ -61,24 +61,76 @@ $$;
 REVOKE ALL ON FUNCTION millrace._replaced_by_rebuild FROM PUBLIC;
 COMMENT ON FUNCTION millrace._replaced_by_rebuild IS 'Internal: SQL that removes what a rebuild replaces.';
 
+-- The groups that were filled without values get these, a thousand at once, or the error of those that fail. Out: how many there are.
+CREATE FUNCTION millrace._values_of_filled(w millrace.window_definition, "from" timestamptz, "to" timestamptz) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  places tid[];
+  n      bigint;
+  total  bigint := 0;
+BEGIN
+  FOR places IN EXECUTE format('SELECT array_agg(g.place) FROM (SELECT f.ctid AS place, (row_number() OVER (ORDER BY f.window_start) - 1) / 1000 AS part '
+                               'FROM millrace._window_%s_folded AS f WHERE f.window_start >= $1 AND f.window_start < $2) AS g GROUP BY g.part', w.id) USING "from", "to" LOOP
+    EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.ctid = ANY ($1) RETURNING f.*) '
+                   'INSERT INTO millrace._window_%1$s_folded SELECT v.* FROM millrace._groups_computed($2, (SELECT array_agg(ROW(g.*)::millrace._window_%1$s_folded) FROM gone AS g)) AS v WHERE v.n > 0',
+                   w.id) USING places, w;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    total := total + n;
+  END LOOP;
+  RETURN total;
+END $$;
+REVOKE ALL ON FUNCTION millrace._values_of_filled FROM PUBLIC;
+COMMENT ON FUNCTION millrace._values_of_filled IS 'Internal: computes groups of a recomputed window that have no values yet.';
+
+-- What begins in [from, to) is filled from the target, in place of what there is. A total that is out of range, or a function that fails on a group, is the error of that
+-- group: so when the query fails, what costs more is done. An error that is there again is that of a row.
+CREATE FUNCTION millrace._fill_window(w millrace.window_definition, "from" timestamptz, "to" timestamptz, OUT replaced bigint, OUT filled bigint)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  statement text := format('WITH %s one AS (SELECT 1) SELECT (SELECT count(*) FROM replaced), millrace._window_fill($4, $3, %s) FROM one', millrace._replaced_by_rebuild(w, 1), w.id);
+BEGIN
+  EXECUTE statement INTO replaced, filled USING "from", "to", millrace._window_query(w.id, "from", "to", false), w.pipeline_id;
+EXCEPTION WHEN OTHERS THEN
+  -- what is the server's own trouble is no group's
+  IF millrace.is_server_trouble(SQLSTATE) THEN
+    RAISE;
+  END IF;
+  EXECUTE statement INTO replaced, filled USING "from", "to", millrace._window_query(w.id, "from", "to", true), w.pipeline_id;
+  IF w.kind = 'recompute' THEN
+    filled := millrace._values_of_filled(w, "from", "to");
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._fill_window FROM PUBLIC;
+COMMENT ON FUNCTION millrace._fill_window IS 'Internal: replaces groups of a window by what the target has.';
+
 -- Of a recomputed window what is noted is folded before: a note that comes in between is of a group that is computed again, which changes nothing.
-CREATE FUNCTION millrace._rebuild_recomputed(w millrace.window_definition, "from" timestamptz, "to" timestamptz, query text) RETURNS bigint
+CREATE FUNCTION millrace._rebuild_recomputed(w millrace.window_definition, "from" timestamptz, "to" timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   folded millrace.window_cursor;
-  filled record;
+  done   record;
 BEGIN
   PERFORM millrace._fold_window(w.id, false, true);
   SELECT * INTO folded FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
-  EXECUTE format('WITH %s one AS (SELECT 1) SELECT (SELECT count(*) FROM replaced) AS replaced, millrace._window_fill($4, $3, %s) AS groups FROM one',
-                 millrace._replaced_by_rebuild(w, 1), w.id) INTO filled USING "from", "to", query, w.pipeline_id;
-  UPDATE millrace.window_cursor AS k SET groups = folded.groups - filled.replaced + filled.groups, lowest = least(folded.lowest, "from"), kept_from = least(folded.kept_from, "from"),
+  SELECT * INTO done FROM millrace._fill_window(w, "from", "to");
+  UPDATE millrace.window_cursor AS k SET groups = folded.groups - done.replaced + done.filled, lowest = least(folded.lowest, "from"), kept_from = least(folded.kept_from, "from"),
          left_at = CASE WHEN "from" >= folded.kept_from THEN folded.left_at END
   WHERE k.window_id = w.id AND k.fold = folded.fold;
-  RETURN filled.groups;
+  RETURN done.filled;
 END $$;
 REVOKE ALL ON FUNCTION millrace._rebuild_recomputed FROM PUBLIC;
 COMMENT ON FUNCTION millrace._rebuild_recomputed IS 'Internal: replaces groups of a recomputed window.';
+
+-- As _fill_window(), with the fold.
+CREATE FUNCTION millrace._rebuild_incremental(w millrace.window_definition, c millrace.window_cursor, "from" timestamptz, "to" timestamptz) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN millrace._fold(w, c, false, NULL, "from", "to", millrace._window_query(w.id, "from", "to", false));
+EXCEPTION WHEN data_exception THEN
+  RETURN millrace._fold(w, c, false, NULL, "from", "to", millrace._window_query(w.id, "from", "to", true));
+END $$;
+REVOKE ALL ON FUNCTION millrace._rebuild_incremental FROM PUBLIC;
+COMMENT ON FUNCTION millrace._rebuild_incremental IS 'Internal: replaces groups of an incremental window.';
 
 CREATE FUNCTION millrace._rebuild_window(caller regrole, name text, "from" timestamptz, "to" timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -88,7 +140,6 @@ DECLARE
   v millrace.pipeline_version;
   c millrace.window_cursor;
   n bigint;
-  query text;
 BEGIN
   PERFORM millrace._check_given(ARRAY['from', 'to'], ARRAY["from" IS NULL, "to" IS NULL]);
   IF "from" >= "to" THEN
@@ -110,9 +161,8 @@ BEGIN
   IF "from" < c.kept_from THEN  -- what has left comes back, without a gap
     "to" := greatest("to", c.kept_from);
   END IF;
-  query := millrace._window_query(w.id, "from", "to");
-  PERFORM millrace._lock_read(w, query);
-  n := CASE w.kind WHEN 'recompute' THEN millrace._rebuild_recomputed(w, "from", "to", query) ELSE millrace._fold(w, c, false, NULL, "from", "to", query) END;
+  PERFORM millrace._lock_read(w, millrace._window_query(w.id, "from", "to", false));
+  n := CASE w.kind WHEN 'recompute' THEN millrace._rebuild_recomputed(w, "from", "to") ELSE millrace._rebuild_incremental(w, c, "from", "to") END;
   PERFORM millrace._due_of_rebuild(w, "from", "to");
   RETURN n;
 END $$;

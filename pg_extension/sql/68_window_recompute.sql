@@ -270,28 +270,35 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._recompute_query FROM PUBLIC;
 COMMENT ON FUNCTION millrace._recompute_query IS 'Internal: the query that computes groups of a window from the target.';
 
--- A group on which a function fails has its error instead of values; fewer and fewer are computed at once until it is alone.
 CREATE FUNCTION millrace._window_recompute(window_id integer, reader uuid, candidates anyarray) RETURNS SETOF anyelement
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   w     millrace.window_definition;
-  query text;
-  total integer := coalesce(cardinality(candidates), 0);
-  first integer := 1;
-  n     integer := total;
 BEGIN
   SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = window_id AND d.reader = _window_recompute.reader;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'permission denied for window %', window_id
       USING ERRCODE = 'insufficient_privilege', HINT = 'Read the view of the window.';
   END IF;
-  IF w.gap IS NOT NULL AND total > 0 THEN
+  IF w.gap IS NOT NULL AND cardinality(candidates) > 0 THEN
     candidates := millrace._sessions_since(w, millrace._session_candidates(w, candidates));
     RETURN QUERY SELECT c.* FROM unnest(candidates) AS c WHERE c.error IS NOT NULL;
     candidates := ARRAY(SELECT c FROM unnest(candidates) AS c WHERE c.error IS NULL);
-    total := coalesce(cardinality(candidates), 0);
-    n := total;
   END IF;
+  RETURN QUERY SELECT v.* FROM millrace._groups_computed(w, candidates) AS v;
+END $$;
+REVOKE ALL ON FUNCTION millrace._window_recompute FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_recompute IS 'Internal: computes groups of a window from the target.';
+
+-- A group on which a function fails has its error instead of values; fewer and fewer are computed at once until it is alone.
+CREATE FUNCTION millrace._groups_computed(w millrace.window_definition, candidates anyarray) RETURNS SETOF anyelement
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  query text;
+  total integer := coalesce(cardinality(candidates), 0);
+  first integer := 1;
+  n     integer := total;
+BEGIN
   query := millrace._recompute_query(w, millrace._null_patterns(w, candidates));
   WHILE first <= total LOOP
     BEGIN
@@ -313,8 +320,8 @@ BEGIN
     END;
   END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION millrace._window_recompute FROM PUBLIC;
-COMMENT ON FUNCTION millrace._window_recompute IS 'Internal: computes groups of a window from the target.';
+REVOKE ALL ON FUNCTION millrace._groups_computed FROM PUBLIC;
+COMMENT ON FUNCTION millrace._groups_computed IS 'Internal: computes groups of a window from the target, whose limits are known.';
 
 CREATE FUNCTION millrace.window_groups(window_id integer, reader uuid, candidates anyarray) RETURNS SETOF anyelement
 LANGUAGE c STABLE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_window_groups';

@@ -2,7 +2,7 @@
 BEGIN;
 \ir helper.psql
 \ir sessions.psql
-SELECT plan(62);
+SELECT plan(65);
 
 SELECT pg_temp.pipeline('changes', 'update', '{id}');
 -- what may be said wrongly
@@ -104,6 +104,18 @@ SELECT pg_temp.equals('as the target is');
 DELETE FROM mrt.reading WHERE at BETWEEN '2026-01-01 00:10:00+00' AND '2026-01-01 00:11:00+00';
 SELECT cmp_ok(millrace.rebuild_window('w', '2026-01-01 00:07:00+00', '2026-01-01 00:14:00+00'), '>', 0::bigint, 'a part of it');
 SELECT pg_temp.equals('a part as the target is');
+
+-- a session on which a function fails, when all are filled
+CREATE FUNCTION mrt.checked(state double precision, value double precision) RETURNS double precision IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+  IF value = 77 THEN RAISE EXCEPTION '77 is not added'; END IF; RETURN state + value; END $$;
+CREATE AGGREGATE mrt.checked_sum(double precision) (SFUNC = mrt.checked, STYPE = double precision, INITCOND = '0');
+INSERT INTO mrt.reading (id, source, at, value) VALUES (80001, 'x', '2026-01-05 00:00:00+00', 77), (80002, 'x', '2026-01-05 00:00:05+00', 1), (80003, 'x', '2026-01-05 00:01:00+00', 2);
+SELECT lives_ok($$ SELECT millrace.create_session_window('checked', 'p', event_time => 'at', gap => '10 s', group_by => '{source}', aggregates => 'count(*) AS n, mrt.checked_sum(value) AS total') $$, 'filled, though a function fails');
+SELECT results_eq($$ SELECT window_end, n, total, error FROM millrace.window_checked WHERE source = 'x' ORDER BY 1 $$,
+  $$ VALUES (timestamptz '2026-01-05 00:00:15+00', NULL::bigint, NULL::double precision, '77 is not added'), ('2026-01-05 00:01:10+00', 1, 2, NULL) $$, 'on one of them');
+SELECT is((SELECT groups FROM millrace.windows WHERE name = 'checked'), (SELECT count(*) FROM millrace.window_checked), 'they are counted');
+SELECT millrace.drop_window('checked');
+DELETE FROM mrt.reading WHERE source = 'x';
 
 -- without groups, with a condition, of another length
 SELECT lives_ok($$ SELECT millrace.create_session_window('all_of_it', 'p', event_time => 'at', gap => '2 s', aggregates => 'count(*) AS n, max(source) AS top', "where" => 'value > 20') $$, 'without groups');

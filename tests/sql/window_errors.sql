@@ -1,7 +1,7 @@
 -- Partial values that cannot be merged: the error of their group, and of no other. What batches would add is added here by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(26);
+SELECT plan(37);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed}');
 SET ROLE mrt_owner;
@@ -85,8 +85,33 @@ SELECT lives_ok($$ SELECT millrace._publish_window(w.id, 100) FROM millrace.wind
 SELECT results_eq($$ SELECT p.m ->> 'source', p.m ->> 'n', p.m ->> 'error' FROM millrace.window_output AS o CROSS JOIN LATERAL (SELECT convert_from(o.payload, 'UTF8')::json AS m) AS p ORDER BY 1 DESC $$,
   $$ VALUES ('good', '3', NULL), ('bad', NULL, 'interval out of range') $$, 'and the error of the one that has not');
 
--- rows that do not fail, after all: rebuilt
+-- What was there before, or is rebuilt, is no other than what batches have added: the error, or the infinity, of one group. Windows on doubles, too: their totals and deviations
+INSERT INTO mrt.reading (id, source, at, value) SELECT 9000 + v.place, v.source, timestamptz '2026-01-01 00:00:10+00' + v.place * interval '1 us', v.value
+FROM unnest('{even,even,odd,odd,odd}'::text[], '{1e308,1e308,Infinity,NaN,NULL}'::double precision[]) WITH ORDINALITY AS v (source, value, place);
+ALTER TABLE mrt.reading ADD COLUMN kind text;
+UPDATE mrt.reading SET kind = CASE WHEN source IN ('even', 'odd') THEN 'double' WHEN value > 1e16 THEN 'money' WHEN value > 1e9 THEN 'interval' WHEN value = 131071 THEN 'numeric' ELSE 'other' END;
 SET ROLE mrt_owner;
+SELECT millrace.create_window('doubles', 'p', event_time => 'at', size => '1 min', group_by => '{source}', "where" => 'kind IN (''double'', ''other'')',
+  aggregates => 'sum(value) AS sum, avg(value) AS mean, stddev(value) AS deviation, count(*) FILTER (WHERE value > 3) AS n, sum(value) FILTER (WHERE value < 5) AS low');
+SELECT results_eq($$ SELECT source, sum, mean, low, n, error FROM millrace.window_doubles WHERE source IN ('even', 'odd') ORDER BY 1 $$,
+  $$ VALUES ('even', 'Infinity'::double precision, 'Infinity'::double precision, NULL::double precision, 2::bigint, NULL::text), ('odd', 'NaN', 'NaN', NULL, 2, NULL) $$, 'backfilled: totals that are out of range');
+SELECT results_eq($$ SELECT source, sum, mean, round(deviation::numeric, 12), low, n FROM millrace.window_doubles WHERE source NOT IN ('even', 'odd') ORDER BY 1 $$,
+  $$ SELECT source, sum(value), avg(value), round(stddev(value)::numeric, 12), sum(value) FILTER (WHERE value < 5), count(*) FILTER (WHERE value > 3) FROM mrt.reading WHERE kind = 'other' GROUP BY 1 ORDER BY 1 $$, 'and those of others');
+CREATE TEMP TABLE before AS SELECT source, sum, mean, deviation, low, n FROM millrace.window_doubles;
+SELECT cmp_ok(millrace.rebuild_window('doubles'), '>', 2::bigint, 'rebuilt');
+SELECT set_eq('SELECT source, sum, mean, deviation, low, n FROM millrace.window_doubles', 'TABLE before', 'as before');
+SELECT millrace.create_window(w.name || '_filled', 'p', event_time => 'at', size => '1 min', group_by => '{source}', aggregates => w.aggregates, "where" => format('kind = %L OR source = ''good'' AND value = 7', w.kind))
+FROM (VALUES ('spans', 'interval', 'sum(value * interval ''1 month'') AS sum, count(*) AS n'), ('means', 'interval', 'avg(value * interval ''1 month'') AS mean'), ('prices', 'money', 'sum(value::numeric::money) AS sum')) AS w (name, kind, aggregates);
+SELECT results_eq('SELECT source, sum, n, error FROM millrace.window_spans_filled ORDER BY 1 DESC', $$ SELECT 'good', sum(value * interval '1 month'), count(*), NULL::text FROM mrt.reading WHERE source = 'good' AND value = 7 UNION ALL SELECT 'bad', NULL, NULL, 'interval out of range' $$, 'interval');
+SELECT results_eq('SELECT source, mean, error FROM millrace.window_means_filled ORDER BY 1 DESC', $$ VALUES ('good', interval '7 months', NULL), ('bad', NULL, 'interval out of range') $$, 'its mean');
+SELECT results_eq('SELECT source, error FROM millrace.window_prices_filled ORDER BY 1 DESC', $$ VALUES ('good', NULL), ('bad', 'money out of range') $$, 'money');
+SELECT lives_ok($$ SELECT millrace.rebuild_window('spans_filled') $$, 'rebuilt');
+SELECT results_eq('SELECT source, error FROM millrace.window_spans_filled ORDER BY 1 DESC', $$ VALUES ('good', NULL), ('bad', 'interval out of range') $$, 'it has its error again');
+SELECT pg_temp.refused($$ SELECT millrace.create_window('x', 'p', event_time => 'at', size => '1 min', aggregates => 'sum(1 / (value - 7)) AS s') $$, '22012', 'division by zero', NULL, 'a row on which an expression fails is no group');
+SELECT millrace.create_window('numbers', 'p', event_time => 'at', size => '1 min', group_by => '{source}', aggregates => 'sum((''1e'' || value)::numeric) AS sum, avg((''1e'' || value)::numeric) AS mean', "where" => 'kind = ''numeric'' OR source = ''good'' AND value = 2');
+SELECT results_eq('SELECT source, sum, mean FROM millrace.window_numbers ORDER BY 1 DESC', $$ VALUES ('good', 300::numeric, 100::numeric), ('bad', 'Infinity', 'Infinity') $$, 'numeric');
+
+-- rows that do not fail, after all: rebuilt
 DELETE FROM mrt.reading WHERE value NOT IN (3, 4);
 SELECT is(millrace.rebuild_window('bits') > 0, true, 'rows are gone that cannot be merged');
 SELECT is_empty('SELECT FROM millrace.window_bits WHERE error IS NOT NULL', 'and so is the error');

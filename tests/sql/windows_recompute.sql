@@ -1,7 +1,7 @@
 -- Windows kept by recompute. What a batch would note is noted here by hand; tests/e2e/test_windows_recompute.py has batches.
 BEGIN;
 \ir helper.psql
-SELECT plan(55);
+SELECT plan(62);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p', 'update', '{id}');
@@ -109,6 +109,23 @@ SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millr
   $$ SELECT * FROM pg_temp.truth() AS t WHERE t.window_start <> '2026-01-01 00:03:00+00' OR t.source IS DISTINCT FROM 's2' $$, 'these have their values');
 SELECT ok(pg_temp.fold(), 'a fold goes on');
 SELECT is((SELECT error FROM millrace.window_w_folded WHERE total IS NULL), '13 is not added', 'and keeps it');
+CREATE FUNCTION pg_temp.values_of(relation text) RETURNS TABLE (window_start timestamptz, source text, kinds bigint, total double precision, error text) LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN QUERY EXECUTE format('SELECT window_start, source, kinds, total, error FROM millrace.%I', relation);
+END $$;
+CREATE TEMP TABLE computed AS SELECT * FROM pg_temp.values_of('window_w_folded');
+SELECT is(millrace.rebuild_window('w'), (SELECT count(*) FROM computed), 'so does a rebuild');
+SELECT set_eq($$ SELECT * FROM pg_temp.values_of('window_w_folded') $$, 'TABLE computed', 'which keeps it, too');
+SELECT lives_ok(pg_temp.make('filled', 'p'), 'and a backfill');
+SELECT set_eq($$ SELECT * FROM pg_temp.values_of('window_filled_folded') $$, 'TABLE computed', 'has it');
+SELECT millrace.drop_window('filled');
+SELECT lives_ok(pg_temp.make('filled', 'p', ', slide => ''30 s'''), 'of a sliding one');
+SELECT set_eq('SELECT window_start, source FROM millrace.window_filled WHERE error = ''13 is not added''',
+  $$ SELECT date_bin('30 s', at, '2026-01-01 00:00:00+00') - k * interval '30 s', source FROM mrt.reading CROSS JOIN generate_series(0, 1) AS k WHERE id = 30 $$, 'in each of its windows');
+SELECT set_eq('SELECT window_start, source, kinds, total FROM millrace.window_filled WHERE error IS NULL', $$
+  SELECT date_bin('30 s', at, '2026-01-01 00:00:00+00') - k * interval '30 s', source, count(DISTINCT value), sum(value) FROM mrt.reading CROSS JOIN generate_series(0, 1) AS k
+  WHERE isfinite(at) GROUP BY 1, 2 HAVING bool_and(value IS DISTINCT FROM 13) $$, 'the others have values');
+SELECT millrace.drop_window('filled');
 UPDATE mrt.reading SET value = 1 WHERE id = 30;
 SELECT pg_temp.note('{30}');
 SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w WHERE error IS NULL', 'SELECT * FROM pg_temp.truth()', 'until it passes');
