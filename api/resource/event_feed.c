@@ -162,7 +162,7 @@ on_checked(void *owner, MrQueryFailure failure, const PGresult *result, const Mr
 		start(follower, result);
 	else
 	{
-		mr_query_problem(follower->exchange, failure, error);
+		mr_event_follow_problem(follower->exchange, failure, error);
 		free_follower(follower);
 	}
 }

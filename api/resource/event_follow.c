@@ -1,6 +1,7 @@
 #include "api/resource/event_follow.h"
 
 #include "api/resource/event_filter.h"
+#include "api/resource/query_problem.h"
 
 #define POSITION 4 /* parameters: since, until, xid, id */
 
@@ -41,6 +42,24 @@ mr_event_follow_from(MrEventQuery *query, const MrEventPosition *position)
 	query->values[1] = position->until;
 	query->values[2] = position->xid;
 	query->values[3] = position->id;
+}
+
+/* A list has filters by columns with an index, so by types that compare; a stream by any column. */
+void
+mr_event_follow_problem(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error)
+{
+	MrProblemReport report = {.problem = MR_PROBLEM_VALUE,
+							  .hint = "Filter by a column whose type can be compared in this way."};
+
+	if (failure != MR_QUERY_ERROR || exchange->params.count == 0 ||
+		strcmp(error->sqlstate, "42883") != 0)
+	{
+		mr_query_problem(exchange, failure, error);
+		return;
+	}
+	report.detail = error->message;
+	report.sqlstate = error->sqlstate;
+	mr_exchange_problem(exchange, &report);
 }
 
 static bool

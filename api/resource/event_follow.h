@@ -7,6 +7,7 @@
 #ifndef MR_API_EVENT_FOLLOW_H
 #define MR_API_EVENT_FOLLOW_H
 
+#include "api/request/exchange.h"
 #include "api/resource/event_position.h"
 #include "api/resource/event_query.h"
 
@@ -31,5 +32,8 @@ extern bool mr_event_follow_build(MrEventQuery *query, const MrRelation *relatio
 	__attribute__((warn_unused_result));
 /* Sets where to read from; position->until NULL: up to the present. The position must outlive the query. */
 extern void mr_event_follow_from(MrEventQuery *query, const MrEventPosition *position);
+/* Answers a stream whose first statement failed: a filter that the column's type has no operator for is the client's. */
+extern void mr_event_follow_problem(MrExchange *exchange, MrQueryFailure failure,
+									const MrPgError *error);
 
 #endif

@@ -108,7 +108,7 @@ def test_filters_and_fields(start, web):
     for s in streams:
         s.close()
     for query, status, code in (("?typ=x", 400, "MR-110"), ("?limit=5", 400, "MR-110"), ("?value=x", 400, "MR-111"), ("?fields=nothing", 400, "MR-111"),
-                                ("?from=x", 400, "MR-111")):
+                                ("?from=x", 400, "MR-111"), ("?text=1", 400, "MR-111"), ("?text=in.(1,2)", 400, "MR-111")):
         answer = api.get("/events/stream" + query, Accept="text/event-stream")
         assert (answer.status, answer.json()["code"]) == (status, code), query
     assert api.get("/events/stream", Accept="application/json").status == 406
