@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Shared by start.sh and stop.sh: where the demo is, and what it has started.
+# Shared by start.sh and stop.sh: where the demo is (.run of the work tree, or MILLRACE_DEMO), and what it has started.
 #
 # .run/processes has a line "name pid start-time" for each process: the time a process was started (field 22 of
 # /proc/PID/stat) distinguishes it from another process that got the same pid later.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-run=$root/.run
+run=${MILLRACE_DEMO:-$root/.run}
 processes=$run/processes
 
 started_at() { # PID: its start time, nothing when it is gone
