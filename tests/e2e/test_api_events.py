@@ -79,6 +79,40 @@ def test_pages_while_rows_are_added(web):
     assert numbers(newer) == seen[:100]  # those before the second page, newest first
 
 
+def test_a_far_page_reads_as_little_as_the_first(cluster):
+    """Rows that are taken from the table: those of the page, however many are before it."""
+    world = ApiWorld(cluster, "api_far")
+    try:
+        world.fill(12000)
+        world.start("--threads", "1", "--pool", "1")
+        path, pages = "/events?limit=100", 1
+        while path:
+            far, path = path, world.api.get(path).links().get("next")
+            pages += 1
+        assert pages > 100
+
+        def fetched():
+            return world.db.value("SELECT idx_tup_fetch FROM pg_stat_user_tables WHERE relname = 'events'")
+
+        # a session shows its counters some seconds later
+        before = [0]
+
+        def stays():
+            before.append(fetched())
+            return before[-1] == before[-2] > 12000
+
+        wait_for(stays, "all is counted", every=1.5)
+        for path in ("/events?limit=100", far):
+            begin = before[-1]
+            for _ in range(20):
+                assert len(numbers(world.api.get(path))) == 100
+            wait_for(lambda b=begin: fetched() >= b + 2000, "it is counted")
+            wait_for(stays, "all is counted", every=1.5)
+            assert before[-1] - begin <= 20 * 101, path
+    finally:
+        world.close()
+
+
 def test_filters(web):
     for query, condition in (
             ("type=humidity", "type = 'humidity'"),

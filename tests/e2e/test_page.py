@@ -157,8 +157,8 @@ def test_overview_and_pipeline(page, browser):
     browser.wait_text("4", f"#letters-{page.pipeline_name}")
     browser.shot("overview")
     browser.click(f"#to-{page.pipeline_name}")
-    browser.wait_text("Partitions", "main")
-    browser.wait_text("Events by type", "main")
+    for part in ("Partitions", "Workers", "Lanes", "Events by type"):
+        browser.wait_text(part, "main")
     browser.wait_text("by_minute", "main")
     browser.wait_text(f"{page.topic} 1", "main")
     wait_for(lambda: browser.run("return document.querySelectorAll('.plot canvas').length") == 3, "three charts")
