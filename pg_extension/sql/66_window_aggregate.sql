@@ -115,9 +115,9 @@ In: value; at. Rows where one of them is null do not count. Out: a value, null w
 -- states: aggregates over the rows; types of the same; merges: of each, where %1$s is its column and %2$s the next one; final: the aggregate's value,
 -- where %1$s, %2$s … are the merged states. operator: by which the last state is merged, when that may fail; then all groups have an error besides.
 -- safe: the states of many rows, of which a total that is out of range is as merging makes it; safe_error: why there is none, null: there always is. They cost more.
--- type, argument_type: of the aggregate's result and of its first argument.
+-- type, argument_type: of the aggregate's result and of its first argument; aggregate: as format_procedure() has it.
 CREATE FUNCTION millrace._window_states(
-  name text, arguments text, first_argument text, last_argument text, argument_type text, type text, filter text, OUT states text[], OUT types text[], OUT merges text[], OUT final text, OUT operator text,
+  name text, arguments text, first_argument text, last_argument text, argument_type text, type text, filter text, aggregate text, OUT states text[], OUT types text[], OUT merges text[], OUT final text, OUT operator text,
   OUT safe text[], OUT safe_error text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
@@ -125,9 +125,14 @@ DECLARE
   is_exact boolean := argument_type::regtype IN ('smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype);
   sample   boolean := name NOT IN ('var_pop', 'stddev_pop');
   spread   text;
+  sketches text := millrace._sketch_schema(aggregate);
 BEGIN
   final := '%1$s';
-  IF name = 'count' THEN
+  IF sketches IS NOT NULL THEN
+    SELECT * INTO states, types, merges, final FROM millrace._sketch_states(sketches, name, arguments, first_argument, last_argument, argument_type, type);
+  ELSIF aggregate NOT LIKE (CASE WHEN name IN ('first', 'last') THEN 'millrace.%' ELSE 'pg\_catalog.%' END) THEN
+    RETURN;
+  ELSIF name = 'count' THEN
     states := ARRAY[format('count(%s)', arguments)];
     types := ARRAY['bigint'];
     merges := ARRAY['sum(%s)::bigint'];

@@ -25,10 +25,9 @@ CREATE FUNCTION millrace._window_kind(p millrace.pipeline, v millrace.pipeline_v
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE WHEN w.gap IS NOT NULL OR v.on_conflict = 'update' OR EXISTS (
     SELECT FROM millrace._window_parts(p.id, v.version, w.event_time, w.group_by, w.aggregates, w.condition) AS a
-    CROSS JOIN LATERAL millrace._window_states(a.name, a.sql, a.first_argument, a.last_argument, a.argument_type, a.type, a.filter) AS s
+    CROSS JOIN LATERAL millrace._window_states(a.name, a.sql, a.first_argument, a.last_argument, a.argument_type, a.type, a.filter, a.aggregate) AS s
     WHERE a.part = 'output' AND a.sql IS NULL
-          OR a.part = 'aggregate' AND (a.name IS NULL OR s.states IS NULL
-                                       OR a.aggregate NOT LIKE (CASE WHEN a.name IN ('first', 'last') THEN 'millrace.%' ELSE 'pg\_catalog.%' END)))
+          OR a.part = 'aggregate' AND (a.name IS NULL OR s.states IS NULL))
   THEN 'recompute' ELSE 'incremental' END;
 $$;
 REVOKE ALL ON FUNCTION millrace._window_kind FROM PUBLIC;
@@ -100,7 +99,7 @@ BEGIN
       can_fail := can_fail OR part.sql !~ '^m\.a\d+$';
     ELSE
       naggregates := naggregates + 1;
-      SELECT * INTO kept FROM millrace._window_states(part.name, part.sql, part.first_argument, part.last_argument, part.argument_type, part.type, part.filter);
+      SELECT * INTO kept FROM millrace._window_states(part.name, part.sql, part.first_argument, part.last_argument, part.argument_type, part.type, part.filter, part.aggregate);
       can_fail := can_fail OR kept.final LIKE '%::real' OR kept.operator IS NOT NULL;
       FOR i IN 1 .. cardinality(kept.states) LOOP
         nstates := nstates + 1;

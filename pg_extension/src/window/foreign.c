@@ -4,8 +4,12 @@
 #include "window/foreign.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
@@ -23,11 +27,36 @@ reads_anything(const char *name)
 	return false;
 }
 
+/*
+ * Of the extensions whose aggregates have partial values (66_window_sketch.sql). Who owns an extension may add what he likes to it, but
+ * not what is a superuser's.
+ */
+static bool
+is_of_sketches(Oid class, Oid object, Oid owner)
+{
+	Oid extension = getExtensionOfObject(class, object);
+	const char *name = OidIsValid(extension) ? get_extension_name(extension) : NULL;
+
+	return name != NULL && (strcmp(name, "hll") == 0 || strcmp(name, "tdigest") == 0) &&
+		   superuser_arg(owner);
+}
+
 static bool
 is_foreign_function(Oid function, void *arg)
 {
-	return get_func_namespace(function) != PG_CATALOG_NAMESPACE ||
-		   reads_anything(get_func_name(function));
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc form;
+	bool is_foreign = true;
+
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	if (form->pronamespace == PG_CATALOG_NAMESPACE)
+		is_foreign = reads_anything(NameStr(form->proname));
+	else
+		is_foreign = !is_of_sketches(ProcedureRelationId, function, form->proowner);
+	ReleaseSysCache(tuple);
+	return is_foreign;
 }
 
 /* A domain has a CHECK, a range a canonical form, any type a cast to json: functions of whoever made it. */
@@ -37,11 +66,16 @@ is_foreign_type(Oid type)
 	Oid element = get_element_type(type);
 	HeapTuple tuple =
 		SearchSysCache1(TYPEOID, ObjectIdGetDatum(OidIsValid(element) ? element : type));
-	bool is_foreign = !HeapTupleIsValid(tuple) ||
-					  ((Form_pg_type) GETSTRUCT(tuple))->typnamespace != PG_CATALOG_NAMESPACE;
+	Form_pg_type form;
+	bool is_foreign;
 
-	if (HeapTupleIsValid(tuple))
-		ReleaseSysCache(tuple);
+	if (!HeapTupleIsValid(tuple))
+		return true;
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	is_foreign = form->typnamespace != PG_CATALOG_NAMESPACE &&
+				 !(form->typtype == TYPTYPE_BASE &&
+				   is_of_sketches(TypeRelationId, form->oid, form->typowner));
+	ReleaseSysCache(tuple);
 	return is_foreign;
 }
 

@@ -9,7 +9,7 @@
 #include "nodes/nodes.h"
 
 /*
- * Whether an expression around aggregates may run anything but the server's own functions on the values of these. Views over
+ * Whether an expression around aggregates may run anything but the server's own functions, and those of the extensions hll and tdigest, on the values of these. Views over
  * windows are read by anybody, and what a user wrote runs as the pipeline's owner only: it is not left to the view then. Nor
  * is what is not known here.
  */
