@@ -54,11 +54,20 @@ INSERT INTO exported VALUES
   ('rates.batches_per_s', 'millrace_batches_total'), ('rates.busy_workers', 'millrace_worker_busy_seconds_total'),
   ('latency.events', 'millrace_event_latency_seconds'), ('latency.p50_ms', 'millrace_latency_seconds'),
   ('latency.p95_ms', 'millrace_latency_seconds'), ('latency.p99_ms', 'millrace_latency_seconds'), ('latency.max_ms', 'millrace_latency_max_seconds'),
-  ('lag.lag', 'millrace_lag_events'), ('lag.behind', 'millrace_lag_seconds');
+  ('lag.lag', 'millrace_lag_events'), ('lag.behind', 'millrace_lag_seconds'),
+  ('windows.watermark', 'millrace_window_watermark_timestamp_seconds'), ('windows.stalled_since', 'millrace_window_watermark_stalled_seconds'),
+  ('windows.outside', 'millrace_window_outside_rows'), ('windows.skewed', 'millrace_window_skewed_rows_total'), ('windows.late', 'millrace_window_late_rows_total'),
+  ('windows.not_recomputed', 'millrace_window_not_recomputed_groups_total'), ('windows.groups', 'millrace_window_groups'),
+  ('windows.max_groups', 'millrace_window_max_groups'), ('windows.output_waiting', 'millrace_window_output_waiting_messages'),
+  ('windows.output_waiting_since', 'millrace_window_output_waiting_seconds'), ('windows.published', 'millrace_window_output_published_total');
 SELECT is((SELECT array_agg(c.relname || '.' || a.attname ORDER BY 1) FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
            LEFT JOIN exported AS e ON e.name = c.relname || '.' || a.attname
-           WHERE c.relnamespace = 'millrace'::regnamespace AND c.relname IN ('stats', 'rates', 'latency') AND e.name IS NULL
-                 AND a.attname NOT IN ('pipeline', 'over', 'stage')), NULL, 'each statistic is exported');
+           WHERE c.relnamespace = 'millrace'::regnamespace AND c.relname IN ('stats', 'rates', 'latency', 'windows') AND e.name IS NULL
+                 AND a.attname NOT IN ('pipeline', 'over', 'stage')
+                 -- how a window is made, and what its figures are about
+                 AND (c.relname <> 'windows' OR a.attname NOT IN ('name', 'kind', 'relation', 'event_time', 'size', 'slide', 'group_by', 'aggregates', 'where', 'time_zone', 'origin', 'delay',
+                      'lateness', 'max_skew', 'close_idle', 'retention', 'held_topic', 'held_by', 'held_why', 'created_at', 'output_topic', 'output_error', 'output_is_granted', 'kept_from', 'left_at',
+                      'gap', 'max_session', 'target_since'))), NULL, 'each statistic is exported');
 SELECT is((SELECT array_agg(e.name) FROM exported AS e LEFT JOIN millrace.metric_family AS f ON f.name = e.metric WHERE f.name IS NULL), NULL,
           'as a metric that there is');
 
