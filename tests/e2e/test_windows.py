@@ -294,6 +294,33 @@ def test_killed_at_any_moment(world, kill):
     assert world.db.value("SELECT bool_and(closed = (window_end <= (SELECT max(ts) FROM reading))) FROM millrace.window_by_minute")
 
 
+def test_rewound(world):
+    """While events flow, with rows removed that come again, and with rows that are there twice then: in the windows, too."""
+    world.create_topic(partitions=3)
+    world.create_pipeline(workers=2, batch_rows=500)
+    create_stream_windows(world)
+    world.db.run("CREATE INDEX ON reading (ts)")
+    window(world, "recomputed", event_time="ts", size="1 month", aggregates="count(*) AS n, count(DISTINCT source) AS sources")
+    world.start_ingestor()
+    events = Events(30000, seed=23, broken=1)
+    generator = world.start_generator(events, "--rate", "6000")
+    for offset, is_removed in ((1000, True), (2000, False), (3000, True)):
+        wait_for(lambda offset=offset: min(world.positions().values(), default=0) > offset + 500, "they have come so far")
+        with world.db.session("app", autocommit=False) as s:
+            if is_removed:
+                s.run("DELETE FROM reading WHERE kafka_offset >= %s", (offset,))
+                # the times of events are in no order: the first one may be among them
+                s.run("SELECT millrace.rebuild_window(w.name) FROM millrace.windows AS w WHERE w.kind = 'incremental'")
+            assert s.value("SELECT millrace.rewind(%s, %s, allow_duplicates => true)", (world.pipeline_name, offset)) == 3
+            s.connection.commit()
+    assert generator.popen.wait(300) == 0, generator.tail()
+    world.wait_settled()
+    rows, distinct = world.db.run("SELECT count(*), count(DISTINCT id) FROM reading")[0]
+    assert rows > distinct == len(events.truth()["row"])
+    check_stream(world)
+    check_exact(world.db, "millrace.window_recomputed", "SELECT date_trunc('month', ts, 'UTC') AS window_start, count(*) AS n, count(DISTINCT source) AS sources FROM reading GROUP BY 1")
+
+
 def test_dump_and_restore(world):
     """The copy has the windows, and goes on with them."""
     world.create_topic()
