@@ -304,15 +304,6 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._make_window_view FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the views of a window.';
 
--- The columns of a recomputed window's values, without any.
-CREATE FUNCTION millrace._no_values(w millrace.window_definition) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT string_agg(format(', NULL::%s AS %s', format_type(a.atttypid, a.atttypmod), a.attname), '' ORDER BY a.attnum)
-  FROM pg_attribute AS a WHERE a.attrelid = to_regclass(format('millrace._window_%s_folded', w.id)) AND a.attname ~ '^s\d+$';
-$$;
-REVOKE ALL ON FUNCTION millrace._no_values FROM PUBLIC;
-COMMENT ON FUNCTION millrace._no_values IS 'Internal: SQL for no values of a recomputed window.';
-
 -- What the rows of the target add: all of them, or those of the panes (of the window itself, where it does not slide) that
 -- begin in [from, to), read by an index on the event time if there is one. safe: so that no group makes it fail: with states that cannot, or, of a recomputed
 -- window, without values.
@@ -389,7 +380,9 @@ DECLARE
   known integer[];   -- partitions
   whys  text[];      -- of these
 BEGIN
-  SELECT array_agg(a.partition ORDER BY a.partition), array_agg(a.why ORDER BY a.partition) INTO known, whys FROM millrace._partition_activity(w.pipeline_id, staged) AS a;
+  -- of an idle partition all is settled; where some of that is left to the next fold it is not idle for this one
+  SELECT array_agg(a.partition ORDER BY a.partition), array_agg(coalesce(a.why, CASE WHEN up_to IS NOT NULL THEN 'rows are to be folded' END) ORDER BY a.partition) INTO known, whys
+  FROM millrace._partition_activity(w.pipeline_id, staged) AS a;
   EXECUTE millrace._fold_sql(w, merge, query IS NOT NULL) INTO folded
   USING c.seqs, c.fold + 1, mark.final, mark.watermark, c.kept_from, up_to, "from", "to", query, w.pipeline_id;
   IF folded.seqs IS DISTINCT FROM c.seqs OR query IS NOT NULL THEN

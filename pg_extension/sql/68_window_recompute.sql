@@ -105,6 +105,15 @@ $$;
 REVOKE ALL ON FUNCTION millrace._recompute_columns FROM PUBLIC;
 COMMENT ON FUNCTION millrace._recompute_columns IS 'Internal: columns of a recomputed window''s tables.';
 
+-- The columns of a recomputed window's values, without any.
+CREATE FUNCTION millrace._no_values(w millrace.window_definition) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT string_agg(format(', NULL::%s AS %s', format_type(a.atttypid, a.atttypmod), a.attname), '' ORDER BY a.attnum)
+  FROM pg_attribute AS a WHERE a.attrelid = to_regclass(format('millrace._window_%s_folded', w.id)) AND a.attname ~ '^s\d+$';
+$$;
+REVOKE ALL ON FUNCTION millrace._no_values FROM PUBLIC;
+COMMENT ON FUNCTION millrace._no_values IS 'Internal: SQL for no values of a recomputed window.';
+
 -- A row that changes is found by its conflict key, before and after.
 CREATE FUNCTION millrace._check_window_changes(w millrace.window_definition, p millrace.pipeline, v millrace.pipeline_version) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$

@@ -185,6 +185,21 @@ def test_partition_that_becomes_idle_while_a_fold_is_at_work(world):
     assert world.db.run("SELECT late FROM millrace.windows") == [(0,)]
 
 
+def test_partition_that_is_idle_and_not_folded_to_its_end(world):
+    """A fold of a recomputed window may leave some for the next one: what it leaves would be late."""
+    watched = Watched(world, before="CREATE INDEX ON t (at)", size="100 min", slide="1 min", aggregates="count(DISTINCT n) AS n")
+    watched.send(0, "12:05:30").settled().fold()
+    world.db.run("UPDATE millrace.window_cursor SET due_at = clock_timestamp() + interval '9 min'")  # no worker folds meanwhile
+    for time in ("12:01:00", "12:03:20"):
+        watched.send(1, time).settled()
+    watched.report()
+    assert world.db.run("""WITH due AS (UPDATE millrace.window_cursor SET due_at = clock_timestamp() RETURNING window_id)
+                           SELECT max(window_id) FROM due; SELECT millrace._fold_window(id, true, false) FROM millrace.window_definition""") == [(False,)]
+    assert world.db.run("SELECT to_char(watermark AT TIME ZONE 'UTC', 'HH24:MI:SS'), held_by, held_why FROM millrace.windows") == [("12:01:00", 1, "rows are to be folded")]
+    assert watched.mark() == ("12:05:30", None, None)
+    assert world.db.run("SELECT late FROM millrace.windows") == [(0,)]
+
+
 def test_event_that_succeeds_while_a_fold_is_at_work(world):
     """Its row is not in that fold, so it holds the watermark for that fold: it would be late."""
     watched = Watched(world, partitions=1, transform="SELECT n, at + (n / (n + (SELECT count(*) FROM good)::int) - n / (n + (SELECT count(*) FROM good)::int)) * interval '1 s' AS at FROM event",
