@@ -139,6 +139,36 @@ def test_verbs_that_need_the_window_wait_for_it_alone(world):
         rebuild.connection.commit()
 
 
+class Rebuilt:
+    """Windows that are rebuilt one after the other, by a session that may be killed."""
+
+    def __init__(self):
+        self.times, self.pid, self.end = 0, None, False
+
+    def run(self, world, names):
+        while not self.end:
+            with contextlib.suppress(psycopg2.Error, ConnectionLost), world.db.session("app") as s:
+                self.pid = s.pid
+                while not self.end:
+                    s.run("SELECT millrace.rebuild_window(%s)", (names[self.times % len(names)],))
+                    self.times += 1
+
+    def kill(self, world, _draw):
+        wait_for(lambda: kill_backend(world.cluster, self.pid), "it is killed")
+
+
+@contextlib.contextmanager
+def rebuilt_all_the_time(world, names):
+    rebuilt = Rebuilt()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        done = pool.submit(rebuilt.run, world, names)
+        try:
+            yield rebuilt
+        finally:
+            rebuilt.end = True
+        done.result(LIMIT)
+
+
 def test_rebuilt_at_any_moment(world):
     """Two workers, several partitions, failures, kill -9 of workers and of the rebuild, which goes on all the time: each settled row is counted once."""
     draw = random.Random(6)
@@ -151,24 +181,12 @@ def test_rebuilt_at_any_moment(world):
     world.start_ingestor()
     events = Events(40000, seed=29, broken=1, db_refused=0.5, filtered=5)
     generator = world.start_generator(events, "--rate", "8000")
-    rebuilt = 0
-
-    def kill_rebuild():
-        with contextlib.suppress(psycopg2.Error, ConnectionLost), world.db.session("app", autocommit=False) as s:
-            s.run("SELECT millrace.rebuild_window('by_minute')")
-            kill_backend(world.cluster, s.pid)
-
-    for part in range(5000, 40000, 5000):
-        wait_for(lambda part=part: world.counters()["events"] > part, "some are in")
-        with contextlib.suppress(psycopg2.Error, ConnectionLost), world.db.session("app") as s:
-            for name in ("by_minute", "by_month", "kinds"):
-                s.run("SELECT millrace.rebuild_window(%s)", (name,))
-                rebuilt += 1
-        if part == 10000:
-            kill_worker(world, draw)
-        elif part == 20000:
-            kill_rebuild()
-        wait_for(lambda: world.lag() is not None, "it goes on")
+    with rebuilt_all_the_time(world, ("by_minute", "by_month", "kinds")) as rebuilt:
+        for part, kill in zip(range(6000, 40000, 8000), (kill_worker, rebuilt.kill, kill_worker, rebuilt.kill)):
+            wait_for(lambda part=part: world.counters()["events"] > part, "some are in")
+            kill(world, draw)
+            wait_for(lambda: world.lag() is not None, "it goes on")
+        wait_for(lambda before=rebuilt.times: rebuilt.times > before + 3, "it is rebuilt after that")
     generator.popen.wait(300)
     world.wait_settled()
     world.check(events)
@@ -178,7 +196,6 @@ def test_rebuilt_at_any_moment(world):
     world.db.run(FOLD)
     check_stream(world)
     check_exact(world.db, "millrace.window_kinds_folded", truth)
-    assert rebuilt > 6
 
 
 MANY = 10  # windows, so that few events make many partial values
