@@ -58,6 +58,26 @@ def test_rates_and_latencies(world):
     assert through["events"] > 0
 
 
+def test_switched_off(world):
+    """millrace.live_statistics: totals are kept, and nothing else."""
+    world.db.run("ALTER SYSTEM SET millrace.live_statistics = off")
+    world.db.run("SELECT pg_reload_conf()")
+    try:
+        wait_for(lambda: world.db.value("SHOW millrace.live_statistics") == "off", "it is off")
+        world.create_topic(partitions=1)
+        world.create_pipeline()  # its worker is a process that begins now
+        world.start_ingestor()
+        sent = Events(500, seed=53).send(world.broker, world.topic)
+        world.wait_settled()
+        stats = row(world, "stats")
+        assert (stats["events"], stats["rows"]) == (500, len(sent.truth()["row"]))
+        assert world.db.value("SELECT coalesce(sum(events_per_s), 0) FROM millrace.rates WHERE pipeline = %s", (world.pipeline_name,)) == 0
+        assert world.db.value("SELECT coalesce(sum(events), 0) FROM millrace.latency WHERE pipeline = %s", (world.pipeline_name,)) == 0
+    finally:
+        world.db.run("ALTER SYSTEM RESET millrace.live_statistics")
+        world.db.run("SELECT pg_reload_conf()")
+
+
 def totals(world):
     names = "staged, staged_bytes, events, written, filtered, superseded, skipped, dead, retrying, rows, bytes, failed, retried, dead_lettered, replayed"
     return dict(zip(names.split(", "), world.db.run(f"SELECT {names} FROM millrace.stats WHERE pipeline = %s", (world.pipeline_name,))[0]))

@@ -32,3 +32,26 @@ def test_groups_that_never_repeat(world):
         "SELECT count(*), count(*) FROM t WHERE at >= %s", (kept_from,))
     with world.db.session("app") as s:
         assert s.value("SELECT count(*) FROM millrace.doctor() WHERE what ~ '^window \"w\": (its oldest windows leave early|too many groups are open)'") > 0
+
+
+def test_a_worker_waits_for_the_fold(world):
+    """Partial values that nobody folds do not pile up: the worker waits, staging fills, and Kafka has the rest."""
+    world.create_topic(PARTITIONS)
+    world.db.run("CREATE TABLE t (id uuid NOT NULL, at timestamptz NOT NULL); ALTER TABLE t OWNER TO app")
+    world.create_pipeline(fields="id uuid NOT NULL", target="t", dlq="off", batch_rows=10000,
+                          transform="""SELECT event.id, timestamptz '2026-01-01 00:00:00+00' + event."offset" * interval '10 ms' AS at FROM event""")
+    window(world, "w", group_by=["id"])
+    id = world.db.value("SELECT id FROM millrace.window_definition")
+    with world.db.session(autocommit=False) as s:
+        assert s.value("SELECT millrace._lock_window(%s, true)", (id,))  # as another process that folds and does not end
+        world.start_ingestor(wait=False)
+        Events(EVENTS, seed=12).send(world.broker, world.topic)
+        waits = """SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+                   WHERE NOT l.granted AND a.backend_type = 'millrace worker' AND a.datname = current_database()"""
+        wait_for(lambda: world.db.value(waits) == 1, "the worker waits for it")
+        written = world.counters()["written"]
+        assert 200000 <= written <= 210000, written
+        assert world.db.value("SELECT sum(n) FROM millrace.window_w") == written, "what is committed is read"
+        s.connection.rollback()
+    world.wait_settled()
+    assert world.db.run("SELECT count(*), sum(n) FROM millrace.window_w")[0] == (EVENTS, EVENTS)
