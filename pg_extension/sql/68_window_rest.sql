@@ -4,7 +4,7 @@
 -- All that may move a watermark, close a window, publish a group or wait to be folded while the worker that calls it adds nothing, as a number: while it
 -- stays the same, another fold would do what the last one did. What is to go on by itself makes it another number each time.
 CREATE FUNCTION millrace._windows_state(pipeline_id integer) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off AS $$
 DECLARE
   staged integer[] := ARRAY(SELECT l.lane_id FROM millrace._lanes() AS l WHERE l.pipeline_id = _windows_state.pipeline_id AND l.staged > 0);
   state  text;
