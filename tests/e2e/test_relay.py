@@ -323,7 +323,8 @@ def test_open_transaction_of_a_stranger(world):
     stranger.flush(120)
     Events(500, seed=313, broken=100).send(world.broker, world.topic)
     world.wait_settled()
-    wait_for(lambda: ingestor.metric("millrace_ingestor_relay_published_total") == 1000, "published")
+    # all of them, or those that were dead when the relay looked: it does not go on before it has seen these
+    wait_for(lambda: ingestor.metric("millrace_ingestor_relay_published_total") > 500, "published")
     ingestor.kill()
     ingestor = world.start_ingestor()
     holds_for(lambda: ingestor.metric("millrace_ingestor_relay_published_total") == 0, "nothing is published", 3)

@@ -167,8 +167,8 @@ class Broker:
                 future[name].result(LIMIT)
                 return True
             except KafkaException as e:
-                # a topic that was just deleted may take a moment to go
-                if e.args[0].name() == "TOPIC_ALREADY_EXISTS":
+                # a topic that was just deleted may take a moment to go; a broker that was held up is fenced until its next heartbeat
+                if e.args[0].name() in ("TOPIC_ALREADY_EXISTS", "INVALID_REPLICATION_FACTOR"):
                     return False
                 raise
         wait_for(created, f"topic {name} created", every=0.2)
