@@ -16,37 +16,10 @@
 #include "common/buffer.h"
 #include "common/eventloop.h"
 #include "common/pg_session.h"
+#include "common/pgconn_private.h"
 
 #define CONNECT_TIMEOUT_MS 10000
 #define ANSWER_TIMEOUT_MS  130000 /* the server's own statement_timeout (pg_session.c) comes first */
-
-typedef enum PgconnState
-{
-	PGCONN_CLOSED,
-	PGCONN_CONNECTING, /* PQconnectPoll */
-	PGCONN_SETUP,      /* the session's settings are under way */
-	PGCONN_OPEN
-} PgconnState;
-
-struct MrPgconn
-{
-	struct event_base *base;
-	char *dsn;
-	char *application;
-	const MrPgconnEvents *events;
-	void *owner;
-
-	PgconnState state;
-	bool busy;     /* a query runs */
-	bool copying;  /* COPY IN: data may be put */
-	unsigned life; /* counts connections, to notice that a callback closed ours */
-	PGconn *pg;
-	struct event *reading;
-	struct event *writing;
-	struct event *look;     /* libpq may hold an answer that the socket announced long ago */
-	struct event *deadline; /* of connecting and setting up, then of the query's next answer */
-	int64_t answer_timeout_ms;
-};
 
 static void watch(MrPgconn *conn, bool read, bool write);
 static void unwatch(MrPgconn *conn);
@@ -56,9 +29,9 @@ static void on_look(evutil_socket_t fd, short what, void *arg);
 static void on_deadline(evutil_socket_t fd, short what, void *arg);
 static void connect_step(MrPgconn *conn);
 static void begin_setup(MrPgconn *conn);
-static void begin_query(MrPgconn *conn, bool sent);
 static void note_progress(MrPgconn *conn);
 static void read_results(MrPgconn *conn);
+static bool is_between(MrPgconn *conn, const PGresult *result);
 static void setup_done(MrPgconn *conn);
 static void flush(MrPgconn *conn);
 static void fail(MrPgconn *conn, const char *sqlstate, const char *message, const char *hint);
@@ -136,28 +109,28 @@ void
 mr_pgconn_query(MrPgconn *conn, const char *sql)
 {
 	assert(mr_pgconn_is_idle(conn));
-	begin_query(conn, PQsendQuery(conn->pg, sql));
+	mr_pgconn_begin(conn, PQsendQuery(conn->pg, sql));
 }
 
 void
 mr_pgconn_query_params(MrPgconn *conn, const char *sql, int count, const char *const *values)
 {
 	assert(mr_pgconn_is_idle(conn));
-	begin_query(conn, PQsendQueryParams(conn->pg, sql, count, NULL, values, NULL, NULL, 0));
+	mr_pgconn_begin(conn, PQsendQueryParams(conn->pg, sql, count, NULL, values, NULL, NULL, 0));
 }
 
 void
 mr_pgconn_prepare(MrPgconn *conn, const char *name, const char *sql)
 {
 	assert(mr_pgconn_is_idle(conn));
-	begin_query(conn, PQsendPrepare(conn->pg, name, sql, 0, NULL));
+	mr_pgconn_begin(conn, PQsendPrepare(conn->pg, name, sql, 0, NULL));
 }
 
 void
 mr_pgconn_execute(MrPgconn *conn, const char *name, int count, const char *const *values)
 {
 	assert(mr_pgconn_is_idle(conn));
-	begin_query(conn, PQsendQueryPrepared(conn->pg, name, count, values, NULL, NULL, 0));
+	mr_pgconn_begin(conn, PQsendQueryPrepared(conn->pg, name, count, values, NULL, NULL, 0));
 }
 
 PGcancel *
@@ -202,7 +175,8 @@ mr_pgconn_close(MrPgconn *conn)
 	PQfinish(conn->pg);
 	conn->pg = NULL;
 	conn->state = PGCONN_CLOSED;
-	conn->busy = conn->copying = false;
+	conn->busy = conn->copying = conn->pipelines = false;
+	conn->pipelined = 0;
 	conn->life++;
 }
 
@@ -330,13 +304,13 @@ begin_setup(MrPgconn *conn)
 {
 	watch(conn, true, false);
 	conn->state = PGCONN_SETUP;
-	begin_query(conn,
-				PQsetnonblocking(conn->pg, 1) == 0 && PQsendQuery(conn->pg, mr_pg_session_setup()));
+	mr_pgconn_begin(conn, PQsetnonblocking(conn->pg, 1) == 0 &&
+							  PQsendQuery(conn->pg, mr_pg_session_setup()));
 }
 
 /* The deadline of the session's setup is that of connecting. */
-static void
-begin_query(MrPgconn *conn, bool sent)
+void
+mr_pgconn_begin(MrPgconn *conn, bool sent)
 {
 	conn->busy = true;
 	if (!sent)
@@ -369,9 +343,13 @@ read_results(MrPgconn *conn)
 	{
 		PGresult *result = PQgetResult(conn->pg);
 
-		conn->busy = result != NULL;
+		if (is_between(conn, result) && PQstatus(conn->pg) != CONNECTION_BAD)
+			continue;
+		if (conn->pipelines && result == NULL)
+			break; /* it is gone */
+		conn->busy = conn->pipelined > 0 || (result != NULL && !conn->pipelines);
 		note_progress(conn);
-		if (result == NULL)
+		if (result == NULL || PQresultStatus(result) == PGRES_PIPELINE_SYNC)
 		{
 			if (conn->state == PGCONN_SETUP)
 				setup_done(conn);
@@ -394,6 +372,17 @@ read_results(MrPgconn *conn)
 	}
 	if (life == conn->life && conn->pg != NULL && PQstatus(conn->pg) == CONNECTION_BAD)
 		fail_pg(conn);
+}
+
+/* In pipeline mode: a mark between the results of two queries, which says nothing. A Sync is counted. */
+static bool
+is_between(MrPgconn *conn, const PGresult *result)
+{
+	if (!conn->pipelines)
+		return false;
+	if (result != NULL && PQresultStatus(result) == PGRES_PIPELINE_SYNC)
+		conn->pipelined--;
+	return result == NULL;
 }
 
 static void

@@ -59,6 +59,16 @@ extern void mr_pgconn_query_params(MrPgconn *conn, const char *sql, int count,
 extern void mr_pgconn_prepare(MrPgconn *conn, const char *name, const char *sql);
 extern void mr_pgconn_execute(MrPgconn *conn, const char *name, int count,
 							  const char *const *values);
+/*
+ * Pipeline mode, for good: mr_pgconn_pipe() sends a statement with text parameters at any time, prepared before under this name,
+ * or with it (prepare: its text). Each is answered by `result`s and then `done`, in the order they were sent; one that fails
+ * has no effect on the others.
+ */
+extern void mr_pgconn_pipeline(MrPgconn *conn);
+extern void mr_pgconn_pipe(MrPgconn *conn, const char *prepare, const char *name, int count,
+						   const char *const *values);
+/* For pgconn_pipeline.c: a query is under way, or the connection is lost, since it could not be sent. */
+extern void mr_pgconn_begin(MrPgconn *conn, bool sent);
 /* What PQcancel() takes to cancel the query that runs; the caller frees it by PQfreeCancel(). NULL: not connected. */
 extern PGcancel *mr_pgconn_cancel_handle(MrPgconn *conn);
 /*

@@ -3,17 +3,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/database/point.h"
 #include "api/database/session.h"
 #include "common/buffer.h"
 #include "common/eventloop.h"
 #include "common/trouble.h"
 
 #define WAITING_MAX 1000
+#define POINTS      2 /* made when they are first wanted */
 
 struct MrPool
 {
 	MrPoolSetup setup;
 	MrSession **sessions;
+	MrPoint *points[POINTS];
 	MrQuery *first; /* waiting */
 	MrQuery **last;
 	MrQuery *starting; /* the one that mr_pool_query() hands to a session */
@@ -26,6 +29,8 @@ static void on_idle(void *owner, MrSession *session);
 static void on_ended(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *result,
 					 const MrPgError *error);
 static void on_lost(void *owner, MrSession *session, const MrPgError *error, bool silent);
+static void on_point_lost(void *owner, const MrPgError *error, bool silent);
+static MrPoint *roomiest_point(MrPool *pool);
 static MrSession *idle_session(MrPool *pool);
 static MrQuery *new_query(MrPool *pool, const char *name, const char *sql, int count,
 						  const char *const *values);
@@ -86,10 +91,37 @@ mr_pool_query(MrPool *pool, const char *name, const char *sql, int count, const 
 	return query;
 }
 
+MrQuery *
+mr_pool_read(MrPool *pool, const char *name, const char *sql, int count, const char *const *values,
+			 MrQueryEnd end, void *owner, MrQueryFailure *failure)
+{
+	MrPoint *point = mr_pool_is_connected(pool) ? roomiest_point(pool) : NULL;
+	MrQuery *query;
+
+	if (point == NULL)
+		return mr_pool_query(pool, name, sql, count, values, end, owner, failure);
+	*failure = MR_QUERY_OK;
+	query = new_query(pool, name, sql, count, values);
+	query->end = end;
+	query->owner = owner;
+	pool->state.queries++;
+	pool->starting = query;
+	mr_point_run(point, query);
+	if (pool->starting == NULL)
+	{
+		*failure = pool->start_failure;
+		return NULL;
+	}
+	pool->starting = NULL;
+	return query;
+}
+
 void
 mr_query_abandon(MrQuery *query)
 {
-	if (query->session != NULL)
+	if (query->point != NULL)
+		mr_point_forget(query->point, query);
+	else if (query->session != NULL)
 	{
 		query->pool->state.cancels++;
 		mr_session_abandon(query->session);
@@ -106,6 +138,8 @@ mr_pool_tick(MrPool *pool)
 
 	for (int i = 0; i < pool->setup.connections; i++)
 		mr_session_tick(pool->sessions[i], now);
+	for (int i = 0; i < POINTS && pool->points[i] != NULL; i++)
+		mr_point_tick(pool->points[i], now);
 	fail_waiting(pool, MR_QUERY_BUSY, now - pool->setup.query_ms);
 }
 
@@ -130,6 +164,11 @@ mr_pool_state(const MrPool *pool, MrPoolState *state)
 		state->connections += s >= MR_SESSION_IDLE;
 		state->running += s > MR_SESSION_IDLE;
 	}
+	for (int i = 0; i < POINTS && pool->points[i] != NULL; i++)
+	{
+		state->connections += mr_point_is_connected(pool->points[i]);
+		state->running += mr_point_count(pool->points[i]);
+	}
 	state->is_open = !mr_pool_is_connected(pool);
 	snprintf(state->trouble, sizeof(state->trouble), "%s", pool->trouble.text);
 }
@@ -142,6 +181,8 @@ mr_pool_free(MrPool *pool)
 	fail_waiting(pool, MR_QUERY_LOST, INT64_MAX);
 	for (int i = 0; i < pool->setup.connections; i++)
 		mr_session_free(pool->sessions[i]);
+	for (int i = 0; i < POINTS; i++)
+		mr_point_free(pool->points[i]);
 	free(pool->sessions);
 	free(pool);
 }
@@ -191,6 +232,29 @@ on_lost(void *owner, MrSession *session, const MrPgError *error, bool silent)
 			mr_session_renew(pool->sessions[i]);
 	if (!mr_pool_is_connected(pool))
 		fail_waiting(pool, MR_QUERY_LOST, INT64_MAX);
+}
+
+static void
+on_point_lost(void *owner, const MrPgError *error, bool silent)
+{
+	on_lost(owner, NULL, error, silent);
+}
+
+/* NULL: none has room. */
+static MrPoint *
+roomiest_point(MrPool *pool)
+{
+	static const MrPointEvents events = {on_ended, on_point_lost};
+	MrPoint *best = NULL;
+
+	for (int i = 0; i < POINTS; i++)
+	{
+		if (pool->points[i] == NULL)
+			pool->points[i] = mr_point_new(&pool->setup, &events, pool);
+		if (mr_point_room(pool->points[i]) > (best != NULL ? mr_point_room(best) : 0))
+			best = pool->points[i];
+	}
+	return best;
 }
 
 static MrSession *

@@ -68,6 +68,13 @@ extern MrPool *mr_pool_new(const MrPoolSetup *setup);
 extern MrQuery *mr_pool_query(MrPool *pool, const char *name, const char *sql, int count,
 							  const char *const *values, MrQueryEnd end, void *owner,
 							  MrQueryFailure *failure);
+/*
+ * The same for a look-up of one row, prepared by its name: many of them go through one connection, in pipeline mode, and none
+ * is cancelled.
+ */
+extern MrQuery *mr_pool_read(MrPool *pool, const char *name, const char *sql, int count,
+							 const char *const *values, MrQueryEnd end, void *owner,
+							 MrQueryFailure *failure);
 /* The owner is no longer interested: `end` will not be called. */
 extern void mr_query_abandon(MrQuery *query);
 /* Call it every 50 ms or so. */

@@ -40,7 +40,25 @@ static void end_query(MrSession *session, MrQueryFailure failure, const PGresult
 					  const MrPgError *error);
 static void settle_cancel(MrSession *session);
 static void become_idle(MrSession *session);
-static MrQueryFailure failure_of(const char *sqlstate);
+
+void
+mr_session_settings(char sql[MR_SESSION_SETTINGS_SIZE], const MrPoolSetup *setup)
+{
+	snprintf(sql, MR_SESSION_SETTINGS_SIZE,
+			 "SET statement_timeout = %lld; SET default_transaction_read_only = %s; "
+			 "SET TimeZone = 'UTC'; SET extra_float_digits = 1",
+			 (long long) setup->query_ms, setup->writes ? "off" : "on");
+}
+
+MrQueryFailure
+mr_session_failure_of(const char *sqlstate)
+{
+	if (strcmp(sqlstate, "57014") == 0)
+		return MR_QUERY_TIMEOUT;
+	if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "57P", 3) == 0)
+		return MR_QUERY_LOST;
+	return MR_QUERY_ERROR;
+}
 
 MrSession *
 mr_session_new(const MrPoolSetup *setup, const MrSessionEvents *events, void *owner)
@@ -134,14 +152,11 @@ on_ready(void *owner)
 static void
 set_session(MrSession *session)
 {
-	char sql[160];
+	char sql[MR_SESSION_SETTINGS_SIZE];
 
 	mr_strings_clear(&session->prepared);
 	session->state = MR_SESSION_SETTING;
-	snprintf(sql, sizeof(sql),
-			 "SET statement_timeout = %lld; SET default_transaction_read_only = %s; "
-			 "SET TimeZone = 'UTC'; SET extra_float_digits = 1",
-			 (long long) session->setup.query_ms, session->setup.writes ? "off" : "on");
+	mr_session_settings(sql, &session->setup);
 	mr_pgconn_query(session->conn, sql);
 }
 
@@ -157,7 +172,7 @@ on_result(void *owner, PGresult *result)
 	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
 	{
 		mr_pg_error_from_result(&error, result);
-		end_query(session, failure_of(error.sqlstate), NULL, &error);
+		end_query(session, mr_session_failure_of(error.sqlstate), NULL, &error);
 	}
 	else if (session->state == MR_SESSION_RUNNING && PQresultStatus(result) == PGRES_TUPLES_OK)
 		end_query(session, MR_QUERY_OK, result, NULL);
@@ -277,14 +292,4 @@ become_idle(MrSession *session)
 		mr_session_renew(session);
 	else
 		session->events->idle(session->owner, session);
-}
-
-static MrQueryFailure
-failure_of(const char *sqlstate)
-{
-	if (strcmp(sqlstate, "57014") == 0)
-		return MR_QUERY_TIMEOUT;
-	if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "57P", 3) == 0)
-		return MR_QUERY_LOST;
-	return MR_QUERY_ERROR;
 }

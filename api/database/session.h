@@ -35,7 +35,8 @@ struct MrQuery
 	MrQueryEnd end;
 	void *owner;
 	int64_t began_ms;
-	struct MrSession *session; /* NULL: it waits */
+	struct MrSession *session; /* NULL: it waits, or is at a point */
+	struct MrPoint *point;
 	MrQuery *next;
 };
 
@@ -50,6 +51,12 @@ typedef struct MrSessionEvents
 	/* silent: it was given up because the server did not answer. */
 	void (*lost)(void *owner, MrSession *session, const MrPgError *error, bool silent);
 } MrSessionEvents;
+
+#define MR_SESSION_SETTINGS_SIZE 160
+/* What each session of a pool begins with. */
+extern void mr_session_settings(char sql[MR_SESSION_SETTINGS_SIZE], const MrPoolSetup *setup);
+/* What an error of the server's means for its query. */
+extern MrQueryFailure mr_session_failure_of(const char *sqlstate);
 
 extern MrSession *mr_session_new(const MrPoolSetup *setup, const MrSessionEvents *events,
 								 void *owner);

@@ -73,8 +73,8 @@ start(MrExchange *exchange, const MrRelation *relation)
 		mr_event_query_by_id(&sql, relation);
 	snprintf(name, sizeof(name), "event_by_%s_%u", by_coordinate ? "coordinate" : "id",
 			 relation->generation);
-	mr_look_up(exchange, mr_context_of(exchange)->pool, name, mr_buffer_string(&sql),
-			   by_coordinate ? 3 : 1, values, on_row, NULL);
+	mr_look_up_row(exchange, mr_context_of(exchange)->pool, name, mr_buffer_string(&sql),
+				   by_coordinate ? 3 : 1, values, on_row);
 	mr_buffer_free(&sql);
 }
 

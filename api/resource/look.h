@@ -18,5 +18,8 @@ typedef void (*MrLookEnd)(MrExchange *exchange, const void *detail, MrQueryFailu
 /* name, sql, count and values: as of mr_pool_query(). detail must live until the end. */
 extern void mr_look_up(MrExchange *exchange, MrPool *pool, const char *name, const char *sql,
 					   int count, const char *const *values, MrLookEnd end, const void *detail);
+/* The same for one row, by mr_pool_read(). */
+extern void mr_look_up_row(MrExchange *exchange, MrPool *pool, const char *name, const char *sql,
+						   int count, const char *const *values, MrLookEnd end);
 
 #endif

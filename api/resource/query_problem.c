@@ -65,8 +65,9 @@ problem_of(MrQueryFailure failure, const char *sqlstate)
 		const char *prefix;
 		MrProblem problem;
 	} map[] = {
-		{"22", MR_PROBLEM_VALUE},   {"53", MR_PROBLEM_BUSY},     {"40", MR_PROBLEM_BUSY},
-		{"55P03", MR_PROBLEM_BUSY}, {"42", MR_PROBLEM_RELATION}, {"0A", MR_PROBLEM_RELATION},
+		{"22", MR_PROBLEM_VALUE},    {"53", MR_PROBLEM_BUSY},     {"40", MR_PROBLEM_BUSY},
+		{"55P03", MR_PROBLEM_BUSY},  {"42", MR_PROBLEM_RELATION}, {"0A", MR_PROBLEM_RELATION},
+		{"26", MR_PROBLEM_RELATION},
 	};
 
 	switch (failure)

@@ -1,0 +1,37 @@
+/*
+ * A connection for reads of one row, in pipeline mode: a query does not wait for those before, and the server finds several at
+ * once. None is cancelled, since that would hit another: what its client has left ends for nobody. A row that is waited for
+ * holds up those behind it, until statement_timeout at most.
+ */
+#ifndef MR_API_POINT_H
+#define MR_API_POINT_H
+
+#include "api/database/session.h"
+
+#define MR_POINT_MAX 32 /* queries under way */
+
+typedef struct MrPoint MrPoint;
+
+typedef struct MrPointEvents
+{
+	/* The query has ended (it is the callee's now), for any reason. */
+	void (*ended)(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *result,
+				  const MrPgError *error);
+	/* silent: it was given up because the server did not answer. */
+	void (*lost)(void *owner, const MrPgError *error, bool silent);
+} MrPointEvents;
+
+extern MrPoint *mr_point_new(const MrPoolSetup *setup, const MrPointEvents *events, void *owner);
+/* How many more queries it takes: 0 while it is not connected. */
+extern int mr_point_room(const MrPoint *point);
+extern bool mr_point_is_connected(const MrPoint *point);
+/* Queries under way. */
+extern int mr_point_count(const MrPoint *point);
+/* A query with a name; there is room. */
+extern void mr_point_run(MrPoint *point, MrQuery *query);
+/* The caller has it back, and may free it. */
+extern void mr_point_forget(MrPoint *point, MrQuery *query);
+extern void mr_point_tick(MrPoint *point, int64_t now_ms);
+extern void mr_point_free(MrPoint *point);
+
+#endif
