@@ -19,8 +19,8 @@
 #define TICK_MS           50
 #define BODY_GRACE_MS     5000 /* a shorter pause of an upload is nobody's fault */
 #define WRITE_CONNECTIONS 2    /* of each of the pools that write */
-/* What waits at an inherited socket gets an error then, if there is nothing else to say: when PostgreSQL is known to be
- * away, and when it has said nothing at all. */
+/* What waits at an inherited socket gets an error then, if there is nothing else to say: when something that is needed is
+ * known to be away, and when it has said nothing at all. */
 #define ACCEPT_IN_TROUBLE_MS 2000
 #define ACCEPT_MS            10000
 
@@ -58,6 +58,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg);
 static void show_state(MrWorker *worker);
 static void accept_when_ready(MrWorker *worker);
 static bool can_answer(const MrWorker *worker);
+static bool can_publish(const MrWorker *worker);
+static bool is_in_trouble(const MrWorker *worker);
 static void drain(MrWorker *worker, int64_t end_ms);
 static bool is_busy(const MrWorker *worker);
 static MrWireLimits limits_of(const MrWorkerSetup *setup);
@@ -266,15 +268,13 @@ show_state(MrWorker *worker)
 static void
 accept_when_ready(MrWorker *worker)
 {
-	MrPoolState pool;
 	int64_t limit_ms;
 
 	if (worker->begun_ms == 0)
 		return;
 	if (!can_answer(worker))
 	{
-		mr_pool_state(worker->pool, &pool);
-		limit_ms = *pool.trouble != '\0' ? ACCEPT_IN_TROUBLE_MS : ACCEPT_MS;
+		limit_ms = is_in_trouble(worker) ? ACCEPT_IN_TROUBLE_MS : ACCEPT_MS;
 		if (mr_now_ms() - worker->begun_ms < limit_ms)
 			return;
 	}
@@ -282,13 +282,38 @@ accept_when_ready(MrWorker *worker)
 	mr_server_accept(worker->server);
 }
 
-/* The relation behind /events is known, and each pool of this thread has a connection: another thread may be quicker. */
+/*
+ * The relation behind /events is known, each pool of this thread has a connection (another thread may be quicker), and the
+ * producer has found its topic.
+ */
 static bool
 can_answer(const MrWorker *worker)
 {
 	return atomic_load(worker->context.relation) != NULL && mr_pool_is_connected(worker->pool) &&
 		   (worker->operate_pool == NULL || mr_pool_is_connected(worker->operate_pool)) &&
-		   (worker->claims == NULL || mr_claims_can_ask(worker->claims));
+		   (worker->claims == NULL || mr_claims_can_ask(worker->claims)) && can_publish(worker);
+}
+
+static bool
+can_publish(const MrWorker *worker)
+{
+	MrProducerState state;
+
+	if (worker->outbox == NULL)
+		return true;
+	mr_producer_state(mr_outbox_producer(worker->outbox), &state);
+	return !state.is_open;
+}
+
+/* One of those has failed, and is being tried again. */
+static bool
+is_in_trouble(const MrWorker *worker)
+{
+	MrProducerState producer = {0};
+
+	if (worker->outbox != NULL)
+		mr_producer_state(mr_outbox_producer(worker->outbox), &producer);
+	return mr_pool_is_in_trouble(worker->pool) || *producer.trouble != '\0';
 }
 
 /* Until no connection is open: each is closed with its next answer, or when there is none to give. */

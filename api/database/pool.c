@@ -152,6 +152,12 @@ mr_pool_is_connected(const MrPool *pool)
 	return false;
 }
 
+bool
+mr_pool_is_in_trouble(const MrPool *pool)
+{
+	return !mr_pool_is_connected(pool) && mr_trouble_is_set(&pool->trouble);
+}
+
 void
 mr_pool_state(const MrPool *pool, MrPoolState *state)
 {

@@ -81,6 +81,8 @@ extern void mr_query_abandon(MrQuery *query);
 extern void mr_pool_tick(MrPool *pool);
 /* Has it a connection? Else the breaker is open: queries are refused. */
 extern bool mr_pool_is_connected(const MrPool *pool);
+/* It has none, and connecting has failed. */
+extern bool mr_pool_is_in_trouble(const MrPool *pool);
 extern void mr_pool_state(const MrPool *pool, MrPoolState *state);
 extern void mr_pool_free(MrPool *pool);
 

@@ -1,12 +1,13 @@
 """Restarts of the API: listening sockets that outlive it, as a service manager passes them, and what becomes of requests."""
 import http.client
 import select
+import signal
 import socket
 import threading
 
 import pytest
 
-from lib.api import Api
+from lib.api import Api, timed
 from lib.proxy import Proxy
 from lib.publish_world import Whole
 from lib.wait import LIMIT, wait_for
@@ -114,6 +115,33 @@ def test_a_process_without_connections_takes_nothing_yet(cluster, whole, listeni
             assert s.recv(65536).startswith(b"HTTP/1.1 200 ")
     finally:
         proxy.close()
+        api.kill()
+
+
+def test_a_process_that_cannot_publish_takes_nothing_yet(whole, listening):
+    """Kafka has not answered it: what comes is left to a process that publishes, and is no 503."""
+    whole.broker.process.signal(signal.SIGSTOP)
+    try:
+        api = Api(whole.db.dsn("millrace_api"), "--brokers", whole.broker.address, "--publish-timeout", "60s", sockets=(listening,)).start(wait=False)
+        with socket.create_connection(listening.getsockname(), timeout=LIMIT) as s:
+            s.sendall(b"POST /events?eventType=first&eventData=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            wait_for(lambda: "relation=" in api.log_text() and "connection to PostgreSQL" not in api.admin("/readyz")[1], "but for Kafka it is ready", every=0.02)
+            assert not select.select([s], [], [], 0.5)[0], s.recv(65536)  # ten of its ticks
+            whole.broker.process.signal(signal.SIGCONT)
+            assert s.recv(65536).startswith(b"HTTP/1.1 202 ")
+    finally:
+        whole.broker.process.signal(signal.SIGCONT)
+        api.kill()
+
+
+def test_kafka_that_is_away_holds_nobody_up(whole, listening):
+    """A broker that refuses connections is in trouble: reading begins after two seconds, not after the ten of one that is silent."""
+    api = Api(whole.db.dsn("millrace_api"), "--brokers", "127.0.0.1:1", sockets=(listening,)).start(wait=False)
+    try:
+        answer, took = timed(lambda: api.get(PATH))
+        assert answer.status == 200 and took < 10, took
+        assert whole.post("?eventType=first&eventData=1", api=api).status == 503
+    finally:
         api.kill()
 
 
