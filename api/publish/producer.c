@@ -40,6 +40,9 @@ struct MrProducer
 static rd_kafka_t *new_handle(MrProducer *producer, char *error, size_t error_size);
 static void *run(void *arg);
 static void probe(MrProducer *producer);
+static rd_kafka_resp_err_t ask_topic(rd_kafka_t *handle, const char *name,
+									 const struct rd_kafka_metadata **metadata);
+static bool is_not_there(rd_kafka_t *handle, const char *name, int32_t partition);
 static void replace_failed(MrProducer *producer);
 static void on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
 static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque);
@@ -143,8 +146,8 @@ mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload, size_t
 }
 
 /*
- * A partition or topic that Kafka does not have has no events. Of librdkafka's two ways to ask this one keeps to its timeout
- * also when a broker is silent.
+ * A partition that Kafka does not have has no events. Of librdkafka's two ways to ask this one keeps to its timeout also when
+ * a broker is silent. When it has nobody to ask it says __UNKNOWN_PARTITION whatever the reason, which is the item's.
  */
 bool
 mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition, int64_t *end)
@@ -152,6 +155,7 @@ mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition, i
 	rd_kafka_topic_partition_list_t *list;
 	rd_kafka_topic_partition_t *item;
 	rd_kafka_resp_err_t code;
+	bool is_missing;
 
 	if (atomic_load(&producer->is_open))
 		return false;
@@ -160,13 +164,16 @@ mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition, i
 	item->offset = RD_KAFKA_OFFSET_END; /* instead of a time */
 	pthread_rwlock_rdlock(&producer->handle_lock);
 	code = rd_kafka_offsets_for_times(producer->handle, list, END_MS);
-	pthread_rwlock_unlock(&producer->handle_lock);
-	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+	if (item->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
+		(code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION))
 		code = item->err;
+	is_missing = (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+				  code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) &&
+				 is_not_there(producer->handle, topic, partition);
+	pthread_rwlock_unlock(&producer->handle_lock);
 	*end = item->offset;
 	rd_kafka_topic_partition_list_destroy(list);
-	if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-		code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+	if (is_missing)
 		*end = 0;
 	else if (code != RD_KAFKA_RESP_ERR_NO_ERROR || *end < 0)
 	{
@@ -231,13 +238,9 @@ static void
 probe(MrProducer *producer)
 {
 	const struct rd_kafka_metadata *metadata = NULL;
-	rd_kafka_topic_t *topic = rd_kafka_topic_new(producer->handle, producer->topic, NULL);
-	rd_kafka_resp_err_t code = rd_kafka_metadata(producer->handle, 0, topic, &metadata, PROBE_MS);
+	rd_kafka_resp_err_t code = ask_topic(producer->handle, producer->topic, &metadata);
 	char why[300];
 
-	rd_kafka_topic_destroy(topic);
-	if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1)
-		code = metadata->topics[0].err;
 	if (metadata != NULL)
 		rd_kafka_metadata_destroy(metadata);
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -252,6 +255,38 @@ probe(MrProducer *producer)
 	pthread_mutex_unlock(&producer->trouble_lock);
 	atomic_store(&producer->is_open, false);
 	mr_log(MR_LOG_INFO, "publishing", MR_STR("topic", producer->topic));
+}
+
+/* *metadata: of this topic alone, or NULL; the caller's. */
+static rd_kafka_resp_err_t
+ask_topic(rd_kafka_t *handle, const char *name, const struct rd_kafka_metadata **metadata)
+{
+	rd_kafka_topic_t *topic = rd_kafka_topic_new(handle, name, NULL);
+	rd_kafka_resp_err_t code;
+
+	*metadata = NULL;
+	if (topic == NULL)
+		return RD_KAFKA_RESP_ERR__INVALID_ARG;
+	code = rd_kafka_metadata(handle, 0, topic, metadata, PROBE_MS);
+	rd_kafka_topic_destroy(topic);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+		code = (*metadata)->topic_cnt == 1 ? (*metadata)->topics[0].err
+										   : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+	return code;
+}
+
+/* A broker has the topic, without this partition, now: what librdkafka remembers may be older than the partition. */
+static bool
+is_not_there(rd_kafka_t *handle, const char *name, int32_t partition)
+{
+	const struct rd_kafka_metadata *metadata;
+	bool answer = ask_topic(handle, name, &metadata) == RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	for (int i = 0; answer && i < metadata->topics[0].partition_cnt; i++)
+		answer = metadata->topics[0].partitions[i].id != partition;
+	if (metadata != NULL)
+		rd_kafka_metadata_destroy(metadata);
+	return answer;
 }
 
 /* A fatal error of the idempotent producer is for good: its messages are reported as failed, and another takes over. */

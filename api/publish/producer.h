@@ -45,8 +45,8 @@ extern MrDelivery *mr_outbox_publish(MrOutbox *outbox, const char *key, const vo
 									 size_t len, const MrTrace *trace, MrPublishEnd end,
 									 void *owner, MrPublishFailure *failure);
 /*
- * The offset that the next message of the partition gets; 0 of one that does not exist. Waits for Kafka: for a thread that may.
- * False: no broker says.
+ * The offset that the next message of the partition gets; 0 of one that the topic does not have. Waits for Kafka: for a thread
+ * that may. False: no broker says.
  */
 extern bool mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition,
 							   int64_t *end);

@@ -52,6 +52,13 @@ mr_pool_tick(MrPool *pool)
 }
 
 bool
+mr_pool_is_in_trouble(const MrPool *pool)
+{
+	(void) pool;
+	return false;
+}
+
+bool
 mr_pool_is_connected(const MrPool *pool)
 {
 	(void) pool;

@@ -1,0 +1,175 @@
+/* The producer and the ends of partitions, against librdkafka's own mock cluster: what a broker says when it cannot say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+
+#include "api/publish/ends.h"
+#include "api/publish/producer.h"
+#include "common/buffer.h"
+#include "common/eventloop.h"
+#include "common/log.h"
+
+#define TOPIC    "events"
+#define MESSAGES 5       /* in partition 0 */
+#define HANG_MS  30000   /* a test that waits so long fails */
+#define LOOK_US  (20 * 1000)
+
+static rd_kafka_t *owner;
+static rd_kafka_mock_cluster_t *cluster;
+static MrProducer *producer;
+static MrStrings properties;
+
+/* Fills partition 0, past the producer under test. */
+static void
+fill(const char *brokers)
+{
+	char error[256];
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_t *writer;
+
+	rd_kafka_conf_set(conf, "bootstrap.servers", brokers, error, sizeof(error));
+	writer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
+	for (int i = 0; i < MESSAGES; i++)
+		rd_kafka_producev(writer, RD_KAFKA_V_TOPIC(TOPIC), RD_KAFKA_V_PARTITION(0),
+						  RD_KAFKA_V_VALUE("x", 1), RD_KAFKA_V_END);
+	assert_int_equal(rd_kafka_flush(writer, HANG_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
+	rd_kafka_destroy(writer);
+}
+
+/* Three brokers, each the leader of one partition. */
+static int
+set_up(void **state)
+{
+	char error[256] = "";
+	MrProducerSetup setup = {.topic = TOPIC, .publish_ms = 5000, .properties = &properties};
+	MrProducerState now = {.is_open = true};
+
+	(void) state;
+	mr_log_setup("test", MR_LOG_ERROR, MR_LOG_LOGFMT);
+	owner = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), error, sizeof(error));
+	cluster = rd_kafka_mock_cluster_new(owner, 3);
+	rd_kafka_mock_topic_create(cluster, TOPIC, 3, 1);
+	for (int i = 0; i < 3; i++)
+		rd_kafka_mock_partition_set_leader(cluster, TOPIC, i, i + 1);
+	setup.brokers = rd_kafka_mock_cluster_bootstraps(cluster);
+	fill(setup.brokers);
+	mr_strings_add(&properties, "topic.metadata.refresh.interval.ms=100");
+	producer = mr_producer_new(&setup, error, sizeof(error));
+	assert_non_null(producer);
+	for (int64_t began = mr_now_ms(); now.is_open && mr_now_ms() - began < HANG_MS;
+		 usleep(LOOK_US))
+		mr_producer_state(producer, &now);
+	return now.is_open ? -1 : 0;
+}
+
+static int
+tear_down(void **state)
+{
+	(void) state;
+	mr_producer_free(producer, 0);
+	rd_kafka_mock_cluster_destroy(cluster);
+	rd_kafka_destroy(owner);
+	mr_strings_clear(&properties);
+	return 0;
+}
+
+/* Asks until it is said where partition 0 ends, or until nobody says it. No end but the right one is said meanwhile. */
+static void
+ask_until(bool says)
+{
+	bool said = !says;
+
+	for (int64_t began = mr_now_ms(); said != says && mr_now_ms() - began < HANG_MS;
+		 usleep(LOOK_US))
+	{
+		int64_t end = -1;
+
+		said = mr_producer_end_of(producer, TOPIC, 0, &end);
+		if (said)
+			assert_int_equal(end, MESSAGES);
+	}
+	assert_int_equal(said, says);
+}
+
+static void
+the_end_is_known(void **state)
+{
+	int64_t end = -1;
+
+	(void) state;
+	ask_until(true);
+	assert_true(mr_producer_end_of(producer, TOPIC, 1, &end));
+	assert_int_equal(end, 0);
+}
+
+static void
+a_partition_that_is_not_there_has_no_events(void **state)
+{
+	int64_t end = -1;
+
+	(void) state;
+	ask_until(true);
+	assert_true(mr_producer_end_of(producer, TOPIC, 3, &end));
+	assert_int_equal(end, 0);
+}
+
+static void
+nobody_says_the_end_of_a_partition_without_a_leader(void **state)
+{
+	(void) state;
+	ask_until(true);
+	rd_kafka_mock_partition_set_leader(cluster, TOPIC, 0, -1);
+	for (int i = 0; i < 3; i++)
+		ask_until(false);
+	rd_kafka_mock_partition_set_leader(cluster, TOPIC, 0, 1);
+	ask_until(true);
+}
+
+static void
+nobody_says_the_end_in_a_topic_that_may_not_be_read(void **state)
+{
+	(void) state;
+	ask_until(true);
+	rd_kafka_mock_topic_set_error(cluster, TOPIC, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+	for (int i = 0; i < 3; i++)
+		ask_until(false);
+	rd_kafka_mock_topic_set_error(cluster, TOPIC, RD_KAFKA_RESP_ERR_NO_ERROR);
+	ask_until(true);
+}
+
+static void
+nobody_says_the_end_in_a_topic_that_is_away(void **state)
+{
+	(void) state;
+	ask_until(true);
+	rd_kafka_mock_topic_set_error(cluster, TOPIC, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+	for (int i = 0; i < 3; i++)
+		ask_until(false);
+	rd_kafka_mock_topic_set_error(cluster, TOPIC, RD_KAFKA_RESP_ERR_NO_ERROR);
+	ask_until(true);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_end_is_known, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_partition_that_is_not_there_has_no_events, set_up,
+										tear_down),
+		cmocka_unit_test_setup_teardown(nobody_says_the_end_of_a_partition_without_a_leader, set_up,
+										tear_down),
+		cmocka_unit_test_setup_teardown(nobody_says_the_end_in_a_topic_that_may_not_be_read, set_up,
+										tear_down),
+		cmocka_unit_test_setup_teardown(nobody_says_the_end_in_a_topic_that_is_away, set_up,
+										tear_down),
+	};
+
+	return cmocka_run_group_tests_name("api/publish/producer", tests, NULL, NULL);
+}
