@@ -14,7 +14,6 @@ static bool set_user(rd_kafka_conf_t *conf, const MrStrings *user, const MrKafka
 					 char *error, size_t error_size);
 static bool is_as_forced(const MrKafkaProperty *forced, const char *value, char *error,
 						 size_t error_size);
-static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text);
 
 rd_kafka_conf_t *
 mr_kafka_conf_new(const MrKafkaProperty *defaults, const MrStrings *user,
@@ -29,7 +28,7 @@ mr_kafka_conf_new(const MrKafkaProperty *defaults, const MrStrings *user,
 		rd_kafka_conf_destroy(conf);
 		return NULL;
 	}
-	rd_kafka_conf_set_log_cb(conf, on_log);
+	rd_kafka_conf_set_log_cb(conf, mr_kafka_log);
 	return conf;
 }
 
@@ -101,8 +100,8 @@ is_as_forced(const MrKafkaProperty *forced, const char *value, char *error, size
 	return false;
 }
 
-static void
-on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+void
+mr_kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
 	MrLogLevel ours = level <= 3 ? MR_LOG_WARN : level <= 6 ? MR_LOG_INFO : MR_LOG_DEBUG;
 

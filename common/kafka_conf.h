@@ -24,6 +24,9 @@ extern rd_kafka_conf_t *mr_kafka_conf_new(const MrKafkaProperty *defaults, const
 										  const MrKafkaProperty *forced, char *error,
 										  size_t error_size) __attribute__((warn_unused_result));
 
+/* The log callback of such a configuration. */
+extern void mr_kafka_log(const rd_kafka_t *rk, int level, const char *facility, const char *text);
+
 /* Does the user's list name this property? */
 extern bool mr_kafka_conf_has(const MrStrings *user, const char *name);
 

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "api/publish/ends.h"
@@ -45,6 +46,7 @@ static rd_kafka_resp_err_t ask_topic(rd_kafka_t *handle, const char *name,
 static bool is_not_there(rd_kafka_t *handle, const char *name, int32_t partition);
 static void replace_failed(MrProducer *producer);
 static void on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
+static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text);
 static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque);
 static void open_breaker(MrProducer *producer, const char *why);
 static rd_kafka_headers_t *headers_of(const MrTrace *trace);
@@ -198,8 +200,10 @@ new_handle(MrProducer *producer, char *error, size_t error_size)
 										{"reconnect.backoff.ms", "100"},
 										{"reconnect.backoff.max.ms", "1000"},
 										{NULL, NULL}};
+	/* a partition ends behind its last message, also when that is not to be read yet: a transaction is open */
 	const MrKafkaProperty forced[] = {{"enable.idempotence", "true"},
 									  {"acks", "all"},
+									  {"isolation.level", "read_uncommitted"},
 									  {"message.timeout.ms", producer->timeout},
 									  {NULL, NULL}};
 	rd_kafka_conf_t *conf =
@@ -211,6 +215,7 @@ new_handle(MrProducer *producer, char *error, size_t error_size)
 	rd_kafka_conf_set_opaque(conf, producer);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_report);
 	rd_kafka_conf_set_error_cb(conf, on_error);
+	rd_kafka_conf_set_log_cb(conf, on_log);
 	handle = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, error_size);
 	if (handle == NULL)
 		rd_kafka_conf_destroy(conf);
@@ -324,6 +329,14 @@ on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 	atomic_fetch_add(failure == MR_PUBLISH_OK ? &producer->published : &producer->failed, 1);
 	mr_delivery_report(delivery, failure, message->partition, message->offset,
 					   rd_kafka_err2str(message->err));
+}
+
+/* That a producer does not have an isolation level is not true of where partitions end. */
+static void
+on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
+{
+	if (strcmp(facility, "CONFWARN") != 0 || strstr(text, "isolation.level") == NULL)
+		mr_kafka_log(handle, level, facility, text);
 }
 
 static void
