@@ -348,6 +348,7 @@ start_workers(MrApi *api)
 						   .address = address,
 						   .canceller = api->canceller,
 						   .relation = &api->relation,
+						   .describe = api->describe,
 						   .keys = &api->keyring.keys,
 						   .anonymous = api->anonymous,
 						   .edge = &api->edge,

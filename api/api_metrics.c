@@ -63,6 +63,8 @@ mr_api_ready(void *owner, MrBuffer *out)
 		else if (state.pool.is_open)
 			mr_buffer_printf(out, "thread %d has no connection to PostgreSQL: %s\n", i,
 							 state.pool.trouble);
+		else if (!state.accepts)
+			mr_buffer_printf(out, "thread %d takes no connections yet\n", i);
 		else
 			continue;
 		ready = false;

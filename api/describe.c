@@ -1,5 +1,6 @@
 #include "api/describe.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/backoff.h"
@@ -21,6 +22,7 @@ struct MrDescribe
 	MrDescribeFailed failed;
 	void *owner;
 	MrTrouble trouble;
+	atomic_bool in_trouble; /* what is in trouble.text, for other threads */
 	bool asks;
 };
 
@@ -31,6 +33,7 @@ static void on_done(void *owner);
 static void on_lost(void *owner, const MrPgError *error);
 static void again(MrDescribe *describe, const MrPgError *error);
 static void take_relation(MrDescribe *describe, const PGresult *result);
+static MrLogLevel set_trouble(MrDescribe *describe, const char *text);
 
 MrDescribe *
 mr_describe_new(struct event_base *base, const MrApiSettings *settings, MrSharedRelation *relation,
@@ -66,6 +69,12 @@ const char *
 mr_describe_trouble(const MrDescribe *describe)
 {
 	return describe->trouble.text;
+}
+
+bool
+mr_describe_is_in_trouble(const MrDescribe *describe)
+{
+	return atomic_load(&describe->in_trouble);
 }
 
 void
@@ -123,7 +132,7 @@ on_result(void *owner, PGresult *result)
 		return;
 	}
 	describe->asks = false;
-	mr_trouble_set(&describe->trouble, error.message);
+	set_trouble(describe, error.message);
 	mr_pgconn_close(describe->conn);
 	describe->failed(describe->owner, &error);
 }
@@ -145,9 +154,9 @@ on_lost(void *owner, const MrPgError *error)
 static void
 again(MrDescribe *describe, const MrPgError *error)
 {
-	mr_log(mr_trouble_set(&describe->trouble, error->message),
-		   "cannot ask PostgreSQL for the relation", MR_STR("relation", describe->settings->events),
-		   MR_STR("error", error->message), MR_STR("hint", error->hint));
+	mr_log(set_trouble(describe, error->message), "cannot ask PostgreSQL for the relation",
+		   MR_STR("relation", describe->settings->events), MR_STR("error", error->message),
+		   MR_STR("hint", error->hint));
 	mr_pgconn_close(describe->conn);
 	mr_timer_set(describe->retry, mr_backoff_next(&describe->backoff, mr_random32()));
 }
@@ -160,6 +169,7 @@ take_relation(MrDescribe *describe, const PGresult *result)
 
 	describe->asks = false;
 	mr_trouble_clear(&describe->trouble);
+	atomic_store(&describe->in_trouble, false);
 	mr_backoff_reset(&describe->backoff);
 	describe->all =
 		mr_realloc(describe->all, sizeof(*describe->all) * (size_t) (describe->count + 1));
@@ -169,4 +179,11 @@ take_relation(MrDescribe *describe, const PGresult *result)
 		   MR_INT("columns", relation->count),
 		   MR_STR("by_coordinate", relation->coordinate[0] >= 0 ? "yes" : "no"),
 		   MR_STR("stream", relation->xid >= 0 ? "yes" : "no"));
+}
+
+static MrLogLevel
+set_trouble(MrDescribe *describe, const char *text)
+{
+	atomic_store(&describe->in_trouble, true);
+	return mr_trouble_set(&describe->trouble, text);
 }

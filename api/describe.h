@@ -23,6 +23,8 @@ extern MrDescribe *mr_describe_new(struct event_base *base, const MrApiSettings 
 extern void mr_describe_ask(MrDescribe *describe);
 /* Why it is not known yet; "" when nothing is wrong. */
 extern const char *mr_describe_trouble(const MrDescribe *describe);
+/* Whether there is such a reason; for other threads, too. */
+extern bool mr_describe_is_in_trouble(const MrDescribe *describe);
 /* Frees the relations, too: after the workers. */
 extern void mr_describe_free(MrDescribe *describe);
 

@@ -43,6 +43,7 @@ struct MrWorker
 	MrRouteStats stats;
 	MrContext context;
 	MrExchangeSetup exchanges;
+	const MrDescribe *describe;
 	pthread_mutex_t lock;
 	MrWorkerState state; /* under the lock: of the last tick */
 	atomic_bool ended;
@@ -75,7 +76,8 @@ mr_worker_new(const MrWorkerSetup *setup, int number, int *port, char *error, si
 	pthread_mutex_init(&worker->lock, NULL);
 	mr_route_stats_init(&worker->stats);
 	worker->base = event_base_new();
-	worker->begun_ms = mr_now_ms();
+	worker->begun_ms = setup->inherited->count > 0 ? mr_now_ms() : 0;
+	worker->describe = setup->describe;
 	make_context(worker, setup);
 	worker->exchanges = (MrExchangeSetup){.routes = mr_routes,
 										  .route_count = mr_route_count,
@@ -248,7 +250,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 static void
 show_state(MrWorker *worker)
 {
-	MrWorkerState state = {.tick_ms = mr_now_ms()};
+	MrWorkerState state = {.tick_ms = mr_now_ms(), .accepts = worker->begun_ms == 0};
 
 	mr_pool_state(worker->pool, &state.pool);
 	mr_streams_state(worker->streams, &state.streams);
@@ -313,7 +315,10 @@ is_in_trouble(const MrWorker *worker)
 
 	if (worker->outbox != NULL)
 		mr_producer_state(mr_outbox_producer(worker->outbox), &producer);
-	return mr_pool_is_in_trouble(worker->pool) || *producer.trouble != '\0';
+	return *producer.trouble != '\0' || mr_describe_is_in_trouble(worker->describe) ||
+		   mr_pool_is_in_trouble(worker->pool) ||
+		   (worker->operate_pool != NULL && mr_pool_is_in_trouble(worker->operate_pool)) ||
+		   (worker->claims != NULL && mr_claims_are_in_trouble(worker->claims));
 }
 
 /* Until no connection is open: each is closed with its next answer, or when there is none to give. */

@@ -4,6 +4,7 @@
 
 #include "api/control/settings.h"
 #include "api/database/pool.h"
+#include "api/describe.h"
 #include "api/request/stream.h"
 #include "api/resource/claim.h"
 #include "api/resource/context.h"
@@ -19,6 +20,7 @@ typedef struct MrWorkerSetup
 	const char *address;          /* to listen on, without the port */
 	MrCanceller *canceller;
 	MrSharedRelation *relation;
+	const MrDescribe *describe; /* what finds it */
 	MrSharedKeys *keys;
 	MrEventTail *tail;
 	unsigned anonymous; /* scopes of requests without a key */
@@ -38,6 +40,7 @@ typedef struct MrWorkerState
 	int connections;
 	int busy;
 	int64_t tick_ms; /* when its loop last turned */
+	bool accepts;    /* it takes connections; one that can answer nothing waits a while */
 } MrWorkerState;
 
 /*

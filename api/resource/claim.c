@@ -69,6 +69,12 @@ mr_claims_can_ask(const MrClaims *claims)
 	return mr_pool_is_connected(claims->pool);
 }
 
+bool
+mr_claims_are_in_trouble(const MrClaims *claims)
+{
+	return mr_pool_is_in_trouble(claims->pool);
+}
+
 int
 mr_claims_open(const MrClaims *claims)
 {

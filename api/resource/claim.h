@@ -62,6 +62,8 @@ extern MrClaims *mr_claims_new(const MrPoolSetup *pool, const char *topic, int64
 extern void mr_claims_tick(MrClaims *claims);
 /* Has it a connection? Else every mr_claim_ask() is refused. */
 extern bool mr_claims_can_ask(const MrClaims *claims);
+/* It has none, and connecting has failed. */
+extern bool mr_claims_are_in_trouble(const MrClaims *claims);
 /* Claims that have not ended. */
 extern int mr_claims_open(const MrClaims *claims);
 extern void mr_claims_counts(const MrClaims *claims, MrClaimCounts *counts);

@@ -145,6 +145,40 @@ def test_kafka_that_is_away_holds_nobody_up(whole, listening):
         api.kill()
 
 
+def test_what_operates_is_away(whole, listening):
+    """Its role is refused: that keeps connections waiting for two seconds, not for the ten of a server that is silent, and the process
+    is not ready before it takes them."""
+    api = Api(whole.db.dsn("millrace_api"), "--brokers", whole.broker.address, "--operate-dsn", whole.db.dsn("no_such_role"), sockets=(listening,)).start(wait=False)
+    said = []
+
+    def is_ready():
+        said.append(api.admin("/readyz"))
+        return said[-1][0] == 200
+    try:
+        _, took = timed(lambda: wait_for(is_ready, "it is ready", every=0.02))
+        assert "thread 0 takes no connections yet\nthread 1 takes no connections yet\n" in [text for _, text in said]
+        assert took < 10, took
+        assert api.get(PATH).status == 200
+    finally:
+        api.kill()
+
+
+def test_the_relation_cannot_be_asked_for(cluster, whole, listening):
+    """Its connection alone is refused: what comes is answered after two seconds, not after ten."""
+    proxy = Proxy(cluster)
+    proxy.refuses = b"application_name\0millrace-api start\0"
+    api = Api(proxy.dsn(whole.db.name, "millrace_api"), "--brokers", whole.broker.address, sockets=(listening,)).start(wait=False)
+    try:
+        answer, took = timed(lambda: api.get(PATH))
+        assert answer.status == 503 and took < 10, took
+        proxy.refuses = None
+        api.wait_ready()
+        assert api.get(PATH).status == 200
+    finally:
+        proxy.close()
+        api.kill()
+
+
 def ask(s):
     """One request, and what comes back; nothing when the connection was closed."""
     try:

@@ -17,6 +17,7 @@ class Proxy:
         self.blocked = threading.Event()  # set: nothing is forwarded, connections stay open
         self.holds = None  # bytes: clients whose start-up message has them wait while this is set
         self.held = 0
+        self.refuses = None  # bytes: clients whose start-up message has them are hung up on while this is set
         self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -52,6 +53,8 @@ class Proxy:
 
     def _hold(self, client):
         first = client.recv(1 << 16, socket.MSG_PEEK)
+        if self.refuses and self.refuses in first:
+            raise ConnectionRefusedError
         if self.holds and self.holds in first:
             with self._lock:
                 self.held += 1
