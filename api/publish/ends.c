@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "common/buffer.h"
@@ -28,8 +29,9 @@ struct MrEnds
 };
 
 static void *run(void *arg);
-static bool wait_for_some(MrEnds *ends, AskedList *taken, bool *stops);
-static void answer(MrEnds *ends, Asked *asked, bool *is_down);
+static bool wait_for_some(MrEnds *ends, AskedList *taken);
+static void answer_first(MrEnds *ends, AskedList *taken);
+static void report(Asked *asked, bool is_known, int64_t end);
 
 MrEnds *
 mr_ends_new(MrProducer *producer)
@@ -84,48 +86,62 @@ mr_ends_free(MrEnds *ends)
 	free(ends);
 }
 
-/* When Kafka is silent, those that wait with the first hear of it with the first. */
+/*
+ * Those that wait for the same partition hear of it with the first: what Kafka says now is no older than their questions, and
+ * when it is silent each would have to wait in its turn.
+ */
 static void *
 run(void *arg)
 {
 	MrEnds *ends = arg;
 	AskedList taken = STAILQ_HEAD_INITIALIZER(taken);
-	Asked *asked;
-	bool is_down;
 
-	while (wait_for_some(ends, &taken, &is_down))
-	{
-		while ((asked = STAILQ_FIRST(&taken)) != NULL)
-		{
-			STAILQ_REMOVE_HEAD(&taken, others);
-			answer(ends, asked, &is_down);
-		}
-	}
+	while (wait_for_some(ends, &taken))
+		while (!STAILQ_EMPTY(&taken))
+			answer_first(ends, &taken);
 	return NULL;
 }
 
 /* Takes all; false: there are no more, ever. */
 static bool
-wait_for_some(MrEnds *ends, AskedList *taken, bool *stops)
+wait_for_some(MrEnds *ends, AskedList *taken)
 {
 	pthread_mutex_lock(&ends->lock);
 	while (STAILQ_EMPTY(&ends->waiting) && !ends->stops)
 		pthread_cond_wait(&ends->asked, &ends->lock);
 	STAILQ_CONCAT(taken, &ends->waiting);
 	ends->count = 0;
-	*stops = ends->stops;
 	pthread_mutex_unlock(&ends->lock);
 	return !STAILQ_EMPTY(taken);
 }
 
+/* And those that ask the same. */
 static void
-answer(MrEnds *ends, Asked *asked, bool *is_down)
+answer_first(MrEnds *ends, AskedList *taken)
 {
+	AskedList left = STAILQ_HEAD_INITIALIZER(left);
+	Asked *first = STAILQ_FIRST(taken);
+	Asked *other;
 	int64_t end = 0;
+	bool is_known = mr_producer_end_of(ends->producer, first->topic, first->partition, &end);
 
-	*is_down =
-		*is_down || !mr_producer_end_of(ends->producer, asked->topic, asked->partition, &end);
-	mr_delivery_report(asked->delivery, *is_down ? MR_PUBLISH_DOWN : MR_PUBLISH_OK,
+	STAILQ_REMOVE_HEAD(taken, others);
+	while ((other = STAILQ_FIRST(taken)) != NULL)
+	{
+		STAILQ_REMOVE_HEAD(taken, others);
+		if (other->partition == first->partition && strcmp(other->topic, first->topic) == 0)
+			report(other, is_known, end);
+		else
+			STAILQ_INSERT_TAIL(&left, other, others);
+	}
+	STAILQ_CONCAT(taken, &left);
+	report(first, is_known, end);
+}
+
+static void
+report(Asked *asked, bool is_known, int64_t end)
+{
+	mr_delivery_report(asked->delivery, is_known ? MR_PUBLISH_OK : MR_PUBLISH_DOWN,
 					   asked->partition, end, "");
 	free(asked->topic);
 	free(asked);

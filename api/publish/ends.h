@@ -1,5 +1,5 @@
 /*
- * Where partitions end in Kafka: librdkafka waits for the answer, so a thread of the process asks, for one request after the
+ * Where partitions end in Kafka: librdkafka waits for the answer, so a thread of the process asks, for one partition after the
  * other.
  */
 #ifndef MR_API_ENDS_H

@@ -1,0 +1,163 @@
+/* Questions where partitions end, over a producer that is scripted: who hears of which answer, and who of none. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "api/publish/ends.h"
+#include "common/eventloop.h"
+
+#define FIRST      9 /* the partition whose question is answered when the test says so */
+#define SILENT     0 /* the one that nobody says anything of */
+#define QUESTIONS  (MR_ENDS_MAX + 1)
+#define TOO_LONG   2001
+
+static struct event_base *base;
+static MrOutbox *outbox;
+static MrEnds *ends;
+static sem_t is_asked; /* the first */
+static sem_t may_answer;
+static int calls[FIRST + 1]; /* by partition; of the thread, until its last report */
+static _Atomic int64_t now;
+static int answered;
+static struct
+{
+	MrPublishFailure failure;
+	int64_t end;
+} answers[QUESTIONS];
+static int numbers[QUESTIONS];
+
+bool
+mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition, int64_t *end)
+{
+	(void) producer;
+	calls[partition]++;
+	if (partition == FIRST)
+	{
+		sem_post(&is_asked);
+		sem_wait(&may_answer);
+	}
+	*end = 100 * partition + (strcmp(topic, "other") == 0);
+	return partition != SILENT;
+}
+
+int64_t
+mr_now_ms(void)
+{
+	return atomic_load(&now);
+}
+
+/* The end begins: its thread is told, and waited for. */
+int __real_pthread_join(pthread_t thread, void **result);
+int __wrap_pthread_join(pthread_t thread, void **result);
+
+int
+__wrap_pthread_join(pthread_t thread, void **result)
+{
+	sem_post(&may_answer);
+	return __real_pthread_join(thread, result);
+}
+
+static void
+on_end(void *owner, MrPublishFailure failure, int32_t partition, int64_t end, const char *text)
+{
+	int number = *(int *) owner;
+
+	(void) partition, (void) text;
+	answers[number].failure = failure;
+	answers[number].end = end;
+	answered++;
+}
+
+static bool
+ask(int number, const char *topic, int32_t partition)
+{
+	numbers[number] = number;
+	return mr_ends_ask(ends, outbox, topic, partition, on_end, &numbers[number]) != NULL;
+}
+
+/* Question 0 is being asked: what comes now waits for its answer. */
+static int
+set_up(void **state)
+{
+	(void) state;
+	memset(calls, 0, sizeof(calls));
+	answered = 0;
+	sem_init(&is_asked, 0, 0);
+	sem_init(&may_answer, 0, 0);
+	base = event_base_new();
+	outbox = mr_outbox_new(NULL, base);
+	ends = mr_ends_new(NULL);
+	assert_true(ask(0, "events", FIRST));
+	sem_wait(&is_asked);
+	return 0;
+}
+
+static void
+answer_all(int count)
+{
+	sem_post(&may_answer);
+	while (answered < count)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+static int
+tear_down(void **state)
+{
+	(void) state;
+	mr_ends_free(ends);
+	mr_outbox_free(outbox);
+	event_base_free(base);
+	sem_destroy(&is_asked);
+	sem_destroy(&may_answer);
+	return 0;
+}
+
+/* It is asked once for all that wait, and the others are asked all the same. */
+static void
+a_silent_partition_is_none_of_the_others(void **state)
+{
+	static const struct
+	{
+		const char *topic;
+		int partition;
+	} questions[] = {{"events", SILENT}, {"events", 1}, {"events", SILENT},
+					 {"other", 1},       {"events", 2}, {"events", 1}};
+	const int count = (int) (sizeof(questions) / sizeof(questions[0]));
+
+	(void) state;
+	for (int i = 0; i < count; i++)
+		assert_true(ask(1 + i, questions[i].topic, questions[i].partition));
+	answer_all(1 + count);
+	for (int i = 0; i < count; i++)
+	{
+		int partition = questions[i].partition;
+
+		assert_int_equal(answers[1 + i].failure,
+						 partition == SILENT ? MR_PUBLISH_DOWN : MR_PUBLISH_OK);
+		if (partition != SILENT)
+			assert_int_equal(answers[1 + i].end,
+							 100 * partition + (strcmp(questions[i].topic, "other") == 0));
+	}
+	assert_int_equal(calls[SILENT], 1);
+	assert_int_equal(calls[1], 2); /* one of each topic */
+	assert_int_equal(calls[2], 1);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_silent_partition_is_none_of_the_others, set_up,
+										tear_down),
+	};
+
+	return cmocka_run_group_tests_name("api/publish/ends", tests, NULL, NULL);
+}
