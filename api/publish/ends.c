@@ -1,17 +1,22 @@
 #include "api/publish/ends.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 
 #include "common/buffer.h"
+#include "common/eventloop.h"
+
+#define WAIT_MS 2000 /* that a question may have waited when it is asked */
 
 typedef struct Asked
 {
 	MrDelivery *delivery;
 	char *topic;
 	int32_t partition;
+	int64_t asked_ms;
 	STAILQ_ENTRY(Asked) others;
 } Asked;
 
@@ -23,15 +28,15 @@ struct MrEnds
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
-	AskedList waiting; /* under the lock, as the rest */
-	int count;
-	bool stops;
+	AskedList waiting; /* under the lock */
+	int count;         /* of all that are not answered, under the lock */
+	atomic_bool stops;
 };
 
 static void *run(void *arg);
 static bool wait_for_some(MrEnds *ends, AskedList *taken);
 static void answer_first(MrEnds *ends, AskedList *taken);
-static void report(Asked *asked, bool is_known, int64_t end);
+static void report(MrEnds *ends, Asked *asked, bool is_known, int64_t end);
 
 MrEnds *
 mr_ends_new(MrProducer *producer)
@@ -62,7 +67,10 @@ mr_ends_ask(MrEnds *ends, MrOutbox *outbox, const char *topic, int32_t partition
 		Asked *asked = mr_calloc(1, sizeof(*asked));
 
 		delivery = mr_delivery_new(outbox, end, owner);
-		*asked = (Asked){.delivery = delivery, .topic = mr_strdup(topic), .partition = partition};
+		*asked = (Asked){.delivery = delivery,
+						 .topic = mr_strdup(topic),
+						 .partition = partition,
+						 .asked_ms = mr_now_ms()};
 		STAILQ_INSERT_TAIL(&ends->waiting, asked, others);
 		ends->count++;
 		pthread_cond_signal(&ends->asked);
@@ -77,7 +85,7 @@ mr_ends_free(MrEnds *ends)
 	if (ends == NULL)
 		return;
 	pthread_mutex_lock(&ends->lock);
-	ends->stops = true;
+	atomic_store(&ends->stops, true);
 	pthread_cond_signal(&ends->asked);
 	pthread_mutex_unlock(&ends->lock);
 	pthread_join(ends->thread, NULL);
@@ -107,15 +115,14 @@ static bool
 wait_for_some(MrEnds *ends, AskedList *taken)
 {
 	pthread_mutex_lock(&ends->lock);
-	while (STAILQ_EMPTY(&ends->waiting) && !ends->stops)
+	while (STAILQ_EMPTY(&ends->waiting) && !atomic_load(&ends->stops))
 		pthread_cond_wait(&ends->asked, &ends->lock);
 	STAILQ_CONCAT(taken, &ends->waiting);
-	ends->count = 0;
 	pthread_mutex_unlock(&ends->lock);
 	return !STAILQ_EMPTY(taken);
 }
 
-/* And those that ask the same. */
+/* And those that ask the same. One that has waited too long is not worth Kafka's time: its client hears that nobody says. */
 static void
 answer_first(MrEnds *ends, AskedList *taken)
 {
@@ -123,24 +130,33 @@ answer_first(MrEnds *ends, AskedList *taken)
 	Asked *first = STAILQ_FIRST(taken);
 	Asked *other;
 	int64_t end = 0;
-	bool is_known = mr_producer_end_of(ends->producer, first->topic, first->partition, &end);
+	bool is_known;
 
 	STAILQ_REMOVE_HEAD(taken, others);
+	if (atomic_load(&ends->stops) || mr_now_ms() - first->asked_ms > WAIT_MS)
+	{
+		report(ends, first, false, 0);
+		return;
+	}
+	is_known = mr_producer_end_of(ends->producer, first->topic, first->partition, &end);
 	while ((other = STAILQ_FIRST(taken)) != NULL)
 	{
 		STAILQ_REMOVE_HEAD(taken, others);
 		if (other->partition == first->partition && strcmp(other->topic, first->topic) == 0)
-			report(other, is_known, end);
+			report(ends, other, is_known, end);
 		else
 			STAILQ_INSERT_TAIL(&left, other, others);
 	}
 	STAILQ_CONCAT(taken, &left);
-	report(first, is_known, end);
+	report(ends, first, is_known, end);
 }
 
 static void
-report(Asked *asked, bool is_known, int64_t end)
+report(MrEnds *ends, Asked *asked, bool is_known, int64_t end)
 {
+	pthread_mutex_lock(&ends->lock);
+	ends->count--;
+	pthread_mutex_unlock(&ends->lock);
 	mr_delivery_report(asked->delivery, is_known ? MR_PUBLISH_OK : MR_PUBLISH_DOWN,
 					   asked->partition, end, "");
 	free(asked->topic);

@@ -9,12 +9,13 @@
 
 typedef struct MrEnds MrEnds;
 
-#define MR_ENDS_MAX 1000 /* that wait */
+#define MR_ENDS_MAX 1000 /* that are not answered */
 
 /* NULL: there is no thread. */
 extern MrEnds *mr_ends_new(MrProducer *producer) __attribute__((warn_unused_result));
 /*
- * The end is reported as the offset, MR_PUBLISH_DOWN when no broker says. NULL: too many wait. The topic is copied.
+ * The end is reported as the offset, MR_PUBLISH_DOWN when no broker says, or others before it took too long.
+ * NULL: too many wait. The topic is copied.
  */
 extern MrDelivery *mr_ends_ask(MrEnds *ends, MrOutbox *outbox, const char *topic, int32_t partition,
 							   MrPublishEnd end, void *owner);

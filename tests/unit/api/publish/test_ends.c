@@ -14,10 +14,10 @@
 #include "api/publish/ends.h"
 #include "common/eventloop.h"
 
-#define FIRST      9 /* the partition whose question is answered when the test says so */
-#define SILENT     0 /* the one that nobody says anything of */
-#define QUESTIONS  (MR_ENDS_MAX + 1)
-#define TOO_LONG   2001
+#define FIRST     9 /* the partition whose question is answered when the test says so */
+#define SILENT    0 /* the one that nobody says anything of */
+#define QUESTIONS (MR_ENDS_MAX + 1)
+#define TOO_LONG  2001
 
 static struct event_base *base;
 static MrOutbox *outbox;
@@ -54,7 +54,7 @@ mr_now_ms(void)
 	return atomic_load(&now);
 }
 
-/* The end begins: its thread is told, and waited for. */
+/* The end begins: its thread hears of it, and is waited for. */
 int __real_pthread_join(pthread_t thread, void **result);
 int __wrap_pthread_join(pthread_t thread, void **result);
 
@@ -151,12 +151,63 @@ a_silent_partition_is_none_of_the_others(void **state)
 	assert_int_equal(calls[2], 1);
 }
 
+/* Those before it have taken too long: nobody asks Kafka any more. */
+static void
+what_has_waited_too_long_is_not_asked(void **state)
+{
+	(void) state;
+	assert_true(ask(1, "events", 1));
+	assert_true(ask(2, "events", 2));
+	atomic_fetch_add(&now, TOO_LONG);
+	assert_true(ask(3, "events", 2));
+	answer_all(4);
+	assert_int_equal(answers[0].failure, MR_PUBLISH_OK);
+	assert_int_equal(answers[1].failure, MR_PUBLISH_DOWN);
+	assert_int_equal(answers[2].failure, MR_PUBLISH_DOWN);
+	assert_int_equal(answers[3].failure, MR_PUBLISH_OK); /* it is not old */
+	assert_int_equal(calls[1], 0);
+	assert_int_equal(calls[2], 1);
+}
+
+static void
+at_the_end_nothing_is_asked_any_more(void **state)
+{
+	(void) state;
+	assert_true(ask(1, "events", 1));
+	assert_true(ask(2, "events", 2));
+	mr_ends_free(ends);
+	ends = NULL;
+	while (answered < 3)
+		event_base_loop(base, EVLOOP_ONCE);
+	assert_int_equal(answers[1].failure, MR_PUBLISH_DOWN);
+	assert_int_equal(answers[2].failure, MR_PUBLISH_DOWN);
+	assert_int_equal(calls[1] + calls[2], 0);
+}
+
+/* The one that is being asked is among them. */
+static void
+there_are_never_too_many(void **state)
+{
+	(void) state;
+	for (int i = 1; i < MR_ENDS_MAX; i++)
+		assert_true(ask(i, "events", 1 + i % 3));
+	assert_false(ask(MR_ENDS_MAX, "events", 1));
+	answer_all(MR_ENDS_MAX);
+	assert_int_equal(calls[1] + calls[2] + calls[3], 3);
+	assert_true(ask(1, "events", 1));
+	while (answered < MR_ENDS_MAX + 1)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_silent_partition_is_none_of_the_others, set_up,
 										tear_down),
+		cmocka_unit_test_setup_teardown(what_has_waited_too_long_is_not_asked, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(at_the_end_nothing_is_asked_any_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(there_are_never_too_many, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("api/publish/ends", tests, NULL, NULL);
