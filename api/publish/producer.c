@@ -304,8 +304,11 @@ replace_failed(MrProducer *producer)
 
 	rd_kafka_fatal_error(old, error, sizeof(error));
 	open_breaker(producer, error);
-	rd_kafka_purge(old, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-	rd_kafka_flush(old, 1000);
+	do
+	{
+		rd_kafka_purge(old, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+		rd_kafka_flush(old, 1000);
+	} while (rd_kafka_outq_len(old) > 0); /* those would be dropped with it, without a report */
 	fresh = new_handle(producer, error, sizeof(error));
 	if (fresh == NULL)
 	{

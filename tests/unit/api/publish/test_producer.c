@@ -1,6 +1,10 @@
-/* The producer and the ends of partitions, against librdkafka's own mock cluster: what a broker says when it cannot say. */
+/*
+ * The producer and the ends of partitions, against librdkafka's own mock cluster: what a broker says when it cannot say, and
+ * what becomes of messages when the handle fails for good.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -18,6 +22,7 @@
 
 #define TOPIC    "events"
 #define MESSAGES 5       /* in partition 0 */
+#define END_FLUSH_MS 2345 /* of mr_producer_free(), and of no other flush */
 #define HANG_MS  30000   /* a test that waits so long fails */
 #define LOOK_US  (20 * 1000)
 
@@ -156,6 +161,111 @@ nobody_says_the_end_in_a_topic_that_is_away(void **state)
 	ask_until(true);
 }
 
+/*
+ * What the test changes in librdkafka: a flush that ends before all is reported, a fatal error while the end flushes, and who
+ * destroys a handle under a flush.
+ */
+static _Atomic(rd_kafka_t *) made;   /* last: the producer's */
+static _Atomic int unflushed;        /* so many flushes do nothing */
+static _Atomic bool fails_in_flush;  /* the next long one */
+static _Atomic(rd_kafka_t *) flushed; /* what the end flushes */
+static _Atomic bool is_destroyed_under_flush;
+
+rd_kafka_resp_err_t __real_rd_kafka_flush(rd_kafka_t *handle, int timeout_ms);
+rd_kafka_resp_err_t __wrap_rd_kafka_flush(rd_kafka_t *handle, int timeout_ms);
+void __real_rd_kafka_destroy(rd_kafka_t *handle);
+void __wrap_rd_kafka_destroy(rd_kafka_t *handle);
+
+rd_kafka_resp_err_t
+__wrap_rd_kafka_flush(rd_kafka_t *handle, int timeout_ms)
+{
+	rd_kafka_resp_err_t code;
+
+	if (atomic_load(&unflushed) > 0)
+	{
+		atomic_fetch_sub(&unflushed, 1);
+		return RD_KAFKA_RESP_ERR__TIMED_OUT;
+	}
+	if (timeout_ms != END_FLUSH_MS)
+		return __real_rd_kafka_flush(handle, timeout_ms);
+	atomic_store(&flushed, handle);
+	if (atomic_load(&fails_in_flush))
+		rd_kafka_test_fatal_error(handle, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "test");
+	code = __real_rd_kafka_flush(handle, timeout_ms);
+	usleep(10 * LOOK_US); /* whoever destroys it has the time for it */
+	atomic_store(&flushed, NULL);
+	return code;
+}
+
+void
+__wrap_rd_kafka_destroy(rd_kafka_t *handle)
+{
+	if (handle == atomic_load(&flushed))
+		atomic_store(&is_destroyed_under_flush, true);
+	__real_rd_kafka_destroy(handle);
+}
+
+rd_kafka_t *__real_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *error,
+								size_t error_size);
+rd_kafka_t *__wrap_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *error,
+								size_t error_size);
+
+rd_kafka_t *
+__wrap_rd_kafka_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, char *error, size_t error_size)
+{
+	rd_kafka_t *handle = __real_rd_kafka_new(type, conf, error, error_size);
+
+	atomic_store(&made, handle);
+	return handle;
+}
+
+static int reported;
+
+static void
+on_reported(void *reporter, MrPublishFailure failure, int32_t partition, int64_t offset,
+			const char *text)
+{
+	(void) reporter, (void) failure, (void) partition, (void) offset, (void) text;
+	reported++;
+}
+
+/* Takes messages that no broker acknowledges soon. */
+static void
+publish(MrOutbox *outbox, int count)
+{
+	const MrTrace trace = {.parent = ""};
+	MrPublishFailure failure;
+
+	for (int i = 1; i <= 3; i++)
+		rd_kafka_mock_broker_set_rtt(cluster, i, HANG_MS);
+	for (int i = 0; i < count; i++)
+		assert_non_null(
+			mr_outbox_publish(outbox, NULL, "x", 1, &trace, on_reported, NULL, &failure));
+}
+
+/* Each message of a handle that fails is reported, however often its flush times out. */
+static void
+no_report_is_lost_with_a_handle(void **state)
+{
+	struct event_base *base = event_base_new();
+	MrOutbox *outbox = mr_outbox_new(producer, base);
+	struct timeval look = {.tv_usec = LOOK_US};
+
+	(void) state;
+	reported = 0;
+	publish(outbox, 100);
+	atomic_store(&unflushed, 2);
+	rd_kafka_test_fatal_error(made, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "test");
+	for (int64_t began = mr_now_ms(); reported < 100 && mr_now_ms() - began < HANG_MS;)
+	{
+		event_base_loopexit(base, &look);
+		event_base_dispatch(base);
+	}
+	mr_outbox_free(outbox);
+	event_base_free(base);
+	assert_int_equal(reported, 100);
+}
+
 int
 main(void)
 {
@@ -169,6 +279,7 @@ main(void)
 										tear_down),
 		cmocka_unit_test_setup_teardown(nobody_says_the_end_in_a_topic_that_is_away, set_up,
 										tear_down),
+		cmocka_unit_test_setup_teardown(no_report_is_lost_with_a_handle, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("api/publish/producer", tests, NULL, NULL);
