@@ -94,7 +94,12 @@ mr_producer_free(MrProducer *producer, int flush_ms)
 		return;
 	mr_ends_free(producer->ends);
 	if (producer->handle != NULL)
+	{
+		/* a handle that fails meanwhile is replaced afterwards */
+		pthread_rwlock_rdlock(&producer->handle_lock);
 		rd_kafka_flush(producer->handle, flush_ms);
+		pthread_rwlock_unlock(&producer->handle_lock);
+	}
 	atomic_store(&producer->stops, true);
 	if (producer->started)
 		pthread_join(producer->thread, NULL);

@@ -20,11 +20,11 @@
 #include "common/eventloop.h"
 #include "common/log.h"
 
-#define TOPIC    "events"
-#define MESSAGES 5       /* in partition 0 */
-#define END_FLUSH_MS 2345 /* of mr_producer_free(), and of no other flush */
-#define HANG_MS  30000   /* a test that waits so long fails */
-#define LOOK_US  (20 * 1000)
+#define TOPIC        "events"
+#define MESSAGES     5     /* in partition 0 */
+#define END_FLUSH_MS 2345  /* of mr_producer_free(), and of no other flush */
+#define HANG_MS      30000 /* a test that waits so long fails */
+#define LOOK_US      (20 * 1000)
 
 static rd_kafka_t *owner;
 static rd_kafka_mock_cluster_t *cluster;
@@ -68,8 +68,7 @@ set_up(void **state)
 	mr_strings_add(&properties, "topic.metadata.refresh.interval.ms=100");
 	producer = mr_producer_new(&setup, error, sizeof(error));
 	assert_non_null(producer);
-	for (int64_t began = mr_now_ms(); now.is_open && mr_now_ms() - began < HANG_MS;
-		 usleep(LOOK_US))
+	for (int64_t began = mr_now_ms(); now.is_open && mr_now_ms() - began < HANG_MS; usleep(LOOK_US))
 		mr_producer_state(producer, &now);
 	return now.is_open ? -1 : 0;
 }
@@ -165,9 +164,9 @@ nobody_says_the_end_in_a_topic_that_is_away(void **state)
  * What the test changes in librdkafka: a flush that ends before all is reported, a fatal error while the end flushes, and who
  * destroys a handle under a flush.
  */
-static _Atomic(rd_kafka_t *) made;   /* last: the producer's */
-static _Atomic int unflushed;        /* so many flushes do nothing */
-static _Atomic bool fails_in_flush;  /* the next long one */
+static _Atomic(rd_kafka_t *) made;    /* last: the producer's */
+static _Atomic int unflushed;         /* so many flushes do nothing */
+static _Atomic bool fails_in_flush;   /* the next long one */
 static _Atomic(rd_kafka_t *) flushed; /* what the end flushes */
 static _Atomic bool is_destroyed_under_flush;
 
@@ -266,6 +265,23 @@ no_report_is_lost_with_a_handle(void **state)
 	assert_int_equal(reported, 100);
 }
 
+static void
+a_handle_outlives_its_flush(void **state)
+{
+	struct event_base *base = event_base_new();
+	MrOutbox *outbox = mr_outbox_new(producer, base);
+
+	(void) state;
+	publish(outbox, 100);
+	mr_outbox_free(outbox);
+	event_base_free(base);
+	atomic_store(&fails_in_flush, true);
+	mr_producer_free(producer, END_FLUSH_MS);
+	producer = NULL;
+	atomic_store(&fails_in_flush, false);
+	assert_false(atomic_load(&is_destroyed_under_flush));
+}
+
 int
 main(void)
 {
@@ -280,6 +296,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(nobody_says_the_end_in_a_topic_that_is_away, set_up,
 										tear_down),
 		cmocka_unit_test_setup_teardown(no_report_is_lost_with_a_handle, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_handle_outlives_its_flush, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("api/publish/producer", tests, NULL, NULL);
