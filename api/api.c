@@ -54,13 +54,14 @@ mr_api_new(MrApiSettings *settings, int argc, char **argv)
 		mr_log(MR_LOG_ERROR, "could not set up the event loop");
 	else
 	{
-		const MrPoolSetup tail = {.base = mr_loop_base(api->loop),
+		const MrPoolSetup pool = {.base = mr_loop_base(api->loop),
 								  .dsn = api->settings.dsn,
 								  .connections = 1,
 								  .query_ms = api->settings.query_ms,
 								  .canceller = api->canceller};
 
-		api->tail = mr_event_tail_new(tail.base, &tail, &api->relation);
+		api->tail = mr_event_tail_new(pool.base, &pool, &api->relation);
+		api->statistics = mr_statistics_source_new(&pool);
 		api->end = evtimer_new(mr_loop_base(api->loop), on_end, api);
 		api->describe = mr_describe_new(mr_loop_base(api->loop), &api->settings, &api->relation,
 										on_relation_failed, api);
@@ -96,6 +97,7 @@ mr_api_free(MrApi *api)
 		mr_worker_free(api->workers[i]);
 	free(api->workers);
 	mr_event_tail_free(api->tail);
+	mr_statistics_source_free(api->statistics);
 	mr_producer_free(api->producer, FLUSH_MS);
 	mr_admin_http_free(api->admin);
 	mr_describe_free(api->describe);
@@ -355,6 +357,7 @@ start_workers(MrApi *api)
 						   .budget = &api->budget,
 						   .tls = api->tls,
 						   .tail = api->tail,
+						   .statistics = api->statistics,
 						   .secret = &api->secret,
 						   .producer = api->producer};
 

@@ -6,6 +6,7 @@
 #include "api/describe.h"
 #include "api/keyring.h"
 #include "api/resource/event_tail.h"
+#include "api/resource/statistics_source.h"
 #include "api/wire/inherited.h"
 #include "api/wire/tls.h"
 #include "api/worker.h"
@@ -28,6 +29,7 @@ typedef struct MrApi
 	MrTls *tls; /* NULL: in clear text */
 	MrInherited inherited;
 	MrEventTail *tail;
+	MrStatisticsSource *statistics;
 	unsigned anonymous; /* scopes of requests without a key */
 	MrEdge edge;
 	MrBudget budget; /* of all buffers */

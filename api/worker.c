@@ -33,6 +33,7 @@ struct MrWorker
 	MrServer *server;
 	MrPool *pool;
 	MrPool *operate_pool;
+	MrStatisticsSource *source; /* of the statistics; all threads' */
 	MrStatistics *statistics;
 	MrStatisticsFeed *feed;
 	MrStreams *streams;
@@ -177,7 +178,8 @@ make_context(MrWorker *worker, const MrWorkerSetup *setup)
 							 .unsent_bytes = (size_t) settings->stream_buffer_bytes / 2};
 
 	feed.pool = worker->pool = mr_pool_new(&pool);
-	worker->statistics = mr_statistics_new(worker->pool);
+	worker->source = setup->statistics;
+	worker->statistics = mr_statistics_new(worker->base, setup->statistics);
 	worker->feed = mr_statistics_feed_new(worker->base, worker->statistics);
 	worker->streams = mr_streams_new(&streams);
 	worker->event_feed = mr_event_feed_new(worker->base, setup->tail, &feed);
@@ -285,13 +287,14 @@ accept_when_ready(MrWorker *worker)
 }
 
 /*
- * The relation behind /events is known, each pool of this thread has a connection (another thread may be quicker), and the
- * producer has found its topic.
+ * The relation behind /events is known, each pool of this thread (another one may be quicker) and the one of the process has a
+ * connection, and the producer has found its topic.
  */
 static bool
 can_answer(const MrWorker *worker)
 {
 	return atomic_load(worker->context.relation) != NULL && mr_pool_is_connected(worker->pool) &&
+		   mr_statistics_source_is_connected(worker->source) &&
 		   (worker->operate_pool == NULL || mr_pool_is_connected(worker->operate_pool)) &&
 		   (worker->claims == NULL || mr_claims_can_ask(worker->claims)) && can_publish(worker);
 }

@@ -23,6 +23,7 @@ typedef struct MrWorkerSetup
 	const MrDescribe *describe; /* what finds it */
 	MrSharedKeys *keys;
 	MrEventTail *tail;
+	struct MrStatisticsSource *statistics;
 	unsigned anonymous; /* scopes of requests without a key */
 	const MrEdge *edge;
 	MrBudget *budget;

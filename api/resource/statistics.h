@@ -1,13 +1,13 @@
 /*
- * The statistics of the pipelines that the role may see, as one document. Each thread renders it at most once per
- * MR_STATISTICS_FRESH_MS; who asks while it is rendered waits for the same query.
+ * The statistics of the pipelines that the role may see, as one document, for the requests of one thread: all threads take
+ * what one source renders. Who asks while it is rendered waits for the same query.
  */
 #ifndef MR_API_STATISTICS_H
 #define MR_API_STATISTICS_H
 
-#include "api/database/pool.h"
+#include <event2/event.h>
 
-#define MR_STATISTICS_FRESH_MS 100
+#include "api/resource/statistics_source.h"
 
 typedef struct MrStatistics MrStatistics;
 typedef struct MrStatisticsWait MrStatisticsWait;
@@ -24,8 +24,8 @@ typedef struct MrStatisticsAnswer
 
 typedef void (*MrStatisticsDone)(void *owner, const MrStatisticsAnswer *answer);
 
-/* The pool must outlive it. */
-extern MrStatistics *mr_statistics_new(MrPool *pool);
+/* The source must outlive it. */
+extern MrStatistics *mr_statistics_new(struct event_base *base, MrStatisticsSource *source);
 /* After all that wait for it. */
 extern void mr_statistics_free(MrStatistics *statistics);
 
