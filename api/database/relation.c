@@ -8,8 +8,8 @@
 static void read_use(MrRelation *relation, int column, const char *use);
 
 const char mr_relation_sql[] =
-	"SELECT relation_ident, name, ident, type, is_bigint, use, filterable FROM "
-	"millrace.served_columns($1, $2, $3, $4)";
+	"SELECT relation_ident, name, ident, type, is_bigint, use, filterable, "
+	"index_hint FROM millrace.served_columns($1, $2, $3, $4)";
 
 MrRelation *
 mr_relation_new(const PGresult *result, const char *name, unsigned generation)
@@ -32,6 +32,7 @@ mr_relation_new(const PGresult *result, const char *name, unsigned generation)
 			.type = mr_strdup(PQgetvalue(result, i, 3)),
 			.is_bigint = *PQgetvalue(result, i, 4) == 't',
 			.is_filterable = *PQgetvalue(result, i, 6) == 't',
+			.index_hint = PQgetisnull(result, i, 7) ? NULL : mr_strdup(PQgetvalue(result, i, 7)),
 			.is_search = strcmp(PQgetvalue(result, i, 3), "tsvector") == 0,
 		};
 		read_use(relation, i, PQgetvalue(result, i, 5));
@@ -67,6 +68,7 @@ mr_relation_free(MrRelation *relation)
 		free(relation->columns[i].name);
 		free(relation->columns[i].ident);
 		free(relation->columns[i].type);
+		free(relation->columns[i].index_hint);
 	}
 	free(relation->columns);
 	free(relation->ident);

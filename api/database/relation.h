@@ -16,6 +16,7 @@ typedef struct MrColumn
 	bool is_bigint;
 	bool is_filterable;
 	bool is_search; /* a tsvector: for q=, and shown only when it is named */
+	char *index_hint; /* how to add the index that would serve a filter; NULL: it is there */
 } MrColumn;
 
 typedef struct MrRelation

@@ -163,10 +163,7 @@ put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param
 	column = &relation->columns[number];
 	if (indexed && !column->is_filterable)
 	{
-		snprintf(hint, sizeof(hint),
-				 "CREATE INDEX ON %s (%s, %s, %s); then send SIGHUP to millrace-api.",
-				 relation->ident, column->ident, relation->columns[relation->time].ident,
-				 relation->columns[relation->id].ident);
+		snprintf(hint, sizeof(hint), "%s; then send SIGHUP to millrace-api.", column->index_hint);
 		return mr_list_refuse(refusal, MR_PROBLEM_FILTER, hint,
 							  "No index serves a filter by \"%.64s\" in the order of time.",
 							  param->name);

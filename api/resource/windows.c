@@ -34,7 +34,7 @@ static const MrDocument windows = {
 
 /* Of a window, which may be made, altered and dropped at any time. */
 static const char columns_sql[] =
-	"SELECT relation_ident, name, ident, type, is_bigint, use, filterable FROM "
+	"SELECT relation_ident, name, ident, type, is_bigint, use, filterable, NULL FROM "
 	"millrace.window_columns($1)";
 
 static void on_columns(MrExchange *exchange, const void *detail, MrQueryFailure failure,

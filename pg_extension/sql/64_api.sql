@@ -63,8 +63,42 @@ COMMENT ON FUNCTION millrace.is_index_served(text, text[]) IS
 In: statement, with $1, $2, …; types of these. It is planned with the caller''s privileges, and not run. Out: true or false.
 Errors: those of the statement.';
 
+-- The planner knows what a view is made of: when all comes from one table, and each column is one of its, it can be indexed.
+CREATE FUNCTION millrace.index_hint(relation_ident text, idents text[]) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
+DECLARE
+  rel    regclass := relation_ident;
+  keys   text := array_to_string(idents, ', ');
+  plan   jsonb;
+  scan   jsonb;
+  roots  regclass[];
+  below  text[];
+BEGIN
+  IF (SELECT c.relkind FROM pg_class AS c WHERE c.oid = rel) <> 'v' THEN
+    RETURN format('CREATE INDEX ON %s (%s)', relation_ident, keys);
+  END IF;
+  EXECUTE format('EXPLAIN (VERBOSE, FORMAT JSON) SELECT %s FROM %s AS t', (SELECT string_agg('t.' || i, ', ') FROM unnest(idents) AS i), relation_ident) INTO plan;
+  SELECT array_agg(DISTINCT coalesce(pg_partition_root(c.oid), c.oid)::regclass), (array_agg(s.node))[1] INTO roots, scan
+  FROM jsonb_path_query(plan, 'strict $.** ? (exists (@."Relation Name"))') AS s (node)
+  LEFT JOIN pg_class AS c ON c.relname = s.node ->> 'Relation Name' AND c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = s.node ->> 'Schema')
+                         AND c.relkind IN ('r', 'm');
+  SELECT array_agg(quote_ident(a.attname) ORDER BY o.nth) INTO below
+  FROM jsonb_array_elements_text(scan -> 'Output') WITH ORDINALITY AS o (text, nth)
+  JOIN pg_attribute AS a ON a.attrelid = roots[1] AND a.attnum > 0 AND NOT a.attisdropped AND o.text = format('%I.%I', scan ->> 'Alias', a.attname);
+  IF cardinality(roots) = 1 AND cardinality(below) = cardinality(idents)
+     AND NOT plan @? 'strict $.**."Node Type" ? (!(@ like_regex "Scan$" || @ == "Append"))' THEN
+    RETURN format('CREATE INDEX ON %s (%s)', (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                                              WHERE c.oid = roots[1]), array_to_string(below, ', '));
+  END IF;
+  RETURN format('Index the table under the view %s by what is (%s) there', relation_ident, keys);
+END $$;
+COMMENT ON FUNCTION millrace.index_hint(text, text[]) IS
+'How to add an index that serves columns of a table or view. Reads as the caller.
+In: relation_ident and idents, quoted. Out: a CREATE INDEX, on the table under a view when each of the columns is one of that table; else, in words, that the index belongs there.
+Errors: those of a SELECT of the columns.';
+
 CREATE FUNCTION millrace.served_columns(relation text, id_column text, time_column text, xid_column text DEFAULT 'xid')
-RETURNS TABLE (relation_ident text, name text, ident text, type text, is_bigint boolean, use text, filterable boolean)
+RETURNS TABLE (relation_ident text, name text, ident text, type text, is_bigint boolean, use text, filterable boolean, index_hint text)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
 DECLARE
@@ -159,13 +193,14 @@ BEGIN
     EXCEPTION WHEN undefined_function THEN
       filterable := false;  -- a type without "="
     END;
+    index_hint := CASE WHEN NOT filterable THEN millrace.index_hint(relation_ident, ARRAY[ident, at.ident, id.ident]) END;
     RETURN NEXT;
   END LOOP;
 END $$;
 COMMENT ON FUNCTION millrace.served_columns(text, text, text, text) IS
 'For the API: the columns of a table or view, and how indexes serve them. Reads as the caller.
 In: relation, as NAME (of schema public) or SCHEMA.NAME; id_column; time_column; xid_column: the transaction that wrote a row, of type xid8 with the default pg_current_xact_id().
-Out: relation_ident, quoted; name; ident, the same quoted; type; is_bigint: to be shown as text, since JSON numbers of that size are not exact everywhere; use: id, time, xid where an index serves the order by it and the id, or topic, partition, offset where an index serves a look-up by all three; filterable: an index serves (the column, time, id).
+Out: relation_ident, quoted; name; ident, the same quoted; type; is_bigint: to be shown as text, since JSON numbers of that size are not exact everywhere; use: id, time, xid where an index serves the order by it and the id, or topic, partition, offset where an index serves a look-up by all three; filterable: an index serves (the column, time, id); index_hint: how to add it, null when it is there.
 Errors: undefined_table, undefined_column, insufficient_privilege, datatype_mismatch, or object_not_in_prerequisite_state for an index or NOT NULL that is missing; each with the command that adds it.';
 
 -- The timeline is part of it: a standby that took over may have lost transactions, and gives their numbers again.

@@ -308,12 +308,18 @@ def test_a_view(cluster):
     world = ApiWorld(cluster, "api_view")
     try:
         world.fill(100)
-        world.db.run("CREATE SCHEMA app; CREATE VIEW app.warm AS SELECT id, time AS at, value, 'warm' AS kind FROM events WHERE type = 'temperature';"
+        world.db.run("CREATE SCHEMA app; CREATE VIEW app.warm AS SELECT id, time AS at, value, source AS sensor, 'warm' AS kind FROM events WHERE type = 'temperature';"
                      " GRANT USAGE ON SCHEMA app TO web; GRANT SELECT ON app.warm TO web")
         api = world.start("--events", "app.warm", "--time-column", "at")
         rows = api.get("/events?limit=1000").json()
-        assert len(rows) == world.db.value("SELECT count(*) FROM app.warm") and set(rows[0]) == {"id", "at", "value", "kind"}
-        assert api.get("/events?kind=warm").json()["code"] == "MR-113"
+        assert len(rows) == world.db.value("SELECT count(*) FROM app.warm") and set(rows[0]) == {"id", "at", "value", "sensor", "kind"}
+        assert api.get("/events?kind=warm").json()["hint"] == "Index the table under the view app.warm by what is (kind, at, id) there; then send SIGHUP to millrace-api."
+        # what the hint says helps
+        answer = api.get("/events?sensor=1").json()
+        assert (answer["code"], answer["hint"]) == ("MR-113", 'CREATE INDEX ON public.events (source, "time", id); then send SIGHUP to millrace-api.')
+        world.db.run(answer["hint"].split(";")[0])
+        api.process.signal(signal.SIGHUP)
+        wait_for(lambda: api.get("/events?sensor=1").status == 200, "the filter is served")
         assert api.get("/events/events:0:0").json()["code"] == "MR-111"  # it has no coordinate
     finally:
         world.close()

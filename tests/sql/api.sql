@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(36);
+SELECT plan(41);
 
 CREATE ROLE mrt_api LOGIN;
 SELECT lives_ok($$ SELECT millrace.grant_api('mrt_api') $$, 'a superuser lets a role serve the API');
@@ -64,6 +64,24 @@ SELECT isnt(millrace.stream_system('mrt.event'), millrace.stream_system('mrt.fol
 CREATE VIEW mrt.recent AS SELECT id, at, type, upper(type) AS shout FROM mrt.event WHERE at > '2020-01-01';
 SELECT results_eq($$ SELECT name, filterable FROM millrace.served_columns('mrt.recent', 'id', 'at') $$,
   $$ VALUES ('id', true), ('at', true), ('type', true), ('shout', false) $$, 'a view over it');
+
+-- where the index that a filter needs would be
+SELECT results_eq($$ SELECT name, index_hint FROM millrace.served_columns('mrt.event', 'id', 'at') WHERE name IN ('type', 'n') $$,
+  $$ VALUES ('type', NULL), ('n', 'CREATE INDEX ON mrt.event (n, at, id)') $$, 'of a table');
+CREATE VIEW mrt."renamed View" AS SELECT r.id AS "Key", r.at AS "when", r.n AS number, upper(r.type) AS shout, 1 AS one
+  FROM (SELECT * FROM mrt.event WHERE at > '2020-01-01') AS r;
+SELECT results_eq($$ SELECT name, index_hint FROM millrace.served_columns('mrt."renamed View"', 'Key', 'when') WHERE index_hint IS NOT NULL $$,
+  $$ VALUES ('number', 'CREATE INDEX ON mrt.event (n, at, id)'),
+            ('shout', 'Index the table under the view mrt."renamed View" by what is (shout, "when", "Key") there'),
+            ('one', 'Index the table under the view mrt."renamed View" by what is (one, "when", "Key") there') $$, 'of a view: on its table, when it is a column there');
+CREATE TABLE mrt.parted (id uuid, at timestamptz, n bigint) PARTITION BY RANGE (at);
+CREATE TABLE mrt.parted_1 PARTITION OF mrt.parted FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE TABLE mrt.parted_2 PARTITION OF mrt.parted DEFAULT;
+CREATE VIEW mrt.over_parted AS SELECT id, at, n FROM mrt.parted;
+CREATE VIEW mrt.over_one AS SELECT id, at, n FROM mrt.parted WHERE at = '2020-01-01';
+SELECT is(millrace.index_hint('mrt.' || v, '{n,at,id}'), 'CREATE INDEX ON mrt.parted (n, at, id)', 'not of one partition: ' || v) FROM unnest('{over_parted,over_one}'::text[]) AS v;
+CREATE VIEW mrt.joined AS SELECT e.id, e.at, p.n FROM mrt.event AS e JOIN mrt.parted_1 AS p USING (id);
+SELECT matches(millrace.index_hint('mrt.joined', '{n,at,id}'), '^Index the table under the view mrt.joined', 'a view of several');
 CREATE VIEW mrt.sorted AS SELECT id, max(at) AS at FROM mrt.event GROUP BY id;
 SELECT pg_temp.refused($$ SELECT * FROM millrace.served_columns('mrt.sorted', 'id', 'at') $$, '55000', 'serves the order', 'index its table: CREATE INDEX ON TABLE (at, id);',
                        'a view that must be sorted');

@@ -10,10 +10,10 @@
 #include "api/resource/event_query.h"
 
 static MrColumn columns[] = {
-	{"id", "id", "uuid", false, true, false},
-	{"time", "\"time\"", "timestamp with time zone", false, true, false},
-	{"type", "type", "text", false, true, false},
-	{"n", "n", "bigint", true, false, false},
+	{"id", "id", "uuid", false, true, false, NULL},
+	{"time", "\"time\"", "timestamp with time zone", false, true, false, NULL},
+	{"type", "type", "text", false, true, false, NULL},
+	{"n", "n", "bigint", true, false, false, (char[]){"CREATE INDEX"}},
 };
 static const MrRelation relation = {.ident = "public.e",
 									.columns = columns,
@@ -108,9 +108,9 @@ static void
 search(void **state)
 {
 	static MrColumn with[] = {
-		{"id", "id", "uuid", false, true, false},
-		{"time", "\"time\"", "timestamp with time zone", false, true, false},
-		{"words", "words", "tsvector", false, false, true},
+		{"id", "id", "uuid", false, true, false, NULL},
+		{"time", "\"time\"", "timestamp with time zone", false, true, false, NULL},
+		{"words", "words", "tsvector", false, false, true, NULL},
 	};
 	const MrRelation searched = {
 		.ident = "public.e", .columns = with, .count = 3, .time = 1, .coordinate = {-1, -1, -1}};
