@@ -153,6 +153,25 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._sessions_since FROM PUBLIC;
 COMMENT ON FUNCTION millrace._sessions_since IS 'Internal: the sessions that are computed from rows the target still has.';
 
+-- The same of sessions that a rebuild has put in place: those that begin at target_since or later and overlap one that begins before, which has their rows, go.
+-- Out: how many.
+CREATE FUNCTION millrace._remove_counted_sessions(w millrace.window_definition) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  n bigint;
+BEGIN
+  IF w.gap IS NULL OR w.target_since IS NULL THEN
+    RETURN 0;
+  END IF;
+  EXECUTE format('DELETE FROM millrace._window_%1$s_folded AS v WHERE v.window_start >= $1 AND v.window_start < $1 + $2 AND EXISTS ('
+                 'SELECT FROM millrace._window_%1$s_folded AS f WHERE f.window_start > $1 - $2 AND f.window_start < $1 AND f.window_end > v.window_start%2$s)',
+                 w.id, millrace._joined_keys(w, 'f', 'v')) USING w.target_since, w.size;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END $$;
+REVOKE ALL ON FUNCTION millrace._remove_counted_sessions FROM PUBLIC;
+COMMENT ON FUNCTION millrace._remove_counted_sessions IS 'Internal: removes sessions whose rows are in one that stays.';
+
 -- SQL for the places of the stored sessions that overlap those of a relation: none is longer than max_session.
 CREATE FUNCTION millrace._overlapped_sessions(w millrace.window_definition, relation text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$

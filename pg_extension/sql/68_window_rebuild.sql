@@ -89,16 +89,19 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_s
 DECLARE
   statement text := format('WITH %s one AS (SELECT 1) SELECT (SELECT count(*) FROM replaced), millrace._window_fill($4, $3, %s) FROM one', millrace._replaced_by_rebuild(w, 1), w.id);
 BEGIN
-  EXECUTE statement INTO replaced, filled USING "from", "to", millrace._window_query(w.id, "from", "to", false), w.pipeline_id;
-EXCEPTION WHEN OTHERS THEN
-  -- what is the server's own trouble is no group's
-  IF millrace.is_server_trouble(SQLSTATE) THEN
-    RAISE;
-  END IF;
-  EXECUTE statement INTO replaced, filled USING "from", "to", millrace._window_query(w.id, "from", "to", true), w.pipeline_id;
-  IF w.kind = 'recompute' THEN
-    filled := millrace._values_of_filled(w, "from", "to");
-  END IF;
+  BEGIN
+    EXECUTE statement INTO replaced, filled USING "from", "to", millrace._window_query(w.id, "from", "to", false), w.pipeline_id;
+  EXCEPTION WHEN OTHERS THEN
+    -- what is the server's own trouble is no group's
+    IF millrace.is_server_trouble(SQLSTATE) THEN
+      RAISE;
+    END IF;
+    EXECUTE statement INTO replaced, filled USING "from", "to", millrace._window_query(w.id, "from", "to", true), w.pipeline_id;
+    IF w.kind = 'recompute' THEN
+      filled := millrace._values_of_filled(w, "from", "to");
+    END IF;
+  END;
+  filled := filled - millrace._remove_counted_sessions(w);
 END $$;
 REVOKE ALL ON FUNCTION millrace._fill_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fill_window IS 'Internal: replaces groups of a window by what the target has.';

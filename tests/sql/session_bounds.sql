@@ -2,7 +2,7 @@
 BEGIN;
 \ir helper.psql
 \ir sessions.psql
-SELECT plan(57);
+SELECT plan(60);
 CREATE INDEX ON mrt.reading (source, at);
 RESET ROLE;
 CREATE FUNCTION pg_temp.kept(name text DEFAULT 'w') RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -144,6 +144,11 @@ SELECT set_eq('TABLE pg_temp.has', 'TABLE had', 'nor does the fold erase it');
 SELECT is((SELECT not_recomputed FROM millrace.windows), 4::bigint, 'what was left alone is counted');
 SELECT pg_temp.write(800, 'b', '00:01:30');
 SELECT is((SELECT n FROM millrace.window_w WHERE source = 'b' AND window_start = '2026-01-01 00:01:30+00'), 1::bigint, 'what is farther away is a session of its own');
+SELECT pg_temp.fold();
+CREATE TEMP TABLE folded AS TABLE pg_temp.has;
+SELECT is(millrace.rebuild_window('w'), (SELECT count(*) FROM folded WHERE window_start >= '2026-01-01 00:01:00+00'), 'rebuilt');
+SELECT set_eq('TABLE pg_temp.has', 'TABLE folded', 'rows of a session that begins before are not counted in a second one');
+SELECT is((SELECT groups FROM millrace.windows), pg_temp.kept(), 'as many groups as there are');
 SELECT lives_ok(pg_temp.make('since', more => 'gap => ''10 s'', target_since => ''2026-01-01 00:02:00+00'''), 'one that is made when rows have been removed');
 SELECT set_eq('SELECT window_start, source, n FROM millrace.window_since', $$ VALUES (timestamptz '2026-01-01 00:02:00+00', 'a', 2::bigint) $$, 'is of the rest');
 
