@@ -423,6 +423,7 @@ BEGIN
   IF step.rests THEN
     RETURN false;
   END IF;
+  PERFORM millrace._lock_target(w.id, true);
   PERFORM millrace._fold(w, c, merge, step.up_to);
   RETURN step.up_to IS NULL;
 END $$;

@@ -279,6 +279,35 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._recompute_query FROM PUBLIC;
 COMMENT ON FUNCTION millrace._recompute_query IS 'Internal: the query that computes groups of a window from the target.';
 
+CREATE FUNCTION millrace._lock_to_read(relation oid, wait boolean) RETURNS boolean
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_to_read';
+REVOKE ALL ON FUNCTION millrace._lock_to_read FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_to_read IS 'Internal: locks a table and its partitions as a query does; false when that has to wait and wait is false.';
+
+-- A snapshot that is older than an ALTER TABLE which writes the table again shows no rows of it: who computes groups locks the target before it takes one.
+CREATE FUNCTION millrace._lock_target(window_id integer, wait boolean) RETURNS boolean
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT coalesce((SELECT millrace._lock_to_read(v.target, wait) FROM millrace.window_definition AS w JOIN millrace.pipeline AS p ON p.id = w.pipeline_id
+                   JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version WHERE w.id = window_id AND w.kind = 'recompute'), true);
+$$;
+REVOKE ALL ON FUNCTION millrace._lock_target FROM PUBLIC;
+COMMENT ON FUNCTION millrace._lock_target IS 'Internal: locks what a recomputed window is computed from; false when that has to wait and wait is false.';
+
+-- A reader has its snapshot already when it finds that groups are to be computed. What the table was then is in the catalog as the snapshot shows it.
+CREATE FUNCTION millrace._check_target_unchanged(w millrace.window_definition) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  PERFORM millrace._lock_target(w.id, true);
+  IF EXISTS (SELECT FROM millrace.pipeline AS p JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
+             CROSS JOIN LATERAL (SELECT v.target AS oid UNION ALL SELECT t.relid FROM pg_partition_tree(v.target) AS t) AS t JOIN pg_class AS c ON c.oid = t.oid
+             WHERE p.id = w.pipeline_id AND c.relfilenode <> coalesce(pg_relation_filenode(c.oid), 0)) THEN
+    RAISE EXCEPTION 'the target of window "%" was written again while it was read', w.name
+      USING ERRCODE = 'serialization_failure', DETAIL = 'Another session has run ALTER TABLE, TRUNCATE or VACUUM FULL since the statement began.', HINT = 'Run the statement again.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_target_unchanged FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_target_unchanged IS 'Internal: refuses to compute groups in a snapshot that does not show the rows of the target.';
+
 CREATE FUNCTION millrace._window_recompute(window_id integer, reader uuid, candidates anyarray) RETURNS SETOF anyelement
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
@@ -288,6 +317,9 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'permission denied for window %', window_id
       USING ERRCODE = 'insufficient_privilege', HINT = 'Read the view of the window.';
+  END IF;
+  IF cardinality(candidates) > 0 THEN
+    PERFORM millrace._check_target_unchanged(w);
   END IF;
   IF w.gap IS NOT NULL AND cardinality(candidates) > 0 THEN
     candidates := millrace._sessions_since(w, millrace._session_candidates(w, candidates));
@@ -338,7 +370,7 @@ COMMENT ON FUNCTION millrace.window_groups IS
 'For the view of a recomputed window: groups computed from the target, as the pipeline''s owner, in what the caller''s statement sees.
 In: window_id; reader: what the view knows; candidates: groups, as rows of the window''s table, null for none.
 Out: a row of each, with its values, or with the error on which they failed.
-Errors: insufficient_privilege without the reader.';
+Errors: insufficient_privilege without the reader; serialization_failure when the target was written again since the statement began.';
 
 -- The views: what is noted and not folded is computed when it is read; a group that is noted has no other value.
 CREATE FUNCTION millrace._recomputed_views(w millrace.window_definition) RETURNS TABLE (name text, query text)

@@ -139,6 +139,47 @@ def test_verbs_that_need_the_window_wait_for_it_alone(world):
         rebuild.connection.commit()
 
 
+def test_the_target_is_written_again(world):
+    """By ALTER TABLE: a fold that waits for it computes from the rows, not from what its snapshot shows of a table that is new; a reader is told to try
+    again. A worker does not wait for the table with the pipeline in its hands."""
+    watched = Watched(world)
+    id = world.db.value("SELECT id FROM millrace.window_definition WHERE name = 'again'")
+    rewrite = "ALTER TABLE t ALTER i TYPE int USING i + 0"
+    left = f"SELECT count(*) FROM millrace._window_{id}_partial"
+    with world.db.session(autocommit=False) as holder, world.db.session() as fold, world.db.session(autocommit=False) as ddl, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        holder.run(f"SELECT millrace._lock_window({id}, true)")
+        watched.send(100).settled()
+        assert world.db.value(left) > 0
+        folded = pool.submit(fold.value, f"SELECT millrace._fold_window({id}, true, true)")
+        waits(world, fold)
+        ddl.run(rewrite)
+        holder.connection.rollback()
+        wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE pid = %s AND relation = 't'::regclass AND NOT granted", (fold.pid,)) == 1, "it waits for the table")
+        ddl.connection.commit()
+        assert folded.result(LIMIT)
+        watched.check()
+
+        holder.run(f"SELECT millrace._lock_window({id}, true)")
+        watched.send(100).settled()
+        ddl.run(rewrite)
+        with pytest.raises(psycopg2.errors.SerializationFailure, match='the target of window "again" was written again'), \
+                at_work(world, "SELECT count(*) FROM millrace.window_again") as (session, _):
+            waits(world, session)
+            ddl.connection.commit()
+        watched.check()
+
+        ddl.run(rewrite)
+        holder.connection.rollback()
+        first = world.db.value("SELECT min(id) FROM millrace.window_definition")
+        world.db.run(f"""CREATE SEQUENCE folds; CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('public.folds'); RETURN NULL; END $$;
+                         CREATE TRIGGER counted BEFORE DELETE ON millrace._window_{first}_partial FOR EACH STATEMENT EXECUTE FUNCTION counted()""")
+        wait_for(lambda: world.db.value("SELECT last_value FROM folds") >= 3, "a worker has gone past the other window, and begins anew")
+        assert world.db.value(left) > 0
+        ddl.connection.commit()
+    wait_for(lambda: world.db.value(left) == 0, "a worker folds it")
+    watched.check()
+
+
 class Rebuilt:
     """Windows that are rebuilt one after the other, by a session that may be killed."""
 

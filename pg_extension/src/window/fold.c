@@ -34,7 +34,7 @@ typedef struct Folding
 	int32 window_id; /* the one at work */
 	bool all;        /* and nothing is left for later */
 	bool merge;
-	bool passed_over;   /* some window: another process has it, or some of it is left for later */
+	bool passed_over;   /* some window: another process has it or its target, or some of it is left for later */
 	bool failed;        /* some window */
 	bool more;          /* of some window is to be published */
 	bool not_published; /* some window: that failed */
@@ -113,8 +113,9 @@ fold_one(void *arg)
 
 	/* without waiting: who waits here holds the pipeline, and verbs would wait with it */
 	if (!DatumGetBool(call(fold,
-						   "SELECT CASE WHEN millrace._lock_window($1, false) "
-						   "THEN millrace._fold_window($1, $2, $3) ELSE false END",
+						   "SELECT CASE WHEN NOT millrace._lock_window($1, false) THEN false "
+						   "WHEN NOT millrace._lock_target($1, false) THEN false "
+						   "ELSE millrace._fold_window($1, $2, $3) END",
 						   3, types, values)))
 		fold->passed_over = true;
 }

@@ -1,11 +1,12 @@
 /*
- * recompute.c: millrace.window_groups(), millrace._window_values(): groups of a window, computed from the target.
+ * recompute.c: millrace.window_groups(), millrace._window_values(), millrace._lock_to_read(): groups of a window, computed from the target.
  *
  * The first is called by readers of the window's view, on what has changed since the last fold; it does what the fold does, by
  * way of millrace._window_recompute() (68_window_recompute.sql), which calls the second one.
  */
 #include "postgres.h"
 
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
@@ -13,11 +14,13 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "server/catalog.h"
@@ -126,4 +129,29 @@ mr_sql_window_groups(PG_FUNCTION_ARGS)
 	AtEOXact_GUC(false, nest);
 	SetUserIdAndSecContext(user, context);
 	return (Datum) 0;
+}
+
+PG_FUNCTION_INFO_V1(mr_sql_lock_to_read);
+
+/* millrace._lock_to_read(relation oid, wait boolean) RETURNS boolean: with its partitions, until the transaction ends. */
+Datum
+mr_sql_lock_to_read(PG_FUNCTION_ARGS)
+{
+	Oid relation = PG_GETARG_OID(0);
+	bool wait = PG_GETARG_BOOL(1);
+	List *all;
+	ListCell *cell;
+
+	if (wait)
+		LockRelationOid(relation, AccessShareLock);
+	else if (!ConditionalLockRelationOid(relation, AccessShareLock))
+		PG_RETURN_BOOL(false);
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
+		PG_RETURN_BOOL(true); /* it is gone, which the query will say */
+	all = find_all_inheritors(relation, wait ? AccessShareLock : NoLock, NULL);
+	if (!wait)
+		foreach (cell, all)
+			if (!ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock))
+				PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(true);
 }
