@@ -393,7 +393,7 @@ BEGIN
     DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;
   END IF;
   PERFORM millrace._count_late(w, mark.final, folded.starts, folded.ends, folded.rows);
-  PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, known, whys, folded.failed, folded.held);
+  PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, known, whys, folded.failed, folded.held, began);
   PERFORM millrace._sum_outside(w.id);
   IF merge AND (c.fold - c.compacted >= 16 OR c.groups + folded.groups > w.max_groups OR least(c.lowest, folded.lowest) < c.kept_from) THEN
     PERFORM millrace._compact_window(w);

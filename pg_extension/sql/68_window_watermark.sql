@@ -99,10 +99,10 @@ COMMENT ON FUNCTION millrace._window_end IS 'Internal: the end of the last windo
 -- The caller has locked the window. mark: its newest one; partitions, highs: what has come since, of rows that are folded. What is settled
 -- later than they were read is not in highs, so whether a partition is idle was asked before (known, whys: _partition_activity()), and
 -- what failures hold together with them (failed, held: _failures_hold()): an event that has failed by then is not overtaken by rows of its batch,
--- nor one that has succeeded since by the watermark.
+-- nor one that has succeeded since by the watermark. began: when, before all of that; a fold may take longer than close_idle, and says nothing of what has come meanwhile.
 CREATE FUNCTION millrace._move_watermark(
   w millrace.window_definition, mark millrace.window_mark, partitions integer[], highs timestamptz[],
-  known integer[], whys text[], failed integer[], held timestamptz[]) RETURNS void
+  known integer[], whys text[], failed integer[], held timestamptz[], began timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' AS $$
 DECLARE
   old  millrace.window_mark := mark;
@@ -116,7 +116,7 @@ BEGIN
         FROM (SELECT * FROM unnest(old.partitions, old.highs) UNION ALL SELECT * FROM unnest(partitions, highs)) AS u (partition, high)
         GROUP BY u.partition) AS h;
   IF (mark.partitions, mark.highs) IS DISTINCT FROM (old.partitions, old.highs) THEN
-    mark.risen_at := clock_timestamp();
+    mark.risen_at := began;
   END IF;
 
   -- what is not known yet is the lowest
@@ -135,7 +135,7 @@ BEGIN
   END IF;
   -- not before where times begin
   mark.watermark := greatest(old.watermark, greatest(low.high, CASE WHEN low.high IS NOT NULL THEN timestamptz '4690-01-01 00:00:00+00 BC' END) - w.delay, '-infinity');
-  IF idle AND low.high IS NOT NULL AND mark.risen_at < clock_timestamp() - w.close_idle THEN
+  IF idle AND low.high IS NOT NULL AND mark.risen_at < began - w.close_idle THEN
     mark.watermark := greatest(mark.watermark, millrace._window_end(w, low.high));
   END IF;
   mark.final := greatest(old.final, mark.watermark - w.lateness);
