@@ -123,7 +123,8 @@ BEGIN
   SELECT a.partition, a.why, a.high INTO low
   FROM (SELECT a.partition, CASE WHEN f.partition IS NOT NULL THEN 'events are to be tried again' ELSE a.why END AS why,
                CASE WHEN f.partition IS NULL THEN n.high WHEN f.high IS NOT NULL THEN least(f.high, n.high) END AS high
-        FROM unnest(known, whys) AS a (partition, why)
+        FROM (SELECT * FROM unnest(known, whys) UNION ALL
+              SELECT u, 'the partition is new' FROM unnest(partitions) AS u WHERE u <> ALL (coalesce(known, '{}'))) AS a (partition, why)
         LEFT JOIN unnest(failed, held) AS f (partition, high) ON f.partition = a.partition
         LEFT JOIN unnest(mark.partitions, mark.highs) AS n (partition, high) ON n.partition = a.partition) AS a
   WHERE a.why IS NOT NULL ORDER BY a.high NULLS FIRST, a.partition LIMIT 1;

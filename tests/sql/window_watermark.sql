@@ -1,7 +1,7 @@
--- What moves a watermark: when the fold began that saw the rows.
+-- What moves a watermark: when the fold began that saw the rows, and partitions that it did not know.
 BEGIN;
 \ir helper.psql
-SELECT plan(5);
+SELECT plan(6);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS pipeline \gset
@@ -35,6 +35,10 @@ SELECT pg_temp.move(NULL, NULL, '{0,1}', (pg_temp.mark()).risen_at + interval '1
 SELECT is((pg_temp.mark()).watermark, '2026-01-01 00:05:30+00'::timestamptz, 'nor by a fold that began within close_idle, however long it took');
 SELECT pg_temp.move(NULL, NULL, '{0,1}', (pg_temp.mark()).risen_at + interval '1 min 1 us');
 SELECT is((pg_temp.mark()).watermark, '2026-01-01 00:06:00+00'::timestamptz, 'but by the next one');
+
+-- rows of a partition that was not there when the fold asked which ones are idle
+SELECT pg_temp.move('{0,2}', '{2026-01-01 00:09:30+00,2026-01-01 00:07:30+00}', '{0,1}', clock_timestamp());
+SELECT results_eq('SELECT (m).watermark, (m).held_by FROM pg_temp.mark() AS m', $$ VALUES (timestamptz '2026-01-01 00:07:30+00', 2) $$, 'a new partition is not idle');
 
 SELECT * FROM finish();
 ROLLBACK;
