@@ -266,7 +266,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_s
 DECLARE
   w millrace.window_definition;
 BEGIN
-  IF target_since IS NOT NULL THEN  -- before the pipeline is locked: a rebuild may have the window for long
+  -- what a fold or rebuild has read it goes by until it has ended; before the pipeline is locked: a rebuild may have the window for long
+  IF target_since IS NOT NULL OR delay IS NOT NULL OR lateness IS NOT NULL THEN
     PERFORM millrace._folding_window(caller, name);
   END IF;
   w := millrace._owned_window(caller, name);

@@ -123,11 +123,12 @@ def test_verbs_that_need_the_window_wait_for_it_alone(world):
     """Not with the pipeline in their hands: batches are committed while they wait for the rebuild."""
     watched = Watched(world)
     with world.db.session("app", autocommit=False) as rebuild:
-        rebuild.run("SELECT millrace.rebuild_window('added')")
-        with at_work(world, "SELECT millrace.alter_window('added', target_since => '2000-01-01')") as (session, _):
-            waits(world, session)
-            watched.send(100).settled()
-            rebuild.connection.commit()
+        for argument in ("target_since => '2000-01-01'", "delay => '1 h'", "lateness => '1 h'"):
+            rebuild.run("SELECT millrace.rebuild_window('added')")
+            with at_work(world, f"SELECT millrace.alter_window('added', {argument})") as (session, _):
+                waits(world, session)
+                watched.send(100).settled()
+                rebuild.connection.commit()
         rebuild.run("SELECT millrace.rebuild_window('added')")
         with at_work(world, f"SELECT millrace.rewind('{world.pipeline_name}', 0, allow_duplicates => true)") as (session, _):
             waits(world, session)
