@@ -270,3 +270,54 @@ def test_workers_take_no_batch_while_too_much_is_unfolded(world, trouble):
         world.db.run(f"DROP TRIGGER fail ON millrace._window_{id}_partial")
     feed.settled()
     assert world.db.value(f"SELECT count(*) FROM millrace.window_w{MANY - 1}") == 30000
+
+
+def many_windows(world):
+    """What feeds them, and the id of the first one."""
+    feed = Feed(world, "CREATE TABLE t (n int, at timestamptz)", "n int, at timestamptz", "SELECT n, at FROM event", batch_rows=1000)
+    for k in range(MANY):
+        window(world, f"w{k}", group_by=["n AS k"])
+    return feed, world.db.value("SELECT min(id) FROM millrace.window_definition")
+
+
+def send_numbers(feed, first, last):
+    for k in range(first, last, 1000):
+        feed.send(*(json.dumps(dict(n=n, at="2026-01-01T00:00:00Z")) for n in range(k, k + 1000)))
+
+
+def test_a_rebuild_in_parts_lets_a_full_worker_go_on(world):
+    """Each part has folded what was there, and the next one has the window before a worker can."""
+    feed, id = many_windows(world)
+    with world.db.session(autocommit=False) as part, world.db.session(autocommit=False) as following, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        part.run(f"SELECT millrace._lock_window({id}, true)")
+        send_numbers(feed, 0, 30000)
+        wait_for(lambda: world.db.value("SELECT state FROM millrace.workers") == "waiting", "the worker waits")
+        settled = world.counters()["events"]
+        locked = pool.submit(following.value, f"SELECT millrace._lock_window({id}, true)")
+        waits(world, following)
+        part.run("SELECT millrace.rebuild_window('w0')")
+        part.connection.commit()
+        assert locked.result(LIMIT)
+        wait_for(lambda: world.counters()["events"] > settled, "it takes batches, though another session has the window")
+        following.connection.rollback()
+    feed.settled()
+    assert world.db.value("SELECT count(*) FROM millrace.window_w0") == 30000
+
+
+def test_one_window_that_is_held_is_tried_by_itself(world):
+    """Every 100 ms, while much is unfolded; the others are folded every 5 seconds, as long as little is added to them."""
+    feed, id = many_windows(world)
+    with world.db.session(autocommit=False) as other:
+        other.run(f"SELECT millrace._lock_window({id}, true)")
+        send_numbers(feed, 0, 10000)
+        feed.settled()
+        last = world.db.value("SELECT max(id) FROM millrace.window_definition")
+        wait_for(lambda: world.db.value(f"SELECT count(*) FROM millrace._window_{last}_partial") == 0, "the others are folded")
+        world.db.run(f"""CREATE SEQUENCE folds; CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('public.folds'); RETURN NULL; END $$;
+                         CREATE TRIGGER counted BEFORE DELETE ON millrace._window_{last}_partial FOR EACH STATEMENT EXECUTE FUNCTION counted()""")
+        began = world.db.value("SELECT clock_timestamp()")
+        wait_for(lambda: world.db.value("SELECT last_value FROM folds") >= 3, "they are folded three times")
+        assert world.db.value("SELECT clock_timestamp() - %s > interval '5 s'", (began,))
+        other.connection.rollback()
+    feed.settled()
+    wait_for(lambda: world.db.value(f"SELECT count(*) FROM millrace._window_{id}_partial") == 0, "it is folded when it is free")

@@ -61,6 +61,7 @@ void
 mr_engine_free(MrEngine *engine)
 {
 	mr_engine_forget_program(engine);
+	mr_fold_free(&engine->fold);
 	mr_partitions_forget(engine->pipeline_id);
 	MemoryContextDelete(engine->context);
 	pfree(engine);

@@ -34,11 +34,13 @@ typedef struct Folding
 	int32 window_id; /* the one at work */
 	bool all;        /* and nothing is left for later */
 	bool merge;
-	bool passed_over;   /* some window: another process has it or its target, or some of it is left for later */
+	bool passed_over;   /* this one: another process has it or its target, or some of it is left for later */
+	bool some_passed;   /* over */
 	bool failed;        /* some window */
 	bool more;          /* of some window is to be published */
 	bool not_published; /* some window: that failed */
-	List *ids;          /* of the pipeline's windows */
+	List *ids;          /* of the pipeline's windows, or of those that were left */
+	List *left;         /* of those that are not folded */
 	int64 state;        /* of all of them */
 } Folding;
 
@@ -157,22 +159,53 @@ is_at_rest(MrFold *fold, int32 pipeline_id)
 	return same;
 }
 
-/* What of it is not done is in passed_over, failed, more and not_published. */
+static void
+look_for_unfolded(void *arg)
+{
+	Folding *fold = arg;
+	Datum window = Int32GetDatum(fold->window_id);
+
+	fold->passed_over = DatumGetBool(
+		call(fold, "SELECT millrace._has_unfolded($1)", 1, &(Oid){INT4OID}, &window));
+}
+
+/* One of them; false: it is not folded. */
+static bool
+fold_window(Folding *fold)
+{
+	fold->passed_over = false;
+	fold->merge = true;
+	if (!mr_xact_guard(fold_one, fold))
+	{
+		fold->merge = false;
+		if (!mr_xact_guard(fold_one, fold))
+		{
+			fold->failed = true;
+			return false;
+		}
+	}
+	fold->some_passed |= fold->passed_over;
+	/* who has it may have folded what was there, and then begun anew: a rebuild in parts */
+	if (fold->passed_over && fold->all)
+		(void) mr_xact_guard(look_for_unfolded, fold);
+	return !fold->passed_over;
+}
+
+/* What of it is not done is in left, some_passed, failed, more and not_published. */
 static void
 fold_all(Folding *fold)
 {
 	ListCell *cell;
 
-	fold->failed = !mr_xact_guard(list_windows, fold);
 	foreach (cell, fold->ids)
 	{
 		fold->window_id = lfirst_int(cell);
-		fold->merge = true;
-		if (!mr_xact_guard(fold_one, fold))
+		if (!fold_window(fold))
 		{
-			fold->merge = false;
-			if (!mr_xact_guard(fold_one, fold))
-				fold->failed = true;
+			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+			fold->left = lappend_int(fold->left, fold->window_id);
+			MemoryContextSwitchTo(old);
 		}
 		/* apart: what fails there is no reason to fold again */
 		if (!mr_xact_guard(publish_one, fold))
@@ -180,43 +213,80 @@ fold_all(Folding *fold)
 	}
 }
 
-/* They fold when they are many, or it is time. */
-static bool
-is_due(const MrFold *fold)
+/* Those that were left, while all others have little to fold: they are tried at short intervals. */
+static void
+fold_left(MrFold *fold, int32 pipeline_id)
 {
-	return mr_clock_us() >= (fold->unfolded < FOLD_ROWS ? fold->fold_at : fold->not_before);
+	Folding work = {
+		.pipeline_id = pipeline_id, .all = mr_fold_is_full(fold), .ids = fold->left};
+
+	fold_all(&work);
+	if (work.left == NIL)
+	{
+		fold->unfolded -= fold->kept;
+		fold->kept = 0;
+	}
+	if (work.more)
+		fold->fold_at = mr_clock_us();
+	fold->not_before = mr_clock_us() + (work.failed ? FOLD_INTERVAL_US : BUSY_US);
+	list_free(fold->left);
+	fold->left = work.left;
 }
 
-void
-mr_fold_if_due(MrFold *fold, int32 pipeline_id)
+static void
+fold_windows(MrFold *fold, int32 pipeline_id)
 {
 	Folding work = {.pipeline_id = pipeline_id, .all = mr_fold_is_full(fold)};
 
-	/* what a worker before this one has left is folded, and closed, without a batch */
-	if ((fold->known && !fold->windows) || !is_due(fold))
-		return;
-	if (fold->known && is_at_rest(fold, pipeline_id))
-	{
-		fold->fold_at = mr_clock_us() + FOLD_INTERVAL_US;
-		return;
-	}
+	work.failed = !mr_xact_guard(list_windows, &work);
 	fold_all(&work);
 	if (work.ids != NIL || !work.failed)
 	{
 		fold->known = true;
 		fold->windows = work.ids != NIL;
 	}
-	if (!work.passed_over && !work.failed)
+	if (work.left == NIL && !work.failed)
 		fold->unfolded = 0;
-	fold->again = work.passed_over || work.more || work.failed || work.not_published;
+	fold->kept = fold->unfolded;
+	fold->again = work.some_passed || work.more || work.failed || work.not_published;
 	fold->fresh_to = mr_clock_us() + REST_US;
 	fold->fold_at = mr_clock_us() + (work.more ? 0 : FOLD_INTERVAL_US);
 	fold->not_before = mr_clock_us() + (work.failed ? FOLD_INTERVAL_US : BUSY_US);
 	list_free(work.ids);
+	list_free(fold->left);
+	fold->left = work.left;
+}
+
+void
+mr_fold_if_due(MrFold *fold, int32 pipeline_id)
+{
+	int64 now = mr_clock_us();
+	bool many = fold->unfolded >= FOLD_ROWS;
+
+	/* what a worker before this one has left is folded, and closed, without a batch */
+	if ((fold->known && !fold->windows) || now < (many ? fold->not_before : fold->fold_at))
+		return;
+	if (many && now < fold->fold_at && fold->unfolded - fold->kept < FOLD_ROWS)
+	{
+		if (fold->left != NIL)
+			fold_left(fold, pipeline_id);
+		return;
+	}
+	if (fold->known && is_at_rest(fold, pipeline_id))
+		fold->fold_at = mr_clock_us() + FOLD_INTERVAL_US;
+	else
+		fold_windows(fold, pipeline_id);
 }
 
 bool
 mr_fold_is_full(const MrFold *fold)
 {
 	return fold->unfolded >= FOLD_ROWS_MAX;
+}
+
+void
+mr_fold_free(MrFold *fold)
+{
+	list_free(fold->left);
+	fold->left = NIL;
 }

@@ -6,12 +6,16 @@
 
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
+
 /* How soon to fold. Zeroed: nothing has been appended. */
 typedef struct MrFold
 {
 	bool known; /* whether the pipeline has windows, as this worker last saw it */
 	bool windows;
 	int64 unfolded; /* partial values that this worker has appended since all windows were, about */
+	int64 kept;     /* how many of these there were when all windows but those in `left` were */
+	List *left;     /* these: another process had them, or folding them failed */
 	int64 fold_at;  /* mr_clock_us() when to fold them, however few they are */
 	bool again;     /* some window was not folded to the end */
 	int64
@@ -26,11 +30,15 @@ typedef struct MrFold
  * was appended, it first looks, in one transaction for all windows, whether anything else has changed: a watermark moves with time. What
  * fails is logged, and moved unmerged: the number of partial values that readers begin with stays bounded.
  *
- * A window that another process has, for as long as a rebuild takes maybe, is left alone and tried again later; nothing is held meanwhile.
+ * A window that another process has, for as long as a rebuild takes maybe, is left alone and tried again later, by itself and often when much is unfolded; nothing
+ * is held meanwhile.
  */
 extern void mr_fold_if_due(MrFold *fold, int32 pipeline_id);
 
 /* So much is unfolded, since others have the windows or folds fail, that no batch is to add to it. */
 extern bool mr_fold_is_full(const MrFold *fold);
+
+/* What it has allocated. */
+extern void mr_fold_free(MrFold *fold);
 
 #endif /* MR_WINDOW_FOLD_H */
