@@ -141,7 +141,7 @@ def test_verbs_that_need_the_window_wait_for_it_alone(world):
 
 
 def test_the_target_is_written_again(world):
-    """By ALTER TABLE: a fold that waits for it computes from the rows, not from what its snapshot shows of a table that is new; a reader is told to try
+    """By ALTER TABLE: a fold that waits for it computes from the rows, not from what its snapshot shows of a table that is new; a reader has to try
     again. A worker does not wait for the table with the pipeline in its hands."""
     watched = Watched(world)
     id = world.db.value("SELECT id FROM millrace.window_definition WHERE name = 'again'")
@@ -174,7 +174,7 @@ def test_the_target_is_written_again(world):
         first = world.db.value("SELECT min(id) FROM millrace.window_definition")
         world.db.run(f"""CREATE SEQUENCE folds; CREATE FUNCTION counted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('public.folds'); RETURN NULL; END $$;
                          CREATE TRIGGER counted BEFORE DELETE ON millrace._window_{first}_partial FOR EACH STATEMENT EXECUTE FUNCTION counted()""")
-        wait_for(lambda: world.db.value("SELECT last_value FROM folds") >= 3, "a worker has gone past the other window, and begins anew")
+        wait_for(lambda: world.db.value("SELECT last_value FROM folds") >= 3, "a worker has gone past the other window, and begins again")
         assert world.db.value(left) > 0
         ddl.connection.commit()
     wait_for(lambda: world.db.value(left) == 0, "a worker folds it")

@@ -34,7 +34,7 @@ typedef struct Folding
 	int32 window_id; /* the one at work */
 	bool all;        /* and nothing is left for later */
 	bool merge;
-	bool passed_over;   /* this one: another process has it or its target, or some of it is left for later */
+	bool passed_over;   /* this one: others have it or its target, or some of it is left */
 	bool some_passed;   /* over */
 	bool failed;        /* some window */
 	bool more;          /* of some window is to be published */
@@ -165,8 +165,8 @@ look_for_unfolded(void *arg)
 	Folding *fold = arg;
 	Datum window = Int32GetDatum(fold->window_id);
 
-	fold->passed_over = DatumGetBool(
-		call(fold, "SELECT millrace._has_unfolded($1)", 1, &(Oid){INT4OID}, &window));
+	fold->passed_over =
+		DatumGetBool(call(fold, "SELECT millrace._has_unfolded($1)", 1, &(Oid){INT4OID}, &window));
 }
 
 /* One of them; false: it is not folded. */
@@ -185,7 +185,7 @@ fold_window(Folding *fold)
 		}
 	}
 	fold->some_passed |= fold->passed_over;
-	/* who has it may have folded what was there, and then begun anew: a rebuild in parts */
+	/* who has it may have folded what was there, and then begun again: a rebuild in parts */
 	if (fold->passed_over && fold->all)
 		(void) mr_xact_guard(look_for_unfolded, fold);
 	return !fold->passed_over;
@@ -217,8 +217,7 @@ fold_all(Folding *fold)
 static void
 fold_left(MrFold *fold, int32 pipeline_id)
 {
-	Folding work = {
-		.pipeline_id = pipeline_id, .all = mr_fold_is_full(fold), .ids = fold->left};
+	Folding work = {.pipeline_id = pipeline_id, .all = mr_fold_is_full(fold), .ids = fold->left};
 
 	fold_all(&work);
 	if (work.left == NIL)
