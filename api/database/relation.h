@@ -15,7 +15,7 @@ typedef struct MrColumn
 	char *type;  /* as SQL has it */
 	bool is_bigint;
 	bool is_filterable;
-	bool is_search; /* a tsvector: for q=, and shown only when it is named */
+	bool is_search;   /* a tsvector: for q=, and shown only when it is named */
 	char *index_hint; /* how to add the index that would serve a filter; NULL: it is there */
 } MrColumn;
 
