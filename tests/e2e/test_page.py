@@ -44,9 +44,10 @@ class Page(World):
         wait_for(lambda: self.api.get("/dead-letters/groups").status == 200, "it can operate")
         self.base = f"http://127.0.0.1:{self.api.port}"
 
-    def send(self, value, key=None):
+    def send(self, *values, key=None):
         producer = Producer({"bootstrap.servers": self.broker.address})
-        producer.produce(self.topic, value, key=key, partition=0)
+        for value in values:
+            producer.produce(self.topic, value, key=key, partition=0)
         producer.flush(120)
 
     def letters(self, state):
@@ -226,6 +227,33 @@ def test_dead_letters(page, browser):
     browser.click("#dialog button[value=yes]")
     wait_for(lambda: page.letters("discarded") == 1, "it was discarded")
     assert page.db.value("SELECT reason FROM millrace.dead_letter_actions WHERE verb = 'discard'") == "not wanted"
+    assert browser.complaints() == []
+
+
+def test_open_breaker(page, browser):
+    """Why nothing is written is on the page of the pipeline while it is so, and in the overview."""
+    badge = f"return document.querySelector('#to-{page.pipeline_name}')?.closest('tr').lastElementChild.innerText"
+    section = "return document.querySelector('section[aria-label=Breaker]')?.textContent ?? ''"
+    browser.open(f"/#/pipelines/{page.pipeline_name}")
+    browser.wait_text("Lag", "main")
+    assert browser.run(section) == ""
+    page.db.run("CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no space left' USING ERRCODE = '53100'; END $$;"
+                " CREATE TRIGGER fill BEFORE INSERT ON reading FOR EACH ROW EXECUTE FUNCTION fill()")
+    try:
+        # several, so that it is no event's fault
+        page.send(*(json.dumps(dict(page.good, id=f"00000000-0000-4000-8000-{i:012}")) for i in range(100, 150)))
+        wait_for(lambda: page.db.value("SELECT state FROM millrace.breakers") == "open", "it is open")
+        wait_for(lambda: all(part in browser.run(section) for part in ("The breaker is open", "53100", "Since", "Next probe")), "the breaker is shown")
+        wait_for(lambda: "breaker open" in browser.text("main"), "the state of the pipeline is, too")
+        browser.shot("breaker")
+        browser.open()
+        wait_for(lambda: browser.run(badge) in ("open", "half_open"), "in the overview")
+        browser.open(f"/#/pipelines/{page.pipeline_name}")
+        wait_for(lambda: "53100" in browser.run(section), "it is still shown")
+    finally:
+        page.db.run("DROP TRIGGER fill ON reading; DROP FUNCTION fill()")
+    wait_for(lambda: browser.run(section) == "", "it is closed")
+    browser.wait_text("running", "main")
     assert browser.complaints() == []
 
 
