@@ -320,6 +320,7 @@ is_in_trouble(const MrWorker *worker)
 		mr_producer_state(mr_outbox_producer(worker->outbox), &producer);
 	return *producer.trouble != '\0' || mr_describe_is_in_trouble(worker->describe) ||
 		   mr_pool_is_in_trouble(worker->pool) ||
+		   mr_statistics_source_is_in_trouble(worker->source) ||
 		   (worker->operate_pool != NULL && mr_pool_is_in_trouble(worker->operate_pool)) ||
 		   (worker->claims != NULL && mr_claims_are_in_trouble(worker->claims));
 }

@@ -31,6 +31,7 @@ struct MrStatisticsSource
 
 	int fd; /* an eventfd: a reader wants a rendering */
 	atomic_bool is_connected;
+	atomic_bool is_in_trouble;
 
 	pthread_mutex_t lock;
 	MrStatisticsRendering latest; /* that did not fail */
@@ -143,6 +144,12 @@ mr_statistics_source_is_connected(MrStatisticsSource *source)
 	return atomic_load(&source->is_connected);
 }
 
+bool
+mr_statistics_source_is_in_trouble(MrStatisticsSource *source)
+{
+	return atomic_load(&source->is_in_trouble);
+}
+
 MrStatisticsReader *
 mr_statistics_source_attach(MrStatisticsSource *source, int fd)
 {
@@ -218,6 +225,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void) what;
 	mr_pool_tick(source->pool);
 	atomic_store(&source->is_connected, mr_pool_is_connected(source->pool));
+	atomic_store(&source->is_in_trouble, mr_pool_is_in_trouble(source->pool));
 	mr_timer_set(source->tick, TICK_MS);
 }
 

@@ -32,6 +32,7 @@ extern MrStatisticsSource *mr_statistics_source_new(const MrPoolSetup *pool);
 extern void mr_statistics_source_free(MrStatisticsSource *source);
 /* As of its last tick. Any thread, as all below. */
 extern bool mr_statistics_source_is_connected(MrStatisticsSource *source);
+extern bool mr_statistics_source_is_in_trouble(MrStatisticsSource *source);
 
 /* A thread, with the eventfd that wakes it when there is something to take. */
 extern MrStatisticsReader *mr_statistics_source_attach(MrStatisticsSource *source, int fd);

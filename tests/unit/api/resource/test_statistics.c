@@ -82,6 +82,13 @@ mr_pool_is_connected(const MrPool *pool)
 	return !is_refused;
 }
 
+bool
+mr_pool_is_in_trouble(const MrPool *pool)
+{
+	(void) pool;
+	return is_refused;
+}
+
 void
 mr_pool_free(MrPool *pool)
 {
@@ -302,6 +309,20 @@ failures_are_everybodys_and_not_kept(void **state)
 	assert_string_equal(clients[0].text, "at last\n");
 }
 
+/* A process takes connections when it can answer, and sooner than otherwise when it knows that it cannot. */
+static void
+what_it_can_is_seen(void **state)
+{
+	Fixture *f = *state;
+
+	assert_true(mr_statistics_source_is_connected(f->source));
+	assert_false(mr_statistics_source_is_in_trouble(f->source));
+	is_refused = true;
+	while (mr_statistics_source_is_connected(f->source))
+		turn(f);
+	assert_true(mr_statistics_source_is_in_trouble(f->source));
+}
+
 /* All ends while it is rendered: nothing is left, and nothing is called. */
 static void
 the_end_while_it_is_rendered(void **state)
@@ -325,6 +346,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_old_one_is_rendered_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_leaves_holds_up_nobody, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(failures_are_everybodys_and_not_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_it_can_is_seen, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_end_while_it_is_rendered, set_up, tear_down),
 	};
 
