@@ -174,8 +174,9 @@ on_relation_failed(void *owner, const MrPgError *error)
 	MrApi *api = owner;
 	const char *hint = error->hint;
 
-	/* the extension, or its version: there is no such function or schema */
-	if (strcmp(error->sqlstate, "3F000") == 0 || strcmp(error->sqlstate, "42883") == 0)
+	/* the extension, or its version: there is no such schema, function or column of what it returns */
+	if (strcmp(error->sqlstate, "3F000") == 0 || strcmp(error->sqlstate, "42883") == 0 ||
+		strcmp(error->sqlstate, "42703") == 0)
 		hint = "CREATE EXTENSION millrace; in this database, or update it.";
 	mr_log(MR_LOG_ERROR, "the relation behind /events cannot be served",
 		   MR_STR("relation", api->settings.events), MR_STR("sqlstate", error->sqlstate),

@@ -36,7 +36,9 @@ struct MrPoint
 	MrBackoff backoff;
 	int64_t retry_ms;
 	MrStrings prepared;
-	bool is_spent; /* it is made again when it is empty */
+	bool prepares[MR_POINT_MAX]; /* of those: it was sent with its text */
+	bool is_spent;               /* it is made again when it is empty */
+	bool has_failed;             /* because a statement is not what it was: not at once */
 };
 
 static void on_ready(void *owner);
@@ -44,8 +46,7 @@ static void on_result(void *owner, PGresult *result);
 static void on_done(void *owner);
 static void on_lost(void *owner, const MrPgError *error);
 static bool is_prepared(const MrPoint *point, const char *name);
-static void end_first(MrPoint *point, MrQueryFailure failure, const PGresult *result,
-					  const MrPgError *error);
+static void end_next(MrPoint *point, MrQueryFailure failure, const MrPgError *error);
 static void end_late(MrPoint *point, int64_t now_ms);
 static void end_sent(MrPoint *point, int at, MrQueryFailure failure, const PGresult *result,
 					 const MrPgError *error);
@@ -95,14 +96,17 @@ void
 mr_point_run(MrPoint *point, MrQuery *query)
 {
 	bool is_known = is_prepared(point, query->name);
+	int at = (point->first + point->count) % MR_POINT_MAX;
 
-	assert(mr_point_room(point) > 0);
+	assert(point->state == POINT_READY && !point->is_spent && point->count < MR_POINT_MAX);
 	if (!is_known)
 		mr_strings_add(&point->prepared, query->name);
 	point->is_spent = point->prepared.count >= STATEMENTS_MAX;
 	if (point->count == 0)
 		point->progress_ms = mr_now_ms();
-	point->sent[(point->first + point->count++) % MR_POINT_MAX] = query;
+	point->sent[at] = query;
+	point->prepares[at] = !is_known;
+	point->count++;
 	query->point = point;
 	mr_pgconn_pipe(point->conn, is_known ? NULL : query->sql, query->name, query->count,
 				   (const char *const *) query->values);
@@ -123,14 +127,24 @@ mr_point_tick(MrPoint *point, int64_t now_ms)
 	end_late(point, now_ms);
 	if (point->state == POINT_READY && point->count == 0 && point->is_spent)
 	{
-		mr_pgconn_close(point->conn);
-		point->state = POINT_DOWN;
-		point->retry_ms = 0;
+		mr_point_renew(point);
+		if (point->has_failed)
+			point->retry_ms = now_ms + RETRY_MAX_MS;
 	}
 	if (point->state != POINT_DOWN || now_ms < point->retry_ms)
 		return;
 	point->state = POINT_CONNECTING;
 	mr_pgconn_connect(point->conn);
+}
+
+void
+mr_point_renew(MrPoint *point)
+{
+	if (point->state != POINT_READY || point->count > 0)
+		return;
+	mr_pgconn_close(point->conn);
+	point->state = POINT_DOWN;
+	point->retry_ms = 0;
 }
 
 void
@@ -150,7 +164,7 @@ on_ready(void *owner)
 	char sql[MR_SESSION_SETTINGS_SIZE];
 
 	mr_strings_clear(&point->prepared);
-	point->is_spent = false;
+	point->is_spent = point->has_failed = false;
 	point->state = POINT_SETTING;
 	mr_session_settings(sql, &point->setup);
 	mr_pgconn_query(point->conn, sql);
@@ -160,20 +174,25 @@ static void
 on_result(void *owner, PGresult *result)
 {
 	MrPoint *point = owner;
+	bool has_failed = PQresultStatus(result) == PGRES_FATAL_ERROR;
 	MrPgError error;
 
-	if (point->state != POINT_READY || point->sent[point->first] == NULL)
+	if (point->state != POINT_READY)
 		return;
-	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+	if (has_failed)
 	{
 		mr_pg_error_from_result(&error, result);
 		/* whether it was prepared is not known here: no more are taken, and it is made again when all have ended */
-		if (strncmp(error.sqlstate, "42", 2) == 0 || strncmp(error.sqlstate, "26", 2) == 0)
-			point->is_spent = true;
-		end_first(point, mr_session_failure_of(error.sqlstate), NULL, &error);
+		if (point->prepares[point->first] || strncmp(error.sqlstate, "42", 2) == 0 ||
+			strncmp(error.sqlstate, "26", 2) == 0)
+			point->is_spent = point->has_failed = true;
 	}
+	if (point->sent[point->first] == NULL)
+		return;
+	if (has_failed)
+		end_sent(point, point->first, mr_session_failure_of(error.sqlstate), NULL, &error);
 	else if (PQresultStatus(result) == PGRES_TUPLES_OK)
-		end_first(point, MR_QUERY_OK, result, NULL);
+		end_sent(point, point->first, MR_QUERY_OK, result, NULL);
 }
 
 /* A Sync: the next one's results follow. */
@@ -188,15 +207,13 @@ on_done(void *owner)
 		mr_backoff_reset(&point->backoff);
 		mr_pgconn_pipeline(point->conn);
 		point->state = POINT_READY;
+		point->events->ready(point->owner);
 		return;
 	}
 	if (point->state != POINT_READY)
 		return;
-	if (point->sent[point->first] != NULL)
-		end_first(point, MR_QUERY_ERROR, NULL, &no_rows);
-	point->first = (point->first + 1) % MR_POINT_MAX;
-	point->count--;
 	point->progress_ms = mr_now_ms();
+	end_next(point, MR_QUERY_ERROR, &no_rows);
 }
 
 static void
@@ -209,12 +226,7 @@ on_lost(void *owner, const MrPgError *error)
 	point->retry_ms = mr_now_ms() + mr_backoff_next(&point->backoff, mr_random32());
 	point->events->lost(point->owner, error, silent);
 	while (point->count > 0)
-	{
-		if (point->sent[point->first] != NULL)
-			end_first(point, silent ? MR_QUERY_TIMEOUT : MR_QUERY_LOST, NULL, error);
-		point->first = (point->first + 1) % MR_POINT_MAX;
-		point->count--;
-	}
+		end_next(point, silent ? MR_QUERY_TIMEOUT : MR_QUERY_LOST, error);
 }
 
 static bool
@@ -226,10 +238,16 @@ is_prepared(const MrPoint *point, const char *name)
 	return false;
 }
 
+/* The first one is over, with this failure if nothing else was said of it. It has left when its owner is called. */
 static void
-end_first(MrPoint *point, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
+end_next(MrPoint *point, MrQueryFailure failure, const MrPgError *error)
 {
-	end_sent(point, point->first, failure, result, error);
+	int at = point->first;
+
+	point->first = (at + 1) % MR_POINT_MAX;
+	point->count--;
+	if (point->sent[at] != NULL)
+		end_sent(point, at, failure, NULL, error);
 }
 
 /* What stands behind others that take their time has no more of it than they; its answer is for nobody. */

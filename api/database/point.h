@@ -17,6 +17,7 @@ typedef struct MrPointEvents
 	/* The query has ended (it is the callee's now), for any reason. */
 	void (*ended)(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *result,
 				  const MrPgError *error);
+	void (*ready)(void *owner); /* it is connected */
 	/* silent: it was given up because the server did not answer. */
 	void (*lost)(void *owner, const MrPgError *error, bool silent);
 } MrPointEvents;
@@ -32,6 +33,8 @@ extern void mr_point_run(MrPoint *point, MrQuery *query);
 /* The caller has it back, and may free it. */
 extern void mr_point_forget(MrPoint *point, MrQuery *query);
 extern void mr_point_tick(MrPoint *point, int64_t now_ms);
+/* Connects again, if nothing is under way: the server may not know of it any more. */
+extern void mr_point_renew(MrPoint *point);
 extern void mr_point_free(MrPoint *point);
 
 #endif

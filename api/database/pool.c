@@ -21,15 +21,18 @@ struct MrPool
 	MrQuery **last;
 	MrQuery *starting; /* the one that mr_pool_query() hands to a session */
 	MrQueryFailure start_failure;
-	MrTrouble trouble;
-	MrPoolState state; /* its counters */
+	MrTrouble trouble;       /* of the sessions */
+	MrTrouble point_trouble; /* there may be room for the sessions alone */
+	MrPoolState state;       /* its counters */
 };
 
 static void on_idle(void *owner, MrSession *session);
 static void on_ended(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *result,
 					 const MrPgError *error);
 static void on_lost(void *owner, MrSession *session, const MrPgError *error, bool silent);
+static void on_point_ready(void *owner);
 static void on_point_lost(void *owner, const MrPgError *error, bool silent);
+static void renew_idle(MrPool *pool);
 static MrPoint *roomiest_point(MrPool *pool);
 static MrSession *idle_session(MrPool *pool);
 static MrQuery *new_query(MrPool *pool, const char *name, const char *sql, int count,
@@ -58,7 +61,9 @@ mr_pool_query(MrPool *pool, const char *name, const char *sql, int count, const 
 			  MrQueryEnd end, void *owner, MrQueryFailure *failure)
 {
 	MrSession *session;
+	MrQuery *starting = pool->starting; /* as in mr_pool_read() */
 	MrQuery *query;
+	bool is_over;
 
 	*failure = !mr_pool_is_connected(pool)          ? MR_QUERY_LOST
 			   : pool->state.waiting >= WAITING_MAX ? MR_QUERY_BUSY
@@ -82,13 +87,11 @@ mr_pool_query(MrPool *pool, const char *name, const char *sql, int count, const 
 	}
 	pool->starting = query;
 	mr_session_run(session, query);
-	if (pool->starting == NULL)
-	{
+	is_over = pool->starting == NULL;
+	pool->starting = starting;
+	if (is_over)
 		*failure = pool->start_failure;
-		return NULL;
-	}
-	pool->starting = NULL;
-	return query;
+	return is_over ? NULL : query;
 }
 
 MrQuery *
@@ -96,7 +99,9 @@ mr_pool_read(MrPool *pool, const char *name, const char *sql, int count, const c
 			 MrQueryEnd end, void *owner, MrQueryFailure *failure)
 {
 	MrPoint *point = mr_pool_is_connected(pool) ? roomiest_point(pool) : NULL;
+	MrQuery *starting = pool->starting; /* of another one, whose end asks for this */
 	MrQuery *query;
+	bool is_over;
 
 	if (point == NULL)
 		return mr_pool_query(pool, name, sql, count, values, end, owner, failure);
@@ -107,13 +112,11 @@ mr_pool_read(MrPool *pool, const char *name, const char *sql, int count, const c
 	pool->state.queries++;
 	pool->starting = query;
 	mr_point_run(point, query);
-	if (pool->starting == NULL)
-	{
+	is_over = pool->starting == NULL;
+	pool->starting = starting;
+	if (is_over)
 		*failure = pool->start_failure;
-		return NULL;
-	}
-	pool->starting = NULL;
-	return query;
+	return is_over ? NULL : query;
 }
 
 void
@@ -233,24 +236,51 @@ on_lost(void *owner, MrSession *session, const MrPgError *error, bool silent)
 	mr_log(mr_trouble_set(&pool->trouble, error->message), "no connection to PostgreSQL",
 		   MR_STR("error", error->message), MR_STR("sqlstate", error->sqlstate),
 		   MR_STR("hint", error->hint));
-	for (int i = 0; silent && i < pool->setup.connections; i++)
-		if (mr_session_state(pool->sessions[i]) == MR_SESSION_IDLE)
-			mr_session_renew(pool->sessions[i]);
+	if (silent)
+		renew_idle(pool);
 	if (!mr_pool_is_connected(pool))
 		fail_waiting(pool, MR_QUERY_LOST, INT64_MAX);
 }
 
 static void
+on_point_ready(void *owner)
+{
+	MrPool *pool = owner;
+
+	if (mr_trouble_is_set(&pool->point_trouble))
+		mr_log(MR_LOG_INFO, "connected to PostgreSQL, for look-ups of one row");
+	mr_trouble_clear(&pool->point_trouble);
+}
+
+/* Look-ups go through the sessions meanwhile. */
+static void
 on_point_lost(void *owner, const MrPgError *error, bool silent)
 {
-	on_lost(owner, NULL, error, silent);
+	MrPool *pool = owner;
+
+	pool->state.losses++;
+	mr_log(mr_trouble_set(&pool->point_trouble, error->message),
+		   "no connection to PostgreSQL, for look-ups of one row", MR_STR("error", error->message),
+		   MR_STR("sqlstate", error->sqlstate), MR_STR("hint", error->hint));
+	if (silent)
+		renew_idle(pool);
+}
+
+static void
+renew_idle(MrPool *pool)
+{
+	for (int i = 0; i < pool->setup.connections; i++)
+		if (mr_session_state(pool->sessions[i]) == MR_SESSION_IDLE)
+			mr_session_renew(pool->sessions[i]);
+	for (int i = 0; i < POINTS && pool->points[i] != NULL; i++)
+		mr_point_renew(pool->points[i]);
 }
 
 /* NULL: none has room. */
 static MrPoint *
 roomiest_point(MrPool *pool)
 {
-	static const MrPointEvents events = {on_ended, on_point_lost};
+	static const MrPointEvents events = {on_ended, on_point_ready, on_point_lost};
 	MrPoint *best = NULL;
 
 	for (int i = 0; i < POINTS; i++)

@@ -65,7 +65,10 @@ mr_producer_new(const MrProducerSetup *setup, char *error, size_t error_size)
 	producer->handle = new_handle(producer, error, error_size);
 	atomic_store(&producer->is_open, true); /* until a broker has answered */
 	if (producer->handle != NULL)
+	{
+		snprintf(error, error_size, "no thread could be started");
 		producer->started = pthread_create(&producer->thread, NULL, run, producer) == 0;
+	}
 	producer->ends = producer->started ? mr_ends_new(producer) : NULL;
 	if (producer->ends != NULL)
 		return producer;
@@ -313,7 +316,10 @@ replace_failed(MrProducer *producer)
 	{
 		rd_kafka_purge(old, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 		rd_kafka_flush(old, 1000);
-	} while (rd_kafka_outq_len(old) > 0); /* those would be dropped with it, without a report */
+	} while (rd_kafka_outq_len(old) > 0 && /* those would be dropped with it, without a report */
+			 !atomic_load(&producer->stops));
+	if (atomic_load(&producer->stops))
+		return;
 	fresh = new_handle(producer, error, sizeof(error));
 	if (fresh == NULL)
 	{

@@ -128,6 +128,33 @@ def test_a_table_that_is_locked(web):
     assert [status for status, _ in answers(api, known[:100])] == [200] * 100
 
 
+def test_a_statement_that_could_not_be_prepared(web):
+    """It waited for a lock when it was: those that come when there is none are answered."""
+    api = web.start("--threads", "1", "--query-timeout", "1s")
+    warm(api, ids(web)[0])
+    with web.db.session() as holder:
+        holder.run("BEGIN; LOCK TABLE events")
+        assert api.get("/events/events:0:0").status == 504
+        holder.run("ROLLBACK")
+    assert [status for status, _ in answers(api, ["events:0:0"] * 20)] == [200] * 20
+
+
+def test_a_role_without_room_for_them(web):
+    """Look-ups go through the other connections, and the log says once why."""
+    api = web.start("--threads", "1")
+    known = ids(web)
+    wait_for(lambda: api.metric("millrace_api_pool_connections") == 4, "the others are there")
+    used = web.db.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'web'")
+    try:
+        web.db.run(f"ALTER ROLE web CONNECTION LIMIT {used}")
+        wait_for(lambda: api.get("/events/" + known[0]).status == 200 and api.metric("millrace_api_pool_losses_total") >= 6, "they are tried again")
+        assert [status for status, _ in answers(api, known[:100])] == [200] * 100
+        assert api.log_text().count("no connection to PostgreSQL") == 1 and "connected to PostgreSQL" not in api.log_text()
+    finally:
+        web.db.run("ALTER ROLE web CONNECTION LIMIT -1")
+    wait_for(lambda: "connected to PostgreSQL, for look-ups" in api.log_text(), "they are made")
+
+
 def test_the_server_goes(web):
     """Those under way are answered with 503, and all is well again."""
     api = web.start("--events", "held_events", "--threads", "1", "--query-timeout", "60s")
