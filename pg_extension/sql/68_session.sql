@@ -172,6 +172,18 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._remove_counted_sessions FROM PUBLIC;
 COMMENT ON FUNCTION millrace._remove_counted_sessions IS 'Internal: removes sessions whose rows are in one that stays.';
 
+-- What a rebuild replaces is found by where it begins, and so is what it puts in place. A session that is computed may begin elsewhere than the one that is stored:
+-- what rows in [from, to) have changed is at most 2 * max_session away, so at these bounds both are the same. What has left does not come back for that.
+CREATE FUNCTION millrace._session_reach(w millrace.window_definition, kept_from timestamptz, INOUT "from" timestamptz, INOUT "to" timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  -- there are none at the ends of time
+  "from" := greatest(CASE WHEN "from" < timestamptz '4690-01-01 00:00:00+00 BC' THEN '-infinity' ELSE "from" - 3 * w.size END, w.target_since, CASE WHEN "from" >= kept_from THEN kept_from END);
+  "to" := CASE WHEN "to" > timestamptz '285000-01-01 00:00:00+00' THEN 'infinity' ELSE "to" + 3 * w.size END;
+END $$;
+REVOKE ALL ON FUNCTION millrace._session_reach FROM PUBLIC;
+COMMENT ON FUNCTION millrace._session_reach IS 'Internal: where the sessions begin that a rebuild replaces.';
+
 -- SQL for the places of the stored sessions that overlap those of a relation: none is longer than max_session.
 CREATE FUNCTION millrace._overlapped_sessions(w millrace.window_definition, relation text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$

@@ -164,6 +164,9 @@ BEGIN
   IF "from" < c.kept_from THEN  -- what has left comes back, without a gap
     "to" := greatest("to", c.kept_from);
   END IF;
+  IF w.gap IS NOT NULL THEN
+    SELECT r."from", r."to" INTO "from", "to" FROM millrace._session_reach(w, c.kept_from, "from", "to") AS r;
+  END IF;
   PERFORM millrace._lock_read(w, millrace._window_query(w.id, "from", "to", false));
   n := CASE w.kind WHEN 'recompute' THEN millrace._rebuild_recomputed(w, "from", "to") ELSE millrace._rebuild_incremental(w, c, "from", "to") END;
   PERFORM millrace._due_of_rebuild(w, "from", "to");
@@ -176,6 +179,6 @@ CREATE FUNCTION millrace.rebuild_window(name text, "from" timestamptz DEFAULT '-
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
 COMMENT ON FUNCTION millrace.rebuild_window IS
 'Computes a window again from the rows that the target has, after others than the pipeline have changed them. Where rows have been removed their aggregates are gone then, except those before the window''s target_since.
-In: name; from, to: windows (of sliding ones: panes as long as the slide) that begin in [from, to) are replaced, by default all; none that begins before target_since. When some of them have left since there were more than max_groups, all that have left and begin at from or later are.
+In: name; from, to: windows (of sliding ones: panes as long as the slide) that begin in [from, to) are replaced, by default all; none that begins before target_since. Of sessions, those that begin up to 3 * max_session before or behind that are replaced, too: rows in it may have changed them. When some of them have left since there were more than max_groups, all that have left and begin at from or later are.
 Out: groups that were computed. Batches go on meanwhile, and what they add is in the window as ever; it is not folded, closed or published before the end. A worker that has added 200000 partial values since takes no batch until then.
 Errors: undefined_object for an unknown window; invalid_parameter_value; insufficient_privilege unless the caller is the pipeline''s owner or a member of it; that of an expression which fails on a row.';

@@ -2,7 +2,7 @@
 BEGIN;
 \ir helper.psql
 \ir sessions.psql
-SELECT plan(60);
+SELECT plan(70);
 CREATE INDEX ON mrt.reading (source, at);
 RESET ROLE;
 CREATE FUNCTION pg_temp.kept(name text DEFAULT 'w') RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -125,6 +125,26 @@ SELECT pg_temp.equals('and all is there again', 'r', '10 s', '10 min');
 SELECT lives_ok($$ SELECT millrace.alter_window('r', retention => '30 min') $$, 'kept for less');
 SELECT set_eq('SELECT DISTINCT source FROM millrace.window_r', '{new}'::text[], 'is gone at once');
 SELECT lives_ok($$ SELECT millrace.drop_window('r') $$, 'dropped');
+
+-- rebuilt in part: a session may begin elsewhere in the target than in the table
+DELETE FROM mrt.reading;
+SELECT lives_ok(pg_temp.make('part', more => 'gap => ''10 s'', max_session => ''1 min'''), 'sessions that rows join and part');
+CREATE FUNCTION pg_temp.rows(first bigint, VARIADIC at text[]) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO mrt.reading (id, source, at, value) SELECT first + a.place, 'a', ('2026-01-01 ' || a.at || '+00')::timestamptz, a.place FROM unnest(at) WITH ORDINALITY AS a (at, place);
+$$;
+SELECT pg_temp.rows(2000, '01:00:50', '01:00:58', '01:01:09', '01:01:15'), millrace.rebuild_window('part');
+SELECT pg_temp.rows(2100, '01:01:03');
+SELECT is(millrace.rebuild_window('part', '2026-01-01 01:00:00+00', '2026-01-01 01:01:05+00'), 1::bigint, 'one that was two, of which the second began at "to" or later');
+SELECT pg_temp.equals('is there once', 'part');
+DELETE FROM mrt.reading WHERE at BETWEEN '2026-01-01 01:00:58+00' AND '2026-01-01 01:01:03+00';
+SELECT is(millrace.rebuild_window('part', '2026-01-01 01:00:55+00', '2026-01-01 01:02:00+00'), 2::bigint, 'two that were one, which began before "from"');
+SELECT pg_temp.equals('are there once', 'part');
+SELECT millrace.rebuild_window('part'), pg_temp.rows(2200, '01:00:58', '01:01:03');
+SELECT is(millrace.rebuild_window('part', '2026-01-01 01:00:55+00', '2026-01-01 01:02:00+00'), 1::bigint, 'one that was two, and begins before "from"');
+SELECT pg_temp.equals('is not lost', 'part');
+SELECT lives_ok($$ SELECT millrace.rebuild_window('part', '4713-01-01 BC', '294000-01-01') $$, 'to the ends of time');
+SELECT pg_temp.equals('which is all', 'part');
+SELECT lives_ok($$ SELECT millrace.drop_window('part') $$, 'dropped');
 
 -- target_since: rows are removed, what they gave stays
 DELETE FROM mrt.reading;
