@@ -163,7 +163,7 @@ BEGIN
   IF w.gap IS NULL OR w.target_since IS NULL THEN
     RETURN 0;
   END IF;
-  EXECUTE format('DELETE FROM millrace._window_%1$s_folded AS v WHERE v.window_start >= $1 AND v.window_start < $1 + $2 AND EXISTS ('
+  EXECUTE format('DELETE FROM millrace._window_%1$s_folded AS v WHERE v.window_start >= $1 AND v.window_start < $1 + $2 AND v.fold >= 0 AND EXISTS ('
                  'SELECT FROM millrace._window_%1$s_folded AS f WHERE f.window_start > $1 - $2 AND f.window_start < $1 AND f.window_end > v.window_start%2$s)',
                  w.id, millrace._joined_keys(w, 'f', 'v')) USING w.target_since, w.size;
   GET DIAGNOSTICS n = ROW_COUNT;
@@ -171,6 +171,39 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._remove_counted_sessions FROM PUBLIC;
 COMMENT ON FUNCTION millrace._remove_counted_sessions IS 'Internal: removes sessions whose rows are in one that stays.';
+
+-- A row that joins sessions around target_since makes one of them in the target, which begins before it, or overlaps one that does: it is not put in place,
+-- and has rows of sessions that were replaced. So these were set aside, up to 2 * max_session behind target_since, with -1 for their fold. Where no session
+-- has taken the place of one, or of a part of it, that is computed from the rows that the target has of it. Out: how many were put back.
+CREATE FUNCTION millrace._put_back_sessions(w millrace.window_definition) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  places tid[];
+  n      bigint;
+  total  bigint := 0;
+BEGIN
+  IF w.gap IS NULL OR w.target_since IS NULL THEN
+    RETURN 0;
+  END IF;
+  FOR places IN EXECUTE format('SELECT array_agg(g.place) FROM (SELECT f.ctid AS place, (row_number() OVER (ORDER BY f.window_start) - 1) / 1000 AS part '
+                               'FROM millrace._window_%s_folded AS f WHERE f.fold = -1 AND f.window_start >= $1 AND f.window_start < $1 + 2 * $2) AS g GROUP BY g.part', w.id)
+                USING w.target_since, w.size LOOP
+    EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.ctid = ANY ($1) RETURNING f.*), '
+                   'uncovered AS (SELECT g.window_start, g.window_end%2$s, tstzmultirange(tstzrange(g.window_start, g.window_end)) '
+                   '- coalesce(range_agg(tstzrange(f.window_start, f.window_end)) FILTER (WHERE f.window_start IS NOT NULL), ''{}'') AS parts '
+                   'FROM gone AS g LEFT JOIN (SELECT f.* FROM millrace._window_%1$s_folded AS f WHERE f.window_start > ($2).target_since - ($2).size AND f.window_start < ($2).target_since + 3 * ($2).size AND f.fold >= 0) AS f '
+                   'ON f.window_start < g.window_end AND f.window_end > g.window_start%3$s GROUP BY g.window_start, g.window_end%2$s) '
+                   'INSERT INTO millrace._window_%1$s_folded SELECT v.* FROM millrace._groups_computed($2, %4$s) AS v WHERE v.n > 0',
+                   w.id, millrace._keys_of(w, 'g'), millrace._joined_keys(w, 'f', 'g'),
+                   millrace._candidates(w, format('SELECT lower(p.part) AS window_start, upper(p.part) AS window_end%s FROM uncovered AS o CROSS JOIN LATERAL unnest(o.parts) AS p (part)', millrace._keys_of(w, 'o'))))
+    USING places, w;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    total := total + n;
+  END LOOP;
+  RETURN total;
+END $$;
+REVOKE ALL ON FUNCTION millrace._put_back_sessions FROM PUBLIC;
+COMMENT ON FUNCTION millrace._put_back_sessions IS 'Internal: keeps sessions near to target_since whose rows a rebuild has found in none that it may make.';
 
 -- What a rebuild replaces is found by where it begins, and so is what it puts in place. A session that is computed may begin elsewhere than the one that is stored:
 -- what rows in [from, to) have changed is at most 2 * max_session away, so at these bounds both are the same. What has left does not come back for that.

@@ -51,10 +51,17 @@ REVOKE ALL ON FUNCTION millrace._lock_read FROM PUBLIC;
 COMMENT ON FUNCTION millrace._lock_read IS 'Internal: locks what a query over the target of a window reads.';
 
 -- Parts of the statement that reads the target: windows that begin in [$n, $n+1) go, and what was counted as outside of a window that is rebuilt as a
--- whole, which the query counts again.
+-- whole, which the query counts again. Sessions near to target_since are set aside, see _put_back_sessions().
 CREATE FUNCTION millrace._replaced_by_rebuild(w millrace.window_definition, n integer) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT format('replaced AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.window_start >= $%2$s AND f.window_start < $%3$s RETURNING 1), '
+  SELECT format(CASE WHEN w.gap IS NULL OR w.target_since IS NULL THEN
+                  'replaced AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.window_start >= $%2$s AND f.window_start < $%3$s RETURNING 1), '
+                ELSE
+                  'since AS MATERIALIZED (SELECT d.target_since + 2 * d.size AS reach FROM millrace.window_definition AS d WHERE d.id = %1$s), '
+                  'aside AS (UPDATE millrace._window_%1$s_folded AS f SET fold = -1 WHERE f.window_start >= $%2$s AND f.window_start < least($%3$s, (SELECT s.reach FROM since AS s)) RETURNING 1), '
+                  'removed AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.window_start >= greatest($%2$s, (SELECT s.reach FROM since AS s)) AND f.window_start < $%3$s RETURNING 1), '
+                  'replaced AS (SELECT FROM aside UNION ALL SELECT FROM removed), '
+                END ||
                 'recounted AS (UPDATE millrace.window_outside AS o SET rows = 0 WHERE o.window_id = %1$s AND $%2$s = ''-infinity'' AND $%3$s = ''infinity''), ',
                 w.id, n, n + 1);
 $$;
@@ -70,7 +77,7 @@ DECLARE
   total  bigint := 0;
 BEGIN
   FOR places IN EXECUTE format('SELECT array_agg(g.place) FROM (SELECT f.ctid AS place, (row_number() OVER (ORDER BY f.window_start) - 1) / 1000 AS part '
-                               'FROM millrace._window_%s_folded AS f WHERE f.window_start >= $1 AND f.window_start < $2) AS g GROUP BY g.part', w.id) USING "from", "to" LOOP
+                               'FROM millrace._window_%s_folded AS f WHERE f.window_start >= $1 AND f.window_start < $2 AND f.fold >= 0) AS g GROUP BY g.part', w.id) USING "from", "to" LOOP
     EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.ctid = ANY ($1) RETURNING f.*) '
                    'INSERT INTO millrace._window_%1$s_folded SELECT v.* FROM millrace._groups_computed($2, (SELECT array_agg(ROW(g.*)::millrace._window_%1$s_folded) FROM gone AS g)) AS v WHERE v.n > 0',
                    w.id) USING places, w;
@@ -102,6 +109,7 @@ BEGIN
     END IF;
   END;
   filled := filled - millrace._remove_counted_sessions(w);
+  filled := filled + millrace._put_back_sessions(w);
 END $$;
 REVOKE ALL ON FUNCTION millrace._fill_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fill_window IS 'Internal: replaces groups of a window by what the target has.';

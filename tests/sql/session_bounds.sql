@@ -2,7 +2,7 @@
 BEGIN;
 \ir helper.psql
 \ir sessions.psql
-SELECT plan(70);
+SELECT plan(80);
 CREATE INDEX ON mrt.reading (source, at);
 RESET ROLE;
 CREATE FUNCTION pg_temp.kept(name text DEFAULT 'w') RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -171,6 +171,48 @@ SELECT set_eq('TABLE pg_temp.has', 'TABLE folded', 'rows of a session that begin
 SELECT is((SELECT groups FROM millrace.windows), pg_temp.kept(), 'as many groups as there are');
 SELECT lives_ok(pg_temp.make('since', more => 'gap => ''10 s'', target_since => ''2026-01-01 00:02:00+00'''), 'one that is made when rows have been removed');
 SELECT set_eq('SELECT window_start, source, n FROM millrace.window_since', $$ VALUES (timestamptz '2026-01-01 00:02:00+00', 'a', 2::bigint) $$, 'is of the rest');
+
+-- what a rebuild finds in no session that it may make stays as it is
+DROP VIEW pg_temp.has;
+SELECT millrace.drop_window('w'), millrace.drop_window('since');
+DELETE FROM mrt.reading;
+SELECT lives_ok(pg_temp.make('back', more => 'gap => ''10 s'', max_session => ''1 min'''), 'sessions that target_since is in between');
+CREATE FUNCTION pg_temp.times(first bigint, source text, "from" timestamptz, VARIADIC seconds integer[]) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO mrt.reading (id, source, at, value) SELECT first + a.place, source, "from" + a.s * interval '1 s', 1 FROM unnest(seconds) WITH ORDINALITY AS a (s, place);
+$$;
+SELECT pg_temp.times(3000, 'joined', '2026-01-01 02:00:00+00', -10, -5, 7, 15), pg_temp.times(3100, 'cut', '2026-01-01 02:00:00+00', -10, -5, 12, 20, 28, 36, 44, 52, 60),
+       pg_temp.times(3200, 'was cut', '2026-01-01 02:00:00+00', -40, -32, -24, -16, -8, 0, 8, 16, 24, 32, 40), pg_temp.times(3300, 'gone', '2026-01-01 02:00:00+00', 10),
+       pg_temp.times(3400, 'far', '2026-01-01 02:00:00+00', 130);
+SELECT millrace.rebuild_window('back'), millrace.alter_window('back', target_since => '2026-01-01 01:59:50.000001+00');
+CREATE TEMP TABLE before_rows AS SELECT source, window_start, window_end, n FROM millrace.window_back;
+SELECT results_eq($$ SELECT window_start, n FROM before_rows WHERE source = 'was cut' ORDER BY 1 $$, $$ VALUES (timestamptz '2026-01-01 01:59:20+00', 5::bigint), ('2026-01-01 02:00:00+00', 6) $$, 'one is cut');
+DELETE FROM mrt.reading WHERE source = 'gone';
+SELECT pg_temp.times(3500, 'joined', '2026-01-01 02:00:00+00', 3), pg_temp.times(3600, 'cut', '2026-01-01 02:00:00+00', 3, 8);
+SELECT millrace.rebuild_window('back');
+DELETE FROM before_rows WHERE source = 'gone';
+UPDATE before_rows SET window_end = '2026-01-01 02:01:00+00', n = 6 WHERE source = 'cut' AND window_start = '2026-01-01 02:00:12+00';
+INSERT INTO before_rows VALUES ('cut', '2026-01-01 02:01:00+00', '2026-01-01 02:01:10+00', 1);
+SELECT set_eq('SELECT source, window_start, window_end, n FROM millrace.window_back', 'TABLE before_rows', 'rows that join sessions around target_since make nobody lose any, and count none twice');
+SELECT is((SELECT groups FROM millrace.windows), pg_temp.kept('back'), 'as many groups as there are, again');
+DELETE FROM mrt.reading WHERE at < '2026-01-01 01:59:50.000001+00';
+SELECT millrace.rebuild_window('back');
+SELECT set_eq('SELECT source, window_start, window_end, n FROM millrace.window_back', 'TABLE before_rows', 'nor when older rows have been removed');
+SELECT millrace.rebuild_window('back', '2026-01-01 01:00:00+00', '2026-01-01 02:00:05+00');
+SELECT set_eq('SELECT source, window_start, window_end, n FROM millrace.window_back', 'TABLE before_rows', 'nor in part');
+SELECT is((SELECT groups FROM millrace.windows), pg_temp.kept('back'), 'and that many groups');
+
+-- without keys, and where a function fails on a session
+DELETE FROM mrt.reading;
+CREATE INDEX ON mrt.reading (at);
+SELECT pg_temp.times(4000, 'joined', '2026-01-01 02:00:00+00', -10, -5, 7, 15, 130);
+SELECT lives_ok($$ SELECT millrace.create_session_window('fails', 'p', event_time => 'at', gap => '10 s', max_session => '1 min', aggregates => 'count(DISTINCT id) AS n, 6 / (sum(value) - 2)::integer AS v') $$, 'one that fails');
+SELECT results_eq('SELECT error, v FROM millrace.window_fails ORDER BY window_start', $$ VALUES ('division by zero', NULL::integer), ('division by zero', NULL), (NULL, -6) $$, 'on two of its sessions');
+CREATE TEMP TABLE before_fails AS SELECT window_start, window_end, error, v FROM millrace.window_fails;
+SELECT millrace.alter_window('fails', target_since => '2026-01-01 02:00:00+00');
+SELECT pg_temp.times(4100, 'joined', '2026-01-01 02:00:00+00', 3, 230, 232);
+INSERT INTO before_fails VALUES ('2026-01-01 02:03:50+00', '2026-01-01 02:04:02+00', 'division by zero', NULL);
+SELECT millrace.rebuild_window('fails');
+SELECT set_eq('SELECT window_start, window_end, error, v FROM millrace.window_fails', 'TABLE before_fails', 'is kept, too');
 
 SELECT * FROM finish();
 ROLLBACK;
