@@ -1,7 +1,7 @@
 -- Partial values that cannot be merged: the error of their group, and of no other. What batches would add is added here by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(37);
+SELECT plan(44);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed}');
 SET ROLE mrt_owner;
@@ -118,6 +118,7 @@ SELECT is_empty('SELECT FROM millrace.window_bits WHERE error IS NOT NULL', 'and
 
 -- what is the server's own trouble is no group's: it fails, and is done again
 SELECT set_eq($$ SELECT c FROM unnest('{00,08,22,23,25,40,42,53,54,55,57,58,P0,XX}'::text[]) AS c WHERE millrace.is_server_trouble(c || '001') $$, '{25,40,53,55,57,58,XX}'::text[], 'what that is');
+SELECT set_eq($$ SELECT c FROM unnest('{53000,55000,55006,55P03,XX000,XX001,XX002}'::text[]) AS c WHERE NOT millrace.is_server_trouble(c) $$, '{55000,XX000}'::text[], 'and what any function raises');
 SELECT is(millrace.is_server_trouble(NULL), NULL, 'nothing is nothing');
 SET ROLE mrt_stranger;
 SELECT is(millrace.is_server_trouble('40001'), true, 'who reads a view may ask');
@@ -127,6 +128,9 @@ BEGIN
   IF value = 40 THEN
     RAISE EXCEPTION 'deadlock, say' USING ERRCODE = 'deadlock_detected';
   END IF;
+  IF value IN (41, 42) THEN
+    RAISE EXCEPTION 'no %', value USING ERRCODE = CASE value WHEN 41 THEN '55000' ELSE 'XX000' END;
+  END IF;
   RETURN 6 / (value - 22);
 END $$;
 DELETE FROM mrt.reading;
@@ -134,10 +138,19 @@ SELECT pg_temp.make('risks', 'mrt.risky(sum(value)) AS v', ', backfill => false'
 RESET ROLE;
 SELECT pg_temp.add('risks', 'good', 25), pg_temp.add('risks', 'bad', 22);
 SELECT results_eq('SELECT source, v, error FROM millrace.window_risks ORDER BY 1 DESC', $$ VALUES ('good', 2::double precision, NULL), ('bad', NULL, 'division by zero') $$, 'an error of a group');
+SELECT ok(pg_temp.fold('risks'), 'which is folded');
+SELECT pg_temp.add('risks', 'wrong state', 41), pg_temp.add('risks', 'wrong C', 42);
+CREATE TEMP TABLE risks (source text, v double precision, error text);
+INSERT INTO risks VALUES ('good', 2, NULL), ('bad', NULL, 'division by zero'), ('wrong state', NULL, 'no 41'), ('wrong C', NULL, 'no 42');
+SELECT set_eq('SELECT source, v, error FROM millrace.window_risks', 'TABLE risks', 'what any function raises is that of its group');
+SELECT ok(pg_temp.fold('risks'), 'for the fold, too');
+SELECT set_eq('SELECT source, v, error FROM millrace.window_risks_folded', 'TABLE risks', 'which goes on');
+SELECT is(millrace.rebuild_window('risks'), 4::bigint, 'and when it is rebuilt');
+SELECT set_eq('SELECT source, v, error FROM millrace.window_risks_folded', 'TABLE risks', 'as before');
 SELECT pg_temp.add('risks', 'trouble', 40);
 SELECT throws_ok('SELECT * FROM millrace.window_risks', '40P01', 'deadlock, say', 'trouble is that of the reader');
 SELECT throws_ok($$ SELECT pg_temp.fold('risks') $$, '40P01', 'deadlock, say', 'and of the fold, which goes on later');
-SELECT is(pg_temp.kept('risks'), 0::bigint, 'with all of it');
+SELECT is(pg_temp.kept('risks'), 4::bigint, 'with all of it');
 
 SELECT * FROM finish();
 ROLLBACK;
