@@ -242,7 +242,7 @@ BEGIN
     moved := moved + 1;
   END LOOP;
   IF allow_duplicates AND moved > 0 THEN
-    PERFORM millrace._rewind_windows(caller, p);
+    PERFORM millrace._rewind_windows(caller, p, folding);
   END IF;
   IF conflict <> 'error' AND moved > 0 THEN
     RAISE NOTICE 'events of % will be processed again', CASE moved WHEN 1 THEN '1 partition' ELSE moved || ' partitions' END
@@ -267,7 +267,7 @@ COMMENT ON FUNCTION millrace.rewind(text, bigint, timestamptz, integer, boolean,
 'Moves a pipeline back, to process events again.
 In: pipeline; either "offset", or to_time (first event with this Kafka timestamp or a later one; -infinity: all that Kafka still has); partition: only this one; allow_duplicates: true to rewind a pipeline whose on_conflict is error: its incremental windows are computed again from the rows that the target has, as by rebuild_window(), so that those which were removed from it count once, and from before their target_since keep what they have; topic: only this one, of a pipeline that reads several, where partition needs it.
 Out: number of partitions moved back. Without partition, partitions whose position is before the offset are not moved. A time never moves a partition ahead.
-Errors: object_not_in_prerequisite_state when rows would be written twice, when windows would be erased that begin before the first row of the target, with what keeps them, or before the first start; invalid_parameter_value for an offset ahead of the position; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
+Errors: object_not_in_prerequisite_state when rows would be written twice, when windows would be erased that begin before the first row of the target, with what keeps them, or before the first start; invalid_parameter_value for an offset ahead of the position; serialization_failure when a window is created meanwhile; undefined_object for an unknown pipeline or partition; insufficient_privilege unless the caller is the owner or a member of it.';
 
 CREATE FUNCTION millrace._skip_to(caller regrole, pipeline text, partition integer, "offset" bigint, topic text) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$

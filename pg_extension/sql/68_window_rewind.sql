@@ -13,8 +13,9 @@ REVOKE ALL ON FUNCTION millrace._window_range FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_range IS 'Internal: the times that a folded window has groups of, and how many rows are in them.';
 
 -- Refused where windows would be erased that begin before all that the target has, and nobody has said since when it has all rows: these are the first to
--- be removed when rows get old. What is missing later is said, and nothing else: rows that are to come again are.
-CREATE FUNCTION millrace._rewind_windows(caller regrole, p millrace.pipeline) RETURNS void
+-- be removed when rows get old. What is missing later is said, and nothing else: rows that are to come again are. locked: the windows this
+-- transaction folds; the pipeline is locked, so it waits for no others.
+CREATE FUNCTION millrace._rewind_windows(caller regrole, p millrace.pipeline, locked integer[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   w   millrace.window_definition;
@@ -22,6 +23,9 @@ DECLARE
   has record;
 BEGIN
   FOR w IN SELECT * FROM millrace.window_definition AS d WHERE d.pipeline_id = p.id AND d.kind = 'incremental' ORDER BY d.id LOOP
+    IF w.id <> ALL (locked) THEN
+      RAISE EXCEPTION 'window "%" was created concurrently', w.name USING ERRCODE = 'serialization_failure', HINT = 'Try again.';
+    END IF;
     PERFORM millrace._fold_window(w.id, false, true);
     had := millrace._window_range(w);
     PERFORM millrace._rebuild_window(caller, w.name, '-infinity', 'infinity');

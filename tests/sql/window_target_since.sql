@@ -1,7 +1,7 @@
 -- Rows are removed from the target: what was made of them stays. What batches would add or note is added here by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(43);
+SELECT plan(44);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -119,6 +119,10 @@ INSERT INTO mrt.raw SELECT timestamptz '2026-01-01 00:00:00+00' + i * interval '
 SELECT millrace.create_window('q1', 'q', event_time => 'at', size => '1 min', aggregates => 'sum(value) AS v');
 SELECT millrace.create_window('q2', 'q', event_time => 'at', size => '3 min', slide => '1 min', aggregates => 'sum(value) AS v', "where" => 'value >= 50');
 SELECT lives_ok('SELECT millrace.rewind(''q'', 90, allow_duplicates => true)', 'no row was removed');
+RESET ROLE;
+SELECT pg_temp.refused($$ SELECT millrace._rewind_windows('mrt_owner', p, ARRAY[w.id]) FROM millrace.pipeline AS p JOIN millrace.window_definition AS w ON w.name = 'q1' WHERE p.name = 'q' $$,
+  '40001', 'window "q2" was created concurrently', 'Try again.', 'a window that comes when the pipeline is locked is not waited for');
+SET ROLE mrt_owner;
 DELETE FROM mrt.raw WHERE value >= 80;
 CREATE TEMP TABLE had AS SELECT 1 AS w, window_start, v FROM millrace.window_q1 UNION ALL SELECT 2, window_start, v FROM millrace.window_q2;
 CREATE VIEW pg_temp.has AS SELECT 1 AS w, window_start, v FROM millrace.window_q1 UNION ALL SELECT 2, window_start, v FROM millrace.window_q2;
