@@ -298,9 +298,11 @@ CREATE FUNCTION millrace._check_target_unchanged(w millrace.window_definition) R
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   PERFORM millrace._lock_target(w.id, true);
-  IF EXISTS (SELECT FROM millrace.pipeline AS p JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
-             CROSS JOIN LATERAL (SELECT v.target AS oid UNION ALL SELECT t.relid FROM pg_partition_tree(v.target) AS t) AS t JOIN pg_class AS c ON c.oid = t.oid
-             WHERE p.id = w.pipeline_id AND c.relfilenode <> coalesce(pg_relation_filenode(c.oid), 0)) THEN
+  -- its partitions, and those that inherit from it
+  IF EXISTS (WITH RECURSIVE t AS (
+               SELECT v.target AS oid FROM millrace.pipeline AS p JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version WHERE p.id = w.pipeline_id
+               UNION SELECT i.inhrelid FROM t JOIN pg_inherits AS i ON i.inhparent = t.oid)
+             SELECT FROM t JOIN pg_class AS c ON c.oid = t.oid WHERE c.relfilenode <> coalesce(pg_relation_filenode(c.oid), 0)) THEN
     RAISE EXCEPTION 'the target of window "%" was written again while it was read', w.name
       USING ERRCODE = 'serialization_failure', DETAIL = 'Another session has run ALTER TABLE, TRUNCATE or VACUUM FULL since the statement began.', HINT = 'Run the statement again.';
   END IF;

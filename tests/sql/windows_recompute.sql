@@ -1,7 +1,7 @@
 -- Windows kept by recompute. What a batch would note is noted here by hand; tests/e2e/test_windows_recompute.py has batches.
 BEGIN;
 \ir helper.psql
-SELECT plan(62);
+SELECT plan(66);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p', 'update', '{id}');
@@ -203,6 +203,22 @@ SELECT results_eq('SELECT name, kind FROM millrace.windows ORDER BY 1', $$ VALUE
                   'it is computed as the owner');
 RESET ROLE;
 SELECT is((SELECT bool_and(error IS NULL) FROM millrace.window_domain), true, 'whoever reads it');
+
+-- written again, since a statement began
+CREATE TABLE mrt.reading_more () INHERITS (mrt.reading);
+CREATE TABLE mrt.reading_much_more () INHERITS (mrt.reading_more);
+CREATE FUNCTION pg_temp.read_and_write(target text) RETURNS text LANGUAGE sql AS $f$
+  SELECT format($$ SELECT pg_temp.write_again(%L), millrace._check_target_unchanged(w) FROM millrace.window_definition AS w WHERE w.name = 'domain' $$, target);
+$f$;
+CREATE FUNCTION pg_temp.write_again(target text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF target IS NOT NULL THEN
+    EXECUTE format('TRUNCATE ONLY %s', target);
+  END IF;
+END $$;
+SELECT lives_ok(pg_temp.read_and_write(NULL), 'nothing is written again');
+SELECT throws_ok(pg_temp.read_and_write(t), '40001', 'the target of window "domain" was written again while it was read', t)
+FROM unnest('{mrt.reading,mrt.reading_more,mrt.reading_much_more}'::text[]) AS t;
 
 SELECT * FROM finish();
 ROLLBACK;
