@@ -172,6 +172,16 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._remove_counted_sessions FROM PUBLIC;
 COMMENT ON FUNCTION millrace._remove_counted_sessions IS 'Internal: removes sessions whose rows are in one that stays.';
 
+-- Most of what is set aside, see below, has been computed again as it was. Statistics know nothing of rows that are set aside: of few, each would be compared with all.
+CREATE FUNCTION millrace._remove_replaced_sessions(w millrace.window_definition) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_nestloop = off AS $$
+BEGIN
+  EXECUTE format('DELETE FROM millrace._window_%1$s_folded AS g WHERE g.fold = -1 AND g.window_start >= $1 AND g.window_start < $1 + 2 * $2 AND EXISTS (SELECT FROM millrace._window_%1$s_folded AS f '
+                 'WHERE f.fold >= 0 AND f.window_start >= $1 AND f.window_start < $1 + 2 * $2 AND f.window_end >= g.window_end AND %2$s)', w.id, millrace._same_group(w, 'f', 'g')) USING w.target_since, w.size;
+END $$;
+REVOKE ALL ON FUNCTION millrace._remove_replaced_sessions FROM PUBLIC;
+COMMENT ON FUNCTION millrace._remove_replaced_sessions IS 'Internal: removes sessions that are set aside and have been computed again.';
+
 -- A row that joins sessions around target_since makes one of them in the target, which begins before it, or overlaps one that does: it is not put in place,
 -- and has rows of sessions that were replaced. So these were set aside, up to 2 * max_session behind target_since, with -1 for their fold. Where no session
 -- has taken the place of one, or of a part of it, that is computed from the rows that the target has of it. Out: how many were put back.
@@ -185,6 +195,7 @@ BEGIN
   IF w.gap IS NULL OR w.target_since IS NULL THEN
     RETURN 0;
   END IF;
+  PERFORM millrace._remove_replaced_sessions(w);
   FOR places IN EXECUTE format('SELECT array_agg(g.place) FROM (SELECT f.ctid AS place, (row_number() OVER (ORDER BY f.window_start) - 1) / 1000 AS part '
                                'FROM millrace._window_%s_folded AS f WHERE f.fold = -1 AND f.window_start >= $1 AND f.window_start < $1 + 2 * $2) AS g GROUP BY g.part', w.id)
                 USING w.target_since, w.size LOOP

@@ -2,7 +2,7 @@
 BEGIN;
 \ir helper.psql
 \ir sessions.psql
-SELECT plan(80);
+SELECT plan(82);
 CREATE INDEX ON mrt.reading (source, at);
 RESET ROLE;
 CREATE FUNCTION pg_temp.kept(name text DEFAULT 'w') RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -213,6 +213,45 @@ SELECT pg_temp.times(4100, 'joined', '2026-01-01 02:00:00+00', 3, 230, 232);
 INSERT INTO before_fails VALUES ('2026-01-01 02:03:50+00', '2026-01-01 02:04:02+00', 'division by zero', NULL);
 SELECT millrace.rebuild_window('fails');
 SELECT set_eq('SELECT window_start, window_end, error, v FROM millrace.window_fails', 'TABLE before_fails', 'is kept, too');
+
+-- a model: rows come around target_since, before it some are removed, and some of the rest
+SELECT millrace.drop_window('back'), millrace.drop_window('fails');
+CREATE FUNCTION pg_temp.model(rounds integer) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  since timestamptz;
+BEGIN
+  PERFORM setseed(0.42);
+  CREATE TEMP TABLE was (window_start timestamptz, window_end timestamptz, source text, n bigint);
+  FOR i IN 1 .. rounds LOOP
+    DELETE FROM mrt.reading;
+    DELETE FROM was;
+    INSERT INTO mrt.reading (id, source, at, value)
+    SELECT k, (ARRAY['a', 'b', NULL])[1 + floor(random() * 3)], timestamptz '2026-01-01 00:00:00+00' + floor(random() * 300) * interval '1 s', 1 FROM generate_series(1, 40 + 20 * (i % 3)) AS k;
+    PERFORM millrace.alter_window('m', target_since => '-infinity');
+    PERFORM millrace.rebuild_window('m');
+    since := timestamptz '2026-01-01 00:01:00+00' + floor(random() * 120) * interval '1 s';
+    PERFORM millrace.alter_window('m', target_since => since);
+    INSERT INTO was SELECT m.window_start, m.window_end, m.source, m.n FROM millrace.window_m AS m;
+    DELETE FROM mrt.reading WHERE at < since AND i % 2 = 0 OR random() < 0.05;
+    INSERT INTO mrt.reading (id, source, at, value)
+    SELECT 1000 + k, (ARRAY['a', 'b', NULL])[1 + floor(random() * 3)], timestamptz '2026-01-01 00:00:00+00' + floor(random() * 300) * interval '1 s', 1 FROM generate_series(1, 20) AS k;
+    PERFORM millrace.rebuild_window('m', CASE WHEN i % 5 > 0 THEN '-infinity' ELSE since END, 'infinity');
+    RETURN QUERY SELECT format('round %s: %s %s', i, x.what, x.source) FROM (
+      SELECT 'a session of before has changed' AS what, o.source FROM was AS o WHERE o.window_start < since
+        AND NOT EXISTS (SELECT FROM millrace.window_m AS m WHERE (m.window_start, m.window_end, m.n) = (o.window_start, o.window_end, o.n) AND m.source IS NOT DISTINCT FROM o.source)
+      UNION ALL SELECT 'another number of rows', m.source FROM millrace.window_m AS m WHERE m.window_start >= since
+        AND m.n <> (SELECT count(*) FROM mrt.reading AS r WHERE r.at >= m.window_start AND r.at < m.window_end AND r.source IS NOT DISTINCT FROM m.source)
+      UNION ALL SELECT 'rows in two', m.source FROM millrace.window_m AS m JOIN millrace.window_m AS o ON o.window_start > m.window_start AND o.window_start < m.window_end AND o.source IS NOT DISTINCT FROM m.source
+      UNION ALL SELECT 'a row in none', r.source FROM mrt.reading AS r
+        WHERE (r.at >= since + interval '3 min' OR EXISTS (SELECT FROM was AS o WHERE r.at >= o.window_start AND r.at < o.window_end AND o.window_start >= since AND o.source IS NOT DISTINCT FROM r.source))
+        AND NOT EXISTS (SELECT FROM millrace.window_m AS m WHERE r.at >= m.window_start AND r.at < m.window_end AND r.source IS NOT DISTINCT FROM m.source)
+      UNION ALL SELECT 'is not the truth', t.source FROM pg_temp.truth() AS t WHERE t.window_start >= since + interval '3 min'
+        AND NOT EXISTS (SELECT FROM millrace.window_m AS m WHERE (m.window_start, m.window_end, m.n) = (t.window_start, t.window_end, t.n) AND m.source IS NOT DISTINCT FROM t.source)
+      UNION ALL SELECT 'are not so many', NULL FROM millrace.windows AS w WHERE w.groups <> (SELECT count(*) FROM millrace.window_m)) AS x;
+  END LOOP;
+END $$;
+SELECT lives_ok(pg_temp.make('m'), 'sessions for it');
+SELECT is_empty('SELECT * FROM pg_temp.model(20)', 'each row that counted and is still there counts once, 20 times');
 
 SELECT * FROM finish();
 ROLLBACK;
