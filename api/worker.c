@@ -341,11 +341,12 @@ drain(MrWorker *worker, int64_t end_ms)
 		event_base_loopbreak(worker->base);
 }
 
-/* A request with an Idempotency-Key goes on without its client. */
+/* A request with an Idempotency-Key goes on without its client. A socket that outlives its thread would let clients wait. */
 static bool
 is_busy(const MrWorker *worker)
 {
-	return mr_connections_are_open(mr_server_connections(worker->server)) ||
+	return mr_server_is_listening(worker->server) ||
+		   mr_connections_are_open(mr_server_connections(worker->server)) ||
 		   (worker->claims != NULL && mr_claims_open(worker->claims) > 0);
 }
 

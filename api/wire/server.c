@@ -85,6 +85,12 @@ mr_server_drain(MrServer *server)
 		stop_listening(server);
 }
 
+bool
+mr_server_is_listening(const MrServer *server)
+{
+	return server->listener != NULL;
+}
+
 void
 mr_server_free(MrServer *server)
 {

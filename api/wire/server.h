@@ -33,6 +33,8 @@ extern void mr_server_accept(MrServer *server);
  */
 extern void mr_server_drain(MrServer *server);
 /* Closes all that is left. */
+/* Clients can still connect: when it drains, until what had come before is taken. */
+extern bool mr_server_is_listening(const MrServer *server);
 extern void mr_server_free(MrServer *server);
 
 #endif
