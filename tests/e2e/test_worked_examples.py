@@ -78,16 +78,18 @@ def test_windows(weather):
             page.type(text)
 
     # aggregates of rows that are removed are kept
-    had = page.run("SELECT * FROM millrace.window_by_day ORDER BY window_start, station, quantity;")
+    # whatever is closed meanwhile
+    days = "SELECT to_jsonb(w) - '{closed,final}'::text[] FROM millrace.window_by_day AS w ORDER BY window_start, station, quantity;"
+    had = page.run(days)
     for statement in transcript.statements(sql(WINDOWS["Removed rows"])[0]):
         page.run(statement + ";")
     assert weather.db.value("SELECT count(*) FROM observation") == 0
-    assert page.run("SELECT * FROM millrace.window_by_day ORDER BY window_start, station, quantity;") == had
-    # the other verbs are accepted as they are printed
+    assert page.run(days) == had
+    # the other verbs are accepted as they are printed, but for what is left out there; the window is dropped last
     for heading in ("Closed, final, late", "Publishing", "Other verbs"):
-        for text in sql(WINDOWS[heading]):
+        for text in sorted((t for t in sql(WINDOWS[heading]) if "…" not in t), key=lambda t: "drop_window" in t):
             for statement in transcript.statements(text):
-                page.run(statement + ";")
+                page.run(statement if statement.endswith("\\gexec") else statement + ";")
 
 
 def cells(line):
