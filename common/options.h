@@ -81,6 +81,8 @@ extern void mr_options_log_change(const MrOption *option, bool applied);
 extern void mr_options_help(const MrOptionTable *table, FILE *out);
 
 extern void mr_strings_add(MrStrings *list, const char *item);
+/* Is it one of them? */
+extern bool mr_strings_has(const MrStrings *list, const char *item);
 extern void mr_strings_clear(MrStrings *list);
 
 #endif

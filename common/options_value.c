@@ -175,6 +175,15 @@ mr_strings_add(MrStrings *list, const char *item)
 	list->items[list->count++] = mr_strdup(item);
 }
 
+bool
+mr_strings_has(const MrStrings *list, const char *item)
+{
+	for (int i = 0; i < list->count; i++)
+		if (strcmp(list->items[i], item) == 0)
+			return true;
+	return false;
+}
+
 void
 mr_strings_clear(MrStrings *list)
 {

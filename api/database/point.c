@@ -7,11 +7,7 @@
 #include "common/eventloop.h"
 #include "common/options.h"
 
-#define RETRY_MIN_MS     100
-#define RETRY_MAX_MS     1000
-#define ANSWER_MARGIN_MS 1000 /* the server's statement_timeout comes first */
-#define STUCK_MS         500  /* without an answer for so long it takes no more */
-#define STATEMENTS_MAX   64   /* prepared on it; beyond that it is made again when it is empty */
+#define STUCK_MS 500 /* without an answer for so long it takes no more */
 
 typedef enum PointState
 {
@@ -45,7 +41,6 @@ static void on_ready(void *owner);
 static void on_result(void *owner, PGresult *result);
 static void on_done(void *owner);
 static void on_lost(void *owner, const MrPgError *error);
-static bool is_prepared(const MrPoint *point, const char *name);
 static void end_next(MrPoint *point, MrQueryFailure failure, const MrPgError *error);
 static void end_late(MrPoint *point, int64_t now_ms);
 static void end_sent(MrPoint *point, int at, MrQueryFailure failure, const PGresult *result,
@@ -63,9 +58,9 @@ mr_point_new(const MrPoolSetup *setup, const MrPointEvents *events, void *owner)
 	point->setup = *setup;
 	point->events = events;
 	point->owner = owner;
-	point->backoff = (MrBackoff){RETRY_MIN_MS, RETRY_MAX_MS, 0};
+	point->backoff = (MrBackoff){MR_SESSION_RETRY_MIN_MS, MR_SESSION_RETRY_MAX_MS, 0};
 	point->conn = mr_pgconn_new(setup->base, setup->dsn, "millrace-api", &conn_events, point);
-	mr_pgconn_set_answer_timeout(point->conn, setup->query_ms + ANSWER_MARGIN_MS);
+	mr_pgconn_set_answer_timeout(point->conn, setup->query_ms + MR_SESSION_ANSWER_MARGIN_MS);
 	return point;
 }
 
@@ -95,13 +90,13 @@ mr_point_count(const MrPoint *point)
 void
 mr_point_run(MrPoint *point, MrQuery *query)
 {
-	bool is_known = is_prepared(point, query->name);
+	bool is_known = mr_strings_has(&point->prepared, query->name);
 	int at = (point->first + point->count) % MR_POINT_MAX;
 
 	assert(point->state == POINT_READY && !point->is_spent && point->count < MR_POINT_MAX);
 	if (!is_known)
 		mr_strings_add(&point->prepared, query->name);
-	point->is_spent = point->prepared.count >= STATEMENTS_MAX;
+	point->is_spent = point->prepared.count >= MR_SESSION_STATEMENTS_MAX;
 	if (point->count == 0)
 		point->progress_ms = mr_now_ms();
 	point->sent[at] = query;
@@ -129,7 +124,7 @@ mr_point_tick(MrPoint *point, int64_t now_ms)
 	{
 		mr_point_renew(point);
 		if (point->has_failed)
-			point->retry_ms = now_ms + RETRY_MAX_MS;
+			point->retry_ms = now_ms + MR_SESSION_RETRY_MAX_MS;
 	}
 	if (point->state != POINT_DOWN || now_ms < point->retry_ms)
 		return;
@@ -229,15 +224,6 @@ on_lost(void *owner, const MrPgError *error)
 		end_next(point, silent ? MR_QUERY_TIMEOUT : MR_QUERY_LOST, error);
 }
 
-static bool
-is_prepared(const MrPoint *point, const char *name)
-{
-	for (int i = 0; i < point->prepared.count; i++)
-		if (strcmp(point->prepared.items[i], name) == 0)
-			return true;
-	return false;
-}
-
 /* The first one is over, with this failure if nothing else was said of it. It has left when its owner is called. */
 static void
 end_next(MrPoint *point, MrQueryFailure failure, const MrPgError *error)
@@ -254,7 +240,7 @@ end_next(MrPoint *point, MrQueryFailure failure, const MrPgError *error)
 static void
 end_late(MrPoint *point, int64_t now_ms)
 {
-	int64_t before_ms = now_ms - point->setup.query_ms - ANSWER_MARGIN_MS;
+	int64_t before_ms = now_ms - point->setup.query_ms - MR_SESSION_ANSWER_MARGIN_MS;
 
 	for (int i = 0; i < point->count; i++)
 	{

@@ -34,6 +34,8 @@ static void on_point_ready(void *owner);
 static void on_point_lost(void *owner, const MrPgError *error, bool silent);
 static void renew_idle(MrPool *pool);
 static MrPoint *roomiest_point(MrPool *pool);
+static MrQuery *start(MrPool *pool, MrQuery *query, MrSession *session, MrPoint *point,
+					  MrQueryFailure *failure);
 static MrSession *idle_session(MrPool *pool);
 static MrQuery *new_query(MrPool *pool, const char *name, const char *sql, int count,
 						  const char *const *values);
@@ -61,9 +63,7 @@ mr_pool_query(MrPool *pool, const char *name, const char *sql, int count, const 
 			  MrQueryEnd end, void *owner, MrQueryFailure *failure)
 {
 	MrSession *session;
-	MrQuery *starting = pool->starting; /* as in mr_pool_read() */
 	MrQuery *query;
-	bool is_over;
 
 	*failure = !mr_pool_is_connected(pool)          ? MR_QUERY_LOST
 			   : pool->state.waiting >= WAITING_MAX ? MR_QUERY_BUSY
@@ -76,22 +76,13 @@ mr_pool_query(MrPool *pool, const char *name, const char *sql, int count, const 
 	query = new_query(pool, name, sql, count, values);
 	query->end = end;
 	query->owner = owner;
-	pool->state.queries++;
 	session = pool->first == NULL ? idle_session(pool) : NULL;
-	if (session == NULL)
-	{
-		*pool->last = query;
-		pool->last = &query->next;
-		pool->state.waiting++;
-		return query;
-	}
-	pool->starting = query;
-	mr_session_run(session, query);
-	is_over = pool->starting == NULL;
-	pool->starting = starting;
-	if (is_over)
-		*failure = pool->start_failure;
-	return is_over ? NULL : query;
+	if (session != NULL)
+		return start(pool, query, session, NULL, failure);
+	*pool->last = query;
+	pool->last = &query->next;
+	pool->state.waiting++;
+	return query;
 }
 
 MrQuery *
@@ -99,9 +90,7 @@ mr_pool_read(MrPool *pool, const char *name, const char *sql, int count, const c
 			 MrQueryEnd end, void *owner, MrQueryFailure *failure)
 {
 	MrPoint *point = mr_pool_is_connected(pool) ? roomiest_point(pool) : NULL;
-	MrQuery *starting = pool->starting; /* of another one, whose end asks for this */
 	MrQuery *query;
-	bool is_over;
 
 	if (point == NULL)
 		return mr_pool_query(pool, name, sql, count, values, end, owner, failure);
@@ -109,14 +98,7 @@ mr_pool_read(MrPool *pool, const char *name, const char *sql, int count, const c
 	query = new_query(pool, name, sql, count, values);
 	query->end = end;
 	query->owner = owner;
-	pool->state.queries++;
-	pool->starting = query;
-	mr_point_run(point, query);
-	is_over = pool->starting == NULL;
-	pool->starting = starting;
-	if (is_over)
-		*failure = pool->start_failure;
-	return is_over ? NULL : query;
+	return start(pool, query, NULL, point, failure);
 }
 
 void
@@ -293,6 +275,25 @@ roomiest_point(MrPool *pool)
 	return best;
 }
 
+/* At a session, or at a point. NULL: it is over, since the connection is found broken. */
+static MrQuery *
+start(MrPool *pool, MrQuery *query, MrSession *session, MrPoint *point, MrQueryFailure *failure)
+{
+	MrQuery *starting = pool->starting; /* another one, whose end asks for this */
+	bool is_over;
+
+	pool->starting = query;
+	if (session != NULL)
+		mr_session_run(session, query);
+	else
+		mr_point_run(point, query);
+	is_over = pool->starting == NULL;
+	pool->starting = starting;
+	if (is_over)
+		*failure = pool->start_failure;
+	return is_over ? NULL : query;
+}
+
 static MrSession *
 idle_session(MrPool *pool)
 {
@@ -315,6 +316,7 @@ new_query(MrPool *pool, const char *name, const char *sql, int count, const char
 	for (int i = 0; i < count; i++)
 		query->values[i] = values[i] != NULL ? mr_strdup(values[i]) : NULL;
 	query->began_ms = mr_now_ms();
+	pool->state.queries++;
 	return query;
 }
 

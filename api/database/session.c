@@ -8,11 +8,6 @@
 #include "common/eventloop.h"
 #include "common/options.h"
 
-#define RETRY_MIN_MS     100
-#define RETRY_MAX_MS     1000
-#define ANSWER_MARGIN_MS 1000 /* the server's statement_timeout comes first */
-#define STATEMENTS_MAX   64   /* prepared on one connection; beyond that it is made again */
-
 struct MrSession
 {
 	MrPoolSetup setup;
@@ -34,7 +29,6 @@ static void on_result(void *owner, PGresult *result);
 static void on_done(void *owner);
 static void on_lost(void *owner, const MrPgError *error);
 static void set_session(MrSession *session);
-static bool is_prepared(const MrSession *session, const char *name);
 static void execute(MrSession *session);
 static void end_query(MrSession *session, MrQueryFailure failure, const PGresult *result,
 					  const MrPgError *error);
@@ -72,9 +66,9 @@ mr_session_new(const MrPoolSetup *setup, const MrSessionEvents *events, void *ow
 	session->setup = *setup;
 	session->events = events;
 	session->owner = owner;
-	session->backoff = (MrBackoff){RETRY_MIN_MS, RETRY_MAX_MS, 0};
+	session->backoff = (MrBackoff){MR_SESSION_RETRY_MIN_MS, MR_SESSION_RETRY_MAX_MS, 0};
 	session->conn = mr_pgconn_new(setup->base, setup->dsn, "millrace-api", &conn_events, session);
-	mr_pgconn_set_answer_timeout(session->conn, setup->query_ms + ANSWER_MARGIN_MS);
+	mr_pgconn_set_answer_timeout(session->conn, setup->query_ms + MR_SESSION_ANSWER_MARGIN_MS);
 	return session;
 }
 
@@ -90,7 +84,7 @@ mr_session_run(MrSession *session, MrQuery *query)
 	assert(session->state == MR_SESSION_IDLE);
 	session->query = query;
 	query->session = session;
-	if (query->name == NULL || is_prepared(session, query->name))
+	if (query->name == NULL || mr_strings_has(&session->prepared, query->name))
 	{
 		execute(session);
 		return;
@@ -236,15 +230,6 @@ on_lost(void *owner, const MrPgError *error)
 	}
 }
 
-static bool
-is_prepared(const MrSession *session, const char *name)
-{
-	for (int i = 0; i < session->prepared.count; i++)
-		if (strcmp(session->prepared.items[i], name) == 0)
-			return true;
-	return false;
-}
-
 static void
 execute(MrSession *session)
 {
@@ -288,7 +273,7 @@ static void
 become_idle(MrSession *session)
 {
 	session->state = MR_SESSION_IDLE;
-	if (session->prepared.count >= STATEMENTS_MAX)
+	if (session->prepared.count >= MR_SESSION_STATEMENTS_MAX)
 		mr_session_renew(session);
 	else
 		session->events->idle(session->owner, session);

@@ -52,6 +52,13 @@ typedef struct MrSessionEvents
 	void (*lost)(void *owner, MrSession *session, const MrPgError *error, bool silent);
 } MrSessionEvents;
 
+/* Of each connection of a pool, whichever way queries go through it. */
+#define MR_SESSION_RETRY_MIN_MS     100
+#define MR_SESSION_RETRY_MAX_MS     1000
+#define MR_SESSION_ANSWER_MARGIN_MS 1000 /* the server's statement_timeout comes first */
+#define MR_SESSION_STATEMENTS_MAX                                                                  \
+	64 /* prepared on it; beyond that it is made again when it is idle */
+
 #define MR_SESSION_SETTINGS_SIZE 160
 /* What each session of a pool begins with. */
 extern void mr_session_settings(char sql[MR_SESSION_SETTINGS_SIZE], const MrPoolSetup *setup);

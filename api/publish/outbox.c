@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/wakeup.h"
 
 struct MrDelivery
 {
@@ -107,7 +108,6 @@ mr_delivery_report(MrDelivery *delivery, MrPublishFailure failure, int32_t parti
 				   int64_t offset, const char *text)
 {
 	MrOutbox *outbox = delivery->outbox;
-	uint64_t one = 1;
 	bool is_over;
 
 	delivery->failure = failure;
@@ -120,8 +120,8 @@ mr_delivery_report(MrDelivery *delivery, MrPublishFailure failure, int32_t parti
 	{
 		delivery->next = outbox->reported;
 		outbox->reported = delivery;
-		if (delivery->next == NULL && write(outbox->fd, &one, sizeof(one)) < 0)
-			one = 0; /* the counter is full: the loop will be woken anyway */
+		if (delivery->next == NULL)
+			mr_wake(outbox->fd);
 	}
 	pthread_mutex_unlock(&outbox->lock);
 	if (is_over)
@@ -131,11 +131,8 @@ mr_delivery_report(MrDelivery *delivery, MrPublishFailure failure, int32_t parti
 static void
 on_reported(evutil_socket_t fd, short what, void *arg)
 {
-	uint64_t count;
-
 	(void) what;
-	if (read(fd, &count, sizeof(count)) < 0)
-		count = 0;
+	mr_woken(fd);
 	take_reported(arg, true);
 }
 

@@ -30,10 +30,7 @@ mr_cors_allowed(const char *origin, const MrStrings *origins)
 		return NULL;
 	if (mr_cors_is_named(origin, origins))
 		return origin;
-	for (int i = 0; i < origins->count; i++)
-		if (strcmp(origins->items[i], "*") == 0)
-			return "*";
-	return NULL;
+	return mr_strings_has(origins, "*") ? "*" : NULL;
 }
 
 /* Browsers write scheme and host in small letters. */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/wakeup.h"
 
 struct MrStatisticsWait
 {
@@ -110,11 +111,9 @@ on_rendering(evutil_socket_t fd, short what, void *arg)
 	MrStatisticsWait *waiting = statistics->first;
 	MrStatisticsRendering rendering;
 	MrStatisticsAnswer answer;
-	uint64_t count;
 
 	(void) what;
-	if (read(fd, &count, sizeof(count)) < 0)
-		count = 0;
+	mr_woken(fd);
 	if (!mr_statistics_source_take(statistics->source, statistics->reader, &rendering))
 		return;
 	statistics->is_asked = false;

@@ -9,6 +9,7 @@
 #include "api/control/settings.h"
 #include "common/buffer.h"
 #include "common/eventloop.h"
+#include "common/wakeup.h"
 
 #define TICK_MS 50
 
@@ -105,7 +106,6 @@ static void on_rendered(void *owner, MrQueryFailure failure, const PGresult *res
 						const MrPgError *error);
 static void hand_out(MrStatisticsSource *source, const MrStatisticsRendering *rendering);
 static void copy(MrStatisticsRendering *to, const MrStatisticsRendering *from);
-static void wake(int fd);
 
 MrStatisticsSource *
 mr_statistics_source_new(const MrPoolSetup *pool)
@@ -188,7 +188,7 @@ mr_statistics_source_ask(MrStatisticsSource *source, MrStatisticsReader *reader,
 		reader->wants = true;
 	pthread_mutex_unlock(&source->lock);
 	if (!is_fresh)
-		wake(source->fd);
+		mr_wake(source->fd);
 	return is_fresh;
 }
 
@@ -235,11 +235,9 @@ on_wanted(evutil_socket_t fd, short what, void *arg)
 {
 	MrStatisticsSource *source = arg;
 	MrStatisticsRendering refused = {0};
-	uint64_t count;
 
 	(void) what;
-	if (read(fd, &count, sizeof(count)) < 0)
-		count = 0;
+	mr_woken(fd);
 	if (source->running != NULL)
 		return;
 	if (mr_statistics_are_fresh(&source->latest)) /* no other thread writes it */
@@ -297,7 +295,7 @@ hand_out(MrStatisticsSource *source, const MrStatisticsRendering *rendering)
 		copy(&reader->got, rendering);
 		reader->has = true;
 		reader->wants = false;
-		wake(reader->fd);
+		mr_wake(reader->fd);
 	}
 	pthread_mutex_unlock(&source->lock);
 }
@@ -309,13 +307,4 @@ copy(MrStatisticsRendering *to, const MrStatisticsRendering *from)
 	*to = *from;
 	if (to->text != NULL)
 		mr_shared_text_hold(to->text);
-}
-
-static void
-wake(int fd)
-{
-	uint64_t one = 1;
-
-	if (write(fd, &one, sizeof(one)) < 0)
-		one = 0; /* the counter is full: the loop will be woken anyway */
 }

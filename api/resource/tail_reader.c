@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/buffer.h"
+#include "common/wakeup.h"
 
 typedef struct Queued
 {
@@ -50,7 +51,6 @@ mr_tail_reader_put(MrTailReader *reader, MrEventPage *page)
 {
 	Queued *queued = mr_calloc(1, sizeof(*queued));
 	MrEventPosition none = {0};
-	uint64_t one = 1;
 
 	pthread_mutex_lock(&reader->lock);
 	if (reader->queued >= MR_TAIL_QUEUED_MAX)
@@ -63,8 +63,7 @@ mr_tail_reader_put(MrTailReader *reader, MrEventPage *page)
 	reader->queued++;
 	*reader->last = queued;
 	reader->last = &queued->next;
-	if (write(reader->fd, &one, sizeof(one)) < 0)
-		one = 0; /* the counter is full: the loop will be woken anyway */
+	mr_wake(reader->fd);
 	pthread_mutex_unlock(&reader->lock);
 }
 
@@ -85,11 +84,9 @@ on_pages(evutil_socket_t fd, short what, void *arg)
 {
 	MrTailReader *reader = arg;
 	Queued *first;
-	uint64_t count;
 
 	(void) what;
-	if (read(fd, &count, sizeof(count)) < 0)
-		count = 0;
+	mr_woken(fd);
 	pthread_mutex_lock(&reader->lock);
 	first = take_all(reader);
 	pthread_mutex_unlock(&reader->lock);

@@ -32,6 +32,18 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._owned(regrole, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._owned(regrole, text, boolean) IS 'Internal: finds a pipeline the caller may change.';
 
+-- What is locked and then read again must not be read in an older snapshot.
+CREATE FUNCTION millrace._check_isolation(what text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION '% cannot be changed in a % transaction', what, current_setting('transaction_isolation')
+      USING ERRCODE = 'active_sql_transaction', HINT = 'Run: BEGIN ISOLATION LEVEL READ COMMITTED;';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION millrace._check_isolation FROM PUBLIC;
+COMMENT ON FUNCTION millrace._check_isolation IS 'Internal: refuses what takes locks in a transaction with one snapshot.';
+
 -- The same, locked against its workers and other verbs until the end of the transaction: a caller that
 -- holds this row knows that no batch is in flight.
 CREATE FUNCTION millrace._lock_owned(caller regrole, pipeline text, foreign_too boolean DEFAULT false)
@@ -42,11 +54,7 @@ DECLARE
 BEGIN
   PERFORM millrace._check_given(ARRAY['pipeline'], ARRAY[pipeline IS NULL]);
   -- an older snapshot would show positions from before the lock
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE EXCEPTION 'pipelines cannot be changed in a % transaction', current_setting('transaction_isolation')
-      USING ERRCODE = 'active_sql_transaction',
-            HINT = 'Run: BEGIN ISOLATION LEVEL READ COMMITTED;';
-  END IF;
+  PERFORM millrace._check_isolation('pipelines');
   p := millrace._owned(caller, pipeline, foreign_too);
   PERFORM millrace._lock_pipeline(p.id);
   -- a replay that is not committed yet (a preview) only keeps the pipeline from being dropped

@@ -321,6 +321,21 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._named_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._named_window IS 'Internal: finds a window.';
 
+-- As it is when what keeps others from changing it has been locked.
+CREATE FUNCTION millrace._window_now(former millrace.window_definition) RETURNS millrace.window_definition
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  w millrace.window_definition;
+BEGIN
+  SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = former.id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'window "%" was dropped concurrently', former.name USING ERRCODE = 'undefined_object';
+  END IF;
+  RETURN w;
+END $$;
+REVOKE ALL ON FUNCTION millrace._window_now FROM PUBLIC;
+COMMENT ON FUNCTION millrace._window_now IS 'Internal: finds a window again.';
+
 -- Finds a window the caller may change, and locks its pipeline.
 CREATE FUNCTION millrace._owned_window(caller regrole, name text) RETURNS millrace.window_definition
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -328,11 +343,7 @@ DECLARE
   w millrace.window_definition := millrace._named_window(name);
 BEGIN
   PERFORM millrace._lock_owned(caller, p.name, foreign_too => true) FROM millrace.pipeline AS p WHERE p.id = w.pipeline_id;
-  SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = w.id;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'window "%" was dropped concurrently', name USING ERRCODE = 'undefined_object';
-  END IF;
-  RETURN w;
+  RETURN millrace._window_now(w);
 END $$;
 REVOKE ALL ON FUNCTION millrace._owned_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._owned_window IS 'Internal: finds a window the caller may change; its pipeline is locked.';

@@ -196,9 +196,7 @@ BEGIN
     RETURN 0;
   END IF;
   PERFORM millrace._remove_replaced_sessions(w);
-  FOR places IN EXECUTE format('SELECT array_agg(g.place) FROM (SELECT f.ctid AS place, (row_number() OVER (ORDER BY f.window_start) - 1) / 1000 AS part '
-                               'FROM millrace._window_%s_folded AS f WHERE f.fold = -1 AND f.window_start >= $1 AND f.window_start < $1 + 2 * $2) AS g GROUP BY g.part', w.id)
-                USING w.target_since, w.size LOOP
+  FOR places IN SELECT p.places FROM millrace._folded_places(w, w.target_since, w.target_since + 2 * w.size, true) AS p LOOP
     EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.ctid = ANY ($1) RETURNING f.*), '
                    'uncovered AS (SELECT g.window_start, g.window_end%2$s, tstzmultirange(tstzrange(g.window_start, g.window_end)) '
                    '- coalesce(range_agg(tstzrange(f.window_start, f.window_end)) FILTER (WHERE f.window_start IS NOT NULL), ''{}'') AS parts '

@@ -11,17 +11,10 @@ DECLARE
   w millrace.window_definition := millrace._named_window(name);
 BEGIN
   -- an older snapshot would show what was there before the lock
-  IF current_setting('transaction_isolation') <> 'read committed' THEN
-    RAISE EXCEPTION 'windows cannot be changed in a % transaction', current_setting('transaction_isolation')
-      USING ERRCODE = 'active_sql_transaction', HINT = 'Run: BEGIN ISOLATION LEVEL READ COMMITTED;';
-  END IF;
+  PERFORM millrace._check_isolation('windows');
   PERFORM millrace._owned(caller, p.name, foreign_too => true) FROM millrace.pipeline AS p WHERE p.id = w.pipeline_id;
   PERFORM millrace._lock_window(w.id, true);
-  SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = w.id;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'window "%" was dropped concurrently', name USING ERRCODE = 'undefined_object';
-  END IF;
-  RETURN w;
+  RETURN millrace._window_now(w);
 END $$;
 REVOKE ALL ON FUNCTION millrace._folding_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._folding_window IS 'Internal: finds a window the caller may change; nobody else folds it.';
@@ -68,6 +61,17 @@ $$;
 REVOKE ALL ON FUNCTION millrace._replaced_by_rebuild FROM PUBLIC;
 COMMENT ON FUNCTION millrace._replaced_by_rebuild IS 'Internal: SQL that removes what a rebuild replaces.';
 
+-- Where the groups are that begin in [from, to), a thousand at once; aside: the sessions that a rebuild has set aside, else all others.
+CREATE FUNCTION millrace._folded_places(w millrace.window_definition, "from" timestamptz, "to" timestamptz, aside boolean) RETURNS TABLE (places tid[])
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN QUERY EXECUTE format('SELECT array_agg(g.place) FROM (SELECT f.ctid AS place, (row_number() OVER (ORDER BY f.window_start) - 1) / 1000 AS part '
+                              'FROM millrace._window_%s_folded AS f WHERE f.window_start >= $1 AND f.window_start < $2 AND f.fold %s) AS g GROUP BY g.part',
+                              w.id, CASE WHEN aside THEN '= -1' ELSE '>= 0' END) USING "from", "to";
+END $$;
+REVOKE ALL ON FUNCTION millrace._folded_places FROM PUBLIC;
+COMMENT ON FUNCTION millrace._folded_places IS 'Internal: places of folded groups that are to be computed again.';
+
 -- The groups that were filled without values get these, a thousand at once, or the error of those that fail. Out: how many there are.
 CREATE FUNCTION millrace._values_of_filled(w millrace.window_definition, "from" timestamptz, "to" timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -76,8 +80,7 @@ DECLARE
   n      bigint;
   total  bigint := 0;
 BEGIN
-  FOR places IN EXECUTE format('SELECT array_agg(g.place) FROM (SELECT f.ctid AS place, (row_number() OVER (ORDER BY f.window_start) - 1) / 1000 AS part '
-                               'FROM millrace._window_%s_folded AS f WHERE f.window_start >= $1 AND f.window_start < $2 AND f.fold >= 0) AS g GROUP BY g.part', w.id) USING "from", "to" LOOP
+  FOR places IN SELECT p.places FROM millrace._folded_places(w, "from", "to", false) AS p LOOP
     EXECUTE format('WITH gone AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.ctid = ANY ($1) RETURNING f.*) '
                    'INSERT INTO millrace._window_%1$s_folded SELECT v.* FROM millrace._groups_computed($2, (SELECT array_agg(ROW(g.*)::millrace._window_%1$s_folded) FROM gone AS g)) AS v WHERE v.n > 0',
                    w.id) USING places, w;
