@@ -32,14 +32,17 @@ static void on_ended(void *owner, MrQuery *query, MrQueryFailure failure, const 
 static void on_lost(void *owner, MrSession *session, const MrPgError *error, bool silent);
 static void on_point_ready(void *owner);
 static void on_point_lost(void *owner, const MrPgError *error, bool silent);
+static bool is_stale(const MrQuery *query, MrQueryFailure failure, const MrPgError *error);
+static void run_with_text(MrPool *pool, MrQuery *query);
 static void renew_idle(MrPool *pool);
 static MrPoint *roomiest_point(MrPool *pool);
 static MrQuery *start(MrPool *pool, MrQuery *query, MrSession *session, MrPoint *point,
 					  MrQueryFailure *failure);
-static MrSession *idle_session(MrPool *pool);
+static MrSession *idle_session(MrPool *pool, const MrQuery *query);
 static MrQuery *new_query(MrPool *pool, const char *name, const char *sql, int count,
 						  const char *const *values);
 static void free_query(MrQuery *query);
+static void add_waiting(MrPool *pool, MrQuery *query);
 static MrQuery *take_waiting(MrPool *pool);
 static void remove_waiting(MrPool *pool, MrQuery *query);
 static void fail_waiting(MrPool *pool, MrQueryFailure failure, int64_t before_ms);
@@ -76,12 +79,10 @@ mr_pool_query(MrPool *pool, const char *name, const char *sql, int count, const 
 	query = new_query(pool, name, sql, count, values);
 	query->end = end;
 	query->owner = owner;
-	session = pool->first == NULL ? idle_session(pool) : NULL;
+	session = pool->first == NULL ? idle_session(pool, query) : NULL;
 	if (session != NULL)
 		return start(pool, query, session, NULL, failure);
-	*pool->last = query;
-	pool->last = &query->next;
-	pool->state.waiting++;
+	add_waiting(pool, query);
 	return query;
 }
 
@@ -196,6 +197,11 @@ on_ended(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *re
 {
 	MrPool *pool = owner;
 
+	if (is_stale(query, failure, error))
+	{
+		run_with_text(pool, query);
+		return;
+	}
 	/* a socket that is found broken while the query is sent: its owner does not have it yet */
 	if (query == pool->starting)
 	{
@@ -205,6 +211,27 @@ on_ended(void *owner, MrQuery *query, MrQueryFailure failure, const PGresult *re
 	else
 		query->end(query->owner, failure, result, error);
 	free_query(query);
+}
+
+/* A column has another type than when the statement was parsed. */
+static bool
+is_stale(const MrQuery *query, MrQueryFailure failure, const MrPgError *error)
+{
+	return failure == MR_QUERY_ERROR && query->is_bare &&
+		   (strcmp(error->sqlstate, "0A000") == 0 || strcmp(error->sqlstate, "26000") == 0);
+}
+
+/* The connection that says so is still at work: the next one that is free takes it. */
+static void
+run_with_text(MrPool *pool, MrQuery *query)
+{
+	free(query->name);
+	query->name = NULL;
+	query->is_bare = false;
+	add_waiting(pool, query);
+	for (int i = 0; i < pool->setup.connections && pool->first == query; i++)
+		if (mr_session_state(pool->sessions[i]) == MR_SESSION_IDLE)
+			mr_session_run(pool->sessions[i], take_waiting(pool));
 }
 
 /* A server that hangs would cost each connection its timeout, one after the other: all that are idle go with the first. */
@@ -286,7 +313,10 @@ start(MrPool *pool, MrQuery *query, MrSession *session, MrPoint *point, MrQueryF
 	if (session != NULL)
 		mr_session_run(session, query);
 	else
+	{
+		query->is_bare = true;
 		mr_point_run(point, query);
+	}
 	is_over = pool->starting == NULL;
 	pool->starting = starting;
 	if (is_over)
@@ -294,13 +324,24 @@ start(MrPool *pool, MrQuery *query, MrSession *session, MrPoint *point, MrQueryF
 	return is_over ? NULL : query;
 }
 
+/* One that has the statement, or any. NULL: all are at work. */
 static MrSession *
-idle_session(MrPool *pool)
+idle_session(MrPool *pool, const MrQuery *query)
 {
+	MrSession *idle = NULL;
+
 	for (int i = 0; i < pool->setup.connections; i++)
-		if (mr_session_state(pool->sessions[i]) == MR_SESSION_IDLE)
-			return pool->sessions[i];
-	return NULL;
+	{
+		MrSession *session = pool->sessions[i];
+
+		if (mr_session_state(session) != MR_SESSION_IDLE)
+			continue;
+		if (mr_session_repeats(session, query))
+			return session;
+		if (idle == NULL)
+			idle = session;
+	}
+	return idle;
 }
 
 static MrQuery *
@@ -329,6 +370,14 @@ free_query(MrQuery *query)
 	free(query->name);
 	free(query->sql);
 	free(query);
+}
+
+static void
+add_waiting(MrPool *pool, MrQuery *query)
+{
+	*pool->last = query;
+	pool->last = &query->next;
+	pool->state.waiting++;
 }
 
 static MrQuery *

@@ -62,8 +62,11 @@ typedef struct MrPoolState
 
 extern MrPool *mr_pool_new(const MrPoolSetup *setup);
 /*
- * Runs a statement with text parameters (NULL is SQL's); name: prepare it once on each connection under this name;
- * NULL: do not. Returns NULL when it is refused, *failure then says why, and `end` is not called.
+ * Runs a statement with text parameters (NULL is SQL's); name: prepare it once on each connection under this name; NULL: do
+ * not; "": do not, but what came last on a connection, at most a second ago, is run again by itself when it comes again:
+ * neither parsed nor, as PostgreSQL likes, planned for its values. What was prepared and does not fit any more (a column's type
+ * was changed) is run with its text. Returns NULL when it is refused, *failure then says why, and
+ * `end` is not called.
  */
 extern MrQuery *mr_pool_query(MrPool *pool, const char *name, const char *sql, int count,
 							  const char *const *values, MrQueryEnd end, void *owner,

@@ -20,6 +20,9 @@ struct MrSession
 	int64_t retry_ms;   /* DOWN: when to connect */
 	MrStrings prepared; /* names of statements */
 	MrCancel *cancel;   /* CANCELLING: asked for, and not known to be over */
+	char *
+		parsed; /* the statement without a name that the server has; NULL: none, or it is not to come again */
+	int64_t parsed_ms;
 	bool is_unsure;     /* CANCELLING: whether the statement was prepared */
 	bool query_is_over; /* CANCELLING */
 };
@@ -30,6 +33,7 @@ static void on_done(void *owner);
 static void on_lost(void *owner, const MrPgError *error);
 static void set_session(MrSession *session);
 static void execute(MrSession *session);
+static void forget_parsed(MrSession *session);
 static void end_query(MrSession *session, MrQueryFailure failure, const PGresult *result,
 					  const MrPgError *error);
 static void settle_cancel(MrSession *session);
@@ -78,13 +82,22 @@ mr_session_state(const MrSession *session)
 	return session->state;
 }
 
+bool
+mr_session_repeats(const MrSession *session, const MrQuery *query)
+{
+	return query->name != NULL && *query->name == '\0' && session->parsed != NULL &&
+		   mr_now_ms() - session->parsed_ms < MR_SESSION_REPEAT_MS &&
+		   strcmp(session->parsed, query->sql) == 0;
+}
+
 void
 mr_session_run(MrSession *session, MrQuery *query)
 {
 	assert(session->state == MR_SESSION_IDLE);
 	session->query = query;
 	query->session = session;
-	if (query->name == NULL || mr_strings_has(&session->prepared, query->name))
+	if (query->name == NULL || *query->name == '\0' ||
+		mr_strings_has(&session->prepared, query->name))
 	{
 		execute(session);
 		return;
@@ -134,6 +147,7 @@ mr_session_free(MrSession *session)
 	mr_pgconn_free(session->conn);
 	mr_cancel_free(session->setup.canceller, session->cancel);
 	mr_strings_clear(&session->prepared);
+	free(session->parsed);
 	free(session);
 }
 
@@ -149,6 +163,7 @@ set_session(MrSession *session)
 	char sql[MR_SESSION_SETTINGS_SIZE];
 
 	mr_strings_clear(&session->prepared);
+	forget_parsed(session);
 	session->state = MR_SESSION_SETTING;
 	mr_session_settings(sql, &session->setup);
 	mr_pgconn_query(session->conn, sql);
@@ -161,6 +176,8 @@ on_result(void *owner, PGresult *result)
 	MrSession *session = owner;
 	MrPgError error;
 
+	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+		forget_parsed(session);
 	if (session->query == NULL)
 		return;
 	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
@@ -233,14 +250,31 @@ on_lost(void *owner, const MrPgError *error)
 static void
 execute(MrSession *session)
 {
-	const MrQuery *query = session->query;
+	MrQuery *query = session->query;
 	const char *const *values = (const char *const *) query->values;
 
 	session->state = MR_SESSION_RUNNING;
-	if (query->name != NULL)
+	query->is_bare =
+		mr_session_repeats(session, query) || (query->name != NULL && *query->name != '\0');
+	if (query->is_bare)
+	{
 		mr_pgconn_execute(session->conn, query->name, query->count, values);
-	else
-		mr_pgconn_query_params(session->conn, query->sql, query->count, values);
+		return;
+	}
+	forget_parsed(session);
+	if (query->name != NULL)
+	{
+		session->parsed = mr_strdup(query->sql);
+		session->parsed_ms = mr_now_ms();
+	}
+	mr_pgconn_query_params(session->conn, query->sql, query->count, values);
+}
+
+static void
+forget_parsed(MrSession *session)
+{
+	free(session->parsed);
+	session->parsed = NULL;
 }
 
 static void

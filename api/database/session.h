@@ -35,6 +35,7 @@ struct MrQuery
 	MrQueryEnd end;
 	void *owner;
 	int64_t began_ms;
+	bool is_bare;              /* it runs, or has, without its text */
 	struct MrSession *session; /* NULL: it waits, or is at a point */
 	struct MrPoint *point;
 	MrQuery *next;
@@ -59,7 +60,9 @@ typedef struct MrSessionEvents
 #define MR_SESSION_STATEMENTS_MAX                                                                  \
 	64 /* prepared on it; beyond that it is made again when it is idle */
 
-#define MR_SESSION_SETTINGS_SIZE 160
+#define MR_SESSION_REPEAT_MS 1000 /* a plan is made for a table of the size that it has */
+
+#define MR_SESSION_SETTINGS_SIZE 200
 /* What each session of a pool begins with. */
 extern void mr_session_settings(char sql[MR_SESSION_SETTINGS_SIZE], const MrPoolSetup *setup);
 /* What an error of the server's means for its query. */
@@ -68,6 +71,8 @@ extern MrQueryFailure mr_session_failure_of(const char *sqlstate);
 extern MrSession *mr_session_new(const MrPoolSetup *setup, const MrSessionEvents *events,
 								 void *owner);
 extern MrSessionState mr_session_state(const MrSession *session);
+/* IDLE: the query is of the statement that came last, and may be run without its text. */
+extern bool mr_session_repeats(const MrSession *session, const MrQuery *query);
 /* IDLE only. */
 extern void mr_session_run(MrSession *session, MrQuery *query);
 /* Its query is given back to the caller and cancelled. */

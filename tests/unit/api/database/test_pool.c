@@ -10,6 +10,7 @@
 
 #include "../ingestor/fake_pq.h"
 #include "api/database/pool.h"
+#include "common/eventloop.h"
 #include "common/log.h"
 
 /* Pipeline mode is tested with a real server (tests/e2e/test_api_points.py): a script has one query at a time. */
@@ -40,6 +41,17 @@ typedef struct Seen
 	char value[64];
 	char sqlstate[6];
 } Seen;
+
+extern int64_t __real_mr_now_ms(void);
+extern int64_t __wrap_mr_now_ms(void);
+
+static int64_t stopped_ms; /* 0: the clock goes */
+
+int64_t
+__wrap_mr_now_ms(void)
+{
+	return stopped_ms > 0 ? stopped_ms : __real_mr_now_ms();
+}
 
 static struct event_base *base;
 static MrCanceller *canceller;
@@ -116,6 +128,7 @@ static int
 teardown(void **state)
 {
 	(void) state;
+	stopped_ms = 0;
 	mr_pool_free(pool);
 	mr_canceller_free(canceller);
 	event_base_free(base);
@@ -177,6 +190,69 @@ a_statement_that_cannot_be_prepared(void **state)
 	ask(NULL, "SELECT 1", &seen);
 	assert_true(turn_until(&seen, 2));
 	assert_int_equal(seen.failure, MR_QUERY_OK);
+}
+
+/* What comes again goes without its text, until another comes, it fails, or a second has passed. */
+static void
+a_statement_that_comes_again(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"SELECT a", FAKE_ROW, "x", "1"},
+									 {"EXECUTE ", FAKE_ROW, "x", "2"},
+									 {"SELECT b", FAKE_ROW, "x", "3"},
+									 {"SELECT a", FAKE_ROW, "x", "4"},
+									 {"SELECT a", FAKE_ROW, "x", "5"},
+									 {"EXECUTE ", FAKE_ERROR, "22P02", ""},
+									 {"SELECT a", FAKE_ERROR, "22P02", ""},
+									 {"SELECT a", FAKE_ROW, "x", "8"},
+									 {"SELECT a", FAKE_ROW, "x", "9"}};
+	static const char *const asked[] = {"SELECT a", "SELECT a", "SELECT b", NULL,      "SELECT a",
+										"SELECT a", "SELECT a", "SELECT a", "SELECT a"};
+	Seen seen = {0};
+
+	(void) state;
+	stopped_ms = __real_mr_now_ms();
+	begin(steps, COUNT(steps));
+	for (int i = 0; i < COUNT(asked); i++)
+	{
+		if (i == COUNT(asked) - 1)
+			stopped_ms += 1000;
+		/* NULL: of one that is not to be kept */
+		ask(asked[i] != NULL ? "" : NULL, asked[i] != NULL ? asked[i] : "SELECT a", &seen);
+		assert_true(turn_until(&seen, i + 1));
+		assert_int_equal(seen.failure, i == 5 || i == 6 ? MR_QUERY_ERROR : MR_QUERY_OK);
+	}
+	assert_string_equal(seen.value, "9");
+}
+
+/* A column has another type now, or the server has lost it: it is run again, with its text, and nobody hears of it. */
+static void
+a_statement_that_is_stale(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"SELECT a", FAKE_ROW, "x", "1"},
+									 {"EXECUTE ", FAKE_ERROR, "0A000", ""},
+									 {"SELECT a", FAKE_ROW, "x", "2"},
+									 {"SELECT a", FAKE_ROW, "x", "3"},
+									 {"EXECUTE ", FAKE_ERROR, "26000", ""},
+									 {"SELECT a", FAKE_ERROR, "0A000", ""},
+									 {"PREPARE s", FAKE_ROW, "x", ""},
+									 {"EXECUTE s", FAKE_ERROR, "0A000", ""},
+									 {"SELECT a", FAKE_ROW, "x", "5"}};
+	static const char *const names[] = {"", "", "", "", "s"};
+	Seen seen = {0};
+
+	(void) state;
+	stopped_ms = __real_mr_now_ms();
+	begin(steps, COUNT(steps));
+	for (int i = 0; i < COUNT(names); i++)
+	{
+		ask(names[i], "SELECT a", &seen);
+		assert_true(turn_until(&seen, i + 1));
+		assert_int_equal(seen.failure, i == 3 ? MR_QUERY_ERROR : MR_QUERY_OK);
+	}
+	assert_string_equal(seen.value, "5");
+	assert_int_equal(fake_pq.at, COUNT(steps));
 }
 
 /* The next one waits for the answer and for the cancel. */
@@ -307,6 +383,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(queries_in_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_statement_is_prepared_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_statement_that_cannot_be_prepared, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_statement_that_comes_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_statement_that_is_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_abandoned_query_is_cancelled, setup, teardown),
 		cmocka_unit_test_setup_teardown(abandoned_while_it_is_prepared, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_abandoned_query_that_waits_is_forgotten, setup,
