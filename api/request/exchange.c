@@ -2,7 +2,6 @@
 
 #include <event2/buffer.h>
 #include <event2/keyvalq_struct.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -12,6 +11,7 @@
 #include "api/request/accept.h"
 #include "api/request/body.h"
 #include "api/request/cors.h"
+#include "api/request/draw.h"
 #include "api/request/etag.h"
 #include "api/request/gzip.h"
 #include "common/log.h"
@@ -236,16 +236,13 @@ know_client(MrExchange *exchange)
 {
 	struct evkeyvalq *headers = evhttp_request_get_input_headers(exchange->http);
 	const MrNetworks *proxies = &exchange->setup->edge->proxies;
-	unsigned char random[MR_TRACE_RANDOM];
 	MrBuffer forwarded = {0};
 	const struct evkeyval *field;
 	char *peer = NULL;
 	uint16_t port;
 
-	if (RAND_bytes(random, sizeof(random)) != 1)
-		abort(); /* ids would repeat */
 	mr_trace_take(&exchange->trace, evhttp_find_header(headers, "traceparent"),
-				  evhttp_find_header(headers, "tracestate"), random);
+				  evhttp_find_header(headers, "tracestate"), mr_draw_random());
 	evhttp_connection_get_peer(evhttp_request_get_connection(exchange->http), &peer, &port);
 	if (proxies->count > 0)
 		TAILQ_FOREACH (field, headers, next)

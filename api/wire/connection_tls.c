@@ -9,6 +9,9 @@
 #include "api/wire/socket.h"
 #include "common/eventloop.h"
 
+/* A list goes in one write: by default there are 16 KiB in each, and a turn of the loop between them. */
+#define WRITE_MAX 262144
+
 static bool has_no_handshake(const MrConnection *connection);
 
 void
@@ -26,6 +29,8 @@ mr_connection_open(MrConnection *connection, struct event_base *base)
 										   BEV_OPT_CLOSE_ON_FREE);
 	if (connection->bev == NULL)
 		abort(); /* memory is out; evhttp would go on with a bufferevent that has no guard */
+	if (tls == NULL)
+		(void) bufferevent_set_max_single_write(connection->bev, WRITE_MAX);
 }
 
 bool

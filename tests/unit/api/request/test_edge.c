@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "api/request/client.h"
+#include "api/request/draw.h"
 #include "api/request/gzip.h"
 #include "api/request/limiter.h"
 #include "api/request/trace.h"
@@ -77,6 +78,24 @@ networks(void **state)
 	assert_true(mr_networks_have(&(MrNetworks){&network, 1}, "8.8.8.8"));
 	assert_false(mr_networks_have(&(MrNetworks){&network, 1}, "::1"));
 	assert_false(mr_networks_have(&(MrNetworks){&network, 1}, "x"));
+}
+
+/* No id comes twice, also from one draw to the next. */
+static void
+random_ids(void **state)
+{
+	static unsigned char all[300][MR_TRACE_RANDOM];
+
+	(void) state;
+	for (int i = 0; i < 300; i++)
+	{
+		memcpy(all[i], mr_draw_random(), MR_TRACE_RANDOM);
+		for (int other = 0; other < i; other++)
+		{
+			assert_memory_not_equal(all[i], all[other], 16);
+			assert_memory_not_equal(all[i] + 16, all[other] + 16, 8);
+		}
+	}
 }
 
 static void
@@ -282,9 +301,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(clients),    cmocka_unit_test(networks),     cmocka_unit_test(traces),
-		cmocka_unit_test(compressed), cmocka_unit_test(decompressed), cmocka_unit_test(a_bomb),
-		cmocka_unit_test(limits),
+		cmocka_unit_test(clients),    cmocka_unit_test(networks),   cmocka_unit_test(traces),
+		cmocka_unit_test(random_ids), cmocka_unit_test(compressed), cmocka_unit_test(decompressed),
+		cmocka_unit_test(a_bomb),     cmocka_unit_test(limits),
 	};
 
 	return cmocka_run_group_tests_name("request/edge", tests, NULL, NULL);
