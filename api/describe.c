@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "api/resource/event_query.h"
 #include "common/backoff.h"
 #include "common/eventloop.h"
 #include "common/log.h"
@@ -167,6 +168,7 @@ take_relation(MrDescribe *describe, const PGresult *result)
 	MrRelation *relation =
 		mr_relation_new(result, describe->settings->events, (unsigned) describe->count);
 
+	mr_event_query_look_ups(relation);
 	describe->asks = false;
 	mr_trouble_clear(&describe->trouble);
 	atomic_store(&describe->in_trouble, false);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/database/row_json.h"
 #include "common/buffer.h"
 
 static void read_use(MrRelation *relation, int column, const char *use);
@@ -32,6 +33,9 @@ mr_relation_new(const PGresult *result, const char *name, unsigned generation)
 			.type = mr_strdup(PQgetvalue(result, i, 3)),
 			.is_bigint = *PQgetvalue(result, i, 4) == 't',
 			.is_filterable = *PQgetvalue(result, i, 6) == 't',
+			/* a domain, too, when it is one of bigint, so that it is a string */
+			.is_plain =
+				*PQgetvalue(result, i, 4) == 't' || mr_row_json_knows(PQgetvalue(result, i, 3)),
 			.index_hint = PQgetisnull(result, i, 7) ? NULL : mr_strdup(PQgetvalue(result, i, 7)),
 			.is_search = strcmp(PQgetvalue(result, i, 3), "tsvector") == 0,
 		};
@@ -70,6 +74,8 @@ mr_relation_free(MrRelation *relation)
 		free(relation->columns[i].type);
 		free(relation->columns[i].index_hint);
 	}
+	free(relation->by_id.sql);
+	free(relation->by_coordinate.sql);
 	free(relation->columns);
 	free(relation->ident);
 	free(relation->name);

@@ -15,9 +15,17 @@ typedef struct MrColumn
 	char *type;  /* as SQL has it */
 	bool is_bigint;
 	bool is_filterable;
+	bool is_plain;    /* selected as it is: row_json.h has its values; else by to_json() */
 	bool is_search;   /* a tsvector: for q=, and shown only when it is named */
 	char *index_hint; /* how to add the index that would serve a filter; NULL: it is there */
 } MrColumn;
+
+/* A statement that looks up a row, and the name under which it is prepared. */
+typedef struct MrLookUp
+{
+	char name[40];
+	char *sql;
+} MrLookUp;
 
 typedef struct MrRelation
 {
@@ -30,6 +38,8 @@ typedef struct MrRelation
 	int coordinate[3]; /* topic, partition, offset; -1 when no index serves a look-up by them */
 	int xid; /* the transaction that wrote the row; -1 when the relation cannot be followed */
 	unsigned generation;
+	MrLookUp by_id; /* event_query.h makes them for the relation behind /events */
+	MrLookUp by_coordinate;
 } MrRelation;
 
 /* The query that describes a relation: parameters are its name, id column, time column, xid column. */

@@ -44,7 +44,7 @@ mr_session_settings(char sql[MR_SESSION_SETTINGS_SIZE], const MrPoolSetup *setup
 {
 	snprintf(sql, MR_SESSION_SETTINGS_SIZE,
 			 "SET statement_timeout = %lld; SET default_transaction_read_only = %s; "
-			 "SET TimeZone = 'UTC'; SET extra_float_digits = 1",
+			 "SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET IntervalStyle = 'postgres'",
 			 (long long) setup->query_ms, setup->writes ? "off" : "on");
 }
 

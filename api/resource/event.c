@@ -2,12 +2,12 @@
 
 #include <stdio.h>
 
+#include "api/database/row_json.h"
 #include "api/request/accept.h"
 #include "api/request/coordinate.h"
 #include "api/request/etag.h"
 #include "api/resource/context.h"
 #include "api/resource/document.h"
-#include "api/resource/event_query.h"
 #include "api/resource/look.h"
 #include "api/resource/query_problem.h"
 
@@ -59,23 +59,16 @@ start(MrExchange *exchange, const MrRelation *relation)
 	MrCoordinate coordinate;
 	const char *values[3] = {id, NULL, NULL};
 	bool by_coordinate = relation->coordinate[0] >= 0 && mr_coordinate_read(&coordinate, id);
-	MrBuffer sql = {0};
-	char name[64];
+	const MrLookUp *look_up = by_coordinate ? &relation->by_coordinate : &relation->by_id;
 
 	if (by_coordinate)
 	{
-		mr_event_query_by_coordinate(&sql, relation);
 		values[0] = coordinate.topic;
 		values[1] = coordinate.partition;
 		values[2] = coordinate.offset;
 	}
-	else
-		mr_event_query_by_id(&sql, relation);
-	snprintf(name, sizeof(name), "event_by_%s_%u", by_coordinate ? "coordinate" : "id",
-			 relation->generation);
-	mr_look_up_row(exchange, mr_context_of(exchange)->pool, name, mr_buffer_string(&sql),
+	mr_look_up_row(exchange, mr_context_of(exchange)->pool, look_up->name, look_up->sql,
 				   by_coordinate ? 3 : 1, values, on_row);
-	mr_buffer_free(&sql);
 }
 
 static void
@@ -94,10 +87,12 @@ on_row(MrExchange *exchange, const void *detail, MrQueryFailure failure, const P
 static void
 answer(MrExchange *exchange, const PGresult *result)
 {
+	MrRowJson *row_json = mr_row_json_new(result, PQnfields(result));
 	MrBuffer body = {0};
 	char tag[MR_ETAG_SIZE];
 
-	mr_buffer_append(&body, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0));
+	mr_row_json_put(row_json, 0, &body);
+	mr_row_json_free(row_json);
 	mr_buffer_append(&body, "\n", 1);
 	mr_etag_make(tag, body.data, body.len);
 	mr_document_answer(exchange, "application/json", &body, tag);

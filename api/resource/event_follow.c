@@ -7,6 +7,7 @@
 
 static bool put_group(MrEventQuery *query, const MrRelation *relation, const MrParams *params,
 					  MrListRefusal *refusal);
+static void put_columns(MrEventQuery *query, const MrRelation *relation);
 static void put_rows(MrBuffer *sql, const MrRelation *relation);
 static void put_source(MrBuffer *sql, const MrRelation *relation);
 
@@ -80,11 +81,24 @@ put_group(MrEventQuery *query, const MrRelation *relation, const MrParams *param
 	query->joint = "";
 	if (!mr_event_filter_put(query, relation, params, false, refusal))
 		return false;
-	mr_buffer_printf(&query->sql, "%s THEN (SELECT row_to_json(j)::text FROM (SELECT ",
+	mr_buffer_printf(&query->sql, "%s THEN (SELECT row_to_json(j.*)::text FROM (SELECT ",
 					 query->count == before ? "true" : "");
-	mr_event_query_columns(&query->sql, relation, query->columns, query->column_count);
+	put_columns(query, relation);
 	mr_buffer_printf(&query->sql, ") AS j) END");
 	return true;
+}
+
+/* As row_json.h has them in a list. */
+static void
+put_columns(MrEventQuery *query, const MrRelation *relation)
+{
+	for (int i = 0; i < query->column_count; i++)
+	{
+		const MrColumn *column = &relation->columns[query->columns[i]];
+
+		mr_buffer_printf(&query->sql, "%st.%s%s AS %s", i > 0 ? ", " : "", column->ident,
+						 column->is_bigint ? "::text" : "", column->ident);
+	}
 }
 
 /* The two conditions apart, so that an index serves each. Absent parameters are constants to the planner. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/database/row_json.h"
 #include "api/request/accept.h"
 #include "api/request/csv.h"
 #include "api/request/prefer.h"
@@ -30,7 +31,7 @@ static const char *const types[] = {
 };
 
 static void refuse(MrExchange *exchange, const MrListRefusal *refusal);
-static void run(List *list, const char *sql, int count, MrQueryEnd end);
+static void run(List *list, const char *name, const char *sql, int count, MrQueryEnd end);
 static void start(List *list);
 static void on_estimate(void *owner, MrQueryFailure failure, const PGresult *result,
 						const MrPgError *error);
@@ -39,6 +40,8 @@ static void on_rows(void *owner, MrQueryFailure failure, const PGresult *result,
 static void answer(List *list, const PGresult *result);
 static void put_rows(const List *list, const PGresult *result, int first, int step, int rows,
 					 MrBuffer *body);
+static void put_csv_rows(const List *list, const PGresult *result, int first, int step, int rows,
+						 MrBuffer *body);
 static void put_csv_row(const List *list, const PGresult *result, int row, MrBuffer *body);
 static void put_count(const List *list, int rows, bool is_whole);
 static void put_links(const List *list, const PGresult *result, int newest, int oldest, bool more);
@@ -87,7 +90,7 @@ mr_event_list_give(MrExchange *exchange, MrFormat format, const MrRelation *rela
 	{
 		list->counts = mr_prefers(mr_exchange_header(exchange, "Prefer"), "count", "estimated");
 		if (list->counts)
-			run(list, mr_buffer_string(&list->query.estimate), list->query.estimate_count,
+			run(list, NULL, mr_buffer_string(&list->query.estimate), list->query.estimate_count,
 				on_estimate);
 		else
 			start(list);
@@ -107,12 +110,12 @@ refuse(MrExchange *exchange, const MrListRefusal *refusal)
 }
 
 static void
-run(List *list, const char *sql, int count, MrQueryEnd end)
+run(List *list, const char *name, const char *sql, int count, MrQueryEnd end)
 {
 	MrExchange *exchange = list->exchange;
 	MrQueryFailure failure;
 
-	list->running = mr_pool_query(mr_context_of(exchange)->pool, NULL, sql, count,
+	list->running = mr_pool_query(mr_context_of(exchange)->pool, name, sql, count,
 								  list->query.values, end, list, &failure);
 	if (list->running == NULL)
 	{
@@ -127,7 +130,8 @@ run(List *list, const char *sql, int count, MrQueryEnd end)
 static void
 start(List *list)
 {
-	run(list, list->query.sql.data, list->query.count, on_rows);
+	run(list, list->query.is_planned_alike ? "" : NULL, list->query.sql.data, list->query.count,
+		on_rows);
 }
 
 /* The estimate first: the rows belong to the pool, and are gone when another query runs. */
@@ -191,26 +195,36 @@ static void
 put_rows(const List *list, const PGresult *result, int first, int step, int rows, MrBuffer *body)
 {
 	bool is_json = list->query.format == MR_FORMAT_JSON;
+	MrRowJson *row_json;
 
 	if (list->query.format == MR_FORMAT_CSV)
-		put_csv_row(list, NULL, 0, body);
+	{
+		put_csv_rows(list, result, first, step, rows, body);
+		return;
+	}
+	row_json = mr_row_json_new(result, list->query.column_count);
 	if (is_json)
 		mr_buffer_append(body, "[", 1);
 	for (int i = 0, row = first; i < rows; i++, row += step)
 	{
-		if (list->query.format == MR_FORMAT_CSV)
-		{
-			put_csv_row(list, result, row, body);
-			continue;
-		}
 		if (is_json && i > 0)
 			mr_buffer_append(body, ",\n", 2);
-		mr_buffer_append(body, PQgetvalue(result, row, 0), (size_t) PQgetlength(result, row, 0));
+		mr_row_json_put(row_json, row, body);
 		if (!is_json)
 			mr_buffer_append(body, "\n", 1);
 	}
 	if (is_json)
 		mr_buffer_append(body, "]\n", 2);
+	mr_row_json_free(row_json);
+}
+
+static void
+put_csv_rows(const List *list, const PGresult *result, int first, int step, int rows,
+			 MrBuffer *body)
+{
+	put_csv_row(list, NULL, 0, body);
+	for (int i = 0, row = first; i < rows; i++, row += step)
+		put_csv_row(list, result, row, body);
 }
 
 /* result NULL: the line of names. */
@@ -247,17 +261,18 @@ static void
 put_links(const List *list, const PGresult *result, int newest, int oldest, bool more)
 {
 	bool backward = list->query.cursor.backward;
-	int keys = PQnfields(result) - 2; /* where time and id are */
+	int time = list->query.key_columns[0];
+	int id = list->query.key_columns[1];
 	bool has_rows = PQntuples(result) > 0;
 	MrBuffer links = {0};
 
 	put_link(list, &links, "first", NULL, NULL);
 	if (has_rows && (backward || more))
-		put_link(list, &links, "next", PQgetvalue(result, oldest, keys),
-				 PQgetvalue(result, oldest, keys + 1));
+		put_link(list, &links, "next", PQgetvalue(result, oldest, time),
+				 PQgetvalue(result, oldest, id));
 	if (has_rows && list->query.has_cursor && (!backward || more))
-		put_link(list, &links, "prev", PQgetvalue(result, newest, keys),
-				 PQgetvalue(result, newest, keys + 1));
+		put_link(list, &links, "prev", PQgetvalue(result, newest, time),
+				 PQgetvalue(result, newest, id));
 	mr_exchange_set_header(list->exchange, "Link", mr_buffer_string(&links));
 	mr_buffer_free(&links);
 }

@@ -12,8 +12,13 @@ static bool add_field(MrEventQuery *query, const MrRelation *relation, const cha
 static bool read_cursor(MrEventQuery *query, const MrParams *params, const MrCursorSecret *secret,
 						MrListRefusal *refusal);
 static int compare_params(const void *a, const void *b);
+static bool is_planned_alike(const MrParams *params);
 static void put_select(MrEventQuery *query, const MrRelation *relation);
-static void put_json_row(MrBuffer *sql, const MrRelation *relation, const int *columns, int count);
+static void put_csv_select(MrEventQuery *query, const MrRelation *relation);
+static void put_key(MrEventQuery *query, const MrRelation *relation, int key, int column);
+static void put_row(MrBuffer *sql, const MrRelation *relation);
+static void name_look_up(MrLookUp *look_up, const char *key, unsigned generation, MrBuffer *sql);
+static void put_column(MrBuffer *sql, const MrColumn *column, const char *before);
 static void put_position(MrEventQuery *query, const MrRelation *relation);
 
 bool
@@ -37,6 +42,7 @@ mr_event_query_build(MrEventQuery *query, const MrRelation *relation, const MrPa
 					 relation->ident, (int) (query->sql.len - filters), query->sql.data + filters);
 	query->estimate_count = query->count;
 	put_position(query, relation);
+	query->is_planned_alike = is_planned_alike(params);
 	return true;
 }
 
@@ -80,43 +86,27 @@ mr_event_query_fields(MrEventQuery *query, const MrRelation *relation, const cha
 }
 
 void
-mr_event_query_columns(MrBuffer *sql, const MrRelation *relation, const int *columns, int count)
-{
-	const char *separator = "";
-
-	for (int i = 0; i < count; i++)
-	{
-		const MrColumn *column = &relation->columns[columns != NULL ? columns[i] : i];
-
-		if (columns == NULL && column->is_search)
-			continue;
-		mr_buffer_printf(sql, "%st.%s%s AS %s", separator, column->ident,
-						 column->is_bigint ? "::text" : "", column->ident);
-		separator = ", ";
-	}
-}
-
-void
-mr_event_query_by_id(MrBuffer *sql, const MrRelation *relation)
+mr_event_query_look_ups(MrRelation *relation)
 {
 	const MrColumn *id = &relation->columns[relation->id];
+	MrBuffer by_id = {0};
+	MrBuffer by_coordinate = {0};
 
-	put_json_row(sql, relation, NULL, relation->count);
-	mr_buffer_printf(sql, " WHERE t.%s = $1::%s", id->ident, id->type);
-}
-
-void
-mr_event_query_by_coordinate(MrBuffer *sql, const MrRelation *relation)
-{
-	put_json_row(sql, relation, NULL, relation->count);
+	put_row(&by_id, relation);
+	mr_buffer_printf(&by_id, " WHERE t.%s = $1::%s", id->ident, id->type);
+	name_look_up(&relation->by_id, "id", relation->generation, &by_id);
+	if (relation->coordinate[0] < 0)
+		return;
+	put_row(&by_coordinate, relation);
 	for (int i = 0; i < 3; i++)
 	{
 		const MrColumn *column = &relation->columns[relation->coordinate[i]];
 
-		mr_buffer_printf(sql, " %s t.%s = $%d::%s", i == 0 ? "WHERE" : "AND", column->ident, i + 1,
-						 column->type);
+		mr_buffer_printf(&by_coordinate, " %s t.%s = $%d::%s", i == 0 ? "WHERE" : "AND",
+						 column->ident, i + 1, column->type);
 	}
-	mr_buffer_printf(sql, " LIMIT 1");
+	mr_buffer_printf(&by_coordinate, " LIMIT 1");
+	name_look_up(&relation->by_coordinate, "coordinate", relation->generation, &by_coordinate);
 }
 
 static bool
@@ -211,39 +201,95 @@ compare_params(const void *a, const void *b)
 	return strcmp((*(const MrParam *const *) a)->name, (*(const MrParam *const *) b)->name);
 }
 
+/* Bounds of the time and a position are looked up in the index of the order, whatever they are; a filter's value may be rare. */
+static bool
+is_planned_alike(const MrParams *params)
+{
+	for (int i = 0; i < params->count; i++)
+		if (!mr_event_filter_is_own(params->items[i].name) ||
+			strcmp(params->items[i].name, "q") == 0)
+			return false;
+	return true;
+}
+
 static void
 put_select(MrEventQuery *query, const MrRelation *relation)
 {
-	const char *time = relation->columns[relation->time].ident;
-	const char *id = relation->columns[relation->id].ident;
-	MrBuffer *sql = &query->sql;
-
-	if (query->format != MR_FORMAT_CSV)
+	if (query->format == MR_FORMAT_CSV)
 	{
-		mr_buffer_printf(sql, "SELECT e.json, e.at::text, e.id::text FROM (");
-		put_json_row(sql, relation, query->columns, query->column_count);
+		put_csv_select(query, relation);
 		return;
 	}
+	for (int i = 0; i < query->column_count; i++)
+		put_column(&query->sql, &relation->columns[query->columns[i]], i == 0 ? "SELECT " : ", ");
+	put_key(query, relation, 0, relation->time);
+	put_key(query, relation, 1, relation->id);
+	mr_buffer_printf(&query->sql, " FROM %s AS t", relation->ident);
+}
+
+static void
+put_csv_select(MrEventQuery *query, const MrRelation *relation)
+{
+	MrBuffer *sql = &query->sql;
+
 	mr_buffer_printf(sql, "SELECT ");
 	for (int i = 0; i < query->column_count; i++)
 		mr_buffer_printf(sql, "e.c%d::text, ", i);
 	mr_buffer_printf(sql, "e.at::text, e.id::text FROM (SELECT ");
 	for (int i = 0; i < query->column_count; i++)
 		mr_buffer_printf(sql, "t.%s AS c%d, ", relation->columns[query->columns[i]].ident, i);
-	mr_buffer_printf(sql, "t.%s AS at, t.%s AS id FROM %s AS t", time, id, relation->ident);
-}
-
-/* The lateral subquery gives the names of the JSON object's members; the planner makes one row expression of it. */
-static void
-put_json_row(MrBuffer *sql, const MrRelation *relation, const int *columns, int count)
-{
-	mr_buffer_printf(sql,
-					 "SELECT row_to_json(j)::text AS json, t.%s AS at, t.%s AS id FROM %s AS t "
-					 "CROSS JOIN LATERAL (SELECT ",
+	mr_buffer_printf(sql, "t.%s AS at, t.%s AS id FROM %s AS t",
 					 relation->columns[relation->time].ident, relation->columns[relation->id].ident,
 					 relation->ident);
-	mr_event_query_columns(sql, relation, columns, count);
-	mr_buffer_printf(sql, ") AS j");
+	query->key_columns[0] = query->column_count;
+	query->key_columns[1] = query->column_count + 1;
+}
+
+/* One that is shown as its text serves. */
+static void
+put_key(MrEventQuery *query, const MrRelation *relation, int key, int column)
+{
+	for (int i = 0; i < query->column_count; i++)
+		if (query->columns[i] == column && relation->columns[column].is_plain)
+		{
+			query->key_columns[key] = i;
+			return;
+		}
+	mr_buffer_printf(&query->sql, ", t.%s::text", relation->columns[column].ident);
+	query->key_columns[key] = query->column_count + query->hidden++;
+}
+
+static void
+put_row(MrBuffer *sql, const MrRelation *relation)
+{
+	const char *before = "SELECT ";
+
+	for (int i = 0; i < relation->count; i++)
+	{
+		if (relation->columns[i].is_search)
+			continue;
+		put_column(sql, &relation->columns[i], before);
+		before = ", ";
+	}
+	mr_buffer_printf(sql, " FROM %s AS t", relation->ident);
+}
+
+/* Takes the statement over. Of another generation's relation it is another. */
+static void
+name_look_up(MrLookUp *look_up, const char *key, unsigned generation, MrBuffer *sql)
+{
+	snprintf(look_up->name, sizeof(look_up->name), "event_by_%s_%u", key, generation);
+	mr_buffer_string(sql);
+	look_up->sql = sql->data;
+}
+
+static void
+put_column(MrBuffer *sql, const MrColumn *column, const char *before)
+{
+	if (column->is_plain)
+		mr_buffer_printf(sql, "%st.%s", before, column->ident);
+	else
+		mr_buffer_printf(sql, "%sto_json(t.%s) AS %s", before, column->ident, column->ident);
 }
 
 /* Behind the cursor, in the order of the index, and one row more than is shown: it says whether there is a next page. */
@@ -265,7 +311,8 @@ put_position(MrEventQuery *query, const MrRelation *relation)
 		mr_event_filter_value(query, query->cursor.id, id->type);
 		mr_buffer_printf(&query->sql, ")");
 	}
-	mr_buffer_printf(&query->sql, " ORDER BY t.%s %s, t.%s %s LIMIT %d) AS e", time->ident, order,
-					 id->ident, order, query->limit + 1);
+	mr_buffer_printf(&query->sql, " ORDER BY t.%s %s, t.%s %s LIMIT %d%s", time->ident, order,
+					 id->ident, order, query->limit + 1,
+					 query->format == MR_FORMAT_CSV ? ") AS e" : "");
 	mr_buffer_string(&query->sql);
 }

@@ -41,7 +41,10 @@ typedef struct MrEventQuery
 	bool csv_raw;
 	int *columns; /* numbers of those to show, in order */
 	int column_count;
-	int limit; /* the query asks for one row more */
+	int limit;             /* the query asks for one row more */
+	int hidden;            /* columns of the SELECT that are not shown */
+	int key_columns[2];    /* where time and id of a row are, as text */
+	bool is_planned_alike; /* the plan for some values is the one for any: see mr_pool_query() */
 	bool has_cursor;
 	MrCursor cursor;
 	MrBuffer estimate;  /* the statement whose plan says how many rows the list has, on all pages */
@@ -50,8 +53,8 @@ typedef struct MrEventQuery
 } MrEventQuery;
 
 /*
- * The SELECT has the columns to show as text for CSV, else the row as one JSON text; and then the time and id of the
- * row, as text. False: `refusal` says why. `params` must outlive the query.
+ * The SELECT has the columns to show, as text for CSV, else as row_json.h wants them; and the time and id of the row, if
+ * they are not among these. False: `refusal` says why. `params` must outlive the query.
  */
 extern bool mr_event_query_build(MrEventQuery *query, const MrRelation *relation,
 								 const MrParams *params, MrFormat format,
@@ -62,12 +65,8 @@ extern void mr_event_query_free(MrEventQuery *query);
 /* Reads which columns to show (NULL: all) into the query, whose `columns` has room for them. */
 extern bool mr_event_query_fields(MrEventQuery *query, const MrRelation *relation, const char *text,
 								  MrListRefusal *refusal) __attribute__((warn_unused_result));
-/* Appends columns of the row t as a select list; columns NULL: the first `count`, as far as they are shown unnamed. */
-extern void mr_event_query_columns(MrBuffer *sql, const MrRelation *relation, const int *columns,
-								   int count);
 
-/* SELECT of one row as JSON text, by id ($1), or by topic, partition and offset ($1 to $3). */
-extern void mr_event_query_by_id(MrBuffer *sql, const MrRelation *relation);
-extern void mr_event_query_by_coordinate(MrBuffer *sql, const MrRelation *relation);
+/* Makes the look-ups of one row for row_json.h: by id ($1), and by topic, partition and offset ($1 to $3). */
+extern void mr_event_query_look_ups(MrRelation *relation);
 
 #endif

@@ -10,14 +10,15 @@
 #include "api/resource/event_query.h"
 
 static MrColumn columns[] = {
-	{"id", "id", "uuid", false, true, false, NULL},
-	{"time", "\"time\"", "timestamp with time zone", false, true, false, NULL},
-	{"type", "type", "text", false, true, false, NULL},
-	{"n", "n", "bigint", true, false, false, (char[]){"CREATE INDEX"}},
+	{"id", "id", "uuid", false, true, true, false, NULL},
+	{"time", "\"time\"", "timestamp with time zone", false, true, true, false, NULL},
+	{"type", "type", "text", false, true, true, false, NULL},
+	{"n", "n", "bigint", true, false, true, false, (char[]){"CREATE INDEX"}},
+	{"list", "list", "integer[]", false, false, false, false, (char[]){"CREATE INDEX"}},
 };
 static const MrRelation relation = {.ident = "public.e",
 									.columns = columns,
-									.count = 4,
+									.count = 5,
 									.id = 0,
 									.time = 1,
 									.coordinate = {-1, -1, -1}};
@@ -62,23 +63,19 @@ expect_refusal(const char *text, MrProblem problem)
 	done();
 }
 
-#define ROW                                                                                        \
-	"SELECT row_to_json(j)::text AS json, t.\"time\" AS at, t.id AS id FROM public.e AS t CROSS "  \
-	"JOIN LATERAL (SELECT t.id AS id, t.\"time\" AS \"time\", t.type AS type, t.n::text AS n) AS " \
-	"j"
+#define ROW   "SELECT t.id, t.\"time\", t.type, t.n, to_json(t.list) AS list FROM public.e AS t"
 #define ORDER " ORDER BY t.\"time\" DESC, t.id DESC LIMIT "
 
 static void
 statements(void **state)
 {
 	(void) state;
-	expect(NULL, MR_FORMAT_JSON,
-		   "SELECT e.json, e.at::text, e.id::text FROM (" ROW ORDER "101) AS e", 0);
+	expect(NULL, MR_FORMAT_JSON, ROW ORDER "101", 0);
 	expect("type=a'b&from=x&to=y&limit=1", MR_FORMAT_NDJSON,
-		   "SELECT e.json, e.at::text, e.id::text FROM (" ROW
+		   ROW
 		   " WHERE t.\"time\" >= $1::timestamp with time zone AND t.\"time\" < $2::timestamp with "
 		   "time "
-		   "zone AND t.type = $3::text" ORDER "2) AS e",
+		   "zone AND t.type = $3::text" ORDER "2",
 		   3);
 	expect(
 		"type=in.(a,\"b,\\\"\",)&fields=n,id", MR_FORMAT_CSV,
@@ -108,9 +105,9 @@ static void
 search(void **state)
 {
 	static MrColumn with[] = {
-		{"id", "id", "uuid", false, true, false, NULL},
-		{"time", "\"time\"", "timestamp with time zone", false, true, false, NULL},
-		{"words", "words", "tsvector", false, false, true, NULL},
+		{"id", "id", "uuid", false, true, true, false, NULL},
+		{"time", "\"time\"", "timestamp with time zone", false, true, true, false, NULL},
+		{"words", "words", "tsvector", false, false, true, true, NULL},
 	};
 	const MrRelation searched = {
 		.ident = "public.e", .columns = with, .count = 3, .time = 1, .coordinate = {-1, -1, -1}};
@@ -123,17 +120,16 @@ search(void **state)
 		mr_event_query_build(&query, &searched, &params, MR_FORMAT_JSON, &secret, &refusal));
 	assert_string_equal(
 		query.sql.data,
-		"SELECT e.json, e.at::text, e.id::text FROM (SELECT row_to_json(j)::text AS json, "
-		"t.\"time\" AS at, t.id AS id FROM public.e AS t CROSS JOIN LATERAL (SELECT t.id AS id, "
-		"t.\"time\" AS \"time\") AS j WHERE t.\"time\" >= $1::timestamp with time zone AND "
-		"t.words OPERATOR(pg_catalog.@@) pg_catalog.websearch_to_tsquery($2::text)" ORDER
-		"101) AS e");
+		"SELECT t.id, t.\"time\" FROM public.e AS t WHERE t.\"time\" >= $1::timestamp with time "
+		"zone AND "
+		"t.words OPERATOR(pg_catalog.@@) pg_catalog.websearch_to_tsquery($2::text)" ORDER "101");
 	assert_string_equal(query.values[1], "a b");
 	assert_string_equal(mr_buffer_string(&query.estimate),
 						"EXPLAIN (FORMAT JSON) SELECT FROM public.e AS t WHERE t.\"time\" >= "
 						"$1::timestamp with time zone AND t.words OPERATOR(pg_catalog.@@) "
 						"pg_catalog.websearch_to_tsquery($2::text)");
 	assert_int_equal(query.estimate_count, 2);
+	assert_false(query.is_planned_alike);
 	done();
 	assert_true(mr_params_parse(&params, "q=a", error, sizeof(error)));
 	assert_false(
@@ -143,7 +139,11 @@ search(void **state)
 	assert_true(mr_params_parse(&params, "fields=words", error, sizeof(error)));
 	assert_true(
 		mr_event_query_build(&query, &searched, &params, MR_FORMAT_JSON, &secret, &refusal));
-	assert_non_null(strstr(query.sql.data, "(SELECT t.words AS words) AS j"));
+	assert_non_null(
+		strstr(query.sql.data, "SELECT t.words, t.\"time\"::text, t.id::text FROM public.e"));
+	assert_int_equal(query.column_count, 1);
+	assert_int_equal(query.key_columns[0], 1);
+	assert_int_equal(query.key_columns[1], 2);
 	done();
 }
 
@@ -161,11 +161,58 @@ a_cursor(void **state)
 	assert_non_null(
 		strstr(query.sql.data,
 			   " AND (t.\"time\", t.id) > ($2::timestamp with time zone, $3::uuid) ORDER BY "
-			   "t.\"time\" ASC, t.id ASC LIMIT 9) AS e"));
+			   "t.\"time\" ASC, t.id ASC LIMIT 9"));
 	assert_string_equal(query.values[1], "then");
 	assert_string_equal(query.values[2], "that");
 	done();
 	mr_buffer_free(&text);
+}
+
+/* The keys of a row are among what is shown, or behind it. */
+static void
+keys(void **state)
+{
+	(void) state;
+	assert_true(build("fields=n,id", MR_FORMAT_JSON));
+	assert_non_null(strstr(query.sql.data, "SELECT t.n, t.id, t.\"time\"::text FROM public.e"));
+	assert_int_equal(query.key_columns[0], 2);
+	assert_int_equal(query.key_columns[1], 1);
+	done();
+	assert_true(build("fields=n,id", MR_FORMAT_CSV));
+	assert_int_equal(query.key_columns[0], 2);
+	assert_int_equal(query.key_columns[1], 3);
+	done();
+	/* a key of another type: what is shown is not its text */
+	columns[0].is_plain = false;
+	assert_true(build("fields=id,time", MR_FORMAT_JSON));
+	assert_non_null(
+		strstr(query.sql.data, "SELECT to_json(t.id) AS id, t.\"time\", t.id::text FROM public.e"));
+	assert_int_equal(query.key_columns[0], 1);
+	assert_int_equal(query.key_columns[1], 2);
+	done();
+	columns[0].is_plain = true;
+}
+
+/* Only what the index of the order serves, whatever the values. */
+static void
+plans(void **state)
+{
+	static const struct
+	{
+		const char *text;
+		bool alike;
+	} all[] = {{NULL, true},
+			   {"limit=5&from=x&to=y&fields=n", true},
+			   {"type=a", false},
+			   {"from=x&type=gt.a", false}};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	{
+		assert_true(build(all[i].text, MR_FORMAT_JSON));
+		assert_int_equal(query.is_planned_alike, all[i].alike);
+		done();
+	}
 }
 
 static void
@@ -185,8 +232,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(statements), cmocka_unit_test(values),  cmocka_unit_test(search),
-		cmocka_unit_test(a_cursor),   cmocka_unit_test(refused),
+		cmocka_unit_test(statements), cmocka_unit_test(values), cmocka_unit_test(search),
+		cmocka_unit_test(a_cursor),   cmocka_unit_test(keys),   cmocka_unit_test(plans),
+		cmocka_unit_test(refused),
 	};
 
 	mr_cursor_secret_make(&secret, "x");
