@@ -62,6 +62,8 @@ mr_api_new(MrApiSettings *settings, int argc, char **argv)
 
 		api->tail = mr_event_tail_new(pool.base, &pool, &api->relation);
 		api->statistics = mr_statistics_source_new(&pool);
+		if (*api->settings.brokers != '\0')
+			api->waits = mr_event_wait_source_new(&pool, api->settings.topic);
 		api->end = evtimer_new(mr_loop_base(api->loop), on_end, api);
 		api->describe = mr_describe_new(mr_loop_base(api->loop), &api->settings, &api->relation,
 										on_relation_failed, api);
@@ -98,6 +100,7 @@ mr_api_free(MrApi *api)
 	free(api->workers);
 	mr_event_tail_free(api->tail);
 	mr_statistics_source_free(api->statistics);
+	mr_event_wait_source_free(api->waits);
 	mr_producer_free(api->producer, FLUSH_MS);
 	mr_admin_http_free(api->admin);
 	mr_describe_free(api->describe);
@@ -359,6 +362,7 @@ start_workers(MrApi *api)
 						   .tls = api->tls,
 						   .tail = api->tail,
 						   .statistics = api->statistics,
+						   .waits = api->waits,
 						   .secret = &api->secret,
 						   .producer = api->producer};
 

@@ -6,6 +6,7 @@
 #include "api/describe.h"
 #include "api/keyring.h"
 #include "api/resource/event_tail.h"
+#include "api/resource/event_wait_source.h"
 #include "api/resource/statistics_source.h"
 #include "api/wire/inherited.h"
 #include "api/wire/tls.h"
@@ -30,7 +31,8 @@ typedef struct MrApi
 	MrInherited inherited;
 	MrEventTail *tail;
 	MrStatisticsSource *statistics;
-	unsigned anonymous; /* scopes of requests without a key */
+	MrEventWaitSource *waits; /* NULL: nothing is published */
+	unsigned anonymous;       /* scopes of requests without a key */
 	MrEdge edge;
 	MrBudget budget; /* of all buffers */
 	MrWorker **workers;

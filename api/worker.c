@@ -189,7 +189,7 @@ make_context(MrWorker *worker, const MrWorkerSetup *setup)
 	{
 		worker->outbox = mr_outbox_new(setup->producer, worker->base);
 		worker->claims = mr_claims_new(&claiming, settings->topic, settings->publish_ms);
-		worker->waits = mr_event_waits_new(worker->base, worker->pool, settings->topic);
+		worker->waits = mr_event_waits_new(worker->base, setup->waits);
 	}
 	worker->context = (MrContext){.pool = worker->pool,
 								  .operate_pool = worker->operate_pool,

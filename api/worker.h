@@ -24,7 +24,8 @@ typedef struct MrWorkerSetup
 	MrSharedKeys *keys;
 	MrEventTail *tail;
 	struct MrStatisticsSource *statistics;
-	unsigned anonymous; /* scopes of requests without a key */
+	struct MrEventWaitSource *waits; /* NULL: nothing is published */
+	unsigned anonymous;              /* scopes of requests without a key */
 	const MrEdge *edge;
 	MrBudget *budget;
 	MrTls *tls; /* NULL: in clear text */

@@ -287,6 +287,31 @@ def test_wait_for_what_is_not_processed(whole):
     assert whole.post("?eventType=late&eventData=3&wait=processed&timeout=60s").status == 200
 
 
+def test_one_connection_asks_for_all_that_wait(whole):
+    """Whichever threads have the requests: the process has one poller."""
+    api = whole.start_api("--threads", "4")
+    asked = "SELECT pid, query_start FROM pg_stat_activity WHERE application_name = 'millrace-api' AND query ~ 'millrace.final_events' AND datname = current_database()"
+    others = dict(whole.db.run(asked))  # of the API that all tests have
+    with whole.db.session("events_owner") as owner:
+        owner.run("SELECT millrace.pause('events')")
+    try:
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            waiting = [pool.submit(whole.post, f"?eventType=shared&eventData={i}&wait=processed&timeout=60s", api=api) for i in range(32)]
+            wait_for(lambda: api.metric("millrace_api_published_total") == 32, "they are published")
+            for _ in range(5):  # each thread would have asked meanwhile
+                before = dict(whole.db.run(asked))
+                wait_for(lambda: any(start != before.get(pid) for pid, start in whole.db.run(asked)), "it is asked again")
+            pids = [pid for pid, _ in whole.db.run(asked) if pid not in others]
+            with whole.db.session("events_owner") as owner:
+                owner.run("SELECT millrace.resume('events')")
+            assert {w.result().status for w in waiting} == {200}
+        assert len(pids) == 1, pids
+    finally:
+        with whole.db.session("events_owner") as owner:
+            owner.run("SELECT millrace.resume('events')")
+        api.kill()
+
+
 def test_status_of_what_kafka_does_not_have(whole):
     """404 at and beyond the end of a partition, which Kafka itself says: what was just published is known at once. 503 when it
     cannot say, where the answer depends on it. Without --brokers what the ingestor saw is all there is."""

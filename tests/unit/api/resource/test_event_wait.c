@@ -1,0 +1,448 @@
+/*
+ * Events that requests of several threads wait for, over a pool that counts what it is asked. The loops turn in turn; an event
+ * is named by its offset, and the test says which are final.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "api/resource/event_wait.h"
+#include "common/buffer.h"
+#include "common/eventloop.h"
+#include "common/log.h"
+
+#define THREADS   3
+#define HANG_MS   20000
+#define FOREVER   (10 * HANG_MS)
+#define STATEMENT 1000 /* events that one asks for at most */
+
+/* Stands for the query that runs. */
+struct MrQuery
+{
+	MrQueryEnd end;
+	void *owner;
+	char *offsets;
+	int count;
+};
+
+typedef struct Client
+{
+	MrEventWait *wait;
+	int ends;
+	bool is_late;
+	char pipelines[32];
+	struct Client *leaves; /* when this one ends; NULL: none does */
+} Client;
+
+typedef struct Fixture
+{
+	struct event_base *main;
+	struct event_base *loops[THREADS];
+	MrEventWaitSource *source;
+	MrEventWaits *threads[THREADS];
+} Fixture;
+
+static MrQuery query;
+static int queries;
+static bool is_refused;
+
+MrPool *
+mr_pool_new(const MrPoolSetup *setup)
+{
+	(void) setup;
+	return NULL;
+}
+
+MrQuery *
+mr_pool_query(MrPool *pool, const char *name, const char *sql, int count, const char *const *values,
+			  MrQueryEnd end, void *owner, MrQueryFailure *failure)
+{
+	(void) pool, (void) name, (void) sql;
+	*failure = is_refused ? MR_QUERY_LOST : MR_QUERY_OK;
+	queries++;
+	if (is_refused)
+		return NULL;
+	assert_null(query.end); /* one at a time */
+	assert_int_equal(count, 4);
+	assert_string_equal(values[0], "events");
+	query = (MrQuery){.end = end, .owner = owner, .offsets = mr_strdup(values[2]), .count = 1};
+	for (const char *c = query.offsets; *c != '\0'; c++)
+		query.count += *c == ',';
+	return &query;
+}
+
+void
+mr_query_abandon(MrQuery *ended)
+{
+	ended->end = NULL;
+	free(ended->offsets);
+}
+
+void
+mr_pool_tick(MrPool *pool)
+{
+	(void) pool;
+}
+
+void
+mr_pool_free(MrPool *pool)
+{
+	(void) pool;
+}
+
+static void
+turn(Fixture *f)
+{
+	event_base_loop(f->main, EVLOOP_NONBLOCK);
+	for (int i = 0; i < THREADS; i++)
+		if (f->threads[i] != NULL)
+			event_base_loop(f->loops[i], EVLOOP_NONBLOCK);
+}
+
+static void
+turn_until_asked(Fixture *f)
+{
+	for (int64_t began = mr_now_ms(); query.end == NULL; turn(f))
+		assert_true(mr_now_ms() - began < HANG_MS);
+}
+
+static void
+turn_for(Fixture *f, int64_t ms)
+{
+	for (int64_t began = mr_now_ms(); mr_now_ms() - began < ms;)
+		turn(f);
+}
+
+/* Those whose offsets are within the range are final. */
+static void
+answer(int from, int to)
+{
+	PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+	PGresAttDesc columns[] = {{.name = (char[]){"nth"}}, {.name = (char[]){"pipelines"}}};
+	MrQuery ended = query;
+	const char *at = ended.offsets;
+	int rows = 0;
+
+	query.end = NULL;
+	assert_true(PQsetResultAttrs(result, 2, columns));
+	for (int nth = 1; nth <= ended.count; nth++)
+	{
+		int offset = (int) strtol(at + 1, (char **) &at, 10);
+		char text[32];
+
+		if (offset < from || offset > to)
+			continue;
+		snprintf(text, sizeof(text), "%d", nth);
+		assert_true(PQsetvalue(result, rows, 0, text, (int) strlen(text)));
+		snprintf(text, sizeof(text), "[%d]", offset);
+		assert_true(PQsetvalue(result, rows++, 1, text, (int) strlen(text)));
+	}
+	ended.end(ended.owner, MR_QUERY_OK, result, NULL);
+	free(ended.offsets);
+	PQclear(result);
+}
+
+static void
+fail_query(MrQueryFailure failure)
+{
+	MrQuery ended = query;
+
+	query.end = NULL;
+	ended.end(ended.owner, failure, NULL, NULL);
+	free(ended.offsets);
+}
+
+static void
+on_end(void *owner, const char *pipelines)
+{
+	Client *client = owner;
+
+	client->ends++;
+	client->wait = NULL;
+	client->is_late = pipelines == NULL;
+	snprintf(client->pipelines, sizeof(client->pipelines), "%s", pipelines ? pipelines : "");
+	if (client->leaves != NULL)
+		mr_event_wait_abandon(client->leaves->wait);
+}
+
+static bool
+await(Fixture *f, int thread, int offset, int64_t ms, Client *client)
+{
+	MrCoordinate event = {.partition = "0"};
+
+	snprintf(event.offset, sizeof(event.offset), "%d", offset);
+	client->wait = mr_event_wait(f->threads[thread], &event, true, ms, on_end, client);
+	return client->wait != NULL;
+}
+
+static void
+end_thread(Fixture *f, int thread)
+{
+	mr_event_waits_free(f->threads[thread]);
+	f->threads[thread] = NULL;
+}
+
+static int
+set_up(void **state)
+{
+	Fixture *f = mr_calloc(1, sizeof(*f));
+	MrPoolSetup setup = {0};
+
+	mr_log_setup("test", MR_LOG_ERROR, MR_LOG_LOGFMT);
+	queries = 0;
+	is_refused = false;
+	setup.base = f->main = event_base_new();
+	f->source = mr_event_wait_source_new(&setup, "events");
+	for (int i = 0; i < THREADS; i++)
+	{
+		f->loops[i] = event_base_new();
+		f->threads[i] = mr_event_waits_new(f->loops[i], f->source);
+	}
+	*state = f;
+	return 0;
+}
+
+static int
+tear_down(void **state)
+{
+	Fixture *f = *state;
+
+	for (int i = 0; i < THREADS; i++)
+	{
+		end_thread(f, i);
+		event_base_free(f->loops[i]);
+	}
+	mr_event_wait_source_free(f->source);
+	event_base_free(f->main);
+	free(f);
+	assert_null(query.end);
+	return 0;
+}
+
+/* One question for all, and each hears of its own event; those that are not final are asked for again. */
+static void
+all_threads_share_a_question(void **state)
+{
+	Fixture *f = *state;
+	Client clients[4 * THREADS] = {0};
+
+	for (int i = 0; i < 4 * THREADS; i++)
+		assert_true(await(f, i % THREADS, i, FOREVER, &clients[i]));
+	turn_until_asked(f);
+	assert_int_equal(query.count, 4 * THREADS);
+	turn_for(f, 3 * MR_WAIT_POLL_MS); /* none is asked while it runs */
+	assert_int_equal(queries, 1);
+	answer(0, 6);
+	turn(f);
+	for (int i = 0; i < 4 * THREADS; i++)
+		assert_int_equal(clients[i].ends, i <= 6);
+	assert_string_equal(clients[5].pipelines, "[5]");
+	turn_until_asked(f);
+	assert_int_equal(query.count, 5);
+	answer(7, 11);
+	turn(f);
+	for (int i = 0; i < 4 * THREADS; i++)
+		assert_int_equal(clients[i].ends, 1);
+	turn_for(f, 3 * MR_WAIT_POLL_MS); /* nobody waits */
+	assert_int_equal(queries, 2);
+}
+
+/* They are asked for in turn, all of them in a round: none waits for another to end. */
+static void
+more_than_a_statement_takes(void **state)
+{
+	enum
+	{
+		COUNT = 2 * STATEMENT + 7
+	};
+	Fixture *f = *state;
+	Client *clients = mr_calloc(COUNT, sizeof(*clients));
+
+	for (int i = 0; i < COUNT; i++)
+		assert_true(await(f, i % THREADS, i, FOREVER, &clients[i]));
+	turn_until_asked(f);
+	assert_int_equal(query.count, STATEMENT);
+	answer(-1, -1);
+	assert_int_equal(query.count, STATEMENT); /* at once */
+	answer(STATEMENT, 2 * STATEMENT - 1);
+	assert_int_equal(query.count, 7);
+	answer(0, COUNT);
+	assert_null(query.end); /* until the next round */
+	turn(f);
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(clients[i].ends, i >= STATEMENT);
+	turn_until_asked(f);
+	assert_int_equal(query.count, STATEMENT);
+	answer(0, COUNT);
+	turn(f);
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(clients[i].ends, 1);
+	free(clients);
+}
+
+/* While its question is under way, and when its answer is not taken yet. The others hear of theirs. */
+static void
+who_leaves_holds_up_nobody(void **state)
+{
+	Fixture *f = *state;
+	Client clients[4] = {0};
+
+	for (int i = 0; i < 4; i++)
+		assert_true(await(f, i % 2, i, FOREVER, &clients[i]));
+	turn_until_asked(f);
+	mr_event_wait_abandon(clients[0].wait);
+	answer(0, 3);
+	mr_event_wait_abandon(clients[1].wait);
+	turn(f);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(clients[i].ends, i >= 2);
+	/* a thread ends while its question is under way */
+	assert_true(await(f, 2, 4, FOREVER, &clients[0]));
+	turn_until_asked(f);
+	mr_event_wait_abandon(clients[0].wait);
+	end_thread(f, 2);
+	answer(0, 4);
+	turn(f);
+	assert_int_equal(clients[0].ends, 0);
+}
+
+/* The end of a batch that waits for several: what else it waits for is abandoned, be it final or late, too. */
+static void
+one_that_ends_takes_another_with_it(void **state)
+{
+	Fixture *f = *state;
+	Client final[2] = {0};
+	Client late[2] = {0};
+
+	for (int i = 0; i < 2; i++)
+	{
+		final[i].leaves = &final[1 - i];
+		late[i].leaves = &late[1 - i];
+		assert_true(await(f, 0, i, FOREVER, &final[i]));
+		assert_true(await(f, 0, 9, 1, &late[i]));
+	}
+	turn_until_asked(f);
+	answer(0, 1);
+	turn_for(f, 3 * MR_WAIT_POLL_MS);
+	assert_int_equal(final[0].ends + final[1].ends, 1);
+	assert_int_equal(late[0].ends + late[1].ends, 1);
+	assert_true(late[0].is_late || late[1].is_late);
+	if (query.end != NULL)
+		answer(-1, -1);
+}
+
+/* The time of one is over while it is asked for: what is said of it then is for nobody. */
+static void
+time_that_is_over(void **state)
+{
+	Fixture *f = *state;
+	Client clients[2] = {0};
+
+	assert_true(await(f, 0, 0, 2 * MR_WAIT_POLL_MS, &clients[0]));
+	assert_true(await(f, 1, 1, FOREVER, &clients[1]));
+	turn_until_asked(f);
+	for (int64_t began = mr_now_ms(); clients[0].ends == 0; turn(f))
+		assert_true(mr_now_ms() - began < HANG_MS);
+	assert_true(clients[0].is_late);
+	answer(0, 1);
+	turn(f);
+	assert_int_equal(clients[0].ends, 1);
+	assert_string_equal(clients[1].pipelines, "[1]");
+}
+
+/* They wait on: PostgreSQL may be there again before their time is over. */
+static void
+what_cannot_be_asked_is_asked_again(void **state)
+{
+	Fixture *f = *state;
+	Client clients[2] = {0};
+
+	is_refused = true;
+	for (int i = 0; i < 2; i++)
+		assert_true(await(f, i, i, FOREVER, &clients[i]));
+	for (int64_t began = mr_now_ms(); queries < 3; turn(f))
+		assert_true(mr_now_ms() - began < HANG_MS);
+	is_refused = false;
+	turn_until_asked(f);
+	fail_query(MR_QUERY_LOST);
+	assert_int_equal(clients[0].ends + clients[1].ends, 0);
+	turn_until_asked(f);
+	assert_int_equal(query.count, 2);
+	answer(0, 1);
+	turn(f);
+	assert_int_equal(clients[0].ends + clients[1].ends, 2);
+}
+
+/* What is there to take counts as well: nothing grows, whoever is slow. */
+static void
+there_are_never_too_many(void **state)
+{
+	Fixture *f = *state;
+	Client *clients = mr_calloc(MR_WAITS_MAX + 1, sizeof(*clients));
+
+	for (int i = 0; i < MR_WAITS_MAX; i++)
+		assert_true(await(f, i % THREADS, i, FOREVER, &clients[i]));
+	assert_false(await(f, 0, MR_WAITS_MAX, FOREVER, &clients[MR_WAITS_MAX]));
+	for (int64_t began = mr_now_ms(); query.end == NULL;
+		 event_base_loop(f->main, EVLOOP_NONBLOCK)) /* no thread takes anything */
+		assert_true(mr_now_ms() - began < HANG_MS);
+	answer(0, MR_WAITS_MAX);
+	assert_false(await(f, 1, MR_WAITS_MAX, FOREVER, &clients[MR_WAITS_MAX]));
+	turn(f);
+	assert_true(await(f, 1, MR_WAITS_MAX, FOREVER, &clients[MR_WAITS_MAX]));
+	for (int i = 0; i <= MR_WAITS_MAX; i++)
+		if (clients[i].wait != NULL)
+			mr_event_wait_abandon(clients[i].wait);
+	if (query.end != NULL)
+		answer(-1, -1);
+	free(clients);
+}
+
+/* The service stops: all hear that their time is over, also those that come still; other threads are none of theirs. */
+static void
+the_end(void **state)
+{
+	Fixture *f = *state;
+	Client clients[3] = {0};
+
+	assert_true(await(f, 0, 0, FOREVER, &clients[0]));
+	assert_true(await(f, 1, 1, FOREVER, &clients[1]));
+	turn_until_asked(f);
+	mr_event_waits_drain(f->threads[0]);
+	assert_true(clients[0].is_late);
+	assert_true(await(f, 0, 2, FOREVER, &clients[2]));
+	for (int64_t began = mr_now_ms(); clients[2].ends == 0; turn(f))
+		assert_true(mr_now_ms() - began < HANG_MS);
+	assert_true(clients[2].is_late);
+	answer(0, 2);
+	turn(f);
+	assert_int_equal(clients[0].ends, 1);
+	assert_string_equal(clients[1].pipelines, "[1]");
+	/* and of all while a question is under way */
+	assert_true(await(f, 1, 3, FOREVER, &clients[1]));
+	turn_until_asked(f);
+	mr_event_wait_abandon(clients[1].wait);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(all_threads_share_a_question, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(more_than_a_statement_takes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_leaves_holds_up_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_that_ends_takes_another_with_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(time_that_is_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_cannot_be_asked_is_asked_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(there_are_never_too_many, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_end, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("resource/event_wait", tests, NULL, NULL);
+}
