@@ -1,5 +1,5 @@
 /* A scripted libpq. One connection at a time is enough for a lane. */
-#include "fake_pq.h"
+#include "fake_pq_private.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -16,26 +16,6 @@
 
 #define PID 42
 
-struct pg_conn
-{
-	int fds[2];
-	bool broken;
-	bool copying;
-	bool setup; /* the query under way is the session's setup */
-	bool running;
-	const FakeStep *step;
-	int given; /* results of the query under way handed out */
-	bool full;
-	bool arrived; /* an answer has been read since something was sent */
-};
-
-struct pg_result
-{
-	ExecStatusType status;
-	const char *columns;
-	const char *values;
-};
-
 FakePq fake_pq;
 
 static PGconn *current;
@@ -43,9 +23,8 @@ static PGconn *current;
 void
 fake_pq_answer(void)
 {
-	char byte = 'x';
-
-	assert_int_equal(write(current->fds[1], &byte, 1), 1);
+	fake_pq.answers++;
+	fake_pq_make_readable(current);
 }
 
 void
@@ -56,8 +35,8 @@ fake_pq_script(const FakeStep *steps, int count)
 	fake_pq.count = count;
 }
 
-static PGresult *
-result(ExecStatusType status, const char *columns, const char *values)
+PGresult *
+fake_pq_result(ExecStatusType status, const char *columns, const char *values)
 {
 	PGresult *r = calloc(1, sizeof(*r));
 
@@ -84,15 +63,29 @@ word(const char *text, int n)
 	return out;
 }
 
-static void
-make_readable(PGconn *conn)
+void
+fake_pq_make_readable(PGconn *conn)
 {
 	assert_int_equal(write(conn->fds[1], "x", 1), 1);
+}
+
+const FakeStep *
+fake_pq_step(const char *query)
+{
+	const FakeStep *step = &fake_pq.steps[fake_pq.at];
+
+	if (fake_pq.at++ >= fake_pq.count)
+		fail_msg("a query beyond the script: %s", query);
+	if (strncmp(query, step->query, strlen(step->query)) != 0)
+		fail_msg("expected %s, got %s", step->query, query);
+	return step;
 }
 
 static int
 begin(PGconn *conn, const char *query)
 {
+	if (conn->mode != NULL)
+		return conn->mode->send(conn, query);
 	assert_false(conn->running);
 	conn->setup = strncmp(query, "SET search_path", 15) == 0;
 	conn->running = true;
@@ -100,16 +93,12 @@ begin(PGconn *conn, const char *query)
 	conn->given = 0;
 	if (!conn->setup)
 	{
-		if (fake_pq.at >= fake_pq.count)
-			fail_msg("a query beyond the script: %s", query);
-		conn->step = &fake_pq.steps[fake_pq.at++];
-		if (strncmp(query, conn->step->query, strlen(conn->step->query)) != 0)
-			fail_msg("expected %s, got %s", conn->step->query, query);
+		conn->step = fake_pq_step(query);
 		fake_pq.copied_len = conn->step->answer >= FAKE_STAGE ? 0 : fake_pq.copied_len;
 		if (conn->step->answer == FAKE_SILENCE)
 			return 1;
 	}
-	make_readable(conn);
+	fake_pq_make_readable(conn);
 	return 1;
 }
 
@@ -199,6 +188,7 @@ PQfinish(PGconn *conn)
 		return;
 	close(conn->fds[0]);
 	close(conn->fds[1]);
+	free(conn->pipeline);
 	free(conn);
 }
 
@@ -283,6 +273,8 @@ PQconsumeInput(PGconn *conn)
 
 	if (read(conn->fds[0], buffer, sizeof(buffer)) < 0)
 		return 1;
+	if (conn->mode != NULL)
+		return conn->mode->consume(conn);
 	if (!conn->setup && conn->step->answer == FAKE_CUT)
 		conn->broken = true;
 	if (!conn->setup && conn->step->answer == FAKE_STAGE_CUT && conn->given >= 2 && !conn->copying)
@@ -294,7 +286,7 @@ PQconsumeInput(PGconn *conn)
 int
 PQisBusy(PGconn *conn)
 {
-	return !conn->arrived;
+	return conn->mode != NULL ? conn->mode->is_busy(conn) : !conn->arrived;
 }
 
 PGresult *
@@ -304,34 +296,36 @@ PQgetResult(PGconn *conn)
 	const FakeStep *step = conn->step;
 	int n = conn->given++;
 
+	if (conn->mode != NULL)
+		return conn->mode->get_result(conn);
 	if (conn->setup)
 	{
 		snprintf(pid, sizeof(pid), "%d", fake_pq.pooled ? PID + 1 : PID);
 		if (n == 0)
-			return result(PGRES_TUPLES_OK, "pg_backend_pid", pid);
+			return fake_pq_result(PGRES_TUPLES_OK, "pg_backend_pid", pid);
 	}
 	else if (step->answer < FAKE_STAGE || step->answer == FAKE_SILENCE)
 	{
 		if (n == 0)
-			return step->answer == FAKE_ERROR ? result(PGRES_FATAL_ERROR, step->columns, "")
+			return step->answer == FAKE_ERROR ? fake_pq_result(PGRES_FATAL_ERROR, step->columns, "")
 				   : step->answer == FAKE_NULL
-					   ? result(PGRES_TUPLES_OK, "x", "-")
-					   : result(PGRES_TUPLES_OK, step->columns, step->values);
+					   ? fake_pq_result(PGRES_TUPLES_OK, "x", "-")
+					   : fake_pq_result(PGRES_TUPLES_OK, step->columns, step->values);
 	}
 	else
 	{
 		if (n == 0)
-			return result(PGRES_TUPLES_OK, "stage", step->values);
+			return fake_pq_result(PGRES_TUPLES_OK, "stage", step->values);
 		if (n == 1)
 		{
 			conn->copying = true;
-			return result(PGRES_COPY_IN, "", "");
+			return fake_pq_result(PGRES_COPY_IN, "", "");
 		}
 		assert_false(conn->copying);
 		if (n == 2)
 			return step->answer == FAKE_STAGE_ERROR || step->answer == FAKE_STAGE_EARLY
-					   ? result(PGRES_FATAL_ERROR, step->columns, "")
-					   : result(PGRES_COMMAND_OK, "", "");
+					   ? fake_pq_result(PGRES_FATAL_ERROR, step->columns, "")
+					   : fake_pq_result(PGRES_COMMAND_OK, "", "");
 	}
 	conn->running = false;
 	return NULL;
@@ -362,7 +356,7 @@ PQputCopyEnd(PGconn *conn, const char *error)
 	if (conn->step->answer == FAKE_STAGE_EARLY)
 		return 1; /* its answer has been read while the data was sent */
 	conn->arrived = false;
-	make_readable(conn);
+	fake_pq_make_readable(conn);
 	return 1;
 }
 
@@ -371,6 +365,8 @@ PQflush(PGconn *conn)
 {
 	int full = conn->full;
 
+	if (conn->mode != NULL)
+		return conn->mode->flush(conn);
 	conn->full = false;
 	return full;
 }

@@ -41,16 +41,18 @@ typedef struct FakePq
 	bool refuse;          /* connections fail */
 	const char *error;    /* what a lost or refused connection says; NULL: "the connection broke" */
 	bool slow;            /* PQflush says "full" once after each put */
-	bool no_memory;       /* the next put is not taken over */
+	bool no_memory;       /* the next put, or command of a pipeline, is not taken over */
 	char parameters[512]; /* of the last query with parameters, separated by "|" */
 	char copied[1 << 20]; /* COPY data of the last stage */
 	size_t copied_len;
 	int cancels; /* asked for */
+	int answers; /* by fake_pq_answer() */
+	int blocked; /* in pipeline mode: how often PQflush still says that the socket is full */
 } FakePq;
 
 extern FakePq fake_pq;
 extern void fake_pq_script(const FakeStep *steps, int count);
-/* The answer that FAKE_SILENCE has kept back, on the newest connection. */
+/* The answer that FAKE_SILENCE has kept back, on the newest connection; in pipeline mode the first that is kept back. */
 extern void fake_pq_answer(void);
 
 #endif

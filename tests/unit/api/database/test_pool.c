@@ -13,21 +13,6 @@
 #include "common/eventloop.h"
 #include "common/log.h"
 
-/* Pipeline mode is tested with a real server (tests/e2e/test_api_points.py): a script has one query at a time. */
-int
-PQenterPipelineMode(PGconn *conn)
-{
-	(void) conn;
-	return 0;
-}
-
-int
-PQpipelineSync(PGconn *conn)
-{
-	(void) conn;
-	return 0;
-}
-
 #define SET                                                                                        \
 	{                                                                                              \
 		"SET statement_timeout", FAKE_ROW, "x", "1"                                                \
