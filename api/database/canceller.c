@@ -3,9 +3,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "common/buffer.h"
 #include "common/log.h"
+
+#define END_MS 1000 /* how long the end waits for the cancel under way */
 
 struct MrCancel
 {
@@ -24,9 +27,15 @@ struct MrCanceller
 	MrCancel *first; /* waiting */
 	MrCancel **last;
 	bool stops;
+	bool ended;            /* the thread has */
+	pthread_cond_t ending; /* of the thread */
+	bool is_left;          /* nobody waits for it any more: it frees what there is */
 };
 
 static void *run(void *arg);
+static void cancel_one(MrCanceller *canceller, MrCancel *cancel);
+static void wait_for_end(MrCanceller *canceller);
+static void free_canceller(MrCanceller *canceller);
 static MrCancel *take(MrCanceller *canceller);
 static void unlink_waiting(MrCanceller *canceller, MrCancel *cancel);
 static void destroy(MrCancel *cancel);
@@ -35,13 +44,18 @@ MrCanceller *
 mr_canceller_new(void)
 {
 	MrCanceller *canceller = mr_calloc(1, sizeof(*canceller));
+	pthread_condattr_t monotonic;
 
 	pthread_mutex_init(&canceller->lock, NULL);
 	pthread_cond_init(&canceller->asked, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&canceller->ending, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	canceller->last = &canceller->first;
 	if (pthread_create(&canceller->thread, NULL, run, canceller) == 0)
 		return canceller;
-	free(canceller);
+	free_canceller(canceller);
 	return NULL;
 }
 
@@ -85,16 +99,26 @@ mr_cancel_free(MrCanceller *canceller, MrCancel *cancel)
 void
 mr_canceller_free(MrCanceller *canceller)
 {
+	pthread_t thread;
+	bool ended;
+
 	if (canceller == NULL)
 		return;
+	thread = canceller->thread;
 	pthread_mutex_lock(&canceller->lock);
 	canceller->stops = true;
 	pthread_cond_signal(&canceller->asked);
+	wait_for_end(canceller);
+	ended = canceller->ended;
+	canceller->is_left = !ended;
 	pthread_mutex_unlock(&canceller->lock);
-	pthread_join(canceller->thread, NULL);
-	pthread_cond_destroy(&canceller->asked);
-	pthread_mutex_destroy(&canceller->lock);
-	free(canceller);
+	if (!ended)
+	{
+		pthread_detach(thread); /* it has the rest */
+		return;
+	}
+	pthread_join(thread, NULL);
+	free_canceller(canceller);
 }
 
 static void *
@@ -102,22 +126,56 @@ run(void *arg)
 {
 	MrCanceller *canceller = arg;
 	MrCancel *cancel;
+	bool is_left;
 
 	while ((cancel = take(canceller)) != NULL)
-	{
-		char error[256];
-		bool forgotten;
-
-		if (cancel->handle != NULL && !PQcancel(cancel->handle, error, sizeof(error)))
-			mr_log(MR_LOG_DEBUG, "could not cancel a query", MR_STR("error", error));
-		pthread_mutex_lock(&canceller->lock);
-		forgotten = cancel->forgotten;
-		atomic_store(&cancel->over, true);
-		pthread_mutex_unlock(&canceller->lock);
-		if (forgotten)
-			destroy(cancel);
-	}
+		cancel_one(canceller, cancel);
+	pthread_mutex_lock(&canceller->lock);
+	canceller->ended = true;
+	is_left = canceller->is_left;
+	pthread_cond_signal(&canceller->ending);
+	pthread_mutex_unlock(&canceller->lock);
+	if (is_left)
+		free_canceller(canceller);
 	return NULL;
+}
+
+static void
+cancel_one(MrCanceller *canceller, MrCancel *cancel)
+{
+	char error[256];
+	bool forgotten;
+
+	if (cancel->handle != NULL && !PQcancel(cancel->handle, error, sizeof(error)))
+		mr_log(MR_LOG_DEBUG, "could not cancel a query", MR_STR("error", error));
+	pthread_mutex_lock(&canceller->lock);
+	forgotten = cancel->forgotten;
+	atomic_store(&cancel->over, true);
+	pthread_mutex_unlock(&canceller->lock);
+	if (forgotten)
+		destroy(cancel);
+}
+
+/* Under the lock. A host that is gone answers nothing, and PQcancel() waits for it as long as TCP does: minutes. */
+static void
+wait_for_end(MrCanceller *canceller)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += END_MS / 1000;
+	while (!canceller->ended &&
+		   pthread_cond_timedwait(&canceller->ending, &canceller->lock, &until) == 0)
+		;
+}
+
+static void
+free_canceller(MrCanceller *canceller)
+{
+	pthread_cond_destroy(&canceller->asked);
+	pthread_cond_destroy(&canceller->ending);
+	pthread_mutex_destroy(&canceller->lock);
+	free(canceller);
 }
 
 /* Waits for the next one; NULL: the end. */

@@ -18,7 +18,10 @@ extern MrCancel *mr_canceller_ask(MrCanceller *canceller, PGcancel *handle);
 extern bool mr_cancel_is_over(const MrCancel *cancel);
 /* Forgets one, over or not. */
 extern void mr_cancel_free(MrCanceller *canceller, MrCancel *cancel);
-/* Waits for the cancel under way; the others are dropped. */
+/*
+ * Waits for the cancel under way, for a second at most: then its thread is left to itself. The others are dropped, and all are
+ * forgotten before.
+ */
 extern void mr_canceller_free(MrCanceller *canceller);
 
 #endif
