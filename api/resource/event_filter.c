@@ -128,10 +128,12 @@ put_search(MrEventQuery *query, const MrRelation *relation, const char *words, b
 		return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, NULL, "A window has no \"q\".");
 	if (column < 0)
 	{
-		snprintf(hint, sizeof(hint),
-				 "ALTER TABLE %s ADD search tsvector GENERATED ALWAYS AS (to_tsvector('simple', "
-				 "COLUMN)) STORED; then send SIGHUP to millrace-api.",
-				 relation->ident);
+		snprintf(
+			hint, sizeof(hint),
+			"ALTER TABLE %s ADD search tsvector GENERATED ALWAYS AS (to_tsvector('simple', "
+			"COLUMN)) STORED; then send SIGHUP to millrace-api. Of a view: its table, and add the "
+			"column to it.",
+			relation->ident);
 		return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, hint,
 							  "The relation has no column of type tsvector, which \"q\" needs.");
 	}

@@ -29,12 +29,14 @@ mr_event_stream_get(MrExchange *exchange)
 static void
 refuse_relation(MrExchange *exchange, const MrRelation *relation)
 {
-	char hint[400];
+	char hint[500];
 
-	snprintf(hint, sizeof(hint),
-			 "ALTER TABLE %s ADD xid xid8 NOT NULL DEFAULT pg_current_xact_id(); CREATE INDEX ON "
-			 "%s (xid, %s); then send SIGHUP to millrace-api. --xid-column names another column.",
-			 relation->ident, relation->ident, relation->columns[relation->id].ident);
+	snprintf(
+		hint, sizeof(hint),
+		"ALTER TABLE %s ADD xid xid8 NOT NULL DEFAULT pg_current_xact_id(); CREATE INDEX ON "
+		"%s (xid, %s); then send SIGHUP to millrace-api. --xid-column names another column. Of a "
+		"view it is for its table, and the view needs the column.",
+		relation->ident, relation->ident, relation->columns[relation->id].ident);
 	mr_exchange_refuse(exchange, MR_PROBLEM_NO_STREAM,
 					   "It has no column with the transaction that wrote a row, or no index on it "
 					   "and the id.",

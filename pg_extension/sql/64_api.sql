@@ -72,6 +72,7 @@ DECLARE
   plan   jsonb;
   scan   jsonb;
   roots  regclass[];
+  base   text;
   below  text[];
 BEGIN
   IF (SELECT c.relkind FROM pg_class AS c WHERE c.oid = rel) <> 'v' THEN
@@ -85,16 +86,17 @@ BEGIN
   SELECT array_agg(quote_ident(a.attname) ORDER BY o.nth) INTO below
   FROM jsonb_array_elements_text(scan -> 'Output') WITH ORDINALITY AS o (text, nth)
   JOIN pg_attribute AS a ON a.attrelid = roots[1] AND a.attnum > 0 AND NOT a.attisdropped AND o.text = format('%I.%I', scan ->> 'Alias', a.attname);
-  IF cardinality(roots) = 1 AND cardinality(below) = cardinality(idents)
+  SELECT format('%I.%I', n.nspname, c.relname) INTO base FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  WHERE c.oid = roots[1] AND cardinality(roots) = 1;
+  IF base IS NOT NULL AND cardinality(below) = cardinality(idents)
      AND NOT plan @? 'strict $.**."Node Type" ? (!(@ like_regex "Scan$" || @ == "Append"))' THEN
-    RETURN format('CREATE INDEX ON %s (%s)', (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-                                              WHERE c.oid = roots[1]), array_to_string(below, ', '));
+    RETURN format('CREATE INDEX ON %s (%s)', base, array_to_string(below, ', '));
   END IF;
-  RETURN format('Index the table under the view %s by what is (%s) there', relation_ident, keys);
+  RETURN format('Index the table %sunder the view %s by what is (%s) there', base || ' ', relation_ident, keys);
 END $$;
 COMMENT ON FUNCTION millrace.index_hint(text, text[]) IS
 'How to add an index that serves columns of a table or view. Reads as the caller.
-In: relation_ident and idents, quoted. Out: a CREATE INDEX, on the table under a view when each of the columns is one of that table; else, in words, that the index belongs there.
+In: relation_ident and idents, quoted. Out: a CREATE INDEX, on the table under a view when each of the columns is one of that table; else, in words, that the index belongs there, with the table''s name when there is one.
 Errors: those of a SELECT of the columns.';
 
 CREATE FUNCTION millrace.served_columns(relation text, id_column text, time_column text, xid_column text DEFAULT 'xid')
@@ -149,11 +151,12 @@ BEGIN
   IF NOT millrace.is_index_served(format('SELECT t.%s FROM %s AS t %s', id.ident, relation_ident, keys), '{}') THEN
     RAISE EXCEPTION 'no index of relation % serves the order by "%" and "%"', rel, time_column, id_column
       USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = CASE WHEN kind = 'v' THEN format('Leave ORDER BY, GROUP BY, DISTINCT and the like out of the view, and index its table: CREATE INDEX ON TABLE (%s, %s);', at.ident, id.ident)
-                        ELSE format('CREATE INDEX ON %s (%s, %s);', rel, at.ident, id.ident) END;
+            HINT = CASE WHEN kind = 'v' THEN 'Leave ORDER BY, GROUP BY, DISTINCT and the like out of the view. ' ELSE '' END
+                   || millrace.index_hint(relation_ident, ARRAY[at.ident, id.ident]) || ';';
   ELSIF NOT millrace.is_index_served(format('SELECT t.%s FROM %s AS t WHERE t.%s = $1', id.ident, relation_ident, id.ident), ARRAY[id.type]) THEN
     RAISE EXCEPTION 'no index of relation % serves a look-up by "%"', rel, id_column
-      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = format('CREATE UNIQUE INDEX ON %s (%s);', CASE WHEN kind = 'v' THEN 'TABLE' ELSE rel::text END, id.ident);
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = regexp_replace(millrace.index_hint(relation_ident, ARRAY[id.ident]), '^CREATE INDEX', 'CREATE UNIQUE INDEX') || ';';
   END IF;
   SELECT array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY n.nth) INTO coordinate
   FROM unnest(ARRAY['topic', 'partition', 'offset']) WITH ORDINALITY AS n (name, nth)
