@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "api/publish/leaders.h"
 #include "common/buffer.h"
 #include "common/eventloop.h"
 
@@ -16,6 +17,7 @@ typedef struct Asked
 	MrDelivery *delivery;
 	char *topic;
 	int32_t partition;
+	int32_t leader; /* of the partition, when it is taken */
 	int64_t asked_ms;
 	STAILQ_ENTRY(Asked) others;
 } Asked;
@@ -25,6 +27,7 @@ typedef STAILQ_HEAD(, Asked) AskedList;
 struct MrEnds
 {
 	MrProducer *producer;
+	MrLeaders *leaders; /* the thread's */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
@@ -35,7 +38,9 @@ struct MrEnds
 
 static void *run(void *arg);
 static bool wait_for_some(MrEnds *ends, AskedList *taken);
+static void put_silent_last(MrEnds *ends, AskedList *taken);
 static void answer_first(MrEnds *ends, AskedList *taken);
+static bool is_answered_by(const Asked *asked, const Asked *first, MrEndAnswer answer);
 static void report(MrEnds *ends, Asked *asked, bool is_known, int64_t end);
 
 MrEnds *
@@ -44,6 +49,7 @@ mr_ends_new(MrProducer *producer)
 	MrEnds *ends = mr_calloc(1, sizeof(*ends));
 
 	ends->producer = producer;
+	ends->leaders = mr_leaders_new(producer);
 	pthread_mutex_init(&ends->lock, NULL);
 	pthread_cond_init(&ends->asked, NULL);
 	STAILQ_INIT(&ends->waiting);
@@ -51,6 +57,7 @@ mr_ends_new(MrProducer *producer)
 		return ends;
 	pthread_cond_destroy(&ends->asked);
 	pthread_mutex_destroy(&ends->lock);
+	mr_leaders_free(ends->leaders);
 	free(ends);
 	return NULL;
 }
@@ -91,12 +98,14 @@ mr_ends_free(MrEnds *ends)
 	pthread_join(ends->thread, NULL);
 	pthread_cond_destroy(&ends->asked);
 	pthread_mutex_destroy(&ends->lock);
+	mr_leaders_free(ends->leaders);
 	free(ends);
 }
 
 /*
- * Those that wait for the same partition hear of it with the first: what Kafka says now is no older than their questions, and
- * when it is silent each would have to wait in its turn.
+ * Those that wait for the same partition hear of it with the first: what Kafka says now is no older than their questions. When
+ * its leader is silent, so do those that wait for other partitions of its: each would have to wait in its turn, and all behind
+ * them, too. Brokers that were silent come last.
  */
 static void *
 run(void *arg)
@@ -105,24 +114,48 @@ run(void *arg)
 	AskedList taken = STAILQ_HEAD_INITIALIZER(taken);
 
 	while (wait_for_some(ends, &taken))
-		while (!STAILQ_EMPTY(&taken))
-			answer_first(ends, &taken);
+		answer_first(ends, &taken);
 	return NULL;
 }
 
-/* Takes all; false: there are no more, ever. */
+/* Takes all that have come; false: there are no more, ever. */
 static bool
 wait_for_some(MrEnds *ends, AskedList *taken)
 {
+	bool has_more;
+
 	pthread_mutex_lock(&ends->lock);
-	while (STAILQ_EMPTY(&ends->waiting) && !atomic_load(&ends->stops))
+	while (STAILQ_EMPTY(&ends->waiting) && STAILQ_EMPTY(taken) && !atomic_load(&ends->stops))
 		pthread_cond_wait(&ends->asked, &ends->lock);
+	has_more = !STAILQ_EMPTY(&ends->waiting);
 	STAILQ_CONCAT(taken, &ends->waiting);
 	pthread_mutex_unlock(&ends->lock);
+	if (has_more && !atomic_load(&ends->stops))
+		put_silent_last(ends, taken);
 	return !STAILQ_EMPTY(taken);
 }
 
-/* And those that ask the same. One that has waited too long is not worth Kafka's time: its client hears that nobody says. */
+static void
+put_silent_last(MrEnds *ends, AskedList *taken)
+{
+	AskedList silent = STAILQ_HEAD_INITIALIZER(silent);
+	AskedList others = STAILQ_HEAD_INITIALIZER(others);
+	Asked *asked;
+
+	while ((asked = STAILQ_FIRST(taken)) != NULL)
+	{
+		STAILQ_REMOVE_HEAD(taken, others);
+		asked->leader = mr_leader_of(ends->leaders, asked->topic, asked->partition);
+		if (mr_leader_is_silent(ends->leaders, asked->leader))
+			STAILQ_INSERT_TAIL(&silent, asked, others);
+		else
+			STAILQ_INSERT_TAIL(&others, asked, others);
+	}
+	STAILQ_CONCAT(taken, &others);
+	STAILQ_CONCAT(taken, &silent);
+}
+
+/* And those that hear of it. One that has waited too long is not worth Kafka's time: its client hears that nobody says. */
 static void
 answer_first(MrEnds *ends, AskedList *taken)
 {
@@ -130,7 +163,8 @@ answer_first(MrEnds *ends, AskedList *taken)
 	Asked *first = STAILQ_FIRST(taken);
 	Asked *other;
 	int64_t end = 0;
-	bool is_known;
+	MrEndAnswer answer;
+	char *topic;
 
 	STAILQ_REMOVE_HEAD(taken, others);
 	if (atomic_load(&ends->stops) || mr_now_ms() - first->asked_ms > WAIT_MS)
@@ -138,17 +172,33 @@ answer_first(MrEnds *ends, AskedList *taken)
 		report(ends, first, false, 0);
 		return;
 	}
-	is_known = mr_producer_end_of(ends->producer, first->topic, first->partition, &end);
+	answer = mr_producer_end_of(ends->producer, first->topic, first->partition, &end);
+	mr_leader_set_silent(ends->leaders, first->leader, answer == MR_END_SILENT);
 	while ((other = STAILQ_FIRST(taken)) != NULL)
 	{
 		STAILQ_REMOVE_HEAD(taken, others);
-		if (other->partition == first->partition && strcmp(other->topic, first->topic) == 0)
-			report(ends, other, is_known, end);
+		if (is_answered_by(other, first, answer))
+			report(ends, other, answer == MR_END_KNOWN, end);
 		else
 			STAILQ_INSERT_TAIL(&left, other, others);
 	}
 	STAILQ_CONCAT(taken, &left);
-	report(ends, first, is_known, end);
+	topic = first->topic;
+	first->topic = NULL;
+	report(ends, first, answer == MR_END_KNOWN, end);
+	/* the partition may have another leader by now; those that Kafka answers for come before */
+	if (answer == MR_END_SILENT && STAILQ_EMPTY(taken))
+		mr_leaders_renew(ends->leaders, topic);
+	free(topic);
+}
+
+static bool
+is_answered_by(const Asked *asked, const Asked *first, MrEndAnswer answer)
+{
+	if (asked->partition == first->partition && strcmp(asked->topic, first->topic) == 0)
+		return true;
+	return answer == MR_END_SILENT && asked->leader != MR_LEADER_UNKNOWN &&
+		   asked->leader == first->leader;
 }
 
 static void

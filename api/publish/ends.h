@@ -1,6 +1,6 @@
 /*
  * Where partitions end in Kafka: librdkafka waits for the answer, so a thread of the process asks, for one partition after the
- * other.
+ * other. A broker that is silent is waited for once, whichever of its partitions are asked for, and after the others.
  */
 #ifndef MR_API_ENDS_H
 #define MR_API_ENDS_H

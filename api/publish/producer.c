@@ -11,6 +11,7 @@
 
 #include "api/publish/ends.h"
 #include "common/buffer.h"
+#include "common/eventloop.h"
 #include "common/kafka_conf.h"
 #include "common/log.h"
 #include "common/trouble.h"
@@ -159,16 +160,17 @@ mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload, size_t
  * A partition that Kafka does not have has no events. Of librdkafka's two ways to ask this one keeps to its timeout also when
  * a broker is silent. When it has nobody to ask it says __UNKNOWN_PARTITION whatever the reason, which is the item's.
  */
-bool
+MrEndAnswer
 mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition, int64_t *end)
 {
 	rd_kafka_topic_partition_list_t *list;
 	rd_kafka_topic_partition_t *item;
 	rd_kafka_resp_err_t code;
+	int64_t began_ms = mr_now_ms();
 	bool is_missing;
 
 	if (atomic_load(&producer->is_open))
-		return false;
+		return MR_END_UNKNOWN;
 	list = rd_kafka_topic_partition_list_new(1);
 	item = rd_kafka_topic_partition_list_add(list, topic, partition);
 	item->offset = RD_KAFKA_OFFSET_END; /* instead of a time */
@@ -189,9 +191,40 @@ mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition, i
 	{
 		mr_log(MR_LOG_DEBUG, "Kafka does not say where a partition ends", MR_STR("topic", topic),
 			   MR_INT("partition", partition), MR_STR("error", rd_kafka_err2str(code)));
-		return false;
+		return mr_now_ms() - began_ms >= END_MS ? MR_END_SILENT : MR_END_UNKNOWN;
 	}
-	return true;
+	return MR_END_KNOWN;
+}
+
+int
+mr_producer_leaders_of(MrProducer *producer, const char *topic, int32_t **leaders)
+{
+	const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_resp_err_t code;
+	int count = 0;
+
+	*leaders = NULL;
+	if (atomic_load(&producer->is_open))
+		return 0;
+	pthread_rwlock_rdlock(&producer->handle_lock);
+	code = ask_topic(producer->handle, topic, &metadata);
+	pthread_rwlock_unlock(&producer->handle_lock);
+	if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		const struct rd_kafka_metadata_topic *found = &metadata->topics[0];
+
+		count = found->partition_cnt;
+		*leaders = mr_calloc((size_t) count + 1, sizeof(**leaders));
+		for (int i = 0; i < count; i++)
+			if (found->partitions[i].id >= 0 && found->partitions[i].id < count)
+				(*leaders)[found->partitions[i].id] = found->partitions[i].leader;
+	}
+	if (metadata != NULL)
+		rd_kafka_metadata_destroy(metadata);
+	if (count > 0)
+		return count;
+	free(*leaders);
+	return 0;
 }
 
 static rd_kafka_t *

@@ -44,12 +44,21 @@ extern void mr_producer_free(MrProducer *producer, int flush_ms);
 extern MrDelivery *mr_outbox_publish(MrOutbox *outbox, const char *key, const void *payload,
 									 size_t len, const MrTrace *trace, MrPublishEnd end,
 									 void *owner, MrPublishFailure *failure);
+typedef enum MrEndAnswer
+{
+	MR_END_KNOWN,
+	MR_END_UNKNOWN, /* a broker cannot say, or none is asked: the breaker is open */
+	MR_END_SILENT   /* the partition's leader has not answered in time, or there is none */
+} MrEndAnswer;
+
 /*
- * The offset that the next message of the partition gets; 0 of one that the topic does not have. Waits for Kafka: for a thread
- * that may. False: no broker says.
+ * *end: the offset that the next message of the partition gets; 0 of one that the topic does not have. Waits for Kafka, as the
+ * next one does: for a thread that may.
  */
-extern bool mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition,
-							   int64_t *end);
+extern MrEndAnswer mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition,
+									  int64_t *end);
+/* How many partitions the topic has, with the leader of each, -1 for none, which the caller frees. 0: no broker says. */
+extern int mr_producer_leaders_of(MrProducer *producer, const char *topic, int32_t **leaders);
 /* The thread that asks for those. */
 extern struct MrEnds *mr_producer_ends(const MrProducer *producer);
 

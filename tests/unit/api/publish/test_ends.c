@@ -12,10 +12,12 @@
 #include <event2/event.h>
 
 #include "api/publish/ends.h"
+#include "common/buffer.h"
 #include "common/eventloop.h"
 
 #define FIRST     9 /* the partition whose question is answered when the test says so */
 #define SILENT    0 /* the one that nobody says anything of */
+#define HELD_UP   7 /* one whose broker does not answer, with all others from here to FIRST */
 #define QUESTIONS (MR_ENDS_MAX + 1)
 #define TOO_LONG  2001
 
@@ -25,6 +27,10 @@ static MrEnds *ends;
 static sem_t is_asked; /* the first */
 static sem_t may_answer;
 static int calls[FIRST + 1]; /* by partition; of the thread, until its last report */
+static int last[FIRST + 1];  /* the number of its last call, of all_calls */
+static int all_calls;
+static int asked_leaders;
+static atomic_bool is_held_up;
 static _Atomic int64_t now;
 static int answered;
 static struct
@@ -34,18 +40,33 @@ static struct
 } answers[QUESTIONS];
 static int numbers[QUESTIONS];
 
-bool
+/* Those from HELD_UP on are of a broker of their own. */
+int
+mr_producer_leaders_of(MrProducer *producer, const char *topic, int32_t **leaders)
+{
+	(void) producer, (void) topic;
+	*leaders = mr_calloc(FIRST + 1, sizeof(**leaders));
+	for (int i = 0; i <= FIRST; i++)
+		(*leaders)[i] = i == FIRST ? 3 : i >= HELD_UP ? 2 : 1;
+	asked_leaders++;
+	return FIRST + 1;
+}
+
+MrEndAnswer
 mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition, int64_t *end)
 {
 	(void) producer;
 	calls[partition]++;
+	last[partition] = ++all_calls;
 	if (partition == FIRST)
 	{
 		sem_post(&is_asked);
 		sem_wait(&may_answer);
 	}
 	*end = 100 * partition + (strcmp(topic, "other") == 0);
-	return partition != SILENT;
+	if (partition >= HELD_UP && partition < FIRST && is_held_up)
+		return MR_END_SILENT;
+	return partition != SILENT ? MR_END_KNOWN : MR_END_UNKNOWN;
 }
 
 int64_t
@@ -89,13 +110,14 @@ set_up(void **state)
 {
 	(void) state;
 	memset(calls, 0, sizeof(calls));
-	answered = 0;
+	answered = asked_leaders = 0;
+	atomic_store(&is_held_up, false);
 	sem_init(&is_asked, 0, 0);
 	sem_init(&may_answer, 0, 0);
 	base = event_base_new();
 	outbox = mr_outbox_new(NULL, base);
 	ends = mr_ends_new(NULL);
-	assert_true(ask(0, "events", FIRST));
+	assert_true(ask(0, "events", FIRST)); /* a topic is known from its first question on */
 	sem_wait(&is_asked);
 	return 0;
 }
@@ -149,6 +171,47 @@ a_silent_partition_is_none_of_the_others(void **state)
 	assert_int_equal(calls[SILENT], 1);
 	assert_int_equal(calls[1], 2); /* one of each topic */
 	assert_int_equal(calls[2], 1);
+}
+
+/*
+ * One question finds a broker silent for all that wait for its partitions; those that come next are asked after the others,
+ * until it says something.
+ */
+static void
+a_silent_broker_is_asked_once(void **state)
+{
+	static const int partitions[] = {HELD_UP, HELD_UP + 1, 1, HELD_UP, 2, HELD_UP + 1};
+	const int count = (int) (sizeof(partitions) / sizeof(partitions[0]));
+
+	(void) state;
+	atomic_store(&is_held_up, true);
+	for (int i = 0; i < count; i++)
+		assert_true(ask(1 + i, "events", partitions[i]));
+	answer_all(1 + count);
+	for (int i = 0; i < count; i++)
+		assert_int_equal(answers[1 + i].failure,
+						 partitions[i] >= HELD_UP ? MR_PUBLISH_DOWN : MR_PUBLISH_OK);
+	assert_int_equal(calls[HELD_UP], 1);
+	assert_int_equal(calls[HELD_UP + 1], 0);
+	/* known to be silent, it comes last */
+	assert_true(ask(0, "events", FIRST));
+	sem_wait(&is_asked);
+	assert_true(ask(1, "events", HELD_UP));
+	assert_true(ask(2, "events", 2));
+	answer_all(4 + count);
+	assert_int_equal(answers[1].failure, MR_PUBLISH_DOWN);
+	assert_int_equal(answers[2].failure, MR_PUBLISH_OK);
+	assert_true(last[2] < last[HELD_UP]);
+	/* it answers again, and is asked for each of its partitions */
+	atomic_store(&is_held_up, false);
+	for (int i = 0; i < 2; i++)
+	{
+		assert_true(ask(1 + i, "events", HELD_UP + i));
+		while (answered < 5 + count + i)
+			event_base_loop(base, EVLOOP_ONCE);
+		assert_int_equal(answers[1 + i].failure, MR_PUBLISH_OK);
+	}
+	assert_int_equal(asked_leaders, 2); /* again after it was silent: they may have moved */
 }
 
 /* Those before it have taken too long: nobody asks Kafka any more. */
@@ -205,6 +268,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_silent_partition_is_none_of_the_others, set_up,
 										tear_down),
+		cmocka_unit_test_setup_teardown(a_silent_broker_is_asked_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_has_waited_too_long_is_not_asked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(at_the_end_nothing_is_asked_any_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(there_are_never_too_many, set_up, tear_down),

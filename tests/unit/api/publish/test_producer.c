@@ -95,7 +95,7 @@ ask_until(bool says)
 	{
 		int64_t end = -1;
 
-		said = mr_producer_end_of(producer, TOPIC, 0, &end);
+		said = mr_producer_end_of(producer, TOPIC, 0, &end) == MR_END_KNOWN;
 		if (said)
 			assert_int_equal(end, MESSAGES);
 	}
@@ -109,7 +109,7 @@ the_end_is_known(void **state)
 
 	(void) state;
 	ask_until(true);
-	assert_true(mr_producer_end_of(producer, TOPIC, 1, &end));
+	assert_int_equal(mr_producer_end_of(producer, TOPIC, 1, &end), MR_END_KNOWN);
 	assert_int_equal(end, 0);
 }
 
@@ -120,7 +120,7 @@ a_partition_that_is_not_there_has_no_events(void **state)
 
 	(void) state;
 	ask_until(true);
-	assert_true(mr_producer_end_of(producer, TOPIC, 3, &end));
+	assert_int_equal(mr_producer_end_of(producer, TOPIC, 3, &end), MR_END_KNOWN);
 	assert_int_equal(end, 0);
 }
 
@@ -158,6 +158,54 @@ nobody_says_the_end_in_a_topic_that_is_away(void **state)
 		ask_until(false);
 	rd_kafka_mock_topic_set_error(cluster, TOPIC, RD_KAFKA_RESP_ERR_NO_ERROR);
 	ask_until(true);
+}
+
+static int answered;
+
+static void
+on_end(void *asker, MrPublishFailure failure, int32_t partition, int64_t end, const char *text)
+{
+	(void) partition, (void) end, (void) text;
+	*(MrPublishFailure *) asker = failure;
+	answered++;
+}
+
+/* One of three brokers is silent, and its partitions are asked for first: those of the others are answered in time. */
+static void
+a_silent_broker_is_waited_for_once(void **state)
+{
+	enum
+	{
+		PARTITIONS = 30
+	};
+	const char wide[] = "wide";
+	struct event_base *base = event_base_new();
+	MrOutbox *outbox = mr_outbox_new(producer, base);
+	MrEnds *ends = mr_producer_ends(producer);
+	MrPublishFailure failures[PARTITIONS];
+	struct timeval look = {.tv_usec = LOOK_US};
+
+	(void) state;
+	rd_kafka_mock_topic_create(cluster, wide, PARTITIONS, 1);
+	for (int i = 0; i < PARTITIONS; i++)
+		rd_kafka_mock_partition_set_leader(cluster, wide, i, 1 + i / 10);
+	for (int round = 0; round < 2; round++)
+	{
+		answered = 0;
+		for (int i = 0; i < PARTITIONS; i++)
+			assert_non_null(mr_ends_ask(ends, outbox, wide, i, on_end, &failures[i]));
+		for (int64_t began = mr_now_ms(); answered < PARTITIONS && mr_now_ms() - began < HANG_MS;)
+		{
+			event_base_loopexit(base, &look);
+			event_base_dispatch(base);
+		}
+		assert_int_equal(answered, PARTITIONS);
+		for (int i = 0; i < PARTITIONS; i++)
+			assert_int_equal(failures[i], round == 1 && i < 10 ? MR_PUBLISH_DOWN : MR_PUBLISH_OK);
+		rd_kafka_mock_broker_set_rtt(cluster, 1, HANG_MS);
+	}
+	mr_outbox_free(outbox);
+	event_base_free(base);
 }
 
 /*
@@ -295,6 +343,7 @@ main(void)
 										tear_down),
 		cmocka_unit_test_setup_teardown(nobody_says_the_end_in_a_topic_that_is_away, set_up,
 										tear_down),
+		cmocka_unit_test_setup_teardown(a_silent_broker_is_waited_for_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_report_is_lost_with_a_handle, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_handle_outlives_its_flush, set_up, tear_down),
 	};
