@@ -33,6 +33,7 @@ static void on_complete(struct evhttp_request *request, void *arg);
 static void on_close(struct evhttp_connection *evcon, void *arg);
 static bool is_last(const MrConnection *connection);
 static void know_fd(MrConnection *connection);
+static void set_idle(MrConnection *connection, bool is_idle);
 static void take(MrConnection *connection, const char *data, size_t len);
 static void pass(MrConnection *connection, bool reading);
 static void send_continue(MrConnection *connection);
@@ -220,6 +221,19 @@ know_fd(MrConnection *connection)
 	mr_socket_send_at_once(connection->fd);
 }
 
+/*
+ * evhttp's read timeout is for a client that has no request. One that comes has the time of mr_intake_is_in_time(), which
+ * answers it; while it is worked on, and from a stream, nothing is expected of the client.
+ */
+static void
+set_idle(MrConnection *connection, bool is_idle)
+{
+	int64_t idle_ms = connection->all->limits.idle_ms;
+	const struct timeval idle = {idle_ms / 1000, idle_ms % 1000 * 1000};
+
+	bufferevent_set_timeouts(connection->bev, is_idle ? &idle : NULL, &idle);
+}
+
 /* What comes behind a request in flight waits; what comes behind the last one is dropped. */
 static void
 take(MrConnection *connection, const char *data, size_t len)
@@ -232,6 +246,7 @@ take(MrConnection *connection, const char *data, size_t len)
 		if (connection->began_ms == 0)
 		{
 			connection->began_ms = mr_now_ms();
+			set_idle(connection, false);
 			mr_pace_begin(&connection->pace, connection->began_ms);
 		}
 		connection->pace.moved += len;
@@ -315,6 +330,7 @@ on_complete(struct evhttp_request *request, void *arg)
 		return;
 	}
 	mr_intake_next(&connection->intake);
+	set_idle(connection, true);
 	connection->later = (MrBuffer){0};
 	if (later.len > 0)
 		take(connection, later.data, later.len);

@@ -11,12 +11,7 @@ static void on_stream_event(struct bufferevent *bev, short what, void *arg);
 void
 mr_connection_begin_stream(MrConnection *connection, int send_buffer)
 {
-	int64_t idle_ms = connection->all->limits.idle_ms;
-	const struct timeval writing = {idle_ms / 1000, idle_ms % 1000 * 1000};
-
 	connection->streams = true;
-	/* evhttp's read timeout is for the next request: nothing is expected from the client here */
-	bufferevent_set_timeouts(connection->bev, NULL, &writing);
 	mr_socket_set_send_buffer(connection->fd, send_buffer);
 }
 

@@ -137,6 +137,32 @@ def test_slow_heads(web):
         api.kill()
 
 
+def test_a_pause_longer_than_idle(web):
+    """--idle-timeout is for clients without a request: one that pauses has the time of a head, or of a body, and its answer."""
+    api = Api(web.db.dsn("web"), "--head-timeout", "8s", "--idle-timeout", "1s").start()
+    post = b"POST /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 8\r\n\r\n1234"
+    try:
+        idle = socket.create_connection(("127.0.0.1", api.port), timeout=60)
+        served = socket.create_connection(("127.0.0.1", api.port), timeout=60)
+        served.sendall(b"GET /events?limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        slow = [socket.create_connection(("127.0.0.1", api.port), timeout=60) for _ in range(3)]
+        slow[0].sendall(post[:30])
+        slow[1].sendall(post)
+        slow[2].sendall(post)
+        # these have no request, or not any more: their end says that the time of idle clients is over
+        assert idle.recv(1) == b""
+        assert [a[0] for a in split_answers(read_all(served))] == [200]
+        slow[2].sendall(b"5678")
+        assert split_answers(read_all(slow[2]))[0][0] == 503  # there is no broker
+        for s in slow[:2]:
+            status, _, body = split_answers(read_all(s))[0]
+            assert status == 408 and b"MR-304" in body
+        for s in (idle, served, *slow):
+            s.close()
+    finally:
+        api.kill()
+
+
 def test_pipelining_without_reading(web):
     """A client that sends requests and takes no answers costs a bounded buffer."""
     with socket.create_connection(("127.0.0.1", web.api.port), timeout=60) as s:

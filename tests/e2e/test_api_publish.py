@@ -274,10 +274,12 @@ def test_wait_for_what_is_not_processed(whole):
         answer = whole.post("?eventType=late&eventData=1&wait=processed&timeout=200ms")
         assert answer.status == 202 and set(answer.json()) == {"id", "topic", "partition", "offset"}
         assert whole.post("?wait=processed&timeout=200ms", '{"type": "late"}\n' * 500, Content_Type="application/x-ndjson").status == 202
-        stopping = whole.start_api()
+        # a client that waits for its answer is not idle
+        stopping = whole.start_api("--idle-timeout", "1s")
+        assert whole.post("?eventType=late&eventData=2&wait=processed&timeout=3s", api=stopping).status == 202
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(whole.post, "?eventType=late&eventData=2&wait=processed&timeout=60s", api=stopping)
-            wait_for(lambda: stopping.metric("millrace_api_published_total") == 1, "it is published")
+            wait_for(lambda: stopping.metric("millrace_api_published_total") == 2, "it is published")
             stopping.process.signal(signal.SIGTERM)
             assert waiting.result(30).status == 202
         assert stopping.process.popen.wait(20) == 0
