@@ -38,24 +38,6 @@ static void release_text(const void *data, size_t len, void *extra);
 const MrConnectionEvents mr_exchange_events = {on_request, on_ended, on_left};
 
 const char *
-mr_exchange_header(const MrExchange *exchange, const char *name)
-{
-	return evhttp_find_header(evhttp_request_get_input_headers(exchange->http), name);
-}
-
-int
-mr_exchange_header_count(const MrExchange *exchange, const char *name)
-{
-	const struct evkeyvalq *fields = evhttp_request_get_input_headers(exchange->http);
-	const struct evkeyval *field;
-	int count = 0;
-
-	TAILQ_FOREACH (field, fields, next)
-		count += strcasecmp(field->key, name) == 0;
-	return count;
-}
-
-const char *
 mr_exchange_body(const MrExchange *exchange, size_t *len)
 {
 	struct evbuffer *input = evhttp_request_get_input_buffer(exchange->http);

@@ -13,6 +13,7 @@
 #include "api/control/shared_text.h"
 #include "api/request/access.h"
 #include "api/request/edge.h"
+#include "api/request/fields.h"
 #include "api/request/params.h"
 #include "api/request/router.h"
 #include "api/request/trace.h"
@@ -66,9 +67,6 @@ typedef struct MrExchange
 /* The callbacks for mr_connections_new(); the owner is an MrExchangeSetup. */
 extern const MrConnectionEvents mr_exchange_events;
 
-extern const char *mr_exchange_header(const MrExchange *exchange, const char *name);
-/* How many header fields of that name the request has; mr_exchange_header() gives the first. */
-extern int mr_exchange_header_count(const MrExchange *exchange, const char *name);
 /* The body as one run of bytes, which belongs to the request. */
 extern const char *mr_exchange_body(const MrExchange *exchange, size_t *len);
 extern void mr_exchange_set_header(MrExchange *exchange, const char *name, const char *value);

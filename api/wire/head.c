@@ -28,6 +28,7 @@ typedef struct Fields
 	uint64_t length;
 	bool length_is_large; /* more than 19 digits: beyond any limit */
 	bool keeps_alive;
+	unsigned seen; /* of those that may come once, a bit each */
 	const char *host;
 	size_t host_len;
 } Fields;
@@ -40,6 +41,7 @@ static MrRefusal check_target(const char *target, size_t len, MrHead *head);
 static MrRefusal check_field(const char *line, size_t len, Fields *fields, MrHead *head);
 static MrRefusal check_value(const char *line, size_t name_len, const char *value, size_t len,
 							 Fields *fields, MrHead *head);
+static MrRefusal check_once(const char *line, size_t line_len, Fields *fields);
 static MrRefusal check_length(const char *value, size_t len, Fields *fields);
 static MrRefusal check_body(const Fields *fields, uint64_t body_max, MrHead *head);
 static MrRefusal check_host(const Fields *fields, const MrHead *head, const char *text);
@@ -247,6 +249,28 @@ check_value(const char *line, size_t name_len, const char *value, size_t len, Fi
 	{
 		head->closes = head->closes || has_element(value, len, "close");
 		fields->keeps_alive = fields->keeps_alive || has_element(value, len, "keep-alive");
+	}
+	else
+		return check_once(line, line_len, fields);
+	return OK;
+}
+
+/* What decides who asks and what comes: of two, a program on the way may have read the other one. */
+static MrRefusal
+check_once(const char *line, size_t line_len, Fields *fields)
+{
+	static const char *const names[] = {"Authorization", "Content-Type", "Origin",
+										"Sec-Fetch-Site"};
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		if (!mr_field_is(line, line_len, names[i]))
+			continue;
+		if (fields->seen & 1u << i)
+			return REFUSED(MR_PROBLEM_FIELD,
+						   "Authorization, Content-Type, Origin or Sec-Fetch-Site comes twice.");
+		fields->seen |= 1u << i;
+		break;
 	}
 	return OK;
 }

@@ -71,6 +71,20 @@ def test_what_is_valid_is_served(web):
         assert [a[0] for a in split_answers(web.api.raw(data))] == statuses, data
 
 
+def test_a_list_in_several_fields(web):
+    """Accept, Prefer, If-None-Match and Accept-Encoding are lists, however many fields they come in."""
+    def ask(*fields, path=b"/events?limit=2"):
+        data = b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + b"".join(f + b"\r\n" for f in fields) + b"\r\n"
+        (status, headers, _), = split_answers(web.api.raw(data))
+        return status, headers
+
+    status, headers = ask(b"Accept: image/png", b"accept: text/csv;q=0.5", b"Prefer: return=minimal", b"Prefer: count=estimated")
+    assert status == 200 and headers["content-type"].startswith("text/csv") and headers["preference-applied"] == "count=estimated"
+    tag = ask(path=b"/openapi.json")[1]["etag"].encode()
+    assert ask(b'If-None-Match: "other"', b"If-None-Match: " + tag, path=b"/openapi.json")[0] == 304
+    assert ask(b"Accept-Encoding: br", b"Accept-Encoding: gzip", path=b"/openapi.json")[1]["content-encoding"] == "gzip"
+
+
 def test_many_pipelined_requests(web):
     """They arrive while others are worked on and answered: each is answered once, in order."""
     n = 3000
