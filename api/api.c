@@ -216,7 +216,8 @@ read_edge(MrApi *api)
 	if (mr_edge_make(&api->edge, (size_t) settings->gzip_bytes, &settings->origins,
 					 &settings->proxies, error, sizeof(error)))
 	{
-		api->edge.limiter = mr_limiter_new(settings->rate, settings->rate_burst);
+		api->edge.limiter = mr_limiter_new(settings->rate, 1000, settings->rate_burst);
+		api->edge.wrong_keys = mr_wrong_keys_new(settings->wrong_keys);
 		api->budget.limit = (size_t) settings->buffer_bytes;
 		return true;
 	}

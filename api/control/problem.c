@@ -90,6 +90,8 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_SLOW] = {"MR-304", 408, "The request came too slowly", "Send it again."},
 	[MR_PROBLEM_RATE] = {"MR-305", 429, "There are too many requests",
 						 "Send the next after the time in Retry-After."},
+	[MR_PROBLEM_WRONG_KEYS] = {"MR-306", 429, "Too many wrong keys have come from this address",
+							   "Send a key of this service after the time in Retry-After."},
 	[MR_PROBLEM_ROUTE] = {"MR-401", 404, "There is no such route", "docs/api.md lists the routes."},
 	[MR_PROBLEM_NO_EVENT] = {"MR-402", 404, "There is no such event",
 							 "It may not be processed yet: try again later."},

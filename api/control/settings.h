@@ -24,6 +24,7 @@ typedef struct MrApiSettings
 	int64_t gzip_bytes;   /* answers from this size on are compressed; 0: none */
 	int64_t rate;         /* requests per second of each client; 0: any */
 	int64_t rate_burst;   /* at once, after a pause */
+	int64_t wrong_keys;   /* per minute from each address; 0: any number */
 	int64_t buffer_bytes; /* of all requests and answers together */
 	int64_t threads;      /* 0: one for each CPU */
 	int64_t pool;         /* connections to PostgreSQL of each thread */

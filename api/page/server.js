@@ -9,9 +9,13 @@ export function setKey(key) {
 
 export const hasKey = () => sessionStorage.getItem(KEY) !== null;
 
-function headers(more) {
+/** With the key. One that the server does not know is forgotten: sent again and again it would count as guessing. */
+async function send(path, options) {
   const key = sessionStorage.getItem(KEY);
-  return key ? {...more, Authorization: `Bearer ${key}`} : more;
+  const headers = key ? {...options.headers, Authorization: `Bearer ${key}`} : options.headers;
+  const response = await fetch(path, {...options, headers});
+  if (response.status === 401 && sessionStorage.getItem(KEY) === key) setKey('');
+  return response;
 }
 
 /** A refusal by the server: its title, detail and hint in words. */
@@ -36,19 +40,19 @@ async function answer(response) {
 }
 
 export async function get(path) {
-  return answer(await fetch(path, {headers: headers({Accept: 'application/json'})}));
+  return answer(await send(path, {headers: {Accept: 'application/json'}}));
 }
 
 /** A list's page, and the path of the next one, if there is one. */
 export async function getPage(path) {
-  const response = await fetch(path, {headers: headers({Accept: 'application/json'})});
+  const response = await send(path, {headers: {Accept: 'application/json'}});
   const next = /<([^>]*)>; rel="next"/.exec(response.headers.get('Link') || '');
   return {items: await answer(response), next: next ? next[1] : null};
 }
 
 export async function post(path, body) {
-  return answer(await fetch(path, {
-    method: 'POST', headers: headers(body === undefined ? {} : {'Content-Type': 'application/json'}),
+  return answer(await send(path, {
+    method: 'POST', headers: body === undefined ? {} : {'Content-Type': 'application/json'},
     body: body === undefined ? undefined : JSON.stringify(body),
   }));
 }
@@ -83,8 +87,8 @@ async function stream(signal, take, state) {
   document.addEventListener('visibilitychange', stop);
   let quiet = setTimeout(stop, QUIET_MS);
   try {
-    const response = await fetch('/events/all', {
-      headers: headers({Accept: 'text/event-stream, application/json;q=0.5'}), signal: own.signal});
+    const response = await send('/events/all', {
+      headers: {Accept: 'text/event-stream, application/json;q=0.5'}, signal: own.signal});
     const type = response.headers.get('Content-Type') || '';
     if (!response.ok || !type.startsWith('text/event-stream')) {
       take(await answer(response));

@@ -6,6 +6,7 @@
 #include "api/request/exchange.h"
 #include "api/request/host.h"
 
+static void refuse_for(MrExchange *exchange, MrProblem problem, int64_t wait_ms);
 static void refuse_scope(MrExchange *exchange, unsigned scope);
 
 bool
@@ -16,8 +17,17 @@ mr_access_identify(MrExchange *exchange, const MrAccess *access)
 
 	if (keys != NULL && authorization != NULL)
 	{
-		exchange->key = mr_keys_find(keys, authorization);
-		if (exchange->key != NULL)
+		const MrKey *key = mr_keys_find(keys, authorization);
+		int64_t wait_ms = mr_wrong_keys_look(exchange->setup->edge->wrong_keys, exchange->client,
+											 key != NULL ? key->name : NULL, exchange->began_us);
+
+		if (wait_ms > 0)
+		{
+			refuse_for(exchange, MR_PROBLEM_WRONG_KEYS, wait_ms);
+			return false;
+		}
+		exchange->key = key;
+		if (key != NULL)
 			return true;
 		mr_exchange_set_header(exchange, "WWW-Authenticate",
 							   "Bearer realm=\"millrace\", error=\"invalid_token\"");
@@ -62,7 +72,6 @@ mr_access_is_within_rate(MrExchange *exchange)
 {
 	const MrExchangeSetup *setup = exchange->setup;
 	char client[MR_KEY_NAME_MAX + 8];
-	char seconds[24];
 	int64_t wait_ms;
 
 	if (setup->edge->limiter == NULL || setup->routes[exchange->match.route].scope == 0)
@@ -72,12 +81,19 @@ mr_access_is_within_rate(MrExchange *exchange)
 	wait_ms =
 		mr_limiter_take(setup->edge->limiter, exchange->key != NULL ? client : exchange->client,
 						exchange->began_us);
-	if (wait_ms == 0)
-		return true;
+	if (wait_ms > 0)
+		refuse_for(exchange, MR_PROBLEM_RATE, wait_ms);
+	return wait_ms == 0;
+}
+
+static void
+refuse_for(MrExchange *exchange, MrProblem problem, int64_t wait_ms)
+{
+	char seconds[24];
+
 	snprintf(seconds, sizeof(seconds), "%lld", (long long) (wait_ms + 999) / 1000);
 	mr_exchange_set_header(exchange, "Retry-After", seconds);
-	mr_exchange_refuse(exchange, MR_PROBLEM_RATE, NULL, NULL);
-	return false;
+	mr_exchange_refuse(exchange, problem, NULL, NULL);
 }
 
 static void

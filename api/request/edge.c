@@ -39,5 +39,6 @@ mr_edge_free(MrEdge *edge)
 {
 	free(edge->proxies.items);
 	mr_limiter_free(edge->limiter);
+	mr_wrong_keys_free(edge->wrong_keys);
 	*edge = (MrEdge){0};
 }

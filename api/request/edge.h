@@ -7,6 +7,7 @@
 
 #include "api/request/client.h"
 #include "api/request/limiter.h"
+#include "api/request/wrong_keys.h"
 #include "common/options.h"
 
 typedef struct MrEdge
@@ -15,6 +16,7 @@ typedef struct MrEdge
 	const MrStrings *origins; /* of pages that may use the API; "*": any */
 	MrNetworks proxies;       /* that say whom a request comes from */
 	MrLimiter *limiter;       /* of each client's requests; NULL: none */
+	MrWrongKeys *wrong_keys;  /* of each address; NULL: any */
 } MrEdge;
 
 /* The lists must outlive it. False, and a message that names the option, when one of them is wrong. */

@@ -31,15 +31,15 @@ static uint64_t add_bytes(uint64_t hash, const void *bytes, size_t len);
 static Place *place_of(MrLimiter *limiter, uint64_t client);
 
 MrLimiter *
-mr_limiter_new(int64_t per_s, int64_t burst)
+mr_limiter_new(int64_t number, int64_t per_ms, int64_t burst)
 {
 	MrLimiter *limiter;
 
-	if (per_s == 0)
+	if (number == 0)
 		return NULL;
 	limiter = mr_calloc(1, sizeof(*limiter));
 	pthread_mutex_init(&limiter->lock, NULL);
-	limiter->each_us = 1000000 / per_s;
+	limiter->each_us = per_ms * 1000 / number;
 	limiter->burst_us = limiter->each_us * burst;
 	if (RAND_bytes((unsigned char *) &limiter->seed, sizeof(limiter->seed)) != 1)
 		abort(); /* anybody could find names that share a place */
@@ -61,6 +61,23 @@ mr_limiter_take(MrLimiter *limiter, const char *client, int64_t now_us)
 	if (wait_us <= 0)
 		place->full_us += limiter->each_us;
 	pthread_mutex_unlock(&limiter->lock);
+	return wait_us <= 0 ? 0 : (wait_us + 999) / 1000;
+}
+
+int64_t
+mr_limiter_wait(MrLimiter *limiter, const char *client, int64_t now_us)
+{
+	uint64_t name = hash(limiter, client);
+	int64_t full_us = now_us;
+	int64_t wait_us;
+	const Place *place;
+
+	pthread_mutex_lock(&limiter->lock);
+	place = place_of(limiter, name);
+	if (place->client == name && place->full_us > now_us)
+		full_us = place->full_us;
+	pthread_mutex_unlock(&limiter->lock);
+	wait_us = full_us + limiter->each_us - now_us - limiter->burst_us;
 	return wait_us <= 0 ? 0 : (wait_us + 999) / 1000;
 }
 

@@ -1,5 +1,5 @@
 /*
- * How many requests per second each client may send: the generic cell rate algorithm (ITU-T I.371, as a token bucket that
+ * How many requests each client may send in a time: the generic cell rate algorithm (ITU-T I.371, as a token bucket that
  * keeps one time for each client: when its bucket will be full again). One for all threads.
  *
  * Its memory is fixed: a client has one of a few places, by a keyed hash; where all of them are taken the one whose bucket is
@@ -12,10 +12,12 @@
 
 typedef struct MrLimiter MrLimiter;
 
-/* per_s requests, and `burst` at once after a pause. NULL when per_s is 0: there is no limit. */
-extern MrLimiter *mr_limiter_new(int64_t per_s, int64_t burst);
+/* `number` requests in per_ms, and `burst` at once after a pause. NULL when number is 0: there is no limit. */
+extern MrLimiter *mr_limiter_new(int64_t number, int64_t per_ms, int64_t burst);
 /* Takes one of the client's requests; 0: it may be served, else in how many ms the next may be. */
 extern int64_t mr_limiter_take(MrLimiter *limiter, const char *client, int64_t now_us);
+/* What that would say, without taking one. */
+extern int64_t mr_limiter_wait(MrLimiter *limiter, const char *client, int64_t now_us);
 extern void mr_limiter_free(MrLimiter *limiter);
 
 #endif

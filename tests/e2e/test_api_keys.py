@@ -51,7 +51,7 @@ def outcome(answer):
 def test_scopes(start, keys):
     """Each key may use the routes of its scopes; without a key nothing is served, and a wrong one is never anonymous."""
     keys.write(**{scope: scope for scope in SCOPES}, all="read,publish,operate")
-    api = start("--keys", keys.path)
+    api = start("--keys", keys.path, "--wrong-keys", "0")
     for scope, (method, path, status) in ROUTES.items():
         for name in (*SCOPES, "all"):
             answer = api.request(method, path, dict(keys.header(name), Host="api.example:80", Origin="http://other.example"))
@@ -70,6 +70,37 @@ def test_scopes(start, keys):
     # what it is for is no secret
     assert api.get("/openapi.json").status == 200
     assert not any(keys.text(name) in api.log_text() for name in (*SCOPES, "all"))
+
+
+def test_guessing(start, keys):
+    """An address that has sent too many wrong keys hears nothing more of any, but of one that was right from there before;
+    other addresses, as a trusted proxy says, and requests without a key are none of its matter."""
+    api = start("--keys", keys.write(used="read", unused="read").path, "--anonymous", "read", "--wrong-keys", "2", "--trusted-proxy", "127.0.0.1")
+
+    def ask(name, address):
+        return api.get("/events?limit=1", X_Forwarded_For=address, **({"Authorization": f"Bearer {keys.text(name)}"} if name else {}))
+
+    def is_refused(answer):
+        return outcome(answer) == (429, "MR-306") and 1 <= int(answer.headers["retry-after"]) <= 30
+
+    def guess(address):
+        """Until it is refused."""
+        assert outcome(ask("none", address)) == (401, "MR-201")
+        answers = (ask("none", address) for _ in range(20))
+        assert is_refused(next(answer for answer in answers if answer.status != 401))
+
+    assert ask("used", "203.0.113.1").status == 200
+    guess("203.0.113.1")
+    assert is_refused(ask("unused", "203.0.113.1"))
+    assert ask("used", "203.0.113.1").status == 200
+    assert ask(None, "203.0.113.1").status == 200
+    assert ask("unused", "203.0.113.2").status == 200
+    # a network of IPv6 is one client
+    guess("2001:db8::1")
+    assert is_refused(ask("used", "2001:db8::ffff"))
+    assert ask("used", "2001:db8:0:1::1").status == 200
+    log = api.log_text()
+    assert log.count("an address sends wrong keys") == 2 and "203.0.113.2" not in log and keys.text("none") not in log
 
 
 def test_without_keys(start):

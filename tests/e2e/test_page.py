@@ -132,6 +132,8 @@ def test_keys(page, tmp_path):
         give(keys.text("wrong"))
         wait_for(lambda: api.metric("millrace_api_requests_total", route="GET /events/all", status="4xx") >= 2, "without a key, and with the wrong one", 30)
         assert browser.text("#connection") != "live" and page.pipeline_name not in browser.text("main")
+        # it is not sent again and again, which would count as guessing
+        wait_for(lambda: browser.run("return sessionStorage.getItem('millrace-key')") is None, "the wrong key is forgotten", 30)
         give(keys.text("first"))
         browser.wait_text("live", "#connection", 30)
         browser.wait_text(page.pipeline_name, "main", 30)

@@ -255,14 +255,16 @@ a_bomb(void **state)
 static void
 limits(void **state)
 {
-	MrLimiter *limiter = mr_limiter_new(10, 3);
+	MrLimiter *limiter = mr_limiter_new(10, 1000, 3);
 	char client[32];
 
 	(void) state;
-	assert_null(mr_limiter_new(0, 3));
+	assert_null(mr_limiter_new(0, 1000, 3));
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(mr_limiter_take(limiter, "key a", 1000000), 0);
 	assert_int_equal(mr_limiter_take(limiter, "key a", 1000000), 100);
+	assert_int_equal(mr_limiter_wait(limiter, "key a", 1000000), 100);
+	assert_int_equal(mr_limiter_wait(limiter, "key b", 1000000), 0);
 	assert_int_equal(mr_limiter_take(limiter, "key a", 1099000), 1);
 	assert_int_equal(mr_limiter_take(limiter, "key b", 1099000), 0);
 	assert_int_equal(mr_limiter_take(limiter, "key a", 1100000), 0);
