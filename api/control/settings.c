@@ -44,8 +44,7 @@ static const MrOption options[] = {
 	{"rate-burst", 0, MR_OPTION_INT, FIELD(rate_burst), "N", "20", 1, 1000000, NULL, false,
 	 "requests that a key or an address may send at once after a pause"},
 	{"wrong-keys", 0, MR_OPTION_INT, FIELD(wrong_keys), "N", "10", 0, 1000000, NULL, false,
-	 "wrong keys per minute from each address; then its requests with a key are answered with 429 "
-	 "for a while; 0 for any number"},
+	 "wrong keys per minute from each address; more are answered with 429; 0 for any number"},
 	{"buffers", 0, MR_OPTION_SIZE, FIELD(buffer_bytes), "SIZE", "64MB", 1 << 20, 1LL << 40, NULL,
 	 false,
 	 "what all requests and answers together may hold; what would be more is answered with "

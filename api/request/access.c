@@ -18,17 +18,18 @@ mr_access_identify(MrExchange *exchange, const MrAccess *access)
 	if (keys != NULL && authorization != NULL)
 	{
 		const MrKey *key = mr_keys_find(keys, authorization);
-		int64_t wait_ms = mr_wrong_keys_look(exchange->setup->edge->wrong_keys, exchange->client,
-											 key != NULL ? key->name : NULL, exchange->began_us);
+		int64_t wait_ms;
 
+		exchange->key = key;
+		if (key != NULL)
+			return true;
+		wait_ms = mr_wrong_keys_take(exchange->setup->edge->wrong_keys, exchange->client,
+									 exchange->began_us);
 		if (wait_ms > 0)
 		{
 			refuse_for(exchange, MR_PROBLEM_WRONG_KEYS, wait_ms);
 			return false;
 		}
-		exchange->key = key;
-		if (key != NULL)
-			return true;
 		mr_exchange_set_header(exchange, "WWW-Authenticate",
 							   "Bearer realm=\"millrace\", error=\"invalid_token\"");
 		mr_exchange_refuse(exchange, MR_PROBLEM_KEY, "The key is not one of this service.", NULL);

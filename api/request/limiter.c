@@ -64,23 +64,6 @@ mr_limiter_take(MrLimiter *limiter, const char *client, int64_t now_us)
 	return wait_us <= 0 ? 0 : (wait_us + 999) / 1000;
 }
 
-int64_t
-mr_limiter_wait(MrLimiter *limiter, const char *client, int64_t now_us)
-{
-	uint64_t name = hash(limiter, client);
-	int64_t full_us = now_us;
-	int64_t wait_us;
-	const Place *place;
-
-	pthread_mutex_lock(&limiter->lock);
-	place = place_of(limiter, name);
-	if (place->client == name && place->full_us > now_us)
-		full_us = place->full_us;
-	pthread_mutex_unlock(&limiter->lock);
-	wait_us = full_us + limiter->each_us - now_us - limiter->burst_us;
-	return wait_us <= 0 ? 0 : (wait_us + 999) / 1000;
-}
-
 void
 mr_limiter_free(MrLimiter *limiter)
 {
@@ -94,10 +77,15 @@ static uint64_t
 hash(const MrLimiter *limiter, const char *client)
 {
 	struct in6_addr address;
+	struct in_addr v4;
 
 	/* what an IPv4 client is at a socket of both is an address of IPv6, too */
 	if (inet_pton(AF_INET6, client, &address) == 1)
-		return add_bytes(limiter->seed, &address, IN6_IS_ADDR_V4MAPPED(&address) ? 16 : 8);
+		return IN6_IS_ADDR_V4MAPPED(&address)
+				   ? add_bytes(limiter->seed, &address.s6_addr[12], sizeof(v4))
+				   : add_bytes(limiter->seed, &address, 8);
+	if (inet_pton(AF_INET, client, &v4) == 1)
+		return add_bytes(limiter->seed, &v4, sizeof(v4));
 	return add_bytes(limiter->seed, client, strlen(client));
 }
 

@@ -16,8 +16,6 @@ typedef struct MrLimiter MrLimiter;
 extern MrLimiter *mr_limiter_new(int64_t number, int64_t per_ms, int64_t burst);
 /* Takes one of the client's requests; 0: it may be served, else in how many ms the next may be. */
 extern int64_t mr_limiter_take(MrLimiter *limiter, const char *client, int64_t now_us);
-/* What that would say, without taking one. */
-extern int64_t mr_limiter_wait(MrLimiter *limiter, const char *client, int64_t now_us);
 extern void mr_limiter_free(MrLimiter *limiter);
 
 #endif

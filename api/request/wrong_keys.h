@@ -1,7 +1,7 @@
 /*
- * Against guessing: an address that has sent too many wrong keys gets no more answers to a key for a while, not to the right one
- * either, since that would show which it is. A key that was right from there within the last day still is: of
- * several clients behind an address one with an old key does not shut out the others. One for all threads; its memory is fixed.
+ * Against clients that send wrong keys without end: an address that has sent too many is told to wait, and the log says so. The
+ * right key is answered always: it is 192 random bits (api/control/keys.h), which nobody guesses, so that there is nothing to
+ * hide, and a client that shares its address with such a one is not shut out. One for all threads; its memory is fixed.
  */
 #ifndef MR_API_WRONG_KEYS_H
 #define MR_API_WRONG_KEYS_H
@@ -12,9 +12,8 @@ typedef struct MrWrongKeys MrWrongKeys;
 
 /* How many each address (of IPv6 a network of 64 bits) may send per minute. NULL when that is 0: there is no limit. */
 extern MrWrongKeys *mr_wrong_keys_new(int64_t per_minute);
-/* A request from an address with a key of this name, NULL for a wrong one: 0, or in how many ms it may be sent again. */
-extern int64_t mr_wrong_keys_look(MrWrongKeys *keys, const char *client, const char *name,
-								  int64_t now_us);
+/* A request with a wrong key from an address: 0, or in how many ms it may send another. */
+extern int64_t mr_wrong_keys_take(MrWrongKeys *keys, const char *client, int64_t now_us);
 extern void mr_wrong_keys_free(MrWrongKeys *keys);
 
 #endif

@@ -73,9 +73,9 @@ def test_scopes(start, keys):
 
 
 def test_guessing(start, keys):
-    """An address that has sent too many wrong keys hears nothing more of any, but of one that was right from there before;
-    other addresses, as a trusted proxy says, and requests without a key are none of its matter."""
-    api = start("--keys", keys.write(used="read", unused="read").path, "--anonymous", "read", "--wrong-keys", "2", "--trusted-proxy", "127.0.0.1")
+    """An address that has sent too many wrong keys is told to wait with the next. The right key is answered, whoever else is behind the
+    address; other addresses, as a trusted proxy says, and requests without a key are none of its matter."""
+    api = start("--keys", keys.write(right="read").path, "--anonymous", "read", "--wrong-keys", "2", "--trusted-proxy", "127.0.0.1")
 
     def ask(name, address):
         return api.get("/events?limit=1", X_Forwarded_For=address, **({"Authorization": f"Bearer {keys.text(name)}"} if name else {}))
@@ -89,16 +89,16 @@ def test_guessing(start, keys):
         answers = (ask("none", address) for _ in range(20))
         assert is_refused(next(answer for answer in answers if answer.status != 401))
 
-    assert ask("used", "203.0.113.1").status == 200
     guess("203.0.113.1")
-    assert is_refused(ask("unused", "203.0.113.1"))
-    assert ask("used", "203.0.113.1").status == 200
+    assert ask("right", "203.0.113.1").status == 200
+    assert is_refused(ask("none", "203.0.113.1"))
     assert ask(None, "203.0.113.1").status == 200
-    assert ask("unused", "203.0.113.2").status == 200
-    # a network of IPv6 is one client
+    assert outcome(ask("none", "203.0.113.2")) == (401, "MR-201")
+    # a network of IPv6 is one client, in the log, too
     guess("2001:db8::1")
-    assert is_refused(ask("used", "2001:db8::ffff"))
-    assert ask("used", "2001:db8:0:1::1").status == 200
+    assert all(is_refused(ask("none", f"2001:db8::{i}")) for i in range(2, 10))
+    assert ask("right", "2001:db8::ffff").status == 200
+    assert outcome(ask("none", "2001:db8:0:1::1")) == (401, "MR-201")
     log = api.log_text()
     assert log.count("an address sends wrong keys") == 2 and "203.0.113.2" not in log and keys.text("none") not in log
 
