@@ -40,6 +40,7 @@ static void on_rows(void *owner, MrQueryFailure failure, const PGresult *result,
 static void answer(List *list, const PGresult *result);
 static void put_rows(const List *list, const PGresult *result, int first, int step, int rows,
 					 MrBuffer *body);
+static void put_on_one_line(char *row, size_t len);
 static void put_csv_rows(const List *list, const PGresult *result, int first, int step, int rows,
 						 MrBuffer *body);
 static void put_csv_row(const List *list, const PGresult *result, int row, MrBuffer *body);
@@ -207,15 +208,31 @@ put_rows(const List *list, const PGresult *result, int first, int step, int rows
 		mr_buffer_append(body, "[", 1);
 	for (int i = 0, row = first; i < rows; i++, row += step)
 	{
+		size_t before;
+
 		if (is_json && i > 0)
 			mr_buffer_append(body, ",\n", 2);
+		before = body->len;
 		mr_row_json_put(row_json, row, body);
-		if (!is_json)
-			mr_buffer_append(body, "\n", 1);
+		if (is_json)
+			continue;
+		put_on_one_line(body->data + before, body->len - before);
+		mr_buffer_append(body, "\n", 1);
 	}
 	if (is_json)
 		mr_buffer_append(body, "]\n", 2);
 	mr_row_json_free(row_json);
+}
+
+/* A value of type json may have line breaks, as whitespace only: in strings they are escaped. */
+static void
+put_on_one_line(char *row, size_t len)
+{
+	static const char breaks[] = {'\n', '\r'};
+
+	for (size_t i = 0; i < sizeof(breaks); i++)
+		for (char *at = row; (at = memchr(at, breaks[i], len - (size_t) (at - row))) != NULL;)
+			*at++ = ' ';
 }
 
 static void
