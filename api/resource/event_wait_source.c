@@ -46,6 +46,7 @@ struct MrEventWaitSource
 
 	pthread_mutex_t lock;        /* of all below, and of what readers await */
 	AwaitedList waiting;         /* those that were asked for go to the end */
+	int waiting_count;
 	int count;                   /* of them, and of those that are final */
 	int left;                    /* of those that waited at the last tick: not asked for yet */
 	MrAwaited *asked[ASKED_MAX]; /* by the running statement; NULL: it is gone */
@@ -185,7 +186,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	if (source->running == NULL)
 	{
 		pthread_mutex_lock(&source->lock);
-		source->left = source->count;
+		source->left = source->waiting_count;
 		pthread_mutex_unlock(&source->lock);
 		ask(source);
 	}
@@ -307,12 +308,18 @@ clear_asked(MrEventWaitSource *source)
 static void
 append(AwaitedList *list, MrAwaited *awaited)
 {
+	MrEventWaitSource *source = awaited->reader->source;
+
 	awaited->list = list;
+	source->waiting_count += list == &source->waiting;
 	TAILQ_INSERT_TAIL(list, awaited, others);
 }
 
 static void
 detach(MrAwaited *awaited)
 {
+	MrEventWaitSource *source = awaited->reader->source;
+
+	source->waiting_count -= awaited->list == &source->waiting;
 	TAILQ_REMOVE(awaited->list, awaited, others);
 }

@@ -312,6 +312,31 @@ who_leaves_holds_up_nobody(void **state)
 	assert_int_equal(clients[0].ends, 0);
 }
 
+/* Is an answer not taken yet, those that wait are asked for once a round all the same. */
+static void
+what_is_final_is_not_asked_for(void **state)
+{
+	Fixture *f = *state;
+	Client clients[2] = {0};
+	int64_t began = mr_now_ms();
+
+	assert_true(await(f, 0, 0, FOREVER, &clients[0]));
+	assert_true(await(f, 1, 1, FOREVER, &clients[1]));
+	turn_until_asked(f);
+	answer(0, 0);
+	while (query.end == NULL) /* the threads are busy meanwhile */
+	{
+		assert_true(mr_now_ms() - began < HANG_MS);
+		event_base_loop(f->main, EVLOOP_NONBLOCK);
+	}
+	assert_int_equal(query.count, 1);
+	answer(-1, -1);
+	assert_null(query.end);
+	turn(f);
+	assert_int_equal(clients[0].ends, 1);
+	mr_event_wait_abandon(clients[1].wait);
+}
+
 /* The end of a batch that waits for several: what else it waits for is abandoned, be it final or late, too. */
 static void
 one_that_ends_takes_another_with_it(void **state)
@@ -437,6 +462,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(all_threads_share_a_question, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(more_than_a_statement_takes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_leaves_holds_up_nobody, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_final_is_not_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_that_ends_takes_another_with_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(time_that_is_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_cannot_be_asked_is_asked_again, set_up, tear_down),
