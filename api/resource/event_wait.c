@@ -33,6 +33,7 @@ struct MrEventWaits
 };
 
 static void on_some_final(evutil_socket_t fd, short what, void *arg);
+static void end_final(MrEventWaits *waits);
 static void on_timer(evutil_socket_t fd, short what, void *arg);
 static void end_late(MrEventWaits *waits, int64_t now_ms);
 static void append(WaitList *list, MrEventWait *wait);
@@ -100,16 +101,21 @@ mr_event_wait_abandon(MrEventWait *wait)
 	free(wait);
 }
 
-/* One after the other: the end of one may abandon others, which are not there to take then. */
 static void
 on_some_final(evutil_socket_t fd, short what, void *arg)
 {
-	MrEventWaits *waits = arg;
+	(void) what;
+	mr_woken(fd);
+	end_final(arg);
+}
+
+/* One after the other: the end of one may abandon others, which are not there to take then. */
+static void
+end_final(MrEventWaits *waits)
+{
 	char *pipelines;
 	MrEventWait *wait;
 
-	(void) what;
-	mr_woken(fd);
 	while ((wait = mr_event_wait_take(waits->reader, &pipelines)) != NULL)
 	{
 		TAILQ_REMOVE(wait->list, wait, others);
@@ -131,7 +137,7 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 		mr_timer_set(waits->timer, MR_WAIT_POLL_MS);
 }
 
-/* Apart first: the end of one may abandon others. */
+/* What is final is not late. Apart first: the end of one may abandon others. */
 static void
 end_late(MrEventWaits *waits, int64_t now_ms)
 {
@@ -139,6 +145,7 @@ end_late(MrEventWaits *waits, int64_t now_ms)
 	MrEventWait *next;
 	MrEventWait *wait;
 
+	end_final(waits);
 	for (wait = TAILQ_FIRST(&waits->all); wait != NULL; wait = next)
 	{
 		next = TAILQ_NEXT(wait, others);

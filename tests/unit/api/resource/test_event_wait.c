@@ -429,6 +429,24 @@ there_are_never_too_many(void **state)
 	free(clients);
 }
 
+/* An answer that is there when the service stops, and not taken yet, is given. */
+static void
+final_at_the_end(void **state)
+{
+	Fixture *f = *state;
+	Client clients[2] = {0};
+
+	for (int i = 0; i < 2; i++)
+		assert_true(await(f, 0, i, FOREVER, &clients[i]));
+	turn_until_asked(f);
+	answer(0, 0);
+	mr_event_waits_drain(f->threads[0]);
+	assert_string_equal(clients[0].pipelines, "[0]");
+	assert_true(clients[1].is_late);
+	turn(f);
+	assert_int_equal(clients[0].ends, 1);
+}
+
 /* The service stops: all hear that their time is over, also those that come still; other threads are none of theirs. */
 static void
 the_end(void **state)
@@ -468,6 +486,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_cannot_be_asked_is_asked_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(there_are_never_too_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(final_at_the_end, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("resource/event_wait", tests, NULL, NULL);
