@@ -10,26 +10,24 @@
 
 static const MrDocument windows = {
 	"windows",
-	"SELECT coalesce(json_agg(json_build_object('name', w.name, 'pipeline', w.pipeline, 'kind', "
-	"w.kind, "
-	"'relation', w.relation::text, 'event_time', w.event_time, 'size', w.size::text, 'slide', "
-	"w.slide::text, "
-	"'group_by', w.group_by, 'aggregates', w.aggregates, 'where', w.\"where\", 'time_zone', "
-	"w.time_zone, "
-	"'origin', w.origin, 'delay', w.delay::text, 'lateness', w.lateness::text, 'max_skew', "
-	"w.max_skew::text, "
-	"'close_idle', w.close_idle::text, 'retention', w.retention::text, 'watermark', w.watermark, "
-	"'held_topic', w.held_topic, 'held_by', w.held_by, 'held_why', w.held_why, 'stalled_since', "
-	"w.stalled_since, "
-	"'outside', w.outside::text, 'skewed', w.skewed::text, 'late', w.late::text, "
-	"'groups', w.groups::text, 'max_groups', w.max_groups::text, 'kept_from', w.kept_from, "
-	"'left_at', w.left_at, 'output_topic', w.output_topic, 'published', w.published::text, "
-	"'output_waiting', w.output_waiting::text, 'output_waiting_since', w.output_waiting_since, "
-	"'output_error', w.output_error, 'output_is_granted', w.output_is_granted, "
-	"'gap', w.gap::text, 'max_session', w.max_session::text, "
-	"'target_since', w.target_since, 'not_recomputed', w.not_recomputed::text, 'created_at', "
-	"w.created_at) "
-	"ORDER BY w.name), '[]')::text FROM millrace.windows AS w",
+	/* a function has at most 100 arguments, so it is a row */
+	"SELECT coalesce(json_agg(row_to_json(w) ORDER BY w.name), '[]')::text FROM (SELECT "
+	"w.name, w.pipeline, w.kind, w.relation::text AS relation, w.event_time, "
+	"w.size::text AS size, w.slide::text AS slide, w.group_by, w.aggregates, "
+	"w.\"where\", w.time_zone, w.origin, w.delay::text AS delay, "
+	"w.lateness::text AS lateness, w.max_skew::text AS max_skew, "
+	"w.close_idle::text AS close_idle, w.retention::text AS retention, w.watermark, "
+	"w.held_topic, w.held_by, w.held_why, w.stalled_since, w.outside::text AS outside, "
+	"w.skewed::text AS skewed, w.late::text AS late, w.groups::text AS groups, "
+	"w.max_groups::text AS max_groups, w.kept_from, w.left_at, w.output_topic, "
+	"w.published::text AS published, w.output_waiting::text AS output_waiting, "
+	"w.output_waiting_since, w.output_error, w.output_is_granted, w.gap::text AS gap, "
+	"w.max_session::text AS max_session, w.target_since, "
+	"w.not_recomputed::text AS not_recomputed, w.failing, w.failing_since, "
+	"w.failing_sqlstate, w.failing_error, w.backfilled, w.backfill_share, "
+	"w.backfill_rows::text AS backfill_rows, w.backfill_since, w.backfill_reached, "
+	"w.backfill_eta, w.backfill_waits, w.created_at "
+	"FROM millrace.windows AS w) AS w",
 	false, MR_PROBLEM_ROUTE};
 
 /* Of a window, which may be made, altered and dropped at any time. */

@@ -167,3 +167,30 @@ CREATE TABLE millrace.window_sighting (
 );
 COMMENT ON TABLE millrace.window_sighting IS 'Internal: values seen in topics of windows before they were written here.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.window_sighting', '');
+
+-- Windows that are not filled yet with the rows the target had when they were created (68_window_backfill.sql): from create_window() until they are.
+-- It goes from the latest windows to the earliest ones, and is written once for each stretch of them, in the transaction that fills it.
+CREATE TABLE millrace.window_backfill (
+  window_id integer     NOT NULL,
+  reached   timestamptz NOT NULL DEFAULT 'infinity',  -- windows that begin then or later are filled
+  stretch   integer     NOT NULL DEFAULT 20000,       -- about how many rows the next stretch is to read
+  rows      bigint      NOT NULL DEFAULT 0,           -- about how many were read
+  total     bigint      NOT NULL,                     -- about how many there were
+  began_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  due_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),  -- of the next stretch
+  CONSTRAINT window_backfill_pkey PRIMARY KEY (window_id)
+) WITH (fillfactor = 10);
+COMMENT ON TABLE millrace.window_backfill IS 'Internal: how far windows are filled with the rows that were there before them, see the view windows.';
+SELECT pg_catalog.pg_extension_config_dump('millrace.window_backfill', '');
+
+-- What of a window's upkeep fails, and was not done since (68_window_failure.sql). Empty otherwise. It says what workers of this server meet.
+CREATE TABLE millrace.window_failure (
+  window_id integer     NOT NULL,
+  step      text        NOT NULL,  -- fold, publish, backfill
+  sqlstate  text        NOT NULL,
+  error     text        NOT NULL,
+  since     timestamptz NOT NULL,
+  last_at   timestamptz NOT NULL,  -- of this error
+  CONSTRAINT window_failure_pkey PRIMARY KEY (window_id, step)
+);
+COMMENT ON TABLE millrace.window_failure IS 'Internal: what of a window cannot be done, see the view windows.';

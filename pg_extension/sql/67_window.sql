@@ -236,8 +236,7 @@ BEGIN
   PERFORM millrace._set_output(w, nullif(given ->> 'output_topic', 'off'));
 
   IF (given ->> 'backfill')::boolean THEN
-    PERFORM millrace._lock_read(w, millrace._window_query(w.id, coalesce(w.target_since, '-infinity'), 'infinity', false));
-    UPDATE millrace.window_cursor AS c SET groups = f.filled FROM millrace._fill_window(w, coalesce(w.target_since, '-infinity'), 'infinity') AS f WHERE c.window_id = w.id;
+    PERFORM millrace._begin_backfill(w, v);
   END IF;
   UPDATE millrace.pipeline AS c SET windows = c.windows + 1 WHERE c.id = p.id;
   PERFORM millrace._wake();
@@ -255,8 +254,8 @@ LANGUAGE c SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1 SET 
 AS 'MODULE_PATHNAME', 'mr_verb_by_name';
 COMMENT ON FUNCTION millrace.create_window IS
 'Keeps aggregates of a pipeline''s target by windows of event time, in the commits of its batches; millrace.window_<name> always shows what GROUP BY over the target would. Where rows of the target change, or an aggregate cannot be merged, groups that were touched are computed again from the target: in the background, or by who reads that view; millrace.window_<name>_folded shows what was computed, and as of when.
-In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. output_topic: Kafka topic to which the values of each group are published when its window is closed, and again when they change before it is final; max_groups: rows kept, one for each group of each window (of a sliding one: of each pane), by default 10000000: over it the oldest windows that are closed, and published, leave; target_since: rows with earlier event times have been removed from the target: windows (of an incremental sliding one: panes) that begin before are not computed from it.
-Out: id of the window. Returns when the batch in flight has ended; with backfill the pipeline waits until the rows there are have been read.
+In: name; pipeline; event_time: expression of type timestamptz over columns of the target; size: a time, calendar days or months; aggregates: a select list such as ''count(*) AS n, avg(value) AS mean''; slide: from one start to the next, by default the size; group_by: expressions; "where": which rows count; delay: how far the watermark is behind the highest event time, by default not at all; lateness: how long after its end, by the watermark, a window is closed and not final yet; max_skew: an event time that is further in the future moves no watermark, by default 1 h; close_idle: when nothing has come for so long, the last window is closed, by default never; retention: how long after its end a window is kept, by default for good; time_zone and origin: where days and months begin, and windows; backfill: false to leave out the rows there are. Else they are read in the background, in stretches, while batches go on: what is filled appears in the view, the latest windows first, and nothing is published before all is; wait_for_window() waits for it. output_topic: Kafka topic to which the values of each group are published when its window is closed, and again when they change before it is final; max_groups: rows kept, one for each group of each window (of a sliding one: of each pane), by default 10000000: over it the oldest windows that are closed, and published, leave; target_since: rows with earlier event times have been removed from the target: windows (of an incremental sliding one: panes) that begin before are not computed from it.
+Out: id of the window. Returns when the batch in flight has ended; a notice says that there are rows to be filled in.
 Errors: each wrong argument, with a hint; the position of a mistake in the SQL; object_not_in_prerequisite_state when the window is to be recomputed (rows of the target change, or an aggregate cannot be merged) and the target has no index for that, with the command that makes it; insufficient_privilege unless the caller is the pipeline''s owner or a member of it, and the owner can read the target and was granted output_topic.';
 
 -- Only what is not part of the values it has.
@@ -370,6 +369,8 @@ BEGIN
   DELETE FROM millrace.window_outside AS o WHERE o.window_id = w.id;
   DELETE FROM millrace.window_mark AS m WHERE m.window_id = w.id;
   DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id;
+  DELETE FROM millrace.window_failure AS f WHERE f.window_id = w.id;
+  DELETE FROM millrace.window_backfill AS b WHERE b.window_id = w.id;
   DELETE FROM millrace.window_outlet AS o WHERE o.window_id = w.id;
   DELETE FROM millrace.window_output AS o WHERE o.window_id = w.id;
   UPDATE millrace.ingestor_report AS r SET about = r.about - ('relay_error.' || w.name) WHERE r.pipeline_id = w.pipeline_id AND r.about ? ('relay_error.' || w.name);

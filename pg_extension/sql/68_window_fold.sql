@@ -262,7 +262,9 @@ BEGIN
                 'FROM (SELECT r.window_start, r.window_end%4$s%5$s, r.revision FROM '
                 '(SELECT window_start, max(window_end)%12$s AS window_end%4$s, %6$s, %7$s AS revision FROM (%8$s) AS u GROUP BY window_start%4$s) AS r WHERE r.n > 0) AS m '
                 'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %9$s), ''-infinity'') '
-                'AND m.window_start >= (SELECT c.kept_from FROM millrace.window_cursor AS c WHERE c.window_id = %9$s ORDER BY c.fold DESC LIMIT 1)',
+                'AND m.window_start >= (SELECT c.kept_from FROM millrace.window_cursor AS c WHERE c.window_id = %9$s ORDER BY c.fold DESC LIMIT 1) '
+                -- what is not filled yet has nothing but what batches have added since
+                'AND m.window_start >= coalesce((SELECT b.reached FROM millrace.window_backfill AS b WHERE b.window_id = %9$s), ''-infinity'')',
                 output, millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id), w.keys, finals, w.merges,
                 CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id, error, more,
                 -- a session may have had another end when it was published
@@ -303,29 +305,6 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._make_window_view FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the views of a window.';
-
--- What the rows of the target add: all of them, or those of the panes (of the window itself, where it does not slide) that
--- begin in [from, to), read by an index on the event time if there is one. safe: so that no group makes it fail: with states that cannot, or, of a recomputed
--- window, without values.
-CREATE FUNCTION millrace._window_query(window_id integer, "from" timestamptz, "to" timestamptz, safe boolean) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
-  SELECT CASE WHEN "from" = '-infinity' AND "to" = 'infinity' THEN format('%s FROM %I.%I AS written %s', f.selects, n.nspname, c.relname, f.grouped)
-         ELSE format('SELECT q.* FROM (%s FROM (SELECT * FROM %I.%I AS written WHERE (%s) >= %9$L::timestamptz AND (%4$s) < %6$L::timestamptz) AS written %7$s) AS q '
-                     'WHERE q.window_start >= %5$L::timestamptz AND q.window_start < %8$L::timestamptz',
-                     f.selects, n.nspname, c.relname, w.at, "from", CASE WHEN isfinite("to") THEN "to" + f.length + interval '1 day' ELSE "to" END, f.grouped, "to", "from" - f.before) END
-  FROM millrace.window_definition AS w
-  CROSS JOIN LATERAL (SELECT CASE WHEN w.kind = 'incremental' THEN CASE WHEN safe THEN w.fill_selects ELSE w.selects END
-                                  WHEN safe THEN replace(w.fill_selects, w.computed, millrace._no_values(w)) ELSE w.fill_selects END AS selects, coalesce(w.fill_grouped, w.grouped) AS grouped,
-                             CASE WHEN w.gap IS NOT NULL THEN 3 * w.size WHEN w.kind = 'recompute' THEN w.size ELSE w.slide END AS length,
-                             -- sessions around the first one say where it begins, and whether it is cut
-                             CASE WHEN w.gap IS NOT NULL THEN 3 * w.size ELSE interval '0' END AS before) AS f
-  JOIN millrace.pipeline AS p ON p.id = w.pipeline_id
-  JOIN millrace.pipeline_version AS v ON v.pipeline_id = p.id AND v.version = p.version
-  JOIN pg_class AS c ON c.oid = v.target JOIN pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE w.id = window_id;
-$$;
-REVOKE ALL ON FUNCTION millrace._window_query FROM PUBLIC;
-COMMENT ON FUNCTION millrace._window_query IS 'Internal: the query that computes a window from the target.';
 
 -- What a fold does, as one statement. $1: how far each stream is folded; $2: the number of this fold; $3, $4: final, watermark; $5: windows
 -- that begin before have left; $6: what has a greater number is left, null: nothing. What it takes away goes, merged, to the folded table; of a recomputed window
@@ -425,6 +404,9 @@ BEGIN
   END IF;
   PERFORM millrace._lock_target(w.id, true);
   PERFORM millrace._fold(w, c, merge, step.up_to);
+  IF merge THEN  -- what is not merged is put off
+    PERFORM millrace._window_works(w.id, 'fold');
+  END IF;
   RETURN step.up_to IS NULL;
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_window FROM PUBLIC;

@@ -152,7 +152,8 @@ BEGIN
   SELECT * INTO o FROM millrace.window_outlet AS c WHERE c.window_id = w.id AND c.topic IS NOT NULL;
   mark := millrace._window_mark(w.id);
   "limit" := least("limit", room - (SELECT count(*) FROM millrace.window_output AS c WHERE c.window_id = w.id));
-  IF o.window_id IS NULL OR NOT coalesce(isfinite(mark.watermark), false) OR "limit" <= 0 THEN
+  IF o.window_id IS NULL OR NOT coalesce(isfinite(mark.watermark), false) OR "limit" <= 0
+     OR EXISTS (SELECT FROM millrace.window_backfill AS b WHERE b.window_id = w.id) THEN  -- in the order of their ends: of one that is filled later its group has rows
     RETURN false;
   END IF;
   taken := millrace._publish_groups(w, o.closed_to, mark, millrace._closing_groups(w), "limit");
@@ -162,6 +163,7 @@ BEGIN
   IF taken < "limit" THEN
     due := millrace._publish_groups(w, o.closed_to, mark, millrace._changed_groups(w), "limit" - taken);
   END IF;
+  PERFORM millrace._window_works(w.id, 'publish');
   RETURN taken + coalesce(due, 0) >= "limit";
 END $$;
 REVOKE ALL ON FUNCTION millrace._publish_window FROM PUBLIC;

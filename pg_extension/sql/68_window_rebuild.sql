@@ -117,14 +117,13 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._fill_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fill_window IS 'Internal: replaces groups of a window by what the target has.';
 
--- Of a recomputed window what is noted is folded before: a note that comes in between is of a group that is computed again, which changes nothing.
+-- A note that comes in between is of a group that is computed again, which changes nothing.
 CREATE FUNCTION millrace._rebuild_recomputed(w millrace.window_definition, "from" timestamptz, "to" timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   folded millrace.window_cursor;
   done   record;
 BEGIN
-  PERFORM millrace._fold_window(w.id, false, true);
   SELECT * INTO folded FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
   SELECT * INTO done FROM millrace._fill_window(w, "from", "to");
   UPDATE millrace.window_cursor AS k SET groups = folded.groups - done.replaced + done.filled, lowest = least(folded.lowest, "from"), kept_from = least(folded.kept_from, "from"),
@@ -146,13 +145,42 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._rebuild_incremental FROM PUBLIC;
 COMMENT ON FUNCTION millrace._rebuild_incremental IS 'Internal: replaces groups of an incremental window.';
 
+-- What begins in [from, to) is replaced by what the target has; the caller has the window. background: of a window that is not filled yet: its notes are folded apart,
+-- the target is locked, and nothing of it was published.
+CREATE FUNCTION millrace._rebuild_range(w millrace.window_definition, "from" timestamptz, "to" timestamptz, background boolean) RETURNS bigint
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  c millrace.window_cursor;
+  n bigint;
+BEGIN
+  SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
+  IF "from" < c.kept_from THEN  -- what has left comes back, without a gap
+    "to" := greatest("to", c.kept_from);
+  END IF;
+  IF w.gap IS NOT NULL THEN
+    SELECT r."from", r."to" INTO "from", "to" FROM millrace._session_reach(w, c.kept_from, "from", "to") AS r;
+  END IF;
+  IF NOT background THEN
+    PERFORM millrace._lock_read(w, millrace._window_query(w.id, "from", "to", false));
+    IF w.kind = 'recompute' THEN
+      PERFORM millrace._fold_window(w.id, false, true);
+    END IF;
+  END IF;
+  n := CASE w.kind WHEN 'recompute' THEN millrace._rebuild_recomputed(w, "from", "to") ELSE millrace._rebuild_incremental(w, c, "from", "to") END;
+  IF NOT background THEN
+    PERFORM millrace._due_of_rebuild(w, "from", "to");
+  END IF;
+  RETURN n;
+END $$;
+REVOKE ALL ON FUNCTION millrace._rebuild_range FROM PUBLIC;
+COMMENT ON FUNCTION millrace._rebuild_range IS 'Internal: replaces groups of a window by what the target has.';
+
 CREATE FUNCTION millrace._rebuild_window(caller regrole, name text, "from" timestamptz, "to" timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   w millrace.window_definition := millrace._folding_window(caller, name);
   p millrace.pipeline;
   v millrace.pipeline_version;
-  c millrace.window_cursor;
   n bigint;
 BEGIN
   PERFORM millrace._check_given(ARRAY['from', 'to'], ARRAY["from" IS NULL, "to" IS NULL]);
@@ -171,16 +199,8 @@ BEGIN
   SELECT * INTO STRICT p FROM millrace.pipeline AS d WHERE d.id = w.pipeline_id;
   SELECT * INTO STRICT v FROM millrace.pipeline_version AS d WHERE d.pipeline_id = p.id AND d.version = p.version;
   PERFORM millrace._check_window_target(p, v);
-  SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
-  IF "from" < c.kept_from THEN  -- what has left comes back, without a gap
-    "to" := greatest("to", c.kept_from);
-  END IF;
-  IF w.gap IS NOT NULL THEN
-    SELECT r."from", r."to" INTO "from", "to" FROM millrace._session_reach(w, c.kept_from, "from", "to") AS r;
-  END IF;
-  PERFORM millrace._lock_read(w, millrace._window_query(w.id, "from", "to", false));
-  n := CASE w.kind WHEN 'recompute' THEN millrace._rebuild_recomputed(w, "from", "to") ELSE millrace._rebuild_incremental(w, c, "from", "to") END;
-  PERFORM millrace._due_of_rebuild(w, "from", "to");
+  n := millrace._rebuild_range(w, "from", "to", false);
+  PERFORM millrace._backfill_covered(w, "from", "to");
   RETURN n;
 END $$;
 REVOKE ALL ON FUNCTION millrace._rebuild_window FROM PUBLIC;

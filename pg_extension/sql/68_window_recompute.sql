@@ -158,6 +158,15 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_window_changes FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_window_changes IS 'Internal: refuses changes of rows that a window cannot follow.';
 
+CREATE FUNCTION millrace._index_columns(target oid) RETURNS TABLE (columns text[])
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT ARRAY(SELECT btrim(pg_get_indexdef(x.indexrelid, c, false), '()') FROM generate_series(1, x.indnkeyatts) AS c ORDER BY c)
+  FROM pg_index AS x JOIN pg_class AS r ON r.oid = x.indexrelid JOIN pg_am AS m ON m.oid = r.relam
+  WHERE x.indrelid = target AND x.indisvalid AND x.indpred IS NULL AND m.amname = 'btree';
+$$;
+REVOKE ALL ON FUNCTION millrace._index_columns FROM PUBLIC;
+COMMENT ON FUNCTION millrace._index_columns IS 'Internal: what the valid btree indexes of a table are on.';
+
 -- What a valid index of the target serves: 'group' when it begins with what the window is grouped by, in any order, and goes on with the event
 -- time; 'window' when it begins with the event time; null: there is none.
 CREATE FUNCTION millrace._window_index(w millrace.window_definition, target oid) RETURNS text
@@ -165,9 +174,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
   SELECT CASE WHEN bool_or(i.columns[1 : k.n] @> k.keys AND k.keys @> i.columns[1 : k.n] AND i.columns[k.n + 1] = k.at) THEN 'group'
               WHEN bool_or(i.columns[1] = k.at) THEN 'window' END
   FROM (SELECT cardinality(w.keyed) AS n, ARRAY(SELECT btrim(e, '()') FROM unnest(w.keyed) AS e) AS keys, btrim(w.at, '()') AS at) AS k
-  CROSS JOIN (SELECT ARRAY(SELECT btrim(pg_get_indexdef(x.indexrelid, c, false), '()') FROM generate_series(1, x.indnkeyatts) AS c ORDER BY c) AS columns
-              FROM pg_index AS x JOIN pg_class AS r ON r.oid = x.indexrelid JOIN pg_am AS m ON m.oid = r.relam
-              WHERE x.indrelid = target AND x.indisvalid AND x.indpred IS NULL AND m.amname = 'btree') AS i;
+  CROSS JOIN millrace._index_columns(target) AS i;
 $$;
 REVOKE ALL ON FUNCTION millrace._window_index FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_index IS 'Internal: how a window is computed through an index of the target.';

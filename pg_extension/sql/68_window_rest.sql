@@ -32,7 +32,7 @@ BEGIN
                   (SELECT string_agg(concat(f.partition, ' ', f.since), ',' ORDER BY f.partition) FROM millrace._partition_failures(pipeline_id) AS f));
   FOR w IN
     SELECT d.id, hash_record_extended(d, 0) AS version, m.risen_at < clock_timestamp() - d.close_idle AS is_idle,
-           c.lowest < c.kept_from OR c.groups > d.max_groups OR c.fold - c.compacted >= 16 AS has_surplus, o.window_id IS NOT NULL AS is_published,
+           c.lowest < c.kept_from OR c.groups > d.max_groups OR c.fold - c.compacted >= 16 OR EXISTS (SELECT FROM millrace.window_backfill AS b WHERE b.window_id = d.id) AS has_surplus, o.window_id IS NOT NULL AS is_published,
            o.closed_to < m.watermark AS is_closing
     FROM millrace.window_definition AS d
     LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = d.id ORDER BY k.at DESC LIMIT 1) AS m ON true

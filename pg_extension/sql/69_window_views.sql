@@ -11,13 +11,20 @@ SELECT w.name, p.name AS pipeline, w.kind, pg_catalog.to_regclass(pg_catalog.for
        CASE WHEN NOT u.is_granted THEN pg_catalog.format('role "%s" is not allowed to publish to it', u.owner)
             ELSE i.about ->> ('relay_error.' || w.name) END AS output_error, coalesce(u.is_granted, true) AS output_is_granted,
        w.max_groups, coalesce(c.groups, 0) AS groups, CASE WHEN pg_catalog.isfinite(c.kept_from) THEN c.kept_from END AS kept_from, c.left_at,
-       w.gap, CASE WHEN w.gap IS NOT NULL THEN w.size END AS max_session, w.target_since, coalesce(o.not_recomputed, 0)::bigint AS not_recomputed
+       w.gap, CASE WHEN w.gap IS NOT NULL THEN w.size END AS max_session, w.target_since, coalesce(o.not_recomputed, 0)::bigint AS not_recomputed,
+       f.step AS failing, f.since AS failing_since, f.sqlstate AS failing_sqlstate, f.error AS failing_error,
+       b.window_id IS NULL AS backfilled, CASE WHEN b.window_id IS NULL THEN 1 ELSE b.share END AS backfill_share, b.rows AS backfill_rows, b.began_at AS backfill_since,
+       CASE WHEN pg_catalog.isfinite(b.reached) THEN b.reached END AS backfill_reached,
+       CASE WHEN b.share > 0 THEN b.began_at + (pg_catalog.statement_timestamp() - b.began_at) / b.share END AS backfill_eta,
+       CASE WHEN b.window_id IS NULL THEN NULL WHEN p.is_foreign THEN 'its pipeline is another instance''s' WHEN p.state <> 'running' THEN 'its pipeline is ' || p.state END AS backfill_waits
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1) AS c ON true
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = w.pipeline_id AND n.partition = m.held_by
 LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late, pg_catalog.sum(o.not_recomputed) AS not_recomputed
                    FROM millrace.window_outside AS o WHERE o.window_id = w.id) AS o ON true
+LEFT JOIN LATERAL (SELECT f.* FROM millrace.window_failure AS f WHERE f.window_id = w.id ORDER BY f.since, f.step LIMIT 1) AS f ON true
+LEFT JOIN LATERAL (SELECT b.*, LEAST(b.rows / b.total::double precision, 0.99) AS share FROM millrace.window_backfill AS b WHERE b.window_id = w.id) AS b ON true
 LEFT JOIN millrace.window_outlet AS t ON t.window_id = w.id AND t.topic IS NOT NULL
 LEFT JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'output' AND u.topic = t.topic
 LEFT JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id AND t.window_id IS NOT NULL
@@ -50,6 +57,17 @@ COMMENT ON COLUMN millrace.windows.kept_from IS 'Windows that begin before have 
 COMMENT ON COLUMN millrace.windows.left_at IS 'When the last of them left.';
 COMMENT ON COLUMN millrace.windows.target_since IS 'Windows (of an incremental sliding one: panes) that begin before are not computed from the target, whose rows were removed; null: all are.';
 COMMENT ON COLUMN millrace.windows.not_recomputed IS 'How many groups of windows that begin before target_since were touched by rows that came or changed, and kept what they had. Each fold counts a group once.';
+COMMENT ON COLUMN millrace.windows.failing IS 'What fails again and again of what workers do for it: fold, publish, backfill; null: nothing. With several, what has failed for longest.';
+COMMENT ON COLUMN millrace.windows.failing_since IS 'Since when.';
+COMMENT ON COLUMN millrace.windows.failing_sqlstate IS 'The SQLSTATE of the last time.';
+COMMENT ON COLUMN millrace.windows.failing_error IS 'The message of that. It is tried again by itself.';
+COMMENT ON COLUMN millrace.windows.backfilled IS 'Whether it has all rows that were there before it. While it has not, it shows what is filled, and nothing is published.';
+COMMENT ON COLUMN millrace.windows.backfill_share IS 'About which share of these rows it has, from 0 to 1; less than 1 while it is being filled.';
+COMMENT ON COLUMN millrace.windows.backfill_rows IS 'About how many of them were read; null: all, or there were none.';
+COMMENT ON COLUMN millrace.windows.backfill_since IS 'When it was created, if it is being filled.';
+COMMENT ON COLUMN millrace.windows.backfill_reached IS 'Windows that begin then or later are filled, and shown; null: none yet, or all.';
+COMMENT ON COLUMN millrace.windows.backfill_eta IS 'When all will be, if it goes on as before; null: not known, or all are.';
+COMMENT ON COLUMN millrace.windows.backfill_waits IS 'Why it is not being filled now; null: it is, or is filled. An error is in failing_error.';
 COMMENT ON COLUMN millrace.windows.late IS 'Rows that came when a window they are in was final, each once; late_rows has them by window.';
 
 CREATE VIEW millrace.late_rows WITH (security_barrier) AS

@@ -71,6 +71,8 @@ FROM (VALUES
   ('millrace_window_not_recomputed_groups_total', 'counter', 'window', 'Groups from before target_since that were touched and kept what they had.'),
   ('millrace_window_groups', 'gauge', 'window', 'Rows that are kept: one for each group of each window, and more until what folds have left is merged.'),
   ('millrace_window_max_groups', 'gauge', 'window', 'Groups above which the oldest windows leave.'),
+  ('millrace_window_backfill_share', 'gauge', 'window', 'About which share it has of the rows that were there before it, from 0 to 1.'),
+  ('millrace_window_failing_seconds', 'gauge', 'window', 'For how long it could not be folded, published or filled.'),
   ('millrace_window_output_waiting_messages', 'gauge', 'window', 'Values of closed windows that wait to be published; not there for a window that is not published.'),
   ('millrace_window_output_waiting_seconds', 'gauge', 'window', 'How long the oldest of them has waited.'),
   ('millrace_window_output_published_total', 'counter', 'window', 'Values of closed windows that were found in their topic.'),
@@ -210,6 +212,8 @@ FROM (
     ('millrace_window_late_rows_total', w.late), ('millrace_window_skewed_rows_total', w.skewed), ('millrace_window_outside_rows', w.outside),
     ('millrace_window_not_recomputed_groups_total', w.not_recomputed),
     ('millrace_window_groups', w.groups), ('millrace_window_max_groups', w.max_groups),
+    ('millrace_window_backfill_share', w.backfill_share),
+    ('millrace_window_failing_seconds', greatest(coalesce(date_part('epoch', statement_timestamp() - w.failing_since), 0), 0)),
     ('millrace_window_output_waiting_messages', CASE WHEN w.output_topic IS NOT NULL THEN w.output_waiting END),
     ('millrace_window_output_waiting_seconds', CASE WHEN w.output_topic IS NOT NULL THEN greatest(coalesce(date_part('epoch', statement_timestamp() - w.output_waiting_since), 0), 0) END),
     ('millrace_window_output_published_total', CASE WHEN w.output_topic IS NOT NULL THEN w.published END)

@@ -258,6 +258,24 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     WHERE p.status NOT IN ('foreign', 'standby')
           AND (w.output_waiting_since NOT BETWEEN now() - interval '1 min' AND now() + interval '1 min' OR (w.output_error IS NOT NULL AND w.output_waiting > 0))
     UNION ALL
+    SELECT 26, 'error', format('window "%s" cannot be %s', w.name, CASE w.failing WHEN 'fold' THEN 'folded' WHEN 'publish' THEN 'published' ELSE 'filled' END),
+           format('Since %s: %s (SQLSTATE %s). It is not a matter of one group. %s.', date_trunc('second', w.failing_since), w.failing_error, w.failing_sqlstate,
+                  CASE w.failing WHEN 'fold' THEN 'What batches add waits, nothing is closed, and workers take no batch once 200000 partial values or notes wait'
+                                 WHEN 'publish' THEN 'What is to be published waits'
+                                 ELSE format('Windows that begin before %s are not shown', coalesce(w.backfill_reached::text, 'the end')) END),
+           CASE WHEN w.failing_sqlstate = '42501' AND p.target IS NOT NULL THEN format('GRANT SELECT ON %s TO %s;  -- if it is that. It is tried again by itself', p.target, p.owner)
+                ELSE format('fix what the message says, it is tried again by itself; or SELECT millrace.drop_window(%L);', w.name) END
+    FROM millrace.windows AS w JOIN pipeline AS p ON p.name = w.pipeline
+    WHERE p.status NOT IN ('foreign', 'standby') AND w.failing_since NOT BETWEEN now() - interval '1 min' AND now() + interval '1 min'
+    UNION ALL
+    SELECT 29, CASE WHEN w.backfill_waits IS NULL THEN 'info' ELSE 'warning' END, format('window "%s" is not filled yet', w.name),
+           format('It has about %s %% of the rows that were there before it, and shows %s. %s.', floor(100 * w.backfill_share),
+                  coalesce('windows that begin at ' || w.backfill_reached || ' or later', 'nothing yet'),
+                  coalesce('It waits: ' || w.backfill_waits, 'It will have all of them at about ' || date_trunc('second', w.backfill_eta), 'It was created at ' || date_trunc('second', w.backfill_since))),
+           CASE WHEN w.backfill_waits IS NOT NULL AND p.status = 'paused' THEN format('SELECT millrace.resume(%L);', w.pipeline) ELSE format('CALL millrace.wait_for_window(%L);', w.name) END
+    FROM millrace.windows AS w JOIN pipeline AS p ON p.name = w.pipeline 
+    WHERE p.status NOT IN ('foreign', 'standby') AND NOT w.backfilled AND w.failing IS DISTINCT FROM 'backfill'
+    UNION ALL
     -- the programs
     SELECT 30, 'error', format('role "%s" is no ingestor, and one is connected as it', r.rolname),
            'It may call no function of millrace, and so serves no pipeline of this database.',

@@ -27,6 +27,8 @@ def web(cluster):
         app.run("SELECT millrace.create_window('by_minute', 'readings', event_time => 'at', size => '1 min', group_by => '{site}',"
                 " aggregates => 'count(*) AS n, avg(value) AS mean', backfill => true)")
         app.run("SELECT millrace.create_window('all', 'readings', event_time => 'at', size => '1 h', aggregates => 'max(value) AS top', backfill => true)")
+        for name in ("by_minute", "all"):
+            app.run("CALL millrace.wait_for_window(%s)", (name,))
     yield world
     world.close()
 
@@ -48,6 +50,7 @@ def test_windows(web):
     with web.db.session("app") as app:
         app.run("CREATE INDEX ON reading (site, at)")
         app.run("SELECT millrace.create_session_window('visits', 'readings', event_time => 'at', gap => '2 min', group_by => '{site}', aggregates => 'count(*) AS n')")
+        app.run("CALL millrace.wait_for_window('visits')")
         app.run("GRANT SELECT ON millrace.window_visits TO web")
     visits = next(w for w in api.get("/windows").json() if w["name"] == "visits")
     assert (visits["kind"], visits["size"], visits["gap"], visits["max_session"]) == ("recompute", None, "00:02:00", "03:20:00")

@@ -14,6 +14,7 @@ def session_window(world, name, **arguments):
     arguments = dict(dict(name=name, pipeline=world.pipeline_name, event_time="at", aggregates="count(*) AS n"), **arguments)
     with world.db.session("app") as s:
         s.run("SELECT millrace.create_session_window(" + ", ".join(f'"{key}" => %({key})s' for key in arguments) + ")", arguments)
+        s.run("CALL millrace.wait_for_window(%s)", (name,))
 
 
 def sessions(aggregates, gap, longest, key="source", where="true"):

@@ -21,10 +21,11 @@ def events(draw, step, n, first):
                    key=b"%d" % id)
 
 
-def make(world, partitions=2, **arguments):
+def make(world, partitions=2, ddl="CREATE TABLE t (id bigint, source text, at timestamptz, v int)", **arguments):
     world.create_topic(partitions=partitions)
-    with world.db.session("app") as s:
-        s.run("CREATE TABLE t (id bigint, source text, at timestamptz, v int)")
+    if ddl is not None:
+        with world.db.session("app") as s:
+            s.run(ddl)
     world.create_pipeline(fields="id bigint, source text, at timestamptz, v int", transform="SELECT id, source, at, v FROM event",
                           target="t", workers=2, batch_rows=500, dlq=world.topic + ".dlq")
     window(world, "w", group_by=["source"], aggregates="count(*) AS n, sum(v) AS s, min(id) AS first", lateness="1 day", output_topic=world.topic + ".w", **arguments)

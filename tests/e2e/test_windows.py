@@ -23,12 +23,14 @@ EXACT = """count(*) AS n, count(i) AS ni, sum(i) AS si, sum(id) AS sid, sum(x) A
 FLOATS = "sum(f) AS sf, avg(f) AS af, var_samp(f) AS vf, stddev_pop(f) AS df"
 
 
-def window(world, name, **arguments):
-    """Made by the owner of the pipeline."""
+def window(world, name, wait=True, **arguments):
+    """Made by the owner of the pipeline, and filled."""
     arguments = dict(dict(name=name, pipeline=world.pipeline_name, event_time="at", size="1 min", aggregates="count(*) AS n"), **arguments)
     call = ", ".join(f'"{key}" => %({key})s' for key in arguments)
     with world.db.session("app") as s:
         s.run(f"SELECT millrace.create_window({call})", arguments)
+        if wait:
+            s.run("CALL millrace.wait_for_window(%s)", (name,))
 
 
 def grouped(aggregates, start="date_bin('1 min', at, '2000-01-01')", keys=("source",), where="isfinite(at)", table="t"):

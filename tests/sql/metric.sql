@@ -59,7 +59,8 @@ INSERT INTO exported VALUES
   ('windows.outside', 'millrace_window_outside_rows'), ('windows.skewed', 'millrace_window_skewed_rows_total'), ('windows.late', 'millrace_window_late_rows_total'),
   ('windows.not_recomputed', 'millrace_window_not_recomputed_groups_total'), ('windows.groups', 'millrace_window_groups'),
   ('windows.max_groups', 'millrace_window_max_groups'), ('windows.output_waiting', 'millrace_window_output_waiting_messages'),
-  ('windows.output_waiting_since', 'millrace_window_output_waiting_seconds'), ('windows.published', 'millrace_window_output_published_total');
+  ('windows.output_waiting_since', 'millrace_window_output_waiting_seconds'), ('windows.published', 'millrace_window_output_published_total'),
+  ('windows.backfill_share', 'millrace_window_backfill_share'), ('windows.failing_since', 'millrace_window_failing_seconds');
 SELECT is((SELECT array_agg(c.relname || '.' || a.attname ORDER BY 1) FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
            LEFT JOIN exported AS e ON e.name = c.relname || '.' || a.attname
            WHERE c.relnamespace = 'millrace'::regnamespace AND c.relname IN ('stats', 'rates', 'latency', 'windows') AND e.name IS NULL
@@ -67,7 +68,8 @@ SELECT is((SELECT array_agg(c.relname || '.' || a.attname ORDER BY 1) FROM pg_cl
                  -- how a window is made, and what its figures are about
                  AND (c.relname <> 'windows' OR a.attname NOT IN ('name', 'kind', 'relation', 'event_time', 'size', 'slide', 'group_by', 'aggregates', 'where', 'time_zone', 'origin', 'delay',
                       'lateness', 'max_skew', 'close_idle', 'retention', 'held_topic', 'held_by', 'held_why', 'created_at', 'output_topic', 'output_error', 'output_is_granted', 'kept_from', 'left_at',
-                      'gap', 'max_session', 'target_since'))), NULL, 'each statistic is exported');
+                      'gap', 'max_session', 'target_since', 'failing', 'failing_sqlstate', 'failing_error', 'backfilled', 'backfill_rows', 'backfill_since', 'backfill_reached', 'backfill_eta',
+                      'backfill_waits'))), NULL, 'each statistic is exported');
 SELECT is((SELECT array_agg(e.name) FROM exported AS e LEFT JOIN millrace.metric_family AS f ON f.name = e.metric WHERE f.name IS NULL), NULL,
           'as a metric that there is');
 

@@ -27,6 +27,7 @@
 #include "program/remembered.h"
 #include "program/unread.h"
 #include "window/contribute.h"
+#include "window/backfill.h"
 #include "window/fold.h"
 #include "run/admit.h"
 #include "run/isolate.h"
@@ -398,6 +399,23 @@ void
 mr_engine_fold(MrEngine *engine)
 {
 	mr_fold_if_due(&engine->fold, engine->pipeline_id);
+	mr_backfill_if_due(&engine->fold, engine->pipeline_id);
+}
+
+void
+mr_engine_see(MrEngine *engine, const MrPipelineRow *pipeline)
+{
+	if (engine->seen_windows == pipeline->windows)
+		return;
+	engine->seen_windows = pipeline->windows;
+	engine->fold.known = false;
+	engine->fold.fold_at = 0;
+}
+
+int64
+mr_engine_wake_at(const MrEngine *engine)
+{
+	return mr_backfill_due_at(&engine->fold);
 }
 
 bool

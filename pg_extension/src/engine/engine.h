@@ -39,7 +39,8 @@ typedef struct MrEngine
 	MemoryContext program_context;
 	int32 program_version;
 	int32 program_windows;
-	List *remembered; /* of the program last made: remembered.h */
+	int32 seen_windows; /* the same, of the pipeline without a batch */
+	List *remembered;   /* of the program last made: remembered.h */
 	MemoryContext remembered_context;
 	MrRetryHorizon horizon;
 	MrCrashWatch crashes;
@@ -83,8 +84,14 @@ extern void mr_engine_forget_program(MrEngine *engine);
  */
 extern MrStep mr_engine_retry(MrEngine *engine, MrPace *pace, TimestampTz *next_due);
 
-/* Between steps: folds the windows of the pipeline when it is time to (window/fold.h). */
+/* Between steps: folds the windows of the pipeline, and fills those that are new, when it is time to (window/fold.h, window/backfill.h). */
 extern void mr_engine_fold(MrEngine *engine);
+
+/* The pipeline as it is now: windows that were made since are folded and filled without waiting for a batch. */
+extern void mr_engine_see(MrEngine *engine, const MrPipelineRow *pipeline);
+
+/* mr_clock_us() when mr_engine_fold() has something to do though nothing comes; PG_INT64_MAX: not known. */
+extern int64 mr_engine_wake_at(const MrEngine *engine);
 
 /* Windows have more to fold than batches may add to: none is to be taken before that is done. */
 extern bool mr_engine_is_full(const MrEngine *engine);

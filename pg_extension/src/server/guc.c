@@ -22,6 +22,7 @@ int mr_max_crashes = 2;
 int mr_stats_retention_min = 7 * 24 * 60;
 bool mr_live_statistics = true;
 static int max_workers_per_role = 16; /* read by SQL: _check_workers() */
+static int backfill_share = 25;       /* read by SQL: 68_window_backfill.sql */
 static int backup_age_min = 0;        /* read by SQL: doctor(), metrics() */
 
 void
@@ -32,6 +33,7 @@ mr_guc_set(const char *name, const char *value)
 }
 
 static void define_live_statistics(void);
+static void define_backfill_share(void);
 static void define_ages(void);
 
 void
@@ -89,6 +91,7 @@ mr_guc_define(bool preloading)
 							"Checked when a pipeline is created or changed; superusers are exempt.",
 							&max_workers_per_role, 16, 1, 10000, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_live_statistics();
+	define_backfill_share();
 	define_ages();
 	MarkGUCPrefixReserved("millrace");
 }
@@ -101,6 +104,16 @@ define_live_statistics(void)
 		"Whether workers keep rates, latencies and sizes of batches in shared memory.",
 		"Totals, which are part of each batch's commit, are kept in any case.", &mr_live_statistics,
 		true, PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+define_backfill_share(void)
+{
+	DefineCustomIntVariable("millrace.backfill_share",
+							"Share of a worker's time, in percent, that goes to filling new "
+							"windows with the rows there are.",
+							"The worker takes no batch meanwhile.", &backfill_share, 25, 1, 100,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 }
 
 static void

@@ -200,23 +200,33 @@ mr_xact_abort(bool report)
 	end_of_transaction();
 }
 
-bool
-mr_xact_guard(void (*fn)(void *arg), void *arg)
+ErrorData *
+mr_xact_guard_error(void (*fn)(void *arg), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
-	volatile bool done = false;
+	ErrorData *volatile error = NULL;
 
 	PG_TRY();
 	{
 		fn(arg);
-		done = true;
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
 		mr_xact_abort(true);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
-	return done;
+	return error;
+}
+
+bool
+mr_xact_guard(void (*fn)(void *arg), void *arg)
+{
+	ErrorData *error = mr_xact_guard_error(fn, arg);
+
+	if (error != NULL)
+		FreeErrorData(error);
+	return error == NULL;
 }

@@ -48,6 +48,9 @@ extern void mr_xact_commit(void);
  */
 extern bool mr_xact_guard(void (*fn)(void *arg), void *arg);
 
+/* The same; returns the error, copied into the current memory context, NULL: there was none. */
+extern ErrorData *mr_xact_guard_error(void (*fn)(void *arg), void *arg);
+
 /*
  * After an error: ends the transaction, after having logged the error if `report`. A pending cancel is forgotten
  * with it.

@@ -116,7 +116,10 @@ look_at_pipeline(MrWorker *worker)
 	wanted = mr_pipeline_row_by_id(mr_seat->pipeline_id, &row) && row.running && !row.foreign &&
 			 row.owner == GetUserId() && mr_seat->number < row.workers;
 	if (wanted)
+	{
 		mr_worker_log_pipeline(&row);
+		mr_engine_see(worker->engine, &row);
+	}
 	worker->workers = wanted ? row.workers : 1;
 	if (worker->turned)
 		forget_session_state();
@@ -287,7 +290,8 @@ rest_until(const MrWorker *worker, int64 now, MrRest *result)
 	int64 backoff_to = mr_sources_wake_at(&worker->sources, now);
 	int64 away = Min(away_until(worker, now), backoff_to);
 
-	wake_at = Min(wake_at, backoff_to);
+	wake_at = Min(wake_at, Min(backoff_to, mr_engine_wake_at(worker->engine)));
+	away = Min(away, mr_engine_wake_at(worker->engine));
 	if (worker->waiting)
 		wake_at = away = Min(wake_at, now + WAITING_US);
 	rest(backoff_to != PG_INT64_MAX ? MR_WORKER_BACKOFF

@@ -4,21 +4,14 @@
  */
 #include "window/fold.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "miscadmin.h"
 #include "nodes/pg_list.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
-#include "server/catalog.h"
 #include "server/clock.h"
-#include "server/locks.h"
 #include "server/xact.h"
-#include "server/guc.h"
 #include "pipeline/window_definition.h"
+#include "window/state_call.h"
 
 #define FOLD_ROWS        50000            /* of a worker, after which they are folded */
 #define FOLD_ROWS_MAX    200000           /* after which it takes no batch before they are */
@@ -44,24 +37,6 @@ typedef struct Folding
 	int64 state;        /* of all of them */
 } Folding;
 
-/* The transaction is begun; drop_window() waits for its end. False: it has ended, the extension is gone. */
-static bool
-begin(const Folding *fold)
-{
-	if (!mr_xact_begin("folding windows"))
-		return false;
-	mr_lock_pipeline(fold->pipeline_id, ShareLock);
-	PushActiveSnapshot(GetTransactionSnapshot());
-	return true;
-}
-
-static void
-end(void)
-{
-	PopActiveSnapshot();
-	mr_xact_commit();
-}
-
 static void
 list_windows(void *arg)
 {
@@ -70,39 +45,21 @@ list_windows(void *arg)
 	ListCell *cell;
 	MemoryContext old;
 
-	if (!begin(fold))
+	if (!mr_state_begin(fold->pipeline_id, true))
 		return;
 	windows = mr_window_definitions(fold->pipeline_id);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	foreach (cell, windows)
 		fold->ids = lappend_int(fold->ids, ((MrWindowDefinition *) lfirst(cell))->id);
 	MemoryContextSwitchTo(old);
-	end();
+	mr_state_end();
 }
 
-/* Calls a function of ours, in a transaction of its own, as the extension's owner; its result, 0 when there is no extension any more. */
+/* Verbs of the pipeline wait for its end. */
 static Datum
 call(const Folding *fold, const char *sql, int nargs, Oid *types, Datum *values)
 {
-	Oid user;
-	int context;
-	int nest;
-	Datum result;
-
-	if (!begin(fold))
-		return (Datum) 0;
-	mr_become_extension_owner(&user, &context);
-	nest = NewGUCNestLevel();
-	mr_guc_set("search_path", "pg_catalog, pg_temp");
-	SPI_connect();
-	if (SPI_execute_with_args(sql, nargs, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not run \"%s\" on window %d", sql, fold->window_id);
-	result = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &(bool){false});
-	SPI_finish();
-	AtEOXact_GUC(false, nest);
-	SetUserIdAndSecContext(user, context);
-	end();
-	return result;
+	return mr_state_call(fold->pipeline_id, true, sql, nargs, types, values);
 }
 
 static void
@@ -175,10 +132,10 @@ fold_window(Folding *fold)
 {
 	fold->passed_over = false;
 	fold->merge = true;
-	if (!mr_xact_guard(fold_one, fold))
+	if (!mr_state_try(fold->window_id, "fold", fold_one, fold))
 	{
 		fold->merge = false;
-		if (!mr_xact_guard(fold_one, fold))
+		if (!mr_state_try(fold->window_id, "fold", fold_one, fold))
 		{
 			fold->failed = true;
 			return false;
@@ -208,7 +165,7 @@ fold_all(Folding *fold)
 			MemoryContextSwitchTo(old);
 		}
 		/* apart: what fails there is no reason to fold again */
-		if (!mr_xact_guard(publish_one, fold))
+		if (!mr_state_try(fold->window_id, "publish", publish_one, fold))
 			fold->not_published = true;
 	}
 }
@@ -248,6 +205,7 @@ fold_windows(MrFold *fold, int32 pipeline_id)
 		fold->unfolded = 0;
 	fold->kept = fold->unfolded;
 	fold->again = work.some_passed || work.more || work.failed || work.not_published;
+	fold->filling = fold->windows;
 	fold->fresh_to = mr_clock_us() + REST_US;
 	fold->fold_at = mr_clock_us() + (work.more ? 0 : FOLD_INTERVAL_US);
 	fold->not_before = mr_clock_us() + (work.failed ? FOLD_INTERVAL_US : BUSY_US);

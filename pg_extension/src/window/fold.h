@@ -22,6 +22,8 @@ typedef struct MrFold
 		state; /* of the windows before they were folded last, as millrace._windows_state() has it */
 	int64 fresh_to;   /* mr_clock_us() when to fold them though it is the same */
 	int64 not_before; /* mr_clock_us(): folds of so many failed, or another process was at it */
+	bool filling;     /* some window may be one that is not filled yet (backfill.h) */
+	int64 fill_at;    /* mr_clock_us() when to look at these */
 } MrFold;
 
 /*
