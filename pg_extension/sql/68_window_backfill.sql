@@ -40,7 +40,7 @@ COMMENT ON FUNCTION millrace._has_time_index IS 'Internal: whether rows of some 
 CREATE FUNCTION millrace._estimated_rows(target oid) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT greatest(coalesce(sum(CASE WHEN c.reltuples > 0 THEN c.reltuples::bigint ELSE pg_relation_size(c.oid) / 100 END), 0), 1)
-  FROM pg_partition_tree(target::regclass) AS t JOIN pg_class AS c ON c.oid = t.relid WHERE t.isleaf;
+  FROM pg_class AS c WHERE c.relkind = 'r' AND c.oid IN (SELECT target UNION SELECT t.relid FROM pg_partition_tree(target::regclass) AS t);
 $$;
 REVOKE ALL ON FUNCTION millrace._estimated_rows FROM PUBLIC;
 COMMENT ON FUNCTION millrace._estimated_rows IS 'Internal: about how many rows a target has.';
@@ -105,9 +105,9 @@ REVOKE ALL ON FUNCTION millrace._backfill_covered FROM PUBLIC;
 COMMENT ON FUNCTION millrace._backfill_covered IS 'Internal: notes what of a window is filled.';
 
 -- The stretch before `reached`: where it begins, and about how many rows it reads. It begins where a window (or pane) does, and is several times as long as what is read
--- beside it: of windows that slide or are sessions, rows as far as they last.
+-- beside it: of windows that slide or are sessions, rows as far as they last. Of a table that was never analyzed the planner expects few rows, and would sort all of them.
 CREATE FUNCTION millrace._backfill_stretch(w millrace.window_definition, b millrace.window_backfill, target oid, "end" timestamptz, OUT "from" timestamptz, OUT rows bigint)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
 DECLARE
   found record;
 BEGIN

@@ -246,7 +246,7 @@ REVOKE ALL ON FUNCTION millrace._unfolded_rows FROM PUBLIC;
 COMMENT ON FUNCTION millrace._unfolded_rows IS 'Internal: SQL for what batches have added to a window since it was folded.';
 
 -- rows: SQL for values of windows. Of a window that is, or was, published a row more has the revision of each group, and no values.
--- finals: the aggregates of these rows, merged. output: the columns of the view, of these; error: why there are none; more: columns behind the others.
+-- What begins before `reached` is not filled yet (68_window_backfill.sql): it would have nothing but what batches have added since. finals: the aggregates of these rows, merged. output: the columns of the view, of these; error: why there are none; more: columns behind the others.
 CREATE FUNCTION millrace._window_view(w millrace.window_definition, rows text, finals text, output text, error text, more text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
@@ -263,7 +263,6 @@ BEGIN
                 '(SELECT window_start, max(window_end)%12$s AS window_end%4$s, %6$s, %7$s AS revision FROM (%8$s) AS u GROUP BY window_start%4$s) AS r WHERE r.n > 0) AS m '
                 'WHERE m.window_end > coalesce(now() - (SELECT d.retention FROM millrace.window_definition AS d WHERE d.id = %9$s), ''-infinity'') '
                 'AND m.window_start >= (SELECT c.kept_from FROM millrace.window_cursor AS c WHERE c.window_id = %9$s ORDER BY c.fold DESC LIMIT 1) '
-                -- what is not filled yet has nothing but what batches have added since
                 'AND m.window_start >= coalesce((SELECT b.reached FROM millrace.window_backfill AS b WHERE b.window_id = %9$s), ''-infinity'')',
                 output, millrace._newest_mark('watermark', w.id), millrace._newest_mark('final', w.id), w.keys, finals, w.merges,
                 CASE WHEN published THEN 'max(revision)' ELSE 'NULL::integer' END, rows, w.id, error, more,
