@@ -9,12 +9,13 @@ COMMENT ON AGGREGATE millrace.window_state(double precision) IS
 'What a window keeps of numbers for their avg, variance and stddev.
 In: value. Out: number of values, their sum, and the sum of their squared deviations. Errors: numeric_value_out_of_range.';
 -- The server's own functions refuse what leaves the range of double precision: one group would keep all others from being merged.
+-- These steps pin no search_path: they look nothing up, and it would be set and reset for each partial value.
 CREATE FUNCTION millrace._add_double(a double precision, b double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_add_double';
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mr_sql_add_double';
 REVOKE ALL ON FUNCTION millrace._add_double FROM PUBLIC;
 COMMENT ON FUNCTION millrace._add_double IS 'Internal: a step of window_sum().';
 CREATE FUNCTION millrace._merge_states(a double precision[], b double precision[]) RETURNS double precision[]
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_merge_states';
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mr_sql_merge_states';
 REVOKE ALL ON FUNCTION millrace._merge_states FROM PUBLIC;
 COMMENT ON FUNCTION millrace._merge_states IS 'Internal: a step of window_merge().';
 CREATE AGGREGATE millrace.window_sum(value double precision) (
@@ -23,7 +24,7 @@ COMMENT ON AGGREGATE millrace.window_sum(double precision) IS
 'Merges sums that a window keeps.
 In: value. Out: their sum, Infinity when it is out of range; null when there is none. Errors: none.';
 CREATE FUNCTION millrace._add_numeric(a numeric, b numeric) RETURNS numeric
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_add_numeric';
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mr_sql_add_numeric';
 REVOKE ALL ON FUNCTION millrace._add_numeric FROM PUBLIC;
 COMMENT ON FUNCTION millrace._add_numeric IS 'Internal: a step of window_sum().';
 CREATE AGGREGATE millrace.window_sum(value numeric) (

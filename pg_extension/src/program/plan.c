@@ -13,7 +13,6 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 #include "nodes/makefuncs.h"
@@ -67,6 +66,7 @@ struct MrPlan
 
 static MrPlan *all_plans = NULL;
 static MrPlan *plan_at_work = NULL;
+int mr_plan_row_at_work = -1;
 
 static void
 invalidate_relation(Datum arg, Oid relid)
@@ -160,42 +160,10 @@ mr_plan_create(const char *sql, const char *relation, TupleDesc visible, TupleDe
 	return plan;
 }
 
-static void
-point_into_text(void *arg)
-{
-	const MrPlanText *text = arg;
-	int position = geterrposition() - text->before;
-
-	if (position > 0 && position <= text->length + 1) /* behind its end is of it, too */
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery(text->sql);
-	}
-}
-
 void
 mr_plan_set_path(MrPlan *plan, const char *path)
 {
 	plan->path = path;
-}
-
-void
-mr_plan_text_begin(MrPlanText *text, const char *sql, int before)
-{
-	text->sql = sql;
-	text->before = before;
-	text->length = pg_mbstrlen(sql);
-	text->callback = (ErrorContextCallback){.previous = error_context_stack,
-											.callback = point_into_text,
-											.arg = text};
-	error_context_stack = &text->callback;
-}
-
-void
-mr_plan_text_end(MrPlanText *text)
-{
-	error_context_stack = text->callback.previous;
 }
 
 static void
@@ -336,6 +304,12 @@ ready_statement(MrPlan *plan, int which)
 	}
 }
 
+PlannedStmt *
+mr_plan_statement(MrPlan *plan)
+{
+	return ready_statement(plan, FOR_MANY);
+}
+
 static bool
 find_scan(PlanState *state, NamedTuplestoreScanState **found)
 {
@@ -420,6 +394,8 @@ mr_plan_current(MrPlan *plan)
 int
 mr_plan_at_work(void)
 {
+	if (mr_plan_row_at_work >= 0)
+		return mr_plan_row_at_work;
 	return plan_at_work != NULL ? mr_plan_current(plan_at_work) : -1;
 }
 

@@ -13,6 +13,7 @@
 #include "access/tupdesc.h"
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
 #include "tcop/dest.h"
 #include "utils/snapshot.h"
 #include "utils/tuplestore.h"
@@ -63,6 +64,12 @@ extern void mr_plan_set_part(MrPlan *plan, const char *part, int before, ParserS
 extern void mr_plan_look_up(MrPlan *plan);
 
 /*
+ * The planned statement for many rows, its relations locked; it stays until the plan is run or this is called again. For who runs it
+ * without the executor.
+ */
+extern PlannedStmt *mr_plan_statement(MrPlan *plan);
+
+/*
  * From now on the statement sees what this snapshot does, which must be valid at each run; NULL: what is committed when it runs, and
  * what its transaction has done.
  */
@@ -99,7 +106,10 @@ extern int mr_plan_failed_at(MrPlan *plan);
  */
 extern int mr_plan_current(MrPlan *plan);
 
-/* The same of the plan that runs, -1 if none does. For the handler of a crash. */
+/* The ordinal of the input row at work of who runs statements without the executor, -1: nobody does. Who sets it resets it, after errors, too. */
+extern int mr_plan_row_at_work;
+
+/* The ordinal of the row at work of what runs, -1 if nothing does. For the handler of a crash. */
 extern int mr_plan_at_work(void);
 
 /*

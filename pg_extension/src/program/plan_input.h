@@ -14,7 +14,7 @@
 #include "nodes/execnodes.h"
 #include "utils/tuplestore.h"
 
-/* Puts the next row, columns as in the plan's `full`, and returns true, or false at the end. What values point to outlives the run. */
+/* Puts the next row, columns as in the plan's `full`, and returns true, or false at the end. What values point to is there until the next call. */
 typedef struct MrPlanInput
 {
 	bool (*next)(void *arg, Datum *values, bool *isnull);

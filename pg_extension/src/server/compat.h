@@ -12,11 +12,14 @@
 #include "access/heapam.h"
 #include "access/nbtree.h"
 #include "access/tableam.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
+#include "utils/acl.h"
 #include "utils/datetime.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/tuplesort.h"
 #include "utils/wait_event.h"
@@ -60,6 +63,20 @@ mr_check_query_permissions(Query *query)
 #else
 	(void) ExecCheckRTPerms(query->rtable, true);
 #endif
+}
+
+/* Raises insufficient_privilege unless the role may call the function. */
+static inline void
+mr_check_may_call(Oid function, Oid role)
+{
+#if PG_VERSION_NUM >= 160000
+	AclResult result = object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE);
+#else
+	AclResult result = pg_proc_aclcheck(function, role, ACL_EXECUTE);
+#endif
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
 }
 
 /* Index entries of a row just inserted into the heap; raises a unique violation. */

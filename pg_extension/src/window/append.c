@@ -64,8 +64,9 @@ put_highs(const MrEventTime *time, Datum *values, bool *nulls)
 													FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/* time: goes with them; NULL: nothing. */
 static void
-flush_to_partial(MrAppend *append)
+flush_to_partial(MrAppend *append, const MrEventTime *time)
 {
 	Oid type = RelationGetForm(append->folded)->reltype;
 	Datum *elements = palloc(Max(append->ntuples, 1) * sizeof(Datum));
@@ -79,9 +80,8 @@ flush_to_partial(MrAppend *append)
 	values[ROWS] = PointerGetDatum(
 		construct_array(elements, append->ntuples, type, -1, false, TYPALIGN_DOUBLE));
 	nulls[PARTITIONS] = nulls[HIGHS] = true;
-	if (append->time != NULL)
-		put_highs(append->time, values, nulls);
-	append->time = NULL;
+	if (time != NULL)
+		put_highs(time, values, nulls);
 	CatalogTupleInsert(append->partial,
 					   heap_form_tuple(RelationGetDescr(append->partial), values, nulls));
 }
@@ -110,18 +110,18 @@ flush_to_folded(MrAppend *append)
 }
 
 static void
-flush(MrAppend *append)
+flush(MrAppend *append, const MrEventTime *time)
 {
 	MemoryContext memory;
 	MemoryContext old;
 
-	if (append->ntuples == 0 && append->time == NULL)
+	if (append->ntuples == 0 && time == NULL)
 		return;
 	CHECK_FOR_INTERRUPTS();
 	memory = AllocSetContextCreate(append->context, "millrace append", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(memory);
 	if (append->partial != NULL)
-		flush_to_partial(append);
+		flush_to_partial(append, time);
 	else
 		flush_to_folded(append);
 	MemoryContextSwitchTo(old);
@@ -173,10 +173,10 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	}
 	old = MemoryContextSwitchTo(
 		append->context); /* that of the statement ends before the rest is flushed */
+	if (append->ntuples == BUFFERED_ROWS || append->bytes >= BUFFERED_BYTES)
+		flush(append, NULL);
 	append->tuples[append->ntuples] = make_tuple(append, slot);
 	append->bytes += append->tuples[append->ntuples++]->t_len;
-	if (append->ntuples == BUFFERED_ROWS || append->bytes >= BUFFERED_BYTES)
-		flush(append);
 	MemoryContextSwitchTo(old);
 	return true;
 }
@@ -201,7 +201,6 @@ mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 s
 	append->stream = stream;
 	append->seq = seq;
 	append->time = time;
-	append->skewed = time->skewed;
 }
 
 static void
@@ -223,7 +222,8 @@ count_outside(MrAppend *append)
 void
 mr_append_end(MrAppend *append)
 {
-	flush(append);
+	flush(append, append->time);
+	append->skewed = append->time != NULL ? append->time->skewed : 0;
 	if (append->partial != NULL)
 		table_close(append->partial, NoLock);
 	table_close(append->folded, NoLock);

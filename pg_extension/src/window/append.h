@@ -24,9 +24,8 @@ typedef struct MrAppend
 	Relation partial; /* NULL: they go to the folded table */
 	int32 stream;     /* of the partial table */
 	int64 seq;
-	const MrEventTime
-		*time;         /* goes into the partial table with the first rows; NULL: it is there */
-	HeapTuple *tuples; /* rows of the folded table, buffered */
+	const MrEventTime *time; /* goes into the partial table with the last rows; NULL: not there */
+	HeapTuple *tuples;       /* rows of the folded table, buffered */
 	int ntuples;
 	Size bytes;
 	int64 rows;    /* appended */
@@ -39,8 +38,8 @@ extern void mr_append_begin(MrAppend *append, int32 window_id);
 
 /*
  * To the partial table: many in one row, as an array. A batch adds a few rows to each group as a rule, and most of them
- * are folded and gone within seconds: a row of its own for each would cost more than all the rest of a window. With them go
- * the highest event times.
+ * are folded and gone within seconds: a row of its own for each would cost more than all the rest of a window. With the last of
+ * them go the highest event times, which need not be known before mr_append_end().
  */
 extern void mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 seq,
 									const MrEventTime *time);

@@ -15,8 +15,11 @@
 #include "server/compat.h"
 #include "server/locks.h"
 #include "pipeline/window_definition.h"
+#include "program/plan_input.h"
 #include "window/append.h"
 #include "window/changed.h"
+#include "window/one_pass.h"
+#include "window/row_store.h"
 
 #define WRITTEN_RELATION "written"
 #define WRITTEN_PATH     "pg_catalog, pg_temp" /* of _window_parts(), which wrote the SQL */
@@ -33,19 +36,13 @@ typedef struct Window
 struct MrWindows
 {
 	MrProgram *program;
-	Tuplestorestate *store;
-	int nrows;
-	MrChanged *changed; /* NULL: no window asks for old rows */
-	Tuplestorestate *old_store;
-	int nold;
-	int ncolumns; /* of the relation, without the number */
-	int *attnums; /* of each, in the target */
-	bool *used;   /* by a window; the others are put as NULL */
-	Datum *values;
-	bool *nulls;
+	MrRowStore *rows;
+	MrChanged *changed;   /* NULL: no window asks for old rows */
+	MrRowStore *old_rows; /* NULL as well */
+	int *places;          /* of the columns of the relation among those of the target, from 0 */
 	int nwindows;
 	Window *windows;
-	MrPlan *at_work;
+	MrPlan *at_work; /* NULL: rows are read in one pass */
 	int64 appended;
 };
 
@@ -57,15 +54,18 @@ map_columns(MrWindows *windows)
 	TupleDesc desc = RelationGetDescr(target);
 	int n = 0;
 
-	windows->ncolumns = program->stored->natts;
-	windows->attnums = palloc0(windows->ncolumns * sizeof(int));
-	windows->used = palloc0(windows->ncolumns * sizeof(bool));
-	windows->values = palloc0((windows->ncolumns + 1) * sizeof(Datum));
-	windows->nulls = palloc0((windows->ncolumns + 1) * sizeof(bool));
-	for (int i = 0; i < desc->natts && n < windows->ncolumns; i++)
+	windows->places = palloc0(program->stored->natts * sizeof(int));
+	for (int i = 0; i < desc->natts && n < program->stored->natts; i++)
 		if (!TupleDescAttr(desc, i)->attisdropped)
-			windows->attnums[n++] = i + 1;
+			windows->places[n++] = i;
 	table_close(target, NoLock);
+}
+
+static void
+use_column(MrWindows *windows, int column)
+{
+	mr_row_store_use(windows->rows, column);
+	mr_row_store_use(windows->old_rows, column);
 }
 
 static bool
@@ -94,7 +94,7 @@ note_used(Node *node, void *arg)
 							   foreach_current_index(cell) + 1, &columns);
 				while ((column = bms_next_member(columns, column)) >= 0)
 					if (column + FirstLowInvalidHeapAttributeNumber > 0)
-						windows->used[column + FirstLowInvalidHeapAttributeNumber - 1] = true;
+						use_column(windows, column + FirstLowInvalidHeapAttributeNumber - 1);
 			}
 		return query_tree_walker((Query *) node, note_used, arg, 0);
 	}
@@ -146,6 +146,8 @@ prepare(MrProgram *program)
 	ListCell *cell;
 
 	windows->program = program;
+	windows->rows = mr_row_store_create(program->stored_full);
+	windows->old_rows = mr_row_store_create(program->stored_full);
 	map_columns(windows);
 	windows->windows = palloc0(list_length(program->definition->windows) * sizeof(Window));
 	foreach (cell, program->definition->windows)
@@ -163,10 +165,9 @@ mr_windows_begin(MrProgram *program)
 		return NULL;
 	if (windows == NULL)
 		windows = program->windows = prepare(program);
-	/* the last ones may have gone with an error */
-	windows->store = tuplestore_begin_heap(false, false, work_mem);
-	windows->old_store =
-		windows->changed != NULL ? tuplestore_begin_heap(false, false, work_mem) : NULL;
+	mr_row_store_begin(windows->rows);
+	if (windows->changed != NULL)
+		mr_row_store_begin(windows->old_rows);
 	mr_windows_clear(windows);
 	return windows;
 }
@@ -174,36 +175,16 @@ mr_windows_begin(MrProgram *program)
 void
 mr_windows_clear(MrWindows *windows)
 {
-	tuplestore_clear(windows->store);
-	if (windows->old_store != NULL)
-		tuplestore_clear(windows->old_store);
-	windows->nrows = windows->nold = 0;
+	mr_row_store_clear(windows->rows);
+	if (windows->changed != NULL)
+		mr_row_store_clear(windows->old_rows);
 	windows->at_work = NULL;
-}
-
-static void
-put(MrWindows *windows, Tuplestorestate *store, const Datum *values, const bool *nulls, bool all,
-	int number)
-{
-	int n = windows->ncolumns;
-
-	for (int i = 0; i < n; i++)
-	{
-		int from = all ? windows->attnums[i] - 1 : i;
-
-		windows->nulls[i] = !windows->used[i] || nulls[from];
-		windows->values[i] = values[from];
-	}
-	windows->values[n] = Int32GetDatum(number);
-	windows->nulls[n] = false;
-	tuplestore_putvalues(store, windows->program->stored_full, windows->values, windows->nulls);
 }
 
 void
 mr_windows_put(MrWindows *windows, const Datum *values, const bool *nulls, bool all, int number)
 {
-	put(windows, windows->store, values, nulls, all, number);
-	windows->nrows++;
+	mr_row_store_put(windows->rows, values, nulls, all ? windows->places : NULL, number);
 }
 
 bool
@@ -217,8 +198,7 @@ put_old(void *arg, int number, const Datum *values, const bool *nulls)
 {
 	MrWindows *windows = arg;
 
-	put(windows, windows->old_store, values, nulls, false, number);
-	windows->nold++;
+	mr_row_store_put(windows->old_rows, values, nulls, NULL, number);
 }
 
 static void
@@ -236,41 +216,83 @@ mr_windows_put_changed(MrWindows *windows, const MrBatch *batch, Tuplestorestate
 		mr_changed_read(windows->changed, batch, rows, nrows, InvalidCommandId, put_new, windows);
 }
 
+static bool
+next_row(void *rows, Datum *values, bool *nulls)
+{
+	const TupleDesc desc = mr_row_store_columns(rows);
+
+	memset(nulls, true, desc->natts * sizeof(bool));
+	return mr_row_store_next(rows, values, nulls);
+}
+
+/* By the executor. */
+static void
+run_plan(MrWindows *windows, MrPlan *plan, MrRowStore *rows, DestReceiver *dest)
+{
+	Tuplestorestate *again = tuplestore_begin_heap(false, false, work_mem);
+	MrPlanInput input = {.next = next_row, .arg = rows};
+
+	windows->at_work = plan;
+	mr_row_store_rewind(rows);
+	(void) mr_plan_run_input(plan, &input, again, mr_row_store_rows(rows), dest);
+	windows->at_work = NULL;
+	tuplestore_end(again);
+}
+
+/* What can be had in one pass over the rows is; the executor runs the rest. */
+static void
+run_plans(MrWindows *windows, MrAppend *appends)
+{
+	MrOnePass *pass = mr_one_pass_create(windows->program->stored_full);
+
+	for (int i = 0; i < windows->nwindows; i++)
+	{
+		Window *window = &windows->windows[i];
+
+		if (window->owns_time &&
+			!mr_one_pass_add_time(pass, mr_plan_statement(window->time->plan), window->time))
+			run_plan(windows, window->time->plan, windows->rows, &window->time->pub);
+		if (!mr_one_pass_add(pass, mr_plan_statement(window->plan), &appends[i].pub))
+			run_plan(windows, window->plan, windows->rows, &appends[i].pub);
+		if (window->old_plan != NULL && mr_row_store_rows(windows->old_rows) > 0)
+			run_plan(windows, window->old_plan, windows->old_rows, &appends[i].pub);
+	}
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	mr_one_pass_run(pass, windows->rows);
+	PopActiveSnapshot();
+	mr_one_pass_free(pass);
+}
+
 void
 mr_windows_contribute(MrWindows *windows, const MrBatch *batch)
 {
 	int32 stream =
 		mr_lock_stream(windows->program->definition->pipeline_id, MR_STREAM_WINDOWS, MR_STREAMS);
 	int64 seq = nextval_internal(mr_catalog_oid("window_seq"), false);
+	MrAppend *appends = palloc(windows->nwindows * sizeof(MrAppend));
 
 	for (int i = 0; i < windows->nwindows; i++)
 	{
 		Window *window = &windows->windows[i];
-		MrAppend append;
 
 		if (window->owns_time)
-		{
-			windows->at_work = window->time->plan;
-			mr_event_time_read(window->time, windows->store, windows->nrows, batch);
-		}
-		windows->at_work = window->plan;
-		mr_append_begin_partial(&append, window->definition->id, stream, seq, window->time);
-		(void) mr_plan_run(window->plan, windows->store, windows->nrows, &append.pub);
-		if (window->old_plan != NULL && windows->nold > 0)
-		{
-			windows->at_work = window->old_plan;
-			(void) mr_plan_run(window->old_plan, windows->old_store, windows->nold, &append.pub);
-		}
-		mr_append_end(&append);
-		windows->appended += Max(append.rows, 1); /* event times are to be folded, too */
+			mr_event_time_begin(window->time, batch);
+		mr_append_begin_partial(&appends[i], window->definition->id, stream, seq, window->time);
 	}
-	windows->at_work = NULL;
+	run_plans(windows, appends);
+	for (int i = 0; i < windows->nwindows; i++)
+	{
+		mr_append_end(&appends[i]);
+		windows->appended += Max(appends[i].rows, 1); /* event times are to be folded, too */
+	}
+	pfree(appends);
 }
 
 int
 mr_windows_failed_at(MrWindows *windows)
 {
-	return windows->at_work != NULL ? mr_plan_failed_at(windows->at_work) : -1;
+	return windows->at_work != NULL ? mr_plan_failed_at(windows->at_work) : mr_plan_row_at_work;
 }
 
 int64
@@ -286,8 +308,7 @@ mr_windows_take_appended(MrProgram *program)
 void
 mr_windows_end(MrWindows *windows)
 {
-	tuplestore_end(windows->store);
-	if (windows->old_store != NULL)
-		tuplestore_end(windows->old_store);
-	windows->store = windows->old_store = NULL;
+	mr_row_store_end(windows->rows);
+	if (windows->changed != NULL)
+		mr_row_store_end(windows->old_rows);
 }

@@ -11,22 +11,10 @@ static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	MrEventTime *time = (MrEventTime *) self;
-	const MrBatch *batch = time->batch;
-	int row = mr_plan_current(time->plan);
-	const MrPartition *partition;
-	TimestampTz at;
 	bool isnull;
+	Datum at = slot_getattr(slot, 1, &isnull);
 
-	if (row < 0 || row >= batch->nrows)
-		elog(ERROR, "an event time is of no known row");
-	at = DatumGetTimestampTz(slot_getattr(slot, 1, &isnull));
-	if (isnull || TIMESTAMP_NOT_FINITE(at))
-		return true;
-	partition = mr_event_partition(batch, &batch->events[batch->rows[row].event]);
-	if (at > time->until)
-		time->skewed++;
-	else if (partition != NULL && at > time->highs[partition - batch->partitions])
-		time->highs[partition - batch->partitions] = at;
+	mr_event_time_note(time, mr_plan_current(time->plan), at, isnull);
 	return true;
 }
 
@@ -53,7 +41,7 @@ mr_event_time_serves(const MrEventTime *time, const MrWindowDefinition *definiti
 }
 
 void
-mr_event_time_read(MrEventTime *time, Tuplestorestate *rows, int nrows, const MrBatch *batch)
+mr_event_time_begin(MrEventTime *time, const MrBatch *batch)
 {
 	time->batch = batch;
 	time->until = GetCurrentTimestamp() + time->definition->max_skew_us;
@@ -61,5 +49,37 @@ mr_event_time_read(MrEventTime *time, Tuplestorestate *rows, int nrows, const Mr
 	time->highs = palloc(Max(batch->npartitions, 1) * sizeof(TimestampTz));
 	for (int i = 0; i < batch->npartitions; i++)
 		time->highs[i] = DT_NOBEGIN;
-	(void) mr_plan_run(time->plan, rows, nrows, &time->pub);
+	time->low = DT_NOBEGIN;
+}
+
+static void
+raise_high(MrEventTime *time, int place, TimestampTz at)
+{
+	bool was_lowest = time->highs[place] == time->low;
+
+	time->highs[place] = at;
+	if (!was_lowest)
+		return;
+	time->low = at;
+	for (int i = 0; i < time->batch->npartitions; i++)
+		time->low = Min(time->low, time->highs[i]);
+}
+
+void
+mr_event_time_note(MrEventTime *time, int row, Datum value, bool isnull)
+{
+	const MrBatch *batch = time->batch;
+	TimestampTz at = DatumGetTimestampTz(value);
+	const MrPartition *partition;
+
+	if (row < 0 || row >= batch->nrows)
+		elog(ERROR, "an event time is of no known row");
+	/* rows and events lie in memory in another order: they are looked at only for a time that may be one of the highest */
+	if (isnull || TIMESTAMP_NOT_FINITE(at) || (at <= time->low && at <= time->until))
+		return;
+	partition = mr_event_partition(batch, &batch->events[batch->rows[row].event]);
+	if (at > time->until)
+		time->skewed++;
+	else if (partition != NULL && at > time->highs[partition - batch->partitions])
+		raise_high(time, (int) (partition - batch->partitions), at);
 }

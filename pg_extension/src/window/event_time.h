@@ -16,10 +16,11 @@ typedef struct MrEventTime
 {
 	DestReceiver pub; /* first */
 	const MrWindowDefinition *definition;
-	MrPlan *plan;
+	MrPlan *plan; /* SELECT event time FROM the rows; what it gives is noted */
 	const MrBatch *batch;
 	TimestampTz until;  /* what is later moves nothing */
 	TimestampTz *highs; /* by partition of the batch; DT_NOBEGIN: none */
+	TimestampTz low;    /* the lowest of these: what is not later moves none */
 	int64 skewed;       /* rows that are later */
 } MrEventTime;
 
@@ -31,10 +32,10 @@ extern MrEventTime *mr_event_time_create(const MrProgram *program, const char *r
 extern bool mr_event_time_serves(const MrEventTime *time, const MrWindowDefinition *definition);
 
 /*
- * Reads the rows, whose numbers are those of the batch's rows; the result stays until the next call, in the current memory
- * context. Rows whose time is null or infinite move nothing. Raises whatever the expression raises.
+ * Rows of a batch are noted from here on, with what the expression gives for them; the result stays until the next call, in the
+ * current memory context. Rows whose time is null or infinite move nothing.
  */
-extern void mr_event_time_read(MrEventTime *time, Tuplestorestate *rows, int nrows,
-							   const MrBatch *batch);
+extern void mr_event_time_begin(MrEventTime *time, const MrBatch *batch);
+extern void mr_event_time_note(MrEventTime *time, int row, Datum at, bool isnull);
 
 #endif /* MR_WINDOW_EVENT_TIME_H */
