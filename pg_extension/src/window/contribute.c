@@ -277,10 +277,13 @@ mr_windows_contribute(MrWindows *windows, const MrBatch *batch)
 		Window *window = &windows->windows[i];
 
 		if (window->owns_time)
-			mr_event_time_begin(window->time, batch);
+			mr_event_time_begin(window->time, batch, mr_row_store_rows(windows->rows));
 		mr_append_begin_partial(&appends[i], window->definition->id, stream, seq, window->time);
 	}
 	run_plans(windows, appends);
+	for (int i = 0; i < windows->nwindows; i++)
+		if (windows->windows[i].owns_time)
+			mr_event_time_end(windows->windows[i].time);
 	for (int i = 0; i < windows->nwindows; i++)
 	{
 		mr_append_end(&appends[i]);

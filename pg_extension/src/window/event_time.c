@@ -7,6 +7,12 @@
 
 #include "server/row_receiver.h"
 
+/*
+ * Rows come in the order in which they were written, which is not that of the rows and events in memory: where most rows of the batch
+ * come, their partitions are looked up in the end, in the order of memory. Of fewer than one in so many they are at once.
+ */
+#define FEW_ROWS 4
+
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
@@ -41,7 +47,7 @@ mr_event_time_serves(const MrEventTime *time, const MrWindowDefinition *definiti
 }
 
 void
-mr_event_time_begin(MrEventTime *time, const MrBatch *batch)
+mr_event_time_begin(MrEventTime *time, const MrBatch *batch, int nrows)
 {
 	time->batch = batch;
 	time->until = GetCurrentTimestamp() + time->definition->max_skew_us;
@@ -49,37 +55,51 @@ mr_event_time_begin(MrEventTime *time, const MrBatch *batch)
 	time->highs = palloc(Max(batch->npartitions, 1) * sizeof(TimestampTz));
 	for (int i = 0; i < batch->npartitions; i++)
 		time->highs[i] = DT_NOBEGIN;
-	time->low = DT_NOBEGIN;
+	time->of_rows = NULL;
+	if (nrows < batch->nrows / FEW_ROWS)
+		return;
+	time->of_rows =
+		MemoryContextAllocHuge(CurrentMemoryContext, Max(batch->nrows, 1) * sizeof(TimestampTz));
+	for (int i = 0; i < batch->nrows; i++)
+		time->of_rows[i] = DT_NOBEGIN;
 }
 
 static void
-raise_high(MrEventTime *time, int place, TimestampTz at)
+raise_high(MrEventTime *time, int row, TimestampTz at)
 {
-	bool was_lowest = time->highs[place] == time->low;
+	const MrBatch *batch = time->batch;
+	const MrPartition *partition =
+		mr_event_partition(batch, &batch->events[batch->rows[row].event]);
 
-	time->highs[place] = at;
-	if (!was_lowest)
-		return;
-	time->low = at;
-	for (int i = 0; i < time->batch->npartitions; i++)
-		time->low = Min(time->low, time->highs[i]);
+	if (partition != NULL && at > time->highs[partition - batch->partitions])
+		time->highs[partition - batch->partitions] = at;
 }
 
 void
 mr_event_time_note(MrEventTime *time, int row, Datum value, bool isnull)
 {
-	const MrBatch *batch = time->batch;
 	TimestampTz at = DatumGetTimestampTz(value);
-	const MrPartition *partition;
 
-	if (row < 0 || row >= batch->nrows)
+	if (row < 0 || row >= time->batch->nrows)
 		elog(ERROR, "an event time is of no known row");
-	/* rows and events lie in memory in another order: they are looked at only for a time that may be one of the highest */
-	if (isnull || TIMESTAMP_NOT_FINITE(at) || (at <= time->low && at <= time->until))
+	if (isnull || TIMESTAMP_NOT_FINITE(at))
 		return;
-	partition = mr_event_partition(batch, &batch->events[batch->rows[row].event]);
 	if (at > time->until)
 		time->skewed++;
-	else if (partition != NULL && at > time->highs[partition - batch->partitions])
-		raise_high(time, (int) (partition - batch->partitions), at);
+	else if (time->of_rows == NULL)
+		raise_high(time, row, at);
+	else
+		time->of_rows[row] = Max(time->of_rows[row], at);
+}
+
+void
+mr_event_time_end(MrEventTime *time)
+{
+	if (time->of_rows == NULL)
+		return;
+	for (int i = 0; i < time->batch->nrows; i++)
+		if (!TIMESTAMP_IS_NOBEGIN(time->of_rows[i]))
+			raise_high(time, i, time->of_rows[i]);
+	pfree(time->of_rows);
+	time->of_rows = NULL;
 }

@@ -18,10 +18,10 @@ typedef struct MrEventTime
 	const MrWindowDefinition *definition;
 	MrPlan *plan; /* SELECT event time FROM the rows; what it gives is noted */
 	const MrBatch *batch;
-	TimestampTz until;  /* what is later moves nothing */
-	TimestampTz *highs; /* by partition of the batch; DT_NOBEGIN: none */
-	TimestampTz low;    /* the lowest of these: what is not later moves none */
-	int64 skewed;       /* rows that are later */
+	TimestampTz until;    /* what is later moves nothing */
+	TimestampTz *highs;   /* by partition of the batch; DT_NOBEGIN: none */
+	TimestampTz *of_rows; /* the same by row, until mr_event_time_end(); NULL: not kept */
+	int64 skewed;         /* rows that are later */
 } MrEventTime;
 
 /* In the current memory context. `path` is the search_path that the window's SQL was written for. */
@@ -32,10 +32,11 @@ extern MrEventTime *mr_event_time_create(const MrProgram *program, const char *r
 extern bool mr_event_time_serves(const MrEventTime *time, const MrWindowDefinition *definition);
 
 /*
- * Rows of a batch are noted from here on, with what the expression gives for them; the result stays until the next call, in the
- * current memory context. Rows whose time is null or infinite move nothing.
+ * So many rows of a batch are noted, in any order, with what the expression gives for them; the result is there at the end and stays until
+ * the next call, in the current memory context. Rows whose time is null or infinite move nothing.
  */
-extern void mr_event_time_begin(MrEventTime *time, const MrBatch *batch);
+extern void mr_event_time_begin(MrEventTime *time, const MrBatch *batch, int nrows);
 extern void mr_event_time_note(MrEventTime *time, int row, Datum at, bool isnull);
+extern void mr_event_time_end(MrEventTime *time);
 
 #endif /* MR_WINDOW_EVENT_TIME_H */

@@ -219,7 +219,7 @@ replace(const MrTransition *transition, MrState *state, Datum value, bool isnull
 	MemoryContextSwitchTo(old);
 }
 
-/* False: a strict function is not to be called for this row. */
+/* False: the function is strict, and not called for this row. */
 static bool
 goes_on(const MrTransition *transition, MrState *state, MemoryContext context)
 {
