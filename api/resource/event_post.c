@@ -321,7 +321,9 @@ wait_for_end(Post *post)
 
 		if (!post->events.is_batch)
 		{
-			if (!mr_coordinate_read(&event, post->answer.location + strlen("/events/")))
+			/* an answer that is given again may be of a time when another topic was published to */
+			if (!mr_coordinate_read(&event, post->answer.location + strlen("/events/")) ||
+				strcmp(event.topic, post->context->topic) != 0)
 				return;
 		}
 		else if (post->is_replayed || post->events.items[i].error[0] != '\0' ||

@@ -78,11 +78,14 @@ raise_high(MrEventTime *time, int row, TimestampTz at)
 void
 mr_event_time_note(MrEventTime *time, int row, Datum value, bool isnull)
 {
-	TimestampTz at = DatumGetTimestampTz(value);
+	TimestampTz at;
 
 	if (row < 0 || row >= time->batch->nrows)
 		elog(ERROR, "an event time is of no known row");
-	if (isnull || TIMESTAMP_NOT_FINITE(at))
+	if (isnull)
+		return;
+	at = DatumGetTimestampTz(value);
+	if (TIMESTAMP_NOT_FINITE(at))
 		return;
 	if (at > time->until)
 		time->skewed++;

@@ -6,6 +6,7 @@
 #include "executor/executor.h"
 #include "executor/nodeHash.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "utils/memutils.h"
 
@@ -206,7 +207,36 @@ key_at(const Agg *agg, const Expr *expression)
 	return -1;
 }
 
-/* False: it is not served. */
+/* A grouping key that the planner has dropped, as another says it, is a column of the rows that no group keeps. */
+static bool
+has_other_column(Node *node, void *agg)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+		return key_at(agg, (Expr *) node) < 0;
+	return expression_tree_walker(node, has_other_column, agg);
+}
+
+/* Whether the columns are aggregates that are known here, and expressions of the keys: looked at before rows are grouped for them. */
+static bool
+has_known_columns(const Agg *agg)
+{
+	ListCell *cell;
+
+	foreach (cell, agg->plan.targetlist)
+	{
+		Expr *expression = lfirst_node(TargetEntry, cell)->expr;
+
+		if (IsA(expression, Aggref) ? !mr_transition_serves((Aggref *) expression)
+									: contain_agg_clause((Node *) expression) ||
+										  has_other_column((Node *) expression, (void *) agg))
+			return false;
+	}
+	return true;
+}
+
+/* Of has_known_columns(). False: it is not served. */
 static bool
 prepare_column(Output *output, Column *column, const Agg *agg, Expr *expression)
 {
@@ -218,16 +248,12 @@ prepare_column(Output *output, Column *column, const Agg *agg, Expr *expression)
 	{
 		Aggref *aggregate = (Aggref *) expression;
 
-		if (mr_transition_serves(aggregate))
-			column->aggregate = mr_groups_add_aggregate(output->groups, aggregate, scan->scanrelid,
-														scan->plan.targetlist);
+		column->aggregate = mr_groups_add_aggregate(output->groups, aggregate, scan->scanrelid,
+													scan->plan.targetlist);
 		return column->aggregate >= 0;
 	}
-	if (column->key >= 0)
-		return true;
-	if (contain_agg_clause((Node *) expression))
-		return false;
-	column->state = ExecInitExpr(expression, NULL);
+	if (column->key < 0)
+		column->state = ExecInitExpr(expression, NULL);
 	return true;
 }
 
@@ -252,7 +278,7 @@ prepare_output(MrOnePass *pass, const Agg *agg, const SubqueryScan *around, Dest
 	Output *output = palloc0(sizeof(Output));
 	ListCell *cell;
 
-	output->groups = find_groups(pass, agg);
+	output->groups = has_known_columns(agg) ? find_groups(pass, agg) : NULL;
 	if (output->groups == NULL)
 		return NULL;
 	output->dest = dest;
