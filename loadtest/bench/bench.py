@@ -14,6 +14,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "test
 import copy_rows  # noqa: E402
 import history  # noqa: E402
 import machine  # noqa: E402
+import upsert_rows  # noqa: E402
 from sampler import CLASSES  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
 
@@ -110,7 +111,9 @@ def run_pipelines(bench, wanted):
         key, figures = FIGURES[name]
         out[key] = figures(result)
         if name == "end_to_end" and "floor" in wanted:
-            out["floor"] = {f"copy{n}": round(floor(bench, db, n)) for n in (1, 2)}
+            out["floor"] = {**{f"copy{n}": round(floor(bench, db, n)) for n in (1, 2)},
+                            "upsert2": round(upsert_rows.measure(bench, db, shared=True)),
+                            "upsert2_keyed": round(upsert_rows.measure(bench, db, shared=False))}
         db.drop()
         if name == "broken":
             out["broken_100pct"] = {"events_per_s": round(bench.all_broken())}
@@ -159,7 +162,9 @@ def run(bench, wanted):
         print(f"40 pipelines at rest: {out['rest']['all_percent']} % of a core, the ingestor {out['rest']['ingestor_percent']} %", flush=True)
     if "floor" in out:
         print("floor, COPY of the finished rows: "
-              + ", ".join(f"{n} session{'s' * (n > 1)} {out['floor'][f'copy{n}']:,}/s" for n in (1, 2)))
+              + ", ".join(f"{n} session{'s' * (n > 1)} {out['floor'][f'copy{n}']:,}/s" for n in (1, 2))
+              + f"; upserts of them by 2 sessions, {upsert_rows.BATCH:,} in a transaction: {out['floor']['upsert2']:,}/s"
+              f" of the same keys, {out['floor']['upsert2_keyed']:,}/s of different ones")
     if "broken_1pct" in out:
         print(f"transaction ids per event with 1 % broken: {out['broken_1pct']['xids_per_event']};"
               f" all broken: {out['broken_100pct']['events_per_s']:,} events/s")
