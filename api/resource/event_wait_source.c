@@ -44,8 +44,8 @@ struct MrEventWaitSource
 	MrQuery *running; /* NULL: none */
 	MrTrouble trouble;
 
-	pthread_mutex_t lock;        /* of all below, and of what readers await */
-	AwaitedList waiting;         /* those that were asked for go to the end */
+	pthread_mutex_t lock; /* of all below, and of what readers await */
+	AwaitedList waiting;  /* those that were asked for go to the end */
 	int waiting_count;
 	int count;                   /* of them, and of those that are final */
 	int left;                    /* of those that waited at the last tick: not asked for yet */

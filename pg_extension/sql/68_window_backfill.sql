@@ -199,4 +199,4 @@ COMMENT ON PROCEDURE millrace.wait_for_window IS
 'Waits until a window has all rows that were there before it.
 In: name; timeout: for how long, null: for ever.
 Out: nothing; at once when it is filled. Outside of a transaction block it holds no snapshot while it waits.
-Errors: undefined_object for an unknown window; object_not_in_prerequisite_state when the timeout is over, when the window was created by this transaction, and when its pipeline is paused or an error keeps it from being filled: the detail says it.';
+Errors: undefined_object for an unknown window; object_not_in_prerequisite_state when the timeout is over, when the window was created by this transaction, and when its pipeline is paused or an error keeps it from being filled: the detail says it; active_sql_transaction in a transaction block without a timeout, or of REPEATABLE READ.';

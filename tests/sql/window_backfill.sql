@@ -1,7 +1,7 @@
 -- Windows are filled with the rows that were there before them, in stretches. Workers do that; here each step is taken by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(53);
+SELECT plan(54);
 DROP TRIGGER fill ON millrace.window_backfill;
 
 CREATE FUNCTION pg_temp.bound(name text) RETURNS timestamptz LANGUAGE sql AS $$
@@ -177,6 +177,7 @@ UPDATE millrace.window_definition SET created_at = created_at - interval '1 s' W
 SELECT pg_temp.refused('CALL millrace.wait_for_window(''fails'')', '55000', 'window "fails" is not filled', 'doctor', 'nobody waits for it');
 DELETE FROM millrace.window_failure;
 SELECT pg_temp.refused('CALL millrace.wait_for_window(''fails'', ''0'')', '55000', 'window "fails" is not filled', 'how far', 'a timeout');
+SELECT pg_temp.refused('CALL millrace.wait_for_window(''fails'')', '25001', 'wait_for_window() cannot wait in a transaction block without a timeout', 'outside of a transaction block', 'a block may have locks');
 SELECT lives_ok('SELECT millrace.drop_window(''fails'')', 'dropped');
 SELECT is((SELECT count(*) FROM millrace.window_backfill), 0::bigint, 'with all of it');
 

@@ -3,6 +3,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -86,7 +87,20 @@ is_filled(const char *name, Datum parameter)
 	if (!filled && value(ERROR_TEXT) != NULL)
 		refuse(name, value(ERROR_TEXT),
 			   "It is tried again by itself. SELECT * FROM millrace.doctor(); says more.");
+	SPI_freetuptable(SPI_tuptable); /* it may be looked at for days */
 	return filled;
+}
+
+/* A transaction that looks by one snapshot sees no end, and one that has locks may have what the worker waits for, unseen by the server. */
+static void
+check_may_wait(bool atomic, bool endless)
+{
+	if (atomic && (IsolationUsesXactSnapshot() || endless))
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("wait_for_window() cannot wait in a transaction block%s",
+							   endless ? " without a timeout" : " that has one snapshot"),
+						errhint("Call it outside of a transaction block%s.",
+								IsolationUsesXactSnapshot() ? "" : ", or with a timeout")));
 }
 
 PG_FUNCTION_INFO_V1(mr_sql_wait_for_window);
@@ -117,6 +131,7 @@ mr_sql_wait_for_window(PG_FUNCTION_ARGS)
 														PG_GETARG_DATUM(1)));
 	while (!is_filled(name, parameter))
 	{
+		check_may_wait(atomic, until == DT_NOEND);
 		if (GetCurrentTimestamp() >= until)
 			refuse(name, "The timeout is over.",
 				   "SELECT * FROM millrace.windows; says how far it is.");

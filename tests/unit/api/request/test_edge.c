@@ -289,8 +289,9 @@ limits(void **state)
 	}
 	/* one client, however it is written */
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(
-			mr_limiter_take(limiter, i == 1 ? "198.51.100.1" : "::ffff:198.51.100.1", 9000000), 0);
+		assert_int_equal(mr_limiter_take(limiter, i == 1 ? "198.51.100.1" : "::ffff:198.51.100.1",
+										 9000000),
+						 0);
 	assert_int_not_equal(mr_limiter_take(limiter, "198.51.100.1", 9000000), 0);
 	/* more clients than there are places: memory is what it was */
 	for (int i = 0; i < 300000; i++)
