@@ -1,5 +1,5 @@
 /*
- * Against clients that send wrong keys without end: an address that has sent too many is told to wait, and the log says so. The
+ * Against clients that send wrong keys without end: an address that has sent too many is asked to wait, and the log says so. The
  * right key is answered always: it is 192 random bits (api/control/keys.h), which nobody guesses, so that there is nothing to
  * hide, and a client that shares its address with such a one is not shut out. One for all threads; its memory is fixed.
  */

@@ -73,7 +73,7 @@ def test_scopes(start, keys):
 
 
 def test_guessing(start, keys):
-    """An address that has sent too many wrong keys is told to wait with the next. The right key is answered, whoever else is behind the
+    """An address that has sent too many wrong keys is asked to wait with the next. The right key is answered, whoever else is behind the
     address; other addresses, as a trusted proxy says, and requests without a key are none of its matter."""
     api = start("--keys", keys.write(right="read").path, "--anonymous", "read", "--wrong-keys", "2", "--trusted-proxy", "127.0.0.1")
 
