@@ -351,7 +351,8 @@ COMMENT ON FUNCTION millrace._owned_window IS 'Internal: finds a window the call
 CREATE FUNCTION millrace._drop_window(caller regrole, name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET lock_timeout = '5s' SET client_min_messages = warning AS $$
 DECLARE
-  w millrace.window_definition;
+  w       millrace.window_definition;
+  filling text;  -- the pipeline, if workers fill the window
 BEGIN
   BEGIN
     PERFORM millrace._folding_window(caller, name);  -- before the pipeline is locked: a rebuild may have the window for long
@@ -361,9 +362,14 @@ BEGIN
     EXECUTE format('DROP FUNCTION IF EXISTS millrace._window_%s_values', w.id);
     EXECUTE format('DROP TABLE IF EXISTS millrace._window_%s_revision, millrace._window_%1$s_due', w.id);
   EXCEPTION WHEN lock_not_available THEN
+    SELECT p.name INTO filling FROM millrace.window_definition AS d JOIN millrace.window_backfill AS b ON b.window_id = d.id JOIN millrace.pipeline AS p ON p.id = d.pipeline_id
+    WHERE d.name = _drop_window.name;
     RAISE EXCEPTION 'window "%" is in use by another session', name
-      USING ERRCODE = 'lock_not_available', DETAIL = 'It may be a pg_dump, which locks tables as long as it runs, or rebuild_window().',
-            HINT = 'Try again when it has ended.';
+      USING ERRCODE = 'lock_not_available',
+            DETAIL = concat('It may be a pg_dump, which locks tables as long as it runs, or rebuild_window()',
+                            CASE WHEN filling IS NOT NULL THEN ', or a worker that fills it: without an index that begins with the event time it reads all rows at once' END, '.'),
+            HINT = concat('Try again when it has ended.', CASE WHEN filling IS NOT NULL THEN
+                            format(' To end what a worker fills: SELECT millrace.pause(%1$L); SELECT pg_cancel_backend(w.pid) FROM millrace.workers AS w WHERE w.pipeline = %1$L;', filling) END);
   END;
   DELETE FROM millrace.window_cursor AS c WHERE c.window_id = w.id;
   DELETE FROM millrace.window_outside AS o WHERE o.window_id = w.id;

@@ -28,18 +28,24 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._times_of FROM PUBLIC;
 COMMENT ON FUNCTION millrace._times_of IS 'Internal: the times of rows of a window''s target.';
 
--- A btree index that begins with the event time.
+-- A btree index that begins with the event time, in an order in which the latest rows are found by it: with nulls at the other end of it a sort reads all rows.
+-- Partitions and children each have one.
 CREATE FUNCTION millrace._has_time_index(w millrace.window_definition, target oid) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT coalesce(bool_or(i.columns[1] = btrim(w.at, '()')), false) FROM millrace._index_columns(target) AS i;
+  WITH RECURSIVE part AS (SELECT target AS id UNION SELECT h.inhrelid FROM part JOIN pg_inherits AS h ON h.inhparent = part.id)
+  SELECT coalesce(bool_and(EXISTS (
+    SELECT FROM pg_index AS x JOIN pg_class AS r ON r.oid = x.indexrelid JOIN pg_am AS m ON m.oid = r.relam
+    WHERE x.indrelid = c.oid AND x.indisvalid AND x.indpred IS NULL AND m.amname = 'btree' AND x.indoption[0] & 3 IN (0, 3)  -- ASC NULLS LAST, DESC NULLS FIRST
+          AND btrim(pg_get_indexdef(x.indexrelid, 1, false), '()') = btrim(w.at, '()'))), false)
+  FROM part JOIN pg_class AS c ON c.oid = part.id WHERE c.relkind <> 'p';
 $$;
 REVOKE ALL ON FUNCTION millrace._has_time_index FROM PUBLIC;
 COMMENT ON FUNCTION millrace._has_time_index IS 'Internal: whether rows of some times are found without reading all of them.';
 
--- About how many rows a target has; what was never analyzed has rows of 100 bytes.
+-- About how many rows a target has: as dense as when it was last analyzed, or of 100 bytes if it never was.
 CREATE FUNCTION millrace._estimated_rows(target oid) RETURNS bigint
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT greatest(coalesce(sum(CASE WHEN c.reltuples > 0 THEN c.reltuples::bigint ELSE pg_relation_size(c.oid) / 100 END), 0), 1)
+  SELECT greatest(coalesce(sum(pg_relation_size(c.oid) / CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN current_setting('block_size')::integer * (c.relpages / c.reltuples) ELSE 100 END), 0), 1)::bigint
   FROM pg_class AS c WHERE c.relkind = 'r' AND c.oid IN (SELECT target UNION SELECT t.relid FROM pg_partition_tree(target::regclass) AS t);
 $$;
 REVOKE ALL ON FUNCTION millrace._estimated_rows FROM PUBLIC;
@@ -58,7 +64,7 @@ BEGIN
   RAISE NOTICE 'window "%" is filled with the rows there are in the background', w.name
     USING DETAIL = concat('What is filled appears in its view, the latest windows first.',
                           CASE WHEN total >= 1000000 AND NOT millrace._has_time_index(w, v.target) THEN
-                            format(' Without an index that begins with the event time, %s, all of them are read at once, and the worker that does it takes no batch meanwhile.', w.at) END),
+                            format(' Without an index that begins with the event time, %s, all of them are read at once: the worker that does it takes no batch meanwhile, and the window cannot be dropped before unless the worker is canceled.', w.at) END),
           HINT = format('Commit, and to wait for it: CALL millrace.wait_for_window(%L);', w.name);
 END $$;
 REVOKE ALL ON FUNCTION millrace._begin_backfill FROM PUBLIC;
@@ -104,7 +110,7 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._backfill_covered FROM PUBLIC;
 COMMENT ON FUNCTION millrace._backfill_covered IS 'Internal: notes what of a window is filled.';
 
--- The stretch before `reached`: where it begins, and about how many rows it reads. It begins where a window (or pane) does, and is several times as long as what is read
+-- The stretch before `reached`: where it begins, and how many of its rows were looked at for that. It begins where a window (or pane) does, and is several times as long as what is read
 -- beside it: of windows that slide or are sessions, rows as far as they last. Of a table that was never analyzed the planner expects few rows, and would sort all of them.
 CREATE FUNCTION millrace._backfill_stretch(w millrace.window_definition, b millrace.window_backfill, target oid, "end" timestamptz, OUT "from" timestamptz, OUT rows bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
@@ -129,12 +135,48 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._backfill_stretch FROM PUBLIC;
 COMMENT ON FUNCTION millrace._backfill_stretch IS 'Internal: what of a window is filled next.';
 
--- Of the windows of a pipeline, the one whose next stretch is due first; 0: all are filled.
-CREATE FUNCTION millrace._backfill_window(pipeline_id integer) RETURNS integer
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT coalesce((SELECT b.window_id FROM millrace.window_backfill AS b JOIN millrace.window_definition AS w ON w.id = b.window_id
-                   WHERE w.pipeline_id = _backfill_window.pipeline_id ORDER BY b.due_at, b.window_id LIMIT 1), 0);
+-- How many rows a stretch has: one pane may have more than were asked for. They are read by the index that the stretch was found by.
+CREATE FUNCTION millrace._rows_between(w millrace.window_definition, "from" timestamptz, "to" timestamptz) RETURNS bigint
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off SET enable_bitmapscan = off SET timezone = 'UTC' SET datestyle = 'ISO, YMD' AS $$
+  SELECT (millrace._times_of(w, format('SELECT (%1$s) AS at FROM %2$s AS written WHERE (%1$s) >= %3$L::timestamptz AND (%1$s) < %4$L::timestamptz', w.at, millrace._target_name(w),
+                                       greatest("from", '4700-01-01 00:00:00+00 BC'), least("to", '285000-01-01 00:00:00+00')))).rows;
 $$;
+REVOKE ALL ON FUNCTION millrace._rows_between FROM PUBLIC;
+COMMENT ON FUNCTION millrace._rows_between IS 'Internal: how many rows of a window''s target have times in [from, to).';
+
+-- Whether a stretch is to come later; a time that is far ahead is one of a clock that was set.
+CREATE FUNCTION millrace._backfill_rests(due_at timestamptz) RETURNS boolean
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT due_at > now.at AND due_at <= now.at + interval '1 h' FROM (SELECT clock_timestamp() AS at) AS now;
+$$;
+REVOKE ALL ON FUNCTION millrace._backfill_rests FROM PUBLIC;
+COMMENT ON FUNCTION millrace._backfill_rests IS 'Internal: whether it is not time yet to fill a window.';
+
+-- How many seconds a worker rests after a stretch: no longer than what is taken for that of a clock that was set.
+CREATE FUNCTION millrace._backfill_rest(took double precision) RETURNS double precision
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT least(took * (100.0 / coalesce(current_setting('millrace.backfill_share', true)::integer, 25) - 1), 3600);
+$$;
+REVOKE ALL ON FUNCTION millrace._backfill_rest FROM PUBLIC;
+COMMENT ON FUNCTION millrace._backfill_rest IS 'Internal: how long a worker rests after a stretch.';
+
+-- Of the windows of a pipeline, the one whose next stretch is due first; 0: all are filled. One that another session has, for however long, does not keep those behind it.
+CREATE FUNCTION millrace._backfill_window(pipeline_id integer) RETURNS integer
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  first integer;
+  b     record;
+BEGIN
+  FOR b IN SELECT c.window_id, millrace._backfill_rests(c.due_at) AS rests FROM millrace.window_backfill AS c JOIN millrace.window_definition AS w ON w.id = c.window_id
+           WHERE w.pipeline_id = _backfill_window.pipeline_id ORDER BY millrace._backfill_rests(c.due_at), c.due_at, c.window_id LOOP
+    first := coalesce(first, b.window_id);
+    EXIT WHEN b.rests;
+    IF millrace._lock_window(b.window_id, false) THEN
+      RETURN b.window_id;
+    END IF;
+  END LOOP;
+  RETURN coalesce(first, 0);
+END $$;
 REVOKE ALL ON FUNCTION millrace._backfill_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._backfill_window IS 'Internal: which window of a pipeline is to be filled next.';
 
@@ -161,7 +203,7 @@ BEGIN
   SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = b.window_id;
   IF w.id IS NULL THEN
     RETURN 0;
-  ELSIF b.due_at BETWEEN began AND began + interval '1 h' THEN  -- a time that is far ahead is one of a clock that was set
+  ELSIF millrace._backfill_rests(b.due_at) THEN
     RETURN least(ceil(extract(epoch FROM b.due_at - began) * 1000000), 5000000);  -- it may be due sooner than another worker has said
   END IF;
   SELECT * INTO STRICT p FROM millrace.pipeline AS d WHERE d.id = w.pipeline_id;
@@ -174,20 +216,23 @@ BEGIN
   "from" := b.reached;
   IF b.reached > "end" THEN
     SELECT s."from", s.rows INTO "from", n FROM millrace._backfill_stretch(w, b, v.target, "end") AS s;
+    IF "from" > "end" THEN
+      n := greatest(millrace._rows_between(w, "from", b.reached), 1);
+    END IF;
     PERFORM millrace._rebuild_range(w, "from", b.reached, true);
     IF b.rows = 0 AND (isfinite("from") OR isfinite(b.reached)) THEN  -- one stretch of all counts them itself
       PERFORM millrace._count_outside(w);
     END IF;
   END IF;
   took := greatest(extract(epoch FROM clock_timestamp() - began), 0.001);
-  rests := took * (100.0 / coalesce(current_setting('millrace.backfill_share', true)::integer, 25) - 1);
+  rests := millrace._backfill_rest(took);
   UPDATE millrace.window_backfill AS c
   SET rows = c.rows + n, due_at = clock_timestamp() + rests * interval '1 s',
       stretch = least(greatest(c.stretch * least(greatest(0.25 / took, 0.1), 4), 1000), 10000000)  -- to last a quarter of a second
   WHERE c.window_id = w.id;
   PERFORM millrace._backfill_covered(w, "from", b.reached);
   PERFORM millrace._window_works(w.id, 'backfill');
-  RETURN least(rests, 3600) * 1000000;
+  RETURN rests * 1000000;
 END $$;
 REVOKE ALL ON FUNCTION millrace._backfill_step FROM PUBLIC;
 COMMENT ON FUNCTION millrace._backfill_step IS 'Internal: fills a stretch of a window.';

@@ -17,6 +17,7 @@ BEGIN
   ELSIF topic = 'off' THEN
     UPDATE millrace.window_outlet AS c SET topic = NULL WHERE c.window_id = w.id;
     DELETE FROM millrace.window_output AS c WHERE c.window_id = w.id;
+    PERFORM millrace._window_works(w.id, 'publish');
   ELSE
     PERFORM millrace._check_output_topic(w, topic);
     IF o.window_id IS NULL THEN
@@ -150,9 +151,13 @@ BEGIN
   END IF;
   SELECT * INTO w FROM millrace.window_definition AS d WHERE d.id = window_id;
   SELECT * INTO o FROM millrace.window_outlet AS c WHERE c.window_id = w.id AND c.topic IS NOT NULL;
+  IF o.window_id IS NULL THEN
+    PERFORM millrace._window_works(window_id, 'publish');  -- a worker may have noted an error when it was switched off
+    RETURN false;
+  END IF;
   mark := millrace._window_mark(w.id);
   "limit" := least("limit", room - (SELECT count(*) FROM millrace.window_output AS c WHERE c.window_id = w.id));
-  IF o.window_id IS NULL OR NOT coalesce(isfinite(mark.watermark), false) OR "limit" <= 0
+  IF NOT coalesce(isfinite(mark.watermark), false) OR "limit" <= 0
      OR EXISTS (SELECT FROM millrace.window_backfill AS b WHERE b.window_id = w.id) THEN  -- in the order of their ends: of one that is filled later its group has rows
     RETURN false;
   END IF;

@@ -23,8 +23,8 @@ BEGIN
   ELSE
     longest := CASE w.kind WHEN 'recompute' THEN w.size ELSE w.slide END - CASE WHEN millrace._is_pane_start(w, "to") THEN w.slide ELSE interval '0' END;
   END IF;
-  IF millrace._window_unit('slide', w.slide) <> 'time' AND longest > interval '0' THEN  -- days are of different lengths
-    longest := longest + interval '1 day';
+  IF millrace._window_unit('slide', w.slide) <> 'time' AND longest > interval '0' THEN
+    longest := longest + interval '4 days';  -- months and days are of different lengths, and here they are those of UTC
   END IF;
   RETURN format('SELECT q.* FROM (%s FROM (SELECT * FROM %s AS written WHERE (%s) >= %8$L::timestamptz AND (%3$s) < %5$L::timestamptz) AS written %6$s) AS q '
                 'WHERE q.window_start >= %4$L::timestamptz AND q.window_start < %7$L::timestamptz',

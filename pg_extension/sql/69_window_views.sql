@@ -15,8 +15,9 @@ SELECT w.name, p.name AS pipeline, w.kind, pg_catalog.to_regclass(pg_catalog.for
        f.step AS failing, f.since AS failing_since, f.sqlstate AS failing_sqlstate, f.error AS failing_error,
        b.window_id IS NULL AS backfilled, CASE WHEN b.window_id IS NULL THEN 1 ELSE b.share END AS backfill_share, b.rows AS backfill_rows, b.began_at AS backfill_since,
        CASE WHEN pg_catalog.isfinite(b.reached) THEN b.reached END AS backfill_reached,
-       CASE WHEN b.share > 0 THEN b.began_at + (pg_catalog.statement_timestamp() - b.began_at) / b.share END AS backfill_eta,
-       CASE WHEN b.window_id IS NULL THEN NULL WHEN p.is_foreign THEN 'its pipeline is another instance''s' WHEN p.state <> 'running' THEN 'its pipeline is ' || p.state END AS backfill_waits
+       CASE WHEN b.share > 0 AND b.took / b.share < 3e9 THEN b.began_at + b.took / b.share * interval '1 s' END AS backfill_eta,  -- not beyond what a timestamptz can be
+       CASE WHEN b.window_id IS NULL THEN NULL WHEN p.is_foreign THEN 'its pipeline is another instance''s' WHEN p.state <> 'running' THEN 'its pipeline is ' || p.state END AS backfill_waits,
+       CASE WHEN b.window_id IS NOT NULL THEN e.error END AS backfill_error
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1) AS c ON true
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
@@ -24,7 +25,9 @@ LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = w.pipeline_id AND n.p
 LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late, pg_catalog.sum(o.not_recomputed) AS not_recomputed
                    FROM millrace.window_outside AS o WHERE o.window_id = w.id) AS o ON true
 LEFT JOIN LATERAL (SELECT f.* FROM millrace.window_failure AS f WHERE f.window_id = w.id ORDER BY f.since, f.step LIMIT 1) AS f ON true
-LEFT JOIN LATERAL (SELECT b.*, LEAST(b.rows / b.total::double precision, 0.99) AS share FROM millrace.window_backfill AS b WHERE b.window_id = w.id) AS b ON true
+LEFT JOIN millrace.window_failure AS e ON e.window_id = w.id AND e.step = 'backfill'
+LEFT JOIN LATERAL (SELECT b.*, GREATEST(LEAST(b.rows / GREATEST(b.total, 1)::double precision, 0.99), 0) AS share,
+                          GREATEST(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - b.began_at), 0) AS took FROM millrace.window_backfill AS b WHERE b.window_id = w.id) AS b ON true
 LEFT JOIN millrace.window_outlet AS t ON t.window_id = w.id AND t.topic IS NOT NULL
 LEFT JOIN millrace._topic_use AS u ON u.pipeline_id = p.id AND u.use = 'output' AND u.topic = t.topic
 LEFT JOIN millrace.ingestor_report AS i ON i.pipeline_id = p.id AND t.window_id IS NOT NULL
@@ -67,7 +70,8 @@ COMMENT ON COLUMN millrace.windows.backfill_rows IS 'About how many of them were
 COMMENT ON COLUMN millrace.windows.backfill_since IS 'When it was created, if it is being filled.';
 COMMENT ON COLUMN millrace.windows.backfill_reached IS 'Windows that begin then or later are filled, and shown; null: none yet, or all.';
 COMMENT ON COLUMN millrace.windows.backfill_eta IS 'When all will be, if it goes on as before; null: not known, or all are.';
-COMMENT ON COLUMN millrace.windows.backfill_waits IS 'Why it is not being filled now; null: it is, or is filled. An error is in failing_error.';
+COMMENT ON COLUMN millrace.windows.backfill_waits IS 'Why it is not being filled now; null: it is, or is filled. An error is in backfill_error.';
+COMMENT ON COLUMN millrace.windows.backfill_error IS 'Why it could not be filled the last time, whatever else fails; null: it could, or is filled. It is tried again by itself.';
 COMMENT ON COLUMN millrace.windows.late IS 'Rows that came when a window they are in was final, each once; late_rows has them by window.';
 
 CREATE VIEW millrace.late_rows WITH (security_barrier) AS

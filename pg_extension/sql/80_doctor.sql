@@ -268,10 +268,10 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     FROM millrace.windows AS w JOIN pipeline AS p ON p.name = w.pipeline
     WHERE p.status NOT IN ('foreign', 'standby') AND w.failing_since NOT BETWEEN now() - interval '1 min' AND now() + interval '1 min'
     UNION ALL
-    SELECT 29, CASE WHEN w.backfill_waits IS NULL THEN 'info' ELSE 'warning' END, format('window "%s" is not filled yet', w.name),
+    SELECT 29, CASE WHEN num_nonnulls(w.backfill_waits, w.backfill_error) = 0 THEN 'info' ELSE 'warning' END, format('window "%s" is not filled yet', w.name),
            format('It has about %s %% of the rows that were there before it, and shows %s. %s.', floor(100 * w.backfill_share),
                   coalesce('windows that begin at ' || w.backfill_reached || ' or later', 'nothing yet'),
-                  coalesce('It waits: ' || w.backfill_waits, 'It will have all of them at about ' || date_trunc('second', w.backfill_eta), 'It was created at ' || date_trunc('second', w.backfill_since))),
+                  coalesce('It waits: ' || w.backfill_waits, 'It fails, and is tried again by itself: ' || w.backfill_error, 'It will have all of them at about ' || date_trunc('second', w.backfill_eta), 'It was created at ' || date_trunc('second', w.backfill_since))),
            CASE WHEN w.backfill_waits IS NOT NULL AND p.status = 'paused' THEN format('SELECT millrace.resume(%L);', w.pipeline) ELSE format('CALL millrace.wait_for_window(%L);', w.name) END
     FROM millrace.windows AS w JOIN pipeline AS p ON p.name = w.pipeline 
     WHERE p.status NOT IN ('foreign', 'standby') AND NOT w.backfilled AND w.failing IS DISTINCT FROM 'backfill'

@@ -199,6 +199,39 @@ def test_paused_and_failing(world):
     assert world.db.run("SELECT s FROM millrace.window_w") == [(100 // 5 + 100 + 50 + 25,)]
 
 
+def test_one_that_is_locked_keeps_no_other(world):
+    """By a rebuild, say, however long that takes."""
+    Filled(world)
+    window(world, "other", wait=False)
+    with world.db.session(autocommit=False) as s:
+        s.run("SELECT millrace._lock_window(id, true) FROM millrace.window_definition WHERE name = 'w'")
+        world.db.run("DROP TRIGGER later ON millrace.window_backfill; UPDATE millrace.window_backfill SET due_at = '-infinity'")
+        wait_for(lambda: world.db.value("SELECT backfilled FROM millrace.windows WHERE name = 'other'"), "the other one is filled")
+        assert not world.db.value("SELECT backfilled FROM millrace.windows WHERE name = 'w'")
+        s.connection.rollback()
+    wait_for(lambda: world.db.value("SELECT backfilled FROM millrace.windows WHERE name = 'w'"), "it is filled")
+
+
+def test_dropped_while_it_is_filled(world):
+    """By a stretch that takes for ever: the error says how it is ended, and that it is one."""
+    feed = Feed(world, "CREATE TABLE t (n int, at timestamptz)", "n int, at timestamptz", "SELECT n, at FROM event")
+    feed.send(json.dumps(dict(n=1, at="2026-01-01T00:00:00Z"))).settled()
+    with world.db.session("app") as s:
+        s.run("CREATE FUNCTION slow(n int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(3600); RETURN n; END $$")
+        window(world, "w", wait=False, aggregates="sum(slow(n)) AS s")
+        busy = "SELECT count(*) FROM pg_stat_activity WHERE query = 'filling windows' AND wait_event = 'PgSleep'"
+        wait_for(lambda: world.db.value(busy) == 1, "it is being filled")
+        with pytest.raises(psycopg2.errors.LockNotAvailable, match="in use by another session") as raised:
+            s.run("SELECT millrace.drop_window('w')")
+        assert "a worker that fills it" in raised.value.diag.message_detail
+        for statement in raised.value.diag.message_hint.split("fills: ")[1].split("; "):
+            s.run(statement)
+        s.run("SELECT millrace.drop_window('w')")
+        assert world.db.value(busy) == 0
+        s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
+        feed.send(json.dumps(dict(n=2, at="2026-01-01T00:00:00Z"))).settled()
+
+
 def test_a_fold_that_fails_is_found(world):
     """With its error, for as long as it fails."""
     feed = Feed(world, "CREATE TABLE t (n int, at timestamptz)", "n int, at timestamptz", "SELECT n, at FROM event")

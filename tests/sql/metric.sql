@@ -69,7 +69,7 @@ SELECT is((SELECT array_agg(c.relname || '.' || a.attname ORDER BY 1) FROM pg_cl
                  AND (c.relname <> 'windows' OR a.attname NOT IN ('name', 'kind', 'relation', 'event_time', 'size', 'slide', 'group_by', 'aggregates', 'where', 'time_zone', 'origin', 'delay',
                       'lateness', 'max_skew', 'close_idle', 'retention', 'held_topic', 'held_by', 'held_why', 'created_at', 'output_topic', 'output_error', 'output_is_granted', 'kept_from', 'left_at',
                       'gap', 'max_session', 'target_since', 'failing', 'failing_sqlstate', 'failing_error', 'backfilled', 'backfill_rows', 'backfill_since', 'backfill_reached', 'backfill_eta',
-                      'backfill_waits'))), NULL, 'each statistic is exported');
+                      'backfill_waits', 'backfill_error'))), NULL, 'each statistic is exported');
 SELECT is((SELECT array_agg(e.name) FROM exported AS e LEFT JOIN millrace.metric_family AS f ON f.name = e.metric WHERE f.name IS NULL), NULL,
           'as a metric that there is');
 

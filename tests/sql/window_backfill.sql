@@ -1,7 +1,7 @@
 -- Windows are filled with the rows that were there before them, in stretches. Workers do that; here each step is taken by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(54);
+SELECT plan(81);
 DROP TRIGGER fill ON millrace.window_backfill;
 
 CREATE FUNCTION pg_temp.bound(name text) RETURNS timestamptz LANGUAGE sql AS $$
@@ -130,8 +130,31 @@ RESET ROLE;
 SELECT is(pg_temp.step('whole'), false, 'without an index on the event time there is one stretch');
 SELECT is((SELECT sum(w.n) FROM millrace.window_whole AS w), 601::numeric, 'of all rows');
 SELECT is((SELECT w.outside FROM millrace.windows AS w WHERE w.name = 'whole'), 3::bigint, 'those outside, too');
+
+-- an index in whose order the latest rows are not found; of a child that has none; and one in the other direction
 SET ROLE mrt_owner;
-CREATE INDEX ON mrt.reading (at);
+CREATE TABLE mrt.child () INHERITS (mrt.reading);
+CREATE FUNCTION pg_temp.has_index(ddl text) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  has boolean;
+BEGIN
+  EXECUTE ddl;
+  RESET ROLE;
+  SELECT millrace._has_time_index(w, 'mrt.reading'::regclass) INTO has FROM millrace.window_definition AS w WHERE w.name = 'whole';
+  SET ROLE mrt_owner;
+  RETURN has;
+END $$;
+CREATE INDEX child_idx ON mrt.child (at);
+SELECT is(pg_temp.has_index('CREATE INDEX reading_at_idx ON mrt.reading (at NULLS FIRST)'), false, 'nulls first: no index');
+SELECT is(pg_temp.has_index('DROP INDEX mrt.reading_at_idx; CREATE INDEX reading_at_idx ON mrt.reading (at DESC NULLS LAST)'), false, 'nulls last, descending: no index');
+SELECT pg_temp.make('nulls', 'count(*) AS n', 'size => ''1 h''');
+RESET ROLE;
+SELECT is(pg_temp.step('nulls'), false, 'and there is one stretch');
+SET ROLE mrt_owner;
+SELECT is(pg_temp.has_index('DROP INDEX mrt.reading_at_idx; CREATE INDEX reading_at_idx ON mrt.reading (at DESC, id)'), true, 'descending: an index');
+SELECT is(pg_temp.has_index('DROP INDEX mrt.child_idx'), false, 'none of a child');
+DROP TABLE mrt.child;
+SELECT is(pg_temp.has_index('DROP INDEX mrt.reading_at_idx; CREATE INDEX reading_at_idx ON mrt.reading (at)'), true, 'ascending: an index');
 
 -- how far back
 SELECT pg_temp.make('since', 'count(*) AS n', 'size => ''1 h'', target_since => ''2026-03-25''');
@@ -175,11 +198,74 @@ UPDATE millrace.window_failure SET since = since - interval '2 min';
 SELECT results_eq($$ SELECT severity, what FROM millrace.doctor() WHERE what LIKE 'window "fails"%' $$, $$ VALUES ('error', 'window "fails" cannot be filled') $$, 'and found');
 UPDATE millrace.window_definition SET created_at = created_at - interval '1 s' WHERE name = 'fails';
 SELECT pg_temp.refused('CALL millrace.wait_for_window(''fails'')', '55000', 'window "fails" is not filled', 'doctor', 'nobody waits for it');
+SELECT millrace._window_fails(w.id, 'fold', '55000', 'folding fails') FROM millrace.window_definition AS w WHERE w.name = 'fails';
+UPDATE millrace.window_failure SET since = since - interval '1 h' WHERE step = 'fold';
+SELECT results_eq($$ SELECT failing, backfill_error FROM millrace.windows WHERE name = 'fails' $$, $$ VALUES ('fold', 'division by zero') $$, 'an error that came later than another is not hidden by it');
+SELECT pg_temp.refused('CALL millrace.wait_for_window(''fails'')', '55000', 'window "fails" is not filled', 'doctor', 'nor does anybody wait for it');
+SELECT results_eq($$ SELECT severity, what, strpos(detail, 'division by zero') > 0 FROM millrace.doctor() WHERE what LIKE 'window "fails"%' ORDER BY 1 $$,
+                  $$ VALUES ('error', 'window "fails" cannot be folded', false), ('warning', 'window "fails" is not filled yet', true) $$, 'both are found');
 DELETE FROM millrace.window_failure;
 SELECT pg_temp.refused('CALL millrace.wait_for_window(''fails'', ''0'')', '55000', 'window "fails" is not filled', 'how far', 'a timeout');
 SELECT pg_temp.refused('CALL millrace.wait_for_window(''fails'')', '25001', 'wait_for_window() cannot wait in a transaction block without a timeout', 'outside of a transaction block', 'a block may have locks');
 SELECT lives_ok('SELECT millrace.drop_window(''fails'')', 'dropped');
 SELECT is((SELECT count(*) FROM millrace.window_backfill), 0::bigint, 'with all of it');
+
+-- months end on different days, and in another time zone than UTC not with those of UTC: rows up to the end of the last window are read, wherever a stretch or a rebuild ends
+SET ROLE mrt_owner;
+SELECT millrace.drop_window(w.name) FROM millrace.windows AS w;
+DELETE FROM mrt.reading;
+INSERT INTO mrt.reading (id, source, at, value) SELECT i, 's', timestamptz '2019-01-01 04:30:00+00' + i * interval '6 h', i FROM generate_series(0, 8068) AS i;
+SELECT pg_temp.make('months', 'count(DISTINCT value) AS n', 'size => ''2 months'', slide => ''1 month'', time_zone => ''Europe/Berlin''');
+RESET ROLE;
+CREATE FUNCTION pg_temp.by_months() RETURNS text LANGUAGE sql AS $$
+  SELECT $q$/* window_start, n */ SELECT (date_trunc('month', at AT TIME ZONE 'Europe/Berlin') - k * interval '1 month') AT TIME ZONE 'Europe/Berlin' AS window_start, count(DISTINCT value) AS n
+    FROM mrt.reading CROSS JOIN generate_series(0, 1) AS k GROUP BY 1 $q$;
+$$;
+SELECT pg_temp.filled('months', pg_temp.by_months(), 'months that slide');
+CREATE FUNCTION pg_temp.wrong_after_rebuild(name text, query text, later interval) RETURNS timestamptz[] LANGUAGE plpgsql AS $$
+DECLARE
+  until timestamptz;
+  wrong timestamptz[] := '{}';
+BEGIN
+  FOR i IN 0..11 LOOP
+    until := (timestamp '2022-03-01' + i * interval '1 month') AT TIME ZONE 'Europe/Berlin' + later;
+    PERFORM millrace.rebuild_window(name, until - interval '40 days', until);
+    IF pg_temp.differences(name, query, '-infinity') > 0 THEN
+      wrong := wrong || until;
+    END IF;
+  END LOOP;
+  RETURN wrong;
+END $$;
+SELECT is(pg_temp.wrong_after_rebuild('months', pg_temp.by_months(), '0'), '{}', 'and after a rebuild up to the beginning of each month');
+SELECT is(pg_temp.wrong_after_rebuild('months', pg_temp.by_months(), '27 days 3 hours'), '{}', 'and its end');
+SELECT pg_temp.make('calendar', 'count(*) AS n', 'size => ''1 month'', time_zone => ''Europe/Berlin''');
+CREATE FUNCTION pg_temp.by_month() RETURNS text LANGUAGE sql AS $$
+  SELECT $q$/* window_start, n */ SELECT date_trunc('month', at, 'Europe/Berlin') AS window_start, count(*) AS n FROM mrt.reading GROUP BY 1 $q$;
+$$;
+SELECT pg_temp.filled('calendar', pg_temp.by_month(), 'months');
+SELECT is(pg_temp.wrong_after_rebuild('calendar', pg_temp.by_month(), '30 min'), '{}', 'a rebuild that ends soon after one begins');
+
+-- a pane that has more rows than were asked for
+SET ROLE mrt_owner;
+SELECT pg_temp.make('panes', 'count(*) AS n', 'size => ''1 month''');
+RESET ROLE;
+SELECT is((SELECT b.total BETWEEN 4000 AND 16000 FROM millrace.window_backfill AS b), true, 'about how many rows there are, though there were few when it was last counted');
+SELECT pg_temp.step('panes');
+SELECT results_eq($$ SELECT w.backfill_rows, w.backfill_rows > 60, abs(w.backfill_share - w.backfill_rows / b.total::double precision) < 0.001 FROM millrace.windows AS w CROSS JOIN millrace.window_backfill AS b WHERE w.name = 'panes' $$,
+                  $$ SELECT count(*), true, true FROM mrt.reading AS r WHERE r.at >= (SELECT w.backfill_reached FROM millrace.windows AS w WHERE w.name = 'panes') $$, 'the rows that its windows have are counted, however many were looked for');
+UPDATE millrace.window_backfill AS b SET total = 1e17, began_at = b.began_at - interval '60 days';
+SELECT results_eq($$ SELECT w.backfill_share BETWEEN 0 AND 1e-12, w.backfill_eta FROM millrace.windows AS w WHERE w.name = 'panes' $$, $$ VALUES (true, NULL::timestamptz) $$, 'an end beyond all time is not known');
+UPDATE millrace.window_backfill AS b SET total = 4 * b.rows;
+SELECT is((SELECT round(extract(epoch FROM w.backfill_eta - now()) / 86400) FROM millrace.windows AS w WHERE w.name = 'panes'), 180::numeric, 'one in the future is');
+UPDATE millrace.window_backfill AS b SET total = b.rows / 2;
+SELECT is((SELECT w.backfill_share FROM millrace.windows AS w WHERE w.name = 'panes'), 0.99::double precision, 'more rows than there were');
+
+-- how long it rests
+SELECT is((SELECT array_agg(millrace._backfill_rest(t) ORDER BY t) FROM unnest(ARRAY[0.25, 10, 100000]) AS t), ARRAY[0.75, 30, 3600]::double precision[], 'three times as long as a stretch took, and no more than an hour');
+SELECT is((SELECT array_agg(millrace._backfill_rests(clock_timestamp() + t) ORDER BY t) FROM unnest(ARRAY['-1 s', '1 min', millrace._backfill_rest(100000) * interval '1 s', '1 h 1 min']::interval[]) AS t), ARRAY[false, true, true, false],
+          'which is not taken for a clock that was set');
+SELECT is(pg_temp.step('panes'), true, 'a stretch');
+SELECT isnt((SELECT millrace._backfill_step(b.window_id) FROM millrace.window_backfill AS b), 0::bigint, 'it rests');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(76);
+SELECT plan(78);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed,closed.*}');
 CREATE FUNCTION pg_temp.messages(name text) RETURNS TABLE (key text, value jsonb, id text) LANGUAGE sql AS $$
@@ -256,7 +256,16 @@ SELECT is((SELECT output_topic FROM millrace.windows WHERE name = 'back'), 'clos
 RESET ROLE;
 SELECT is((SELECT count(*) FROM millrace.relay_scan_positions('p', 'back')), 0::bigint, 'and read from its beginning');
 SET ROLE mrt_owner;
+RESET ROLE;
+SELECT millrace._window_fails(w.id, 'publish', '58030', 'no publishing') FROM millrace.window_definition AS w WHERE w.name = 'back';
+SET ROLE mrt_owner;
 SELECT lives_ok($$ SELECT millrace.alter_window('back', output_topic => 'off') $$, 'none');
+SELECT is((SELECT w.failing FROM millrace.windows AS w WHERE w.name = 'back'), NULL, 'what has failed is no more');
+RESET ROLE;
+SELECT millrace._window_fails(w.id, 'publish', '58030', 'no publishing') FROM millrace.window_definition AS w WHERE w.name = 'back';
+SELECT pg_temp.publish('back');
+SET ROLE mrt_owner;
+SELECT is((SELECT w.failing FROM millrace.windows AS w WHERE w.name = 'back'), NULL, 'nor what a worker notes afterwards');
 SELECT results_eq($$ SELECT output_topic, output_waiting FROM millrace.windows WHERE name = 'back' $$, $$ VALUES (NULL::text, 0::bigint) $$, 'nothing waits any more');
 RESET ROLE;
 SELECT pg_temp.watermark('back', '2026-01-01 00:02:00+00', '2025-12-31 00:01:00+00');

@@ -30,8 +30,7 @@ enum /* columns of the question, from 1 */
 };
 
 static const char *const QUESTION =
-	"SELECT w.backfilled, w.created_at = now(), CASE WHEN w.failing = 'backfill' THEN "
-	"w.failing_error END, w.backfill_waits "
+	"SELECT w.backfilled, w.created_at = now(), w.backfill_error, w.backfill_waits "
 	"FROM millrace.windows AS w WHERE w.name = $1";
 
 /* NULL: the column is null. */
