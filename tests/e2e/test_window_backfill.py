@@ -76,7 +76,7 @@ def check_sessions(world):
 def test_filled_while_events_flow(world, kill):
     """Two workers, several partitions, events that are tried again; killed again and again in the middle of it."""
     draw = random.Random(8)
-    short_stretches(world, 300)
+    short_stretches(world, 600)
     world.create_topic()
     world.create_pipeline(workers=2, batch_rows=500, retry_delay="300 ms")
     with world.db.session("app") as s:
