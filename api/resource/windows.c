@@ -26,7 +26,7 @@ static const MrDocument windows = {
 	"w.not_recomputed::text AS not_recomputed, w.failing, w.failing_since, "
 	"w.failing_sqlstate, w.failing_error, w.backfilled, w.backfill_share, "
 	"w.backfill_rows::text AS backfill_rows, w.backfill_since, w.backfill_reached, "
-	"w.backfill_eta, w.backfill_waits, w.created_at "
+	"w.backfill_eta, w.backfill_waits, w.backfill_error, w.created_at "
 	"FROM millrace.windows AS w) AS w",
 	false, MR_PROBLEM_ROUTE};
 

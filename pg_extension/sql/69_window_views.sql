@@ -17,7 +17,7 @@ SELECT w.name, p.name AS pipeline, w.kind, pg_catalog.to_regclass(pg_catalog.for
        CASE WHEN pg_catalog.isfinite(b.reached) THEN b.reached END AS backfill_reached,
        CASE WHEN b.share > 0 AND b.took / b.share < 3e9 THEN b.began_at + b.took / b.share * interval '1 s' END AS backfill_eta,  -- not beyond what a timestamptz can be
        CASE WHEN b.window_id IS NULL THEN NULL WHEN p.is_foreign THEN 'its pipeline is another instance''s' WHEN p.state <> 'running' THEN 'its pipeline is ' || p.state END AS backfill_waits,
-       CASE WHEN b.window_id IS NOT NULL THEN e.error END AS backfill_error
+       CASE WHEN b.window_id IS NOT NULL THEN (SELECT e.error FROM millrace.window_failure AS e WHERE e.window_id = w.id AND e.step = 'backfill') END AS backfill_error
 FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pipeline_id
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1) AS c ON true
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
@@ -25,7 +25,6 @@ LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = w.pipeline_id AND n.p
 LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late, pg_catalog.sum(o.not_recomputed) AS not_recomputed
                    FROM millrace.window_outside AS o WHERE o.window_id = w.id) AS o ON true
 LEFT JOIN LATERAL (SELECT f.* FROM millrace.window_failure AS f WHERE f.window_id = w.id ORDER BY f.since, f.step LIMIT 1) AS f ON true
-LEFT JOIN millrace.window_failure AS e ON e.window_id = w.id AND e.step = 'backfill'
 LEFT JOIN LATERAL (SELECT b.*, GREATEST(LEAST(b.rows / GREATEST(b.total, 1)::double precision, 0.99), 0) AS share,
                           GREATEST(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - b.began_at), 0) AS took FROM millrace.window_backfill AS b WHERE b.window_id = w.id) AS b ON true
 LEFT JOIN millrace.window_outlet AS t ON t.window_id = w.id AND t.topic IS NOT NULL
