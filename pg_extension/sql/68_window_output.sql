@@ -88,10 +88,14 @@ $$;
 REVOKE ALL ON FUNCTION millrace._keys_of FROM PUBLIC;
 COMMENT ON FUNCTION millrace._keys_of IS 'Internal: the group of a row, as columns.';
 
--- One comparison of both: of two, the planner would sort by the one that has an index, and compare all groups of a window with each other.
+-- Records are equal where nulls are, but are never hashed. Arrays of one element are hashed where the type of the element is, and need no statistics to
+-- be joined so; of two plain comparisons the planner may take the one that has an index, and compare all groups of a window with each other.
 CREATE FUNCTION millrace._same_group(w millrace.window_definition, a text, b text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT format('ROW(%1$s.window_start%3$s)::record = ROW(%2$s.window_start%4$s)::record', a, b, millrace._keys_of(w, a), millrace._keys_of(w, b));
+  SELECT format('(%s AND ROW(%s.window_start%s)::record = ROW(%s.window_start%s)::record)',
+                (SELECT string_agg(format('ARRAY[%s.%s] = ARRAY[%s.%2$s]', a, c.name, b), ' AND ' ORDER BY c.place)
+                 FROM (SELECT 'window_start' AS name, 0 AS place UNION ALL SELECT 'g' || i, i FROM generate_series(1, cardinality(w.keyed)) AS i) AS c),
+                a, millrace._keys_of(w, a), b, millrace._keys_of(w, b));
 $$;
 REVOKE ALL ON FUNCTION millrace._same_group FROM PUBLIC;
 COMMENT ON FUNCTION millrace._same_group IS 'Internal: SQL for two rows being of the same window and group.';
