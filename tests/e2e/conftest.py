@@ -12,6 +12,8 @@ from lib.cluster import Cluster, bin_dir  # noqa: E402
 from lib.wait import Timeout, wait_for  # noqa: E402
 from lib.world import World, ensure_roles  # noqa: E402
 
+BROKER = pytest.StashKey()  # the one of this process, once it is there
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: it measures, and must have the machine to itself: it runs after the other tests")
@@ -58,10 +60,19 @@ def pytest_runtest_setup(item):
 
 
 @pytest.fixture(scope="session")
-def broker():
+def broker(request):
     broker = Broker().start()
+    request.session.stash[BROKER] = broker
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def topics_go(request):
+    """A broker that was killed reads the end of each partition when it starts: it has those of one file of tests, not of all so far."""
+    yield
+    if BROKER in request.session.stash:
+        request.session.stash[BROKER].delete_topics()
 
 
 @pytest.fixture(scope="session")

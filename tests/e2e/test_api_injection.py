@@ -63,7 +63,7 @@ def served(cluster, broker):
     for event in (b'{"type": "Temperature", "data": "30C"}', b'{"data": "of no type"}'):
         producer.produce("events", event)
     producer.flush(20)
-    wait_for(lambda: db.value("SELECT count(*) FROM millrace.dead_letters") and db.value("SELECT count(*) FROM events"), "there is something to harm", 60)
+    wait_for(lambda: db.value("SELECT count(*) FROM millrace.dead_letters") and db.value("SELECT count(*) FROM events"), "there is something to harm")
     ingestor.stop()
     api = Api(db.dsn("millrace_api"), "--operate-dsn", db.dsn("operator"), "--brokers", broker.address, "--anonymous", "read,publish,operate",
               "--query-timeout", "60s", "--publish-timeout", "60s").start()

@@ -104,10 +104,10 @@ def test_a_slow_reader_gets_all_of_its_answers(web):
     request = b"GET /events?limit=1000 HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
     with web.api.socket(timeout=30) as s:
         s.sendall(request % b"" * 30 + request % b"Connection: close\r\n")
-        wait_for(lambda: web.api.metric("millrace_api_buffered_bytes") > 0, "an answer waits", 20)
+        wait_for(lambda: web.api.metric("millrace_api_buffered_bytes") > 0, "an answer waits")
         answers = split_answers(read_all(s))
     assert len(answers) == 31 and all(a[0] == 200 and a[2] == one.body for a in answers)
-    wait_for(lambda: web.api.metric("millrace_api_buffered_bytes") == 0, "nothing is left", 20)
+    wait_for(lambda: web.api.metric("millrace_api_buffered_bytes") == 0, "nothing is left")
 
 
 def test_a_client_that_leaves(web):

@@ -30,7 +30,7 @@ def test_memory_is_bounded_when_every_event_is_broken(world):
         nonlocal peak
         peak = max([peak] + [own_memory_mb(pid) for pid, in world.db.run(PROCESSES)])
         return world.counters()["events"] == EVENTS
-    wait_for(settled, "all settled", 120, every=0.02)
+    wait_for(settled, "all settled", every=0.02)
     assert peak > 5 and peak < BOUND_MB, f"{peak:.0f} MB"
     print(f"peak {peak:.0f} MB")
     world.check(events)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from lib.lane import Batch, Lane
-from lib.wait import wait_for
+from lib.wait import LIMIT, wait_for
 from test_failures import QUICK, kill_something
 
 ROW = "CREATE TABLE t (id bigint PRIMARY KEY, v text, n bigint, made text DEFAULT 'default')"
@@ -33,7 +33,7 @@ class Keyed:
         self.lane.positions[partition] += len(events)
         return self
 
-    def settled(self, timeout=30):
+    def settled(self, timeout=LIMIT):
         wait_for(lambda: self.world.positions() == self.lane.positions, "settled", timeout)
         counters = self.world.counters()
         retrying = self.world.db.value("SELECT retrying FROM millrace.stats WHERE pipeline = %s", (self.world.pipeline_name,))
@@ -161,7 +161,7 @@ def test_against_a_model(world, target, newer):
     world.start_ingestor()
     for _ in range(2):
         kill_something(world, draw)
-    wait_for(lambda: world.lag() == 0 and world.db.value("SELECT count(*) FROM millrace.retry") == 0, f"all settled (seed {seed})", 90, every=0.2)
+    wait_for(lambda: world.lag() == 0 and world.db.value("SELECT count(*) FROM millrace.retry") == 0, f"all settled (seed {seed})", every=0.2)
     assert dict(world.db.run("SELECT id, v FROM t")) == table, f"seed {seed}"
     counters = world.counters()
     assert counters["dead"] == 0 and counters["written"] + counters["superseded"] == counters["events"], f"{counters}, seed {seed}"

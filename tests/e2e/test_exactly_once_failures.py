@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from lib.cluster import ConnectionLost, Database
 from lib.dead_letters import dlq, headers, read_topic, wait_published
 from lib.events import compare
-from lib.wait import wait_for
+from lib.wait import LIMIT, wait_for
 from test_exactly_once import dice, kill_broker, kill_ingestor, kill_postmaster, kill_worker
 
 PARTITIONS = 4
@@ -165,7 +165,7 @@ def start(world, seed, n):
     return Failing(n, seed)
 
 
-def wait_ended(world, timeout=90):
+def wait_ended(world, timeout=LIMIT):
     """Everything has come to its end: nothing waits in Kafka, to be tried again, or to be published."""
     wait_for(lambda: world.broker._led(world.topic) == PARTITIONS, "the broker leads all partitions again")
     world.wait_settled(timeout)

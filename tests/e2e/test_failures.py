@@ -159,7 +159,7 @@ def test_exactly_once_through_retries_and_kills(world):
         insert = f"INSERT INTO parent SELECT generate_series({i * 200}, {i * 200 + 199}) ON CONFLICT DO NOTHING"
         wait_for(lambda: query(world, insert) is not None, "parents")
         kill_something(world, draw)
-    wait_for(lambda: query(world, "SELECT count(*), count(DISTINCT n) FROM t") == [(1000, 1000)], "all rows", 120)
+    wait_for(lambda: query(world, "SELECT count(*), count(DISTINCT n) FROM t") == [(1000, 1000)], "all rows")
     wait_for(lambda: world.counters()["written"] == 1000, "counted")
     assert retrying(world) == 0 and dead(world) == []
 

@@ -116,7 +116,7 @@ def test_order_of_keys_under_random_failures(world, target, on_dead):
             kill_something(world, draw)
     settled = lambda: counts_are_true(world) and discard_some(world) and world.lag() == 0 and world.counters()["events"] == len(sent) and \
         world.db.value("SELECT count(*) FROM millrace.retry") == 0
-    wait_for(settled, f"all settled (seed {seed})", 90, every=0.2)
+    wait_for(settled, f"all settled (seed {seed})", every=0.2)
     assert counts_are_true(world) and world.db.value("SELECT parked FROM millrace.stats") == 0, seed
     check(world, sent, target, f"seed {seed}")
 

@@ -42,7 +42,7 @@ def run(world, target, on_dead, count, keys, disturb=None, padding=0, rewound=Fa
             discard_some(world)
         return quiet and world.lag() == 0 and (rewound or world.counters()["events"] == len(sent)) and \
             world.db.value("SELECT count(*) FROM millrace.retry") == 0
-    wait_for(settled, f"all settled (seed {seed})", 90, every=0.05)
+    wait_for(settled, f"all settled (seed {seed})")
     return sent, f"seed {seed}"
 
 

@@ -204,7 +204,7 @@ def test_a_crash_is_of_the_pipeline_that_ran(two):
         except Exception:
             return False
 
-    wait_for(stage_all, "the event is given up", 90)
+    wait_for(stage_all, "the event is given up")
     assert small.rows(6) == [0, 2]
     world = type("W", (), {"db": small.db})
     assert query(world, "SELECT pipeline_id, \"offset\" FROM millrace.dead_letter") == query(

@@ -93,7 +93,7 @@ def test_one_key_whose_rows_are_all_refused(world):
     feed = Feed(world, "CREATE TABLE t (n int PRIMARY KEY, v text CHECK (v <> 'bad'))", on_conflict="update",
                 conflict_key=["n"], batch_rows=20000)
     feed.send(*['{"n":1,"v":"good"}'] + ['{"n":1,"v":"bad"}'] * 10000)
-    wait_for(lambda: world.positions() == feed.lane.positions, "settled", 90)
+    wait_for(lambda: world.positions() == feed.lane.positions, "settled")
     assert feed.rows() == [(1, "good")] and world.counters()["dead"] == 10000
     peak = peak_of_workers(world)
     assert 0 < peak < 390, f"{peak:.0f} MB"

@@ -37,7 +37,7 @@ def wait_published(world):
     wait_for(lambda: world.db.value(f"""
         SELECT o.closed_to = (SELECT max(at) FROM t) AND w.output_waiting = 0 AND NOT EXISTS (SELECT FROM millrace._window_{id}_due)
                AND NOT EXISTS (SELECT FROM millrace._window_{id}_partial)
-        FROM millrace.windows AS w JOIN millrace.window_outlet AS o ON o.window_id = {id} WHERE w.name = 'w'"""), "all is published", 90, every=0.2)
+        FROM millrace.windows AS w JOIN millrace.window_outlet AS o ON o.window_id = {id} WHERE w.name = 'w'"""), "all is published", every=0.2)
 
 
 def revisions(world):

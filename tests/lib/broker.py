@@ -178,6 +178,12 @@ class Broker:
         self._client().delete_topics([name], request_timeout=LIMIT)[name].result(LIMIT)
         wait_for(lambda: self.partitions(name) == 0, f"topic {name} gone")
 
+    def delete_topics(self):
+        """All that are not Kafka's own."""
+        names = [name for name in self._client().list_topics(timeout=LIMIT).topics if not name.startswith("__")]
+        for future in self._client().delete_topics(names, request_timeout=LIMIT).values() if names else ():
+            future.result(LIMIT)
+
     def add_partitions(self, name, total):
         self._client().create_partitions([NewPartitions(name, total)], request_timeout=LIMIT)[name].result(LIMIT)
         wait_for(lambda: self._led(name) == total, f"{total} partitions of {name}")

@@ -61,7 +61,7 @@ class Service:
         self.process = Process([*wrapper, os.path.join(programs(), self.name), *args], os.path.join(self.dir, "log"),
                                env=dict(os.environ, **env), cwd=self.dir)
         try:
-            wait_for(lambda: not self.process.alive() or self.get(self.ready)[0] == 200, f"{self.name} answers", 90, every=0.02)
+            wait_for(lambda: not self.process.alive() or self.get(self.ready)[0] == 200, f"{self.name} answers", every=0.02)
         except AssertionError as e:
             raise AssertionError(f"{e}; {self.process.tail()}")
         assert self.process.alive(), f"{self.name} ended; {self.process.tail()}"

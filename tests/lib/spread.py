@@ -42,8 +42,8 @@ class Spread:
     def wait(self):
         # By shared memory first: a look at the statistics of thousands of partitions has a snapshot for some milliseconds,
         # under which the worker cannot update rows in place. Nobody is to disturb what is measured.
-        wait_for(lambda: self.db.value("SELECT coalesce(sum(l.staged), 0) FROM millrace._lanes() AS l") == 0, "all read", 120)
-        wait_for(lambda: self.db.value("SELECT coalesce(sum(events), 0) FROM millrace.stats") == self.sent, "all settled", 120)
+        wait_for(lambda: self.db.value("SELECT coalesce(sum(l.staged), 0) FROM millrace._lanes() AS l") == 0, "all read")
+        wait_for(lambda: self.db.value("SELECT coalesce(sum(events), 0) FROM millrace.stats") == self.sent, "all settled")
 
     def processes(self):
         """Those that serve workers: of the pipeline's one worker whichever it is."""
