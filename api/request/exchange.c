@@ -223,8 +223,12 @@ know_client(MrExchange *exchange)
 	char *peer = NULL;
 	uint16_t port;
 
-	mr_trace_take(&exchange->trace, evhttp_find_header(headers, "traceparent"),
-				  evhttp_find_header(headers, "tracestate"), mr_draw_random());
+	/* of two parents neither is to be believed: a new trace begins, as W3C Trace Context has it */
+	mr_trace_take(&exchange->trace,
+				  mr_exchange_header_count(exchange, "traceparent") == 1
+					  ? mr_exchange_header(exchange, "traceparent")
+					  : NULL,
+				  mr_exchange_header(exchange, "tracestate"), mr_draw_random());
 	evhttp_connection_get_peer(evhttp_request_get_connection(exchange->http), &peer, &port);
 	if (proxies->count > 0)
 		TAILQ_FOREACH (field, headers, next)

@@ -11,7 +11,8 @@ static const char *join(struct evkeyvalq *fields, const char *name);
 const char *
 mr_exchange_header(const MrExchange *exchange, const char *name)
 {
-	static const char *const lists[] = {"Accept", "Accept-Encoding", "If-None-Match", "Prefer"};
+	static const char *const lists[] = {"Accept", "Accept-Encoding", "If-None-Match", "Prefer",
+										"tracestate"};
 	struct evkeyvalq *fields = evhttp_request_get_input_headers(exchange->http);
 	const char *value = evhttp_find_header(fields, name);
 

@@ -116,6 +116,16 @@ def test_traces(web):
     assert f"trace={TRACE}" in logged(web, "/none/traced")
 
 
+def test_two_parents_are_none(web):
+    """Also two that are the same, as W3C's tests of Trace Context have it: which one is the caller's is not known."""
+    for second in (f"00-{TRACE}-00f067aa0ba902b7-01", f"00-{TRACE[::-1]}-00f067aa0ba902b7-01", "x", ""):
+        head, *_ = web.api.raw(f"GET /events?limit=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\ntraceparent: 00-{TRACE}-00f067aa0ba902b7-01\r\n"
+                               f"TraceParent: {second}\r\n\r\n".encode()).split(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        given = re.search(rb"\r\ntraceparent: 00-([0-9a-f]{32})-[0-9a-f]{16}-01", head)[1].decode()
+        assert given not in (TRACE, TRACE[::-1]), second
+
+
 def test_proxies(web):
     """What a proxy says of its client counts from a trusted one; the last word is its own."""
     def client(name, lines):

@@ -221,6 +221,20 @@ def test_many_at_once(whole):
     wait_for(lambda: whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'many'") == 500, "all are processed")
 
 
+def test_a_trace_state_in_several_fields(whole):
+    """It is one list. Of a trace that is not taken up none is left."""
+    def headers_of(parents):
+        fields = "".join(f"traceparent: 00-{trace}-00f067aa0ba902b7-01\r\n" for trace in parents) + "tracestate: a=1,b=2\r\ntracestate: c=3\r\n"
+        data = whole.api.raw(f"POST /events?eventType=state HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}Content-Length: 0\r\n\r\n".encode())
+        return dict(record_at(whole.broker, json.loads(data.split(b"\r\n\r\n")[1])).headers())
+
+    first, second = "4bf92f3577b34da6a3ce929d0e0e4736", "0af7651916cd43dd8448eb211c80319c"
+    taken_up = headers_of([first])
+    assert (taken_up["traceparent"][3:35].decode(), taken_up["tracestate"]) == (first, b"a=1,b=2, c=3")
+    begun = headers_of([first, second])
+    assert begun["traceparent"][3:35].decode() not in (first, second) and "tracestate" not in begun
+
+
 def test_a_client_that_leaves(whole):
     """Its event is published all the same, and nothing is left of its request."""
     for i in range(20):
