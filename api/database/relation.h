@@ -18,6 +18,7 @@ typedef struct MrColumn
 	bool is_plain;    /* selected as it is: row_json.h has its values; else by to_json() */
 	bool is_search;   /* a tsvector: for q=, and shown only when it is named */
 	char *index_hint; /* how to add the index that would serve a filter; NULL: it is there */
+	bool has_numbers; /* it is of a type for them, or JSON */
 } MrColumn;
 
 /* A statement that looks up a row, and the name under which it is prepared. */

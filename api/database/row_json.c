@@ -89,6 +89,15 @@ mr_row_json_knows(const char *type)
 	return false;
 }
 
+bool
+mr_row_json_has_numbers(const char *type)
+{
+	for (size_t i = 0; i < sizeof(known_types) / sizeof(known_types[0]); i++)
+		if (is_type(type, known_types[i].name))
+			return known_types[i].form == FORM_NUMBER || known_types[i].form == FORM_JSON;
+	return false;
+}
+
 MrRowJson *
 mr_row_json_new(const PGresult *result, int count)
 {

@@ -19,6 +19,8 @@ typedef struct MrRowJson MrRowJson;
 
 /* Is a column of that type, as format_type() names it, to be selected as it is? Else by to_json(). */
 extern bool mr_row_json_knows(const char *type);
+/* Are its values JSON numbers, or may they be? Of a domain that is not known. */
+extern bool mr_row_json_has_numbers(const char *type);
 
 /* For the first `count` columns of a result, which must outlive it. */
 extern MrRowJson *mr_row_json_new(const PGresult *result, int count);

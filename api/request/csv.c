@@ -5,13 +5,14 @@
 static bool is_number(const char *text);
 
 void
-mr_csv_cell(MrBuffer *out, const char *text, bool raw)
+mr_csv_cell(MrBuffer *out, const char *text, bool of_numbers, bool raw)
 {
 	bool prefix;
 
 	if (text == NULL)
 		return;
-	prefix = !raw && *text != '\0' && strchr("=+-@\t\r", *text) != NULL && !is_number(text);
+	prefix = !raw && *text != '\0' && strchr("=+-@\t\r", *text) != NULL &&
+			 !(of_numbers && is_number(text));
 	/* an empty text is quoted: it is not NULL */
 	if (*text != '\0' && !prefix && strpbrk(text, ",\"\r\n") == NULL)
 	{

@@ -8,8 +8,9 @@
 
 /*
  * Appends a cell, quoted where it must be. Unless raw, a text that a spreadsheet would take for a formula (it begins
- * with = + - @, tab or CR) gets a ' before it; a number keeps its sign. NULL is an empty cell.
+ * with = + - @, tab or CR) gets a ' before it. A number of a column of numbers is no formula and keeps its sign. NULL is an empty
+ * cell.
  */
-extern void mr_csv_cell(MrBuffer *out, const char *text, bool raw);
+extern void mr_csv_cell(MrBuffer *out, const char *text, bool of_numbers, bool raw);
 
 #endif

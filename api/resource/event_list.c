@@ -250,13 +250,14 @@ put_csv_row(const List *list, const PGresult *result, int row, MrBuffer *body)
 {
 	for (int i = 0; i < list->query.column_count; i++)
 	{
-		const char *text = list->relation->columns[list->query.columns[i]].name;
+		const MrColumn *column = &list->relation->columns[list->query.columns[i]];
+		const char *text = column->name;
 
 		if (result != NULL)
 			text = PQgetisnull(result, row, i) ? NULL : PQgetvalue(result, row, i);
 		if (i > 0)
 			mr_buffer_append(body, ",", 1);
-		mr_csv_cell(body, text, list->query.csv_raw);
+		mr_csv_cell(body, text, result != NULL && column->has_numbers, list->query.csv_raw);
 	}
 	mr_buffer_append(body, "\r\n", 2);
 }

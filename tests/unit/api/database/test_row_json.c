@@ -151,6 +151,27 @@ rows_and_columns(void **state)
 }
 
 static void
+types_of_numbers(void **state)
+{
+	static const char *const numbers[] = {"smallint", "integer",      "real", "double precision",
+										  "numeric",  "numeric(5,1)", "json", "jsonb"};
+	static const char *const others[] = {"boolean",
+										 "bigint",
+										 "text",
+										 "interval",
+										 "integer[]",
+										 "character(5)",
+										 "timestamp with time zone",
+										 "degrees"};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		assert_true(mr_row_json_has_numbers(numbers[i]));
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_false(mr_row_json_has_numbers(others[i]));
+}
+
+static void
 known_types(void **state)
 {
 	static const char *const known[] = {"uuid",
@@ -180,6 +201,7 @@ main(void)
 		cmocka_unit_test(times),
 		cmocka_unit_test(texts),
 		cmocka_unit_test(rows_and_columns),
+		cmocka_unit_test(types_of_numbers),
 		cmocka_unit_test(known_types),
 	};
 

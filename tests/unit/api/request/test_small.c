@@ -15,11 +15,11 @@
 #include "api/request/sse.h"
 
 static void
-expect_cell(const char *text, bool raw, const char *cell)
+expect_cell(const char *text, bool of_numbers, bool raw, const char *cell)
 {
 	MrBuffer out = {0};
 
-	mr_csv_cell(&out, text, raw);
+	mr_csv_cell(&out, text, of_numbers, raw);
 	assert_string_equal(mr_buffer_string(&out), cell);
 	mr_buffer_free(&out);
 }
@@ -28,22 +28,27 @@ static void
 csv_cells(void **state)
 {
 	(void) state;
-	expect_cell(NULL, false, "");
-	expect_cell("", false, "\"\"");
-	expect_cell("a b", false, "a b");
-	expect_cell("a,b", false, "\"a,b\"");
-	expect_cell("a\"b", false, "\"a\"\"b\"");
-	expect_cell("=1+1", false, "\"'=1+1\"");
-	expect_cell("=1+1", true, "=1+1");
-	expect_cell("@a\"", false, "\"'@a\"\"\"");
-	expect_cell("-3.5e1", false, "-3.5e1");
-	expect_cell("+1", false, "+1");
-	expect_cell("\t1", false, "\"'\t1\"");
-	expect_cell("\r-1", false, "\"'\r-1\"");
-	expect_cell("-1+2", false, "\"'-1+2\"");
-	expect_cell("-inf", false, "\"'-inf\"");
-	expect_cell("-0x1", false, "\"'-0x1\"");
-	expect_cell("\tx", false, "\"'\tx\"");
+	expect_cell(NULL, false, false, "");
+	expect_cell("", false, false, "\"\"");
+	expect_cell("a b", false, false, "a b");
+	expect_cell("a,b", false, false, "\"a,b\"");
+	expect_cell("a\"b", false, false, "\"a\"\"b\"");
+	expect_cell("=1+1", false, false, "\"'=1+1\"");
+	expect_cell("=1+1", false, true, "=1+1");
+	expect_cell("@a\"", false, false, "\"'@a\"\"\"");
+	expect_cell("\tx", false, false, "\"'\tx\"");
+	/* text that looks like a number is text */
+	expect_cell("-3.5", false, false, "\"'-3.5\"");
+	expect_cell("+1", false, false, "\"'+1\"");
+	expect_cell("-3.5", false, true, "-3.5");
+	expect_cell("-3.5e1", true, false, "-3.5e1");
+	expect_cell("+1", true, false, "+1");
+	/* what a column of numbers, or of JSON, has that is none */
+	expect_cell("\t1", true, false, "\"'\t1\"");
+	expect_cell("\r-1", true, false, "\"'\r-1\"");
+	expect_cell("-1+2", true, false, "\"'-1+2\"");
+	expect_cell("-Infinity", true, false, "\"'-Infinity\"");
+	expect_cell("-0x1", true, false, "\"'-0x1\"");
 }
 
 static void
