@@ -11,6 +11,7 @@
 #include "common/eventloop.h"
 
 #define WAIT_MS 2000 /* that a question may have waited when it is asked */
+#define TURN_MS 1000 /* that is the others', as long as waiting for a silent broker takes */
 
 typedef struct Asked
 {
@@ -33,12 +34,15 @@ struct MrEnds
 	pthread_cond_t asked;
 	AskedList waiting; /* under the lock */
 	int count;         /* of all that are not answered, under the lock */
+	int64_t silent_ms; /* when one was found silent last */
 	atomic_bool stops;
 };
 
 static void *run(void *arg);
 static bool wait_for_some(MrEnds *ends, AskedList *taken);
 static void put_silent_last(MrEnds *ends, AskedList *taken);
+static int32_t whose_turn(MrEnds *ends, const AskedList *taken);
+static bool is_late(const Asked *asked);
 static void answer_first(MrEnds *ends, AskedList *taken);
 static bool is_answered_by(const Asked *asked, const Asked *first, MrEndAnswer answer);
 static void report(MrEnds *ends, Asked *asked, bool is_known, int64_t end);
@@ -105,7 +109,7 @@ mr_ends_free(MrEnds *ends)
 /*
  * Those that wait for the same partition hear of it with the first: what Kafka says now is no older than their questions. When
  * its leader is silent, so do those that wait for other partitions of its: each would have to wait in its turn, and all behind
- * them, too. Brokers that were silent come last.
+ * them, too. Brokers that were silent come last, but for one at a time whose turn it is.
  */
 static void *
 run(void *arg)
@@ -141,18 +145,51 @@ put_silent_last(MrEnds *ends, AskedList *taken)
 	AskedList silent = STAILQ_HEAD_INITIALIZER(silent);
 	AskedList others = STAILQ_HEAD_INITIALIZER(others);
 	Asked *asked;
+	int32_t turn;
 
+	STAILQ_FOREACH(asked, taken, others)
+	asked->leader = mr_leader_of(ends->leaders, asked->topic, asked->partition);
+	turn = whose_turn(ends, taken);
 	while ((asked = STAILQ_FIRST(taken)) != NULL)
 	{
 		STAILQ_REMOVE_HEAD(taken, others);
-		asked->leader = mr_leader_of(ends->leaders, asked->topic, asked->partition);
-		if (mr_leader_is_silent(ends->leaders, asked->leader))
-			STAILQ_INSERT_TAIL(&silent, asked, others);
-		else
+		if (asked->leader == turn || mr_leader_silent_ms(ends->leaders, asked->leader) == 0)
 			STAILQ_INSERT_TAIL(&others, asked, others);
+		else if (is_late(asked)) /* others may come for ever */
+			report(ends, asked, false, 0);
+		else
+			STAILQ_INSERT_TAIL(&silent, asked, others);
 	}
 	STAILQ_CONCAT(taken, &others);
 	STAILQ_CONCAT(taken, &silent);
+}
+
+/* The one of the silent that are asked for that was asked longest ago, if it is time for one; else MR_LEADER_UNKNOWN. */
+static int32_t
+whose_turn(MrEnds *ends, const AskedList *taken)
+{
+	int32_t turn = MR_LEADER_UNKNOWN;
+	int64_t first_ms = INT64_MAX;
+	const Asked *asked;
+
+	if (mr_now_ms() - ends->silent_ms < TURN_MS)
+		return turn;
+	STAILQ_FOREACH(asked, taken, others)
+	{
+		int64_t silent_ms = mr_leader_silent_ms(ends->leaders, asked->leader);
+
+		if (silent_ms == 0 || silent_ms >= first_ms || is_late(asked))
+			continue;
+		turn = asked->leader;
+		first_ms = silent_ms;
+	}
+	return turn;
+}
+
+static bool
+is_late(const Asked *asked)
+{
+	return mr_now_ms() - asked->asked_ms > WAIT_MS;
 }
 
 /* And those that hear of it. One that has waited too long is not worth Kafka's time: its client hears that nobody says. */
@@ -167,13 +204,15 @@ answer_first(MrEnds *ends, AskedList *taken)
 	char *topic;
 
 	STAILQ_REMOVE_HEAD(taken, others);
-	if (atomic_load(&ends->stops) || mr_now_ms() - first->asked_ms > WAIT_MS)
+	if (atomic_load(&ends->stops) || is_late(first))
 	{
 		report(ends, first, false, 0);
 		return;
 	}
 	answer = mr_producer_end_of(ends->producer, first->topic, first->partition, &end);
 	mr_leader_set_silent(ends->leaders, first->leader, answer == MR_END_SILENT);
+	if (answer == MR_END_SILENT)
+		ends->silent_ms = mr_now_ms();
 	while ((other = STAILQ_FIRST(taken)) != NULL)
 	{
 		STAILQ_REMOVE_HEAD(taken, others);

@@ -1,6 +1,7 @@
 /*
  * Where partitions end in Kafka: librdkafka waits for the answer, so a thread of the process asks, for one partition after the
- * other. A broker that is silent is waited for once, whichever of its partitions are asked for, and after the others.
+ * other. A broker that is silent is waited for once, whichever of its partitions are asked for, and after the others; while these
+ * do not end, for half of the time at most, each silent one in its turn.
  */
 #ifndef MR_API_ENDS_H
 #define MR_API_ENDS_H

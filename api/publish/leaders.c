@@ -18,12 +18,18 @@ typedef struct Topic
 	int64_t asked_ms;
 } Topic;
 
+typedef struct Silent
+{
+	int32_t leader;
+	int64_t found_ms;
+} Silent;
+
 struct MrLeaders
 {
 	MrProducer *producer;
 	Topic topics[TOPICS_MAX];
 	int oldest;
-	int32_t silent[SILENT_MAX];
+	Silent silent[SILENT_MAX];
 	int silent_count;
 };
 
@@ -78,25 +84,23 @@ mr_leaders_renew(MrLeaders *leaders, const char *topic)
 		ask(leaders, known);
 }
 
-bool
-mr_leader_is_silent(const MrLeaders *leaders, int32_t leader)
+int64_t
+mr_leader_silent_ms(const MrLeaders *leaders, int32_t leader)
 {
 	for (int i = 0; i < leaders->silent_count; i++)
-		if (leaders->silent[i] == leader)
-			return true;
-	return false;
+		if (leaders->silent[i].leader == leader)
+			return leaders->silent[i].found_ms;
+	return 0;
 }
 
 void
 mr_leader_set_silent(MrLeaders *leaders, int32_t leader, bool is_silent)
 {
-	if (leader == MR_LEADER_UNKNOWN || mr_leader_is_silent(leaders, leader) == is_silent)
-		return;
-	if (is_silent && leaders->silent_count < SILENT_MAX)
-		leaders->silent[leaders->silent_count++] = leader;
-	for (int i = 0; !is_silent && i < leaders->silent_count; i++)
-		if (leaders->silent[i] == leader)
+	for (int i = 0; i < leaders->silent_count; i++)
+		if (leaders->silent[i].leader == leader)
 			leaders->silent[i] = leaders->silent[--leaders->silent_count];
+	if (is_silent && leader != MR_LEADER_UNKNOWN && leaders->silent_count < SILENT_MAX)
+		leaders->silent[leaders->silent_count++] = (Silent){leader, mr_now_ms()};
 }
 
 static Topic *

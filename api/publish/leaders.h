@@ -20,7 +20,8 @@ extern void mr_leaders_free(MrLeaders *leaders);
 extern int32_t mr_leader_of(MrLeaders *leaders, const char *topic, int32_t partition);
 /* Kafka is asked again for the topic. */
 extern void mr_leaders_renew(MrLeaders *leaders, const char *topic);
-extern bool mr_leader_is_silent(const MrLeaders *leaders, int32_t leader);
+/* When it was found silent last; 0: it is not. */
+extern int64_t mr_leader_silent_ms(const MrLeaders *leaders, int32_t leader);
 extern void mr_leader_set_silent(MrLeaders *leaders, int32_t leader, bool is_silent);
 
 #endif

@@ -17,9 +17,11 @@
 
 #define FIRST     9 /* the partition whose question is answered when the test says so */
 #define SILENT    0 /* the one that nobody says anything of */
+#define APART     6 /* one of another broker that does not answer */
 #define HELD_UP   7 /* one whose broker does not answer, with all others from here to FIRST */
 #define QUESTIONS (MR_ENDS_MAX + 1)
 #define TOO_LONG  2001
+#define TURN      1000
 
 static struct event_base *base;
 static MrOutbox *outbox;
@@ -40,14 +42,14 @@ static struct
 } answers[QUESTIONS];
 static int numbers[QUESTIONS];
 
-/* Those from HELD_UP on are of a broker of their own. */
+/* Those from HELD_UP on are of a broker of their own, and so is APART. */
 int
 mr_producer_leaders_of(MrProducer *producer, const char *topic, int32_t **leaders)
 {
 	(void) producer, (void) topic;
 	*leaders = mr_calloc(FIRST + 1, sizeof(**leaders));
 	for (int i = 0; i <= FIRST; i++)
-		(*leaders)[i] = i == FIRST ? 3 : i >= HELD_UP ? 2 : 1;
+		(*leaders)[i] = i == FIRST ? 3 : i >= HELD_UP ? 2 : i == APART ? 4 : 1;
 	asked_leaders++;
 	return FIRST + 1;
 }
@@ -64,7 +66,7 @@ mr_producer_end_of(MrProducer *producer, const char *topic, int32_t partition, i
 		sem_wait(&may_answer);
 	}
 	*end = 100 * partition + (strcmp(topic, "other") == 0);
-	if (partition >= HELD_UP && partition < FIRST && is_held_up)
+	if (partition >= APART && partition < FIRST && is_held_up)
 		return MR_END_SILENT;
 	return partition != SILENT ? MR_END_KNOWN : MR_END_UNKNOWN;
 }
@@ -112,6 +114,7 @@ set_up(void **state)
 	memset(calls, 0, sizeof(calls));
 	answered = asked_leaders = 0;
 	atomic_store(&is_held_up, false);
+	atomic_store(&now, TOO_LONG);
 	sem_init(&is_asked, 0, 0);
 	sem_init(&may_answer, 0, 0);
 	base = event_base_new();
@@ -214,6 +217,76 @@ a_silent_broker_is_asked_once(void **state)
 	assert_int_equal(asked_leaders, 2); /* again after it was silent: they may have moved */
 }
 
+/* One more question that is another's waits at each moment: those of a silent broker are never alone. */
+static void
+go_on_asking(int times)
+{
+	for (int i = 0; i < times; i++)
+	{
+		assert_true(ask(0, "events", FIRST));
+		sem_post(&may_answer);
+		sem_wait(&is_asked);
+		event_base_loop(base, EVLOOP_NONBLOCK);
+	}
+}
+
+/* Each of them in its turn, once in a while. */
+static void
+silent_brokers_have_their_turn(void **state)
+{
+	static const int partitions[] = {HELD_UP, APART};
+
+	(void) state;
+	atomic_store(&is_held_up, true);
+	for (int i = 0; i < 2; i++)
+		assert_true(ask(1 + i, "events", partitions[i]));
+	answer_all(3);
+	assert_true(ask(0, "events", FIRST));
+	sem_wait(&is_asked);
+	for (int round = 0; round < 4; round++)
+	{
+		memset(calls, 0, sizeof(calls));
+		for (int i = 0; i < 2; i++)
+			assert_true(ask(1 + i, "events", partitions[i]));
+		go_on_asking(20);
+		assert_int_equal(calls[HELD_UP] + calls[APART], 0); /* the time is the others' */
+		atomic_fetch_add(&now, TURN);
+		go_on_asking(20);
+		assert_int_equal(calls[partitions[round % 2]], 1);
+		assert_int_equal(calls[partitions[(round + 1) % 2]], 0);
+	}
+	/* it answers again: all that wait hear of it, however many others come */
+	atomic_store(&is_held_up, false);
+	answers[1].failure = answers[2].failure = MR_PUBLISH_DOWN;
+	for (int i = 0; i < 2; i++)
+		assert_true(ask(1 + i, "events", partitions[i]));
+	atomic_fetch_add(&now, TURN);
+	go_on_asking(20);
+	assert_int_equal(answers[1].failure, MR_PUBLISH_OK);
+	assert_int_equal(answers[2].failure, MR_PUBLISH_OK);
+	sem_post(&may_answer);
+}
+
+/* It is not its turn in time: its client hears that nobody says. */
+static void
+a_silent_one_does_not_wait_for_ever(void **state)
+{
+	(void) state;
+	atomic_store(&is_held_up, true);
+	assert_true(ask(1, "events", HELD_UP));
+	answer_all(2);
+	assert_true(ask(0, "events", FIRST));
+	sem_wait(&is_asked);
+	assert_true(ask(1, "events", HELD_UP));
+	answers[1].failure = MR_PUBLISH_OK;
+	go_on_asking(20);
+	atomic_fetch_add(&now, TOO_LONG);
+	go_on_asking(20);
+	assert_int_equal(answers[1].failure, MR_PUBLISH_DOWN);
+	assert_int_equal(calls[HELD_UP], 1);
+	sem_post(&may_answer);
+}
+
 /* Those before it have taken too long: nobody asks Kafka any more. */
 static void
 what_has_waited_too_long_is_not_asked(void **state)
@@ -269,6 +342,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_silent_partition_is_none_of_the_others, set_up,
 										tear_down),
 		cmocka_unit_test_setup_teardown(a_silent_broker_is_asked_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(silent_brokers_have_their_turn, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_silent_one_does_not_wait_for_ever, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_has_waited_too_long_is_not_asked, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(at_the_end_nothing_is_asked_any_more, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(there_are_never_too_many, set_up, tear_down),
