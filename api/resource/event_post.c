@@ -321,7 +321,7 @@ wait_for_end(Post *post)
 
 		if (!post->events.is_batch)
 		{
-			/* an answer that is given again may be of a time when another topic was published to */
+			/* of an answer that is given again: what is recorded may name another topic, which is not asked for here */
 			if (!mr_coordinate_read(&event, post->answer.location + strlen("/events/")) ||
 				strcmp(event.topic, post->context->topic) != 0)
 				return;
