@@ -181,6 +181,8 @@ on_result(void *owner, PGresult *result)
 		if (point->prepares[point->first] || strncmp(error.sqlstate, "42", 2) == 0 ||
 			strncmp(error.sqlstate, "26", 2) == 0)
 			point->is_spent = point->has_failed = true;
+		else if (mr_session_is_stale(result))
+			point->is_spent = true;
 	}
 	if (point->sent[point->first] == NULL)
 		return;

@@ -43,6 +43,7 @@ static MrQuery *new_query(MrPool *pool, const char *name, const char *sql, int c
 						  const char *const *values);
 static void free_query(MrQuery *query);
 static void add_waiting(MrPool *pool, MrQuery *query);
+static void put_first(MrPool *pool, MrQuery *query);
 static MrQuery *take_waiting(MrPool *pool);
 static void remove_waiting(MrPool *pool, MrQuery *query);
 static void fail_waiting(MrPool *pool, MrQueryFailure failure, int64_t before_ms);
@@ -228,7 +229,7 @@ run_with_text(MrPool *pool, MrQuery *query)
 	free(query->name);
 	query->name = NULL;
 	query->is_bare = false;
-	add_waiting(pool, query);
+	put_first(pool, query); /* it has waited */
 	for (int i = 0; i < pool->setup.connections && pool->first == query; i++)
 		if (mr_session_state(pool->sessions[i]) == MR_SESSION_IDLE)
 			mr_session_run(pool->sessions[i], take_waiting(pool));
@@ -377,6 +378,16 @@ add_waiting(MrPool *pool, MrQuery *query)
 {
 	*pool->last = query;
 	pool->last = &query->next;
+	pool->state.waiting++;
+}
+
+static void
+put_first(MrPool *pool, MrQuery *query)
+{
+	query->next = pool->first;
+	pool->first = query;
+	if (query->next == NULL)
+		pool->last = &query->next;
 	pool->state.waiting++;
 }
 

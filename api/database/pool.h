@@ -65,7 +65,7 @@ extern MrPool *mr_pool_new(const MrPoolSetup *setup);
  * Runs a statement with text parameters (NULL is SQL's); name: prepare it once on each connection under this name; NULL: do
  * not; "": do not, but what came last on a connection, at most a second ago, is run again by itself when it comes again:
  * neither parsed nor, as PostgreSQL likes, planned for its values. What was prepared and does not fit any more (a column's type
- * was changed) is run with its text. Returns NULL when it is refused, *failure then says why, and
+ * was changed) is run with its text, and prepared again when it comes again. Returns NULL when it is refused, *failure then says why, and
  * `end` is not called.
  */
 extern MrQuery *mr_pool_query(MrPool *pool, const char *name, const char *sql, int count,

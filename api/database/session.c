@@ -19,6 +19,7 @@ struct MrSession
 	MrBackoff backoff;
 	int64_t retry_ms;   /* DOWN: when to connect */
 	MrStrings prepared; /* names of statements */
+	bool is_stale;      /* they are prepared again, from the next time that it is idle on */
 	MrCancel *cancel;   /* CANCELLING: asked for, and not known to be over */
 	char *
 		parsed; /* the statement without a name that the server has; NULL: none, or it is not to come again */
@@ -44,7 +45,8 @@ mr_session_settings(char sql[MR_SESSION_SETTINGS_SIZE], const MrPoolSetup *setup
 {
 	snprintf(sql, MR_SESSION_SETTINGS_SIZE,
 			 "SET statement_timeout = %lld; SET default_transaction_read_only = %s; "
-			 "SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET IntervalStyle = 'postgres'",
+			 "SET TimeZone = 'UTC'; SET extra_float_digits = 1; SET IntervalStyle = 'postgres'; "
+			 "DEALLOCATE ALL",
 			 (long long) setup->query_ms, setup->writes ? "off" : "on");
 }
 
@@ -56,6 +58,15 @@ mr_session_failure_of(const char *sqlstate)
 	if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "57P", 3) == 0)
 		return MR_QUERY_LOST;
 	return MR_QUERY_ERROR;
+}
+
+/* A statement of the relation's own may raise 0A000, too, however often it is prepared. */
+bool
+mr_session_is_stale(const PGresult *error)
+{
+	const char *function = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
+
+	return function != NULL && strcmp(function, "RevalidateCachedQuery") == 0;
 }
 
 MrSession *
@@ -163,6 +174,7 @@ set_session(MrSession *session)
 	char sql[MR_SESSION_SETTINGS_SIZE];
 
 	mr_strings_clear(&session->prepared);
+	session->is_stale = false;
 	forget_parsed(session);
 	session->state = MR_SESSION_SETTING;
 	mr_session_settings(sql, &session->setup);
@@ -177,7 +189,10 @@ on_result(void *owner, PGresult *result)
 	MrPgError error;
 
 	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
+	{
 		forget_parsed(session);
+		session->is_stale |= mr_session_is_stale(result);
+	}
 	if (session->query == NULL)
 		return;
 	if (PQresultStatus(result) == PGRES_FATAL_ERROR)
@@ -309,6 +324,8 @@ become_idle(MrSession *session)
 	session->state = MR_SESSION_IDLE;
 	if (session->prepared.count >= MR_SESSION_STATEMENTS_MAX)
 		mr_session_renew(session);
+	else if (session->is_stale)
+		set_session(session);
 	else
 		session->events->idle(session->owner, session);
 }

@@ -62,11 +62,13 @@ typedef struct MrSessionEvents
 
 #define MR_SESSION_REPEAT_MS 1000 /* a plan is made for a table of the size that it has */
 
-#define MR_SESSION_SETTINGS_SIZE 200
+#define MR_SESSION_SETTINGS_SIZE 240
 /* What each session of a pool begins with. */
 extern void mr_session_settings(char sql[MR_SESSION_SETTINGS_SIZE], const MrPoolSetup *setup);
 /* What an error of the server's means for its query. */
 extern MrQueryFailure mr_session_failure_of(const char *sqlstate);
+/* The error says that what is prepared does not fit any more, since a column's type was changed. */
+extern bool mr_session_is_stale(const PGresult *error);
 
 extern MrSession *mr_session_new(const MrPoolSetup *setup, const MrSessionEvents *events,
 								 void *owner);

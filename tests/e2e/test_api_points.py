@@ -195,6 +195,30 @@ def test_a_server_that_is_silent(web):
         proxy.close()
 
 
+def test_a_column_of_another_type(web):
+    """What was prepared fails once on each connection, which no client notices, and is prepared again."""
+    api = web.start("--threads", "1")
+    known = ids(web)
+    lists = ["/events?limit=1", "/events?limit=1&type=humidity"] * 3
+    warm(api, known[0])
+    for path in lists:
+        assert api.get(path).status == 200
+    begin = web.cluster.log_position()
+    web.db.run("ALTER TABLE events ALTER note TYPE varchar(1000)")
+
+    def failed():
+        return web.cluster.log_text(begin).count("cached plan must not change result type")
+
+    def fail_in_a_round():
+        before = failed()
+        assert {status for status, _ in answers(api, known[:50])} == {200}
+        assert {api.get(path).status for path in lists + ["/events/" + known[i] for i in range(10)]} == {200}
+        return failed() - before
+
+    assert fail_in_a_round() > 0
+    wait_for(lambda: fail_in_a_round() == 0, "all is prepared again")
+
+
 def test_a_relation_that_goes_and_comes(web):
     """A statement that cannot be prepared, or not any more, fails for those that ask then."""
     api = web.start("--threads", "1")

@@ -307,7 +307,8 @@ PQgetResult(PGconn *conn)
 	else if (step->answer < FAKE_STAGE || step->answer == FAKE_SILENCE)
 	{
 		if (n == 0)
-			return step->answer == FAKE_ERROR ? fake_pq_result(PGRES_FATAL_ERROR, step->columns, "")
+			return step->answer == FAKE_ERROR
+					   ? fake_pq_result(PGRES_FATAL_ERROR, step->columns, step->values)
 				   : step->answer == FAKE_NULL
 					   ? fake_pq_result(PGRES_TUPLES_OK, "x", "-")
 					   : fake_pq_result(PGRES_TUPLES_OK, step->columns, step->values);
@@ -324,7 +325,7 @@ PQgetResult(PGconn *conn)
 		assert_false(conn->copying);
 		if (n == 2)
 			return step->answer == FAKE_STAGE_ERROR || step->answer == FAKE_STAGE_EARLY
-					   ? fake_pq_result(PGRES_FATAL_ERROR, step->columns, "")
+					   ? fake_pq_result(PGRES_FATAL_ERROR, step->columns, step->values)
 					   : fake_pq_result(PGRES_COMMAND_OK, "", "");
 	}
 	conn->running = false;
@@ -410,6 +411,8 @@ PQgetisnull(const PGresult *res, int row, int column)
 char *
 PQresultErrorField(const PGresult *res, int field)
 {
+	if (field == PG_DIAG_SOURCE_FUNCTION && *res->values != '\0')
+		return (char *) res->values;
 	return field == PG_DIAG_SQLSTATE ? (char *) res->columns : NULL;
 }
 

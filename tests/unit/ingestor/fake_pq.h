@@ -27,8 +27,9 @@ typedef struct FakeStep
 {
 	const char *query; /* how it begins */
 	FakeAnswer answer;
-	const char *columns; /* separated by spaces */
-	const char *values;  /* separated by spaces; "-" is null */
+	const char *columns; /* separated by spaces; of an error its SQLSTATE */
+	const char
+		*values; /* separated by spaces; "-" is null; of an error the server's function, or "" */
 } FakeStep;
 
 typedef struct FakePq

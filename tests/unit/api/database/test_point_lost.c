@@ -74,6 +74,37 @@ a_prepared_statement_that_is_lost(void **state)
 	assert_string_equal(seen[2].value, "2");
 }
 
+/* A column has another type: what is prepared again fits. */
+static void
+a_prepared_statement_that_is_stale(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"PREPARE s", FAKE_ROW, "", ""},
+									 {"EXECUTE s", FAKE_ROW, "x", "0"},
+									 {"EXECUTE s", FAKE_ERROR, "0A000", "exec_stmt_raise"},
+									 {"EXECUTE s", FAKE_ERROR, "0A000", "RevalidateCachedQuery"},
+									 SET,
+									 {"PREPARE s", FAKE_ROW, "", ""},
+									 {"EXECUTE s", FAKE_ROW, "x", "3"}};
+	PointSeen seen[4] = {0};
+
+	(void) state;
+	point_begin(steps, COUNT(steps));
+	for (int i = 0; i < 3; i++)
+	{
+		assert_int_equal(mr_point_room(point_world.point), MR_POINT_MAX);
+		point_run(&seen[i], "s");
+		point_turn_until(&point_world.ended, i + 1);
+		assert_int_equal(seen[i].failure, i > 0 ? MR_QUERY_ERROR : MR_QUERY_OK);
+	}
+	assert_int_equal(mr_point_room(point_world.point), 0);
+	point_turn_until(&point_world.ready, 2);
+	point_run(&seen[3], "s");
+	point_turn_until(&point_world.ended, 4);
+	assert_string_equal(seen[3].value, "3");
+	assert_int_equal(fake_pq.connections, 2);
+}
+
 /* What is answered is answered; each of the others hears of it once, and nobody of one whose client has left. */
 static void
 a_connection_that_is_lost(void **state)
@@ -167,6 +198,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_statement_that_cannot_be_prepared, point_setup,
 										point_teardown),
 		cmocka_unit_test_setup_teardown(a_prepared_statement_that_is_lost, point_setup,
+										point_teardown),
+		cmocka_unit_test_setup_teardown(a_prepared_statement_that_is_stale, point_setup,
 										point_teardown),
 		cmocka_unit_test_setup_teardown(a_connection_that_is_lost, point_setup, point_teardown),
 		cmocka_unit_test_setup_teardown(a_server_that_is_silent, point_setup, point_teardown),

@@ -240,6 +240,44 @@ a_statement_that_is_stale(void **state)
 	assert_int_equal(fake_pq.at, COUNT(steps));
 }
 
+/* On the same connection, which is soon free: of those that wait it is the first. An error of the query's own changes nothing. */
+static void
+what_is_stale_is_prepared_again(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"PREPARE s", FAKE_ROW, "x", ""},
+									 {"EXECUTE s", FAKE_ROW, "x", "0"},
+									 {"EXECUTE s", FAKE_ERROR, "0A000", "RevalidateCachedQuery"},
+									 SET,
+									 {"SELECT a", FAKE_ROW, "x", "1"},
+									 {"PREPARE s", FAKE_ROW, "x", ""},
+									 {"EXECUTE s", FAKE_ROW, "x", "2"},
+									 {"EXECUTE s", FAKE_ERROR, "0A000", "exec_stmt_raise"},
+									 {"SELECT a", FAKE_ERROR, "0A000", "exec_stmt_raise"},
+									 {"EXECUTE s", FAKE_ROW, "x", "4"}};
+	Seen first = {0};
+	Seen behind = {0};
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	ask("s", "SELECT a", &first);
+	assert_true(turn_until(&first, 1));
+	ask("s", "SELECT a", &first);
+	ask("s", "SELECT a", &behind);
+	assert_true(turn_until(&behind, 1));
+	assert_int_equal(first.ended, 2);
+	assert_string_equal(first.value, "1");
+	assert_string_equal(behind.value, "2");
+	ask("s", "SELECT a", &first);
+	assert_true(turn_until(&first, 3));
+	assert_int_equal(first.failure, MR_QUERY_ERROR);
+	ask("s", "SELECT a", &first);
+	assert_true(turn_until(&first, 4));
+	assert_string_equal(first.value, "4");
+	assert_int_equal(fake_pq.at, COUNT(steps));
+	assert_int_equal(fake_pq.connections, 1);
+}
+
 /* The next one waits for the answer and for the cancel. */
 static void
 an_abandoned_query_is_cancelled(void **state)
@@ -370,6 +408,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_statement_that_cannot_be_prepared, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_statement_that_comes_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_statement_that_is_stale, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_stale_is_prepared_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_abandoned_query_is_cancelled, setup, teardown),
 		cmocka_unit_test_setup_teardown(abandoned_while_it_is_prepared, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_abandoned_query_that_waits_is_forgotten, setup,
