@@ -92,7 +92,7 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 						 "Send the next after the time in Retry-After."},
 	[MR_PROBLEM_WRONG_KEYS] = {"MR-306", 429, "Too many wrong keys have come from this address",
 							   "Send a key of this service after the time in Retry-After."},
-	[MR_PROBLEM_ROUTE] = {"MR-401", 404, "There is no such route", "docs/api.md lists the routes."},
+	[MR_PROBLEM_ROUTE] = {"MR-401", 404, "There is no such route", "GET /docs shows the routes."},
 	[MR_PROBLEM_NO_EVENT] = {"MR-402", 404, "There is no such event",
 							 "It may not be processed yet: try again later."},
 	[MR_PROBLEM_NO_PIPELINE] = {"MR-403", 404, "There is no such pipeline",

@@ -3,15 +3,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/wire/target.h"
 #include "common/buffer.h"
 #include "common/utf8.h"
 
 #define NAME_MAX_LEN 64 /* of a name that is compared with others */
+#define SUFFIX_MIN   4  /* characters of a name that another may end with */
 
 static bool add(MrParams *params, const char *text, size_t len, char *error, size_t error_size);
 static int distance(const char *a, const char *b, int limit);
+static bool ends_with(const char *text, const char *end);
 static int least(int a, int b, int c);
 
 bool
@@ -132,7 +135,9 @@ const char *
 mr_nearest_name(const char *name, const char *const *known, int count)
 {
 	const char *best = NULL;
-	int best_distance = (int) strlen(name) / 3 + 1;
+	const char *longer = NULL; /* "eventType" for "type" */
+	size_t len = strlen(name);
+	int best_distance = (int) len / 3 + 1;
 
 	for (int i = 0; i < count; i++)
 	{
@@ -143,8 +148,10 @@ mr_nearest_name(const char *name, const char *const *known, int count)
 			best = known[i];
 			best_distance = d;
 		}
+		if (longer == NULL && len >= SUFFIX_MIN && ends_with(known[i], name))
+			longer = known[i];
 	}
-	return best;
+	return longer != NULL && best_distance > 1 ? longer : best;
 }
 
 static bool
@@ -209,6 +216,15 @@ distance(const char *a, const char *b, int limit)
 		}
 	}
 	return rows[a_len % 3][b_len];
+}
+
+static bool
+ends_with(const char *text, const char *end)
+{
+	size_t text_len = strlen(text);
+	size_t end_len = strlen(end);
+
+	return text_len > end_len && strcasecmp(text + text_len - end_len, end) == 0;
 }
 
 static int

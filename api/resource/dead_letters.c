@@ -142,9 +142,9 @@ read_filters(MrExchange *exchange, const char **values)
 
 		if (known)
 			continue;
-		snprintf(text, sizeof(text), "There is no parameter \"%.64s\"%s%s%s.", name,
+		snprintf(text, sizeof(text), "There is no parameter \"%.64s\"%s%s%s", name,
 				 nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
-				 nearest != NULL ? "\"?" : "");
+				 nearest != NULL ? "\"?" : ".");
 		mr_exchange_refuse(
 			exchange, MR_PROBLEM_PARAMETER, text,
 			"The parameters are pipeline, state, stage, sqlstate, fingerprint, topic, "

@@ -19,6 +19,34 @@ typedef struct Operator
 static const Operator operators[] = {
 	{"eq.", "="}, {"gte.", ">="}, {"gt.", ">"}, {"lte.", "<="}, {"lt.", "<"}};
 
+/* Of PostgREST's; a value that begins so would silently find nothing. */
+static const char *const other_operators[] = {"neq.",    "not.",     "like.",      "ilike.",
+											  "match.",  "imatch.",  "is.null",    "is.not_null",
+											  "is.true", "is.false", "is.unknown", "fts.",
+											  "plfts.",  "phfts.",   "wfts."};
+
+/* What other services call a parameter of ours. */
+static const struct
+{
+	const char *name;
+	const char *hint;
+} other_names[] = {
+	{"select", "The columns to show are named by \"fields\"."},
+	{"columns", "The columns to show are named by \"fields\"."},
+	{"order", "The order is by time, the newest first; \"from\" and \"to\" bound it."},
+	{"sort", "The order is by time, the newest first; \"from\" and \"to\" bound it."},
+	{"page", "The next page is in the header field Link, as rel=\"next\"; \"limit\" is its size."},
+	{"offset",
+	 "The next page is in the header field Link, as rel=\"next\"; \"limit\" is its size."},
+	{"size", "The rows of a page are \"limit\"."},
+	{"per_page", "The rows of a page are \"limit\"."},
+	{"pageSize", "The rows of a page are \"limit\"."},
+};
+
+static bool refuse_name(MrListRefusal *refusal, const MrRelation *relation, const char *name,
+						bool is_list);
+static const char *hint_for(const MrRelation *relation, const char *name, int own_count, char *hint,
+							size_t hint_size);
 static bool put_search(MrEventQuery *query, const MrRelation *relation, const char *words,
 					   bool has_start, MrListRefusal *refusal);
 static bool put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param,
@@ -57,26 +85,14 @@ mr_event_filter_put(MrEventQuery *query, const MrRelation *relation, const MrPar
 }
 
 bool
-mr_list_refuse_name(MrListRefusal *refusal, const MrRelation *relation, const char *name)
+mr_list_refuse_column(MrListRefusal *refusal, const MrRelation *relation, const char *name)
 {
-	const char **known = mr_calloc((size_t) relation->count + OWN_COUNT, sizeof(*known));
-	const char *nearest;
-	char hint[200];
+	char buffer[200];
+	const char *hint = hint_for(relation, name, 0, buffer, sizeof(buffer));
 
-	for (int i = 0; i < OWN_COUNT; i++)
-		known[i] = own_names[i];
-	for (int i = 0; i < relation->count; i++)
-		known[OWN_COUNT + i] = relation->columns[i].name;
-	nearest = mr_nearest_name(name, known, relation->count + OWN_COUNT);
-	if (nearest != NULL)
-		snprintf(hint, sizeof(hint), "Did you mean \"%s\"?", nearest);
-	else
-		snprintf(hint, sizeof(hint),
-				 "Filters are named as the columns; the other parameters are from, to, q, limit, "
-				 "cursor, fields and csv.");
-	free(known);
-	return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, hint, "There is no parameter \"%.64s\".",
-						  name);
+	return mr_list_refuse(refusal, MR_PROBLEM_VALUE,
+						  hint != NULL ? hint : "Without fields an answer shows the columns.",
+						  "fields has \"%.64s\", which is no column.", name);
 }
 
 void
@@ -113,6 +129,45 @@ mr_event_filter_is_own(const char *name)
 		if (strcmp(own_names[i], name) == 0)
 			return true;
 	return false;
+}
+
+/* A stream has neither pages nor an order to choose. */
+static bool
+refuse_name(MrListRefusal *refusal, const MrRelation *relation, const char *name, bool is_list)
+{
+	char buffer[200];
+	const char *hint = hint_for(relation, name, OWN_COUNT, buffer, sizeof(buffer));
+
+	for (size_t i = 0; is_list && i < sizeof(other_names) / sizeof(other_names[0]); i++)
+		if (strcmp(other_names[i].name, name) == 0)
+			hint = other_names[i].hint;
+	if (hint == NULL)
+		hint =
+			is_list
+				? "Filters are named as the columns; the other parameters are from, to, q, limit, "
+				  "cursor, fields and csv."
+				: MR_STREAM_HINT;
+	return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, hint, "There is no parameter \"%.64s\".",
+						  name);
+}
+
+/* The nearest of the columns, and of the first so many parameters; NULL: none is near. */
+static const char *
+hint_for(const MrRelation *relation, const char *name, int own_count, char *hint, size_t hint_size)
+{
+	const char **known = mr_calloc((size_t) relation->count + OWN_COUNT, sizeof(*known));
+	const char *nearest;
+
+	for (int i = 0; i < own_count; i++)
+		known[i] = own_names[i];
+	for (int i = 0; i < relation->count; i++)
+		known[own_count + i] = relation->columns[i].name;
+	nearest = mr_nearest_name(name, known, relation->count + own_count);
+	free(known);
+	if (nearest == NULL)
+		return NULL;
+	snprintf(hint, hint_size, "Did you mean \"%s\"?", nearest);
+	return hint;
 }
 
 /* The words of a search are never wrong. With whatever index, all that has them would be sorted by time: hence the range. */
@@ -161,7 +216,7 @@ put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param
 	char hint[320];
 
 	if (number < 0)
-		return mr_list_refuse_name(refusal, relation, param->name);
+		return refuse_name(refusal, relation, param->name, indexed);
 	column = &relation->columns[number];
 	if (indexed && !column->is_filterable)
 	{
@@ -173,6 +228,13 @@ put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param
 	if (query->count > MR_QUERY_PARAMETERS_MAX - 8)
 		return mr_list_refuse(refusal, MR_PROBLEM_VALUE, "Use fewer filters or values.",
 							  "There are too many values to filter by.");
+	for (size_t i = 0; i < sizeof(other_operators) / sizeof(other_operators[0]); i++)
+		if (strncmp(value, other_operators[i], strlen(other_operators[i])) == 0)
+			return mr_list_refuse(refusal, MR_PROBLEM_VALUE,
+								  "The operators are eq, gte, gt, lte, lt and in; a value that "
+								  "begins so is written behind \"eq.\".",
+								  "\"%.64s\" has the operator \"%s\", which is not served.",
+								  param->name, other_operators[i]);
 	mr_event_filter_and(query);
 	if (strncmp(value, "in.(", 4) == 0)
 		return put_in(query, column, value + 4, refusal);

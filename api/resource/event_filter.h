@@ -18,11 +18,13 @@ extern void mr_event_filter_and(MrEventQuery *query);
 /* Is it a parameter of lists, and no filter by column? */
 extern bool mr_event_filter_is_own(const char *name);
 
+#define MR_STREAM_HINT "A stream has filters by column, from, to, q and fields."
+
 /* Fills the refusal; hint may be NULL. Returns false. */
 extern bool mr_list_refuse(MrListRefusal *refusal, MrProblem problem, const char *hint,
 						   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* The same for a name that is no parameter; the hint has the nearest one. */
-extern bool mr_list_refuse_name(MrListRefusal *refusal, const MrRelation *relation,
-								const char *name);
+/* The same for a name in fields that is no column; the hint has the nearest one. */
+extern bool mr_list_refuse_column(MrListRefusal *refusal, const MrRelation *relation,
+								  const char *name);
 
 #endif

@@ -72,8 +72,7 @@ put_group(MrEventQuery *query, const MrRelation *relation, const MrParams *param
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (mr_params_get(params, others[i]) != NULL)
-			return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER,
-								  "A stream has filters by column, from, to, q and fields.",
+			return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, MR_STREAM_HINT,
 								  "A stream has no parameter \"%s\".", others[i]);
 	if (!mr_event_query_fields(query, relation, mr_params_get(params, "fields"), refusal))
 		return false;

@@ -147,13 +147,7 @@ add_field(MrEventQuery *query, const MrRelation *relation, const char *name, MrL
 	int column = mr_relation_column(relation, name);
 
 	if (column < 0)
-	{
-		mr_list_refuse_name(refusal, relation, name); /* its hint serves */
-		refusal->problem = MR_PROBLEM_VALUE;
-		snprintf(refusal->detail, sizeof(refusal->detail),
-				 "fields has \"%.64s\", which is no column.", name);
-		return false;
-	}
+		return mr_list_refuse_column(refusal, relation, name);
 	for (int i = 0; i < query->column_count; i++)
 		if (query->columns[i] == column)
 			return mr_list_refuse(refusal, MR_PROBLEM_VALUE, "Name each column once.",

@@ -28,7 +28,11 @@ mr_query_report(MrProblemReport *report, MrQueryFailure failure, const MrPgError
 		.problem = problem,
 		.sqlstate = sqlstate,
 		.detail = is_of_client ? found->message : NULL,
-		.hint = is_of_client && found->hint[0] != '\0' ? found->hint : NULL,
+		.hint = !is_of_client                    ? NULL
+				: found->hint[0] != '\0'         ? found->hint
+				: strcmp(sqlstate, "22007") == 0 ? "Write a time as 2026-01-31T12:00:00Z, and + "
+												   "in a query string as %2B: there + is a space."
+												 : NULL,
 		.instance = path,
 	};
 	if (failure == MR_QUERY_ERROR && !is_of_client)

@@ -111,6 +111,7 @@ def test_filters_and_fields(start, web):
                                 ("?from=x", 400, "MR-111"), ("?text=1", 400, "MR-111"), ("?text=in.(1,2)", 400, "MR-111")):
         answer = api.get("/events/stream" + query, Accept="text/event-stream")
         assert (answer.status, answer.json()["code"]) == (status, code), query
+    assert {api.get("/events/stream" + q).json()["hint"] for q in ("?page=1", "?something=1", "?limit=5")} == {"A stream has filters by column, from, to, q and fields."}
     assert api.get("/events/stream", Accept="application/json").status == 406
     wait_for(lambda: api.metric("millrace_api_streams") == 0, "all have left")
     many = [open_stream(api, f"?type={i}") for i in range(16)]

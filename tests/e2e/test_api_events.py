@@ -190,11 +190,17 @@ def test_what_is_refused(web):
             ("/events?lmit=1", "MR-110", 'Did you mean \\"limit\\"?'),
             ("/events?form=2026-01-01", "MR-110", 'Did you mean \\"from\\"?'),
             ("/events?something=1", "MR-110", "named as the columns"),
+            # what clients of other services write
+            ("/events?select=id", "MR-110", '\\"fields\\"'), ("/events?order=time.desc", "MR-110", "newest first"), ("/events?page=2", "MR-110", "Link"),
+            ("/events?size=9", "MR-110", '\\"limit\\"'), ("/events?type=like.hum*", "MR-111", "eq, gte"), ("/events?type=neq.a", "MR-111", "eq, gte"),
+            ("/events?type=is.null", "MR-111", "eq, gte"), ("/events?type=not.in.(a,b)", "MR-111", "eq, gte"), ("/events?type=ilike.a", "MR-111", '\\"eq.\\"'),
+            ("/events?fields=form", "MR-111", "shows the columns"),
+            ("/events?from=2026-01-01T00:00:00+01:00", "MR-111", "%2B"), ("/events?time=gte.2026-01-01T00:00:00+01:00", "MR-111", "%2B"),
             ("/events?type=a&type=b", "MR-110", "Give each parameter once"),
             ("/events?=b", "MR-110", "name=value"),
             ("/events?limit=0", "MR-111", "links"), ("/events?limit=1001", "MR-111", "links"),
             ("/events?limit=-1", "MR-111", "links"), ("/events?limit=1e2", "MR-111", "links"),
-            ("/events?limit=", "MR-111", "links"), ("/events?fields=", "MR-111", ""),
+            ("/events?limit=", "MR-111", "links"), ("/events?fields=", "MR-111", "shows the columns"),
             ("/events?fields=id,id", "MR-111", "once"), ("/events?fields=vale", "MR-111", 'Did you mean \\"value\\"?'),
             ("/events?csv=yes", "MR-111", "spreadsheets"),
             ("/events?value=warm", "MR-111", ""), ("/events?from=yesterdy", "MR-111", ""),
@@ -209,6 +215,7 @@ def test_what_is_refused(web):
         assert answer.status == 400 and answer.headers["content-type"] == "application/problem+json", path
         assert f'"code":"{code}"' in body and hint in body, (path, body)
         assert answer.json()["instance"] == path.split("?")[0]
+    assert web.api.get("/events?type=eq.like.hum*").json() == web.api.get("/events?type=is.land").json() == []  # values
 
 
 def test_a_cursor_is_signed(web):

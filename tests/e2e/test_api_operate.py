@@ -166,6 +166,7 @@ def test_dead_letters(served):
     for query, code in (("?limit=0", "MR-111"), ("?limit=1001", "MR-111"), ("?partition=x", "MR-111"), ("?before=x", "MR-111"),
                         ("?fingerprnt=a", "MR-110"), ("?where=true", "MR-110")):
         assert api.get("/dead-letters" + query).json()["code"] == code, query
+    assert api.get("/dead-letters?fingerprnt=a").json()["detail"] == 'There is no parameter "fingerprnt"; did you mean "fingerprint"?'
 
     # what would happen, and that nothing has
     ids = {int(r["offset"]): r["id"] for r in letters}

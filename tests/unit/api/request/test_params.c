@@ -70,6 +70,11 @@ nearest_names(void **state)
 	assert_string_equal(mr_nearest_name("form", known, 5), "from");
 	assert_string_equal(mr_nearest_name("TIME", known, 5), "time");
 	assert_string_equal(mr_nearest_name("sourc", known, 5), "source");
+	assert_string_equal(mr_nearest_name("type", (const char *[]){"time", "eventType"}, 2),
+						"eventType");
+	assert_string_equal(mr_nearest_name("state", (const char *[]){"sqlstate", "state"}, 2),
+						"state");
+	assert_string_equal(mr_nearest_name("ype", (const char *[]){"time", "type"}, 2), "type");
 	assert_null(mr_nearest_name("colour", known, 5));
 	assert_null(mr_nearest_name("", known, 0));
 }

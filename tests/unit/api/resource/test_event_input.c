@@ -202,6 +202,8 @@ refused(void **state)
 	expect_refusal(NULL, "application/jsonp", "{}", MR_PROBLEM_MEDIA_TYPE);
 	expect_refusal("eventtype=1", NULL, "", MR_PROBLEM_PARAMETER);
 	assert_non_null(strstr(detail, "did you mean \"eventType\"?"));
+	expect_refusal("type=1", NULL, "", MR_PROBLEM_PARAMETER);
+	assert_non_null(strstr(detail, "did you mean \"eventType\"?"));
 	expect_refusal("eventType=1", "application/json", "{}", MR_PROBLEM_BODY);
 	expect_refusal(NULL, "application/x-ndjson", "\n", MR_PROBLEM_BODY);
 	expect_refusal(NULL, "application/cloudevents-batch+json", "{}", MR_PROBLEM_BODY);
