@@ -94,7 +94,8 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 							   "Send a key of this service after the time in Retry-After."},
 	[MR_PROBLEM_ROUTE] = {"MR-401", 404, "There is no such route", "GET /docs shows the routes."},
 	[MR_PROBLEM_NO_EVENT] = {"MR-402", 404, "There is no such event",
-							 "It may not be processed yet: try again later."},
+							 "It may not be processed yet, or have no row: GET "
+							 "/events/TOPIC:PARTITION:OFFSET/status says what has become of it."},
 	[MR_PROBLEM_NO_PIPELINE] = {"MR-403", 404, "There is no such pipeline",
 								"GET /pipelines lists them."},
 	[MR_PROBLEM_NO_LETTER] = {"MR-404", 404, "There is no such dead letter, or pipeline",

@@ -94,7 +94,7 @@ on_text(MrExchange *exchange, const void *detail, MrQueryFailure failure, const 
 	if (failure != MR_QUERY_OK)
 		refuse(exchange, document, failure, error);
 	else if (PQntuples(result) == 0 || PQgetisnull(result, 0, 0))
-		mr_exchange_refuse(exchange, document->absent, NULL, NULL);
+		mr_exchange_refuse(exchange, document->absent, NULL, document->absent_hint);
 	else if (document->settle == NULL || !document->settle(exchange, result))
 	{
 		mr_buffer_append(&body, PQgetvalue(result, 0, 0), (size_t) PQgetlength(result, 0, 0));

@@ -22,6 +22,7 @@ typedef struct MrDocument
 	bool records;     /* it changes something: the last parameter is who does, for the records */
 	/* Another way to answer with the row. False: it is answered as it is. NULL: always. */
 	bool (*settle)(MrExchange *exchange, const PGresult *result);
+	const char *absent_hint; /* NULL: that of the problem */
 } MrDocument;
 
 /*

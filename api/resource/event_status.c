@@ -35,7 +35,11 @@ static const MrDocument event_status = {
 	"jsonb_array_elements(k.trace) AS e (v) WHERE e.v ->> 'status' NOT IN ('pending', 'unknown')) "
 	"THEN NOT EXISTS (SELECT FROM millrace.lag AS g WHERE g.topic = $1 AND g.partition = "
 	"$2::integer AND g.end_offset > $3::bigint) END FROM known AS k",
-	.operates = true, .absent = MR_PROBLEM_NO_EVENT, .settle = ask_kafka};
+	.operates = true,
+	.absent = MR_PROBLEM_NO_EVENT,
+	.settle = ask_kafka,
+	.absent_hint = "No pipeline that the service may operate reads the topic: GET /pipelines lists "
+				   "what is read."};
 
 void
 mr_event_status_get(MrExchange *exchange)

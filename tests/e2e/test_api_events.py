@@ -281,6 +281,7 @@ def test_one_event(web):
     assert web.api.get("/events/" + row["id"], If_None_Match=tag).json()["note"] == "changed"
     for path in ("/events/" + "0" * 32, "/events/events:0:999999", "/events/nothing:0:0"):
         assert (web.api.get(path).status, web.api.get(path).json()["code"]) == (404, "MR-402")
+        assert "/status" in web.api.get(path).json()["hint"]
     for path in ("/events/", "/events/a/b", "/event", "/events%2f"):
         assert (web.api.get(path).status, web.api.get(path).json()["code"]) == (404, "MR-401"), path
 

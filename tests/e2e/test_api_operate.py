@@ -61,7 +61,8 @@ def test_operate(served):
     assert (status["pipeline"], status["detail"]["position"]) == (name, 7)
     (status,) = api.get(f"/events/{world.topic}:0:1/status").json()
     assert status["status"] == "dead" and "dead" in [t["what"] for t in status["detail"]["timeline"]]
-    assert api.get("/events/nothing:0:0/status").json()["code"] == "MR-402"
+    unread = api.get("/events/nothing:0:0/status").json()
+    assert unread["code"] == "MR-402" and "reads the topic" in unread["hint"]
     assert api.get("/events/1/status").json()["code"] == "MR-111"
 
     # what failed
