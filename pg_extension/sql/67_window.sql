@@ -66,24 +66,35 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._window_panes FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_panes IS 'Internal: the number of slides in a window''s size.';
 
--- SQL over the expression `at`: the start of the pane it is in, and what is `slides` later than a start.
+-- SQL for when a day of the calendar begins, of SQL for its midnight. Where clocks are put back over midnight it comes twice (in Cuba and on the Azores each year):
+-- AT TIME ZONE takes the second one, and the day begins with the first.
+CREATE FUNCTION millrace._day_start(midnight text, time_zone text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format(CASE time_zone WHEN 'UTC' THEN '(%1$s AT TIME ZONE %2$L)'
+                ELSE 'LEAST(%1$s AT TIME ZONE %2$L, (%1$s - interval ''1 us'') AT TIME ZONE %2$L + interval ''1 us'')' END, midnight, time_zone);
+$$;
+REVOKE ALL ON FUNCTION millrace._day_start FROM PUBLIC;
+COMMENT ON FUNCTION millrace._day_start IS 'Internal: SQL for the time at which a day begins.';
+
+-- SQL over the expression `at`: the start of the pane it is in, and what is `slides` later than a start. The number of a year before the first is 1 too low. Where
+-- clocks are put forward over midnight a day begins at 1:00, and the next one does not.
 CREATE FUNCTION millrace._pane_start(at text, slide interval, time_zone text, origin timestamptz) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE millrace._window_unit('slide', slide)
     WHEN 'time' THEN format('date_bin(%L::interval, %s, %L::timestamptz)', slide, at, origin)
-    WHEN 'days' THEN format('(date_bin(%L::interval, (%s) AT TIME ZONE %L, %L::timestamp) AT TIME ZONE %3$L)', slide, at, time_zone, local)
-    ELSE format('((%L::timestamp + (floor(((extract(year FROM (%2$s) AT TIME ZONE %3$L) - %4$s) * 12 + extract(month FROM (%2$s) AT TIME ZONE %3$L) - %5$s) / %6$s) * %6$s)::integer * interval ''1 month'') AT TIME ZONE %3$L)',
-                local, at, time_zone, extract(year FROM local), extract(month FROM local),
-                extract(year FROM slide) * 12 + extract(month FROM slide)) END
-  FROM (SELECT origin AT TIME ZONE time_zone AS local) AS o;
+    WHEN 'days' THEN millrace._day_start(format('date_bin(%L::interval, (%s) AT TIME ZONE %L, %L::timestamp)', slide, at, time_zone, local), time_zone)
+    ELSE millrace._day_start(
+      format('(%L::timestamp + (floor(((extract(year FROM (%2$s) AT TIME ZONE %3$L + interval ''6000 years'') - %4$s) * 12 + extract(month FROM (%2$s) AT TIME ZONE %3$L) - %5$s) / %6$s) * %6$s)::integer * interval ''1 month'')',
+             local, at, time_zone, extract(year FROM local) + 6000, extract(month FROM local), extract(year FROM slide) * 12 + extract(month FROM slide)), time_zone) END
+  FROM (SELECT date_trunc('day', origin AT TIME ZONE time_zone) AS local) AS o;
 $$;
 REVOKE ALL ON FUNCTION millrace._pane_start FROM PUBLIC;
 COMMENT ON FUNCTION millrace._pane_start IS 'Internal: SQL for the start of the pane of a time.';
 
 CREATE FUNCTION millrace._later(start text, by text, slide interval, time_zone text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT format(CASE millrace._window_unit('slide', slide) WHEN 'time' THEN '(%1$s + %2$s)' ELSE '((%1$s AT TIME ZONE %3$L + %2$s) AT TIME ZONE %3$L)' END,
-                start, by, time_zone);
+  SELECT CASE millrace._window_unit('slide', slide) WHEN 'time' THEN format('(%s + %s)', start, by)
+         ELSE millrace._day_start(format('(date_trunc(''day'', %s AT TIME ZONE %L) + %s)', start, time_zone, by), time_zone) END;
 $$;
 REVOKE ALL ON FUNCTION millrace._later FROM PUBLIC;
 COMMENT ON FUNCTION millrace._later IS 'Internal: SQL for a time of the calendar that is later than another one.';
@@ -97,8 +108,8 @@ BEGIN
   IF NOT isfinite(chosen) OR chosen NOT BETWEEN '1800-01-01 00:00:00+00' AND '2200-01-01 00:00:00+00' THEN
     RAISE EXCEPTION 'origin is %, expected a time from 1800 to 2200', chosen
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Windows begin there and any number of slides before and after it.';
-  ELSIF unit = 'months' AND chosen AT TIME ZONE time_zone <> date_trunc('month', chosen AT TIME ZONE time_zone)
-        OR unit = 'days' AND chosen AT TIME ZONE time_zone <> date_trunc('day', chosen AT TIME ZONE time_zone) THEN
+  ELSIF unit <> 'time' AND chosen AT TIME ZONE time_zone <> date_trunc(rtrim(unit, 's'), chosen AT TIME ZONE time_zone)
+        AND chosen <> date_trunc(rtrim(unit, 's'), chosen AT TIME ZONE time_zone) AT TIME ZONE time_zone THEN  -- it may not begin at midnight
     RAISE EXCEPTION 'origin is % in time zone %, expected the beginning of a %', chosen AT TIME ZONE time_zone, time_zone, rtrim(unit, 's')
       USING ERRCODE = 'invalid_parameter_value',
             HINT = format('Pass origin => %L, for example.', date_trunc(rtrim(unit, 's'), chosen AT TIME ZONE time_zone) AT TIME ZONE time_zone);
@@ -142,14 +153,22 @@ COMMENT ON FUNCTION millrace._check_max_groups IS 'Internal: refuses a number of
 CREATE FUNCTION millrace._check_target_since(given timestamptz) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
-  IF given = 'infinity' THEN
-    RAISE EXCEPTION 'target_since is infinity, expected a time, or -infinity'
+  IF given >= '285000-01-01 00:00:00+00' THEN
+    RAISE EXCEPTION 'target_since is %, expected a time before 285000 AD, or -infinity', given
       USING ERRCODE = 'invalid_parameter_value', DETAIL = 'The target has all rows whose event time is not before it.',
             HINT = format('Pass target_since => %L, for example, or ''-infinity'' when no rows were removed.', date_trunc('day', now()));
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._check_target_since FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_target_since IS 'Internal: refuses a time from which no target has its rows.';
+
+-- Null where no window begins before it.
+CREATE FUNCTION millrace._since(given timestamptz) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE WHEN given >= timestamptz '4700-01-01 00:00:00+00 BC' THEN given END;
+$$;
+REVOKE ALL ON FUNCTION millrace._since FROM PUBLIC;
+COMMENT ON FUNCTION millrace._since IS 'Internal: target_since, as a window keeps it.';
 
 CREATE FUNCTION millrace._check_window_arguments(given jsonb) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
@@ -230,7 +249,7 @@ BEGIN
     'origin', millrace._window_origin(given ->> 'origin', millrace._window_unit('size', (given ->> 'size')::interval), given ->> 'time_zone'),
     'delay', coalesce(given ->> 'delay', '0'), 'lateness', coalesce(given ->> 'lateness', '0'),
     'max_skew_us', (extract(epoch FROM coalesce(given ->> 'max_skew', '1 h')::interval) * 1000000)::bigint, 'created_at', now(),
-    'max_groups', coalesce(given ->> 'max_groups', '10000000'), 'target_since', nullif((given ->> 'target_since')::timestamptz, '-infinity')));
+    'max_groups', coalesce(given ->> 'max_groups', '10000000'), 'target_since', millrace._since((given ->> 'target_since')::timestamptz)));
   PERFORM millrace._make_window(w, p, v);
   SELECT * INTO STRICT w FROM millrace.window_definition AS d WHERE d.id = w.id;
   PERFORM millrace._set_output(w, nullif(given ->> 'output_topic', 'off'));
@@ -288,7 +307,7 @@ BEGIN
   SET retention = CASE WHEN _alter_window.retention IS NULL THEN d.retention ELSE nullif(_alter_window.retention, interval '0') END,
       delay = coalesce(_alter_window.delay, d.delay), lateness = coalesce(_alter_window.lateness, d.lateness),
       max_groups = coalesce(_alter_window.max_groups, d.max_groups),
-      target_since = CASE WHEN _alter_window.target_since IS NULL THEN d.target_since ELSE nullif(_alter_window.target_since, '-infinity') END
+      target_since = CASE WHEN _alter_window.target_since IS NULL THEN d.target_since ELSE millrace._since(_alter_window.target_since) END
   WHERE d.id = w.id;
   PERFORM millrace._set_output(w, output_topic);
 END $$;

@@ -28,7 +28,7 @@ BEGIN
   END IF;
   RETURN format('SELECT q.* FROM (%s FROM (SELECT * FROM %s AS written WHERE (%s) >= %8$L::timestamptz AND (%3$s) < %5$L::timestamptz) AS written %6$s) AS q '
                 'WHERE q.window_start >= %4$L::timestamptz AND q.window_start < %7$L::timestamptz',
-                selects, millrace._target_name(w), w.at, "from", CASE WHEN isfinite("to") THEN "to" + longest ELSE "to" END, coalesce(w.fill_grouped, w.grouped), "to", "from" - before);
+                selects, millrace._target_name(w), w.at, "from", CASE WHEN "to" < '285000-01-01 00:00:00+00' THEN "to" + longest ELSE 'infinity' END, coalesce(w.fill_grouped, w.grouped), "to", "from" - before);
 END $$;
 REVOKE ALL ON FUNCTION millrace._window_query FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_query IS 'Internal: the query that computes a window from the target.';
