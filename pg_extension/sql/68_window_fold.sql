@@ -163,7 +163,7 @@ BEGIN
   columns := 'window_start timestamptz NOT NULL, window_end timestamptz NOT NULL, n bigint NOT NULL' || columns;
   EXECUTE format('CREATE TABLE millrace._window_%s_folded (fold bigint NOT NULL, %s)', w.id, columns);
   EXECUTE format('CREATE TABLE millrace._window_%1$s_partial (stream integer NOT NULL, seq bigint NOT NULL, rows millrace._window_%1$s_folded[] NOT NULL, '
-                 'partitions integer[], highs timestamptz[])', w.id);
+                 'partitions integer[], highs timestamptz[], retried integer[], since timestamptz[])', w.id);
   EXECUTE format('ALTER TABLE millrace._window_%s_partial ALTER COLUMN rows SET STORAGE EXTERNAL', w.id);  -- soon gone: not worth compressing
   EXECUTE format('CREATE INDEX ON millrace._window_%s_partial (stream, seq)', w.id);
   EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (window_start)', w.id);
@@ -317,7 +317,7 @@ BEGIN
                 '%2$s'
                 '%5$s'
                 '%3$s'
-                'failing AS MATERIALIZED (SELECT f.* FROM millrace._failures_hold(%6$s, %1$s) AS f), '
+                'failing AS MATERIALIZED (SELECT f.* FROM (%8$s) AS l CROSS JOIN LATERAL millrace._failures_hold(%6$s, %1$s, l.partitions, l.since) AS f), '
                 'high AS (SELECT t.partition, max(t.high) AS high FROM gone AS g CROSS JOIN LATERAL unnest(g.partitions, g.highs) AS t (partition, high) GROUP BY t.partition) '
                 'SELECT (SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
                 'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1) AS seqs, '
@@ -339,7 +339,7 @@ BEGIN
                 millrace._due_of_fold(w), CASE WHEN w.kind = 'recompute' OR rebuilds THEN '(SELECT count(*) FROM replaced)' ELSE '0' END,
                 CASE WHEN w.gap IS NOT NULL THEN millrace._late_sessions(w) ELSE
                 'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2 HAVING sum(r.n) > 0), ' END,
-                w.pipeline_id, CASE WHEN rebuilds THEN format('millrace._window_fill($10, $9, %s)', w.id) ELSE '0::bigint' END);
+                w.pipeline_id, CASE WHEN rebuilds THEN format('millrace._window_fill($10, $9, %s)', w.id) ELSE '0::bigint' END, millrace._failures_left(w));
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_sql FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fold_sql IS 'Internal: SQL that folds what batches have added to a window.';

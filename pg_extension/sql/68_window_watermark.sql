@@ -69,12 +69,25 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._partition_failures FROM PUBLIC;
 COMMENT ON FUNCTION millrace._partition_failures IS 'Internal: which partitions of a pipeline are held by events that are to be tried again.';
 
--- It is held where it was then: what the mark of that time has, or the one before it.
-CREATE FUNCTION millrace._failures_hold(pipeline_id integer, window_id integer) RETURNS TABLE (partition integer, high timestamptz)
+-- A part of the fold's statement: events that were tried again and have succeeded, in what a fold leaves for later ($6): they hold their partitions as before.
+CREATE FUNCTION millrace._failures_left(w millrace.window_definition) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE w.kind WHEN 'recompute' THEN format(
+    'SELECT array_agg(r.partition) AS partitions, array_agg(r.since) AS since FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
+    'CROSS JOIN LATERAL (SELECT p.retried, p.since FROM millrace._window_%s_partial AS p WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq AND p.seq > $6 OFFSET 0) AS p '
+    'CROSS JOIN LATERAL unnest(p.retried, p.since) AS r (partition, since)', w.id) ELSE 'SELECT NULL::integer[] AS partitions, NULL::timestamptz[] AS since' END;
+$$;
+REVOKE ALL ON FUNCTION millrace._failures_left FROM PUBLIC;
+COMMENT ON FUNCTION millrace._failures_left IS 'Internal: SQL for events that have succeeded when they were tried again, and are not folded.';
+
+-- It is held where it was then: what the mark of that time has, or the one before it. partitions, since: others that hold.
+CREATE FUNCTION millrace._failures_hold(pipeline_id integer, window_id integer, partitions integer[] DEFAULT NULL, since timestamptz[] DEFAULT NULL) RETURNS TABLE (partition integer, high timestamptz)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT r.partition, (SELECT m.highs[array_position(m.partitions, r.partition)] FROM millrace.window_mark AS m
-                       WHERE m.window_id = _failures_hold.window_id AND m.at <= r.since ORDER BY m.at DESC LIMIT 1)
-  FROM millrace._partition_failures(pipeline_id) AS r;
+                       WHERE m.window_id = _failures_hold.window_id AND m.at <= min(r.since) ORDER BY m.at DESC LIMIT 1)
+  FROM (SELECT f.partition, f.since FROM millrace._partition_failures(pipeline_id) AS f UNION ALL
+        SELECT o.partition, o.since FROM unnest(partitions, since) AS o (partition, since) WHERE o.since > now() - interval '5 min') AS r
+  GROUP BY r.partition;
 $$;
 REVOKE ALL ON FUNCTION millrace._failures_hold FROM PUBLIC;
 COMMENT ON FUNCTION millrace._failures_hold IS 'Internal: which partitions are held by events that are to be tried again, and where.';

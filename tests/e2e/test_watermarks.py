@@ -155,6 +155,38 @@ def test_failed_events_hold(world):
     assert watched.mark() == ("12:31:00", None, None)
 
 
+def test_success_that_a_fold_leaves_for_later(world):
+    """Of a recomputed window a fold takes a part of what waits. An event that was tried again and has succeeded behind that part holds its partition
+    as before: its window is not published without it."""
+    watched = Watched(world, partitions=1, before="CREATE INDEX ON t (at); CREATE TABLE gate (open int)", aggregates="count(DISTINCT n) AS n", output_topic="windows",
+                      transform="SELECT n, at + CASE WHEN n = 0 THEN 1 / (SELECT count(*) FROM gate) * interval '0' ELSE interval '0' END AS at FROM event",
+                      pipeline=dict(retry_delay="300 ms", retry_max_delay="300 ms", max_retries=1000))
+    id = world.db.value("SELECT id FROM millrace.window_definition")
+    mark = "SELECT to_char(watermark AT TIME ZONE 'UTC', 'HH24:MI:SS') FROM millrace.windows"
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.set_error_class('22012', 'retry', pipeline => %s)", (world.pipeline_name,))
+    watched.send(0, "12:00:30").settled().report(more=1000)
+    assert watched.mark()[0] == "12:00:30"
+    with world.db.session(autocommit=False) as held:
+        held.run("SELECT millrace._lock_window(%s, true)", (id,))  # nobody else folds
+        watched.send(0, "12:00:40", n=0).settled()
+        assert world.db.value("SELECT count(*) FROM millrace.retry") == 1
+        for second in range(120):
+            watched.send(0, f"12:05:{second % 60:02}").settled()
+        world.db.run("INSERT INTO gate VALUES (1)")
+        wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "the retry has succeeded")
+        wait_for(lambda: held.value("SELECT due_at < clock_timestamp() FROM millrace.window_cursor ORDER BY fold DESC LIMIT 1"), "the next fold is due")
+        assert not held.value("SELECT millrace._fold_window(%s, true, false)", (id,)), "some is left"
+        assert held.value("SELECT count(*) FROM millrace._window_%s_partial WHERE retried = '{0}'", (id,)) == 1
+        assert held.value(mark) == "12:00:30"
+        held.connection.commit()
+    wait_for(lambda: world.db.value(mark) == "12:05:59", "the rest is folded")
+    published = "SELECT convert_from(payload, 'UTF8')::json FROM millrace.window_output"
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.window_output") > 0, "published")
+    assert [(row["n"], row["final"], row["revision"]) for (row,) in world.db.run(published)] == [(2, True, 1)]
+    assert world.db.value("SELECT late FROM millrace.windows") == 0
+
+
 @contextlib.contextmanager
 def fold_at_work(world):
     """A fold that has seen what there was before the block, and ends behind it."""

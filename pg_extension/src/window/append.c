@@ -37,6 +37,8 @@ enum /* columns of the partial table, from 0 */
 	ROWS,
 	PARTITIONS,
 	HIGHS,
+	RETRIED,
+	SINCE,
 	NPARTIAL
 };
 
@@ -64,6 +66,40 @@ put_highs(const MrEventTime *time, Datum *values, bool *nulls)
 													FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+/*
+ * Of events that are tried again: since when those of a partition have failed. They are no retries any more; a fold that leaves these rows for later takes the
+ * partition for held, as it was before them. Those of a lane are none.
+ */
+static void
+put_retried(const MrBatch *batch, Datum *values, bool *nulls)
+{
+	Datum *partitions;
+	Datum *since;
+	int n = 0;
+
+	nulls[RETRIED] = nulls[SINCE] = true;
+	if (batch->nstaged > 0)
+		return;
+	partitions = palloc(Max(batch->nevents, 1) * sizeof(Datum));
+	since = palloc(Max(batch->nevents, 1) * sizeof(Datum));
+	for (int i = 0; i < batch->nevents; i++)
+	{
+		const MrEvent *event = &batch->events[i];
+
+		if (event->retry == NULL || event->retry->replay_of != 0)
+			continue;
+		partitions[n] = Int32GetDatum(event->partition);
+		since[n++] = TimestampTzGetDatum(event->retry->first_failed_at);
+	}
+	if (n == 0)
+		return;
+	nulls[RETRIED] = nulls[SINCE] = false;
+	values[RETRIED] =
+		PointerGetDatum(construct_array(partitions, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	values[SINCE] = PointerGetDatum(construct_array(since, n, TIMESTAMPTZOID, sizeof(TimestampTz),
+													FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 /* time: goes with them; NULL: nothing. */
 static void
 flush_to_partial(MrAppend *append, const MrEventTime *time)
@@ -79,9 +115,12 @@ flush_to_partial(MrAppend *append, const MrEventTime *time)
 	values[SEQ] = Int64GetDatum(append->seq);
 	values[ROWS] = PointerGetDatum(
 		construct_array(elements, append->ntuples, type, -1, false, TYPALIGN_DOUBLE));
-	nulls[PARTITIONS] = nulls[HIGHS] = true;
+	nulls[PARTITIONS] = nulls[HIGHS] = nulls[RETRIED] = nulls[SINCE] = true;
 	if (time != NULL)
+	{
 		put_highs(time, values, nulls);
+		put_retried(time->batch, values, nulls);
+	}
 	CatalogTupleInsert(append->partial,
 					   heap_form_tuple(RelationGetDescr(append->partial), values, nulls));
 }
