@@ -23,9 +23,10 @@ COMMENT ON FUNCTION millrace._check_window_name IS 'Internal: refuses a window n
 CREATE FUNCTION millrace._window_unit(argument text, given interval) RETURNS text
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  months integer := extract(year FROM given) * 12 + extract(month FROM given);
-  days   integer := extract(day FROM given);
-  rest   interval := given - make_interval(months => months, days => days);
+  is_time boolean := isfinite(given);
+  months  integer := CASE WHEN is_time THEN extract(year FROM given) * 12 + extract(month FROM given) ELSE 1 END;
+  days    integer := CASE WHEN is_time THEN extract(day FROM given) ELSE 0 END;
+  rest    interval := CASE WHEN is_time THEN given - make_interval(months => months, days => days) ELSE '0' END;
 BEGIN
   IF (months <> 0)::integer + (days <> 0)::integer + (rest <> interval '0')::integer <> 1 THEN
     RAISE EXCEPTION '% is "%", expected months, or days, or a time', argument, given
@@ -176,8 +177,8 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE z.name = given ->> 'time_zone') THEN
     RAISE EXCEPTION 'time zone "%" does not exist', left(given ->> 'time_zone', 100)
       USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT name FROM pg_timezone_names; lists them.';
-  ELSIF (given ->> 'retention')::interval <= interval '0' THEN
-    RAISE EXCEPTION 'retention is "%", expected more than nothing', given ->> 'retention'
+  ELSIF (given ->> 'retention')::interval <= interval '0' OR (given ->> 'retention')::interval > interval '1000 years' THEN
+    RAISE EXCEPTION 'retention is "%", expected more than nothing, up to 1000 years', given ->> 'retention'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or leave it out to keep all.';
   END IF;
   PERFORM millrace._check_max_groups((given ->> 'max_groups')::bigint);
@@ -292,8 +293,8 @@ BEGIN
   IF retention IS NULL AND delay IS NULL AND lateness IS NULL AND output_topic IS NULL AND max_groups IS NULL AND target_since IS NULL THEN
     RAISE EXCEPTION 'nothing to change'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass at least one of retention, delay, lateness, output_topic, max_groups and target_since.';
-  ELSIF retention < interval '0' THEN
-    RAISE EXCEPTION 'retention is "%", expected a time, or 0', retention
+  ELSIF retention NOT BETWEEN interval '0' AND interval '1000 years' THEN
+    RAISE EXCEPTION 'retention is "%", expected a time up to 1000 years, or 0', retention
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Pass retention => ''30 days'', for example, or ''0'' to keep all from now on.';
   END IF;
   PERFORM millrace._check_window_time('delay', delay);

@@ -295,6 +295,10 @@ DECLARE
   v record;
 BEGIN
   FOR v IN SELECT * FROM millrace._window_views(w) LOOP
+    IF to_regclass(format('millrace.%I', v.name)) IS NOT NULL THEN
+      RAISE EXCEPTION 'window name "%" is not possible: there is a relation millrace.%', w.name, v.name
+        USING ERRCODE = 'duplicate_table', DETAIL = 'A window that is recomputed has a second view, of that name.', HINT = 'Choose another name.';
+    END IF;
     EXECUTE format('CREATE VIEW millrace.%I AS %s', v.name, v.query);
     EXECUTE format('REVOKE ALL ON millrace.%I FROM PUBLIC', v.name);
     EXECUTE format('GRANT SELECT ON millrace.%I TO %s WITH GRANT OPTION', v.name, owner);

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(132);
+SELECT plan(140);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -67,6 +67,11 @@ SELECT pg_temp.wrong('{"group_by": "''{doc}''"}', '0A000', 'group_by of a window
 SELECT pg_temp.wrong('{"group_by": "''{NULL}''"}', '22004', 'null element', NULL);
 SELECT pg_temp.wrong('{"group_by": "''{nix}''"}', '42703', 'column "nix"', NULL);
 SELECT pg_temp.wrong('{"where": "''value''"}', '42804', '"where" of a window is of type double precision, expected boolean', 'which rows');
+SELECT pg_temp.wrong('{"where": "''at > now() - interval ''''1 day''''''"}', '0A000', '"where" of a window cannot have the present time, user or setting', 'retention');
+SELECT pg_temp.wrong('{"aggregates": "''count(*) FILTER (WHERE source = current_user)''"}', '0A000', 'cannot have the present time, user or setting', 'transform');
+SELECT pg_temp.wrong('{"aggregates": "''max(age(at))''"}', '0A000', 'cannot have the present time, user or setting', 'transform');
+SELECT pg_temp.wrong('{"group_by": "''{current_date}''"}', '0A000', 'group_by of a window cannot have the present time, user or setting', 'transform');
+SELECT pg_temp.wrong('{"retention": "''1001 years''"}', '22023', 'retention is "1001 years", expected more than nothing, up to 1000 years', '30 days');
 SELECT is((SELECT count(*) FROM pg_class WHERE relname ~ '^_?window_([0-9]|w)' AND relkind IN ('r', 'v')), 0::bigint, 'what is refused leaves nothing behind');
 
 -- what is kept equals GROUP BY
@@ -146,6 +151,9 @@ SELECT set_eq('SELECT window_start, n FROM millrace.window_far', $$ VALUES (time
 SELECT is((SELECT outside FROM millrace.windows WHERE name = 'far'), 5::bigint, 'the others are counted');
 
 -- retention
+SELECT lives_ok($$ SELECT millrace.create_window('kept_long', 'p', event_time => 'at', size => '10 years', aggregates => 'count(*) AS n', retention => '1000 years') $$, 'a retention may be long');
+SELECT is((SELECT count(*) FROM millrace.window_kept_long WHERE window_end < '1026-01-01 00:00:00+00'), 0::bigint, 'and what is older is not there');
+SELECT pg_temp.refused($$ SELECT millrace.alter_window('kept_long', retention => '10000 years') $$, '22023', 'expected a time up to 1000 years, or 0', '30 days', 'but not longer than there was time');
 SELECT isnt(millrace.create_window('kept', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*) AS n'), NULL, 'all of it');
 SELECT millrace.alter_window('kept', retention => '1 day');  -- a backfill leaves out what retention has passed
 SELECT is((SELECT min(window_end) > now() - interval '1 day' FROM millrace.window_kept), true, 'what is older is not there');

@@ -1,7 +1,7 @@
 -- Windows kept by recompute. What a batch would note is noted here by hand; tests/e2e/test_windows_recompute.py has batches.
 BEGIN;
 \ir helper.psql
-SELECT plan(66);
+SELECT plan(67);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p', 'update', '{id}');
@@ -58,6 +58,10 @@ SELECT results_eq('SELECT name, kind, outside FROM millrace.windows ORDER BY 1',
 SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w', 'SELECT * FROM pg_temp.truth()', 'equals GROUP BY');
 SELECT set_eq('SELECT window_start, source, kinds, middle, total, who FROM millrace.window_w_folded', 'SELECT * FROM pg_temp.truth()', 'and so does what is folded');
 SELECT ok((SELECT bool_and(as_of = now()) FROM millrace.window_w_folded), 'as of now');
+SELECT millrace.create_window('v_folded', 'grows', event_time => 'at', size => '1 min', aggregates => 'count(*)');
+SELECT pg_temp.refused($$ SELECT millrace.create_window('v', 'grows', event_time => 'at', size => '1 min', aggregates => 'count(DISTINCT id)') $$,
+  '42P07', 'window name "v" is not possible: there is a relation millrace.window_v_folded', 'another name', 'a window that has two views needs both names');
+SELECT millrace.drop_window('v_folded');
 SELECT id AS w FROM millrace.windows AS v JOIN LATERAL (SELECT substring(pg_get_viewdef(v.relation) FROM '_window_(\d+)_folded') AS id) AS i ON true WHERE v.name = 'w' \gset
 
 -- what a batch would note that has touched these rows

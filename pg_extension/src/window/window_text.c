@@ -9,6 +9,7 @@
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
 #include "parser/parser.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 #define SELECT_BYTES 7 /* of "SELECT " */
@@ -60,6 +61,29 @@ parse(const MrWindowText *text, const char *statement)
 	return select;
 }
 
+/* What gives another value at another time, or to somebody else, for the same row. It is stable, as are casts that depend on settings: these are pinned. */
+static bool
+is_of_session(Node *node)
+{
+	if (IsA(node, SQLValueFunction))
+		return true;
+	if (!IsA(node, FuncExpr))
+		return false;
+	switch (((FuncExpr *) node)->funcid)
+	{
+		case F_NOW:
+		case F_TRANSACTION_TIMESTAMP:
+		case F_STATEMENT_TIMESTAMP:
+		case F_AGE_TIMESTAMPTZ: /* of one time: until today */
+		case F_AGE_TIMESTAMP:
+		case F_CURRENT_SETTING_TEXT:
+		case F_CURRENT_SETTING_TEXT_BOOL:
+			return true;
+		default:
+			return false;
+	}
+}
+
 static bool
 check_node(Node *node, void *arg)
 {
@@ -76,6 +100,11 @@ check_node(Node *node, void *arg)
 	if (IsA(node, Var) && ((Var *) node)->varattno <= 0)
 		mr_window_text_refuse(text, node, "a system column or a whole row",
 							  "Name columns of the target.");
+	if (is_of_session(node))
+		mr_window_text_refuse(
+			text, node, "the present time, user or setting",
+			"The same row must always count the same: compute it in the transform, into a column "
+			"of the target. What is old leaves by retention.");
 	return expression_tree_walker(node, check_node, arg);
 }
 
