@@ -169,7 +169,7 @@ COMMENT ON TABLE millrace.window_sighting IS 'Internal: values seen in topics of
 SELECT pg_catalog.pg_extension_config_dump('millrace.window_sighting', '');
 
 -- Windows that are not filled yet with the rows the target had when they were created (68_window_backfill.sql): from create_window() until they are.
--- It goes from the latest windows to the earliest ones, and is written once for each stretch of them, in the transaction that fills it.
+-- It goes from the latest windows to the earliest ones, and is written before each stretch of them, and in the transaction that fills it.
 CREATE TABLE millrace.window_backfill (
   window_id integer     NOT NULL,
   reached   timestamptz NOT NULL DEFAULT 'infinity',  -- windows that begin then or later are filled
@@ -178,6 +178,8 @@ CREATE TABLE millrace.window_backfill (
   total     bigint      NOT NULL,                     -- about how many there were
   began_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
   due_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),  -- of the next stretch
+  tried_by  integer,                                        -- process that is at a stretch, committed before it is: if that is gone it has met its end there
+  crashes   integer     NOT NULL DEFAULT 0,                 -- how often that was so, since a stretch was done
   CONSTRAINT window_backfill_pkey PRIMARY KEY (window_id)
 ) WITH (fillfactor = 10);
 COMMENT ON TABLE millrace.window_backfill IS 'Internal: how far windows are filled with the rows that were there before them, see the view windows.';

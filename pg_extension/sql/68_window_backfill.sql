@@ -160,19 +160,41 @@ $$;
 REVOKE ALL ON FUNCTION millrace._backfill_rest FROM PUBLIC;
 COMMENT ON FUNCTION millrace._backfill_rest IS 'Internal: how long a worker rests after a stretch.';
 
+-- The process that was at a stretch is gone, and there is no outcome: the server crashed, or was stopped. The first time in a row it may have been anybody's fault; then
+-- the next try is made later and later. Out: whether it is to be tried now.
+CREATE FUNCTION millrace._backfill_crashed(b millrace.window_backfill) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  IF b.crashes > 0 THEN
+    PERFORM millrace._window_fails(b.window_id, 'backfill', '57P02',
+                                   format('the server crashed, or was stopped, %s times in a row while a worker read a stretch of it', b.crashes + 1));
+  END IF;
+  UPDATE millrace.window_backfill AS c
+  SET crashes = b.crashes + 1, due_at = CASE b.crashes WHEN 0 THEN c.due_at ELSE clock_timestamp() + least(5 * 2 ^ least(b.crashes - 1, 10), 600) * interval '1 s' END
+  WHERE c.window_id = b.window_id;
+  RETURN b.crashes = 0;
+END $$;
+REVOKE ALL ON FUNCTION millrace._backfill_crashed FROM PUBLIC;
+COMMENT ON FUNCTION millrace._backfill_crashed IS 'Internal: puts off what has ended with the server.';
+
 -- Of the windows of a pipeline, the one whose next stretch is due first; 0: all are filled. One that another session has, for however long, does not keep those behind it.
+-- That it is tried is committed before it is (tried_by).
 CREATE FUNCTION millrace._backfill_window(pipeline_id integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
   first integer;
-  b     record;
+  id    integer;
+  b     millrace.window_backfill;
 BEGIN
-  FOR b IN SELECT c.window_id, millrace._backfill_rests(c.due_at) AS rests FROM millrace.window_backfill AS c JOIN millrace.window_definition AS w ON w.id = c.window_id
-           WHERE w.pipeline_id = _backfill_window.pipeline_id ORDER BY millrace._backfill_rests(c.due_at), c.due_at, c.window_id LOOP
-    first := coalesce(first, b.window_id);
-    EXIT WHEN b.rests;
-    IF millrace._lock_window(b.window_id, false) THEN
-      RETURN b.window_id;
+  FOR id IN SELECT c.window_id FROM millrace.window_backfill AS c JOIN millrace.window_definition AS w ON w.id = c.window_id
+            WHERE w.pipeline_id = _backfill_window.pipeline_id ORDER BY millrace._backfill_rests(c.due_at), c.due_at, c.window_id LOOP
+    first := coalesce(first, id);
+    EXIT WHEN (SELECT millrace._backfill_rests(c.due_at) FROM millrace.window_backfill AS c WHERE c.window_id = id);
+    CONTINUE WHEN NOT millrace._lock_window(id, false);
+    SELECT * INTO b FROM millrace.window_backfill AS c WHERE c.window_id = id;
+    IF b.tried_by IS NULL OR EXISTS (SELECT FROM pg_stat_get_activity(b.tried_by)) OR millrace._backfill_crashed(b) THEN
+      UPDATE millrace.window_backfill AS c SET tried_by = pg_backend_pid() WHERE c.window_id = id;
+      RETURN id;
     END IF;
   END LOOP;
   RETURN coalesce(first, 0);
@@ -204,12 +226,14 @@ BEGIN
   IF w.id IS NULL THEN
     RETURN 0;
   ELSIF millrace._backfill_rests(b.due_at) THEN
+    UPDATE millrace.window_backfill AS c SET tried_by = NULL WHERE c.window_id = w.id AND c.tried_by = pg_backend_pid();
     RETURN least(ceil(extract(epoch FROM b.due_at - began) * 1000000), 5000000);  -- it may be due sooner than another worker has said
   END IF;
   SELECT * INTO STRICT p FROM millrace.pipeline AS d WHERE d.id = w.pipeline_id;
   SELECT * INTO STRICT v FROM millrace.pipeline_version AS d WHERE d.pipeline_id = p.id AND d.version = p.version;
   PERFORM millrace._check_window_target(p, v);
   IF NOT millrace._lock_to_read(v.target, false) THEN
+    UPDATE millrace.window_backfill AS c SET tried_by = NULL WHERE c.window_id = w.id;
     RETURN 100000;
   END IF;
   "end" := millrace._backfill_end(w);
@@ -227,7 +251,7 @@ BEGIN
   took := greatest(extract(epoch FROM clock_timestamp() - began), 0.001);
   rests := millrace._backfill_rest(took);
   UPDATE millrace.window_backfill AS c
-  SET rows = c.rows + n, due_at = clock_timestamp() + rests * interval '1 s',
+  SET rows = c.rows + n, due_at = clock_timestamp() + rests * interval '1 s', tried_by = NULL, crashes = 0,
       stretch = least(greatest(c.stretch * least(greatest(0.25 / took, 0.1), 4), 1000), 10000000)  -- to last a quarter of a second
   WHERE c.window_id = w.id;
   PERFORM millrace._backfill_covered(w, "from", b.reached);

@@ -8,7 +8,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
   SELECT w.id, _window_fails.step, _window_fails.sqlstate, left(_window_fails.error, 1000), clock_timestamp(), clock_timestamp()
   FROM millrace.window_definition AS w WHERE w.id = _window_fails.window_id
   ON CONFLICT ON CONSTRAINT window_failure_pkey DO UPDATE SET sqlstate = excluded.sqlstate, error = excluded.error, last_at = excluded.last_at;
-  UPDATE millrace.window_backfill AS b SET due_at = clock_timestamp() + interval '5 s', stretch = greatest(b.stretch / 4, 1000)  -- it may have been too much at once
+  UPDATE millrace.window_backfill AS b SET due_at = clock_timestamp() + interval '5 s', tried_by = NULL, crashes = 0, stretch = greatest(b.stretch / 4, 1000)  -- it may have been too much at once
   WHERE b.window_id = _window_fails.window_id AND _window_fails.step = 'backfill';
   SELECT true;
 $$;

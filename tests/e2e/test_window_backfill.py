@@ -6,9 +6,11 @@ import random
 import psycopg2
 import pytest
 
+from lib.crash_on import create_crash_on
 from lib.events import Events
 from lib.wait import LIMIT, wait_for
 from test_copies import restore
+from test_crashes import query
 from test_exactly_once import kill_postmaster, kill_worker
 from test_kafka_shapes import produce
 from test_target_changes import Feed
@@ -273,3 +275,32 @@ def test_published_when_it_is_filled(world):
     found = revisions(world)
     assert all(len(values) == 1 for values in found.values())
     assert check_last(world, found) > 200
+
+
+def test_stretch_that_crashes_the_server(world):
+    """It is tried again later and later, which doctor() says, and events go on meanwhile."""
+    create_crash_on(world.db)
+    feed = Feed(world, "CREATE TABLE t (n int, v text, at timestamptz DEFAULT now()); CREATE INDEX ON t (at); INSERT INTO t VALUES (1, 'segv'), (2, 'x')")
+    db = world.db
+    db.run("ALTER FUNCTION crash_on IMMUTABLE")
+    window(world, "w", wait=False, aggregates="max(crash_on(v)) AS v", size="1 h", group_by=["n"])
+    rests = "SELECT extract(epoch FROM due_at - clock_timestamp()) FROM millrace.window_backfill WHERE crashes = %s AND tried_by IS NULL"
+
+    def crashed(times):
+        """Seconds that it rests then."""
+        wait_for(lambda: query(world, rests, (times,)) != [], f"{times} crashes")
+        return query(world, rests, (times,))[0][0]
+
+    assert crashed(2) <= 5
+    assert 5 < crashed(3) <= 10
+    db.run("UPDATE millrace.window_failure SET since = since - interval '1 min'")  # doctor() says nothing of a shorter failure
+    finding = db.value("SELECT detail FROM millrace.doctor() WHERE detail LIKE '%%3 times in a row%%'")
+    assert "the server crashed, or was stopped, 3 times in a row while a worker read a stretch of it" in finding
+    assert db.value("SELECT failing_sqlstate FROM millrace.windows") == "57P02"
+    with pytest.raises(psycopg2.Error, match="is not filled"), db.session("app") as s:
+        s.run("CALL millrace.wait_for_window('w', '1 min')")
+    feed.lane = type(feed.lane)(db, world.pipeline_name).assign([0])
+    feed.send('{"n":3,"v":"y"}').settled()
+    db.run("UPDATE t SET v = 'z' WHERE n = 1; UPDATE millrace.window_backfill SET due_at = '-infinity'")
+    wait_for(lambda: db.value("SELECT backfilled AND failing IS NULL FROM millrace.windows"), "filled")
+    assert db.run("SELECT n, v FROM millrace.window_w ORDER BY n") == [(1, "z"), (2, "x"), (3, "y")]
