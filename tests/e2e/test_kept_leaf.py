@@ -1,17 +1,20 @@
 """Entries of indexes are put into a leaf that is kept from one row to the next: what PostgreSQL makes of such an index afterwards."""
+import pytest
+
 from lib.events import Events
 from lib.wait import wait_for
 
 from test_target_changes import Feed
 from test_upsert_direct import fill, upsert, wait_blocked
 
-# Ascending and descending, of several columns, with more columns than the key, with many entries of a key, in two collations
+# Ascending and descending, of several columns, with more columns than the key, with many entries of a key, in two collations, of some of the rows
 INDEXES = """
     CREATE TABLE {t} (id uuid PRIMARY KEY, source text COLLATE "C", ts timestamptz, value double precision, n bigint);
     CREATE UNIQUE INDEX ON {t} (source DESC, ts, id) INCLUDE (value);
     CREATE INDEX ON {t} (source COLLATE "C.utf8" DESC NULLS FIRST, n);
     CREATE INDEX ON {t} (source);
     CREATE INDEX ON {t} (value);
+    CREATE INDEX ON {t} (n) WHERE value > 0;
     ALTER TABLE {t} OWNER TO app"""
 
 # Each row has its entry, and is found from the root; parents and siblings agree
@@ -44,13 +47,14 @@ def test_a_crash_in_the_middle(world):
         world.db.run("SELECT pg_reload_conf()")
     for name in ("inserted", "upserted"):
         assert world.db.run(f"SELECT count(*), count(DISTINCT id) FROM {name}") == [(12000, 12000)]
-        assert world.db.value(CHECK, (name,)) == 5
+        assert world.db.value(CHECK, (name,)) == 6
     assert world.counters(pipeline="inserted")["dead"] == 0, world.dead_letters()[:3]
 
 
-def test_rows_of_a_leaf_cost_one_descent(world):
+@pytest.mark.parametrize("index", ["ALTER TABLE t ADD PRIMARY KEY (n)", "CREATE INDEX ON t (n)", "CREATE INDEX ON t (n) WHERE v <> ''"])
+def test_rows_of_a_leaf_cost_one_descent(world, index):
     """Between the rows of others, in the order of the key: pages of the index are looked up for some of them, not for each."""
-    feed = Feed(world, "CREATE TABLE t (n int PRIMARY KEY, v text)")
+    feed = Feed(world, f"CREATE TABLE t (n int, v text); {index}")
     world.db.run("INSERT INTO t SELECT 20 * n, 'old' FROM generate_series(1, 20000) AS n")
     hits = "SELECT idx_blks_hit + idx_blks_read FROM pg_statio_all_tables WHERE relid = 't'::regclass"
     written = "SELECT n_tup_ins FROM pg_stat_all_tables WHERE relid = 't'::regclass"
@@ -75,6 +79,21 @@ def test_keys_that_are_there(world):
     counters = feed.settled()
     assert (counters["written"], counters["dead"]) == (503, 502), counters
     assert feed.rows("SELECT v FROM t WHERE n = 2003") == [("other",)]
+
+
+def test_many_rows_of_a_key(world):
+    """Which are one entry then, or several, or none: rows come behind the others and, where VACUUM has made room, in between."""
+    feed = Feed(world, "CREATE TABLE t (n int, v text) WITH (autovacuum_enabled = off); CREATE INDEX ON t (n); CREATE INDEX ON t (v) WHERE n > 2", workers=2)
+    for _ in range(6):
+        feed.send(*(f'{{"n":{n % 5},"v":"{n % 3 or ""}"}}' for n in range(3000))).settled()
+        world.db.run("DELETE FROM t WHERE ctid IN (SELECT ctid FROM t WHERE hashtid(ctid) % 3 = 0)")
+        world.db.run("VACUUM t")
+    feed.send(*(f'{{"n":{n % 5},"v":"last"}}' for n in range(3000))).settled()
+    world.db.run("CREATE EXTENSION amcheck")
+    assert world.db.value(CHECK, ("t",)) == 2
+    with world.db.session() as s:
+        s.run("SET enable_seqscan = off")
+        assert s.run("SELECT n, count(*) FROM t WHERE n BETWEEN 0 AND 4 AND v = 'last' GROUP BY n ORDER BY n") == [(n, 600) for n in range(5)]
 
 
 def test_versions_of_a_key(world):

@@ -12,7 +12,7 @@
 #include "access/heapam.h"
 #include "nodes/execnodes.h"
 #include "program/program.h"
-#include "run/index_entries.h"
+#include "server/index_entries.h"
 #include "utils/rel.h"
 #include "window/contribute.h"
 

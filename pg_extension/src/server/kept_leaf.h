@@ -20,24 +20,25 @@ typedef struct MrKeptLeaf
 	Relation index;
 	Relation table;
 	Buffer leaf; /* pinned; InvalidBuffer: none */
+	bool unique;
 	BTScanInsertData key;
 } MrKeptLeaf;
 
-/* Whether a btree has the form that is known here: that of PostgreSQL 12 and later. */
+/* Whether a btree has the form that is known here: that of PostgreSQL 12 and later, where entries of one key are in the order of their rows. */
 extern bool mr_leaf_begin(MrKeptLeaf *kept, Relation index, Relation table);
 
 /* Unpins the leaf: before anything is waited for, since a VACUUM of the index waits for pins. */
 extern void mr_leaf_release(MrKeptLeaf *kept);
 
 /*
- * The rows with a key, at most MR_LEAF_FOUND: where they are, with the leaf pinned until the next call. No value may be null.
+ * The rows with a key of a unique index, at most MR_LEAF_FOUND: where they are, with the leaf pinned until the next call. No value may be null.
  * Returns how many; -1: not known, a scan of the index is to find them. As with a scan, a row need not be visible.
  */
 extern int mr_leaf_find(MrKeptLeaf *kept, const Datum *values, ItemPointerData *rows);
 
 /*
- * An entry for the row at tid, where its key is in no other entry and the leaf has room. False: nothing was done, index_insert() has
- * to do it; the leaf is released then. Of indexes whose changes are logged (RelationNeedsWAL()).
+ * An entry for the row at tid, where the leaf has room and, of a unique index, no other entry of its key. False: nothing was done,
+ * index_insert() has to do it; the leaf is released then. Of indexes whose changes are logged (RelationNeedsWAL()).
  */
 extern bool mr_leaf_insert(MrKeptLeaf *kept, Datum *values, bool *isnull, ItemPointer tid);
 

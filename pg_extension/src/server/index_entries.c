@@ -1,13 +1,18 @@
 /* index_entries.c: see index_entries.h. Runs in workers. */
-#include "run/index_entries.h"
+#include "server/index_entries.h"
 
 #include "access/genam.h"
+#include "access/transam.h"
 #include "catalog/index.h"
 #include "catalog/pg_am.h"
+#include "executor/executor.h"
+#include "nodes/nodeFuncs.h"
 
 #include "server/compat.h"
 
 static bool is_plain(Relation index, const IndexInfo *info);
+static bool calls_users(Node *node, void *arg);
+static bool is_in_index(IndexInfo *info, TupleTableSlot *slot, EState *estate);
 
 void
 mr_index_entries_begin(MrIndexEntries *entries, ResultRelInfo *result, EState *estate)
@@ -24,8 +29,7 @@ mr_index_entries_begin(MrIndexEntries *entries, ResultRelInfo *result, EState *e
 		IndexInfo *info = result->ri_IndexRelationInfo[i];
 
 		plain = is_plain(index, info) &&
-				(!info->ii_Unique ||
-				 mr_leaf_begin(&entries->leaves[i], index, result->ri_RelationDesc));
+				mr_leaf_begin(&entries->leaves[i], index, result->ri_RelationDesc);
 	}
 	if (!plain)
 	{
@@ -52,9 +56,10 @@ mr_index_entries_add(MrIndexEntries *entries, TupleTableSlot *slot)
 		Relation index = result->ri_IndexRelationDescs[i];
 		IndexInfo *info = result->ri_IndexRelationInfo[i];
 
+		if (!is_in_index(info, slot, entries->estate))
+			continue;
 		FormIndexDatum(info, slot, entries->estate, values, isnull);
-		/* where keys repeat, most entries are none that a kept leaf takes */
-		if (info->ii_Unique && mr_leaf_insert(&entries->leaves[i], values, isnull, &slot->tts_tid))
+		if (mr_leaf_insert(&entries->leaves[i], values, isnull, &slot->tts_tid))
 			continue;
 		if (info->ii_Unique)
 			mr_index_entries_release(entries); /* it may wait for a transaction; others do not */
@@ -72,11 +77,43 @@ mr_index_entries_release(MrIndexEntries *entries)
 		mr_leaf_release(&entries->leaves[i]);
 }
 
-/* No entry depends on more than the values of columns, and a unique one is checked at once. */
+static bool
+is_users(Oid function, void *arg)
+{
+	return function >= FirstUnpinnedObjectId;
+}
+
+static bool
+calls_users(Node *node, void *arg)
+{
+	return node != NULL && (check_functions_in_node(node, is_users, arg) ||
+							expression_tree_walker(node, calls_users, arg));
+}
+
+/*
+ * No entry depends on more than the values of columns, and a unique one is checked at once. A leaf is kept while a predicate is
+ * looked at, so none that may wait.
+ */
 static bool
 is_plain(Relation index, const IndexInfo *info)
 {
 	return index->rd_rel->relam == BTREE_AM_OID && RelationNeedsWAL(index) &&
-		   info->ii_ReadyForInserts && info->ii_Expressions == NIL && info->ii_Predicate == NIL &&
-		   info->ii_ExclusionOps == NULL && (!info->ii_Unique || index->rd_index->indimmediate);
+		   info->ii_ReadyForInserts && info->ii_Expressions == NIL &&
+		   !calls_users((Node *) info->ii_Predicate, NULL) && info->ii_ExclusionOps == NULL &&
+		   (!info->ii_Unique || index->rd_index->indimmediate);
+}
+
+/* As ExecInsertIndexTuples() finds out. */
+static bool
+is_in_index(IndexInfo *info, TupleTableSlot *slot, EState *estate)
+{
+	ExprContext *context;
+
+	if (info->ii_Predicate == NIL)
+		return true;
+	if (info->ii_PredicateState == NULL)
+		info->ii_PredicateState = ExecPrepareQual(info->ii_Predicate, estate);
+	context = GetPerTupleExprContext(estate);
+	context->ecxt_scantuple = slot;
+	return ExecQual(info->ii_PredicateState, context);
 }

@@ -9,7 +9,7 @@
  * to the page on its right. So a key is on the page if it is on any, when it is greater than the first one there and less than
  * the high key.
  */
-#include "run/kept_leaf.h"
+#include "server/kept_leaf.h"
 
 #include "access/nbtxlog.h"
 #include "access/xloginsert.h"
@@ -36,7 +36,10 @@ mr_leaf_begin(MrKeptLeaf *kept, Relation index, Relation table)
 	BTScanInsert made = _bt_mkscankey(index, NULL);
 	int nkeys = IndexRelationGetNumberOfKeyAttributes(index);
 
-	*kept = (MrKeptLeaf){.index = index, .table = table, .leaf = InvalidBuffer};
+	*kept = (MrKeptLeaf){.index = index,
+						 .table = table,
+						 .leaf = InvalidBuffer,
+						 .unique = index->rd_index->indisunique};
 	memcpy(&kept->key, made, offsetof(BTScanInsertData, scankeys) + nkeys * sizeof(ScanKeyData));
 	pfree(made);
 	kept->key.keysz = nkeys;
@@ -91,12 +94,15 @@ mr_leaf_insert(MrKeptLeaf *kept, Datum *values, bool *isnull, ItemPointer tid)
 
 		kept->key.scankeys[i].sk_argument = index_getattr(entry, i + 1, desc, &null);
 	}
+	/* where keys repeat, the row is a part of the key: there is one place for it */
+	kept->key.scantid = kept->unique ? NULL : &entry->t_tid;
 	if (IndexTupleSize(entry) <= LARGE_ENTRY)
 	{
 		(void) go_to_leaf(kept, BT_WRITE); /* which makes a root where there is none */
 		done = put(kept, entry);
 		_bt_unlockbuf(kept->index, kept->leaf);
 	}
+	kept->key.scantid = NULL;
 	pfree(entry);
 	if (!done)
 		mr_leaf_release(kept);
@@ -182,7 +188,7 @@ read_rows(MrKeptLeaf *kept, Page page, ItemPointerData *rows)
 	return n;
 }
 
-/* _bt_insertonpg() of PostgreSQL, for a leaf with room and no entry of this key. */
+/* _bt_insertonpg() of PostgreSQL, for a leaf with room and no entry of this key, nor a list of rows that this one belongs into. */
 static bool
 put(MrKeptLeaf *kept, IndexTuple entry)
 {

@@ -1,7 +1,7 @@
 /*
  * index_entries.h: entries of a table's indexes for rows that were just put into it.
  *
- * As ExecInsertIndexTuples() makes them; where all indexes are plain btrees, a leaf of each unique one is kept for the next row
+ * As ExecInsertIndexTuples() makes them; where all indexes are plain btrees, a leaf of each is kept for the next row
  * (kept_leaf.h).
  */
 #ifndef MR_INDEX_ENTRIES_H
@@ -10,13 +10,13 @@
 #include "postgres.h"
 
 #include "nodes/execnodes.h"
-#include "run/kept_leaf.h"
+#include "server/kept_leaf.h"
 
 typedef struct MrIndexEntries
 {
 	ResultRelInfo *result; /* with its indexes open */
 	EState *estate;
-	MrKeptLeaf *leaves; /* by index, of the unique ones; NULL: some index is not that plain */
+	MrKeptLeaf *leaves; /* by index; NULL: some index is not that plain */
 } MrIndexEntries;
 
 /* Allocates in the current memory context. */
