@@ -2,7 +2,7 @@
 --   _window_<id>_folded  (fold, window_start, window_end, n, g1…, s1…)  what batches added, merged
 --   _window_<id>_partial (stream, seq, rows, partitions, highs)  what they have added since, in their own commits: rows of the
 --     other one, many in one; and the highest event time of each partition of the batch
--- n counts rows, g are the values of group_by, s the states of the aggregates (66_window_aggregate.sql). A window's value
+-- Of the rows that a fold adds to a window some have its number, enough to find the window by, the others 0. n counts rows, g are the values of group_by, s the states of the aggregates (66_window_aggregate.sql). A window's value
 -- for a group is what all its rows in both tables give when they are merged. Of sliding windows these are panes, as long as
 -- the slide. The tables are no members of the extension, so that pg_dump carries them and what depends on them.
 --
@@ -70,6 +70,7 @@ CREATE TABLE millrace.window_cursor (
   fold      bigint   NOT NULL,
   seqs      bigint[] NOT NULL,
   compacted bigint   NOT NULL,  -- folded rows of folds up to this one are merged with each other
+  added     bigint   NOT NULL DEFAULT 0,  -- rows that later folds have added
   groups    bigint   NOT NULL DEFAULT 0,  -- rows of the folded table
   lowest    timestamptz NOT NULL DEFAULT '-infinity',  -- none of them begins before; what is removed is looked for from there
   kept_from timestamptz NOT NULL DEFAULT '-infinity',  -- windows that begin before have left, since there were more than max_groups

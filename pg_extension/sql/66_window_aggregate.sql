@@ -23,6 +23,11 @@ CREATE AGGREGATE millrace.window_sum(value double precision) (
 COMMENT ON AGGREGATE millrace.window_sum(double precision) IS
 'Merges sums that a window keeps.
 In: value. Out: their sum, Infinity when it is out of range; null when there is none. Errors: none.';
+CREATE AGGREGATE millrace.window_sum(value bigint) (
+  SFUNC = pg_catalog.int8pl, STYPE = bigint, COMBINEFUNC = pg_catalog.int8pl, PARALLEL = SAFE);
+COMMENT ON AGGREGATE millrace.window_sum(bigint) IS
+'Merges numbers of rows that a window keeps: unlike sum(bigint), it adds them up without numeric.
+In: value. Out: their sum; null when there is none. Errors: numeric_value_out_of_range.';
 CREATE FUNCTION millrace._add_numeric(a numeric, b numeric) RETURNS numeric
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mr_sql_add_numeric';
 REVOKE ALL ON FUNCTION millrace._add_numeric FROM PUBLIC;
@@ -136,7 +141,7 @@ BEGIN
   ELSIF name = 'count' THEN
     states := ARRAY[format('count(%s)', arguments)];
     types := ARRAY['bigint'];
-    merges := ARRAY['sum(%s)::bigint'];
+    merges := ARRAY['millrace.window_sum(%s)'];
   ELSIF name = 'sum' AND is_float THEN  -- of real: added up as double precision
     states := ARRAY[format('sum((%s)::double precision)', arguments)];
     types := ARRAY['double precision'];
@@ -165,7 +170,7 @@ BEGIN
     types := ARRAY['bigint', CASE argument_type::regtype WHEN 'interval'::regtype THEN 'interval' WHEN 'bigint'::regtype THEN 'numeric'
                              WHEN 'numeric'::regtype THEN 'numeric' ELSE 'bigint' END];
     operator := CASE WHEN NOT is_exact THEN '+' END;
-    merges := ARRAY['sum(%s)::bigint', CASE WHEN NOT is_exact THEN 'millrace.window_merged(''+'', %s)' WHEN argument_type::regtype = 'numeric'::regtype THEN 'millrace.window_sum(%s)'
+    merges := ARRAY['millrace.window_sum(%s)', CASE WHEN NOT is_exact THEN 'millrace.window_merged(''+'', %s)' WHEN argument_type::regtype = 'numeric'::regtype THEN 'millrace.window_sum(%s)'
                                             ELSE format('sum(%%s)::%s', types[2]) END];
     final := CASE WHEN is_exact THEN '%2$s::numeric / nullif(%1$s, 0)::numeric' ELSE '%2$s / nullif(%1$s, 0)::double precision' END;
   ELSIF name IN ('avg', 'variance', 'var_samp', 'var_pop', 'stddev', 'stddev_samp', 'stddev_pop') AND is_float THEN
@@ -177,7 +182,7 @@ BEGIN
     states := ARRAY[format('count(%s)', arguments), format('sum((%s)::numeric)', arguments),
                     format('sum((%1$s)::numeric * (%1$s)::numeric)', arguments)];
     types := ARRAY['bigint', 'numeric', 'numeric'];
-    merges := ARRAY['sum(%s)::bigint', 'millrace.window_sum(%s)', 'millrace.window_sum(%s)'];
+    merges := ARRAY['millrace.window_sum(%s)', 'millrace.window_sum(%s)', 'millrace.window_sum(%s)'];
     -- as the server computes it: n * sum(x²) - sum(x)² over n * (n - 1), with the digits numeric division chooses
     spread := '(%1$s::numeric * %3$s - %2$s * %2$s)';
     final := format('CASE WHEN %%1$s > %s THEN CASE WHEN %s <= 0 THEN 0 ELSE %2$s / (%%1$s::numeric * %s) END END',
@@ -217,6 +222,12 @@ CREATE FUNCTION millrace._window_fill(pipeline_id integer, query text, window_id
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp SET enable_seqscan = on AS 'MODULE_PATHNAME', 'mr_sql_window_fill';
 REVOKE ALL ON FUNCTION millrace._window_fill FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_fill IS 'Internal: appends what a query, run as the owner in the snapshot of the caller''s statement, gives to the folded table of a window.';
+
+CREATE FUNCTION millrace._fold_rows(window_id integer, fold bigint, packed text, merging text, seqs bigint[], up_to bigint, kept_from timestamptz, "from" timestamptz, "to" timestamptz,
+                                    OUT rows bigint, OUT lowest timestamptz, OUT first_end timestamptz)
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_fold_rows';
+REVOKE ALL ON FUNCTION millrace._fold_rows FROM PUBLIC;
+COMMENT ON FUNCTION millrace._fold_rows IS 'Internal: merges partial values, read in the snapshot of the caller''s statement, and appends what that gives to the folded table of a window. Out: how many rows; the first start and the first end of their windows, null when there are none.';
 
 CREATE FUNCTION millrace._lock_window(window_id integer, wait boolean) RETURNS boolean
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_window';

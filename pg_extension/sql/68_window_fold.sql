@@ -64,7 +64,7 @@ BEGIN
   w.reader := gen_random_uuid();
   w.keys := '';
   w.states := 'n';
-  w.merges := 'sum(n)::bigint AS n';
+  w.merges := 'millrace.window_sum(n) AS n';
   w.grouped := '';
   FOR part IN SELECT * FROM millrace._window_parts(p.id, v.version, w.event_time, w.group_by, w.aggregates, w.condition) LOOP
     IF part.part IN ('group', 'output') THEN
@@ -309,6 +309,24 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._make_window_view FROM PUBLIC;
 COMMENT ON FUNCTION millrace._make_window_view IS 'Internal: the views of a window.';
 
+-- What a fold takes away, as arrays of rows, in the order in which batches came: what is of one time comes together. $1: how far each stream is folded; $2: what has a greater number is left, null: nothing.
+CREATE FUNCTION millrace._packed_sql(w millrace.window_definition) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('SELECT p.rows FROM unnest($1) WITH ORDINALITY AS s (seq, place) CROSS JOIN LATERAL (SELECT p.seq, p.rows FROM millrace._window_%s_partial AS p '
+                'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq AND p.seq <= coalesce($2, p.seq) OFFSET 0) AS p ORDER BY p.seq', w.id);
+$$;
+REVOKE ALL ON FUNCTION millrace._packed_sql FROM PUBLIC;
+COMMENT ON FUNCTION millrace._packed_sql IS 'Internal: SQL for the packed partial values that a fold takes away.';
+
+-- What it adds to the folded table, of these rows.
+CREATE FUNCTION millrace._merging_sql(w millrace.window_definition, merge boolean) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format(CASE WHEN merge THEN 'SELECT m.window_start, m.window_end, m.n%1$s%2$s FROM (SELECT window_start, max(window_end) AS window_end%1$s, %3$s FROM unfolded GROUP BY window_start%1$s) AS m'
+                ELSE 'SELECT window_start, window_end, n%1$s%2$s FROM unfolded' END, w.keys, regexp_replace(w.states, '^n', ''), w.merges);
+$$;
+REVOKE ALL ON FUNCTION millrace._merging_sql FROM PUBLIC;
+COMMENT ON FUNCTION millrace._merging_sql IS 'Internal: SQL for the rows that a fold adds to a window.';
+
 -- What a fold does, as one statement. $1: how far each stream is folded; $2: the number of this fold; $3, $4: final, watermark; $5: windows
 -- that begin before have left; $6: what has a greater number is left, null: nothing. What it takes away goes, merged, to the folded table; of a recomputed window
 -- the groups that it names are computed again. rebuilds, of an incremental window: those that begin in [$7, $8) are replaced by what the query $9, run
@@ -321,7 +339,7 @@ BEGIN
                 '%2$s'
                 '%5$s'
                 '%3$s'
-                'failing AS MATERIALIZED (SELECT f.* FROM (%8$s) AS l CROSS JOIN LATERAL millrace._failures_hold(%6$s, %1$s, l.partitions, l.since) AS f), '
+                'failing AS MATERIALIZED (SELECT f.* FROM (%10$s) AS l CROSS JOIN LATERAL millrace._failures_hold(%6$s, %1$s, l.partitions, l.since) AS f), '
                 'high AS (SELECT t.partition, max(t.high) AS high FROM gone AS g CROSS JOIN LATERAL unnest(g.partitions, g.highs) AS t (partition, high) GROUP BY t.partition) '
                 'SELECT (SELECT array_agg(coalesce(g.seq, s.seq) ORDER BY s.place) FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
                 'LEFT JOIN (SELECT stream, max(seq) AS seq FROM gone GROUP BY stream) AS g ON g.stream = s.place - 1) AS seqs, '
@@ -329,21 +347,21 @@ BEGIN
                 '(SELECT array_agg(h.high ORDER BY h.partition) FROM high AS h) AS highs, '
                 '(SELECT array_agg(l.window_start ORDER BY l.window_start) FROM late AS l) AS starts, (SELECT array_agg(l.window_end ORDER BY l.window_start) FROM late AS l) AS ends, '
                 '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows, '
-                '(SELECT count(*) FROM kept) - %4$s AS groups, (SELECT min(k.window_start) FROM kept AS k) AS lowest, '
+                '%8$s - %4$s AS groups, %9$s AS lowest, '
                 '(SELECT array_agg(f.partition ORDER BY f.partition) FROM failing AS f) AS failed, (SELECT array_agg(f.high ORDER BY f.partition) FROM failing AS f) AS held, %7$s AS filled',
                 w.id,
                 CASE WHEN w.kind = 'incremental' THEN format(
-                  'kept AS (INSERT INTO millrace._window_%s_folded (fold, window_start, window_end%s, %s) SELECT $2, window_start, %s '
-                  'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_start >= $5 %s%s RETURNING window_start), ',
-                  w.id, w.keys, w.states,
-                  CASE WHEN merge THEN format('max(window_end)%s, %s', w.keys, w.merges) ELSE format('window_end%s, %s', w.keys, w.states) END,
-                  CASE WHEN rebuilds THEN 'AND (r.window_start < $7 OR r.window_start >= $8) ' ELSE '' END,
-                  CASE WHEN merge THEN format('GROUP BY window_start%s', w.keys) ELSE '' END) || CASE WHEN rebuilds THEN millrace._replaced_by_rebuild(w, 7) ELSE '' END
+                  'kept AS MATERIALIZED (SELECT k.* FROM millrace._fold_rows(%s, $2, %L, %L, $1, $6, $5, $7, $8) AS k), ', w.id, millrace._packed_sql(w), millrace._merging_sql(w, merge))
+                  || CASE WHEN rebuilds THEN millrace._replaced_by_rebuild(w, 7) ELSE '' END
                 ELSE millrace._recompute_of_fold(w) END,
                 millrace._due_of_fold(w), CASE WHEN w.kind = 'recompute' OR rebuilds THEN '(SELECT count(*) FROM replaced)' ELSE '0' END,
                 CASE WHEN w.gap IS NOT NULL THEN millrace._late_sessions(w) ELSE
-                'late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3 GROUP BY 1, 2 HAVING sum(r.n) > 0), ' END,
-                w.pipeline_id, CASE WHEN rebuilds THEN format('millrace._window_fill($10, $9, %s)', w.id) ELSE '0::bigint' END, millrace._failures_left(w));
+                format('late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3%s GROUP BY 1, 2 HAVING sum(r.n) > 0), ',
+                       -- mostly there are none, which what is kept says before all are unpacked again
+                       CASE WHEN w.kind = 'incremental' AND NOT rebuilds THEN ' AND ((SELECT k.first_end FROM kept AS k) <= $3 OR $5 > ''-infinity'')' ELSE '' END) END,
+                w.pipeline_id, CASE WHEN rebuilds THEN format('millrace._window_fill($10, $9, %s)', w.id) ELSE '0::bigint' END,
+                CASE WHEN w.kind = 'incremental' THEN '(SELECT k.rows FROM kept AS k)' ELSE '(SELECT count(*) FROM kept)' END,
+                CASE WHEN w.kind = 'incremental' THEN '(SELECT k.lowest FROM kept AS k)' ELSE '(SELECT min(k.window_start) FROM kept AS k)' END, millrace._failures_left(w));
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_sql FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fold_sql IS 'Internal: SQL that folds what batches have added to a window.';
@@ -368,8 +386,8 @@ BEGIN
   EXECUTE millrace._fold_sql(w, merge, query IS NOT NULL) INTO folded
   USING c.seqs, c.fold + 1, mark.final, mark.watermark, c.kept_from, up_to, "from", "to", query, w.pipeline_id;
   IF folded.seqs IS DISTINCT FROM c.seqs OR query IS NOT NULL THEN
-    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups, lowest, kept_from, left_at, as_of, due_at)
-    VALUES (w.id, c.fold + 1, folded.seqs, c.compacted, c.groups + folded.groups + folded.filled, least(c.lowest, folded.lowest, "from"), least(c.kept_from, "from"),
+    INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, added, groups, lowest, kept_from, left_at, as_of, due_at)
+    VALUES (w.id, c.fold + 1, folded.seqs, c.compacted, c.added + greatest(folded.groups, 0), c.groups + folded.groups + folded.filled, least(c.lowest, folded.lowest, "from"), least(c.kept_from, "from"),
             CASE WHEN "from" < c.kept_from THEN NULL ELSE c.left_at END, CASE WHEN up_to IS NULL THEN began ELSE c.as_of END,
             clock_timestamp() + least(9 * (clock_timestamp() - began), interval '9 min'));
     DELETE FROM millrace.window_cursor AS k WHERE k.window_id = w.id AND k.fold = c.fold - 1;

@@ -12,33 +12,35 @@ DECLARE
   gone      record;
   now_kept  bigint;   -- rows
   merged_to bigint;   -- the fold
+  still_added bigint; -- rows since
   leaves    timestamptz;
 BEGIN
   SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
   merged_to := c.compacted;
+  still_added := c.added;
   BEGIN
     EXECUTE format('WITH merged AS MATERIALIZED (SELECT window_start, max(window_end) AS window_end%2$s, %4$s, array_agg(f.ctid) AS places '
                    'FROM millrace._window_%1$s_folded AS f '
                    'WHERE f.window_start = ANY (ARRAY(SELECT DISTINCT t.window_start FROM millrace._window_%1$s_folded AS t WHERE t.fold > $1)) '
-                   'GROUP BY window_start%2$s HAVING count(*) > 1 AND max(f.fold) > $1), '
+                   'GROUP BY window_start%2$s HAVING count(*) > 1), '
                    'gone AS (DELETE FROM millrace._window_%1$s_folded AS f USING (SELECT unnest(m.places) AS place FROM merged AS m) AS p WHERE f.ctid = p.place RETURNING 1), '
                    'kept AS (INSERT INTO millrace._window_%1$s_folded (fold, window_start, window_end%2$s, %3$s) '
                    'SELECT 0, window_start, window_end%2$s, %3$s FROM merged) '
-                   'SELECT (SELECT count(*) FROM gone) AS gone, (SELECT count(*) FROM merged) AS kept, '
-                   '(SELECT count(*) FROM millrace._window_%1$s_folded AS f WHERE f.fold > $1) AS added',
+                   'SELECT (SELECT count(*) FROM gone) AS gone, (SELECT count(*) FROM merged) AS kept',
                    w.id, w.keys, w.states, w.merges)
     INTO merged USING c.compacted;
     merged_to := c.fold;
+    still_added := 0;
   EXCEPTION WHEN data_exception THEN  -- of a group whose states cannot be merged; what is to go is removed all the same
-    EXECUTE format('SELECT 0::bigint AS gone, 0::bigint AS kept, count(*) AS added FROM millrace._window_%s_folded AS f WHERE f.fold > $1', w.id) INTO merged USING c.compacted;
+    SELECT 0::bigint AS gone, 0::bigint AS kept INTO merged;
   END;
   now_kept := c.groups - merged.gone + merged.kept;
   IF now_kept > w.max_groups AND c.lowest >= c.kept_from THEN  -- what has left before is removed
     leaves := millrace._leaving_windows(w, c.lowest, now_kept - w.max_groups);
   END IF;
-  SELECT * INTO gone FROM millrace._remove_windows(w, c.lowest, greatest(c.kept_from, leaves, now() - w.retention - w.size), 10000 + 2 * merged.added);
+  SELECT * INTO gone FROM millrace._remove_windows(w, c.lowest, greatest(c.kept_from, leaves, now() - w.retention - w.size), 10000 + 2 * c.added);
   UPDATE millrace.window_cursor AS k
-  SET compacted = merged_to, groups = now_kept - gone.groups, lowest = gone.reached, kept_from = greatest(c.kept_from, leaves),
+  SET compacted = merged_to, added = still_added, groups = now_kept - gone.groups, lowest = gone.reached, kept_from = greatest(c.kept_from, leaves),
       left_at = CASE WHEN leaves IS NULL THEN c.left_at ELSE clock_timestamp() END
   WHERE k.window_id = w.id AND k.fold = c.fold;
   DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id AND (l.window_end <= now() - w.retention OR l.window_start < greatest(c.kept_from, leaves));

@@ -193,7 +193,7 @@ def fold_at_work(world):
     id = world.db.value("SELECT id FROM millrace.window_definition")
     world.db.run(f"""CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                        IF current_setting('application_name') = 'held' THEN PERFORM pg_advisory_xact_lock(77); END IF; RETURN NULL; END $$;
-                     CREATE TRIGGER hold BEFORE INSERT ON millrace._window_{id}_folded FOR EACH STATEMENT EXECUTE FUNCTION hold()""")
+                     CREATE TRIGGER hold BEFORE DELETE ON millrace._window_{id}_partial FOR EACH STATEMENT EXECUTE FUNCTION hold()""")
     with concurrent.futures.ThreadPoolExecutor(1) as pool, world.db.session() as held, world.db.session() as gate:
         gate.run("SELECT pg_advisory_lock(77)")
         held.run("SET application_name = 'held'")

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(41);
+SELECT plan(46);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed}');
 SET ROLE mrt_owner;
@@ -130,8 +130,9 @@ SELECT pg_temp.fold('out');
 SELECT millrace._publish_window(:out, 5000);
 SELECT is((SELECT count(*) FROM millrace.window_output AS o WHERE o.window_id = :out), 8::bigint, 'and is not published again, in pieces, when rows of it come');
 
--- memory is that of work_mem, however many groups there are
+-- memory is bounded, however many groups there are
 SET LOCAL work_mem = '1MB';
+SET LOCAL maintenance_work_mem = '4MB';
 CREATE FUNCTION pg_temp.peak() RETURNS bigint LANGUAGE sql AS $$
   SELECT substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\s+(\d+) kB')::bigint / 1024;
 $$;
@@ -154,6 +155,29 @@ SELECT pg_temp.watermark('m', '2026-01-01 00:30:00+00');
 SELECT pg_temp.fold('m');
 SELECT is((SELECT groups FROM millrace.windows WHERE name = 'm'), 90000::bigint, 'and leave');
 SELECT cmp_ok(pg_temp.peak() - :before, '<', 48::bigint, 'in memory that does not grow with them (MB)');
+
+-- rows of a fold: merged over batches and streams, those of one window found by few entries, and each merged with those of other folds
+SET LOCAL work_mem = '4MB';
+SET ROLE mrt_owner;
+SELECT millrace.create_window('r', 'p', event_time => 'at', size => '1 min', group_by => '{source}', aggregates => 'count(*) AS n, sum(value) AS s', backfill => false) AS r \gset
+RESET ROLE;
+CREATE FUNCTION pg_temp.contribute(stream integer, seq bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE (SELECT format('INSERT INTO millrace._window_%1$s_partial (stream, seq, rows) SELECT $1, $2, '
+                         'array_agg(ROW(0, timestamptz ''2026-01-01 00:00:00+00'' + i %% 3 * interval ''1 min'', timestamptz ''2026-01-01 00:01:00+00'' + i %% 3 * interval ''1 min'', 1, i, 1, 2)'
+                         '::millrace._window_%1$s_folded) FROM generate_series(1, 3000) AS i', w.id)
+           FROM millrace.window_definition AS w WHERE w.name = 'r') USING stream, seq;
+END $$;
+SELECT format('millrace._window_%s_folded', :r) AS r_folded \gset
+SELECT pg_temp.contribute(0, 2000001), pg_temp.contribute(1, 2000002), pg_temp.contribute(0, 2000003);
+SELECT pg_temp.fold('r');
+SELECT results_eq('SELECT count(*), sum(n), sum(s2), count(DISTINCT window_start) FROM ' || :'r_folded', $$ VALUES (3000::bigint, 9000::numeric, 18000::double precision, 3::bigint) $$, 'a group is a row');
+SELECT results_eq('SELECT count(*) < 20, count(DISTINCT window_start) FROM ' || :'r_folded' || ' WHERE fold > 0', $$ VALUES (true, 3::bigint) $$, 'some of which say in which windows they are');
+SELECT is((SELECT added FROM millrace.window_cursor WHERE window_id = :r ORDER BY fold DESC LIMIT 1), 3000::bigint, 'how many were added');
+SELECT pg_temp.contribute(0, 2000003 + i), pg_temp.fold('r') FROM generate_series(1, 16) AS i;
+SELECT results_eq('SELECT count(*), sum(n), sum(s2) FROM ' || :'r_folded', $$ VALUES (3000::bigint, 57000::numeric, 114000::double precision) $$, 'and are merged later, all of them');
+SELECT results_eq($$ SELECT groups, added FROM millrace.window_cursor AS c JOIN millrace.window_definition AS d ON d.id = c.window_id WHERE d.name = 'r' ORDER BY fold DESC LIMIT 1 $$, $$ VALUES (3000::bigint, 0::bigint) $$,
+                  'and none since');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -6,6 +6,7 @@
 #include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_type.h"
@@ -17,11 +18,19 @@
 #include "utils/timestamp.h"
 
 #include "server/catalog.h"
-#include "server/compat.h"
+#include "server/index_entries.h"
 #include "server/row_receiver.h"
 
 #define BUFFERED_ROWS  1000
 #define BUFFERED_BYTES (1024 * 1024)
+
+struct MrAppendTable
+{
+	EState *estate;
+	ResultRelInfo *result;
+	MrIndexEntries entries;
+	TupleTableSlot *slots[BUFFERED_ROWS];
+};
 
 enum /* columns of the rows that come in, from 0 */
 {
@@ -105,16 +114,16 @@ static void
 flush_to_partial(MrAppend *append, const MrEventTime *time)
 {
 	Oid type = RelationGetForm(append->folded)->reltype;
-	Datum *elements = palloc(Max(append->ntuples, 1) * sizeof(Datum));
+	Datum *elements = palloc(Max(append->nbuffered, 1) * sizeof(Datum));
 	Datum values[NPARTIAL];
 	bool nulls[NPARTIAL] = {false};
 
-	for (int i = 0; i < append->ntuples; i++)
-		elements[i] = PointerGetDatum(append->tuples[i]->t_data);
+	for (int i = 0; i < append->nbuffered; i++)
+		elements[i] = PointerGetDatum(append->buffered[i].tuple->t_data);
 	values[STREAM] = Int32GetDatum(append->stream);
 	values[SEQ] = Int64GetDatum(append->seq);
 	values[ROWS] = PointerGetDatum(
-		construct_array(elements, append->ntuples, type, -1, false, TYPALIGN_DOUBLE));
+		construct_array(elements, append->nbuffered, type, -1, false, TYPALIGN_DOUBLE));
 	nulls[PARTITIONS] = nulls[HIGHS] = nulls[RETRIED] = nulls[SINCE] = true;
 	if (time != NULL)
 	{
@@ -123,29 +132,78 @@ flush_to_partial(MrAppend *append, const MrEventTime *time)
 	}
 	CatalogTupleInsert(append->partial,
 					   heap_form_tuple(RelationGetDescr(append->partial), values, nulls));
+	for (int i = 0; i < append->nbuffered; i++)
+		heap_freetuple(append->buffered[i].tuple);
 }
 
-/* The table has a partial index, which CatalogTupleInsert() would not respect. */
+/* Tuples that are put into slots are freed with them. */
+static void
+open_table(MrAppend *append)
+{
+	MemoryContext old = MemoryContextSwitchTo(append->context);
+	MrAppendTable *table = palloc0(sizeof(MrAppendTable));
+	/* a thousand slots that count as users of the table's own were to be remembered one by one */
+	TupleDesc desc = CreateTupleDescCopy(RelationGetDescr(append->folded));
+
+	for (int i = 0; i < BUFFERED_ROWS; i++)
+		table->slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsHeapTuple);
+	table->estate = CreateExecutorState();
+	table->result = makeNode(ResultRelInfo);
+	InitResultRelInfo(table->result, append->folded, 0, NULL, 0);
+	ExecOpenIndices(table->result, false);
+	mr_index_entries_begin(&table->entries, table->result, table->estate);
+	append->table = table;
+	MemoryContextSwitchTo(old);
+}
+
+static void
+close_table(MrAppendTable *table)
+{
+	ExecCloseIndices(table->result);
+	FreeExecutorState(table->estate);
+	for (int i = 0; i < BUFFERED_ROWS; i++)
+		ExecDropSingleTupleTableSlot(table->slots[i]);
+	pfree(table);
+}
+
+static int
+compare_starts(const void *a, const void *b)
+{
+	TimestampTz x = ((const MrAppendRow *) a)->start;
+	TimestampTz y = ((const MrAppendRow *) b)->start;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The first row of each window stays with the fold. */
+static void
+sort_rows(MrAppend *append)
+{
+	qsort(append->buffered, append->nbuffered, sizeof(MrAppendRow), compare_starts);
+	for (int i = 1; i < append->nbuffered; i++)
+		if (append->buffered[i].start == append->buffered[i - 1].start)
+			*(int64 *) GETSTRUCT(append->buffered[i].tuple) = 0; /* its first column, never null */
+}
+
 static void
 flush_to_folded(MrAppend *append)
 {
-	TupleTableSlot *slot =
-		MakeSingleTupleTableSlot(RelationGetDescr(append->folded), &TTSOpsHeapTuple);
-	ResultRelInfo *result = makeNode(ResultRelInfo);
-	EState *estate = CreateExecutorState();
+	TupleTableSlot **slots;
 
-	InitResultRelInfo(result, append->folded, 0, NULL, 0);
-	ExecOpenIndices(result, false);
-	for (int i = 0; i < append->ntuples; i++)
-	{
-		simple_heap_insert(append->folded, append->tuples[i]);
-		ExecStoreHeapTuple(append->tuples[i], slot, false);
-		list_free(mr_insert_index_tuples(result, slot, estate));
-		ResetPerTupleExprContext(estate);
-	}
-	ExecCloseIndices(result);
-	FreeExecutorState(estate);
-	ExecDropSingleTupleTableSlot(slot);
+	if (append->table == NULL)
+		open_table(append);
+	slots = append->table->slots;
+	sort_rows(append);
+	for (int i = 0; i < append->nbuffered; i++)
+		ExecStoreHeapTuple(append->buffered[i].tuple, slots[i], true);
+	table_multi_insert(append->folded, slots, append->nbuffered, GetCurrentCommandId(true), 0,
+					   NULL);
+	for (int i = 0; i < append->nbuffered; i++)
+		mr_index_entries_add(&append->table->entries, slots[i]);
+	mr_index_entries_release(&append->table->entries);
+	ResetPerTupleExprContext(append->table->estate);
+	for (int i = 0; i < append->nbuffered; i++)
+		ExecClearTuple(slots[i]);
 }
 
 static void
@@ -154,7 +212,7 @@ flush(MrAppend *append, const MrEventTime *time)
 	MemoryContext memory;
 	MemoryContext old;
 
-	if (append->ntuples == 0 && time == NULL)
+	if (append->nbuffered == 0 && time == NULL)
 		return;
 	CHECK_FOR_INTERRUPTS();
 	memory = AllocSetContextCreate(append->context, "millrace append", ALLOCSET_DEFAULT_SIZES);
@@ -165,14 +223,11 @@ flush(MrAppend *append, const MrEventTime *time)
 		flush_to_folded(append);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(memory);
-	for (int i = 0; i < append->ntuples; i++)
-		heap_freetuple(append->tuples[i]);
-	append->rows += append->ntuples;
-	append->ntuples = 0;
+	append->rows += append->nbuffered;
+	append->nbuffered = 0;
 	append->bytes = 0;
 }
 
-/* Of fold 0: it is merged with nothing before the next compaction of its window. */
 static HeapTuple
 make_tuple(MrAppend *append, TupleTableSlot *slot)
 {
@@ -181,7 +236,7 @@ make_tuple(MrAppend *append, TupleTableSlot *slot)
 	bool *nulls = palloc(desc->natts * sizeof(bool));
 	HeapTuple tuple;
 
-	values[0] = Int64GetDatum(0);
+	values[0] = Int64GetDatum(append->fold);
 	nulls[0] = false;
 	memcpy(values + 1, slot->tts_values, (desc->natts - 1) * sizeof(Datum));
 	memcpy(nulls + 1, slot->tts_isnull, (desc->natts - 1) * sizeof(bool));
@@ -198,12 +253,36 @@ make_tuple(MrAppend *append, TupleTableSlot *slot)
 	return tuple;
 }
 
+/* Values of another form than a column's would be read as what they are not. */
+static void
+check_columns(MrAppend *append, TupleDesc given)
+{
+	TupleDesc desc = RelationGetDescr(append->folded);
+
+	if (given->natts != desc->natts - 1)
+		elog(ERROR, "window %d has %d columns, given are %d", append->window_id, desc->natts - 1,
+			 given->natts);
+	for (int i = 0; i < given->natts; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(desc, i + 1);
+
+		if (TupleDescAttr(given, i)->attlen != column->attlen ||
+			TupleDescAttr(given, i)->attbyval != column->attbyval)
+			elog(ERROR, "column \"%s\" of window %d is given another type",
+				 NameStr(column->attname), append->window_id);
+	}
+	append->checked = true;
+}
+
 static bool
 receive(TupleTableSlot *slot, DestReceiver *self)
 {
 	MrAppend *append = (MrAppend *) self;
+	MrAppendRow *row;
 	MemoryContext old;
 
+	if (!append->checked)
+		check_columns(append, slot->tts_tupleDescriptor);
 	slot_getallattrs(slot);
 	if (slot->tts_isnull[WINDOW_START])
 	{
@@ -212,30 +291,36 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	}
 	old = MemoryContextSwitchTo(
 		append->context); /* that of the statement ends before the rest is flushed */
-	if (append->ntuples == BUFFERED_ROWS || append->bytes >= BUFFERED_BYTES)
+	if (append->nbuffered == BUFFERED_ROWS || append->bytes >= BUFFERED_BYTES)
 		flush(append, NULL);
-	append->tuples[append->ntuples] = make_tuple(append, slot);
-	append->bytes += append->tuples[append->ntuples++]->t_len;
+	row = &append->buffered[append->nbuffered++];
+	row->start = DatumGetTimestampTz(slot->tts_values[WINDOW_START]);
+	row->tuple = make_tuple(append, slot);
+	append->bytes += row->tuple->t_len;
+	append->lowest = Min(append->lowest, row->start);
+	append->first_end = Min(append->first_end, DatumGetTimestampTz(slot->tts_values[WINDOW_END]));
 	MemoryContextSwitchTo(old);
 	return true;
 }
 
 void
-mr_append_begin(MrAppend *append, int32 window_id)
+mr_append_begin(MrAppend *append, int32 window_id, int64 fold)
 {
 	memset(append, 0, sizeof(*append));
 	append->pub = mr_row_receiver(receive);
 	append->context = CurrentMemoryContext;
 	append->window_id = window_id;
 	append->folded = mr_catalog_open(psprintf("_window_%d_folded", window_id), RowExclusiveLock);
-	append->tuples = palloc(BUFFERED_ROWS * sizeof(HeapTuple));
+	append->fold = fold;
+	append->lowest = append->first_end = DT_NOEND;
+	append->buffered = palloc(BUFFERED_ROWS * sizeof(MrAppendRow));
 }
 
 void
 mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 seq,
 						const MrEventTime *time)
 {
-	mr_append_begin(append, window_id);
+	mr_append_begin(append, window_id, 0);
 	append->partial = mr_catalog_open(psprintf("_window_%d_partial", window_id), RowExclusiveLock);
 	append->stream = stream;
 	append->seq = seq;
@@ -262,12 +347,14 @@ void
 mr_append_end(MrAppend *append)
 {
 	flush(append, append->time);
+	if (append->table != NULL)
+		close_table(append->table);
 	append->skewed = append->time != NULL ? append->time->skewed : 0;
 	if (append->partial != NULL)
 		table_close(append->partial, NoLock);
 	table_close(append->folded, NoLock);
 	if (append->outside > 0 || append->skewed > 0)
 		count_outside(append);
-	pfree(append->tuples);
+	pfree(append->buffered);
 	CommandCounterIncrement();
 }

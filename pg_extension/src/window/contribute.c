@@ -5,6 +5,7 @@
 
 #include "access/table.h"
 #include "commands/sequence.h"
+#include "executor/nodeHash.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -243,7 +244,8 @@ run_plan(MrWindows *windows, MrPlan *plan, MrRowStore *rows, DestReceiver *dest)
 static void
 run_plans(MrWindows *windows, MrAppend *appends)
 {
-	MrOnePass *pass = mr_one_pass_create(windows->program->stored_full);
+	/* no more than a hash aggregate may take */
+	MrOnePass *pass = mr_one_pass_create(windows->program->stored_full, get_hash_memory_limit());
 
 	for (int i = 0; i < windows->nwindows; i++)
 	{

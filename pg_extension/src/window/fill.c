@@ -32,7 +32,7 @@ mr_sql_window_fill(PG_FUNCTION_ARGS)
 						  .snapshot = GetActiveSnapshot()};
 	MrAppend append;
 
-	mr_append_begin(&append, PG_GETARG_INT32(2));
+	mr_append_begin(&append, PG_GETARG_INT32(2), 0);
 	mr_owner_query_run(&query, &append.pub);
 	mr_append_end(&append);
 	PG_RETURN_INT64(append.rows);

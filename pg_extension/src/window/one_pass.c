@@ -4,13 +4,11 @@
 #include "window/one_pass.h"
 
 #include "executor/executor.h"
-#include "executor/nodeHash.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
 #include "utils/memutils.h"
 
 #include "window/groups.h"
+#include "window/one_pass_plan.h"
 #include "window/row_values.h"
 #include "window/transition.h"
 
@@ -55,6 +53,8 @@ struct MrOnePass
 	List *outputs;
 	List *times;
 	int number; /* the column of the rows that has it */
+	int64 nrows;
+	Size memory; /* of all groups */
 	MemoryContextCallback callback;
 };
 
@@ -66,7 +66,7 @@ forget_row(void *arg)
 }
 
 MrOnePass *
-mr_one_pass_create(TupleDesc columns)
+mr_one_pass_create(TupleDesc columns, Size memory)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "millrace windows", ALLOCSET_DEFAULT_SIZES);
@@ -79,6 +79,7 @@ mr_one_pass_create(TupleDesc columns)
 	pass->values = mr_row_values_create(columns);
 	pass->output_context = CreateStandaloneExprContext();
 	pass->number = columns->natts - 1;
+	pass->memory = memory;
 	MemoryContextSwitchTo(old);
 	return pass;
 }
@@ -95,31 +96,15 @@ mr_one_pass_free(MrOnePass *pass)
 	MemoryContextDelete(pass->context);
 }
 
-/* The scan of the rows, which is all that the plan reads. */
-static const Scan *
-scan_of(const Plan *plan)
-{
-	return plan != NULL && IsA(plan, NamedTuplestoreScan) && plan->initPlan == NIL
-			   ? (const Scan *) plan
-			   : NULL;
-}
-
-static bool
-is_alone(const PlannedStmt *statement)
-{
-	return statement->commandType == CMD_SELECT && statement->subplans == NIL &&
-		   statement->rowMarks == NIL;
-}
-
 bool
 mr_one_pass_add_time(MrOnePass *pass, const PlannedStmt *statement, MrEventTime *time)
 {
-	const Scan *scan = scan_of(statement->planTree);
+	const Scan *scan = mr_served_rows(statement);
 	MemoryContext old;
 	Time *entry;
 	TargetEntry *target;
 
-	if (!is_alone(statement) || scan == NULL || scan->plan.qual != NIL)
+	if (scan == NULL || scan->plan.qual != NIL)
 		return false;
 	target = linitial_node(TargetEntry, scan->plan.targetlist);
 	old = MemoryContextSwitchTo(pass->context);
@@ -132,38 +117,11 @@ mr_one_pass_add_time(MrOnePass *pass, const PlannedStmt *statement, MrEventTime 
 	return entry->value >= 0;
 }
 
-/* The aggregate node of a plan, and the one around it, if any; NULL: the plan is another one. */
-static const Agg *
-aggregate_of(const PlannedStmt *statement, const SubqueryScan **around)
-{
-	const Plan *plan = statement->planTree;
-	const Agg *agg;
-
-	*around = NULL;
-	if (!is_alone(statement))
-		return NULL;
-	if (IsA(plan, SubqueryScan))
-	{
-		if (plan->qual != NIL || plan->initPlan != NIL)
-			return NULL;
-		*around = (const SubqueryScan *) plan;
-		plan = (*around)->subplan;
-	}
-	if (!IsA(plan, Agg) || plan->qual != NIL || plan->initPlan != NIL)
-		return NULL;
-	agg = (const Agg *) plan;
-	if (agg->aggstrategy != AGG_HASHED || agg->aggsplit != AGGSPLIT_SIMPLE ||
-		agg->groupingSets != NIL || agg->chain != NIL || agg->numCols == 0 ||
-		scan_of(outerPlan(agg)) == NULL)
-		return NULL;
-	return agg;
-}
-
 /* Those of the same rows, grouped alike; NULL: they need more than the row. */
 static MrGroups *
 find_groups(MrOnePass *pass, const Agg *agg)
 {
-	const Scan *scan = scan_of(outerPlan(agg));
+	const Scan *scan = mr_served_scan(outerPlan(agg));
 	int nconditions = list_length(scan->plan.qual);
 	int *conditions = palloc(Max(nconditions, 1) * sizeof(int));
 	int *keys = palloc(agg->numCols * sizeof(int));
@@ -195,55 +153,14 @@ find_groups(MrOnePass *pass, const Agg *agg)
 	return groups;
 }
 
-static int
-key_at(const Agg *agg, const Expr *expression)
-{
-	const Var *var = (const Var *) expression;
-
-	if (IsA(var, Var) && var->varno == OUTER_VAR)
-		for (int i = 0; i < agg->numCols; i++)
-			if (agg->grpColIdx[i] == var->varattno)
-				return i;
-	return -1;
-}
-
-/* A grouping key that the planner has dropped, as another says it, is a column of the rows that no group keeps. */
-static bool
-has_other_column(Node *node, void *agg)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var))
-		return key_at(agg, (Expr *) node) < 0;
-	return expression_tree_walker(node, has_other_column, agg);
-}
-
-/* Whether the columns are aggregates that are known here, and expressions of the keys: looked at before rows are grouped for them. */
-static bool
-has_known_columns(const Agg *agg)
-{
-	ListCell *cell;
-
-	foreach (cell, agg->plan.targetlist)
-	{
-		Expr *expression = lfirst_node(TargetEntry, cell)->expr;
-
-		if (IsA(expression, Aggref) ? !mr_transition_serves((Aggref *) expression)
-									: contain_agg_clause((Node *) expression) ||
-										  has_other_column((Node *) expression, (void *) agg))
-			return false;
-	}
-	return true;
-}
-
-/* Of has_known_columns(). False: it is not served. */
+/* Of mr_served_columns(). False: it is not served. */
 static bool
 prepare_column(Output *output, Column *column, const Agg *agg, Expr *expression)
 {
-	const Scan *scan = scan_of(outerPlan(agg));
+	const Scan *scan = mr_served_scan(outerPlan(agg));
 
 	column->aggregate = -1;
-	column->key = key_at(agg, expression);
+	column->key = mr_served_key(agg, expression);
 	if (IsA(expression, Aggref))
 	{
 		Aggref *aggregate = (Aggref *) expression;
@@ -278,7 +195,7 @@ prepare_output(MrOnePass *pass, const Agg *agg, const SubqueryScan *around, Dest
 	Output *output = palloc0(sizeof(Output));
 	ListCell *cell;
 
-	output->groups = has_known_columns(agg) ? find_groups(pass, agg) : NULL;
+	output->groups = mr_served_columns(agg) ? find_groups(pass, agg) : NULL;
 	if (output->groups == NULL)
 		return NULL;
 	output->dest = dest;
@@ -302,7 +219,7 @@ bool
 mr_one_pass_add(MrOnePass *pass, const PlannedStmt *statement, DestReceiver *dest)
 {
 	const SubqueryScan *around;
-	const Agg *agg = aggregate_of(statement, &around);
+	const Agg *agg = mr_served_aggregate(statement, &around);
 	MemoryContext old;
 	Output *output;
 
@@ -392,11 +309,11 @@ give_out_groups(MrOnePass *pass, MrGroups *groups)
 	mr_groups_clear(groups);
 }
 
-/* What one group has may be given out in parts, as several batches give it: groups take no more memory than a hash aggregate may. */
+/* What one group has may be given out in parts, as several batches give it. */
 static void
 bound_memory(MrOnePass *pass)
 {
-	Size most = Max(get_hash_memory_limit() / Max(list_length(pass->groups), 1), MEMORY_MIN);
+	Size most = Max(pass->memory / Max(list_length(pass->groups), 1), MEMORY_MIN);
 	ListCell *cell;
 
 	foreach (cell, pass->groups)
@@ -407,12 +324,21 @@ bound_memory(MrOnePass *pass)
 		}
 }
 
-static void
-take_row(MrOnePass *pass)
+TupleTableSlot *
+mr_one_pass_slot(MrOnePass *pass)
+{
+	return pass->values->slot;
+}
+
+void
+mr_one_pass_take(MrOnePass *pass)
 {
 	MemoryContext old = MemoryContextSwitchTo(pass->values->context->ecxt_per_tuple_memory);
 	ListCell *cell;
 
+	CHECK_FOR_INTERRUPTS();
+	mr_plan_row_at_work = DatumGetInt32(pass->values->slot->tts_values[pass->number]);
+	mr_row_values_next(pass->values);
 	foreach (cell, pass->times)
 	{
 		const Time *time = lfirst(cell);
@@ -423,6 +349,21 @@ take_row(MrOnePass *pass)
 	}
 	foreach (cell, pass->groups)
 		mr_groups_add_row(lfirst(cell));
+	MemoryContextSwitchTo(pass->context);
+	if (++pass->nrows % MEMORY_ROWS == 0)
+		bound_memory(pass);
+	MemoryContextSwitchTo(old);
+}
+
+void
+mr_one_pass_give_out(MrOnePass *pass)
+{
+	MemoryContext old = MemoryContextSwitchTo(pass->context);
+	ListCell *cell;
+
+	mr_plan_row_at_work = -1;
+	foreach (cell, pass->groups)
+		give_out_groups(pass, lfirst(cell));
 	MemoryContextSwitchTo(old);
 }
 
@@ -430,21 +371,9 @@ void
 mr_one_pass_run(MrOnePass *pass, MrRowStore *rows)
 {
 	TupleTableSlot *slot = pass->values->slot;
-	MemoryContext old = MemoryContextSwitchTo(pass->context);
-	ListCell *cell;
 
 	mr_row_store_rewind(rows);
-	for (int n = 1; mr_row_store_next(rows, slot->tts_values, slot->tts_isnull); n++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		mr_plan_row_at_work = DatumGetInt32(slot->tts_values[pass->number]);
-		mr_row_values_next(pass->values);
-		take_row(pass);
-		if (n % MEMORY_ROWS == 0)
-			bound_memory(pass);
-	}
-	mr_plan_row_at_work = -1;
-	foreach (cell, pass->groups)
-		give_out_groups(pass, lfirst(cell));
-	MemoryContextSwitchTo(old);
+	while (mr_row_store_next(rows, slot->tts_values, slot->tts_isnull))
+		mr_one_pass_take(pass);
+	mr_one_pass_give_out(pass);
 }
