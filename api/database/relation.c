@@ -32,7 +32,9 @@ mr_relation_new(const PGresult *result, const char *name, unsigned generation)
 			.ident = mr_strdup(PQgetvalue(result, i, 2)),
 			.type = mr_strdup(PQgetvalue(result, i, 3)),
 			.is_bigint = *PQgetvalue(result, i, 4) == 't',
+			/* what is of another type comes as JSON */
 			.has_numbers = *PQgetvalue(result, i, 4) == 't' ||
+						   !mr_row_json_knows(PQgetvalue(result, i, 3)) ||
 						   mr_row_json_has_numbers(PQgetvalue(result, i, 3)),
 			.is_filterable = *PQgetvalue(result, i, 6) == 't',
 			/* a domain, too, when it is one of bigint, so that it is a string */

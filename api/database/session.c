@@ -32,7 +32,7 @@ static void on_ready(void *owner);
 static void on_result(void *owner, PGresult *result);
 static void on_done(void *owner);
 static void on_lost(void *owner, const MrPgError *error);
-static void set_session(MrSession *session);
+static void set_session(MrSession *session, MrSessionState state);
 static void execute(MrSession *session);
 static void forget_parsed(MrSession *session);
 static void end_query(MrSession *session, MrQueryFailure failure, const PGresult *result,
@@ -165,18 +165,18 @@ mr_session_free(MrSession *session)
 static void
 on_ready(void *owner)
 {
-	set_session(owner);
+	set_session(owner, MR_SESSION_SETTING);
 }
 
 static void
-set_session(MrSession *session)
+set_session(MrSession *session, MrSessionState state)
 {
 	char sql[MR_SESSION_SETTINGS_SIZE];
 
 	mr_strings_clear(&session->prepared);
 	session->is_stale = false;
 	forget_parsed(session);
-	session->state = MR_SESSION_SETTING;
+	session->state = state;
 	mr_session_settings(sql, &session->setup);
 	mr_pgconn_query(session->conn, sql);
 }
@@ -213,6 +213,7 @@ on_done(void *owner)
 	switch (session->state)
 	{
 		case MR_SESSION_SETTING:
+		case MR_SESSION_RESETTING:
 			mr_backoff_reset(&session->backoff);
 			become_idle(session);
 			break;
@@ -325,7 +326,7 @@ become_idle(MrSession *session)
 	if (session->prepared.count >= MR_SESSION_STATEMENTS_MAX)
 		mr_session_renew(session);
 	else if (session->is_stale)
-		set_session(session);
+		set_session(session, MR_SESSION_RESETTING);
 	else
 		session->events->idle(session->owner, session);
 }

@@ -19,11 +19,14 @@ typedef struct Operator
 static const Operator operators[] = {
 	{"eq.", "="}, {"gte.", ">="}, {"gt.", ">"}, {"lte.", "<="}, {"lt.", "<"}};
 
-/* Of PostgREST's; a value that begins so would silently find nothing. */
-static const char *const other_operators[] = {"neq.",    "not.",     "like.",      "ilike.",
-											  "match.",  "imatch.",  "is.null",    "is.not_null",
-											  "is.true", "is.false", "is.unknown", "fts.",
-											  "plfts.",  "phfts.",   "wfts."};
+/* Of PostgREST's; a value that begins so would silently find nothing. Whole words are followed by a dot in types of events, too. */
+static const char *const other_operators[] = {"neq.",      "not.eq.",    "not.gt.",  "not.gte.",
+											  "not.lt.",   "not.lte.",   "not.in.",  "not.is.",
+											  "not.like.", "not.ilike.", "not.fts.", "like.",
+											  "ilike.",    "fts.",       "plfts.",   "phfts.",
+											  "wfts."};
+static const char *const other_values[] = {"is.null",  "is.not_null", "is.true",
+										   "is.false", "is.unknown",  "not.is.null"};
 
 /* What other services call a parameter of ours. */
 static const struct
@@ -51,6 +54,7 @@ static bool put_search(MrEventQuery *query, const MrRelation *relation, const ch
 					   bool has_start, MrListRefusal *refusal);
 static bool put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param,
 					   bool indexed, MrListRefusal *refusal);
+static const char *other_operator(const char *value);
 static bool put_in(MrEventQuery *query, const MrColumn *column, const char *list,
 				   MrListRefusal *refusal);
 
@@ -213,6 +217,7 @@ put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param
 	const MrColumn *column;
 	const char *sql = "=";
 	const char *value = param->value;
+	const char *other;
 	char hint[320];
 
 	if (number < 0)
@@ -228,13 +233,13 @@ put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param
 	if (query->count > MR_QUERY_PARAMETERS_MAX - 8)
 		return mr_list_refuse(refusal, MR_PROBLEM_VALUE, "Use fewer filters or values.",
 							  "There are too many values to filter by.");
-	for (size_t i = 0; i < sizeof(other_operators) / sizeof(other_operators[0]); i++)
-		if (strncmp(value, other_operators[i], strlen(other_operators[i])) == 0)
-			return mr_list_refuse(refusal, MR_PROBLEM_VALUE,
-								  "The operators are eq, gte, gt, lte, lt and in; a value that "
-								  "begins so is written behind \"eq.\".",
-								  "\"%.64s\" has the operator \"%s\", which is not served.",
-								  param->name, other_operators[i]);
+	other = other_operator(value);
+	if (other != NULL)
+		return mr_list_refuse(refusal, MR_PROBLEM_VALUE,
+							  "The operators are eq, gte, gt, lte, lt and in; a value that "
+							  "begins so is written behind \"eq.\".",
+							  "\"%.64s\" has the operator \"%s\", which is not served.",
+							  param->name, other);
 	mr_event_filter_and(query);
 	if (strncmp(value, "in.(", 4) == 0)
 		return put_in(query, column, value + 4, refusal);
@@ -248,6 +253,19 @@ put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param
 	mr_buffer_printf(&query->sql, "t.%s %s ", column->ident, sql);
 	mr_event_filter_value(query, value, column->type);
 	return true;
+}
+
+/* NULL: it has none. */
+static const char *
+other_operator(const char *value)
+{
+	for (size_t i = 0; i < sizeof(other_operators) / sizeof(other_operators[0]); i++)
+		if (strncmp(value, other_operators[i], strlen(other_operators[i])) == 0)
+			return other_operators[i];
+	for (size_t i = 0; i < sizeof(other_values) / sizeof(other_values[0]); i++)
+		if (strcmp(value, other_values[i]) == 0)
+			return other_values[i];
+	return NULL;
 }
 
 /* in.(a,b,c); a value in double quotes may contain commas, \" and \\. */

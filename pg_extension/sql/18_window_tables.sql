@@ -1,7 +1,8 @@
 -- Windows over targets. Each one has two tables of its own besides, made by create_window():
 --   _window_<id>_folded  (fold, window_start, window_end, n, g1…, s1…)  what batches added, merged
---   _window_<id>_partial (stream, seq, rows, partitions, highs)  what they have added since, in their own commits: rows of the
---     other one, many in one; and the highest event time of each partition of the batch
+--   _window_<id>_partial (stream, seq, rows, partitions, highs, retried, since, newest)  what they have added since, in their own commits: rows of the
+--     other one, many in one; and the highest event time of each partition of the batch,
+--     and the partitions of events that had failed, with the time of their first failure, and the newest of these times
 -- Of the rows that a fold adds to a window some have its number, enough to find the window by, the others 0. n counts rows, g are the values of group_by, s the states of the aggregates (66_window_aggregate.sql). A window's value
 -- for a group is what all its rows in both tables give when they are merged. Of sliding windows these are panes, as long as
 -- the slide. The tables are no members of the extension, so that pg_dump carries them and what depends on them.
@@ -180,6 +181,7 @@ CREATE TABLE millrace.window_backfill (
   began_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
   due_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),  -- of the next stretch
   tried_by  integer,                                        -- process that is at a stretch, committed before it is: if that is gone it has met its end there
+  tried_of  timestamptz,                                    -- when that process began: numbers of processes come again
   crashes   integer     NOT NULL DEFAULT 0,                 -- how often that was so, since a stretch was done
   CONSTRAINT window_backfill_pkey PRIMARY KEY (window_id)
 ) WITH (fillfactor = 10);

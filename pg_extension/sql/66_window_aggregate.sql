@@ -159,7 +159,7 @@ BEGIN
   ELSIF name IN ('sum', 'min', 'max', 'bool_and', 'bool_or', 'every', 'bit_and', 'bit_or', 'bit_xor') THEN
     states := ARRAY[format('%I(%s)', name, arguments)];
     types := ARRAY[type];
-    merges := ARRAY[format('%I(%%s)::%s', name, type)];
+    merges := ARRAY[CASE WHEN name = 'sum' AND type = 'bigint' THEN 'millrace.window_sum(%s)' ELSE format('%I(%%s)::%s', name, type) END];  -- sum(bigint) is numeric
   ELSIF name IN ('first', 'last') THEN  -- the value, and its time: two of these are merged as rows are
     states := ARRAY[format('millrace.%I(%s)', name, arguments),
                     format('%s(CASE WHEN (%s) IS NOT NULL THEN %s END)', CASE name WHEN 'first' THEN 'min' ELSE 'max' END, first_argument, last_argument)];
@@ -170,7 +170,7 @@ BEGIN
     types := ARRAY['bigint', CASE argument_type::regtype WHEN 'interval'::regtype THEN 'interval' WHEN 'bigint'::regtype THEN 'numeric'
                              WHEN 'numeric'::regtype THEN 'numeric' ELSE 'bigint' END];
     operator := CASE WHEN NOT is_exact THEN '+' END;
-    merges := ARRAY['millrace.window_sum(%s)', CASE WHEN NOT is_exact THEN 'millrace.window_merged(''+'', %s)' WHEN argument_type::regtype = 'numeric'::regtype THEN 'millrace.window_sum(%s)'
+    merges := ARRAY['millrace.window_sum(%s)', CASE WHEN NOT is_exact THEN 'millrace.window_merged(''+'', %s)' WHEN argument_type::regtype = 'numeric'::regtype OR types[2] = 'bigint' THEN 'millrace.window_sum(%s)'
                                             ELSE format('sum(%%s)::%s', types[2]) END];
     final := CASE WHEN is_exact THEN '%2$s::numeric / nullif(%1$s, 0)::numeric' ELSE '%2$s / nullif(%1$s, 0)::double precision' END;
   ELSIF name IN ('avg', 'variance', 'var_samp', 'var_pop', 'stddev', 'stddev_samp', 'stddev_pop') AND is_float THEN
@@ -193,7 +193,7 @@ BEGIN
     END IF;
   END IF;
   safe := ARRAY(SELECT CASE WHEN operator IS NOT NULL AND s.place = cardinality(states) THEN format('millrace.window_merged(%L, %s)', operator, arguments)
-                            WHEN merges[s.place] LIKE 'millrace.window\_sum(%' THEN regexp_replace(s.state, '^sum', 'millrace.window_sum')
+                            WHEN merges[s.place] LIKE 'millrace.window\_sum(%' AND types[s.place] <> 'bigint' THEN regexp_replace(s.state, '^sum', 'millrace.window_sum')
                             WHEN types[s.place] = 'double precision[]' THEN  -- of one value: infinities and NaN have no deviation
                               format('millrace.window_merge(CASE WHEN (%1$s) IS NOT NULL THEN ARRAY[1, (%1$s)::double precision, (%1$s)::double precision * 0] END)', arguments)
                             ELSE s.state END

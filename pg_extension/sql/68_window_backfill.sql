@@ -192,8 +192,8 @@ BEGIN
     EXIT WHEN (SELECT millrace._backfill_rests(c.due_at) FROM millrace.window_backfill AS c WHERE c.window_id = id);
     CONTINUE WHEN NOT millrace._lock_window(id, false);
     SELECT * INTO b FROM millrace.window_backfill AS c WHERE c.window_id = id;
-    IF b.tried_by IS NULL OR EXISTS (SELECT FROM pg_stat_get_activity(b.tried_by)) OR millrace._backfill_crashed(b) THEN
-      UPDATE millrace.window_backfill AS c SET tried_by = pg_backend_pid() WHERE c.window_id = id;
+    IF b.tried_by IS NULL OR EXISTS (SELECT FROM pg_stat_get_activity(b.tried_by) AS a WHERE a.backend_start = b.tried_of) OR millrace._backfill_crashed(b) THEN
+      UPDATE millrace.window_backfill AS c SET tried_by = pg_backend_pid(), tried_of = a.backend_start FROM pg_stat_get_activity(pg_backend_pid()) AS a WHERE c.window_id = id;
       RETURN id;
     END IF;
   END LOOP;

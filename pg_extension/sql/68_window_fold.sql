@@ -163,9 +163,12 @@ BEGIN
   columns := 'window_start timestamptz NOT NULL, window_end timestamptz NOT NULL, n bigint NOT NULL' || columns;
   EXECUTE format('CREATE TABLE millrace._window_%s_folded (fold bigint NOT NULL, %s)', w.id, columns);
   EXECUTE format('CREATE TABLE millrace._window_%1$s_partial (stream integer NOT NULL, seq bigint NOT NULL, rows millrace._window_%1$s_folded[] NOT NULL, '
-                 'partitions integer[], highs timestamptz[], retried integer[], since timestamptz[])', w.id);
+                 'partitions integer[], highs timestamptz[], retried integer[], since timestamptz[], newest timestamptz)', w.id);
   EXECUTE format('ALTER TABLE millrace._window_%s_partial ALTER COLUMN rows SET STORAGE EXTERNAL', w.id);  -- soon gone: not worth compressing
   EXECUTE format('CREATE INDEX ON millrace._window_%s_partial (stream, seq)', w.id);
+  IF w.kind = 'recompute' THEN
+    EXECUTE format('CREATE INDEX ON millrace._window_%s_partial (newest)', w.id);
+  END IF;
   EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (window_start)', w.id);
   EXECUTE format('CREATE INDEX ON millrace._window_%s_folded (fold) WHERE fold > 0', w.id);
   IF w.gap IS NOT NULL AND w.keys <> '' THEN  -- for those that are extended; keys that are too long for an index are not in the target, which has such a one, too

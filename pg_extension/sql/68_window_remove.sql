@@ -38,7 +38,7 @@ BEGIN
   IF now_kept > w.max_groups AND c.lowest >= c.kept_from THEN  -- what has left before is removed
     leaves := millrace._leaving_windows(w, c.lowest, now_kept - w.max_groups);
   END IF;
-  SELECT * INTO gone FROM millrace._remove_windows(w, c.lowest, greatest(c.kept_from, leaves, now() - w.retention - w.size), 10000 + 2 * c.added);
+  SELECT * INTO gone FROM millrace._remove_windows(w, c.lowest, greatest(c.kept_from, leaves, now() - w.retention - w.size), 10000 + 2 * least(c.added, c.groups));
   UPDATE millrace.window_cursor AS k
   SET compacted = merged_to, added = still_added, groups = now_kept - gone.groups, lowest = gone.reached, kept_from = greatest(c.kept_from, leaves),
       left_at = CASE WHEN leaves IS NULL THEN c.left_at ELSE clock_timestamp() END

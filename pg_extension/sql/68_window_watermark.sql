@@ -69,12 +69,13 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._partition_failures FROM PUBLIC;
 COMMENT ON FUNCTION millrace._partition_failures IS 'Internal: which partitions of a pipeline are held by events that are to be tried again.';
 
--- A part of the fold's statement: events that were tried again and have succeeded, in what a fold leaves for later ($6): they hold their partitions as before.
+-- A part of the fold's statement: events that were tried again and have succeeded, in what a fold leaves for later ($6): they hold their partitions as before. What
+-- waits may be a lot, what holds (_failures_hold()) is found in it by an index.
 CREATE FUNCTION millrace._failures_left(w millrace.window_definition) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE w.kind WHEN 'recompute' THEN format(
-    'SELECT array_agg(r.partition) AS partitions, array_agg(r.since) AS since FROM unnest($1) WITH ORDINALITY AS s (seq, place) '
-    'CROSS JOIN LATERAL (SELECT p.retried, p.since FROM millrace._window_%s_partial AS p WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq AND p.seq > $6 OFFSET 0) AS p '
+    'SELECT array_agg(r.partition) AS partitions, array_agg(r.since) AS since FROM (SELECT p.* FROM millrace._window_%s_partial AS p WHERE p.newest > now() - interval ''5 min'' OFFSET 0) AS p '
+    'JOIN unnest($1) WITH ORDINALITY AS s (seq, place) ON p.stream = (s.place - 1)::integer AND p.seq > s.seq AND p.seq > $6 '
     'CROSS JOIN LATERAL unnest(p.retried, p.since) AS r (partition, since)', w.id) ELSE 'SELECT NULL::integer[] AS partitions, NULL::timestamptz[] AS since' END;
 $$;
 REVOKE ALL ON FUNCTION millrace._failures_left FROM PUBLIC;

@@ -124,6 +124,7 @@ def test_filters(web):
             ("from=2026-01-01T00:01:00Z&to=2026-01-01T00:02:00Z", "time >= '2026-01-01 00:01Z' AND time < '2026-01-01 00:02Z'"),
             ("time=2026-01-01T00:01:00Z", "time = '2026-01-01 00:01Z'"),
             ("type=nothing", "false"),
+            ("type=not.found", "false"), ("type=is.nullable", "false"), ("type=match.started", "false"),
             ("type=hum%69dity", "type = 'humidity'")):
         path = "/events?limit=1000&" + query.replace('"', "%22")
         assert numbers(web.api.get(path)) == order(web, condition), query
@@ -250,7 +251,7 @@ def test_representations(web):
 def test_csv_is_no_formula(cluster):
     world = ApiWorld(cluster, "api_csv")
     try:
-        world.db.run("ALTER TABLE events ADD degrees numeric(5, 1) DEFAULT -3.5, ADD took interval DEFAULT '-1 h', ADD \"=note\" text")
+        world.db.run("CREATE DOMAIN celsius AS real; ALTER TABLE events ADD degrees numeric(5, 1) DEFAULT -3.5, ADD felt celsius DEFAULT -4.5, ADD took interval DEFAULT '-1 h', ADD \"=note\" text")
         notes = ["=1+1", "+1", "-cmd|' /C calc'!A0", "@SUM(A1)", "\tx", "\rx", "-3.5", 'a "quoted", text', "two\nlines", "plain", ""]
         for i, note in enumerate(notes):
             world.db.run("INSERT INTO events (id, type, time, value, number, doc, note, topic, partition, \"offset\") VALUES (md5(%s)::uuid, 'a', %s, -1.5, -7, '-2', %s, 'e', 0, %s)",
@@ -258,9 +259,9 @@ def test_csv_is_no_formula(cluster):
         world.start()
         # a number is one by the type of its column, or as a value of JSON
         for query, expected in (("", ["'" + n if n[:1] and n[0] in "=+-@\t\r" else n for n in notes]), ("&csv=raw", notes)):
-            body = world.api.get("/events?fields=value,degrees,number,doc,note" + query, Accept="text/csv").body.decode()
+            body = world.api.get("/events?fields=value,degrees,felt,number,doc,note" + query, Accept="text/csv").body.decode()
             rows = list(csv.reader(io.StringIO(body, newline="")))
-            assert rows[1:] == [["-1.5", "-3.5", "-7", "-2", n] for n in expected]
+            assert rows[1:] == [["-1.5", "-3.5", "-4.5", "-7", "-2", n] for n in expected]
             body = world.api.get("/events?fields=took,=note" + query, Accept="text/csv").body.decode()
             assert body.splitlines()[:2] == (["took,=note", "-01:00:00,"] if query else ["took,\"'=note\"", "\"'-01:00:00\","])
     finally:

@@ -1,7 +1,7 @@
 -- Windows are filled with the rows that were there before them, in stretches. Workers do that; here each step is taken by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(81);
+SELECT plan(83);
 DROP TRIGGER fill ON millrace.window_backfill;
 
 CREATE FUNCTION pg_temp.bound(name text) RETURNS timestamptz LANGUAGE sql AS $$
@@ -266,6 +266,14 @@ SELECT is((SELECT array_agg(millrace._backfill_rests(clock_timestamp() + t) ORDE
           'which is not taken for a clock that was set');
 SELECT is(pg_temp.step('panes'), true, 'a stretch');
 SELECT isnt((SELECT millrace._backfill_step(b.window_id) FROM millrace.window_backfill AS b), 0::bigint, 'it rests');
+
+-- the number of a process that has met its end may be another one's
+UPDATE millrace.window_backfill AS b SET due_at = '-infinity', tried_by = a.pid, tried_of = a.backend_start FROM pg_stat_get_activity(pg_backend_pid()) AS a;
+DO $$ BEGIN PERFORM millrace._backfill_window(w.pipeline_id) FROM millrace.window_definition AS w; END $$;
+SELECT is((SELECT array_agg(b.crashes) FROM millrace.window_backfill AS b), ARRAY[0], 'one that is at work');
+UPDATE millrace.window_backfill AS b SET due_at = '-infinity', tried_of = b.tried_of - interval '1 min';
+DO $$ BEGIN PERFORM millrace._backfill_window(w.pipeline_id) FROM millrace.window_definition AS w; END $$;
+SELECT is((SELECT array_agg(b.crashes) FROM millrace.window_backfill AS b), ARRAY[1], 'another one of its number');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -86,8 +86,19 @@ is_users(Oid function, void *arg)
 static bool
 calls_users(Node *node, void *arg)
 {
-	return node != NULL && (check_functions_in_node(node, is_users, arg) ||
-							expression_tree_walker(node, calls_users, arg));
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_CoerceToDomain: /* these call functions that are not named in them */
+		case T_MinMaxExpr:
+		case T_SubscriptingRef:
+		case T_RowCompareExpr:
+			return true;
+		default:
+			return check_functions_in_node(node, is_users, arg) ||
+				   expression_tree_walker(node, calls_users, arg);
+	}
 }
 
 /*

@@ -84,7 +84,10 @@ mr_leaf_insert(MrKeptLeaf *kept, Datum *values, bool *isnull, ItemPointer tid)
 
 	for (int i = 0; i < kept->key.keysz; i++)
 		if (isnull[i])
+		{
+			mr_leaf_release(kept);
 			return false;
+		}
 	entry = index_form_tuple(desc, values, isnull);
 	entry->t_tid = *tid;
 	/* as they are in the entry: not compressed elsewhere, nor out of line */

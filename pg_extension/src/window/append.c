@@ -48,6 +48,7 @@ enum /* columns of the partial table, from 0 */
 	HIGHS,
 	RETRIED,
 	SINCE,
+	NEWEST,
 	NPARTIAL
 };
 
@@ -84,9 +85,10 @@ put_retried(const MrBatch *batch, Datum *values, bool *nulls)
 {
 	Datum *partitions;
 	Datum *since;
+	TimestampTz newest = DT_NOBEGIN;
 	int n = 0;
 
-	nulls[RETRIED] = nulls[SINCE] = true;
+	nulls[RETRIED] = nulls[SINCE] = nulls[NEWEST] = true;
 	if (batch->nstaged > 0)
 		return;
 	partitions = palloc(Max(batch->nevents, 1) * sizeof(Datum));
@@ -99,10 +101,12 @@ put_retried(const MrBatch *batch, Datum *values, bool *nulls)
 			continue;
 		partitions[n] = Int32GetDatum(event->partition);
 		since[n++] = TimestampTzGetDatum(event->retry->first_failed_at);
+		newest = Max(newest, event->retry->first_failed_at);
 	}
 	if (n == 0)
 		return;
-	nulls[RETRIED] = nulls[SINCE] = false;
+	nulls[RETRIED] = nulls[SINCE] = nulls[NEWEST] = false;
+	values[NEWEST] = TimestampTzGetDatum(newest);
 	values[RETRIED] =
 		PointerGetDatum(construct_array(partitions, n, INT4OID, sizeof(int32), true, TYPALIGN_INT));
 	values[SINCE] = PointerGetDatum(construct_array(since, n, TIMESTAMPTZOID, sizeof(TimestampTz),
@@ -124,7 +128,7 @@ flush_to_partial(MrAppend *append, const MrEventTime *time)
 	values[SEQ] = Int64GetDatum(append->seq);
 	values[ROWS] = PointerGetDatum(
 		construct_array(elements, append->nbuffered, type, -1, false, TYPALIGN_DOUBLE));
-	nulls[PARTITIONS] = nulls[HIGHS] = nulls[RETRIED] = nulls[SINCE] = true;
+	nulls[PARTITIONS] = nulls[HIGHS] = nulls[RETRIED] = nulls[SINCE] = nulls[NEWEST] = true;
 	if (time != NULL)
 	{
 		put_highs(time, values, nulls);

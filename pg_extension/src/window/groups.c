@@ -8,7 +8,8 @@
 #include "utils/datum.h"
 #include "utils/memutils.h"
 
-#define PLACES_MIN 1024 /* of the table; a power of 2 */
+#define PLACES_MIN 1024      /* of the table; a power of 2 */
+#define GROUPS_MAX (1 << 24) /* so that no array is greater than an allocation may be */
 #define NO_GROUP   (-1)
 
 typedef struct Place
@@ -278,7 +279,11 @@ mr_groups_add_row(MrGroups *groups)
 Size
 mr_groups_memory(const MrGroups *groups)
 {
-	return MemoryContextMemAllocated(groups->states->ecxt_per_tuple_memory, true);
+	/* of each group a pointer, and two to four places */
+	return groups->ngroups >= GROUPS_MAX
+			   ? SIZE_MAX
+			   : MemoryContextMemAllocated(groups->states->ecxt_per_tuple_memory, true) +
+					 groups->ngroups * (sizeof(MrGroup *) + 4 * sizeof(Place));
 }
 
 int

@@ -43,6 +43,7 @@ extern int mr_groups_add_aggregate(MrGroups *groups, Aggref *aggregate, Index re
 /* Adds the row at hand to its group, in the memory for a tuple of the row values. */
 extern void mr_groups_add_row(MrGroups *groups);
 
+/* More than any memory when there are as many as can be. */
 extern Size mr_groups_memory(const MrGroups *groups);
 extern int mr_groups_count(const MrGroups *groups);
 

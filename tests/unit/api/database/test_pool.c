@@ -278,6 +278,31 @@ what_is_stale_is_prepared_again(void **state)
 	assert_int_equal(fake_pq.connections, 1);
 }
 
+/* Meanwhile it is no connection that is lost: what is asked waits. */
+static void
+a_connection_that_prepares_again(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"PREPARE s", FAKE_ROW, "x", ""},
+									 {"EXECUTE s", FAKE_ERROR, "0A000", "RevalidateCachedQuery"},
+									 {"SET ", FAKE_SILENCE, "", ""}};
+	Seen seen = {0};
+	MrQuery *query;
+
+	(void) state;
+	begin(steps, COUNT(steps));
+	query = ask("s", "SELECT a", &seen);
+	for (int i = 0; i < 2000 && fake_pq.at < COUNT(steps); i++)
+		turn(1);
+	assert_int_equal(fake_pq.at, COUNT(steps));
+	assert_int_equal(seen.ended, 0);
+	assert_true(mr_pool_is_connected(pool));
+	mr_query_abandon(query);
+	query = ask(NULL, "SELECT b", &seen);
+	assert_non_null(query);
+	mr_query_abandon(query);
+}
+
 /* The next one waits for the answer and for the cancel. */
 static void
 an_abandoned_query_is_cancelled(void **state)
@@ -409,6 +434,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_statement_that_comes_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_statement_that_is_stale, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_stale_is_prepared_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_connection_that_prepares_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_abandoned_query_is_cancelled, setup, teardown),
 		cmocka_unit_test_setup_teardown(abandoned_while_it_is_prepared, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_abandoned_query_that_waits_is_forgotten, setup,
