@@ -10,7 +10,7 @@
 enum
 {
 	TRANSACTION_TIMEOUT_MS = 60000,
-	FLUSH_TIMEOUT_MS = 120000
+	NO_TIMEOUT = -1 /* message.timeout.ms ends what cannot be delivered */
 };
 
 struct Producer
@@ -184,7 +184,7 @@ producer_end(Producer *producer, bool commit)
 	{
 		/* what is to be aborted has to be in the log first, or it would test nothing */
 		producer->aborting = 1;
-		rd_kafka_flush(producer->kafka, FLUSH_TIMEOUT_MS);
+		rd_kafka_flush(producer->kafka, NO_TIMEOUT);
 		check(rd_kafka_abort_transaction(producer->kafka, TRANSACTION_TIMEOUT_MS), "abort");
 		producer->aborting = 0;
 	}
@@ -195,8 +195,7 @@ producer_close(Producer *producer, long *delivered)
 {
 	long failed;
 
-	if (rd_kafka_flush(producer->kafka, FLUSH_TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		producer->failed += rd_kafka_outq_len(producer->kafka);
+	rd_kafka_flush(producer->kafka, NO_TIMEOUT);
 	failed = producer->failed;
 	*delivered = producer->delivered;
 	rd_kafka_topic_destroy(producer->topic);
