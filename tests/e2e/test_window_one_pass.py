@@ -56,7 +56,11 @@ def check_all(world, only=None):
             query = (f"SELECT {SIZES[size]} AS window_start{keys}, {aggregates} FROM t WHERE at < '285000-01-01' AND isfinite(at) AND ({where or 'true'}) "
                      f"GROUP BY 1{''.join(f', {i + 2}' for i in range(len(group_by)))}")
             kept = f"(SELECT * FROM millrace.window_{name}) AS w"
-            if name in ("equal", "zero"):  # which of the equal values is shown is nobody's choice
+            # which of the equal values is shown is nobody's choice
+            if name in ("other", "day"):
+                columns = {"other": "window_start, kind, sx, trim_scale(low) AS low, has_some, even", "day": "window_start, kind, third, trim_scale(fx) AS fx, lk"}[name]
+                query, kept = f"SELECT {columns} FROM ({query}) AS q", f"(SELECT {columns} FROM millrace.window_{name}) AS w"
+            if name in ("equal", "zero"):
                 key = group_by[0]
                 query = f"SELECT q.window_start, q.{key} + 0 = 0 AS zero, round(q.{key}::numeric, 1) AS v, q.n FROM ({query}) AS q"
                 kept = f"(SELECT w.window_start, w.{key} + 0 = 0 AS zero, round(w.{key}::numeric, 1) AS v, w.n FROM millrace.window_{name} AS w) AS w"
