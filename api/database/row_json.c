@@ -80,22 +80,28 @@ static void put_escaped(const char *text, size_t len, MrBuffer *out);
 static void put_escape(unsigned char c, MrBuffer *out);
 static void put(MrBuffer *out, const char *data, size_t len);
 
-bool
-mr_row_json_knows(const char *type)
+/* The form of the values of a type; NULL: it is not known. */
+static const Form *
+form_of_name(const char *type)
 {
 	for (size_t i = 0; i < sizeof(known_types) / sizeof(known_types[0]); i++)
 		if (is_type(type, known_types[i].name))
-			return true;
-	return false;
+			return &known_types[i].form;
+	return NULL;
+}
+
+bool
+mr_row_json_knows(const char *type)
+{
+	return form_of_name(type) != NULL;
 }
 
 bool
 mr_row_json_has_numbers(const char *type)
 {
-	for (size_t i = 0; i < sizeof(known_types) / sizeof(known_types[0]); i++)
-		if (is_type(type, known_types[i].name))
-			return known_types[i].form == FORM_NUMBER || known_types[i].form == FORM_JSON;
-	return false;
+	const Form *form = form_of_name(type);
+
+	return form != NULL && (*form == FORM_NUMBER || *form == FORM_JSON);
 }
 
 MrRowJson *

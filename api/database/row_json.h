@@ -19,7 +19,7 @@ typedef struct MrRowJson MrRowJson;
 
 /* Is a column of that type, as format_type() names it, to be selected as it is? Else by to_json(). */
 extern bool mr_row_json_knows(const char *type);
-/* Are its values JSON numbers, or may they be? Of a domain that is not known. */
+/* Are its values JSON numbers, or may they be? False of a type that is not known. */
 extern bool mr_row_json_has_numbers(const char *type);
 
 /* For the first `count` columns of a result, which must outlive it. */

@@ -36,10 +36,7 @@ mr_leaf_begin(MrKeptLeaf *kept, Relation index, Relation table)
 	BTScanInsert made = _bt_mkscankey(index, NULL);
 	int nkeys = IndexRelationGetNumberOfKeyAttributes(index);
 
-	*kept = (MrKeptLeaf){.index = index,
-						 .table = table,
-						 .leaf = InvalidBuffer,
-						 .unique = index->rd_index->indisunique};
+	*kept = (MrKeptLeaf){.index = index, .table = table, .leaf = InvalidBuffer};
 	memcpy(&kept->key, made, offsetof(BTScanInsertData, scankeys) + nkeys * sizeof(ScanKeyData));
 	pfree(made);
 	kept->key.keysz = nkeys;
@@ -98,7 +95,7 @@ mr_leaf_insert(MrKeptLeaf *kept, Datum *values, bool *isnull, ItemPointer tid)
 		kept->key.scankeys[i].sk_argument = index_getattr(entry, i + 1, desc, &null);
 	}
 	/* where keys repeat, the row is a part of the key: there is one place for it */
-	kept->key.scantid = kept->unique ? NULL : &entry->t_tid;
+	kept->key.scantid = kept->index->rd_index->indisunique ? NULL : &entry->t_tid;
 	if (IndexTupleSize(entry) <= LARGE_ENTRY)
 	{
 		(void) go_to_leaf(kept, BT_WRITE); /* which makes a root where there is none */

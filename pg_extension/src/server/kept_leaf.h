@@ -20,7 +20,6 @@ typedef struct MrKeptLeaf
 	Relation index;
 	Relation table;
 	Buffer leaf; /* pinned; InvalidBuffer: none */
-	bool unique;
 	BTScanInsertData key;
 } MrKeptLeaf;
 
