@@ -126,10 +126,10 @@ def run_pipelines(bench, wanted):
 
 def of_statistics(bench):
     """What it costs to keep them, as the share of a batch without them, and to read them."""
-    batch, look = bench.keeping(), bench.looking()
+    (batch, ratio), looks = bench.keeping(), bench.looking()
     return {"batch_ms": {name: round(ms, 2) for name, ms in batch.items()},
-            **{f"{name}_ratio": round(batch[name] / batch["without"], 3) for name in ("live", "by_type")},
-            "look_ms": {view: {name: round(ms[name], 1) for name in ("median", "max", "cpu")} for view, ms in look.items()}}
+            **{f"{name}_ratio": round(share, 3) for name, share in ratio.items()},
+            "look_ms": {name: {what: round(value, 1) for what, value in ms.items()} for name, ms in looks.items()}}
 
 
 def run(bench, wanted):
@@ -155,7 +155,8 @@ def run(bench, wanted):
         out["statistics"] = figures = of_statistics(bench)
         print("statistics, CPU ms of a batch of 20,000 events: " + ", ".join(f"{ms:.2f} {name}" for name, ms in figures["batch_ms"].items())
               + f" (ratio {figures['live_ratio']:.3f}, {figures['by_type_ratio']:.3f}); a look at 100,000 events/s, ms: "
-              + ", ".join(f"{view} {ms['median']:.1f} (CPU {ms['cpu']:.1f}), at most {ms['max']:.1f}" for view, ms in figures["look_ms"].items()))
+              + ", ".join(f"{name} {ms['median']:.1f} (CPU {ms['cpu']:.1f}), at most {ms['max']:.1f}, a session's first {ms['first']:.1f}"
+                          for name, ms in figures["look_ms"].items()))
     if "rest" in wanted:
         shares = bench.at_rest()
         out["rest"] = {f"{name}_percent": round(100 * share, 2) for name, share in shares.items()}

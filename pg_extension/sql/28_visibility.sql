@@ -14,8 +14,9 @@ SELECT pg_catalog.pg_has_role('pg_monitor', 'USAGE')
 COMMENT ON VIEW millrace._reader IS 'Internal: whether the reader sees the state of all pipelines.';
 
 CREATE FUNCTION millrace._sees_all(caller regrole) RETURNS boolean
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT pg_has_role(caller, 'pg_monitor', 'USAGE') OR has_function_privilege(caller, 'millrace.shows_all_pipelines()', 'EXECUTE');
-$$;
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN pg_has_role(caller, 'pg_monitor', 'USAGE') OR has_function_privilege(caller, 'millrace.shows_all_pipelines()', 'EXECUTE');
+END $$;
 REVOKE ALL ON FUNCTION millrace._sees_all(regrole) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._sees_all(regrole) IS 'Internal: whether a role sees the state of all pipelines.';

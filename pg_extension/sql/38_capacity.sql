@@ -10,11 +10,13 @@ COMMENT ON FUNCTION millrace._capacity() IS
 
 -- Each ingestor opens a lane for each worker of a pipeline, paused or not, and a lane is a connection.
 CREATE FUNCTION millrace._shortages() RETURNS TABLE (what text, detail text, command text)
-LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN QUERY
   WITH need AS (
     SELECT coalesce(sum(p.workers) FILTER (WHERE p.state = 'running'), 0) AS workers, coalesce(sum(p.workers), 0) AS lanes,
            coalesce(max(p.partitions), 0) AS partitions, coalesce(sum(p.partitions), 0) AS all_partitions
-    FROM millrace.pipeline AS p WHERE p.instance = millrace._instance()
+    FROM millrace.pipeline AS p WHERE p.instance = (SELECT millrace._instance())
   ), setting AS (
     SELECT current_setting('max_worker_processes')::integer AS processes,
            current_setting('millrace.max_workers', true)::integer AS workers, current_setting('max_connections')::integer AS connections,
@@ -59,7 +61,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
      format('ALTER SYSTEM SET max_locks_per_transaction = %s; then restart the server', k.needed / r.transactions + 1))
   ) AS v (rank, applies, what, detail, command)
   WHERE v.applies ORDER BY v.rank;
-$$;
+END $$;
 REVOKE ALL ON FUNCTION millrace._shortages() FROM PUBLIC;
 COMMENT ON FUNCTION millrace._shortages() IS 'Internal: what the server has too little of for the pipelines of this database, and the command that helps.';
 

@@ -67,9 +67,12 @@ $$;
 REVOKE ALL ON FUNCTION millrace._probe(integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._probe(integer) IS 'Internal: an open breaker is to be probed as soon as its worker is woken.';
 
--- What is in shared memory. One document, so that mr_verb can return it like any verb's result.
+-- What is in shared memory. One document, so that mr_verb can return it like any verb's result. In PL/pgSQL, as all that is read
+-- every second: the session keeps its plan, and to make that takes longer than all the rest.
 CREATE FUNCTION millrace._engine_status(caller regrole) RETURNS jsonb
-LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN (
   WITH visible AS (
     SELECT p.id, p.name FROM millrace.pipeline AS p
     WHERE pg_has_role(caller, p.owner::oid, 'USAGE') OR (SELECT millrace._sees_all(caller))
@@ -83,8 +86,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     'workers', (SELECT coalesce(jsonb_agg(to_jsonb(w) || jsonb_build_object('pipeline', v.name)), '[]')
                 FROM millrace._workers() AS w JOIN visible AS v ON v.id = w.pipeline_id),
     'lanes', (SELECT coalesce(jsonb_agg(to_jsonb(l) || jsonb_build_object('pipeline', v.name)), '[]')
-              FROM millrace._lanes() AS l JOIN visible AS v ON v.id = l.pipeline_id));
-$$;
+              FROM millrace._lanes() AS l JOIN visible AS v ON v.id = l.pipeline_id)));
+END $$;
 REVOKE ALL ON FUNCTION millrace._engine_status(regrole) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._engine_status(regrole) IS 'Internal: engine_status for a role.';
 

@@ -38,7 +38,9 @@ REVOKE ALL ON FUNCTION millrace._live_take_minute(integer) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._live_take_minute(integer) IS 'Internal, for the supervisor: what was added since its last call.';
 
 CREATE FUNCTION millrace._live_status(caller regrole) RETURNS jsonb
-LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN (
   WITH visible AS (
     SELECT p.id, p.name FROM millrace.pipeline AS p
     WHERE pg_has_role(caller, p.owner::oid, 'USAGE') OR (SELECT millrace._sees_all(caller))
@@ -55,8 +57,8 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strin
     'staging', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]')
                 FROM (SELECT v.name AS pipeline, sum(l.staged) AS batches, sum(l.staged_events) AS events, sum(l.staged_bytes) AS payload_bytes,
                              sum(l.bytes) AS bytes, max(l.segments_used::float8 / nullif(l.segments, 0)) AS fill
-                      FROM millrace._lanes() AS l JOIN visible AS v ON v.id = l.pipeline_id GROUP BY v.name) AS s));
-$$;
+                      FROM millrace._lanes() AS l JOIN visible AS v ON v.id = l.pipeline_id GROUP BY v.name) AS s)));
+END $$;
 REVOKE ALL ON FUNCTION millrace._live_status(regrole) FROM PUBLIC;
 COMMENT ON FUNCTION millrace._live_status(regrole) IS 'Internal: live_status for a role.';
 
@@ -123,7 +125,7 @@ COMMENT ON COLUMN millrace.rates.retries_per_s IS 'tries of events that had fail
 COMMENT ON COLUMN millrace.rates.busy_workers IS 'workers that were at work at a time, on average';
 COMMENT ON COLUMN millrace.rates.events_per_batch IS 'on average, those that were tried again included; null without a batch';
 
-CREATE VIEW millrace.stats WITH (security_barrier) AS
+CREATE VIEW millrace.stats_inline WITH (security_barrier) AS
 WITH status AS MATERIALIZED (
   SELECT millrace.live_status() AS doc
 ), rate AS MATERIALIZED (
@@ -176,6 +178,21 @@ LEFT JOIN LATERAL (SELECT r.next_at FROM millrace.retry AS r WHERE r.pipeline_id
 LEFT JOIN LATERAL (SELECT h.lag, h.age_s FROM millrace._lag_before AS h WHERE h.pipeline_id = p.id OFFSET 0) AS h ON true
 CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.sum(a.letters), 0)::bigint AS aside FROM millrace.dead_letter_aside AS a WHERE a.pipeline_id = p.id) AS a
 ORDER BY p.name;
+COMMENT ON VIEW millrace.stats_inline IS
+'What stats shows, planned as part of the query that reads it: dearer, unless a condition leaves few of hundreds of pipelines.';
+GRANT SELECT ON millrace.stats_inline TO PUBLIC;
+
+CREATE FUNCTION millrace.read_stats() RETURNS SETOF millrace.stats_inline
+LANGUAGE plpgsql ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+BEGIN
+  RETURN QUERY SELECT * FROM millrace.stats_inline;
+END $$;
+COMMENT ON FUNCTION millrace.read_stats() IS
+'The rows of the view stats, by a plan that the session keeps.
+In: nothing. Out: a row for each pipeline the caller may see, by name. Errors: none.';
+
+CREATE VIEW millrace.stats WITH (security_barrier) AS
+SELECT * FROM millrace.read_stats();
 COMMENT ON VIEW millrace.stats IS 'Totals of each pipeline since it was created, and its current rates.';
 COMMENT ON COLUMN millrace.stats.events IS '= written + filtered + superseded + skipped + dead + retrying';
 COMMENT ON COLUMN millrace.stats.dead IS 'open, discarded, or being replayed';
