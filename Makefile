@@ -61,10 +61,10 @@ fuzz: ## libFuzzer on what reads bytes of strangers, for TIME=60 seconds each (t
 	@.ci/deps build check
 	@$(MAKE) -s -C tests/fuzz -j$(JOBS) fuzz
 
-bench: ## measure speed and memory on this machine, write build/bench.json (SCENARIOS="end_to_end latency", EVENTS=200000)
+bench: ## measure speed and memory on this machine, write build/bench.json (SCENARIOS="end_to_end latency", EVENTS=200000, REPEAT=5: in pairs with plain runs)
 	@.ci/deps build test check
 	@$(MAKE) all
-	@loadtest/bench/bench.py $(EVENTS:%=--events %) $(SCENARIOS:%=--only %)
+	@loadtest/bench/bench.py $(EVENTS:%=--events %) $(REPEAT:%=--repeat %) $(SCENARIOS:%=--only %)
 
 bench-compare: ## speed against another revision, both built and run in turn: REV=HEAD~3 (SCENARIOS, REPEAT, EVENTS)
 	@[ -n '$(REV)' ] || { echo 'bench-compare: say what to compare with, such as make bench-compare REV=HEAD~3' >&2; exit 2; }

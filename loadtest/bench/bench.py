@@ -6,6 +6,7 @@ before the clock runs, 0.1 % broken, into a table with a uuid primary key, defau
 the history (history.py)."""
 import argparse
 import os
+import statistics
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -14,6 +15,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "test
 import copy_rows  # noqa: E402
 import history  # noqa: E402
 import machine  # noqa: E402
+import pairs  # noqa: E402
 import upsert_rows  # noqa: E402
 from sampler import CLASSES  # noqa: E402
 from scenarios import PIPELINES, Bench, Topics  # noqa: E402
@@ -25,6 +27,9 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--events", type=int, default=2_000_000)
     parser.add_argument("--latency-seconds", type=int, default=30)
+    parser.add_argument("--repeat", type=int, default=0, metavar="PAIRS",
+                        help="run each pipeline but the plain one so many times in turn with the plain one, and nothing else: what the share of the"
+                             " plain rate is on a machine whose speed changes")
     parser.add_argument("--only", choices=RUNS, action="append", metavar="RUN",
                         help=f"leave the others out (repeatable): {', '.join(RUNS)}")
     return parser.parse_args()
@@ -124,6 +129,28 @@ def run_pipelines(bench, wanted):
     return out
 
 
+def run_pairs(bench, wanted, repeat):
+    """As run_pipelines(), but each in turn with a plain run: figures are medians, "share_of_plain" that of the ratios of pairs."""
+    def timed(name):
+        db, result = bench.pipeline(name, **PIPELINES[name][1])
+        db.drop()
+        return result
+
+    timed("end_to_end")  # warms up the broker and its just-in-time compiler; not counted
+    pairs.head("plain", "other")
+    out = {}
+    for name in PIPELINES:
+        if name == "end_to_end" or name not in wanted:
+            continue
+        measured = pairs.measure(("plain", lambda: timed("end_to_end")), ("other", lambda name=name: timed(name)), repeat)
+        pairs.show(PIPELINES[name][0], measured, "plain", "other")
+        middle = measured["events_per_s_middle"]
+        least, share, most = (round(middle["ratio"][what], 2) for what in ("min", "median", "max"))
+        out[FIGURES[name][0]] = {"events_per_s_middle": round(statistics.median(middle["other"])), "share_of_plain": share,
+                                 "share_of_plain_min": least, "share_of_plain_max": most}
+    return out
+
+
 def of_statistics(bench):
     """What it costs to keep them, as the share of a batch without them, and to read them."""
     (batch, ratio), looks = bench.keeping(), bench.looking()
@@ -177,8 +204,9 @@ def main():
     wanted = set(arguments.only or RUNS)
     print(machine.describe(arguments.events), flush=True)
     with machine.running() as (cluster, broker):
-        results = run(Bench(cluster, broker, Topics(broker, arguments.events), arguments.latency_seconds), wanted)
-    history.write(results, keep_others=arguments.only)
+        bench = Bench(cluster, broker, Topics(broker, arguments.events), arguments.latency_seconds)
+        results = run_pairs(bench, wanted, arguments.repeat) if arguments.repeat else run(bench, wanted)
+    history.write(results, keep_others=arguments.only or arguments.repeat)
     history.compare(history.earlier(arguments.events), results, ("events_per_s_middle", "cpu_us_per_event.total", "p99"))
     history.append(arguments.events, results)
 
