@@ -13,7 +13,7 @@ SELECT w.name, p.name AS pipeline, w.kind, pg_catalog.to_regclass(pg_catalog.for
        w.max_groups, coalesce(c.groups, 0) AS groups, CASE WHEN pg_catalog.isfinite(c.kept_from) THEN c.kept_from END AS kept_from, c.left_at,
        w.gap, CASE WHEN w.gap IS NOT NULL THEN w.size END AS max_session, w.target_since, coalesce(o.not_recomputed, 0)::bigint AS not_recomputed,
        f.step AS failing, f.since AS failing_since, f.sqlstate AS failing_sqlstate, f.error AS failing_error,
-       b.window_id IS NULL AS backfilled, CASE WHEN b.window_id IS NULL THEN 1 ELSE b.share END AS backfill_share, b.rows AS backfill_rows, b.began_at AS backfill_since,
+       b.window_id IS NULL AS backfilled, CASE WHEN b.window_id IS NULL THEN 1 ELSE pg_catalog.round(b.share::numeric, 4)::double precision END AS backfill_share, b.rows AS backfill_rows, b.began_at AS backfill_since,
        CASE WHEN pg_catalog.isfinite(b.reached) THEN b.reached END AS backfill_reached,
        CASE WHEN b.share > 0 AND b.took / b.share < 3e9 THEN b.began_at + b.took / b.share * interval '1 s' END AS backfill_eta,  -- not beyond what a timestamptz can be
        CASE WHEN b.window_id IS NULL THEN NULL WHEN p.is_foreign THEN 'its pipeline is another instance''s' WHEN p.state <> 'running' THEN 'its pipeline is ' || p.state END AS backfill_waits,

@@ -56,7 +56,7 @@ BEGIN
                FROM millrace._live_totals() AS t JOIN visible AS v ON v.id = t.pipeline_id),
     'staging', (SELECT coalesce(jsonb_agg(to_jsonb(s)), '[]')
                 FROM (SELECT v.name AS pipeline, sum(l.staged) AS batches, sum(l.staged_events) AS events, sum(l.staged_bytes) AS payload_bytes,
-                             sum(l.bytes) AS bytes, max(l.segments_used::float8 / nullif(l.segments, 0)) AS fill
+                             sum(l.bytes) AS bytes, round(max(l.segments_used::numeric / nullif(l.segments, 0)), 3) AS fill
                       FROM millrace._lanes() AS l JOIN visible AS v ON v.id = l.pipeline_id GROUP BY v.name) AS s)));
 END $$;
 REVOKE ALL ON FUNCTION millrace._live_status(regrole) FROM PUBLIC;

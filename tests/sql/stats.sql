@@ -16,6 +16,8 @@ CREATE FUNCTION pg_temp.histogram(bucket integer, count bigint) RETURNS bigint[]
   SELECT array_agg(CASE WHEN i = bucket THEN count ELSE 0 END ORDER BY i) FROM generate_series(1, 141) AS i
 $$;
 SELECT is(millrace.histogram_quantile(pg_temp.histogram(1, 10), 1), 0.064::float8, 'quantiles are in ms');
+SELECT is((SELECT array_agg(DISTINCT length(split_part(millrace.histogram_quantile(pg_temp.histogram(b, n), q)::text, '.', 2)) <= 3)
+           FROM generate_series(1, 80) AS b, (VALUES (3), (7), (1001)) AS c (n), (VALUES (0.5), (0.95), (0.99)) AS s (q)), '{true}', 'in whole microseconds');
 SELECT is(millrace.histogram_quantile(pg_temp.histogram(1, 0), 0.5), NULL::float8, 'of no events there is none');
 SELECT is(millrace.histogram_quantile(NULL, 0.5), NULL::float8, 'nor of null');
 SELECT pg_temp.refused($$ SELECT millrace.histogram_sum(h) FROM (VALUES ('{1,2,3}'::bigint[])) AS v (h) $$, '2202E', 'not a histogram', 'stats_history', 'one wrong array is refused as two are');

@@ -1,7 +1,7 @@
 -- Windows are filled with the rows that were there before them, in stretches. Workers do that; here each step is taken by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(83);
+SELECT plan(84);
 DROP TRIGGER fill ON millrace.window_backfill;
 
 CREATE FUNCTION pg_temp.bound(name text) RETURNS timestamptz LANGUAGE sql AS $$
@@ -254,6 +254,7 @@ SELECT pg_temp.step('panes');
 SELECT results_eq($$ SELECT w.backfill_rows, w.backfill_rows > 60, abs(w.backfill_share - w.backfill_rows / b.total::double precision) < 0.001 FROM millrace.windows AS w CROSS JOIN millrace.window_backfill AS b WHERE w.name = 'panes' $$,
                   $$ SELECT count(*), true, true FROM mrt.reading AS r WHERE r.at >= (SELECT w.backfill_reached FROM millrace.windows AS w WHERE w.name = 'panes') $$, 'the rows that its windows have are counted, however many were looked for');
 UPDATE millrace.window_backfill AS b SET total = 1e17, began_at = b.began_at - interval '60 days';
+SELECT is((SELECT w.backfill_share FROM millrace.windows AS w WHERE w.name = 'panes'), (SELECT round(w.backfill_share::numeric, 4)::double precision FROM millrace.windows AS w WHERE w.name = 'panes'), 'in hundredths of a percent');
 SELECT results_eq($$ SELECT w.backfill_share BETWEEN 0 AND 1e-12, w.backfill_eta FROM millrace.windows AS w WHERE w.name = 'panes' $$, $$ VALUES (true, NULL::timestamptz) $$, 'an end beyond all time is not known');
 UPDATE millrace.window_backfill AS b SET total = 4 * b.rows;
 SELECT is((SELECT round(extract(epoch FROM w.backfill_eta - now()) / 86400) FROM millrace.windows AS w WHERE w.name = 'panes'), 180::numeric, 'one in the future is');

@@ -32,8 +32,8 @@ mr_histogram_quantile(const uint64_t *counts, double q)
 		if (counts[i] == 0)
 			continue;
 		if ((double) (below + counts[i]) >= rank)
-			return start + ((double) mr_histogram_end(i) - start) * fmax(rank - (double) below, 0) /
-							   (double) counts[i];
+			return rint(start + ((double) mr_histogram_end(i) - start) *
+									fmax(rank - (double) below, 0) / (double) counts[i]);
 		below += counts[i];
 	}
 	return (double) mr_histogram_end(MR_HISTOGRAM_BUCKETS - 1);
