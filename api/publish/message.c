@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "api/control/json_text.h"
+#include "common/utf8.h"
 
 #define DEFAULT_SOURCE                                                                             \
 	"/events" /* CloudEvents wants one: of events that say nothing, where they came in */
@@ -140,7 +141,11 @@ check_version(const json_t *object, char *error, size_t error_size)
 	}
 	if (version == NULL || (text != NULL && strcmp(text, "1.0") == 0))
 		return true;
-	snprintf(error, error_size, "The event's specversion is not \"1.0\".");
+	if (text != NULL)
+		snprintf(error, error_size, "The event's specversion is \"%.*s\", expected \"1.0\".",
+				 (int) mr_utf8_fit(text, 20), text);
+	else
+		snprintf(error, error_size, "The event's specversion is not the string \"1.0\".");
 	return false;
 }
 

@@ -9,10 +9,13 @@
 #include "common/buffer.h"
 #include "common/utf8.h"
 
-#define NAME_MAX_LEN 64 /* of a name that is compared with others */
-#define SUFFIX_MIN   4  /* characters of a name that another may end with */
+#define NAME_MAX_LEN    64 /* of a name that is compared with others */
+#define SUFFIX_MIN      4  /* characters of a name that another may end with */
+#define VALUE_MAX_SHOWN 40 /* bytes */
 
 static bool add(MrParams *params, const char *text, size_t len, char *error, size_t error_size);
+static void cut(MrParams *params, int count);
+static size_t put_found(char *error, size_t error_size, const char *name, const char *value);
 static int distance(const char *a, const char *b, int limit);
 static bool ends_with(const char *text, const char *end);
 static int least(int a, int b, int c);
@@ -21,16 +24,24 @@ bool
 mr_params_parse(MrParams *params, const char *query, char *error, size_t error_size)
 {
 	*params = (MrParams){0};
-	while (query != NULL && *query != '\0')
-	{
-		size_t len = strcspn(query, "&");
+	return query == NULL || mr_params_add(params, query, error, error_size);
+}
 
-		if (len > 0 && !add(params, query, len, error, error_size))
+bool
+mr_params_add(MrParams *params, const char *form, char *error, size_t error_size)
+{
+	int before = params->count;
+
+	while (*form != '\0')
+	{
+		size_t len = strcspn(form, "&");
+
+		if (len > 0 && !add(params, form, len, error, error_size))
 		{
-			mr_params_free(params);
+			cut(params, before);
 			return false;
 		}
-		query += len + (query[len] == '&');
+		form += len + (form[len] == '&');
 	}
 	return true;
 }
@@ -38,12 +49,7 @@ mr_params_parse(MrParams *params, const char *query, char *error, size_t error_s
 void
 mr_params_free(MrParams *params)
 {
-	for (int i = 0; i < params->count; i++)
-	{
-		free(params->items[i].name);
-		free(params->items[i].value);
-	}
-	params->count = 0;
+	cut(params, 0);
 }
 
 void
@@ -71,6 +77,52 @@ mr_params_get(const MrParams *params, const char *name)
 		if (strcmp(params->items[i].name, name) == 0)
 			return params->items[i].value;
 	return NULL;
+}
+
+bool
+mr_params_choose(const MrParams *params, const char *name, const char *const *allowed, int count,
+				 const char **value, char *error, size_t error_size)
+{
+	size_t at;
+
+	*value = mr_params_get(params, name);
+	for (int i = 0; *value != NULL && i < count; i++)
+		if (strcmp(*value, allowed[i]) == 0)
+			return true;
+	if (*value == NULL)
+		return true;
+	at = put_found(error, error_size, name, *value);
+	for (int i = 0; i < count && at < error_size; i++)
+		at += (size_t) snprintf(error + at, error_size - at, "%s%s",
+								i == 0           ? ""
+								: i == count - 1 ? " or "
+												 : ", ",
+								allowed[i]);
+	if (at < error_size)
+		snprintf(error + at, error_size - at, ".");
+	return false;
+}
+
+bool
+mr_params_number(const MrParams *params, const char *name, int min, int max, int *number,
+				 char *error, size_t error_size)
+{
+	const char *text = mr_params_get(params, name);
+	size_t digits = text != NULL ? strspn(text, "0123456789") : 0;
+	long found = digits > 0 && digits < 10 && text[digits] == '\0' ? strtol(text, NULL, 10) : -1;
+	size_t at;
+
+	if (text == NULL)
+		return true;
+	if (found >= min && found <= max)
+	{
+		*number = (int) found;
+		return true;
+	}
+	at = put_found(error, error_size, name, text);
+	if (at < error_size)
+		snprintf(error + at, error_size - at, "a number from %d to %d.", min, max);
+	return false;
 }
 
 char *
@@ -182,6 +234,26 @@ add(MrParams *params, const char *text, size_t len, char *error, size_t error_si
 			return false;
 		}
 	return true;
+}
+
+/* Takes away what is beyond the first `count`. */
+static void
+cut(MrParams *params, int count)
+{
+	while (params->count > count)
+	{
+		params->count--;
+		free(params->items[params->count].name);
+		free(params->items[params->count].value);
+	}
+}
+
+/* The beginning of what is wrong with a value; how long it is. */
+static size_t
+put_found(char *error, size_t error_size, const char *name, const char *value)
+{
+	return (size_t) snprintf(error, error_size, "%s is \"%.*s\", expected ", name,
+							 (int) mr_utf8_fit(value, VALUE_MAX_SHOWN), value);
 }
 
 /*

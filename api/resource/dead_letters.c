@@ -1,7 +1,6 @@
 #include "api/resource/dead_letters.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/resource/document.h"
@@ -76,20 +75,25 @@ static const MrDocument dead_letter = {
 	"(SELECT count(*) FROM millrace.dead_letters AS d WHERE d.pipeline = $1 AND d.state = 'open' " \
 	"AND d.id = ANY (picked.ids)) "                                                                \
 	"ELSE "
+/* To count the letters of a pipeline that is not there would say that there are none; the verbs themselves refuse it. */
+#define KNOWN "(NOT $5::boolean OR EXISTS (SELECT FROM millrace.pipelines AS p WHERE p.name = $1))"
 static const MrDocument replay = {"replay",
 								  PICKED
 								  "millrace.replay_ids($1, picked.ids, convert_to($6, 'UTF8'), "
-								  "coalesce($7::integer, 1000), 5, $8) END)::text FROM picked",
+								  "coalesce($7::integer, 1000), 5, $8) END)::text FROM picked "
+								  "WHERE " KNOWN,
 								  .operates = true, .absent = MR_PROBLEM_NO_LETTER,
 								  .records = true};
 static const MrDocument discard = {"discard",
 								   PICKED
 								   "millrace.discard_ids($1, picked.ids, coalesce($6, ''), $8) "
-								   "END)::text FROM picked WHERE coalesce($7::integer, 0) >= 0",
+								   "END)::text FROM picked WHERE coalesce($7::integer, 0) >= 0 "
+								   "AND " KNOWN,
 								   .operates = true, .absent = MR_PROBLEM_NO_LETTER,
 								   .records = true};
 
 static bool read_filters(MrExchange *exchange, const char **values);
+static bool check_values(MrExchange *exchange, const char **values);
 static void run_verb(MrExchange *exchange, const MrDocument *document, MrLetterVerbKind kind);
 
 void
@@ -131,8 +135,6 @@ static bool
 read_filters(MrExchange *exchange, const char **values)
 {
 	char text[160];
-	long limit;
-	char *end;
 
 	for (int i = 0; i < exchange->params.count; i++)
 	{
@@ -153,12 +155,27 @@ read_filters(MrExchange *exchange, const char **values)
 	}
 	for (int i = 0; i < FILTER_COUNT; i++)
 		values[i] = mr_params_get(&exchange->params, filters[i]);
+	return check_values(exchange, values);
+}
+
+/* What is none of a list would find nothing. */
+static bool
+check_values(MrExchange *exchange, const char **values)
+{
+	static const char *const states[] = {"open", "replaying", "replayed", "discarded"};
+	static const char *const stages[] = {"decode", "transform", "write", "window"};
+	const MrParams *params = &exchange->params;
+	const char *value;
+	int limit;
+	char text[160];
+
 	if (values[FILTER_COUNT - 1] == NULL)
 		values[FILTER_COUNT - 1] = LIMIT_DEFAULT;
-	limit = strtol(values[FILTER_COUNT - 1], &end, 10);
-	if (*end == '\0' && limit >= 1 && limit <= LIMIT_MAX)
+	if (mr_params_choose(params, "state", states, 4, &value, text, sizeof(text)) &&
+		mr_params_choose(params, "stage", stages, 4, &value, text, sizeof(text)) &&
+		mr_params_number(params, "limit", 1, LIMIT_MAX, &limit, text, sizeof(text)))
 		return true;
-	mr_exchange_refuse(exchange, MR_PROBLEM_VALUE, "limit is not a number from 1 to 1000.", NULL);
+	mr_exchange_refuse(exchange, MR_PROBLEM_VALUE, text, NULL);
 	return false;
 }
 

@@ -79,5 +79,5 @@ check_text(const json_t *object, const char *name, const MrBodyRefusal *refusal)
 	const json_t *value = json_object_get(object, name);
 
 	return value == NULL || json_is_string(value) ||
-		   mr_body_refuse(refusal, "%s is not a string.", name);
+		   mr_body_refuse_value(refusal, name, value, "a string");
 }

@@ -5,8 +5,8 @@
 
 #include "api/resource/event_filter.h"
 
-static bool read_limit(MrEventQuery *query, const char *text, MrListRefusal *refusal);
-static bool read_csv(MrEventQuery *query, const char *text, MrListRefusal *refusal);
+static bool read_limit(MrEventQuery *query, const MrParams *params, MrListRefusal *refusal);
+static bool read_csv(MrEventQuery *query, const MrParams *params, MrListRefusal *refusal);
 static bool add_field(MrEventQuery *query, const MrRelation *relation, const char *name,
 					  MrListRefusal *refusal);
 static bool read_cursor(MrEventQuery *query, const MrParams *params, const MrCursorSecret *secret,
@@ -29,8 +29,7 @@ mr_event_query_build(MrEventQuery *query, const MrRelation *relation, const MrPa
 
 	*query = (MrEventQuery){.format = format, .limit = MR_LIMIT_DEFAULT, .joint = " WHERE "};
 	query->columns = mr_calloc((size_t) relation->count, sizeof(int));
-	if (!read_limit(query, mr_params_get(params, "limit"), refusal) ||
-		!read_csv(query, mr_params_get(params, "csv"), refusal) ||
+	if (!read_limit(query, params, refusal) || !read_csv(query, params, refusal) ||
 		!mr_event_query_fields(query, relation, mr_params_get(params, "fields"), refusal) ||
 		!read_cursor(query, params, secret, refusal))
 		return false;
@@ -110,34 +109,28 @@ mr_event_query_look_ups(MrRelation *relation)
 }
 
 static bool
-read_limit(MrEventQuery *query, const char *text, MrListRefusal *refusal)
+read_limit(MrEventQuery *query, const MrParams *params, MrListRefusal *refusal)
 {
-	char *end;
-	long limit;
+	char error[128];
 
-	if (text == NULL)
-		return true;
-	limit = strtol(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end != '\0' || limit < 1 || limit > MR_LIMIT_MAX)
-		return mr_list_refuse(refusal, MR_PROBLEM_VALUE,
-							  "Use the links of the answer for more rows.",
-							  "limit is \"%.40s\", expected a number from 1 to %d.", text,
-							  MR_LIMIT_MAX);
-	query->limit = (int) limit;
-	return true;
+	return mr_params_number(params, "limit", 1, MR_LIMIT_MAX, &query->limit, error,
+							sizeof(error)) ||
+		   mr_list_refuse(refusal, MR_PROBLEM_VALUE, "Use the links of the answer for more rows.",
+						  "%s", error);
 }
 
 static bool
-read_csv(MrEventQuery *query, const char *text, MrListRefusal *refusal)
+read_csv(MrEventQuery *query, const MrParams *params, MrListRefusal *refusal)
 {
-	if (text == NULL)
-		return true;
-	query->csv_raw = strcmp(text, "raw") == 0;
-	if (!query->csv_raw && strcmp(text, "safe") != 0)
+	static const char *const allowed[] = {"safe", "raw"};
+	const char *text;
+	char error[128];
+
+	if (!mr_params_choose(params, "csv", allowed, 2, &text, error, sizeof(error)))
 		return mr_list_refuse(
 			refusal, MR_PROBLEM_VALUE,
-			"safe (the default) keeps spreadsheets from taking a text for a formula.",
-			"csv is \"%.40s\", expected safe or raw.", text);
+			"safe (the default) keeps spreadsheets from taking a text for a formula.", "%s", error);
+	query->csv_raw = text != NULL && strcmp(text, "raw") == 0;
 	return true;
 }
 

@@ -65,7 +65,11 @@ check_names(const json_t *object, MrLetterVerbKind kind, const MrBodyRefusal *re
 		for (size_t i = 0; i < sizeof(both) / sizeof(both[0]); i++)
 			known = known || strcmp(name, both[i]) == 0;
 		if (!known)
-			return mr_body_refuse(refusal, "There is no member \"%.64s\".", name);
+			return mr_body_refuse(
+				refusal,
+				"There is no member \"%.64s\": expected pipeline, ids, fingerprint, sqlstate, all, "
+				"dry_run%s.",
+				name, kind == MR_LETTER_REPLAY ? ", payload or rate" : " or reason");
 	}
 	return true;
 }
@@ -78,7 +82,7 @@ take_text(const json_t *object, const char *name, const char **value, const MrBo
 	if (found == NULL)
 		return true;
 	*value = json_string_value(found);
-	return *value != NULL || mr_body_refuse(refusal, "%s is not a string.", name);
+	return *value != NULL || mr_body_refuse_value(refusal, name, found, "a string");
 }
 
 /* As a PostgreSQL array of bigint. */
@@ -131,10 +135,12 @@ take_choice(MrLetterVerb *verb, MrLetterVerbKind kind, const MrBodyRefusal *refu
 
 	if (verb->values[0] == NULL)
 		return mr_body_refuse(refusal, "pipeline is missing.");
-	if ((dry_run != NULL && !json_is_boolean(dry_run)) || (all != NULL && !json_is_true(all)))
-		return mr_body_refuse(refusal, "dry_run is not true or false, or all is not true.");
+	if (dry_run != NULL && !json_is_boolean(dry_run))
+		return mr_body_refuse_value(refusal, "dry_run", dry_run, "true or false");
+	if (all != NULL && !json_is_true(all))
+		return mr_body_refuse_value(refusal, "all", all, "true");
 	if (rate != NULL && !(number >= 1 && number <= 1000000 && number == (double) (int) number))
-		return mr_body_refuse(refusal, "rate is not a number from 1 to 1000000.");
+		return mr_body_refuse_value(refusal, "rate", rate, "a whole number from 1 to 1000000");
 	if (ways != 1)
 		return mr_body_refuse(
 			refusal, "Choose dead letters in one way: by ids, by fingerprint and sqlstate, "

@@ -15,13 +15,14 @@ mr_post_wait_is_own(const char *name)
 bool
 mr_post_wait_read(const MrParams *params, int64_t *wait_ms, char *detail, size_t detail_size)
 {
-	const char *wait = mr_params_get(params, "wait");
+	static const char *const allowed[] = {"processed"};
+	const char *wait;
 	const char *timeout = mr_params_get(params, "timeout");
 
+	if (!mr_params_choose(params, "wait", allowed, 1, &wait, detail, detail_size))
+		return false;
 	*wait_ms = wait != NULL ? MR_WAIT_DEFAULT_MS : 0;
-	if (wait != NULL && strcmp(wait, "processed") != 0)
-		snprintf(detail, detail_size, "wait is \"%.40s\", expected processed.", wait);
-	else if (wait == NULL && timeout != NULL)
+	if (wait == NULL && timeout != NULL)
 		snprintf(detail, detail_size, "timeout comes without wait=processed.");
 	else if (timeout != NULL && !read_time(timeout, wait_ms))
 		snprintf(detail, detail_size, "timeout is \"%.40s\", expected 1ms to %ds, such as 5s.",

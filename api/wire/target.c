@@ -1,10 +1,13 @@
 #include "api/wire/target.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "common/utf8.h"
 #include "api/wire/limits.h"
+#include "common/buffer.h"
+#include "common/utf8.h"
 
+static const char *flaw_of(const char *text, size_t len, char *decoded);
 static int hex_digit(char c);
 static bool is_uri_byte(char c);
 
@@ -12,7 +15,6 @@ bool
 mr_target_check(const char *target, size_t len, const char **why)
 {
 	char decoded[MR_TARGET_MAX];
-	size_t n = 0;
 
 	if (len == 0 || target[0] != '/')
 	{
@@ -24,36 +26,19 @@ mr_target_check(const char *target, size_t len, const char **why)
 		*why = "The target begins with \"//\", which is an authority to some.";
 		return false;
 	}
-	for (size_t i = 0; i < len; i++)
-	{
-		int byte = (unsigned char) target[i];
+	/* the caller has compared the length */
+	*why = flaw_of(target, len < MR_TARGET_MAX ? len : MR_TARGET_MAX, decoded);
+	return *why == NULL;
+}
 
-		if (target[i] == '%')
-		{
-			byte = mr_percent_byte(target + i, len - i);
-			if (byte < 0)
-				*why = "A % is not followed by two hexadecimal digits.";
-			else if (byte == 0)
-				*why = "%00 stands for a NUL byte, which no value can contain.";
-			if (byte <= 0)
-				return false;
-			i += 2;
-		}
-		else if (!is_uri_byte(target[i]))
-		{
-			*why = "The target contains a character that must be written as %XX.";
-			return false;
-		}
-		if (n == sizeof(decoded))
-			break; /* the caller has compared the length */
-		decoded[n++] = (char) byte;
-	}
-	if (!mr_utf8_is_valid(decoded, n))
-	{
-		*why = "The target is not valid UTF-8 once it is decoded.";
-		return false;
-	}
-	return true;
+bool
+mr_form_check(const char *form, size_t len, const char **why)
+{
+	char *decoded = mr_malloc(len + 1);
+
+	*why = flaw_of(form, len, decoded);
+	free(decoded);
+	return *why == NULL;
 }
 
 int
@@ -67,6 +52,32 @@ mr_percent_byte(const char *text, size_t len)
 	high = hex_digit(text[1]);
 	low = hex_digit(text[2]);
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+/* NULL: none. decoded: room for as many bytes as the text has. */
+static const char *
+flaw_of(const char *text, size_t len, char *decoded)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+	{
+		int byte = (unsigned char) text[i];
+
+		if (text[i] == '%')
+		{
+			byte = mr_percent_byte(text + i, len - i);
+			if (byte < 0)
+				return "A % is not followed by two hexadecimal digits.";
+			if (byte == 0)
+				return "%00 stands for a NUL byte, which no value can contain.";
+			i += 2;
+		}
+		else if (!is_uri_byte(text[i]))
+			return "A character is not written as %XX that must be.";
+		decoded[n++] = (char) byte;
+	}
+	return mr_utf8_is_valid(decoded, n) ? NULL : "Decoded it is not valid UTF-8.";
 }
 
 static int

@@ -11,6 +11,12 @@
  */
 extern bool mr_target_check(const char *target, size_t len, const char **why);
 
+/*
+ * Whether a text is what a query may be (a form that comes as a body): the same characters, and as strictly. On failure
+ * *why, too.
+ */
+extern bool mr_form_check(const char *form, size_t len, const char **why);
+
 /* One decoded byte of %XX; -1 when `text` is not % and two hexadecimal digits. */
 extern int mr_percent_byte(const char *text, size_t len);
 

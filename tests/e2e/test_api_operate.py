@@ -2,6 +2,7 @@
 owner."""
 import hashlib
 import json
+import re
 
 import pytest
 from confluent_kafka import Producer
@@ -167,6 +168,14 @@ def test_dead_letters(served):
     for query, code in (("?limit=0", "MR-111"), ("?limit=1001", "MR-111"), ("?partition=x", "MR-111"), ("?before=x", "MR-111"),
                         ("?fingerprnt=a", "MR-110"), ("?where=true", "MR-110")):
         assert api.get("/dead-letters" + query).json()["code"] == code, query
+    for name_of, typo in (("state", "opened"), ("stage", "Decode"), ("state", "")):
+        (known,) = [re.findall(r"'(\w+)'", c) for c, in world.db.run(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'millrace.dead_letter'::regclass AND conname = %s", (f"dead_letter_{name_of}_check",))]
+        assert {api.get(f"/dead-letters?{name_of}={value}").status for value in known} == {200}
+        answer = api.get(f"/dead-letters?{name_of}={typo}")
+        assert (answer.status, answer.json()["code"], answer.json()["detail"]) == (
+            400, "MR-111", f'{name_of} is "{typo}", expected {", ".join(known[:-1])} or {known[-1]}.')
+    assert api.get("/dead-letters?limit=+1").json()["detail"] == 'limit is " 1", expected a number from 1 to 1000.'
     assert api.get("/dead-letters?fingerprnt=a").json()["detail"] == 'There is no parameter "fingerprnt"; did you mean "fingerprint"?'
 
     # what would happen, and that nothing has
@@ -194,6 +203,8 @@ def test_dead_letters(served):
     assert (answer["code"], answer["sqlstate"]) == ("MR-121", "55000") and "it is replayed" in answer["detail"]
     assert verb("discard", 404, ids=["999999"])["code"] == "MR-404"
     assert verb("replay", 404, pipeline="nothing", all=True)["code"] == "MR-404"
+    assert {verb(v, 404, pipeline="nothing", all=True, dry_run=True)["code"] for v in ("replay", "discard")} == {"MR-404"}
+    assert verb("replay", 400, all=True, dry_run="yes")["detail"] == 'dry_run is "yes", expected true or false.'
     assert verb("replay", 400, where="true")["code"] == "MR-120"
     assert verb("replay", 400, ids=["1; DROP TABLE reading"])["code"] == "MR-120"
     assert verb("replay", 400, all=True, rate=0)["code"] == "MR-120"

@@ -43,8 +43,8 @@ bodies(void **state)
 	expect("{\"staged\": 1001}", "staged is not");
 	expect("{\"staged\": \"1\"}", "staged is not");
 	expect("{\"key\": \"k\"}", "is for samples");
-	expect("{\"samples\": [1], \"key\": 1}", "key is not a string");
-	expect("{\"samples\": [1], \"topic\": null}", "topic is not a string");
+	expect("{\"samples\": [1], \"key\": 1}", "key is 1.0, expected a string");
+	expect("{\"samples\": [1], \"topic\": null}", "topic is null, expected a string");
 	expect("{\"sample\": [1]}", "no member \"sample\"");
 }
 

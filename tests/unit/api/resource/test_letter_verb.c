@@ -94,12 +94,42 @@ refused(void **state)
 	mr_letter_verb_free(&verb);
 }
 
+/* What is not true or false, or no text, is named. */
+static void
+said(void **state)
+{
+	static const struct
+	{
+		const char *body;
+		const char *error;
+	} wrong[] = {
+		{"{\"pipeline\":\"p\",\"all\":true,\"dry_run\":\"yes\"}",
+		 "dry_run is \"yes\", expected true or false."},
+		{"{\"pipeline\":\"p\",\"all\":false}", "all is false, expected true."},
+		{"{\"pipeline\":[1],\"all\":true}", "pipeline is [1], expected a string."},
+		{"{\"pipeline\":\"p\",\"all\":true,\"rate\":0}",
+		 "rate is 0, expected a whole number from 1 to 1000000."},
+		{"{\"pipeline\":\"p\",\"al\":true}",
+		 "There is no member \"al\": expected pipeline, ids, fingerprint, sqlstate, all, dry_run, "
+		 "payload or rate."},
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+	{
+		assert_false(read_body(MR_LETTER_REPLAY, wrong[i].body));
+		assert_string_equal(error, wrong[i].error);
+		mr_letter_verb_free(&verb);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(taken),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(said),
 	};
 
 	return cmocka_run_group_tests_name("resource/letter_verb", tests, NULL, NULL);
