@@ -47,7 +47,8 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_METHOD] = {"MR-115", 405, "The route does not have this method",
 						   "The header field Allow lists the methods it has."},
 	[MR_PROBLEM_MEDIA_TYPE] = {"MR-116", 415, "The media type of the body is not supported",
-							   "Send application/json, application/x-ndjson, or CloudEvents in "
+							   "Send application/json, application/x-ndjson, "
+							   "application/x-www-form-urlencoded, or CloudEvents in "
 							   "JSON (application/cloudevents+json, or ce- header fields)."},
 	[MR_PROBLEM_EXPECT] = {"MR-117", 417, "The expectation cannot be met",
 						   "Only Expect: 100-continue is understood."},

@@ -73,6 +73,15 @@ mr_accept_gzip(const char *accept_encoding)
 	return gzip > 0 && gzip >= identity;
 }
 
+bool
+mr_media_type_is(const char *content_type, const char *type)
+{
+	size_t len = strlen(type);
+
+	return content_type != NULL && strncasecmp(content_type, type, len) == 0 &&
+		   (content_type[len] == '\0' || strchr("; \t", content_type[len]) != NULL);
+}
+
 static bool
 is_range(const Range *range, const char *name)
 {

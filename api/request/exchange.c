@@ -47,6 +47,14 @@ mr_exchange_body(const MrExchange *exchange, size_t *len)
 }
 
 void
+mr_exchange_drop_body(MrExchange *exchange)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(exchange->http);
+
+	evbuffer_drain(input, evbuffer_get_length(input));
+}
+
+void
 mr_exchange_set_header(MrExchange *exchange, const char *name, const char *value)
 {
 	evhttp_add_header(evhttp_request_get_output_headers(exchange->http), name, value);

@@ -69,6 +69,8 @@ extern const MrConnectionEvents mr_exchange_events;
 
 /* The body as one run of bytes, which belongs to the request. */
 extern const char *mr_exchange_body(const MrExchange *exchange, size_t *len);
+/* What it says has been read otherwise: from here on the request has no body. */
+extern void mr_exchange_drop_body(MrExchange *exchange);
 extern void mr_exchange_set_header(MrExchange *exchange, const char *name, const char *value);
 /* The answer depends on this header field of the request. */
 extern void mr_exchange_vary(MrExchange *exchange, const char *name);

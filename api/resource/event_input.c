@@ -2,8 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
+#include <string.h>
 
+#include "api/request/accept.h"
 #include "api/resource/post_wait.h"
 #include "common/utf8.h"
 
@@ -23,7 +24,6 @@ static bool refuse(const Refusal *refusal, MrProblem problem, const char *hint, 
 				   ...) __attribute__((format(printf, 4, 5)));
 static bool check_params(const MrEventInput *input, const Refusal *refusal);
 static bool has_event(const MrParams *params);
-static bool is_type(const char *content_type, const char *type);
 static MrEventItem *new_item(MrEventItems *items, int line);
 static void finish(MrEventItem *item, const MrEventInput *input, const MrEventParts *parts);
 static void read_query(MrEventItems *items, const MrEventInput *input);
@@ -31,6 +31,7 @@ static void read_object(MrEventItems *items, const MrEventInput *input, int line
 						size_t len);
 static bool read_lines(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
 static bool read_array(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
+static bool is_empty_array(const char *at, const char *end);
 static const char *skip_space(const char *at, const char *end);
 static bool read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refusal);
 static bool take_fields(const MrEventInput *input, char *decoded[4], const Refusal *refusal);
@@ -58,16 +59,21 @@ mr_event_input_read(MrEventItems *items, const MrEventInput *input, MrProblem *p
 			 input->header(input->owner, "Content-Length") == NULL)
 		return refuse(&refusal, MR_PROBLEM_NO_LENGTH, NULL,
 					  "The request has a Content-Type, and no event.");
-	else if (input->body_len == 0)
+	else if (input->body_len == 0 && !mr_media_type_is(type, "application/x-ndjson"))
 		return refuse(&refusal, MR_PROBLEM_BODY,
 					  "Send eventType and eventData in the query, or an event as the body.",
 					  "The request has no event.");
-	else if (is_type(type, "application/json") || is_type(type, "application/cloudevents+json"))
+	else if (mr_media_type_is(type, "application/json") ||
+			 mr_media_type_is(type, "application/cloudevents+json"))
 		read_object(items, input, 1, input->body, input->body_len);
-	else if (is_type(type, "application/x-ndjson"))
+	else if (mr_media_type_is(type, "application/x-ndjson"))
 		return read_lines(items, input, &refusal);
-	else if (is_type(type, "application/cloudevents-batch+json"))
+	else if (mr_media_type_is(type, "application/cloudevents-batch+json"))
 		return read_array(items, input, &refusal);
+	else if (mr_media_type_is(type, "application/x-www-form-urlencoded"))
+		return refuse(&refusal, MR_PROBLEM_MEDIA_TYPE,
+					  "Send JSON with Content-Type: application/json.",
+					  "The Content-Type is \"%.80s\", and the body is no form.", type);
 	else
 		return refuse(&refusal, MR_PROBLEM_MEDIA_TYPE, NULL, "The Content-Type is \"%.80s\".",
 					  type != NULL ? type : "");
@@ -129,16 +135,6 @@ has_event(const MrParams *params)
 	return false;
 }
 
-/* The type itself, with or without parameters. */
-static bool
-is_type(const char *content_type, const char *type)
-{
-	size_t len = strlen(type);
-
-	return content_type != NULL && strncasecmp(content_type, type, len) == 0 &&
-		   (content_type[len] == '\0' || strchr("; \t", content_type[len]) != NULL);
-}
-
 static MrEventItem *
 new_item(MrEventItems *items, int line)
 {
@@ -194,7 +190,7 @@ read_object(MrEventItems *items, const MrEventInput *input, int line, const char
 	json_decref(object);
 }
 
-/* Empty lines are passed over. */
+/* Empty lines are passed over; without any other they are a batch of no event, as [] is one of CloudEvents. */
 static bool
 read_lines(MrEventItems *items, const MrEventInput *input, const Refusal *refusal)
 {
@@ -219,9 +215,6 @@ read_lines(MrEventItems *items, const MrEventInput *input, const Refusal *refusa
 			read_object(items, input, line, at, len);
 		at += len + 1;
 	}
-	if (items->count == 0)
-		return refuse(refusal, MR_PROBLEM_BODY, "Send an event in each line.",
-					  "The body has no event.");
 	return true;
 }
 
@@ -234,6 +227,8 @@ read_array(MrEventItems *items, const MrEventInput *input, const Refusal *refusa
 	char expected = '[';
 
 	items->is_batch = true;
+	if (is_empty_array(at, end))
+		return true;
 	while (at < end && *at == expected)
 	{
 		json_error_t found;
@@ -263,6 +258,15 @@ read_array(MrEventItems *items, const MrEventInput *input, const Refusal *refusa
 				  "The body is not a JSON array of events.");
 }
 
+static bool
+is_empty_array(const char *at, const char *end)
+{
+	if (at == end || *at != '[')
+		return false;
+	at = skip_space(at + 1, end);
+	return at < end && *at == ']' && skip_space(at + 1, end) == end;
+}
+
 static const char *
 skip_space(const char *at, const char *end)
 {
@@ -276,16 +280,19 @@ static bool
 read_binary(MrEventItems *items, const MrEventInput *input, const Refusal *refusal)
 {
 	const char *version = input->header(input->owner, "ce-specversion");
-	bool is_json = is_type(input->content_type, "application/json");
+	bool is_json = mr_media_type_is(input->content_type, "application/json");
 	MrEventParts parts = {0};
 	char *decoded[4];
 	char *text = NULL;
 	json_t *data = NULL;
 	bool ok;
 
-	if (version == NULL || strcmp(version, "1.0") != 0)
+	if (version == NULL)
 		return refuse(refusal, MR_PROBLEM_BODY, "Send ce-specversion: 1.0.",
-					  "The CloudEvent has another version, or none.");
+					  "The header field ce-specversion is missing.");
+	if (strcmp(version, "1.0") != 0)
+		return refuse(refusal, MR_PROBLEM_BODY, NULL, "ce-specversion is \"%.20s\", expected 1.0.",
+					  version);
 	ok = take_fields(input, decoded, refusal);
 	parts.type = decoded[0];
 	parts.source = decoded[1];

@@ -1,5 +1,5 @@
 /*
- * A request of POST /events as the events it holds: from the query string, a JSON object, a CloudEvent in any of its
+ * A request of POST /events as the events it holds: from its parameters (of the query string and of a form), a JSON object, a CloudEvent in any of its
  * modes, or lines of NDJSON. Pure.
  */
 #ifndef MR_API_EVENT_INPUT_H

@@ -13,6 +13,7 @@
 #include "api/resource/event_input.h"
 #include "api/resource/event_wait.h"
 #include "api/resource/post_answer.h"
+#include "api/resource/post_form.h"
 #include "api/resource/post_key.h"
 #include "api/resource/post_wait.h"
 #include "api/resource/query_problem.h"
@@ -89,8 +90,8 @@ mr_event_post(MrExchange *exchange)
 	post->trace = exchange->trace;
 	if (exchange->trace.state != NULL)
 		post->trace.state = post->trace_state = mr_strdup(exchange->trace.state);
-	if (!mr_post_key_read(exchange, &post->key, &post->has_key) || !read_wait(post) ||
-		!read_events(post))
+	if (!mr_post_form_read(exchange) || !mr_post_key_read(exchange, &post->key, &post->has_key) ||
+		!read_wait(post) || !read_events(post))
 	{
 		free_post(post);
 		return;

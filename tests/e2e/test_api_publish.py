@@ -183,14 +183,14 @@ def test_what_is_refused(whole):
             ("?eventType=a", "{}", "application/json", 400, "MR-119"), ("?eventType=a&time=now", None, None, 400, "MR-119"),
             ("?eventType=" + "a" * 256, None, None, 400, "MR-119"), ("?eventType=a&id=", None, None, 400, "MR-119"),
             ("", "a", None, 415, "MR-116"), ("", "a", "text/plain", 415, "MR-116"), ("", "<a/>", "application/xml", 415, "MR-116"),
-            ("", "a=b", "application/x-www-form-urlencoded", 415, "MR-116"), ("", "{}", "application/jsonx", 415, "MR-116"),
+            ("", "a=b", "multipart/form-data", 415, "MR-116"), ("", "{}", "application/jsonx", 415, "MR-116"),
             ("", "{", "application/json", 400, "MR-119"), ("", "[]", "application/json", 400, "MR-119"), ("", "1", "application/json", 400, "MR-119"),
             ("", '{"type": "a"} x', "application/json", 400, "MR-119"), ("", '{"type": "a", "type": "b"}', "application/json", 400, "MR-119"),
             ("", '{"type": 1}', "application/json", 400, "MR-119"), ("", '{"type": null}', "application/json", 400, "MR-119"),
             ("", '{"type": "a", "data": "\\u0000"}', "application/json", 400, "MR-119"), ("", b'{"type": "\xff"}', "application/json", 400, "MR-119"),
             ("", '{"type": "a", "specversion": "0.3"}', "application/cloudevents+json", 400, "MR-119"),
             ("", '{"type": "a", "data_base64": "AA=="}', "application/cloudevents+json", 400, "MR-119"),
-            ("", "{}", "application/cloudevents-batch+json", 400, "MR-119"), ("", "\n \n", "application/x-ndjson", 400, "MR-119"),
+            ("", "{}", "application/cloudevents-batch+json", 400, "MR-119"),
             ("", "[" * 100000, "application/json", 400, "MR-119")):
         answer = whole.post(query, body, **({"Content_Type": content_type} if content_type else {}))
         assert (answer.status, answer.json()["code"]) == (status, code), (query, str(body)[:50], answer)
@@ -198,7 +198,7 @@ def test_what_is_refused(whole):
                                  (b"", 400, "MR-119")):
         answers = split_answers(whole.api.raw(b"POST /events HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + fields + b"\r\n"))
         assert [(a[0], json.loads(a[2])["code"]) for a in answers] == [(status, code)], fields
-    assert whole.post("", "a", ce_type="a", Content_Type="text/plain").json()["detail"] == "The CloudEvent has another version, or none."
+    assert whole.post("", "a", ce_type="a", Content_Type="text/plain").json()["detail"] == "The header field ce-specversion is missing."
     large = whole.post("", '{"type": "a", "data": "%s"}' % ("a" * 9_000_000), Content_Type="application/json")
     assert (large.status, large.json()["code"]) == (413, "MR-303")  # more than Kafka takes
 

@@ -111,8 +111,7 @@ make_id(void *owner, int line, char uuid[MR_UUID_SIZE])
 static void
 check_items(const MrEventItems *items)
 {
-	must(items->count > 0 && items->count <= MR_EVENTS_MAX &&
-		 (items->is_batch || items->count == 1));
+	must(items->count <= MR_EVENTS_MAX && (items->is_batch || items->count == 1));
 	for (int i = 0; i < items->count; i++)
 		if (items->items[i].error[0] == '\0')
 			check_message(&items->items[i].message);

@@ -172,7 +172,8 @@ static void
 elements_of_a_batch_are_kept(void **state)
 {
 	static const char *const wrong[] = {"[",
-										"[]",
+										"[] x",
+										"[]]",
 										"[,]",
 										"[{\"type\":\"a\"},]",
 										"[{\"type\":\"a\"}",
@@ -190,24 +191,63 @@ elements_of_a_batch_are_kept(void **state)
 		expect_refusal(NULL, "application/cloudevents-batch+json", wrong[i], MR_PROBLEM_BODY);
 }
 
+/* A client that has nothing to send has sent all of it. */
+static void
+a_batch_of_nothing(void **state)
+{
+	static const char *const fields[] = {"Content-Length", "0", NULL};
+	static const struct
+	{
+		const char *type;
+		const char *body;
+	} empty[] = {{"application/cloudevents-batch+json", "[]"},
+				 {"application/cloudevents-batch+json", " [ \n]\r\n"},
+				 {"application/x-ndjson", ""},
+				 {"application/x-ndjson", "\n \r\n"}};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(empty) / sizeof(empty[0]); i++)
+	{
+		assert_true(read_request(NULL, empty[i].type, empty[i].body, fields));
+		assert_true(items.is_batch && items.count == 0);
+		done();
+	}
+	expect_refusal(NULL, "application/x-ndjson", "", MR_PROBLEM_NO_LENGTH);
+	assert_false(read_request(NULL, "application/cloudevents-batch+json", "", fields));
+	assert_int_equal(problem, MR_PROBLEM_BODY);
+	done();
+}
+
 static void
 refused(void **state)
 {
 	static const char *const old[] = {"ce-type", "a", NULL};
+	static const char *const other[] = {"ce-type", "a", "ce-specversion", "0.3", NULL};
 	static const char *const new[] = {"ce-type", "a", "ce-specversion", "1.0", NULL};
 
 	(void) state;
 	expect_refusal(NULL, NULL, "", MR_PROBLEM_BODY);
 	expect_refusal(NULL, NULL, "x", MR_PROBLEM_MEDIA_TYPE);
 	expect_refusal(NULL, "application/jsonp", "{}", MR_PROBLEM_MEDIA_TYPE);
+	expect_refusal(NULL, "application/x-www-form-urlencoded", "{}", MR_PROBLEM_MEDIA_TYPE);
+	assert_non_null(strstr(detail, "is no form"));
 	expect_refusal("eventtype=1", NULL, "", MR_PROBLEM_PARAMETER);
 	assert_non_null(strstr(detail, "did you mean \"eventType\"?"));
 	expect_refusal("type=1", NULL, "", MR_PROBLEM_PARAMETER);
 	assert_non_null(strstr(detail, "did you mean \"eventType\"?"));
 	expect_refusal("eventType=1", "application/json", "{}", MR_PROBLEM_BODY);
-	expect_refusal(NULL, "application/x-ndjson", "\n", MR_PROBLEM_BODY);
 	expect_refusal(NULL, "application/cloudevents-batch+json", "{}", MR_PROBLEM_BODY);
 	assert_false(read_request(NULL, NULL, "", old));
+	done();
+	assert_string_equal(detail, "The header field ce-specversion is missing.");
+	assert_false(read_request(NULL, NULL, "", other));
+	assert_string_equal(detail, "ce-specversion is \"0.3\", expected 1.0.");
+	done();
+	expect_refusal(NULL, "application/cloudevents-batch+json", "{}", MR_PROBLEM_BODY);
+	assert_true(
+		read_request(NULL, "application/json", "{\"type\":\"a\",\"specversion\":\"0.3\"}", NULL));
+	assert_string_equal(items.items[0].error,
+						"The event's specversion is \"0.3\", expected \"1.0\".");
 	done();
 	assert_false(read_request(NULL, "application/json", "{", new));
 	done();
@@ -225,6 +265,7 @@ main(void)
 		cmocka_unit_test(lines),
 		cmocka_unit_test(a_batch),
 		cmocka_unit_test(elements_of_a_batch_are_kept),
+		cmocka_unit_test(a_batch_of_nothing),
 		cmocka_unit_test(refused),
 	};
 
