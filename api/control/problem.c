@@ -16,6 +16,8 @@ typedef struct ProblemKind
 	const char *hint;
 } ProblemKind;
 
+#define SEE_DOCS "GET /docs shows the parameters of each route, and their values."
+
 static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_REQUEST_LINE] = {"MR-101", 400, "The request line is not valid",
 								 "Send METHOD, one space, a target, one space, HTTP/1.1 and CRLF."},
@@ -36,12 +38,12 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 	[MR_PROBLEM_CODING] = {"MR-107", 501, "The transfer coding is not implemented",
 						   "Use Transfer-Encoding: chunked, or Content-Length."},
 	[MR_PROBLEM_VERSION] = {"MR-109", 505, "The version of HTTP is not supported", "Use HTTP/1.1."},
-	[MR_PROBLEM_PARAMETER] = {"MR-110", 400, "A query parameter is not known", NULL},
-	[MR_PROBLEM_VALUE] = {"MR-111", 400, "The value of a parameter is not valid", NULL},
+	[MR_PROBLEM_PARAMETER] = {"MR-110", 400, "A query parameter is not known", SEE_DOCS},
+	[MR_PROBLEM_VALUE] = {"MR-111", 400, "The value of a parameter is not valid", SEE_DOCS},
 	[MR_PROBLEM_CURSOR] = {"MR-112", 400, "The cursor is not valid",
 						   "Take cursors from the Link header of an answer, with the same filters; "
 						   "begin again without one."},
-	[MR_PROBLEM_FILTER] = {"MR-113", 400, "No index serves this filter", NULL},
+	[MR_PROBLEM_FILTER] = {"MR-113", 400, "No index serves this filter", SEE_DOCS},
 	[MR_PROBLEM_ACCEPT] = {"MR-114", 406, "No representation is acceptable",
 						   "Accept application/json, application/x-ndjson or text/csv."},
 	[MR_PROBLEM_METHOD] = {"MR-115", 405, "The route does not have this method",
@@ -54,9 +56,13 @@ static const ProblemKind kinds[MR_PROBLEM_COUNT] = {
 						   "Only Expect: 100-continue is understood."},
 	[MR_PROBLEM_MISDIRECTED] = {"MR-118", 421, "The request is for another host",
 								"Use localhost, or start millrace-api with --allow-host NAME."},
-	[MR_PROBLEM_BODY] = {"MR-119", 400, "The event is not valid", NULL},
-	[MR_PROBLEM_VERB] = {"MR-120", 400, "The request does not say what to do", NULL},
-	[MR_PROBLEM_STATE] = {"MR-121", 409, "It is not in the state for this", NULL},
+	[MR_PROBLEM_BODY] =
+		{"MR-119", 400, "The event is not valid",
+		 "Send an object with a type, such as {\"type\": \"Temperature\", \"data\": "
+		 "\"30C\"}; several of them as application/x-ndjson, one a line."},
+	[MR_PROBLEM_VERB] = {"MR-120", 400, "The request does not say what to do", SEE_DOCS},
+	[MR_PROBLEM_STATE] = {"MR-121", 409, "It is not in the state for this",
+						  "Look at it again: its state has changed, or was another one."},
 	[MR_PROBLEM_IN_FLIGHT] = {"MR-122", 409, "A request with this Idempotency-Key is under way",
 							  "Send it again after the time in Retry-After, with the same key: "
 							  "you get its answer."},

@@ -187,7 +187,7 @@ const char *
 mr_nearest_name(const char *name, const char *const *known, int count)
 {
 	const char *best = NULL;
-	const char *longer = NULL; /* "eventType" for "type" */
+	const char *related = NULL; /* "eventType" for "type", or "type" for "eventType" */
 	size_t len = strlen(name);
 	int best_distance = (int) len / 3 + 1;
 
@@ -200,10 +200,11 @@ mr_nearest_name(const char *name, const char *const *known, int count)
 			best = known[i];
 			best_distance = d;
 		}
-		if (longer == NULL && len >= SUFFIX_MIN && ends_with(known[i], name))
-			longer = known[i];
+		if (related == NULL && ((len >= SUFFIX_MIN && ends_with(known[i], name)) ||
+								(strlen(known[i]) >= SUFFIX_MIN && ends_with(name, known[i]))))
+			related = known[i];
 	}
-	return longer != NULL && best_distance > 1 ? longer : best;
+	return related != NULL && best_distance > 1 ? related : best;
 }
 
 static bool

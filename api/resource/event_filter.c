@@ -48,6 +48,7 @@ static const struct
 
 static bool refuse_name(MrListRefusal *refusal, const MrRelation *relation, const char *name,
 						bool is_list);
+static const char *hint_of_others(const char *name);
 static const char *hint_for(const MrRelation *relation, const char *name, int own_count, char *hint,
 							size_t hint_size);
 static bool put_search(MrEventQuery *query, const MrRelation *relation, const char *words,
@@ -142,9 +143,8 @@ refuse_name(MrListRefusal *refusal, const MrRelation *relation, const char *name
 	char buffer[200];
 	const char *hint = hint_for(relation, name, OWN_COUNT, buffer, sizeof(buffer));
 
-	for (size_t i = 0; is_list && i < sizeof(other_names) / sizeof(other_names[0]); i++)
-		if (strcmp(other_names[i].name, name) == 0)
-			hint = other_names[i].hint;
+	if (is_list && hint_of_others(name) != NULL)
+		hint = hint_of_others(name);
 	if (hint == NULL)
 		hint =
 			is_list
@@ -153,6 +153,16 @@ refuse_name(MrListRefusal *refusal, const MrRelation *relation, const char *name
 				: MR_STREAM_HINT;
 	return mr_list_refuse(refusal, MR_PROBLEM_PARAMETER, hint, "There is no parameter \"%.64s\".",
 						  name);
+}
+
+/* NULL: no other service has a parameter of that name that we know of. */
+static const char *
+hint_of_others(const char *name)
+{
+	for (size_t i = 0; i < sizeof(other_names) / sizeof(other_names[0]); i++)
+		if (strcmp(other_names[i].name, name) == 0)
+			return other_names[i].hint;
+	return NULL;
 }
 
 /* The nearest of the columns, and of the first so many parameters; NULL: none is near. */
@@ -225,7 +235,10 @@ put_filter(MrEventQuery *query, const MrRelation *relation, const MrParam *param
 	column = &relation->columns[number];
 	if (indexed && !column->is_filterable)
 	{
-		snprintf(hint, sizeof(hint), "%s; then send SIGHUP to millrace-api.", column->index_hint);
+		/* "offset" is a column of Kafka's, and what others call the place where a page begins */
+		snprintf(hint, sizeof(hint), "%s%s%s; then send SIGHUP to millrace-api.",
+				 hint_of_others(column->name) != NULL ? hint_of_others(column->name) : "",
+				 hint_of_others(column->name) != NULL ? " For a filter: " : "", column->index_hint);
 		return mr_list_refuse(refusal, MR_PROBLEM_FILTER, hint,
 							  "No index serves a filter by \"%.64s\" in the order of time.",
 							  param->name);

@@ -106,7 +106,10 @@ on_end(void *owner, MrPublishFailure failure, int32_t partition, int64_t end, co
 		mr_exchange_refuse(exchange, MR_PROBLEM_KAFKA_END, NULL, NULL);
 	else if (look->offset >= end)
 	{
-		snprintf(detail, sizeof(detail), "The partition ends at offset %" PRId64 ".", end);
+		if (end == 0)
+			snprintf(detail, sizeof(detail), "The partition has had no event, or is not there.");
+		else
+			snprintf(detail, sizeof(detail), "The partition ends at offset %" PRId64 ".", end);
 		mr_exchange_refuse(exchange, MR_PROBLEM_NO_EVENT, detail,
 						   "Ask for an event that has been published.");
 	}

@@ -24,6 +24,24 @@ every_problem_has_a_code_of_its_own(void **state)
 	}
 }
 
+/* The client learns what to send instead. */
+static void
+what_is_wrong_with_a_request_has_a_hint(void **state)
+{
+	(void) state;
+	for (int p = MR_PROBLEM_NONE + 1; p < MR_PROBLEM_COUNT; p++)
+	{
+		const MrProblemReport report = {.problem = (MrProblem) p};
+		MrBuffer out = {0};
+
+		mr_problem_write(&out, &report);
+		if (strncmp(mr_problem_code((MrProblem) p), "MR-1", 4) == 0 &&
+			strstr(mr_buffer_string(&out), "\"hint\":\"") == NULL)
+			fail_msg("%s", out.data);
+		mr_buffer_free(&out);
+	}
+}
+
 static void
 a_document(void **state)
 {
@@ -74,6 +92,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_problem_has_a_code_of_its_own),
+		cmocka_unit_test(what_is_wrong_with_a_request_has_a_hint),
 		cmocka_unit_test(a_document),
 		cmocka_unit_test(markup_is_escaped),
 		cmocka_unit_test(any_bytes_are_a_json_string),

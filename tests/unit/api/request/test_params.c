@@ -161,6 +161,8 @@ nearest_names(void **state)
 	assert_string_equal(mr_nearest_name("state", (const char *[]){"sqlstate", "state"}, 2),
 						"state");
 	assert_string_equal(mr_nearest_name("ype", (const char *[]){"time", "type"}, 2), "type");
+	assert_string_equal(mr_nearest_name("eventType", known, 5), "type");
+	assert_string_equal(mr_nearest_name("event_time", known, 5), "time");
 	assert_null(mr_nearest_name("colour", known, 5));
 	assert_null(mr_nearest_name("", known, 0));
 }

@@ -168,6 +168,28 @@ a_cursor(void **state)
 	mr_buffer_free(&text);
 }
 
+/* A client that pages by offset needs no index on Kafka's. */
+static void
+names_of_other_services(void **state)
+{
+	char *name = columns[4].name;
+
+	(void) state;
+	assert_false(build("page=2", MR_FORMAT_JSON));
+	assert_non_null(strstr(refusal.hint, "rel=\"next\""));
+	done();
+	assert_false(build("eventType=a", MR_FORMAT_JSON));
+	assert_string_equal(refusal.hint, "Did you mean \"type\"?");
+	done();
+	columns[4].name = (char[]){"offset"};
+	assert_false(build("limit=10&offset=10", MR_FORMAT_JSON));
+	assert_int_equal(refusal.problem, MR_PROBLEM_FILTER);
+	assert_non_null(strstr(refusal.hint, "rel=\"next\""));
+	assert_non_null(strstr(refusal.hint, " For a filter: CREATE INDEX; then"));
+	done();
+	columns[4].name = name;
+}
+
 /* The keys of a row are among what is shown, or behind it. */
 static void
 keys(void **state)
@@ -232,8 +254,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(statements), cmocka_unit_test(values), cmocka_unit_test(search),
-		cmocka_unit_test(a_cursor),   cmocka_unit_test(keys),   cmocka_unit_test(plans),
+		cmocka_unit_test(statements),
+		cmocka_unit_test(values),
+		cmocka_unit_test(search),
+		cmocka_unit_test(a_cursor),
+		cmocka_unit_test(names_of_other_services),
+		cmocka_unit_test(keys),
+		cmocka_unit_test(plans),
 		cmocka_unit_test(refused),
 	};
 
