@@ -20,8 +20,9 @@ def record_at(broker, place):
 class Whole:
     """Database with the migrations, broker with the topic, ingestor, API."""
 
-    def __init__(self, cluster, broker, name="api_publish"):
+    def __init__(self, cluster, broker, name="api_publish", options=("--publish-timeout", "10s")):
         self.broker = broker
+        self.options = options  # of each API
         self.db = cluster.create_database(name)
         deploy(self.db)
         broker.create_topic("events", 3)
@@ -30,7 +31,7 @@ class Whole:
 
     def start_api(self, *options):
         """Another one beside the first."""
-        return Api(self.db.dsn("millrace_api"), "--brokers", self.broker.address, "--publish-timeout", "10s", *options).start()
+        return Api(self.db.dsn("millrace_api"), "--brokers", self.broker.address, *self.options, *options).start()
 
     def post(self, query="", body=None, api=None, **headers):
         return (api or self.api).request("POST", "/events" + query, {k.replace("_", "-"): v for k, v in headers.items()}, body)
