@@ -98,6 +98,7 @@ migrate() {
 	for project in migrations migrations/events; do
 		(cd "$root/$project" && PATH=$pg_bin:$PATH sqitch --quiet deploy "db:pg://postgres@/$database?host=$socket") >>"$run/migrations.log" 2>&1
 	done
+	psql_quiet -d "$database" -c 'GRANT weather_reader TO millrace_api' # for its window
 	echo "$(cat "$root"/migrations/{,events/}sqitch.plan | grep -vcE '^(%|$)') deployed, pipelines weather, temperature and events created"
 }
 
@@ -196,10 +197,11 @@ report() {
 
 		  psql -h $socket -U postgres $database
 
-		or over HTTP: publish an event, list what became of the events, follow them, and see what the pipelines do
+		or over HTTP: publish an event, list what became of the events, read the window, follow the events, and see what the pipelines do
 
 		  curl -X POST '$api/events?eventType=Temperature&eventData=30C'
 		  curl '$api/events?limit=3'
+		  curl '$api/windows/temperature_by_day?station=JFK&limit=3'
 		  curl -N '$api/events/stream'
 		  curl -N -H 'Accept: text/event-stream' '$api/events/all'
 

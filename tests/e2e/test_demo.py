@@ -31,8 +31,8 @@ def demo(tmp_path):
 def test_its_lines_work(demo, tmp_path):
     (address,) = re.findall(r"^ +API +(http://localhost:\d+)$", demo, re.M)
     (psql,) = re.findall(r"^ +(psql .*)$", demo, re.M)
-    post, get, *streams = re.findall(r"^ +(curl .*)$", demo, re.M)
-    assert len(streams) == 2 and all(address in line for line in (post, get, *streams))
+    post, get, window, *streams = re.findall(r"^ +(curl .*)$", demo, re.M)
+    assert len(streams) == 2 and all(address in line for line in (post, get, window, *streams))
 
     def printed(command):
         return subprocess.check_output(["bash", "-c", command], text=True, timeout=120)
@@ -40,6 +40,7 @@ def test_its_lines_work(demo, tmp_path):
     place = json.loads(printed(post))
     row = wait_for(lambda: next((r for r in json.loads(printed(get)) if r["offset"] == place["offset"]), None), "it is processed")
     assert (row["type"], row["value"], row["unit"]) == ("Temperature", 30, "°C")
+    assert [day["station"] for day in json.loads(printed(window))] == ["JFK"] * 3
     for i, (line, wanted) in enumerate(zip(streams, ('"type":"Temperature"', '"weather"'))):
         log = str(tmp_path / f"stream-{i}")
         reader = Process(["bash", "-c", line.replace("curl ", "exec curl -s ")], log)
