@@ -112,6 +112,24 @@ def test_rows_that_a_trigger_makes_large(world):
                 "SELECT (id % 4)::bit(2) AS b, count(*) AS n, left(max(v), 1) AS high FROM t GROUP BY 1")
 
 
+def test_values_that_are_out_of_line(world):
+    """Of a table that the transform reads: they are a part of what a batch adds to a window, one by one and merged."""
+    world.db.run("""CREATE TABLE place (id int PRIMARY KEY, about text); ALTER TABLE place ALTER about SET STORAGE EXTERNAL;
+        INSERT INTO place SELECT n, repeat(chr(96 + n), 5000) FROM generate_series(1, 5) AS n; GRANT SELECT ON place TO app""")
+    feed = Feed(world, "CREATE TABLE t (id int, at timestamptz, about text)", "id int, place int, at timestamptz",
+                "SELECT event.id, event.at, place.about FROM event JOIN place ON place.id = event.place")
+    aggregates = "count(*) AS n, min(about) AS low, max(about) AS high"
+    window(world, "of", group_by=["id % 5 AS five"], aggregates=aggregates + ", millrace.last(about, at) AS latest")
+    window(world, "by", group_by=["about"])
+    for ids in ([1], [2, 3], range(4, 60)):
+        feed.send(*(json.dumps(dict(id=id, place=(id * 7 + id // 5) % 5 + 1, at=f"2026-03-29T00:00:{id:02}Z")) for id in ids)).settled()
+        for _ in range(2):
+            check_exact(world.db, "millrace.window_of", f"SELECT {SIZES['1 min']} AS window_start, id % 5 AS five, {aggregates}, "
+                        "(array_agg(about ORDER BY at DESC))[1] AS latest FROM t GROUP BY 1, 2")
+            check_exact(world.db, "millrace.window_by", f"SELECT {SIZES['1 min']} AS window_start, about, count(*) AS n FROM t GROUP BY 1, 2")
+            fold(world)
+
+
 def test_each_window_fails_on_rows_of_its_own(world):
     """What one window leaves out may not fail for it, whatever it has in common with another one; a row is counted by all windows, or by none."""
     feed = Feed(world, "CREATE TABLE t (n int, at timestamptz, v text)", "n int, at timestamptz, v text", "SELECT n, at, v FROM event")

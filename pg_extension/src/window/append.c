@@ -249,6 +249,8 @@ make_tuple(MrAppend *append, TupleTableSlot *slot)
 	{
 		HeapTuple flat = toast_flatten_tuple(tuple, desc);
 
+		/* in PostgreSQL 15.18 it has the head of the other one, in which an array finds its length */
+		HeapTupleHeaderSetDatumLength(flat->t_data, flat->t_len);
 		heap_freetuple(tuple);
 		tuple = flat;
 	}
