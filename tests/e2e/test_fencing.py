@@ -2,7 +2,7 @@
 import psycopg2
 import pytest
 
-from lib.lane import Batch, Lane, int4, pack, packed_event
+from lib.lane import FORMAT_VERSION, Batch, Lane, int4, pack, packed_event
 from lib.wait import holds_for, wait_for
 
 
@@ -17,6 +17,12 @@ def lane(world):
     lane.world = world
     yield lane
     lane.close()
+
+
+class UnreadableBatch(Batch):
+    def copy_data(self, trailer=True):
+        form = int4(FORMAT_VERSION) + int4(len(self.entries))
+        return super().copy_data(trailer).replace(form, int4(FORMAT_VERSION - 1) + form[4:])
 
 
 def numbers(world):
@@ -167,6 +173,24 @@ def test_trailers_that_lie(world, lane):
     lane.send(0, events(3))
     wait_position(world, 0, 3)
     assert numbers(world) == [0, 1, 2]
+
+
+def test_several_trailers_that_cannot_be_read(world, lane):
+    """As another release of the ingestor may write them: those that a worker reads at once are dropped together, and what is behind them is settled."""
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
+        for i in range(3):
+            lane.stage(UnreadableBatch().event(0, i, b'{"n":66}').event(1, i, b'{"n":66}'))
+        lane.send(1, events(2))
+        epoch = lane.epochs[0]
+        s.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
+    epoch_changes(world, 0, epoch)
+    lane.assign([0, 1])
+    lane.send(0, events(3))
+    lane.send(1, events(2, 3))
+    wait_position(world, 0, 3)
+    wait_position(world, 1, 2)
+    assert numbers(world) == [0, 1, 2, 3, 4]
 
 
 def test_packs_and_rows_in_one_batch(world, lane):

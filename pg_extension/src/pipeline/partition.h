@@ -49,8 +49,9 @@ typedef struct MrPartition
 	MrCounters total;
 	TimestampTz settled_at;
 	ItemPointerData progress_tid;
-	bool moved; /* next_offset is not what the table has */
-	int entry;  /* in the ledger that the batch has (ledger.h), -1 none */
+	bool moved;  /* next_offset is not what the table has */
+	bool fenced; /* epoch is one that this batch has given it */
+	int entry;   /* in the ledger that the batch has (ledger.h), -1 none */
 } MrPartition;
 
 /*

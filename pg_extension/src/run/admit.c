@@ -119,6 +119,15 @@ lock_staged(MrBatch *batch, int32 pipeline_id)
 			report_unknown(&batch->partitions[i], pipeline_id);
 }
 
+/* Once in a batch: a part without an epoch, of a trailer that cannot be read, may come behind others of its partition. */
+static void
+give_new_epoch(MrPartition *partition, int32 pipeline_id)
+{
+	if (!partition->fenced)
+		partition->epoch = mr_partition_new_epoch(pipeline_id, partition->partition, 0);
+	partition->fenced = true;
+}
+
 /* Whether the part continues its partition. */
 static bool
 continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPart *part,
@@ -130,7 +139,7 @@ continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPar
 		return false;
 	if (staged->refused)
 	{
-		partition->epoch = mr_partition_new_epoch(pipeline_id, part->partition, 0);
+		give_new_epoch(partition, pipeline_id);
 		return false;
 	}
 	if (part->previous > partition->next_offset)
@@ -142,7 +151,7 @@ continues(MrPartition *partition, const MrStagedBatch *staged, const MrStagedPar
 				 errdetail("The position is %lld, and the batch starts at %lld. The partition gets "
 						   "a new epoch and is fetched again.",
 						   (long long) partition->next_offset, (long long) part->previous)));
-		partition->epoch = mr_partition_new_epoch(pipeline_id, part->partition, 0);
+		give_new_epoch(partition, pipeline_id);
 		return false;
 	}
 	return part->next > partition->next_offset;
@@ -303,8 +312,7 @@ look_through(Admission *admission)
 							 mr_pipeline_name(admission->pipeline_id)),
 					  errdetail("The partition gets a new epoch, and is fetched again.")));
 		part->taken = false;
-		mr_event_partition(admission->batch, event)->epoch =
-			mr_partition_new_epoch(admission->pipeline_id, event->partition, 0);
+		give_new_epoch(mr_event_partition(admission->batch, event), admission->pipeline_id);
 	}
 }
 
