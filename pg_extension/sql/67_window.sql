@@ -67,27 +67,25 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._window_panes FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_panes IS 'Internal: the number of slides in a window''s size.';
 
--- SQL for when a day of the calendar begins, of SQL for its midnight. Where clocks are put back over midnight it comes twice (in Cuba and on the Azores each year):
--- AT TIME ZONE takes the second one, and the day begins with the first.
-CREATE FUNCTION millrace._day_start(midnight text, time_zone text) RETURNS text
-LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT format(CASE time_zone WHEN 'UTC' THEN '(%1$s AT TIME ZONE %2$L)'
-                ELSE 'LEAST(%1$s AT TIME ZONE %2$L, (%1$s - interval ''1 us'') AT TIME ZONE %2$L + interval ''1 us'')' END, midnight, time_zone);
-$$;
-REVOKE ALL ON FUNCTION millrace._day_start FROM PUBLIC;
-COMMENT ON FUNCTION millrace._day_start IS 'Internal: SQL for the time at which a day begins.';
+-- The one is called for each row of a batch, as the pipeline's owner, the other for each row of a view, as its reader; they look nothing up, and pin no search_path: it would be set and reset each
+-- time. Like the server's AT TIME ZONE they are as immutable as the time zones are.
+CREATE FUNCTION millrace.window_pane(at timestamptz, slide interval, time_zone text, origin timestamp) RETURNS timestamptz
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mr_sql_window_pane';
+COMMENT ON FUNCTION millrace.window_pane IS
+'The start of the window, or pane, of a calendar that a time is in. For windows, and for any other query.
+In: at; slide: days or months; time_zone: where they begin; origin: a midnight, in that zone, at which one begins: of months the first of one. Out: the first moment of a day; ±infinity as it is. Errors: invalid_parameter_value for another slide, or an unknown time_zone.';
+CREATE FUNCTION millrace.window_later(start timestamptz, by interval, time_zone text) RETURNS timestamptz
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mr_sql_window_later';
+COMMENT ON FUNCTION millrace.window_later IS
+'The start of a day of a calendar that is days or months later than another one. For windows, and for any other query.
+In: start: of a day; by: days or months, of any sign; time_zone. Out: the first moment of the day; ±infinity as it is. Errors: invalid_parameter_value for an unknown time_zone.';
 
--- SQL over the expression `at`: the start of the pane it is in, and what is `slides` later than a start. The number of a year before the first is 1 too low. Where
--- clocks are put forward over midnight a day begins at 1:00, and the next one does not.
+-- SQL over the expression `at`: the start of the pane it is in, and what is `slides` later than a start.
 CREATE FUNCTION millrace._pane_start(at text, slide interval, time_zone text, origin timestamptz) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE millrace._window_unit('slide', slide)
     WHEN 'time' THEN format('date_bin(%L::interval, %s, %L::timestamptz)', slide, at, origin)
-    WHEN 'days' THEN millrace._day_start(format('date_bin(%L::interval, (%s) AT TIME ZONE %L, %L::timestamp)', slide, at, time_zone, local), time_zone)
-    ELSE millrace._day_start(
-      format('(%L::timestamp + (floor(((extract(year FROM (%2$s) AT TIME ZONE %3$L + interval ''6000 years'') - %4$s) * 12 + extract(month FROM (%2$s) AT TIME ZONE %3$L) - %5$s) / %6$s) * %6$s)::integer * interval ''1 month'')',
-             local, at, time_zone, extract(year FROM local) + 6000, extract(month FROM local), extract(year FROM slide) * 12 + extract(month FROM slide)), time_zone) END
-  FROM (SELECT date_trunc('day', origin AT TIME ZONE time_zone) AS local) AS o;
+    ELSE format('millrace.window_pane(%s, %L::interval, %L, %L::timestamp)', at, slide, time_zone, date_trunc('day', origin AT TIME ZONE time_zone)) END;
 $$;
 REVOKE ALL ON FUNCTION millrace._pane_start FROM PUBLIC;
 COMMENT ON FUNCTION millrace._pane_start IS 'Internal: SQL for the start of the pane of a time.';
@@ -95,7 +93,7 @@ COMMENT ON FUNCTION millrace._pane_start IS 'Internal: SQL for the start of the 
 CREATE FUNCTION millrace._later(start text, by text, slide interval, time_zone text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE millrace._window_unit('slide', slide) WHEN 'time' THEN format('(%s + %s)', start, by)
-         ELSE millrace._day_start(format('(date_trunc(''day'', %s AT TIME ZONE %L) + %s)', start, time_zone, by), time_zone) END;
+         ELSE format('millrace.window_later(%s, %s, %L)', start, by, time_zone) END;
 $$;
 REVOKE ALL ON FUNCTION millrace._later FROM PUBLIC;
 COMMENT ON FUNCTION millrace._later IS 'Internal: SQL for a time of the calendar that is later than another one.';

@@ -1,7 +1,7 @@
 -- Days and months where a midnight comes twice or not at all, and years before the first one. What a batch would note of recomputed windows is noted here by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(26);
+SELECT plan(32);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -85,6 +85,31 @@ SELECT is((SELECT count(*) FROM millrace.window_old_months AS w JOIN mrt.reading
 SELECT is((SELECT count(*) FROM millrace.window_old_years AS w JOIN mrt.reading AS r ON r.id = w.id WHERE r.at >= w.window_start AND r.at < w.window_end), 7::bigint, 'each row is in its year');
 SELECT is((SELECT count(*) FROM millrace.window_old_moving AS w JOIN mrt.reading AS r ON r.id = w.id WHERE r.at >= w.window_start AND r.at < w.window_end), 84::bigint, 'and in twelve that slide');
 SELECT set_eq('SELECT window_start, id FROM millrace.window_old_years', $$ SELECT date_trunc('year', at, 'UTC'), id FROM mrt.reading WHERE source = 'bc' $$, 'that of the calendar');
+
+-- clocks that are put back from 0:01 to 23:01: a window has what is from its start to its end, in whichever order it comes, and however it is kept
+INSERT INTO mrt.reading (id, source, at) SELECT -100 - row_number() OVER (ORDER BY i DESC), 'minutes', i FROM generate_series(timestamptz '2010-11-06 00:00:00+00', '2010-11-09 00:00:00+00', '1 min') AS i ORDER BY i DESC;
+SELECT millrace.create_window('minutes_' || k.name, 'p', event_time => 'at', size => '1 day', time_zone => 'America/St_Johns', aggregates => k.aggregates || ', min(at) AS low, max(at) AS high',
+                              "where" => 'source = ''minutes''')
+FROM (VALUES ('days', 'count(*) AS n'), ('again', 'count(DISTINCT id) AS n')) AS k (name, aggregates);
+SELECT is_empty('SELECT * FROM millrace.window_minutes_days WHERE low < window_start OR high >= window_end', 'a row is in the window that has its time');
+SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_minutes_again', 'SELECT window_start, window_end, n FROM millrace.window_minutes_days', 'and in no other when it is computed again');
+SELECT is((SELECT sum(n) FROM millrace.window_minutes_days), 4321::numeric, 'each of them');
+SELECT is(millrace.window_pane('2010-11-07 02:30:00+00', '1 day', 'America/St_Johns', '1900-01-01'), timestamptz '2010-11-06 02:30:00+00', 'one time by itself, too');
+
+-- what the owner wrote is computed as often as in a window of hours
+CREATE SEQUENCE mrt.calls;
+CREATE FUNCTION mrt.counted(at timestamptz) RETURNS timestamptz LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM nextval('mrt.calls'); RETURN at; END $$;
+CREATE FUNCTION pg_temp.calls(window_name text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  before bigint := nextval('mrt.calls');
+BEGIN
+  PERFORM millrace.rebuild_window(window_name);
+  RETURN nextval('mrt.calls') - before;
+END $$;
+SELECT millrace.create_window('counted_' || k.name, 'p', event_time => 'mrt.counted(at)', size => k.size::interval, time_zone => 'Europe/Berlin', aggregates => 'count(*) AS n', backfill => false)
+FROM (VALUES ('hours', '1 h'), ('days', '1 day'), ('months', '1 month')) AS k (name, size);
+SELECT is(pg_temp.calls('counted_days'), pg_temp.calls('counted_hours'), 'the event time is computed no more often for days');
+SELECT is(pg_temp.calls('counted_months'), pg_temp.calls('counted_hours'), 'nor for months');
 
 -- where a window may begin
 SELECT lives_ok($$ SELECT millrace.create_window('cocos', 'p', event_time => 'at', size => '1 day', time_zone => 'Indian/Cocos', aggregates => 'count(*)') $$, 'the first of 1900 may have begun at 0:02');
