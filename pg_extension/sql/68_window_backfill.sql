@@ -177,6 +177,15 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._backfill_crashed FROM PUBLIC;
 COMMENT ON FUNCTION millrace._backfill_crashed IS 'Internal: puts off what has ended with the server.';
 
+-- The process is no longer at the stretch that it has tried, whatever becomes of it.
+CREATE FUNCTION millrace._backfill_released(window_id integer) RETURNS boolean
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  UPDATE millrace.window_backfill AS c SET tried_by = NULL WHERE c.window_id = _backfill_released.window_id AND c.tried_by = pg_backend_pid();
+  SELECT true;
+$$;
+REVOKE ALL ON FUNCTION millrace._backfill_released FROM PUBLIC;
+COMMENT ON FUNCTION millrace._backfill_released IS 'Internal: notes that a process is not at a stretch of a window.';
+
 -- Of the windows of a pipeline, the one whose next stretch is due first; 0: all are filled. One that another session has, for however long, does not keep those behind it.
 -- That it is tried is committed before it is (tried_by).
 CREATE FUNCTION millrace._backfill_window(pipeline_id integer) RETURNS integer
@@ -226,14 +235,14 @@ BEGIN
   IF w.id IS NULL THEN
     RETURN 0;
   ELSIF millrace._backfill_rests(b.due_at) THEN
-    UPDATE millrace.window_backfill AS c SET tried_by = NULL WHERE c.window_id = w.id AND c.tried_by = pg_backend_pid();
+    PERFORM millrace._backfill_released(w.id);
     RETURN least(ceil(extract(epoch FROM b.due_at - began) * 1000000), 5000000);  -- it may be due sooner than another worker has said
   END IF;
   SELECT * INTO STRICT p FROM millrace.pipeline AS d WHERE d.id = w.pipeline_id;
   SELECT * INTO STRICT v FROM millrace.pipeline_version AS d WHERE d.pipeline_id = p.id AND d.version = p.version;
   PERFORM millrace._check_window_target(p, v);
   IF NOT millrace._lock_to_read(v.target, false) THEN
-    UPDATE millrace.window_backfill AS c SET tried_by = NULL WHERE c.window_id = w.id;
+    PERFORM millrace._backfill_released(w.id);
     RETURN 100000;
   END IF;
   "end" := millrace._backfill_end(w);

@@ -305,3 +305,25 @@ def test_stretch_that_crashes_the_server(world):
     db.run("UPDATE t SET v = 'z' WHERE n = 1; UPDATE millrace.window_backfill SET due_at = '-infinity'")
     wait_for(lambda: db.value("SELECT backfilled AND failing IS NULL FROM millrace.windows"), "filled")
     assert db.run("SELECT n, v FROM millrace.window_w ORDER BY n") == [(1, "z"), (2, "x"), (3, "y")]
+
+
+def test_stretch_that_is_canceled(world):
+    """It is no crash, whatever becomes of the worker."""
+    Feed(world, "CREATE TABLE t (n int, v text, at timestamptz DEFAULT now()); CREATE INDEX ON t (at); INSERT INTO t VALUES (1, 'x')")
+    db = world.db
+    db.run("CREATE FUNCTION slow(v text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_sleep(600); RETURN v; END $$")
+    window(world, "w", wait=False, aggregates="max(slow(v)) AS v", size="1 h", group_by=["n"])
+    worker = wait_for(lambda: db.value("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"), "a stretch is read")
+    db.run("SELECT millrace.pause(%s)", (world.pipeline_name,))  # what is canceled is not tried again at once
+    db.run("SELECT pg_cancel_backend(%s)", (worker,))
+    wait_for(lambda: db.value("SELECT tried_by IS NULL FROM millrace.window_backfill"), "it is released")
+    db.run("CREATE OR REPLACE FUNCTION slow(v text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT v $$")
+    db.run("SELECT pg_terminate_backend(%s)", (worker,))
+    wait_for(lambda: not db.value("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = %s)", (worker,)), "it has ended")
+    db.run("""CREATE TABLE crashes (n int);
+              CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.crashes VALUES (NEW.crashes); RETURN NEW; END $$;
+              CREATE TRIGGER noted AFTER UPDATE ON millrace.window_backfill FOR EACH ROW EXECUTE FUNCTION noted()""")
+    db.run("SELECT millrace.resume(%s)", (world.pipeline_name,))
+    wait_for(lambda: db.value("SELECT backfilled AND failing IS NULL FROM millrace.windows"), "filled")
+    assert db.run("SELECT n, v FROM millrace.window_w") == [(1, "x")]
+    assert db.run("SELECT DISTINCT n FROM crashes") == [(0,)]

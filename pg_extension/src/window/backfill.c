@@ -41,6 +41,15 @@ fill_stretch(void *arg)
 													&(Oid){INT4OID}, &window));
 }
 
+static void
+release(void *arg)
+{
+	Datum window = Int32GetDatum(((const Filling *) arg)->window_id);
+
+	(void) mr_state_call(((const Filling *) arg)->pipeline_id, false,
+						 "SELECT millrace._backfill_released($1)", 1, &(Oid){INT4OID}, &window);
+}
+
 void
 mr_backfill_if_due(MrFold *fold, int32 pipeline_id)
 {
@@ -51,8 +60,9 @@ mr_backfill_if_due(MrFold *fold, int32 pipeline_id)
 	if (mr_xact_guard(find_window, &filling))
 	{
 		fold->filling = filling.window_id != 0;
-		if (fold->filling)
-			(void) mr_state_try(filling.window_id, "backfill", fill_stretch, &filling);
+		/* What has failed, or was canceled, has an outcome: this process may end before it tries again. */
+		if (fold->filling && !mr_state_try(filling.window_id, "backfill", fill_stretch, &filling))
+			(void) mr_xact_guard(release, &filling);
 	}
 	fold->fill_at = mr_clock_us() + filling.rests_us;
 }
