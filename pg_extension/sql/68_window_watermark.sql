@@ -53,7 +53,13 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._partition_activity FROM PUBLIC;
 COMMENT ON FUNCTION millrace._partition_activity IS 'Internal: why partitions of a pipeline are not idle.';
 
--- Since when an event of a partition has failed, or waited behind one that did, that holds it: for 5 minutes at most.
+-- For how long an event that has failed holds its partition. Planners know it as a constant.
+CREATE FUNCTION millrace._retry_hold() RETURNS interval
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$ SELECT interval '5 min'; $$;
+REVOKE ALL ON FUNCTION millrace._retry_hold FROM PUBLIC;
+COMMENT ON FUNCTION millrace._retry_hold IS 'Internal: how long an event that is to be tried again holds the watermark of its partition.';
+
+-- Since when an event of a partition has failed, or waited behind one that did, that holds it.
 CREATE FUNCTION millrace._partition_failures(pipeline_id integer) RETURNS TABLE (partition integer, since timestamptz)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 #variable_conflict use_column
@@ -62,7 +68,7 @@ BEGIN
   -- one row of each partition, however many wait
   SELECT t.partition, f.first_failed_at FROM millrace.partition AS t
   CROSS JOIN LATERAL (SELECT r.first_failed_at FROM millrace.retry AS r
-                      WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition AND r.replay_of IS NULL AND r.first_failed_at > now() - interval '5 min'
+                      WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition AND r.replay_of IS NULL AND r.first_failed_at > now() - millrace._retry_hold()
                       ORDER BY r.first_failed_at LIMIT 1) AS f
   WHERE t.pipeline_id = _partition_failures.pipeline_id;
 END $$;
@@ -74,7 +80,7 @@ COMMENT ON FUNCTION millrace._partition_failures IS 'Internal: which partitions 
 CREATE FUNCTION millrace._failures_left(w millrace.window_definition) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE w.kind WHEN 'recompute' THEN format(
-    'SELECT array_agg(r.partition) AS partitions, array_agg(r.since) AS since FROM (SELECT p.* FROM millrace._window_%s_partial AS p WHERE p.newest > now() - interval ''5 min'' OFFSET 0) AS p '
+    'SELECT array_agg(r.partition) AS partitions, array_agg(r.since) AS since FROM (SELECT p.* FROM millrace._window_%s_partial AS p WHERE p.newest > now() - millrace._retry_hold() OFFSET 0) AS p '
     'JOIN unnest($1) WITH ORDINALITY AS s (seq, place) ON p.stream = (s.place - 1)::integer AND p.seq > s.seq AND p.seq > $6 '
     'CROSS JOIN LATERAL unnest(p.retried, p.since) AS r (partition, since)', w.id) ELSE 'SELECT NULL::integer[] AS partitions, NULL::timestamptz[] AS since' END;
 $$;
@@ -87,7 +93,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
   SELECT r.partition, (SELECT m.highs[array_position(m.partitions, r.partition)] FROM millrace.window_mark AS m
                        WHERE m.window_id = _failures_hold.window_id AND m.at <= min(r.since) ORDER BY m.at DESC LIMIT 1)
   FROM (SELECT f.partition, f.since FROM millrace._partition_failures(pipeline_id) AS f UNION ALL
-        SELECT o.partition, o.since FROM unnest(partitions, since) AS o (partition, since) WHERE o.since > now() - interval '5 min') AS r
+        SELECT o.partition, o.since FROM unnest(partitions, since) AS o (partition, since) WHERE o.since > now() - millrace._retry_hold()) AS r
   GROUP BY r.partition;
 $$;
 REVOKE ALL ON FUNCTION millrace._failures_hold FROM PUBLIC;
@@ -161,11 +167,11 @@ BEGIN
   IF mark IS DISTINCT FROM old THEN
     mark.at := greatest(clock_timestamp(), old.at + interval '1 us');
     INSERT INTO millrace.window_mark VALUES (mark.*);
-    -- what is left is some seconds apart, and as old as what may hold it
+    -- what is left is some seconds apart, and as old as what may hold it in a transaction that began a minute ago
     DELETE FROM millrace.window_mark AS m WHERE m.window_id = w.id AND m.at = old.at
       AND EXISTS (SELECT FROM millrace.window_mark AS b WHERE b.window_id = w.id AND b.at < old.at AND b.at > old.at - interval '5 s');
     DELETE FROM millrace.window_mark AS m WHERE m.window_id = w.id
-      AND m.at < (SELECT max(b.at) FROM millrace.window_mark AS b WHERE b.window_id = w.id AND b.at < clock_timestamp() - interval '6 min');
+      AND m.at < (SELECT max(b.at) FROM millrace.window_mark AS b WHERE b.window_id = w.id AND b.at < clock_timestamp() - millrace._retry_hold() - interval '1 min');
   END IF;
 END $$;
 REVOKE ALL ON FUNCTION millrace._move_watermark FROM PUBLIC;
