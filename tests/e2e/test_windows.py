@@ -193,7 +193,7 @@ def test_expression_that_fails_on_a_row(world):
     feed = Feed(world, "CREATE TABLE t (n int, at timestamptz); CREATE TABLE bad (n int)", "n int, at timestamptz", "SELECT n, at FROM event",
                 retry_delay="200 ms", retry_factor=1, retry_jitter=0, max_retries=1000)
     with world.db.session("app") as s:
-        s.run("""CREATE FUNCTION checked(n int) RETURNS int STABLE LANGUAGE plpgsql AS $$ BEGIN
+        s.run("""CREATE FUNCTION checked(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
                  IF n = 13 AND EXISTS (SELECT FROM bad) THEN RAISE EXCEPTION 'no % here', n USING ERRCODE = '55006'; END IF; RETURN 100 / n; END $$;
                  INSERT INTO bad VALUES (1)""")
         s.run("SELECT millrace.set_error_class('55006', 'retry', pipeline => %s)", (world.pipeline_name,))

@@ -1,11 +1,13 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(140);
+SELECT plan(145);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
 SELECT pg_temp.pipeline('upserts', 'update', '{id}');
 CREATE FUNCTION mrt.twice(value double precision) RETURNS double precision IMMUTABLE LANGUAGE sql AS 'SELECT 2 * value';
+CREATE FUNCTION mrt.recent(at timestamptz) RETURNS boolean STABLE LANGUAGE sql AS 'SELECT at > now() - interval ''1 day''';
+CREATE OPERATOR mrt.? (FUNCTION = mrt.recent, RIGHTARG = timestamptz);
 CREATE FUNCTION mrt.drawn(value double precision) RETURNS double precision VOLATILE LANGUAGE sql AS 'SELECT value + random()';
 CREATE AGGREGATE mrt.total(double precision) (SFUNC = float8pl, STYPE = double precision, COMBINEFUNC = float8pl);
 INSERT INTO mrt.reading (id, source, at, value)
@@ -71,6 +73,13 @@ SELECT pg_temp.wrong('{"where": "''at > now() - interval ''''1 day''''''"}', '0A
 SELECT pg_temp.wrong('{"aggregates": "''count(*) FILTER (WHERE source = current_user)''"}', '0A000', 'cannot have the present time, user or setting', 'transform');
 SELECT pg_temp.wrong('{"aggregates": "''max(age(at))''"}', '0A000', 'cannot have the present time, user or setting', 'transform');
 SELECT pg_temp.wrong('{"group_by": "''{current_date}''"}', '0A000', 'group_by of a window cannot have the present time, user or setting', 'transform');
+SELECT pg_temp.wrong('{"aggregates": "''max(current_database())''"}', '0A000', 'cannot have the present time, user or setting', 'transform');
+SELECT pg_temp.wrong('{"where": "''mrt.recent(at)''"}', '0A000', '"where" of a window cannot have function recent(timestamp with time zone), which is not IMMUTABLE', 'ALTER FUNCTION mrt.recent(timestamp with time zone) IMMUTABLE;');
+SELECT pg_temp.wrong('{"aggregates": "''count(*) FILTER (WHERE OPERATOR(mrt.?) at)''"}', '0A000', 'which is not IMMUTABLE', 'into a column of the target');
+SELECT pg_temp.wrong('{"group_by": "''{mrt.recent(at)}''"}', '0A000', 'which is not IMMUTABLE', 'into a column of the target');
+ALTER FUNCTION mrt.recent(timestamptz) IMMUTABLE;
+SELECT lives_ok($$ SELECT millrace.create_window('promised', 'p', event_time => 'at', size => '1 h', "where" => 'mrt.recent(at)', aggregates => 'count(*)'), millrace.drop_window('promised') $$,
+                'what its owner promises is believed, as by an index');
 SELECT pg_temp.wrong('{"retention": "''1001 years''"}', '22023', 'retention is "1001 years", expected more than nothing, up to 1000 years', '30 days');
 SELECT is((SELECT count(*) FROM pg_class WHERE relname ~ '^_?window_([0-9]|w)' AND relkind IN ('r', 'v')), 0::bigint, 'what is refused leaves nothing behind');
 

@@ -7,7 +7,7 @@ SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p', 'update', '{id}');
 SELECT pg_temp.pipeline('grows');
 SELECT pg_temp.pipeline('nullable', 'update', '{source,at}');
-CREATE FUNCTION mrt.who() RETURNS text STABLE LANGUAGE sql AS 'SELECT current_user::text';
+CREATE FUNCTION mrt.who() RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT current_user::text';
 CREATE FUNCTION mrt.add(state double precision, value double precision) RETURNS double precision IMMUTABLE LANGUAGE plpgsql AS $$
 BEGIN
   IF value = 13 THEN RAISE EXCEPTION '13 is not added'; END IF;

@@ -3,6 +3,8 @@
  */
 #include "window/window_text.h"
 
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -11,6 +13,7 @@
 #include "parser/parser.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/regproc.h"
 
 #define SELECT_BYTES 7 /* of "SELECT " */
 
@@ -61,7 +64,10 @@ parse(const MrWindowText *text, const char *statement)
 	return select;
 }
 
-/* What gives another value at another time, or to somebody else, for the same row. It is stable, as are casts that depend on settings: these are pinned. */
+/*
+ * What gives another value at another time, or to somebody else, for the same row. It is stable, and so are casts that depend on
+ * settings: these are pinned. Without an argument a stable function knows nothing of the row.
+ */
 static bool
 is_of_session(Node *node)
 {
@@ -71,23 +77,33 @@ is_of_session(Node *node)
 		return false;
 	switch (((FuncExpr *) node)->funcid)
 	{
-		case F_NOW:
-		case F_TRANSACTION_TIMESTAMP:
-		case F_STATEMENT_TIMESTAMP:
 		case F_AGE_TIMESTAMPTZ: /* of one time: until today */
 		case F_AGE_TIMESTAMP:
 		case F_CURRENT_SETTING_TEXT:
 		case F_CURRENT_SETTING_TEXT_BOOL:
 			return true;
 		default:
-			return false;
+			return ((FuncExpr *) node)->args == NIL &&
+				   func_volatile(((FuncExpr *) node)->funcid) == PROVOLATILE_STABLE;
 	}
+}
+
+/* Nobody sees what is inside of a function: it may read tables, or the clock. As for an index, it is its owner who says that it does not. */
+static bool
+is_of_others(Oid function, void *stable)
+{
+	if (func_volatile(function) != PROVOLATILE_STABLE ||
+		get_func_namespace(function) == PG_CATALOG_NAMESPACE)
+		return false;
+	*(Oid *) stable = function;
+	return true;
 }
 
 static bool
 check_node(Node *node, void *arg)
 {
 	const MrWindowText *text = arg;
+	Oid stable = InvalidOid;
 
 	if (node == NULL)
 		return false;
@@ -105,6 +121,12 @@ check_node(Node *node, void *arg)
 			text, node, "the present time, user or setting",
 			"The same row must always count the same: compute it in the transform, into a column "
 			"of the target. What is old leaves by retention.");
+	if (check_functions_in_node(node, is_of_others, &stable))
+		mr_window_text_refuse(
+			text, node, psprintf("function %s, which is not IMMUTABLE", format_procedure(stable)),
+			psprintf("If it depends on nothing but its arguments: ALTER FUNCTION %s IMMUTABLE; "
+					 "else compute it in the transform, into a column of the target.",
+					 format_procedure_qualified(stable)));
 	return expression_tree_walker(node, check_node, arg);
 }
 
