@@ -227,7 +227,7 @@ CREATE FUNCTION millrace._fold_rows(window_id integer, fold bigint, packed text,
                                     OUT rows bigint, OUT lowest timestamptz, OUT first_end timestamptz)
 LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_fold_rows';
 REVOKE ALL ON FUNCTION millrace._fold_rows FROM PUBLIC;
-COMMENT ON FUNCTION millrace._fold_rows IS 'Internal: merges partial values, read in the snapshot of the caller''s statement, and appends what that gives to the folded table of a window. Out: how many rows; the first start and the first end of their windows, null when there are none.';
+COMMENT ON FUNCTION millrace._fold_rows IS 'Internal: merges partial values, read in the snapshot of the caller''s statement, and appends what that gives to the folded table of a window. Out: how many rows, and the first start of their windows; the first end of all, those that are left out, too. Null when there are none.';
 
 CREATE FUNCTION millrace._lock_window(window_id integer, wait boolean) RETURNS boolean
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_sql_lock_window';

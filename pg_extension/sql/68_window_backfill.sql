@@ -33,10 +33,7 @@ COMMENT ON FUNCTION millrace._times_of IS 'Internal: the times of rows of a wind
 CREATE FUNCTION millrace._has_time_index(w millrace.window_definition, target oid) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   WITH RECURSIVE part AS (SELECT target AS id UNION SELECT h.inhrelid FROM part JOIN pg_inherits AS h ON h.inhparent = part.id)
-  SELECT coalesce(bool_and(EXISTS (
-    SELECT FROM pg_index AS x JOIN pg_class AS r ON r.oid = x.indexrelid JOIN pg_am AS m ON m.oid = r.relam
-    WHERE x.indrelid = c.oid AND x.indisvalid AND x.indpred IS NULL AND m.amname = 'btree' AND x.indoption[0] & 3 IN (0, 3)  -- ASC NULLS LAST, DESC NULLS FIRST
-          AND btrim(pg_get_indexdef(x.indexrelid, 1, false), '()') = btrim(w.at, '()'))), false)
+  SELECT coalesce(bool_and(EXISTS (SELECT FROM millrace._index_columns(c.oid) AS i WHERE i.columns[1] = btrim(w.at, '()') AND i.latest_found)), false)
   FROM part JOIN pg_class AS c ON c.oid = part.id WHERE c.relkind <> 'p';
 $$;
 REVOKE ALL ON FUNCTION millrace._has_time_index FROM PUBLIC;

@@ -360,8 +360,8 @@ BEGIN
                 millrace._due_of_fold(w), CASE WHEN w.kind = 'recompute' OR rebuilds THEN '(SELECT count(*) FROM replaced)' ELSE '0' END,
                 CASE WHEN w.gap IS NOT NULL THEN millrace._late_sessions(w) ELSE
                 format('late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3%s GROUP BY 1, 2 HAVING sum(r.n) > 0), ',
-                       -- mostly there are none, which what is kept says before all are unpacked again
-                       CASE WHEN w.kind = 'incremental' AND NOT rebuilds THEN ' AND ((SELECT k.first_end FROM kept AS k) <= $3 OR $5 > ''-infinity'')' ELSE '' END) END,
+                       -- mostly there are none, which the first end says before all are unpacked again
+                       CASE WHEN w.kind = 'incremental' AND NOT rebuilds THEN ' AND (SELECT k.first_end FROM kept AS k) <= $3' ELSE '' END) END,
                 w.pipeline_id, CASE WHEN rebuilds THEN format('millrace._window_fill($10, $9, %s)', w.id) ELSE '0::bigint' END,
                 CASE WHEN w.kind = 'incremental' THEN '(SELECT k.rows FROM kept AS k)' ELSE '(SELECT count(*) FROM kept)' END,
                 CASE WHEN w.kind = 'incremental' THEN '(SELECT k.lowest FROM kept AS k)' ELSE '(SELECT min(k.window_start) FROM kept AS k)' END, millrace._failures_left(w));

@@ -158,9 +158,9 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._check_window_changes FROM PUBLIC;
 COMMENT ON FUNCTION millrace._check_window_changes IS 'Internal: refuses changes of rows that a window cannot follow.';
 
-CREATE FUNCTION millrace._index_columns(target oid) RETURNS TABLE (columns text[])
+CREATE FUNCTION millrace._index_columns(target oid) RETURNS TABLE (columns text[], latest_found boolean)  -- latest_found: with nulls where they are by default
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  SELECT ARRAY(SELECT btrim(pg_get_indexdef(x.indexrelid, c, false), '()') FROM generate_series(1, x.indnkeyatts) AS c ORDER BY c)
+  SELECT ARRAY(SELECT btrim(pg_get_indexdef(x.indexrelid, c, false), '()') FROM generate_series(1, x.indnkeyatts) AS c ORDER BY c), x.indoption[0] & 3 IN (0, 3)
   FROM pg_index AS x JOIN pg_class AS r ON r.oid = x.indexrelid JOIN pg_am AS m ON m.oid = r.relam
   WHERE x.indrelid = target AND x.indisvalid AND x.indpred IS NULL AND m.amname = 'btree';
 $$;

@@ -45,7 +45,8 @@ enum /* arguments, from 0 */
 
 enum /* columns of the folded table, from 0 */
 {
-	FOLDED_START = 1
+	FOLDED_START = 1,
+	FOLDED_END
 };
 
 /* Receives arrays of rows of the folded table. */
@@ -57,6 +58,7 @@ typedef struct Unpacking
 	TimestampTz kept_from;
 	TimestampTz from;
 	TimestampTz to;
+	TimestampTz first_end; /* of what is left out */
 	MrOnePass *pass;
 	Tuplestorestate *store; /* of what is not served in one pass */
 	TupleTableSlot *slot;
@@ -80,7 +82,11 @@ unpack_row(Unpacking *unpacking, HeapTupleHeader header)
 
 	heap_deform_tuple(&tuple, unpacking->columns, slot->tts_values, slot->tts_isnull);
 	if (is_left_out(unpacking, DatumGetTimestampTz(slot->tts_values[FOLDED_START])))
+	{
+		unpacking->first_end =
+			Min(unpacking->first_end, DatumGetTimestampTz(slot->tts_values[FOLDED_END]));
 		return;
+	}
 	slot->tts_values[natts] = Int32GetDatum(-1); /* it is no row of a batch */
 	slot->tts_isnull[natts] = false;
 	unpacking->nrows++;
@@ -191,7 +197,7 @@ time_or_null(TimestampTz time, bool *isnull)
 Datum
 mr_sql_fold_rows(PG_FUNCTION_ARGS)
 {
-	Unpacking unpacking = {.pub = mr_row_receiver(unpack)};
+	Unpacking unpacking = {.pub = mr_row_receiver(unpack), .first_end = DT_NOEND};
 	TupleDesc desc;
 	Datum values[NRESULTS];
 	bool nulls[NRESULTS] = {false};
@@ -212,6 +218,6 @@ mr_sql_fold_rows(PG_FUNCTION_ARGS)
 	mr_append_end(&append);
 	values[0] = Int64GetDatum(append.rows);
 	values[1] = time_or_null(append.lowest, &nulls[1]);
-	values[2] = time_or_null(append.first_end, &nulls[2]);
+	values[2] = time_or_null(Min(append.first_end, unpacking.first_end), &nulls[2]);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
