@@ -67,7 +67,7 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._window_panes FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_panes IS 'Internal: the number of slides in a window''s size.';
 
--- The one is called for each row of a batch, as the pipeline's owner, the other for each row of a view, as its reader; they look nothing up, and pin no search_path: it would be set and reset each
+-- The one is called for each row of a batch, as the pipeline's owner, the others for each row of a view, as its reader; they look nothing up, and pin no search_path: it would be set and reset each
 -- time. Like the server's AT TIME ZONE they are as immutable as the time zones are.
 CREATE FUNCTION millrace.window_pane(at timestamptz, slide interval, time_zone text, origin timestamp) RETURNS timestamptz
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mr_sql_window_pane';
@@ -79,6 +79,12 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mr_sql_window_l
 COMMENT ON FUNCTION millrace.window_later IS
 'The start of a day of a calendar that is days or months later than another one. For windows, and for any other query.
 In: start: of a day; by: days or months, of any sign; time_zone. Out: the first moment of the day; ±infinity as it is. Errors: invalid_parameter_value for an unknown time_zone.';
+
+CREATE FUNCTION millrace.window_earlier(start timestamptz, by interval, time_zone text) RETURNS timestamptz
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mr_sql_window_earlier';
+COMMENT ON FUNCTION millrace.window_earlier IS
+'The start of a day of a calendar that is days or months earlier than another one. For windows, and for any other query.
+In: start: of a day; by: days or months; time_zone. Out: the first moment of the day; null for a day that the zone has left out; ±infinity as it is. Errors: invalid_parameter_value for an unknown time_zone.';
 
 -- SQL over the expression `at`: the start of the pane it is in, and what is `slides` later than a start.
 CREATE FUNCTION millrace._pane_start(at text, slide interval, time_zone text, origin timestamptz) RETURNS text
@@ -97,6 +103,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
 $$;
 REVOKE ALL ON FUNCTION millrace._later FROM PUBLIC;
 COMMENT ON FUNCTION millrace._later IS 'Internal: SQL for a time of the calendar that is later than another one.';
+
+-- Null for a day that there is not.
+CREATE FUNCTION millrace._earlier(start text, by text, slide interval, time_zone text) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT CASE millrace._window_unit('slide', slide) WHEN 'time' THEN format('(%s - %s)', start, by)
+         ELSE format('millrace.window_earlier(%s, %s, %L)', start, by, time_zone) END;
+$$;
+REVOKE ALL ON FUNCTION millrace._earlier FROM PUBLIC;
+COMMENT ON FUNCTION millrace._earlier IS 'Internal: SQL for a time of the calendar that is earlier than another one.';
 
 CREATE FUNCTION millrace._window_origin(origin text, unit text, time_zone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$

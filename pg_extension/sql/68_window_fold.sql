@@ -221,9 +221,9 @@ CREATE FUNCTION millrace._pane_windows(w millrace.window_definition, panes text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT CASE WHEN millrace._window_panes(w.size, w.slide) = 1 THEN panes
          ELSE format('SELECT w.window_start, %1$s AS window_end%2$s, %3$s FROM (SELECT %4$s AS window_start%2$s, %3$s FROM (%5$s) AS p '
-                     'CROSS JOIN generate_series(0, %6$s) AS k) AS w',
+                     'CROSS JOIN generate_series(0, %6$s) AS k) AS w WHERE w.window_start IS NOT NULL',
                      millrace._later('w.window_start', format('%L::interval', w.size), w.slide, w.time_zone), w.keys, w.states,
-                     millrace._later('p.window_start', format('(- k) * %L::interval', w.slide), w.slide, w.time_zone), panes,
+                     millrace._earlier('p.window_start', format('k * %L::interval', w.slide), w.slide, w.time_zone), panes,
                      millrace._window_panes(w.size, w.slide) - 1) END;
 $$;
 REVOKE ALL ON FUNCTION millrace._pane_windows FROM PUBLIC;

@@ -23,7 +23,7 @@ BEGIN
                  'ON CONFLICT ON CONSTRAINT window_late_pkey DO UPDATE SET rows = l.rows + excluded.rows, last_at = excluded.last_at) '
                  'INSERT INTO millrace.window_outside (window_id, rows, skewed, late) SELECT %1$s, 0, 0, sum(p.rows) FROM unnest($3) AS p (rows)',
                  w.id, CASE WHEN w.gap IS NOT NULL THEN 'w."end"' ELSE millrace._later('w.start', format('%L::interval', w.size), w.slide, w.time_zone) END,
-                 millrace._later('p.start', format('(- k) * %L::interval', w.slide), w.slide, w.time_zone),
+                 millrace._earlier('p.start', format('k * %L::interval', w.slide), w.slide, w.time_zone),
                  millrace._window_panes(w.size, w.slide) - 1)
   USING starts, ends, rows, final;
 END $$;

@@ -19,7 +19,8 @@ SELECT set_eq($$ SELECT oid::regprocedure::text FROM func WHERE prorettype <> 't
                  AND NOT coalesce(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], false) AND prosqlbody IS NULL $$,
               ARRAY['millrace._add_double(double precision,double precision)', 'millrace._add_numeric(numeric,numeric)',
                     'millrace._merge_states(double precision[],double precision[])',
-                    'millrace.window_pane(timestamp with time zone,interval,text,timestamp without time zone)', 'millrace.window_later(timestamp with time zone,interval,text)'],
+                    'millrace.window_pane(timestamp with time zone,interval,text,timestamp without time zone)', 'millrace.window_later(timestamp with time zone,interval,text)',
+                    'millrace.window_earlier(timestamp with time zone,interval,text)'],
               'every function pins its search_path, or was parsed at creation, but those in C that are called for each value and look nothing up');
 SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f JOIN pg_language AS l ON l.oid = f.prolang
                  WHERE l.lanname IN ('sql', 'plpgsql') AND NOT coalesce(f.proconfig @> ARRAY['standard_conforming_strings=on'], false)

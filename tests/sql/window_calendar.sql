@@ -1,7 +1,7 @@
 -- Days and months where a midnight comes twice or not at all, and years before the first one. What a batch would note of recomputed windows is noted here by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(32);
+SELECT plan(39);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -95,6 +95,21 @@ SELECT is_empty('SELECT * FROM millrace.window_minutes_days WHERE low < window_s
 SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_minutes_again', 'SELECT window_start, window_end, n FROM millrace.window_minutes_days', 'and in no other when it is computed again');
 SELECT is((SELECT sum(n) FROM millrace.window_minutes_days), 4321::numeric, 'each of them');
 SELECT is(millrace.window_pane('2010-11-07 02:30:00+00', '1 day', 'America/St_Johns', '1900-01-01'), timestamptz '2010-11-06 02:30:00+00', 'one time by itself, too');
+
+SELECT pg_temp.refused($$ SELECT millrace.window_pane('2026-01-01', '2147483647 days', 'UTC', '1900-01-01') $$, '22023', 'a number of days or months', NULL, 'slides have a limit');
+SELECT pg_temp.refused($$ SELECT millrace.window_pane('2026-01-01', '1 day 1 h', 'UTC', '1900-01-01') $$, '22023', 'a number of days or months', NULL, 'and one unit');
+SELECT pg_temp.refused($$ SELECT millrace.window_pane('294276-12-31 23:59:59+00', '1 day', 'UTC', '4713-01-01 00:00:00 BC') $$, '22008', 'out of range', NULL, 'a time may be too far away');
+SELECT is(millrace.window_pane('infinity', '1 month', 'Europe/Berlin', '1900-01-01'), 'infinity', 'infinity is in no day');
+
+-- a day that there was not: Samoa went from the 29th to the 31st
+INSERT INTO mrt.reading (id, source, at) SELECT -10000 - row_number() OVER (ORDER BY i), 'samoa', i FROM generate_series(timestamptz '2011-12-25 10:00:00+00', '2012-01-05 09:00:00+00', '1 h') AS i;
+SELECT millrace.create_window('samoa_' || k.name, 'p', event_time => 'at', size => '3 days', slide => '1 day', time_zone => 'Pacific/Apia', aggregates => k.aggregates, "where" => 'source = ''samoa''')
+FROM (VALUES ('days', 'count(*) AS n'), ('again', 'count(DISTINCT id) AS n')) AS k (name, aggregates);
+SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_samoa_days',
+  $$ SELECT w.window_start, w.window_end, count(*) FROM millrace.window_samoa_again AS w JOIN mrt.reading AS r ON r.source = 'samoa' AND r.at >= w.window_start AND r.at < w.window_end GROUP BY 1, 2 $$,
+  'a day that was left out counts no row twice');
+SELECT set_eq('SELECT window_start, window_end, n FROM millrace.window_samoa_again', 'SELECT window_start, window_end, n FROM millrace.window_samoa_days', 'nor when it is computed again');
+SELECT is(millrace.window_earlier('2011-12-30 10:00:00+00', '1 day', 'Pacific/Apia'), NULL, 'it begins at no time');
 
 -- what the owner wrote is computed as often as in a window of hours
 CREATE SEQUENCE mrt.calls;

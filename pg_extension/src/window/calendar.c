@@ -1,5 +1,5 @@
 /*
- * calendar.c: millrace.window_pane(), millrace.window_later(): days and months of a calendar, as a window is kept by them.
+ * calendar.c: millrace.window_pane(), _later(), _earlier(): days and months of a calendar, as a window is kept by them.
  *
  * A day begins with its first hour: where clocks are put back over midnight, that comes twice (in Cuba and on the Azores each year), and AT TIME ZONE
  * takes the second one; where they are put forward, it begins at 1:00. A pane has just the times from its start to its end, whatever a clock shows: where it
@@ -10,12 +10,14 @@
  */
 #include "postgres.h"
 
+#include "common/int.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
-#define NKEPT 1024 /* panes */
+#define MAX_DAYS 100000 /* or months, of a slide; those of windows are of 10 years at most */
+#define NKEPT    1024   /* panes */
 #define PARTS                                                                                      \
 	24 /* of a pane; each has a place of its own, so that most of them are of one pane alone: the hours of a day */
 
@@ -36,6 +38,7 @@ typedef struct Calendar
 
 PG_FUNCTION_INFO_V1(mr_sql_window_pane);
 PG_FUNCTION_INFO_V1(mr_sql_window_later);
+PG_FUNCTION_INFO_V1(mr_sql_window_earlier);
 
 static TimestampTz
 at_zone(const text *zone, Timestamp local)
@@ -55,6 +58,13 @@ static Timestamp
 plus(Timestamp local, const Interval *span)
 {
 	return DatumGetTimestamp(DirectFunctionCall2(timestamp_pl_interval, TimestampGetDatum(local),
+												 IntervalPGetDatum(span)));
+}
+
+static Timestamp
+minus(Timestamp local, const Interval *span)
+{
+	return DatumGetTimestamp(DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(local),
 												 IntervalPGetDatum(span)));
 }
 
@@ -83,10 +93,11 @@ pane_midnight(const Calendar *calendar, Timestamp local)
 	fsec_t fraction;
 	Interval span = {0};
 	int64 width = calendar->slide.day * USECS_PER_DAY;
+	int64 since; /* the origin */
 
-	if (calendar->slide.month == 0)
-		return calendar->origin + floor_div(local - calendar->origin, width) * width;
-	if (timestamp2tm(local, NULL, &at, &fraction, NULL, NULL) != 0 ||
+	if (calendar->slide.month == 0 && !pg_sub_s64_overflow(local, calendar->origin, &since))
+		return calendar->origin + floor_div(since, width) * width;
+	if (calendar->slide.month == 0 || timestamp2tm(local, NULL, &at, &fraction, NULL, NULL) != 0 ||
 		timestamp2tm(calendar->origin, NULL, &from, &fraction, NULL, NULL) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
@@ -105,9 +116,7 @@ find_pane(const Calendar *calendar, TimestampTz at)
 
 	while (at < pane.start)
 	{
-		midnight = DatumGetTimestamp(DirectFunctionCall2(timestamp_mi_interval,
-														 TimestampGetDatum(midnight),
-														 IntervalPGetDatum(&calendar->slide)));
+		midnight = minus(midnight, &calendar->slide);
 		pane.start = day_start(calendar->zone, midnight);
 	}
 	for (;;)
@@ -158,8 +167,9 @@ mr_sql_window_pane(PG_FUNCTION_ARGS)
 	Calendar *calendar = fcinfo->flinfo->fn_extra;
 	Pane *kept;
 
-	if (slide->time != 0 || slide->day < 0 || slide->month < 0 ||
-		(slide->day == 0) == (slide->month == 0) || TIMESTAMP_NOT_FINITE(origin))
+	if (slide->time != 0 || slide->day < 0 || slide->day > MAX_DAYS || slide->month < 0 ||
+		slide->month > MAX_DAYS || (slide->day == 0) == (slide->month == 0) ||
+		TIMESTAMP_NOT_FINITE(origin))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("the slide of a calendar is a number of days or months, and its "
 							   "origin a time")));
@@ -174,17 +184,40 @@ mr_sql_window_pane(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(kept->start);
 }
 
+static Timestamp
+midnight_of(const text *zone, TimestampTz at)
+{
+	return floor_div(local_time(zone, at), USECS_PER_DAY) * USECS_PER_DAY;
+}
+
 /* millrace.window_later(start timestamptz, by interval, time_zone text) RETURNS timestamptz */
 Datum
 mr_sql_window_later(PG_FUNCTION_ARGS)
 {
 	TimestampTz start = PG_GETARG_TIMESTAMPTZ(0);
 	const text *zone = PG_GETARG_TEXT_PP(2);
-	Timestamp local;
 
 	if (TIMESTAMP_NOT_FINITE(start))
 		PG_RETURN_TIMESTAMPTZ(start);
-	local = local_time(zone, start);
-	PG_RETURN_TIMESTAMPTZ(day_start(zone, plus(floor_div(local, USECS_PER_DAY) * USECS_PER_DAY,
-											   PG_GETARG_INTERVAL_P(1))));
+	PG_RETURN_TIMESTAMPTZ(day_start(zone, plus(midnight_of(zone, start), PG_GETARG_INTERVAL_P(1))));
+}
+
+/*
+ * millrace.window_earlier(start timestamptz, by interval, time_zone text) RETURNS timestamptz
+ * Null where a calendar leaves that day out (30 December 2011, in Samoa): it begins with the next one, and would be taken for that.
+ */
+Datum
+mr_sql_window_earlier(PG_FUNCTION_ARGS)
+{
+	TimestampTz start = PG_GETARG_TIMESTAMPTZ(0);
+	const text *zone = PG_GETARG_TEXT_PP(2);
+	Timestamp midnight;
+
+	if (TIMESTAMP_NOT_FINITE(start))
+		PG_RETURN_TIMESTAMPTZ(start);
+	midnight = minus(midnight_of(zone, start), PG_GETARG_INTERVAL_P(1));
+	start = day_start(zone, midnight);
+	if (midnight_of(zone, start) != midnight)
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(start);
 }
