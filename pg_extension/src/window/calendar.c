@@ -17,9 +17,10 @@
 #include "utils/timestamp.h"
 
 #define MAX_DAYS 100000 /* or months, of a slide; those of windows are of 10 years at most */
-#define NKEPT    1024   /* panes */
-#define PARTS                                                                                      \
-	24 /* of a pane; each has a place of its own, so that most of them are of one pane alone: the hours of a day */
+
+/* What is kept: each part of a pane has a place of its own, so that most of them are of one pane alone, as the hours of a day. */
+#define NKEPT 1024
+#define PARTS 24
 
 typedef struct Pane
 {
