@@ -29,6 +29,8 @@ def demo(tmp_path):
 
 @pytest.mark.alone
 def test_its_lines_work(demo, tmp_path):
+    drawn = demo[demo.index("A window of one day"):demo.index("What failed and why")]
+    assert all(f" {station} " in drawn for station in ("EWR", "JFK", "LGA")) and drawn.count("█") > 3 * 31, drawn
     (address,) = re.findall(r"^ +API +(http://localhost:\d+)$", demo, re.M)
     (psql,) = re.findall(r"^ +(psql .*)$", demo, re.M)
     post, get, window, *streams = re.findall(r"^ +(curl .*)$", demo, re.M)
