@@ -110,7 +110,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_s
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN
-RETURN QUERY
+  RETURN QUERY
 WITH stats AS MATERIALIZED (
   SELECT * FROM millrace.stats
 ), by_type AS MATERIALIZED (
