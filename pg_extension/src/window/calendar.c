@@ -16,6 +16,8 @@
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
+#include "server/compat.h"
+
 #define MAX_DAYS 100000 /* or months, of a slide; those of windows are of 10 years at most */
 
 /* What is kept: each part of a pane has a place of its own, so that most of them are of one pane alone, as the hours of a day. */
