@@ -131,18 +131,13 @@ def run_pipelines(bench, wanted):
 
 def run_pairs(bench, wanted, repeat):
     """As run_pipelines(), but each in turn with a plain run: figures are medians, "share_of_plain" that of the ratios of pairs."""
-    def timed(name):
-        db, result = bench.pipeline(name, **PIPELINES[name][1])
-        db.drop()
-        return result
-
-    timed("end_to_end")  # warms up the broker and its just-in-time compiler; not counted
+    bench.measure("end_to_end")  # warms up the broker and its just-in-time compiler; not counted
     pairs.head("plain", "other")
     out = {}
     for name in PIPELINES:
         if name == "end_to_end" or name not in wanted:
             continue
-        measured = pairs.measure(("plain", lambda: timed("end_to_end")), ("other", lambda name=name: timed(name)), repeat)
+        measured = pairs.measure(("plain", lambda: bench.measure("end_to_end")), ("other", lambda name=name: bench.measure(name)), repeat)
         pairs.show(PIPELINES[name][0], measured, "plain", "other")
         middle = measured["events_per_s_middle"]
         least, share, most = (round(middle["ratio"][what], 2) for what in ("min", "median", "max"))

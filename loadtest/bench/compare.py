@@ -64,11 +64,9 @@ class Side:
         self.cluster.start()
         try:
             ensure_roles(self.cluster)
-            db, result = self.bench.pipeline(scenario, **PIPELINES[scenario][1])
-            db.drop()
+            return self.bench.measure(scenario)
         finally:
             self.cluster.stop()
-        return result
 
     def __str__(self):
         return f"{(self.source['commit'] or 'unknown')[:8]}{' + changes' * self.source['dirty']}"

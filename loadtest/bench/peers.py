@@ -39,10 +39,6 @@ def result(run):
     return measured
 
 
-def ours(bench):
-    return result(bench.pipeline("end_to_end", **PIPELINES["end_to_end"][1]))
-
-
 def figures(measured):
     """What bench.json has of the pairs."""
     peer = {name: statistics.median(measured[name]["flink"]) for name in ("events_per_s", "events_per_s_middle", "cpu_us_per_event")}
@@ -57,9 +53,9 @@ def main():
     print(machine.describe(arguments.events) + f", {arguments.repeat} pairs of runs; the JVM of Flink is counted as its ingestor", flush=True)
     with machine.running() as (cluster, broker):
         bench = Bench(cluster, broker, Topics(broker, arguments.events))
-        ours(bench)  # warms up the broker and its just-in-time compiler; not counted
+        bench.measure("end_to_end")  # warms up the broker and its just-in-time compiler; not counted
         pairs.head("flink", "ours")
-        measured = pairs.measure(("flink", lambda: result(flink.run(bench, arguments.kit))), ("ours", lambda: ours(bench)), arguments.repeat)
+        measured = pairs.measure(("flink", lambda: result(flink.run(bench, arguments.kit))), ("ours", lambda: bench.measure("end_to_end")), arguments.repeat)
         pairs.show(PIPELINES["end_to_end"][0], measured, "flink", "ours")
     kept = figures(measured)
     history.write(kept, keep_others=True)

@@ -88,6 +88,12 @@ class Bench:
         result["xids_per_event"] = xids / self.n
         return db, result
 
+    def measure(self, name):
+        """The result of that run of PIPELINES, whose database is dropped."""
+        db, result = self.pipeline(name, **PIPELINES[name][1])
+        db.drop()
+        return result
+
     def follow(self, db):
         """Runs an ingestor until all events are settled."""
         ingestor = self.ingestor(db).start(wait=False)
