@@ -183,7 +183,7 @@ COMMENT ON VIEW millrace.stats_inline IS
 GRANT SELECT ON millrace.stats_inline TO PUBLIC;
 
 CREATE FUNCTION millrace.read_stats() RETURNS SETOF millrace.stats_inline
-LANGUAGE plpgsql ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+LANGUAGE plpgsql STABLE ROWS 10 SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 BEGIN
   RETURN QUERY SELECT * FROM millrace.stats_inline;
 END $$;

@@ -106,7 +106,7 @@ GRANT SELECT ON millrace.metric_source, millrace.metric_family TO PUBLIC;
 -- times as long. Parts of other sources than the one asked for are not run. One plan for all sources, which the session keeps:
 -- to make it takes ten times as long as to run it.
 CREATE FUNCTION millrace.metrics(source text DEFAULT NULL) RETURNS TABLE (family text, name text, labels jsonb, value float8)
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off SET extra_float_digits = 1
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off SET extra_float_digits = 1
 SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 BEGIN

@@ -1,7 +1,7 @@
 -- doctor: what is wrong, and how to fix it. It reads the public views, so it finds what its caller may see.
 
 CREATE FUNCTION millrace.doctor() RETURNS TABLE (severity text, what text, detail text, command text)
-LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
   WITH pipeline AS MATERIALIZED (
     SELECT * FROM millrace.pipelines
   ), lag AS MATERIALIZED (

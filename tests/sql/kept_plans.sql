@@ -1,7 +1,7 @@
 -- What is read every second is read by plans that the session keeps, and each reader still sees his own.
 BEGIN;
 \ir helper.psql
-SELECT plan(9);
+SELECT plan(12);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -21,6 +21,34 @@ SELECT isnt_empty($$ SELECT pg_temp.kept('millrace._workers()') $$, 'and what th
 SELECT is((SELECT count(*) FROM millrace.metric_source AS s CROSS JOIN LATERAL (SELECT count(*) FROM millrace.metrics(s.source)) AS m
            CROSS JOIN LATERAL pg_temp.kept('FROM millrace.stats_by_type WHERE metrics.source')),
           (SELECT count(*) FROM millrace.metric_source), 'one serves all sources');
+
+-- The figures are those of the statement's snapshot: what the statement itself does, or another session meanwhile, is not in them.
+SELECT millrace.add_partitions('p', 0, '{0}');
+CREATE FUNCTION pg_temp.settle_one() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM millrace.pause('p');
+  INSERT INTO millrace.progress (pipeline_id, partition, seq, next_offset, events, written, filtered, superseded, skipped, dead, rows, bytes, settled_at)
+  SELECT p.id, 0, (SELECT max(seq) + 1 FROM millrace.progress AS g WHERE g.pipeline_id = p.id), 1, 1, 1, 0, 0, 0, 0, 1, 1, now()
+  FROM millrace.pipeline AS p WHERE p.name = 'p';
+  RETURN true;
+END $$;
+CREATE FUNCTION pg_temp.before_and_after(figure text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  before text; during text; after text;
+BEGIN
+  EXECUTE format('SELECT (%s)', figure) INTO before;
+  BEGIN
+    EXECUTE format('WITH one AS MATERIALIZED (SELECT pg_temp.settle_one() AS settled) SELECT (SELECT f.* FROM (%s) AS f WHERE one.settled) FROM one', figure) INTO during;
+    EXECUTE format('SELECT (%s)', figure) INTO after;
+    RAISE EXCEPTION SQLSTATE 'ZZ001';
+  EXCEPTION WHEN SQLSTATE 'ZZ001' THEN
+    RETURN concat_ws(' ', before, during, after);
+  END;
+END $$;
+SELECT is(pg_temp.before_and_after($$ SELECT events FROM millrace.stats WHERE pipeline = 'p' $$), '0 0 1', 'stats is of one snapshot');
+SELECT is(pg_temp.before_and_after($$ SELECT value FROM millrace.metric WHERE name = 'millrace_events_total' AND labels ->> 'pipeline' = 'p' $$),
+          '0 0 1', 'and metric');
+SELECT is(pg_temp.before_and_after($$ SELECT count(*) FROM millrace.doctor() WHERE severity = 'info' AND what LIKE '%paused%' $$), '0 0 1', 'and doctor()');
 
 -- made as one role, run as another
 SET ROLE mrt_stranger;
