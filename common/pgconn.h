@@ -60,13 +60,16 @@ extern void mr_pgconn_prepare(MrPgconn *conn, const char *name, const char *sql)
 extern void mr_pgconn_execute(MrPgconn *conn, const char *name, int count,
 							  const char *const *values);
 /*
- * Pipeline mode, for good: mr_pgconn_pipe() sends a statement with text parameters at any time, prepared before under this name,
- * or with it (prepare: its text). Each is answered by `result`s and then `done`, in the order they were sent; one that fails
- * has no effect on the others.
+ * Pipeline mode, for good: mr_pgconn_pipe() adds a statement with text parameters, prepared before under this name, or with it
+ * (prepare: its text), and mr_pgconn_sync() sends those added since the last one: a group. They are one transaction: behind one
+ * that fails the others are not run. For each statement, in order, come two `result`s, or one when it was prepared before, those
+ * of statements that are not run with PGRES_PIPELINE_ABORTED; then `done` for the group. mr_pgconn_pipe() is false when the
+ * connection is lost, which `lost` has said then.
  */
 extern void mr_pgconn_pipeline(MrPgconn *conn);
-extern void mr_pgconn_pipe(MrPgconn *conn, const char *prepare, const char *name, int count,
-						   const char *const *values);
+extern bool mr_pgconn_pipe(MrPgconn *conn, const char *prepare, const char *name, int count,
+						   const char *const *values) __attribute__((warn_unused_result));
+extern void mr_pgconn_sync(MrPgconn *conn);
 /* For pgconn_pipeline.c: a query is under way, or the connection is lost, since it could not be sent. */
 extern void mr_pgconn_begin(MrPgconn *conn, bool sent);
 /* What PQcancel() takes to cancel the query that runs; the caller frees it by PQfreeCancel(). NULL: not connected. */

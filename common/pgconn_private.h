@@ -24,7 +24,7 @@ struct MrPgconn
 	bool busy;      /* a query runs */
 	bool copying;   /* COPY IN: data may be put */
 	bool pipelines; /* it is in pipeline mode */
-	int pipelined;  /* queries of it that have not ended */
+	int pipelined;  /* groups of it that have not ended */
 	unsigned life;  /* counts connections, to notice that a callback closed ours */
 	PGconn *pg;
 	struct event *reading;

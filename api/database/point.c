@@ -24,27 +24,36 @@ struct MrPoint
 	void *owner;
 	MrPgconn *conn;
 	PointState state;
-	MrQuery
-		*sent[MR_POINT_MAX]; /* a ring, in the order they were sent; NULL: forgotten, or ended */
+	MrQuery *queries[MR_POINT_MAX]; /* a ring, in the order they came; NULL: forgotten, or ended */
 	int first;
 	int count;
-	int64_t progress_ms; /* when one ended last, or the first was sent */
+	int sent;            /* the first of them: those of the group under way that have not ended */
+	struct event *send;  /* active: the next group is sent in this turn of the event loop */
+	bool is_aborted;     /* one of the group has failed: those behind it are sent again */
+	int64_t progress_ms; /* when one ended last, or the first came */
 	MrBackoff backoff;
 	int64_t retry_ms;
 	MrStrings prepared;
-	bool prepares[MR_POINT_MAX]; /* of those: it was sent with its text */
-	bool is_spent;               /* it is made again when it is empty */
-	bool has_failed;             /* because a statement is not what it was: not at once */
+	char *prepares
+		[MR_POINT_MAX]; /* of the group: the name under which it is being prepared; NULL: it is */
+	bool is_spent;      /* it takes no more, and is made again when it is empty */
+	bool has_failed;    /* because a statement is not what it was: not at once */
 };
 
 static void on_ready(void *owner);
 static void on_result(void *owner, PGresult *result);
 static void on_done(void *owner);
 static void on_lost(void *owner, const MrPgError *error);
-static void end_next(MrPoint *point, MrQueryFailure failure, const MrPgError *error);
+static void send_group(evutil_socket_t fd, short what, void *owner);
+static void leave_out_forgotten(MrPoint *point);
+static bool is_new_name(const MrPoint *point, const char *name);
+static void set_prepares(MrPoint *point, int at, const char *name);
+static void note_failure(MrPoint *point, const PGresult *result, const MrPgError *error);
+static void end_first(MrPoint *point, MrQueryFailure failure, const PGresult *result,
+					  const MrPgError *error);
 static void end_late(MrPoint *point, int64_t now_ms);
-static void end_sent(MrPoint *point, int at, MrQueryFailure failure, const PGresult *result,
-					 const MrPgError *error);
+static void end_query(MrPoint *point, int at, MrQueryFailure failure, const PGresult *result,
+					  const MrPgError *error);
 
 MrPoint *
 mr_point_new(const MrPoolSetup *setup, const MrPointEvents *events, void *owner)
@@ -59,6 +68,7 @@ mr_point_new(const MrPoolSetup *setup, const MrPointEvents *events, void *owner)
 	point->events = events;
 	point->owner = owner;
 	point->backoff = (MrBackoff){MR_SESSION_RETRY_MIN_MS, MR_SESSION_RETRY_MAX_MS, 0};
+	point->send = event_new(setup->base, -1, 0, send_group, point);
 	point->conn = mr_pgconn_new(setup->base, setup->dsn, "millrace-api", &conn_events, point);
 	mr_pgconn_set_answer_timeout(point->conn, setup->query_ms + MR_SESSION_ANSWER_MARGIN_MS);
 	return point;
@@ -86,33 +96,24 @@ mr_point_count(const MrPoint *point)
 	return point->count;
 }
 
-/* A name counts as prepared from here on: what is sent behind finds it, or fails as the first did. */
 void
 mr_point_run(MrPoint *point, MrQuery *query)
 {
-	bool is_known = mr_strings_has(&point->prepared, query->name);
-	int at = (point->first + point->count) % MR_POINT_MAX;
-
 	assert(point->state == POINT_READY && !point->is_spent && point->count < MR_POINT_MAX);
-	if (!is_known)
-		mr_strings_add(&point->prepared, query->name);
-	point->is_spent = point->prepared.count >= MR_SESSION_STATEMENTS_MAX;
 	if (point->count == 0)
 		point->progress_ms = mr_now_ms();
-	point->sent[at] = query;
-	point->prepares[at] = !is_known;
+	point->queries[(point->first + point->count) % MR_POINT_MAX] = query;
 	point->count++;
 	query->point = point;
-	mr_pgconn_pipe(point->conn, is_known ? NULL : query->sql, query->name, query->count,
-				   (const char *const *) query->values);
+	event_active(point->send, 0, 0);
 }
 
 void
 mr_point_forget(MrPoint *point, MrQuery *query)
 {
 	for (int i = 0; i < point->count; i++)
-		if (point->sent[(point->first + i) % MR_POINT_MAX] == query)
-			point->sent[(point->first + i) % MR_POINT_MAX] = NULL;
+		if (point->queries[(point->first + i) % MR_POINT_MAX] == query)
+			point->queries[(point->first + i) % MR_POINT_MAX] = NULL;
 	query->point = NULL;
 }
 
@@ -148,6 +149,9 @@ mr_point_free(MrPoint *point)
 	if (point == NULL)
 		return;
 	mr_pgconn_free(point->conn);
+	event_free(point->send);
+	for (int i = 0; i < MR_POINT_MAX; i++)
+		free(point->prepares[i]);
 	mr_strings_clear(&point->prepared);
 	free(point);
 }
@@ -165,38 +169,41 @@ on_ready(void *owner)
 	mr_pgconn_query(point->conn, sql);
 }
 
+/* Of the first query of the group. When one has failed, what comes in place of those behind it is no answer of theirs. */
 static void
 on_result(void *owner, PGresult *result)
 {
+	static const MrPgError no_rows = {"02000", "the statement returned no rows", ""};
 	MrPoint *point = owner;
-	bool has_failed = PQresultStatus(result) == PGRES_FATAL_ERROR;
+	ExecStatusType status = PQresultStatus(result);
 	MrPgError error;
 
-	if (point->state != POINT_READY)
+	if (point->state != POINT_READY || point->is_aborted || point->sent == 0)
 		return;
-	if (has_failed)
+	if (status == PGRES_PIPELINE_ABORTED)
+		point->is_aborted = true;
+	else if (status == PGRES_FATAL_ERROR)
 	{
 		mr_pg_error_from_result(&error, result);
-		/* whether it was prepared is not known here: no more are taken, and it is made again when all have ended */
-		if (point->prepares[point->first] || strncmp(error.sqlstate, "42", 2) == 0 ||
-			strncmp(error.sqlstate, "26", 2) == 0)
-			point->is_spent = point->has_failed = true;
-		else if (mr_session_is_stale(result))
-			point->is_spent = true;
+		note_failure(point, result, &error);
+		end_first(point, mr_session_failure_of(error.sqlstate), NULL, &error);
 	}
-	if (point->sent[point->first] == NULL)
-		return;
-	if (has_failed)
-		end_sent(point, point->first, mr_session_failure_of(error.sqlstate), NULL, &error);
-	else if (PQresultStatus(result) == PGRES_TUPLES_OK)
-		end_sent(point, point->first, MR_QUERY_OK, result, NULL);
+	else if (point->prepares[point->first] != NULL)
+	{
+		mr_strings_add(&point->prepared, point->prepares[point->first]);
+		set_prepares(point, point->first, NULL);
+		point->is_spent |= point->prepared.count >= MR_SESSION_STATEMENTS_MAX;
+	}
+	else if (status == PGRES_TUPLES_OK)
+		end_first(point, MR_QUERY_OK, result, NULL);
+	else
+		end_first(point, MR_QUERY_ERROR, NULL, &no_rows);
 }
 
-/* A Sync: the next one's results follow. */
+/* A Sync: the group is over. What was aborted in it is the beginning of the next one. */
 static void
 on_done(void *owner)
 {
-	static const MrPgError no_rows = {"02000", "the statement returned no rows", ""};
 	MrPoint *point = owner;
 
 	if (point->state == POINT_SETTING)
@@ -209,8 +216,10 @@ on_done(void *owner)
 	}
 	if (point->state != POINT_READY)
 		return;
-	point->progress_ms = mr_now_ms();
-	end_next(point, MR_QUERY_ERROR, &no_rows);
+	point->is_aborted = false;
+	point->sent = 0;
+	if (point->count > 0)
+		event_active(point->send, 0, 0);
 }
 
 static void
@@ -221,21 +230,104 @@ on_lost(void *owner, const MrPgError *error)
 
 	point->state = POINT_DOWN;
 	point->retry_ms = mr_now_ms() + mr_backoff_next(&point->backoff, mr_random32());
+	point->is_aborted = false;
+	point->sent = point->count; /* none of them is sent any more */
 	point->events->lost(point->owner, error, silent);
 	while (point->count > 0)
-		end_next(point, silent ? MR_QUERY_TIMEOUT : MR_QUERY_LOST, error);
+		end_first(point, silent ? MR_QUERY_TIMEOUT : MR_QUERY_LOST, NULL, error);
 }
 
-/* The first one is over, with this failure if nothing else was said of it. It has left when its owner is called. */
+/* A group is under way until its Sync has come, which may be after all its answers. The server has a time for each statement, and may
+ * say nothing until the end of the group. */
 static void
-end_next(MrPoint *point, MrQueryFailure failure, const MrPgError *error)
+send_group(evutil_socket_t fd, short what, void *owner)
+{
+	MrPoint *point = owner;
+
+	(void) fd, (void) what;
+	if (point->state != POINT_READY || !mr_pgconn_is_idle(point->conn))
+		return;
+	leave_out_forgotten(point);
+	if (point->count == 0)
+		return;
+	for (point->sent = 0; point->sent < point->count; point->sent++)
+	{
+		int at = (point->first + point->sent) % MR_POINT_MAX;
+		const MrQuery *query = point->queries[at];
+
+		set_prepares(point, at, is_new_name(point, query->name) ? query->name : NULL);
+		if (!mr_pgconn_pipe(point->conn, point->prepares[at] != NULL ? query->sql : NULL,
+							query->name, query->count, (const char *const *) query->values))
+			return;
+	}
+	mr_pgconn_set_answer_timeout(point->conn, point->count * point->setup.query_ms +
+												  MR_SESSION_ANSWER_MARGIN_MS);
+	mr_pgconn_sync(point->conn);
+}
+
+/* Nothing is under way. */
+static void
+leave_out_forgotten(MrPoint *point)
+{
+	int kept = 0;
+
+	for (int i = 0; i < point->count; i++)
+	{
+		MrQuery *query = point->queries[(point->first + i) % MR_POINT_MAX];
+
+		if (query != NULL)
+			point->queries[(point->first + kept++) % MR_POINT_MAX] = query;
+	}
+	point->count = kept;
+}
+
+/* It is not prepared, nor by one before it in the group that is being sent: what fails there aborts what is behind. */
+static bool
+is_new_name(const MrPoint *point, const char *name)
+{
+	if (mr_strings_has(&point->prepared, name))
+		return false;
+	for (int i = 0; i < point->sent; i++)
+	{
+		const char *prepares = point->prepares[(point->first + i) % MR_POINT_MAX];
+
+		if (prepares != NULL && strcmp(prepares, name) == 0)
+			return false;
+	}
+	return true;
+}
+
+/* A copy: its client may leave before it is prepared. */
+static void
+set_prepares(MrPoint *point, int at, const char *name)
+{
+	free(point->prepares[at]);
+	point->prepares[at] = name != NULL ? mr_strdup(name) : NULL;
+}
+
+static void
+note_failure(MrPoint *point, const PGresult *result, const MrPgError *error)
+{
+	if (point->prepares[point->first] != NULL || strncmp(error->sqlstate, "42", 2) == 0 ||
+		strncmp(error->sqlstate, "26", 2) == 0)
+		point->is_spent = point->has_failed = true;
+	else if (mr_session_is_stale(result))
+		point->is_spent = true;
+}
+
+/* It has left when its owner is called. */
+static void
+end_first(MrPoint *point, MrQueryFailure failure, const PGresult *result, const MrPgError *error)
 {
 	int at = point->first;
 
+	assert(point->sent > 0);
+	point->progress_ms = mr_now_ms();
 	point->first = (at + 1) % MR_POINT_MAX;
 	point->count--;
-	if (point->sent[at] != NULL)
-		end_sent(point, at, failure, NULL, error);
+	point->sent--;
+	if (point->queries[at] != NULL)
+		end_query(point, at, failure, result, error);
 }
 
 /* What stands behind others that take their time has no more of it than they; its answer is for nobody. */
@@ -248,18 +340,18 @@ end_late(MrPoint *point, int64_t now_ms)
 	{
 		int at = (point->first + i) % MR_POINT_MAX;
 
-		if (point->sent[at] != NULL && point->sent[at]->began_ms < before_ms)
-			end_sent(point, at, MR_QUERY_TIMEOUT, NULL, NULL);
+		if (point->queries[at] != NULL && point->queries[at]->began_ms < before_ms)
+			end_query(point, at, MR_QUERY_TIMEOUT, NULL, NULL);
 	}
 }
 
 static void
-end_sent(MrPoint *point, int at, MrQueryFailure failure, const PGresult *result,
-		 const MrPgError *error)
+end_query(MrPoint *point, int at, MrQueryFailure failure, const PGresult *result,
+		  const MrPgError *error)
 {
-	MrQuery *query = point->sent[at];
+	MrQuery *query = point->queries[at];
 
-	point->sent[at] = NULL;
+	point->queries[at] = NULL;
 	query->point = NULL;
 	point->events->ended(point->owner, query, failure, result, error);
 }

@@ -1,14 +1,15 @@
 /*
- * A connection for reads of one row, in pipeline mode: a query does not wait for those before, and the server finds several at
- * once. None is cancelled, since that would hit another: what its client has left ends for nobody. A row that is waited for
- * holds up those behind it, until statement_timeout at most.
+ * A connection for reads of one row, in pipeline mode. What comes while a group of queries is under way, or in one turn of the event
+ * loop, is the next group: the busier it is, the more queries share the cost of a message. Each ends alone, whatever its neighbours
+ * do: those behind one that fails are sent again. None is cancelled, since that would hit another: what its client has left ends
+ * for nobody. A row that is waited for holds up its group and those behind, until statement_timeout at most.
  */
 #ifndef MR_API_POINT_H
 #define MR_API_POINT_H
 
 #include "api/database/session.h"
 
-#define MR_POINT_MAX 32 /* queries under way */
+#define MR_POINT_MAX 32 /* queries that have not ended */
 
 typedef struct MrPoint MrPoint;
 
@@ -26,9 +27,9 @@ extern MrPoint *mr_point_new(const MrPoolSetup *setup, const MrPointEvents *even
 /* How many more queries it takes: 0 while it is not connected. */
 extern int mr_point_room(const MrPoint *point);
 extern bool mr_point_is_connected(const MrPoint *point);
-/* Queries under way. */
+/* Queries that have not ended. */
 extern int mr_point_count(const MrPoint *point);
-/* A query with a name; there is room. */
+/* A query with a name; there is room. It is sent later. */
 extern void mr_point_run(MrPoint *point, MrQuery *query);
 /* The caller has it back, and may free it. */
 extern void mr_point_forget(MrPoint *point, MrQuery *query);

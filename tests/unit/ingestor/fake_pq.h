@@ -46,9 +46,11 @@ typedef struct FakePq
 	char parameters[512]; /* of the last query with parameters, separated by "|" */
 	char copied[1 << 20]; /* COPY data of the last stage */
 	size_t copied_len;
-	int cancels; /* asked for */
-	int answers; /* by fake_pq_answer() */
-	int blocked; /* in pipeline mode: how often PQflush still says that the socket is full */
+	int cancels;    /* asked for */
+	int answers;    /* by fake_pq_answer() */
+	int groups;     /* of a pipeline, sent: Syncs */
+	bool late_sync; /* Syncs are kept back, as silence is */
+	int blocked;    /* in pipeline mode: how often PQflush still says that the socket is full */
 } FakePq;
 
 extern FakePq fake_pq;

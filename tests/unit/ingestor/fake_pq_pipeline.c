@@ -51,7 +51,7 @@ PQenterPipelineMode(PGconn *conn)
 	return 1;
 }
 
-/* One behind each statement that is executed, which may be prepared before. */
+/* One behind each group of statements that are executed, which may be prepared before. */
 int
 PQpipelineSync(PGconn *conn)
 {
@@ -59,9 +59,9 @@ PQpipelineSync(PGconn *conn)
 	int at = line->sent;
 
 	assert_true(at > 0 && line->commands[at - 1].step != NULL && !line->commands[at - 1].prepares);
-	assert_true(at < 2 || line->commands[at - 2].step == NULL || line->commands[at - 2].prepares);
 	assert_true(at < COMMANDS);
 	line->commands[line->sent++] = (Command){0};
+	fake_pq.groups++;
 	return 1;
 }
 
@@ -98,7 +98,7 @@ consume(PGconn *conn)
 				fake_pq_make_readable(conn);
 			break;
 		}
-		if (step != NULL && step->answer == FAKE_SILENCE)
+		if (step != NULL ? step->answer == FAKE_SILENCE : fake_pq.late_sync)
 		{
 			if (line->silences >= fake_pq.answers)
 				break;

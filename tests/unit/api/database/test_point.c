@@ -10,7 +10,7 @@
 
 #include "point_world.h"
 
-/* Prepared once, by the first; the others are sent behind it, without waiting. */
+/* Prepared once, by the first; what comes in one turn of the event loop is sent together. */
 static void
 answers_in_order(void **state)
 {
@@ -24,9 +24,9 @@ answers_in_order(void **state)
 	(void) state;
 	point_begin(steps, COUNT(steps));
 	point_run_all(seen, 3);
-	assert_int_equal(fake_pq.at, COUNT(steps));
-	assert_int_equal(point_world.ended, 0);
+	assert_int_equal(fake_pq.groups, 0);
 	point_turn_until(&point_world.ended, 3);
+	assert_int_equal(fake_pq.groups, 1);
 	for (int i = 0; i < 3; i++)
 	{
 		assert_int_equal(seen[i].nth, i + 1);
@@ -36,7 +36,70 @@ answers_in_order(void **state)
 	assert_int_equal(mr_point_room(point_world.point), MR_POINT_MAX);
 }
 
-/* Each has a Sync of its own: one that fails is the only one. */
+/* What comes while a group is under way is the next one. */
+static void
+groups_one_behind_the_other(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"PREPARE s", FAKE_ROW, "", ""},
+									 {"EXECUTE s", FAKE_SILENCE, "x", "0"},
+									 {"EXECUTE s", FAKE_ROW, "x", "1"},
+									 {"EXECUTE s", FAKE_ROW, "x", "2"}};
+	PointSeen seen[3] = {0};
+
+	(void) state;
+	point_begin(steps, COUNT(steps));
+	point_run(&seen[0], "s");
+	point_turn_until(&fake_pq.groups, 1);
+	point_run(&seen[1], "s");
+	point_turn(5);
+	point_run(&seen[2], "s");
+	point_turn(5);
+	assert_int_equal(fake_pq.at, 3);
+	fake_pq_answer();
+	point_turn_until(&point_world.ended, 3);
+	assert_int_equal(fake_pq.groups, 2);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(*seen[i].value, '0' + i);
+}
+
+/* The answers are there before the group is over: what comes then is the next group, sent once. */
+static void
+a_sync_that_is_late(void **state)
+{
+	static const FakeStep steps[] = {SET,
+									 {"PREPARE s", FAKE_ROW, "", ""},
+									 {"EXECUTE s", FAKE_ERROR, "22P02", ""},
+									 {"EXECUTE s", FAKE_ROW, "x", "1"},
+									 {"EXECUTE s", FAKE_ROW, "x", "2"},
+									 {"EXECUTE s", FAKE_ROW, "x", "3"}};
+	PointSeen seen[4] = {0};
+
+	(void) state;
+	point_begin(steps, COUNT(steps));
+	fake_pq.late_sync = true;
+	point_run(&seen[0], "s");
+	point_turn_until(&point_world.ended, 1);
+	point_run(&seen[1], "s");
+	point_run(&seen[2], "s");
+	point_turn(5);
+	assert_int_equal(fake_pq.groups, 1);
+	fake_pq_answer();
+	point_turn_until(&point_world.ended, 3);
+	point_run(&seen[3], "s");
+	point_turn(5);
+	assert_int_equal(fake_pq.groups, 2);
+	fake_pq_answer();
+	point_turn_until(&point_world.ended, 4);
+	fake_pq_answer();
+	point_turn(5);
+	assert_int_equal(fake_pq.groups, 3);
+	assert_int_equal(seen[0].failure, MR_QUERY_ERROR);
+	for (int i = 1; i < 4; i++)
+		assert_int_equal(*seen[i].value, '0' + i);
+}
+
+/* Those behind one that fails are sent again: it is the only one that fails. */
 static void
 one_that_fails_in_the_middle(void **state)
 {
@@ -44,21 +107,32 @@ one_that_fails_in_the_middle(void **state)
 									 {"PREPARE s", FAKE_ROW, "", ""},
 									 {"EXECUTE s", FAKE_ROW, "x", "0"},
 									 {"EXECUTE s", FAKE_ERROR, "22P02", ""},
+									 {"EXECUTE s", FAKE_ROW, "x", "aborted"},
+									 {"PREPARE t", FAKE_ROW, "x", "aborted"},
+									 {"EXECUTE t", FAKE_ROW, "x", "aborted"},
 									 {"EXECUTE s", FAKE_ERROR, "57014", ""},
-									 {"EXECUTE s", FAKE_ROW, "x", "3"}};
+									 {"PREPARE t", FAKE_ROW, "x", "aborted"},
+									 {"EXECUTE t", FAKE_ROW, "x", "aborted"},
+									 {"PREPARE t", FAKE_ROW, "", ""},
+									 {"EXECUTE t", FAKE_ROW, "x", "3"}};
 	PointSeen seen[4] = {0};
 
 	(void) state;
 	point_begin(steps, COUNT(steps));
-	point_run_all(seen, 4);
+	for (int i = 0; i < 4; i++)
+		point_run(&seen[i], i < 3 ? "s" : "t");
 	point_turn_until(&point_world.ended, 4);
+	assert_int_equal(fake_pq.groups, 3);
 	assert_string_equal(seen[0].value, "0");
 	assert_int_equal(seen[1].failure, MR_QUERY_ERROR);
 	assert_string_equal(seen[1].sqlstate, "22P02");
 	assert_int_equal(seen[2].failure, MR_QUERY_TIMEOUT);
 	assert_string_equal(seen[3].value, "3");
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(seen[i].nth, i + 1);
+	point_turn(5);
 	assert_int_equal(mr_point_room(point_world.point),
-					 MR_POINT_MAX); /* the statement is as it was */
+					 MR_POINT_MAX); /* the statements are as they were */
 }
 
 /* Nothing is cancelled (see teardown); its answer is read, and the next one's is the next one's. */
@@ -69,22 +143,29 @@ a_client_that_leaves(void **state)
 									 {"PREPARE s", FAKE_ROW, "", ""},
 									 {"EXECUTE s", FAKE_SILENCE, "x", "0"},
 									 {"EXECUTE s", FAKE_ERROR, "22P02", ""},
-									 {"EXECUTE s", FAKE_ROW, "x", "2"}};
-	PointSeen seen[3] = {0};
+									 {"EXECUTE s", FAKE_ROW, "x", "aborted"},
+									 {"EXECUTE s", FAKE_ROW, "x", "2"},
+									 {"EXECUTE s", FAKE_ROW, "x", "4"}};
+	PointSeen seen[5] = {0};
 
 	(void) state;
 	point_begin(steps, COUNT(steps));
 	point_run_all(seen, 3);
 	point_turn(5);
+	point_run(&seen[3], "s"); /* leaves before it is sent */
+	point_run(&seen[4], "s");
 	mr_point_forget(point_world.point, &seen[0].query);
 	mr_point_forget(point_world.point, &seen[1].query);
+	mr_point_forget(point_world.point, &seen[3].query);
 	assert_null(seen[0].query.point);
 	assert_int_equal(mr_point_count(point_world.point),
-					 3); /* they take their place until the end */
+					 5); /* they take their place until the end */
 	fake_pq_answer();
-	point_turn_until(&point_world.ended, 1);
+	point_turn_until(&point_world.ended, 2);
 	assert_string_equal(seen[2].value, "2");
-	assert_int_equal(seen[0].ended + seen[1].ended, 0);
+	assert_string_equal(seen[4].value, "4");
+	assert_int_equal(seen[0].ended + seen[1].ended + seen[3].ended, 0);
+	point_turn(5);
 	assert_int_equal(mr_point_count(point_world.point), 0);
 }
 
@@ -103,6 +184,7 @@ time_that_is_over(void **state)
 	(void) state;
 	point_begin(steps, COUNT(steps));
 	point_run_all(seen, 2);
+	point_turn_until(&fake_pq.groups, 1);
 	point_world.ahead_ms += LATE_MS;
 	point_run(&seen[2], "s");
 	point_turn(5);
@@ -135,7 +217,6 @@ a_socket_that_is_full(void **state)
 	point_begin(steps, COUNT(steps));
 	fake_pq.blocked = 8;
 	point_run_all(seen, 2);
-	assert_int_equal(fake_pq.blocked, 6);
 	point_turn_until(&point_world.ended, 2);
 	assert_int_equal(fake_pq.blocked, 0);
 	assert_string_equal(seen[0].value, "0");
@@ -155,6 +236,7 @@ never_too_many(void **state)
 		steps[i] = (FakeStep){"EXECUTE s", i == 2 || i == 3 ? FAKE_SILENCE : FAKE_ROW, "x", "1"};
 	point_begin(steps, COUNT(steps));
 	point_run_all(seen, 2);
+	point_turn_until(&fake_pq.groups, 1);
 	assert_int_equal(mr_point_room(point_world.point), MR_POINT_MAX - 2);
 	point_world.ahead_ms += STUCK_MS;
 	assert_int_equal(mr_point_room(point_world.point), 0);
@@ -213,6 +295,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(answers_in_order, point_setup, point_teardown),
+		cmocka_unit_test_setup_teardown(groups_one_behind_the_other, point_setup, point_teardown),
+		cmocka_unit_test_setup_teardown(a_sync_that_is_late, point_setup, point_teardown),
 		cmocka_unit_test_setup_teardown(one_that_fails_in_the_middle, point_setup, point_teardown),
 		cmocka_unit_test_setup_teardown(a_client_that_leaves, point_setup, point_teardown),
 		cmocka_unit_test_setup_teardown(time_that_is_over, point_setup, point_teardown),

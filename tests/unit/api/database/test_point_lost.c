@@ -8,7 +8,7 @@
 
 #include "point_world.h"
 
-/* What executes it is aborted with it, and answered once; what was sent behind fails by itself. */
+/* Those behind it are sent again: each that has the same statement fails by itself. */
 static void
 a_statement_that_cannot_be_prepared(void **state)
 {
@@ -16,8 +16,12 @@ a_statement_that_cannot_be_prepared(void **state)
 									 {"PREPARE s", FAKE_ROW, "", ""},
 									 {"EXECUTE s", FAKE_ROW, "x", "0"},
 									 {"PREPARE t", FAKE_ERROR, "42703", ""},
-									 {"EXECUTE t", FAKE_ROW, "x", "never"},
-									 {"EXECUTE t", FAKE_ERROR, "26000", ""},
+									 {"EXECUTE t", FAKE_ROW, "x", "aborted"},
+									 {"EXECUTE t", FAKE_ROW, "x", "aborted"},
+									 {"EXECUTE s", FAKE_ROW, "x", "aborted"},
+									 {"PREPARE t", FAKE_ERROR, "42P01", ""},
+									 {"EXECUTE t", FAKE_ROW, "x", "aborted"},
+									 {"EXECUTE s", FAKE_ROW, "x", "aborted"},
 									 {"EXECUTE s", FAKE_ROW, "x", "3"},
 									 SET,
 									 {"PREPARE t", FAKE_ROW, "", ""},
@@ -34,7 +38,7 @@ a_statement_that_cannot_be_prepared(void **state)
 	assert_string_equal(seen[0].value, "0");
 	assert_string_equal(seen[1].sqlstate, "42703");
 	assert_string_equal(seen[1].value, "");
-	assert_string_equal(seen[2].sqlstate, "26000");
+	assert_string_equal(seen[2].sqlstate, "42P01");
 	assert_string_equal(seen[3].value, "3");
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(seen[i].ended, 1);
@@ -111,7 +115,7 @@ a_connection_that_is_lost(void **state)
 {
 	static const FakeStep steps[] = {SET,
 									 {"PREPARE s", FAKE_ROW, "", ""},
-									 {"EXECUTE s", FAKE_ROW, "x", "0"},
+									 {"EXECUTE s", FAKE_SILENCE, "x", "0"},
 									 {"EXECUTE s", FAKE_CUT, "", ""},
 									 {"EXECUTE s", FAKE_ROW, "x", "2"},
 									 {"EXECUTE s", FAKE_ROW, "x", "3"},
@@ -124,7 +128,9 @@ a_connection_that_is_lost(void **state)
 	point_begin(steps, COUNT(steps));
 	point_run_all(seen, 4);
 	seen[1].next = &seen[4]; /* there is no room for it then */
+	point_turn_until(&fake_pq.groups, 1);
 	mr_point_forget(point_world.point, &seen[2].query);
+	fake_pq_answer();
 	point_turn_until(&point_world.ended, 3);
 	point_turn(5);
 	assert_int_equal(point_world.lost, 1);
@@ -166,21 +172,21 @@ a_server_that_is_silent(void **state)
 	point_turn_until(&point_world.ready, 2);
 }
 
-/* The first of two: the second has never been sent, and both hear of it once, while they are being sent. */
+/* Nothing of the group has been sent: each of it hears of it once. */
 static void
 what_cannot_be_sent(void **state)
 {
-	static const FakeStep steps[] = {
-		SET, {"PREPARE s", FAKE_ROW, "", ""}, {"EXECUTE s", FAKE_SILENCE, "x", "0"},
-		SET, {"PREPARE s", FAKE_ROW, "", ""}, {"EXECUTE s", FAKE_ROW, "x", "2"}};
+	static const FakeStep steps[] = {SET,
+									 SET,
+									 {"PREPARE s", FAKE_ROW, "", ""},
+									 {"EXECUTE s", FAKE_ROW, "x", "2"}};
 	PointSeen seen[3] = {0};
 
 	(void) state;
 	point_begin(steps, COUNT(steps));
-	point_run(&seen[0], "s");
 	fake_pq.no_memory = true;
-	point_run(&seen[1], "s");
-	assert_int_equal(point_world.ended, 2);
+	point_run_all(seen, 2);
+	point_turn_until(&point_world.ended, 2);
 	assert_int_equal(point_world.lost, 1);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(seen[i].failure, MR_QUERY_LOST);
