@@ -49,13 +49,15 @@ CREATE TABLE millrace.retry (
   state           text        NOT NULL DEFAULT 'retrying' CHECK (state IN ('retrying', 'parked', 'held', 'replaying')),
   order_key       bigint,                -- hash of the key, NULL: in no queue
   document        integer,               -- number in its message (format ndjson), NULL: the message
+  -- first_failed_at, or, of one that was parked, since when it waits: from then on it holds the watermarks of its partition
+  entered_at      timestamptz NOT NULL DEFAULT now(),
   CONSTRAINT retry_pkey PRIMARY KEY (id)
 );
 ALTER SEQUENCE millrace.retry_id_seq OWNED BY millrace.retry.id;
 CREATE INDEX retry_due_idx ON millrace.retry (pipeline_id, next_at);
 CREATE INDEX retry_queue_idx ON millrace.retry (pipeline_id, partition, order_key, "offset", id) WHERE order_key IS NOT NULL;
--- the oldest failure of a partition that may still hold the watermark of a window
-CREATE INDEX retry_failed_idx ON millrace.retry (pipeline_id, partition, first_failed_at) WHERE replay_of IS NULL;
+-- the oldest event of a partition that may still hold the watermark of a window
+CREATE INDEX retry_entered_idx ON millrace.retry (pipeline_id, partition, entered_at) WHERE replay_of IS NULL;
 CREATE INDEX retry_coordinate_idx ON millrace.retry (pipeline_id, partition, "offset");
 COMMENT ON TABLE millrace.retry IS 'Internal: events that are tried again or wait behind one, and replays; see the view retries.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.retry', '');

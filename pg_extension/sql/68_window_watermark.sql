@@ -66,10 +66,10 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_confo
 BEGIN
   RETURN QUERY
   -- one row of each partition, however many wait
-  SELECT t.partition, f.first_failed_at FROM millrace.partition AS t
-  CROSS JOIN LATERAL (SELECT r.first_failed_at FROM millrace.retry AS r
-                      WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition AND r.replay_of IS NULL AND r.first_failed_at > now() - millrace._retry_hold()
-                      ORDER BY r.first_failed_at LIMIT 1) AS f
+  SELECT t.partition, f.entered_at FROM millrace.partition AS t
+  CROSS JOIN LATERAL (SELECT r.entered_at FROM millrace.retry AS r
+                      WHERE r.pipeline_id = t.pipeline_id AND r.partition = t.partition AND r.replay_of IS NULL AND r.entered_at > now() - millrace._retry_hold()
+                      ORDER BY r.entered_at LIMIT 1) AS f
   WHERE t.pipeline_id = _partition_failures.pipeline_id;
 END $$;
 REVOKE ALL ON FUNCTION millrace._partition_failures FROM PUBLIC;

@@ -147,12 +147,36 @@ def test_failed_events_hold(world):
     assert watched.mark() == ("12:09:00", 0, "events are to be tried again")
     watched.send(0, "12:20:00").settled().report()
     assert watched.mark() == ("12:09:00", 0, "events are to be tried again")
-    world.db.run("UPDATE millrace.retry SET first_failed_at = first_failed_at - interval '5 min'")
+    world.db.run("UPDATE millrace.retry SET entered_at = entered_at - interval '5 min'")
     assert watched.report().mark() == ("12:20:00", None, None)
     with world.db.session("app") as s:
         s.run("SELECT millrace.set_error_class('22012', 'dead_letter', pipeline => %s)", (world.pipeline_name,))
     watched.send(0, "12:30:00", n=0).settled().send(0, "12:31:00").settled().report()
     assert watched.mark() == ("12:31:00", None, None)
+
+
+def test_parked_events_hold(world):
+    """Where their partition was when they were parked, also once they are tried and fail themselves."""
+    watched = Watched(world, partitions=1, before="CREATE TABLE gate (n int)",
+                      transform="SELECT n, at + CASE WHEN n <= (SELECT max(g.n) FROM gate AS g) THEN interval '0' ELSE 1 / (n - n) * interval '0' END AS at FROM event",
+                      pipeline=dict(ordering="key", retry_delay="300 ms", retry_max_delay="300 ms", max_retries=1000))
+    with world.db.session("app") as s:
+        s.run("SELECT millrace.set_error_class('22012', 'retry', pipeline => %s)", (world.pipeline_name,))
+    world.db.run("INSERT INTO gate VALUES (1)")
+    watched.send(0, "12:00:00").settled().report()
+    assert watched.mark()[0] == "12:00:00"
+    watched.feed.lane.send(0, [b'{"n": 2, "at": "2026-01-01T12:00:10Z"}', b'{"n": 3, "at": "2026-01-01T12:00:20Z"}'], key=b"k")
+    watched.settled().send(0, "12:05:00").settled().report()
+    states = "SELECT array_agg(state ORDER BY id) FROM millrace.retry"
+    assert world.db.value(states) == ["retrying", "parked"]
+    assert watched.mark() == ("12:00:00", 0, "events are to be tried again")
+    world.db.run("INSERT INTO gate VALUES (2)")
+    wait_for(lambda: world.db.value(states) == ["retrying"] and world.db.value("SELECT attempts FROM millrace.retry") > 0, "the second one fails, too")
+    assert watched.report().mark() == ("12:00:00", 0, "events are to be tried again")
+    world.db.run("INSERT INTO gate VALUES (3)")
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "it succeeds")
+    watched.fold().report()
+    assert watched.mark() == ("12:05:00", None, None)
 
 
 def test_success_that_a_fold_leaves_for_later(world):

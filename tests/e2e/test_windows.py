@@ -290,7 +290,7 @@ def test_killed_at_any_moment(world, kill):
     check_stream(world)
     assert world.db.value("SELECT sum(n) FROM millrace.window_by_month") == len(events.truth()["row"])
     # all that failed for a while is written, and all partitions are idle: the watermark is where the rows are
-    world.db.run("UPDATE millrace.retry SET first_failed_at = first_failed_at - interval '5 min'")
+    world.db.run("UPDATE millrace.retry SET entered_at = entered_at - interval '5 min'")
     wait_for(lambda: world.db.value("SELECT held_by IS NULL AND watermark = (SELECT max(ts) FROM reading WHERE ts < now()) FROM millrace.windows WHERE name = 'by_minute'"),
              "the watermark is at the last row")
     assert world.db.value("SELECT bool_and(closed = (window_end <= (SELECT max(ts) FROM reading))) FROM millrace.window_by_minute")

@@ -273,8 +273,8 @@ RESET ROLE;
 SELECT p.id AS pipeline_id, w.id AS window_id FROM millrace.pipeline AS p JOIN millrace.window_definition AS w ON w.pipeline_id = p.id WHERE w.name = 'far' \gset
 SAVEPOINT failures;
 SELECT millrace.add_partitions('p', (SELECT partitions FROM millrace.pipelines WHERE name = 'p'), array_fill(0::bigint, ARRAY[(SELECT partitions FROM millrace.pipelines WHERE name = 'p') + 3]));
-INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of)
-SELECT :pipeline_id, 1, 'events', t.partition, n, -1, 0, 1, now(), now() - n * interval '1 s', CASE WHEN n % 2 = 0 THEN n END
+INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, replay_of, entered_at)
+SELECT :pipeline_id, 1, 'events', t.partition, n, -1, 0, 1, now(), now(), CASE WHEN n % 2 = 0 THEN n END, now() - n * interval '1 s'
 FROM millrace.partition AS t, generate_series(1, 2000) AS n WHERE t.pipeline_id = :pipeline_id;
 DELETE FROM millrace.window_mark WHERE window_id = :window_id;
 INSERT INTO millrace.window_mark (window_id, at, partitions, highs, risen_at, watermark, final)

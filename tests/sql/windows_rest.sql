@@ -43,13 +43,13 @@ SELECT millrace.pause('p');
 SELECT results_eq('changed', '{t}'::boolean[], 'the pipeline is paused');
 SELECT millrace.resume('p');
 SELECT pg_temp.changed(:pipeline);
-INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at)
-SELECT :pipeline, 1, 'events', 0, n, -1, 0, 1, 'infinity', now() + n * interval '1 s' FROM generate_series(1, 2) AS n;
+INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, entered_at)
+SELECT :pipeline, 1, 'events', 0, n, -1, 0, 1, 'infinity', now() + n * interval '1 s', now() + n * interval '1 s' FROM generate_series(1, 2) AS n;
 SELECT results_eq('changed', '{t}'::boolean[], 'an event has failed');
 SELECT results_eq('changed', '{f}'::boolean[], 'and waits');
 DELETE FROM millrace.retry WHERE "offset" = 1;
 SELECT results_eq('changed', '{t}'::boolean[], 'another one is the first that waits');
-UPDATE millrace.retry SET first_failed_at = now() - interval '6 min';
+UPDATE millrace.retry SET entered_at = now() - interval '6 min';
 SELECT results_eq('changed', '{t}'::boolean[], 'it has waited for too long');
 SELECT pg_temp.mark(:w, '2026-01-01');
 SELECT results_eq('changed', '{t}'::boolean[], 'a published window is to be closed');

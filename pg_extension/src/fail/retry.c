@@ -169,6 +169,8 @@ form(const MrDefinition *definition, const MrEvent *event, const RowContent *con
 	values[MR_RETRY_ORDER_KEY - 1] = Int64GetDatum(order_key);
 	nulls[MR_RETRY_DOCUMENT - 1] = event->document == 0;
 	values[MR_RETRY_DOCUMENT - 1] = Int32GetDatum(event->document);
+	values[MR_RETRY_ENTERED_AT - 1] =
+		TimestampTzGetDatum(row != NULL ? row->entered_at : content->since);
 	return heap_form_tuple(desc, values, nulls);
 }
 

@@ -38,6 +38,7 @@ typedef struct MrRetryRow
 	int attempts;                /* tries that failed */
 	TimestampTz next_at;         /* when this try was due; infinity: when others were */
 	TimestampTz first_failed_at; /* or since when it is parked */
+	TimestampTz entered_at;      /* since when it waits, failed or parked */
 	Jsonb *history;              /* array of {at, stage, sqlstate, message} */
 	bool parked;                 /* was not tried yet */
 	bool in_queue;               /* of order_key */

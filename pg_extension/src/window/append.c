@@ -100,8 +100,8 @@ put_retried(const MrBatch *batch, Datum *values, bool *nulls)
 		if (event->retry == NULL || event->retry->replay_of != 0)
 			continue;
 		partitions[n] = Int32GetDatum(event->partition);
-		since[n++] = TimestampTzGetDatum(event->retry->first_failed_at);
-		newest = Max(newest, event->retry->first_failed_at);
+		since[n++] = TimestampTzGetDatum(event->retry->entered_at);
+		newest = Max(newest, event->retry->entered_at);
 	}
 	if (n == 0)
 		return;
