@@ -201,7 +201,7 @@ def main():
     with machine.running() as (cluster, broker):
         bench = Bench(cluster, broker, Topics(broker, arguments.events), arguments.latency_seconds)
         results = run_pairs(bench, wanted, arguments.repeat) if arguments.repeat else run(bench, wanted)
-    history.write(results, keep_others=arguments.only or arguments.repeat)
+    history.write(results, keep_others=True)  # those of bench-peers, and of pairs
     history.compare(history.earlier(arguments.events), results, ("events_per_s_middle", "cpu_us_per_event.total", "p99"))
     history.append(arguments.events, results)
 
