@@ -3,6 +3,7 @@
 #define MR_COMMON_PG_MESSAGE_H
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 
 /* Why a query or a connection failed; texts are "" when there is none. */
 typedef struct MrPgError
@@ -10,6 +11,7 @@ typedef struct MrPgError
 	char sqlstate[6];
 	char message[512];
 	char hint[256];
+	bool is_of_parameter; /* the text of a parameter is no value of its type */
 } MrPgError;
 
 extern void mr_pg_error_set(MrPgError *error, const char *sqlstate, const char *message,

@@ -56,7 +56,7 @@ static const KnownType known_types[] = {
 	{701, "double precision", FORM_NUMBER},
 	{829, "macaddr", FORM_PLAIN},
 	{869, "inet", FORM_PLAIN},
-	{1042, "character", FORM_TEXT},
+	{1042, "bpchar", FORM_TEXT},
 	{1043, "character varying", FORM_TEXT},
 	{1082, "date", FORM_PLAIN},
 	{1083, "time without time zone", FORM_PLAIN},

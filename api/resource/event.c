@@ -77,7 +77,7 @@ on_row(MrExchange *exchange, const void *detail, MrQueryFailure failure, const P
 {
 	(void) detail;
 	if (failure != MR_QUERY_OK)
-		mr_query_problem(exchange, failure, error);
+		mr_rows_problem(exchange, failure, error);
 	else if (PQntuples(result) == 0)
 		mr_exchange_refuse(exchange, MR_PROBLEM_NO_EVENT, NULL, NULL);
 	else

@@ -400,7 +400,7 @@ take_rows(Follower *follower, const PGresult *result)
 static void
 report(Follower *follower, MrQueryFailure failure, const MrPgError *error)
 {
-	MrSharedText *shared = mr_query_problem_event(failure, error, "/events/stream");
+	MrSharedText *shared = mr_rows_problem_event(failure, error, "/events/stream");
 
 	release_slot(follower);
 	follower->not_before_ms = mr_now_ms() + RETRY_MS;

@@ -55,7 +55,7 @@ mr_event_follow_problem(MrExchange *exchange, MrQueryFailure failure, const MrPg
 	if (failure != MR_QUERY_ERROR || exchange->params.count == 0 ||
 		strcmp(error->sqlstate, "42883") != 0)
 	{
-		mr_query_problem(exchange, failure, error);
+		mr_rows_problem(exchange, failure, error);
 		return;
 	}
 	report.detail = error->message;

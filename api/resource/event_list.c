@@ -146,7 +146,7 @@ on_estimate(void *owner, MrQueryFailure failure, const PGresult *result, const M
 	mr_exchange_forget_work(list->exchange);
 	if (failure != MR_QUERY_OK)
 	{
-		mr_query_problem(list->exchange, failure, error);
+		mr_rows_problem(list->exchange, failure, error);
 		free_list(list);
 		return;
 	}
@@ -165,7 +165,7 @@ on_rows(void *owner, MrQueryFailure failure, const PGresult *result, const MrPgE
 	if (failure == MR_QUERY_OK)
 		answer(list, result);
 	else
-		mr_query_problem(list->exchange, failure, error);
+		mr_rows_problem(list->exchange, failure, error);
 	free_list(list);
 }
 

@@ -351,7 +351,7 @@ report(MrEventTail *tail, MrQueryFailure failure, const MrPgError *error)
 		return;
 	tail->has_problem = true;
 	page = mr_event_page_new(MR_PAGE_PROBLEM, &none, 0);
-	mr_event_page_add(page, 0, mr_query_problem_event(failure, error, "/events/stream"));
+	mr_event_page_add(page, 0, mr_rows_problem_event(failure, error, "/events/stream"));
 	post(tail, page);
 }
 

@@ -3,6 +3,9 @@
 #include "api/request/sse.h"
 #include "common/log.h"
 
+static void report_of_rows(MrProblemReport *report, MrQueryFailure failure, const MrPgError *error,
+						   const char *path);
+static MrSharedText *event_of(const MrProblemReport *report);
 static MrProblem problem_of(MrQueryFailure failure, const char *sqlstate);
 
 void
@@ -11,6 +14,15 @@ mr_query_problem(MrExchange *exchange, MrQueryFailure failure, const MrPgError *
 	MrProblemReport report;
 
 	mr_query_report(&report, failure, error, exchange->path);
+	mr_exchange_problem(exchange, &report);
+}
+
+void
+mr_rows_problem(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error)
+{
+	MrProblemReport report;
+
+	report_of_rows(&report, failure, error, exchange->path);
 	mr_exchange_problem(exchange, &report);
 }
 
@@ -50,11 +62,40 @@ MrSharedText *
 mr_query_problem_event(MrQueryFailure failure, const MrPgError *error, const char *path)
 {
 	MrProblemReport report;
+
+	mr_query_report(&report, failure, error, path);
+	return event_of(&report);
+}
+
+MrSharedText *
+mr_rows_problem_event(MrQueryFailure failure, const MrPgError *error, const char *path)
+{
+	MrProblemReport report;
+
+	report_of_rows(&report, failure, error, path);
+	return event_of(&report);
+}
+
+/* What an expression of a view, or a value that does not fit it, says is an error of the relation's, which the log has. */
+static void
+report_of_rows(MrProblemReport *report, MrQueryFailure failure, const MrPgError *error,
+			   const char *path)
+{
+	mr_query_report(report, failure, error, path);
+	if (report->problem != MR_PROBLEM_VALUE || error->is_of_parameter)
+		return;
+	report->problem = MR_PROBLEM_INTERNAL;
+	report->detail = report->hint = NULL;
+	mr_query_log(path, error);
+}
+
+static MrSharedText *
+event_of(const MrProblemReport *report)
+{
 	MrBuffer text = {0};
 	MrBuffer event = {0};
 
-	mr_query_report(&report, failure, error, path);
-	mr_problem_write(&text, &report);
+	mr_problem_write(&text, report);
 	mr_sse_event(&event, "problem", NULL, text.data, text.len - 1);
 	mr_buffer_free(&text);
 	return mr_shared_text_new(&event);

@@ -11,6 +11,11 @@
  * (class 22); the others are logged.
  */
 extern void mr_query_problem(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error);
+/*
+ * The same of a query for rows of the user's relation, where only what is said of a parameter is about what the client sent: the
+ * text of another error may have values of rows that are not shown.
+ */
+extern void mr_rows_problem(MrExchange *exchange, MrQueryFailure failure, const MrPgError *error);
 /* The report that it answers with, of a request for that path; its texts are the error's and the path's. */
 extern void mr_query_report(MrProblemReport *report, MrQueryFailure failure, const MrPgError *error,
 							const char *path);
@@ -19,5 +24,8 @@ extern void mr_query_log(const char *path, const MrPgError *error);
 /* The report as a server-sent event named problem, for streams of that path. */
 extern MrSharedText *mr_query_problem_event(MrQueryFailure failure, const MrPgError *error,
 											const char *path);
+/* The same of rows. */
+extern MrSharedText *mr_rows_problem_event(MrQueryFailure failure, const MrPgError *error,
+										   const char *path);
 
 #endif

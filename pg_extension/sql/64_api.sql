@@ -135,9 +135,9 @@ BEGIN
     RAISE EXCEPTION 'relation % has no column "%"', rel, missing
       USING ERRCODE = 'undefined_column', HINT = 'Name the column that identifies a row, and the one that orders the rows by time.';
   END IF;
-  SELECT quote_ident(a.attname) AS ident, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull INTO id
+  SELECT quote_ident(a.attname) AS ident, format_type(a.atttypid, -1) AS type, a.attnotnull INTO id
   FROM pg_attribute AS a WHERE a.attrelid = rel AND a.attname = id_column;
-  SELECT quote_ident(a.attname) AS ident, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull INTO at
+  SELECT quote_ident(a.attname) AS ident, format_type(a.atttypid, -1) AS type, a.attnotnull INTO at
   FROM pg_attribute AS a WHERE a.attrelid = rel AND a.attname = time_column;
   IF at.type <> 'timestamp with time zone' THEN
     RAISE EXCEPTION 'column "%" of relation % has type %, expected timestamp with time zone', time_column, rel, at.type
@@ -158,7 +158,7 @@ BEGIN
       USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = regexp_replace(millrace.index_hint(relation_ident, ARRAY[id.ident]), '^CREATE INDEX', 'CREATE UNIQUE INDEX') || ';';
   END IF;
-  SELECT array_agg(format_type(a.atttypid, a.atttypmod) ORDER BY n.nth) INTO coordinate
+  SELECT array_agg(format_type(a.atttypid, -1) ORDER BY n.nth) INTO coordinate
   FROM unnest(ARRAY['topic', 'partition', 'offset']) WITH ORDINALITY AS n (name, nth)
   JOIN pg_attribute AS a ON a.attrelid = rel AND a.attname = n.name AND a.attnum > 0 AND NOT a.attisdropped;
   IF coalesce(cardinality(coordinate), 0) <> 3 THEN
@@ -172,7 +172,7 @@ BEGIN
       AND millrace.is_index_served(format('SELECT t.%s FROM %s AS t ORDER BY t.%3$I, t.%1$s', id.ident, relation_ident, xid_column), '{}');
   END IF;
   FOR c IN
-    SELECT a.attname::text AS name, quote_ident(a.attname) AS ident, format_type(a.atttypid, a.atttypmod) AS type,
+    SELECT a.attname::text AS name, quote_ident(a.attname) AS ident, format_type(a.atttypid, -1) AS type,
            'bigint'::regtype IN (a.atttypid, (SELECT t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid)) AS is_bigint,
            EXISTS (SELECT FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid JOIN pg_am AS m ON m.oid = x.relam
                    WHERE i.indrelid = rel AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND i.indnkeyatts >= 3

@@ -104,7 +104,7 @@ BEGIN
                             WHERE a.attrelid = w.relation AND a.attnum BETWEEN 3 AND 2 + cardinality(w.group_by)),
                            'window_' || "window");
   RETURN QUERY
-  SELECT relation_ident, a.attname::text, quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
+  SELECT relation_ident, a.attname::text, quote_ident(a.attname), format_type(a.atttypid, -1),
          'bigint'::regtype IN (a.atttypid, (SELECT t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid)),
          CASE WHEN a.attname = 'window_start' THEN 'time' ELSE '' END, true
   FROM pg_attribute AS a WHERE a.attrelid = w.relation AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum;

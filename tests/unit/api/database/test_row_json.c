@@ -160,7 +160,7 @@ types_of_numbers(void **state)
 										 "text",
 										 "interval",
 										 "integer[]",
-										 "character(5)",
+										 "bpchar",
 										 "timestamp with time zone",
 										 "degrees"};
 
