@@ -65,6 +65,7 @@ static bool is_in_trouble(const MrWorker *worker);
 static void drain(MrWorker *worker, int64_t end_ms);
 static bool is_busy(const MrWorker *worker);
 static MrWireLimits limits_of(const MrWorkerSetup *setup);
+static struct event_base *new_base(void);
 
 MrWorker *
 mr_worker_new(const MrWorkerSetup *setup, int number, int *port, char *error, size_t error_size)
@@ -76,7 +77,7 @@ mr_worker_new(const MrWorkerSetup *setup, int number, int *port, char *error, si
 
 	pthread_mutex_init(&worker->lock, NULL);
 	mr_route_stats_init(&worker->stats);
-	worker->base = event_base_new();
+	worker->base = new_base();
 	worker->begun_ms = setup->inherited->count > 0 ? mr_now_ms() : 0;
 	worker->describe = setup->describe;
 	make_context(worker, setup);
@@ -348,6 +349,20 @@ is_busy(const MrWorker *worker)
 	return mr_server_is_listening(worker->server) ||
 		   mr_connections_are_open(mr_server_connections(worker->server)) ||
 		   (worker->claims != NULL && mr_claims_open(worker->claims) > 0);
+}
+
+/* Connections turn their events on and off with each request: epoll hears only of what is different when it is asked. So a socket that another
+ * process has, too, may only be closed in a later turn than its events (mr_server_drain()). */
+static struct event_base *
+new_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base;
+
+	event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+	base = event_base_new_with_config(config);
+	event_config_free(config);
+	return base;
 }
 
 static MrWireLimits

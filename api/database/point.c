@@ -7,7 +7,9 @@
 #include "common/eventloop.h"
 #include "common/options.h"
 
-#define STUCK_MS 500 /* without an answer for so long it takes no more */
+/* Without an answer for so long: others are asked first, and it takes no more. */
+#define SLOW_MS  20
+#define STUCK_MS 500
 
 typedef enum PointState
 {
@@ -40,6 +42,7 @@ struct MrPoint
 	bool has_failed;    /* because a statement is not what it was: not at once */
 };
 
+static bool has_waited(const MrPoint *point, int64_t ms);
 static void on_ready(void *owner);
 static void on_result(void *owner, PGresult *result);
 static void on_done(void *owner);
@@ -77,11 +80,21 @@ mr_point_new(const MrPoolSetup *setup, const MrPointEvents *events, void *owner)
 int
 mr_point_room(const MrPoint *point)
 {
-	bool is_stuck = point->count > 0 && mr_now_ms() - point->progress_ms > STUCK_MS;
-
-	return point->state == POINT_READY && !point->is_spent && !is_stuck
+	return point->state == POINT_READY && !point->is_spent && !has_waited(point, STUCK_MS)
 			   ? MR_POINT_MAX - point->count
 			   : 0;
+}
+
+bool
+mr_point_is_slow(const MrPoint *point)
+{
+	return has_waited(point, SLOW_MS);
+}
+
+static bool
+has_waited(const MrPoint *point, int64_t ms)
+{
+	return point->count > 0 && mr_now_ms() - point->progress_ms > ms;
 }
 
 bool

@@ -26,6 +26,8 @@ typedef struct MrPointEvents
 extern MrPoint *mr_point_new(const MrPoolSetup *setup, const MrPointEvents *events, void *owner);
 /* How many more queries it takes: 0 while it is not connected. */
 extern int mr_point_room(const MrPoint *point);
+/* It has waited for an answer for so long that another one should be asked. */
+extern bool mr_point_is_slow(const MrPoint *point);
 extern bool mr_point_is_connected(const MrPoint *point);
 /* Queries that have not ended. */
 extern int mr_point_count(const MrPoint *point);

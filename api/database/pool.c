@@ -35,7 +35,7 @@ static void on_point_lost(void *owner, const MrPgError *error, bool silent);
 static bool is_stale(const MrQuery *query, MrQueryFailure failure, const MrPgError *error);
 static void run_with_text(MrPool *pool, MrQuery *query);
 static void renew_idle(MrPool *pool);
-static MrPoint *roomiest_point(MrPool *pool);
+static MrPoint *point_with_room(MrPool *pool);
 static MrQuery *start(MrPool *pool, MrQuery *query, MrSession *session, MrPoint *point,
 					  MrQueryFailure *failure);
 static MrSession *idle_session(MrPool *pool, const MrQuery *query);
@@ -91,7 +91,7 @@ MrQuery *
 mr_pool_read(MrPool *pool, const char *name, const char *sql, int count, const char *const *values,
 			 MrQueryEnd end, void *owner, MrQueryFailure *failure)
 {
-	MrPoint *point = mr_pool_is_connected(pool) ? roomiest_point(pool) : NULL;
+	MrPoint *point = mr_pool_is_connected(pool) ? point_with_room(pool) : NULL;
 	MrQuery *query;
 
 	if (point == NULL)
@@ -286,9 +286,9 @@ renew_idle(MrPool *pool)
 		mr_point_renew(pool->points[i]);
 }
 
-/* NULL: none has room. */
+/* The first, so that groups are large; the others are for when it has no room, or its rows take long. NULL: none has room. */
 static MrPoint *
-roomiest_point(MrPool *pool)
+point_with_room(MrPool *pool)
 {
 	static const MrPointEvents events = {on_ended, on_point_ready, on_point_lost};
 	MrPoint *best = NULL;
@@ -297,7 +297,8 @@ roomiest_point(MrPool *pool)
 	{
 		if (pool->points[i] == NULL)
 			pool->points[i] = mr_point_new(&pool->setup, &events, pool);
-		if (mr_point_room(pool->points[i]) > (best != NULL ? mr_point_room(best) : 0))
+		if (mr_point_room(pool->points[i]) > 0 &&
+			(best == NULL || (mr_point_is_slow(best) && !mr_point_is_slow(pool->points[i]))))
 			best = pool->points[i];
 	}
 	return best;

@@ -81,8 +81,9 @@ mr_server_drain(MrServer *server)
 {
 	server->drains_ms = mr_now_ms();
 	mr_connections_drain(server->connections);
-	if (server->is_inherited)
-		stop_listening(server);
+	/* it is closed later: epoll has to be asked once without it, since it would go on about a socket that others have, too */
+	if (server->is_inherited && server->listener != NULL)
+		evconnlistener_disable(server->listener);
 }
 
 bool
@@ -185,7 +186,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	mr_connections_tick(server->connections);
 	if (server->drains_ms > 0)
 	{
-		/* what had come before was taken in the turns of the loop since */
+		/* what had come before was taken in the turns of the loop since, or is left to others */
 		if (mr_now_ms() - server->drains_ms >= TICK_MS)
 			stop_listening(server);
 	}

@@ -1,9 +1,11 @@
 """Restarts of the API: listening sockets that outlive it, as a service manager passes them, and what becomes of requests."""
 import http.client
+import os
 import select
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -204,6 +206,43 @@ def test_an_idle_client_may_ask_once_more(whole, listening):
     # nothing, when this process was held up for the second that idle clients have
     last = wait_for(once_more, "it was asked in time")
     assert last.startswith(b"HTTP/1.1 200 ") and b"Connection: close" in last
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_what_waits_for_the_next_process_does_not_keep_the_last_one_awake(whole, listening):
+    """It has closed its socket, which others have, too: that there is somebody in the queue is no event of its."""
+    api = start(whole, listening, options=("--head-timeout", "10min", "--drain-timeout", "10min"))
+    with socket.create_connection(listening.getsockname(), timeout=LIMIT) as slow:
+        slow.sendall(b"POST /events?eventType=slow&eventData=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n")  # and no body
+        wait_for(lambda: api.metric("millrace_api_connections") == 1, "it is taken")
+        before = listens(api)
+        api.process.signal(15)
+        wait_for(lambda: listens(api) < before, "it has closed the socket")
+        with socket.create_connection(listening.getsockname(), timeout=LIMIT):
+            used, end = cpu_s(api.process.pid), time.monotonic() + 1
+            while time.monotonic() < end:
+                assert api.process.alive(), "what is under way has --drain-timeout"
+                select.select([], [], [], 0.1)
+            assert cpu_s(api.process.pid) - used < 0.3
+    api.kill()
+
+
+def listens(api):
+    """How many descriptors of the process are listening sockets of its port."""
+    with open("/proc/net/tcp") as f:
+        inodes = {line.split()[9] for line in f if line.split()[3] == "0A" and line.split()[1].endswith(f":{api.port:04X}")}
+    links = []
+    for fd in os.listdir(f"/proc/{api.process.pid}/fd"):
+        try:
+            links.append(os.readlink(f"/proc/{api.process.pid}/fd/{fd}"))
+        except FileNotFoundError:
+            continue
+    return sum(link in {f"socket:[{inode}]" for inode in inodes} for link in links)
 
 
 def test_without_such_a_socket_nobody_waits(whole):
