@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/request/prefer.h"
 #include "api/resource/claim.h"
 #include "api/resource/context.h"
 #include "api/resource/event_input.h"
@@ -41,6 +42,7 @@ typedef struct Post
 	MrPostOutcome *outcomes;
 	Sent *sent;
 	int waiting; /* events that are not acknowledged */
+	bool lists;  /* the client wants the id of each event of a batch */
 	bool has_key;
 	MrClaimKey key;
 	MrClaim *claim; /* NULL: none, or it has ended */
@@ -88,6 +90,7 @@ mr_event_post(MrExchange *exchange)
 	post->exchange = exchange;
 	post->context = mr_context_of(exchange);
 	post->trace = exchange->trace;
+	post->lists = mr_prefers(mr_exchange_header(exchange, "Prefer"), "return", "representation");
 	if (exchange->trace.state != NULL)
 		post->trace.state = post->trace_state = mr_strdup(exchange->trace.state);
 	if (!mr_post_form_read(exchange) || !mr_post_key_read(exchange, &post->key, &post->has_key) ||
@@ -288,7 +291,7 @@ on_all_published(Post *post)
 {
 	MrPostAnswer *answer = &post->answer;
 
-	mr_post_answer(answer, &post->events, post->outcomes, post->context->topic);
+	mr_post_answer(answer, &post->events, post->outcomes, post->context->topic, post->lists);
 	if (post->claim == NULL)
 		give_answer(post);
 	else if (answer->is_final)

@@ -8,17 +8,18 @@
 static void answer_one(MrPostAnswer *answer, const MrEventItem *item, const MrPostOutcome *outcome,
 					   const char *topic);
 static void answer_batch(MrPostAnswer *answer, const MrEventItems *events,
-						 const MrPostOutcome *outcomes);
+						 const MrPostOutcome *outcomes, const char *topic, bool lists);
+static void put_published(MrBuffer *out, int line, const char *topic, const MrPostOutcome *outcome);
 static void put_rejected(MrBuffer *out, int line, const char *code, const char *detail);
 static MrProblem problem_of(MrPublishFailure failure);
 
 void
 mr_post_answer(MrPostAnswer *answer, const MrEventItems *events, const MrPostOutcome *outcomes,
-			   const char *topic)
+			   const char *topic, bool lists)
 {
 	*answer = (MrPostAnswer){.problem = MR_PROBLEM_NONE};
 	if (events->is_batch)
-		answer_batch(answer, events, outcomes);
+		answer_batch(answer, events, outcomes, topic, lists);
 	else
 		answer_one(answer, &events->items[0], &outcomes[0], topic);
 }
@@ -51,8 +52,10 @@ answer_one(MrPostAnswer *answer, const MrEventItem *item, const MrPostOutcome *o
 
 /* Nothing published because of Kafka is an answer of its own: the client sends all of it again. */
 static void
-answer_batch(MrPostAnswer *answer, const MrEventItems *events, const MrPostOutcome *outcomes)
+answer_batch(MrPostAnswer *answer, const MrEventItems *events, const MrPostOutcome *outcomes,
+			 const char *topic, bool lists)
 {
+	MrBuffer published = {0};
 	MrBuffer rejected = {0};
 	MrPublishFailure failure = MR_PUBLISH_OK;
 	int accepted = 0;
@@ -71,7 +74,11 @@ answer_batch(MrPostAnswer *answer, const MrEventItems *events, const MrPostOutco
 						 outcome->text);
 		}
 		else
+		{
 			accepted++;
+			if (lists)
+				put_published(&published, item->line, topic, outcome);
+		}
 	}
 	answer->is_final = failure == MR_PUBLISH_OK;
 	if (accepted == 0 && failure != MR_PUBLISH_OK)
@@ -80,9 +87,20 @@ answer_batch(MrPostAnswer *answer, const MrEventItems *events, const MrPostOutco
 	{
 		mr_buffer_printf(&answer->body, "{\"accepted\":%d,\"rejected\":[", accepted);
 		mr_buffer_append(&answer->body, rejected.data, rejected.len);
+		if (lists)
+			mr_buffer_printf(&answer->body, "],\"published\":[");
+		mr_buffer_append(&answer->body, published.data, published.len);
 		mr_buffer_append(&answer->body, "]}\n", 3);
 	}
+	mr_buffer_free(&published);
 	mr_buffer_free(&rejected);
+}
+
+static void
+put_published(MrBuffer *out, int line, const char *topic, const MrPostOutcome *outcome)
+{
+	mr_buffer_printf(out, "%s{\"line\":%d,\"id\":\"%s:%d:%lld\"}", out->len > 0 ? "," : "", line,
+					 topic, outcome->partition, (long long) outcome->offset);
 }
 
 static void

@@ -24,9 +24,9 @@ typedef struct MrPostAnswer
 	MrBuffer body;
 } MrPostAnswer;
 
-/* One outcome for each event. */
+/* One outcome for each event. lists: the answer of a batch has the id of each event that is published, too. */
 extern void mr_post_answer(MrPostAnswer *answer, const MrEventItems *events,
-						   const MrPostOutcome *outcomes, const char *topic);
+						   const MrPostOutcome *outcomes, const char *topic, bool lists);
 extern void mr_post_answer_free(MrPostAnswer *answer);
 
 #endif

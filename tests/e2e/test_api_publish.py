@@ -3,6 +3,7 @@ import concurrent.futures
 import gzip
 import json
 import os
+import random
 import signal
 import socket
 import statistics
@@ -124,10 +125,26 @@ def test_lines(whole):
     assert [(r["line"], r["code"]) for r in answer.json()["rejected"]] == [(5001, "MR-119")]
     with open(os.path.join(paths.ROOT, "docs/api.md"), encoding="utf-8") as f:
         assert answer.body.decode() in f.read()
+    assert "published" not in answer.json()
     wait_for(lambda: whole.db.value("SELECT count(*) FROM events WHERE type = 'line'") == 9999, "all are processed")
     assert whole.db.value("SELECT count(DISTINCT value) FROM events WHERE type = 'line'") == 9999
     too_many = whole.post("", '{"type":"no"}\n' * 10001, Content_Type="application/x-ndjson")
     assert (too_many.status, too_many.json()["code"]) == (413, "MR-303")
+
+
+def test_ids_of_lines(whole):
+    """Asked for, each line has its outcome: the coordinate by which its row is found, or why it has none."""
+    lines = ['{"type": "listed", "data": %d}' % i for i in range(300)]
+    lines[7], lines[100] = "{", ""
+    kinds = (("\n".join(lines), "application/x-ndjson", 8),
+             ("[" + ",".join(['{"type": "listed", "data": %d}' % i for i in range(7)] + ["1"]) + "]", "application/cloudevents-batch+json", 8))
+    for body, content_type, wrong in kinds:
+        answer = whole.post("", body, Content_Type=content_type, Prefer="return=representation", Idempotency_Key=content_type.replace("/", "-")).json()
+        assert [r["line"] for r in answer["rejected"]] == [wrong] and answer["accepted"] == len(answer["published"])
+        for entry in random.Random(wrong).sample(answer["published"], 5):
+            row = wait_for(lambda e=entry: (a := whole.api.get(f"/events/{e['id']}")).status == 200 and a.json(), "its row is there")
+            assert row["value"] == entry["line"] - 1, (entry, row)
+        assert answer == whole.post("", body, Content_Type=content_type, Idempotency_Key=content_type.replace("/", "-")).json(), "the first answer"
 
 
 def test_compressed_bodies(whole):
