@@ -3,32 +3,13 @@ import json
 
 import pytest
 
-from lib.api_world import ApiWorld
-from lib.world import ensure_roles
-
-SETUP = """
-    CREATE TABLE reading (id int PRIMARY KEY, site text, at timestamptz NOT NULL, value double precision);
-    INSERT INTO reading SELECT i, (ARRAY['roof', 'cellar', NULL, 'a"b'])[i % 4 + 1], timestamptz '2026-01-01' + i * interval '10 s', i
-        FROM generate_series(0, 239) AS i;
-    ALTER TABLE reading OWNER TO app;
-    GRANT USAGE, CREATE ON SCHEMA public TO app;
-    SELECT millrace.grant_topics('app', read => '{events}', dlq => '{*}');
-"""
+from lib.api_world import ApiWorld, add_windows
 
 
 @pytest.fixture
 def web(cluster):
     world = ApiWorld(cluster, "api_windows")
-    ensure_roles(cluster, "app")
-    world.db.run(SETUP)
-    with world.db.session("app") as app:
-        app.run("SELECT millrace.create_pipeline('readings', topic => 'events', fields => 'id int NOT NULL, site text, at timestamptz NOT NULL, value float8',"
-                " transform => 'SELECT id, site, at, value FROM event', target => 'reading')")
-        app.run("SELECT millrace.create_window('by_minute', 'readings', event_time => 'at', size => '1 min', group_by => '{site}',"
-                " aggregates => 'count(*) AS n, avg(value) AS mean', backfill => true)")
-        app.run("SELECT millrace.create_window('all', 'readings', event_time => 'at', size => '1 h', aggregates => 'max(value) AS top', backfill => true)")
-        for name in ("by_minute", "all"):
-            app.run("CALL millrace.wait_for_window(%s)", (name,))
+    add_windows(world)
     yield world
     world.close()
 

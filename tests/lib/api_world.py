@@ -47,3 +47,27 @@ class ApiWorld:
         if self.api:
             self.api.kill()
         self.db.drop()
+
+
+READINGS = """
+    CREATE TABLE reading (id int PRIMARY KEY, site text, at timestamptz NOT NULL, value double precision);
+    INSERT INTO reading SELECT i, (ARRAY['roof', 'cellar', NULL, 'a"b'])[i % 4 + 1], timestamptz '2026-01-01' + i * interval '10 s', i
+        FROM generate_series(0, 239) AS i;
+    ALTER TABLE reading OWNER TO app;
+    GRANT USAGE, CREATE ON SCHEMA public TO app;
+    SELECT millrace.grant_topics('app', read => '{events}', dlq => '{*}');
+"""
+
+
+def add_windows(world):
+    """Two windows, by groups and without, over a table with 40 minutes of readings."""
+    ensure_roles(world.cluster, "app")
+    world.db.run(READINGS)
+    with world.db.session("app") as app:
+        app.run("SELECT millrace.create_pipeline('readings', topic => 'events', fields => 'id int NOT NULL, site text, at timestamptz NOT NULL, value float8',"
+                " transform => 'SELECT id, site, at, value FROM event', target => 'reading')")
+        app.run("SELECT millrace.create_window('by_minute', 'readings', event_time => 'at', size => '1 min', group_by => '{site}',"
+                " aggregates => 'count(*) AS n, avg(value) AS mean', backfill => true)")
+        app.run("SELECT millrace.create_window('all', 'readings', event_time => 'at', size => '1 h', aggregates => 'max(value) AS top', backfill => true)")
+        for name in ("by_minute", "all"):
+            app.run("CALL millrace.wait_for_window(%s)", (name,))
