@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(145);
+SELECT plan(151);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -10,6 +10,28 @@ CREATE FUNCTION mrt.recent(at timestamptz) RETURNS boolean STABLE LANGUAGE sql A
 CREATE OPERATOR mrt.? (FUNCTION = mrt.recent, RIGHTARG = timestamptz);
 CREATE FUNCTION mrt.drawn(value double precision) RETURNS double precision VOLATILE LANGUAGE sql AS 'SELECT value + random()';
 CREATE AGGREGATE mrt.total(double precision) (SFUNC = float8pl, STYPE = double precision, COMBINEFUNC = float8pl);
+-- a type whose values are compared by functions of its own
+RESET ROLE;
+CREATE TYPE mrt.own;
+CREATE FUNCTION mrt.own_in(cstring) RETURNS mrt.own IMMUTABLE STRICT LANGUAGE internal AS 'int4in';
+CREATE FUNCTION mrt.own_out(mrt.own) RETURNS cstring IMMUTABLE STRICT LANGUAGE internal AS 'int4out';
+CREATE TYPE mrt.own (INPUT = mrt.own_in, OUTPUT = mrt.own_out, LIKE = integer);
+CREATE FUNCTION mrt.own(integer) RETURNS mrt.own IMMUTABLE STRICT LANGUAGE internal AS 'int4up';
+CREATE FUNCTION mrt.own_cmp(mrt.own, mrt.own) RETURNS integer IMMUTABLE STRICT LANGUAGE internal AS 'btint4cmp';
+DO $$
+DECLARE
+  name   text;
+  "like" text;
+BEGIN
+  FOR name, "like" IN VALUES ('<', 'int4lt'), ('<=', 'int4le'), ('=', 'int4eq'), ('>=', 'int4ge'), ('>', 'int4gt') LOOP
+    EXECUTE format('CREATE FUNCTION mrt.own_%1$s(mrt.own, mrt.own) RETURNS boolean IMMUTABLE STRICT LANGUAGE internal AS %1$L', "like");
+    EXECUTE format('CREATE OPERATOR mrt.%s (FUNCTION = mrt.own_%s, LEFTARG = mrt.own, RIGHTARG = mrt.own)', name, "like");
+  END LOOP;
+END $$;
+CREATE OPERATOR CLASS mrt.own_ops DEFAULT FOR TYPE mrt.own USING btree AS
+  OPERATOR 1 mrt.<, OPERATOR 2 mrt.<=, OPERATOR 3 mrt.=, OPERATOR 4 mrt.>=, OPERATOR 5 mrt.>, FUNCTION 1 mrt.own_cmp(mrt.own, mrt.own);
+CREATE DOMAIN mrt.own_domain AS mrt.own;
+SET ROLE mrt_owner;
 INSERT INTO mrt.reading (id, source, at, value)
 SELECT i, 's' || i % 3, timestamptz '2026-01-01 00:00:00+00' + i * interval '7 s', i / 8.0 FROM generate_series(1, 100) AS i;
 
@@ -66,6 +88,10 @@ SELECT pg_temp.wrong('{"aggregates": "''sum(count(*)) OVER ()''"}', '0A000', 'a 
 SELECT pg_temp.wrong('{"aggregates": "''count(*), count(*)''"}', '42701', 'column "count" of window "w" is there twice', 'AS');
 SELECT pg_temp.wrong('{"aggregates": "''count(*) AS window_start''"}', '42701', 'column "window_start"', NULL);
 SELECT pg_temp.wrong('{"group_by": "''{doc}''"}', '0A000', 'group_by of a window cannot have type json', 'Cast it');
+SELECT results_eq($$ SELECT mrt.own(id::integer)::text, count(*) FROM mrt.reading WHERE id < 3 GROUP BY mrt.own(id::integer) $$, $$ VALUES ('1', 1::bigint), ('2', 1) $$, 'a type that can be grouped by');
+SELECT pg_temp.wrong(format('{"group_by": "''{\"%s\"}''"}', e), '0A000', 'group_by of a window cannot have type ' || t, 'Cast it')
+FROM (VALUES ('mrt.own(id::integer)', 'own'), ('ARRAY[mrt.own(id::integer)]', 'own[]'), ('mrt.own(id::integer)::mrt.own_domain', 'own'),
+             ('ARRAY[mrt.own(id::integer)::mrt.own_domain]', 'own_domain[]')) AS v (e, t);
 SELECT pg_temp.wrong('{"group_by": "''{NULL}''"}', '22004', 'null element', NULL);
 SELECT pg_temp.wrong('{"group_by": "''{nix}''"}', '42703', 'column "nix"', NULL);
 SELECT pg_temp.wrong('{"where": "''value''"}', '42804', '"where" of a window is of type double precision, expected boolean', 'which rows');
@@ -263,6 +289,8 @@ SELECT is_empty('SELECT * FROM millrace.windows', 'nor sees one');
 SET ROLE mrt_owner;
 SELECT throws_ok(format('SELECT * FROM millrace.%I', (SELECT max(relname) FROM pg_class WHERE relname ~ '^_window_[0-9]+_folded$')), '42501', NULL,
                  'what is kept is read by its view');
+SELECT set_eq($$ SELECT relkind::text, relowner FROM pg_class WHERE relnamespace = 'millrace'::regnamespace AND relname ~ '^_window_[0-9]|^window_far$' $$,
+  $$ SELECT k.relkind, e.extowner FROM pg_extension AS e CROSS JOIN (VALUES ('r'), ('i'), ('v')) AS k (relkind) WHERE e.extname = 'millrace' $$, 'and belongs to the owner of the extension');
 GRANT SELECT ON millrace.window_far TO mrt_stranger;
 SET ROLE mrt_stranger;
 SELECT isnt_empty('SELECT * FROM millrace.window_far', 'the owner grants it');

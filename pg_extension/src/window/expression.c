@@ -242,20 +242,29 @@ single(const Parts *parts, const MrWindowText *text, Oid type, const char *hint)
 	return entry;
 }
 
-/* A key is compared and hashed by whoever folds and reads: by functions of the server only. */
-static void
-check_key(const TargetEntry *entry)
+/* Values are compared by functions of the server only; arrays are by those of their elements. */
+static bool
+is_compared_by_server(Oid type)
 {
-	Oid type = getBaseType(exprType((Node *) entry->expr));
 	Oid element = get_element_type(type);
-	char kind = get_typtype(OidIsValid(element) ? element : type);
+	char kind = get_typtype(type);
 	Oid less = InvalidOid;
 	Oid same = InvalidOid;
 
 	get_sort_group_operators(type, false, false, false, &less, &same, NULL, NULL);
-	if (!OidIsValid(less) || !OidIsValid(same) ||
-		get_func_namespace(get_opcode(same)) != PG_CATALOG_NAMESPACE ||
-		(kind != TYPTYPE_BASE && kind != TYPTYPE_ENUM))
+	return OidIsValid(less) && OidIsValid(same) &&
+		   get_func_namespace(get_opcode(same)) == PG_CATALOG_NAMESPACE &&
+		   (kind == TYPTYPE_BASE || kind == TYPTYPE_ENUM) &&
+		   (!OidIsValid(element) || is_compared_by_server(element));
+}
+
+/* A key is compared and hashed by whoever folds and reads. */
+static void
+check_key(const TargetEntry *entry)
+{
+	Oid type = getBaseType(exprType((Node *) entry->expr));
+
+	if (!is_compared_by_server(type))
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("group_by of a window cannot have type %s", format_type_be(type)),
 						errdetail("Its values are compared by functions that are not the server's "
