@@ -316,6 +316,12 @@ LEFT JOIN before AS b ON b.pipeline_id = t.pipeline_id
 CROSS JOIN LATERAL (SELECT CASE WHEN b.lags[t.partition + 1] >= 0 THEN b.lags[t.partition + 1] END AS lag, b.age_s) AS h
 ORDER BY p.name, n.topic, coalesce(n.topic_partition, t.partition);
 COMMENT ON VIEW millrace.lag IS 'How far each partition is behind the end of its topic, as an ingestor last reported it.';
+COMMENT ON COLUMN millrace.lag.pipeline IS 'its name';
+COMMENT ON COLUMN millrace.lag.topic IS 'the topic of the partition';
+COMMENT ON COLUMN millrace.lag.partition IS 'its number in the topic';
+COMMENT ON COLUMN millrace.lag.next_offset IS 'the position: offset of the next event to process';
+COMMENT ON COLUMN millrace.lag.end_offset IS 'the end of the partition, as it was last reported; null while it is not known';
+COMMENT ON COLUMN millrace.lag.settled_at IS 'when its last batch was';
 COMMENT ON COLUMN millrace.lag.lag IS 'offsets up to the end; null while it is not known';
 COMMENT ON COLUMN millrace.lag.behind IS 'age of the last event processed, zero when there is none to process; of a stopped partition never zero';
 COMMENT ON COLUMN millrace.lag.reported_at IS 'when an ingestor reported the end; older than half a minute: no ingestor is running';

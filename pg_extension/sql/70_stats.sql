@@ -119,9 +119,15 @@ LEFT JOIN LATERAL (
   WHERE r.pipeline = p.name AND r.window_s = w.window_s) AS r ON true
 ORDER BY p.name, w.window_s;
 COMMENT ON VIEW millrace.rates IS 'What each pipeline does per second, over the last second, 10 s, minute, 5 minutes and hour; since the server was started, if that is later.';
+COMMENT ON COLUMN millrace.rates.pipeline IS 'its name';
 COMMENT ON COLUMN millrace.rates.over IS 'the time over which the rates are';
+COMMENT ON COLUMN millrace.rates.events_per_s IS 'events settled for the first time';
+COMMENT ON COLUMN millrace.rates.rows_per_s IS 'rows written to the target, and deletes';
+COMMENT ON COLUMN millrace.rates.bytes_per_s IS 'of the payloads of these events';
 COMMENT ON COLUMN millrace.rates.failures_per_s IS 'tries that failed, first ones and others';
+COMMENT ON COLUMN millrace.rates.dead_letters_per_s IS 'events that became dead letters';
 COMMENT ON COLUMN millrace.rates.retries_per_s IS 'tries of events that had failed';
+COMMENT ON COLUMN millrace.rates.batches_per_s IS 'batches that the workers settled';
 COMMENT ON COLUMN millrace.rates.busy_workers IS 'workers that were at work at a time, on average';
 COMMENT ON COLUMN millrace.rates.events_per_batch IS 'on average, those that were tried again included; null without a batch';
 
@@ -194,18 +200,28 @@ In: nothing. Out: a row for each pipeline the caller may see, by name. Errors: n
 CREATE VIEW millrace.stats WITH (security_barrier) AS
 SELECT * FROM millrace.read_stats();
 COMMENT ON VIEW millrace.stats IS 'Totals of each pipeline since it was created, and its current rates.';
+COMMENT ON COLUMN millrace.stats.pipeline IS 'its name';
 COMMENT ON COLUMN millrace.stats.events IS '= written + filtered + superseded + skipped + dead + retrying';
+COMMENT ON COLUMN millrace.stats.written IS 'events that wrote or deleted rows, also when they were tried again or replayed';
+COMMENT ON COLUMN millrace.stats.filtered IS 'events for which the transform gave no row';
+COMMENT ON COLUMN millrace.stats.superseded IS 'events whose rows gave way to another one of their key';
+COMMENT ON COLUMN millrace.stats.skipped IS 'tombstones that the pipeline leaves out';
 COMMENT ON COLUMN millrace.stats.dead IS 'open, discarded, or being replayed';
 COMMENT ON COLUMN millrace.stats.retrying IS 'waiting to be tried again';
+COMMENT ON COLUMN millrace.stats.rows IS 'rows written to the target, and deletes';
+COMMENT ON COLUMN millrace.stats.bytes IS 'of the payloads of events';
 COMMENT ON COLUMN millrace.stats.failed IS 'events whose first try failed';
 COMMENT ON COLUMN millrace.stats.retried IS 'tries after the first';
 COMMENT ON COLUMN millrace.stats.dead_lettered IS 'dead letters that were made; those that died again in a replay are counted again';
 COMMENT ON COLUMN millrace.stats.replayed IS 'dead letters whose replay succeeded';
 COMMENT ON COLUMN millrace.stats.events_per_s IS 'over the last 10 seconds; more in the view rates';
 COMMENT ON COLUMN millrace.stats.events_per_s_minute IS 'over the last 60 seconds';
+COMMENT ON COLUMN millrace.stats.rows_per_s IS 'rows written, over the last 10 seconds';
+COMMENT ON COLUMN millrace.stats.rows_per_s_minute IS 'over the last 60 seconds';
 COMMENT ON COLUMN millrace.stats.lag IS 'offsets still to process, in partitions whose end an ingestor has reported';
 COMMENT ON COLUMN millrace.stats.drained_per_s IS 'by how much the lag became smaller in the last minutes, five at most; negative when it grows';
 COMMENT ON COLUMN millrace.stats.drained_in IS 'when the lag will be gone if that goes on; null when it grows, or is not known yet';
+COMMENT ON COLUMN millrace.stats.settled_at IS 'when the last batch was';
 COMMENT ON COLUMN millrace.stats.next_retry_at IS 'when the next retry is due; in the past: the oldest that is';
 COMMENT ON COLUMN millrace.stats.without_time IS 'events without a Kafka timestamp since the server was started: they are in no latency';
 COMMENT ON COLUMN millrace.stats.from_future IS 'events with a Kafka timestamp in the future since the server was started: they are in no latency';

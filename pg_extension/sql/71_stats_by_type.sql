@@ -31,10 +31,14 @@ LEFT JOIN millrace.event_type AS t ON t.pipeline_id = c.pipeline_id AND t.number
 WHERE c.events + c.written + c.filtered + c.superseded + c.skipped + c.retried > 0
 ORDER BY p.name, c.number;
 COMMENT ON VIEW millrace.stats_by_type IS 'Counters of each pipeline with a type_field, by type of event. They only grow, from when type_field was set.';
+COMMENT ON COLUMN millrace.stats_by_type.pipeline IS 'its name';
 COMMENT ON COLUMN millrace.stats_by_type.type IS 'as the field has it; other: all but the first 50 types that appeared; none: the field was null, absent or could not be read';
 COMMENT ON COLUMN millrace.stats_by_type.events IS 'events tried for the first time: all that are settled but those that are parked';
 COMMENT ON COLUMN millrace.stats_by_type.bytes IS 'of their payloads';
 COMMENT ON COLUMN millrace.stats_by_type.written IS 'of these, and of retries and replays, those that gave rows';
+COMMENT ON COLUMN millrace.stats_by_type.filtered IS 'likewise, those for which the transform gave no row';
+COMMENT ON COLUMN millrace.stats_by_type.superseded IS 'likewise, those whose rows gave way to another one of their key';
+COMMENT ON COLUMN millrace.stats_by_type.skipped IS 'likewise, tombstones that the pipeline leaves out';
 COMMENT ON COLUMN millrace.stats_by_type.failed IS 'events whose first try failed';
 COMMENT ON COLUMN millrace.stats_by_type.retried IS 'tries after the first';
 COMMENT ON COLUMN millrace.stats_by_type.dead_lettered IS 'dead letters that were made; those that died again in a replay are counted again';

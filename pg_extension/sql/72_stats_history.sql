@@ -97,17 +97,29 @@ CROSS JOIN LATERAL (
          least(millrace.histogram_quantile(s.produced_to_visible, 0.95), s.produced_to_visible_max_ms) AS p95_ms,
          least(millrace.histogram_quantile(s.produced_to_visible, 0.99), s.produced_to_visible_max_ms) AS p99_ms) AS q;
 COMMENT ON VIEW millrace.stats_history IS 'What each pipeline did, by the minute, kept for millrace.stats_retention.';
+COMMENT ON COLUMN millrace.stats_history.pipeline IS 'its name';
 COMMENT ON COLUMN millrace.stats_history.minute IS 'when the minute began';
 COMMENT ON COLUMN millrace.stats_history.up IS 'false: the database was down as the minute ended; what came meanwhile is counted in the next minute that is up';
+COMMENT ON COLUMN millrace.stats_history.events IS 'events settled for the first time in this minute, as all counters are of this minute';
+COMMENT ON COLUMN millrace.stats_history.written IS 'events that wrote or deleted rows, also when they were tried again or replayed';
+COMMENT ON COLUMN millrace.stats_history.filtered IS 'events for which the transform gave no row';
+COMMENT ON COLUMN millrace.stats_history.superseded IS 'events whose rows gave way to another one of their key';
+COMMENT ON COLUMN millrace.stats_history.skipped IS 'tombstones that the pipeline leaves out';
+COMMENT ON COLUMN millrace.stats_history.rows IS 'rows written to the target, and deletes';
+COMMENT ON COLUMN millrace.stats_history.bytes IS 'of the payloads of events';
 COMMENT ON COLUMN millrace.stats_history.failed IS 'events whose first try failed';
 COMMENT ON COLUMN millrace.stats_history.retried IS 'tries after the first';
 COMMENT ON COLUMN millrace.stats_history.dead_lettered IS 'dead letters that were made';
 COMMENT ON COLUMN millrace.stats_history.replayed IS 'dead letters whose replay succeeded';
+COMMENT ON COLUMN millrace.stats_history.events_per_s IS 'events, per second of the minute';
 COMMENT ON COLUMN millrace.stats_history.lag IS 'offsets to process at its end, in partitions whose end an ingestor has reported';
 COMMENT ON COLUMN millrace.stats_history.retrying IS 'events waiting to be tried again at its end';
 COMMENT ON COLUMN millrace.stats_history.batches IS 'null: not known, the server was started meanwhile';
 COMMENT ON COLUMN millrace.stats_history.busy_workers IS 'workers that were at work at a time, on average';
-COMMENT ON COLUMN millrace.stats_history.p99_ms IS '99 of 100 events were visible in the target so soon after they were produced';
+COMMENT ON COLUMN millrace.stats_history.p50_ms IS 'half of the events were visible in the target so soon after they were produced';
+COMMENT ON COLUMN millrace.stats_history.p95_ms IS '95 of 100 events were';
+COMMENT ON COLUMN millrace.stats_history.p99_ms IS '99 of 100 events were';
+COMMENT ON COLUMN millrace.stats_history.max_ms IS 'the longest time that an event took to be visible';
 COMMENT ON COLUMN millrace.stats_history.produced_to_staged IS 'histogram, see histogram_sum() and histogram_quantile(); null when no event became visible';
 COMMENT ON COLUMN millrace.stats_history.staged_to_visible IS 'histogram, likewise';
 COMMENT ON COLUMN millrace.stats_history.produced_to_visible IS 'histogram, likewise';
@@ -140,8 +152,13 @@ CROSS JOIN LATERAL (
 ) AS l
 ORDER BY p.name, l.over, l.stage;
 COMMENT ON VIEW millrace.latency IS 'How long events take: over the last minute, as it goes on, and over the last 60 and 1440 minutes that have ended.';
+COMMENT ON COLUMN millrace.latency.pipeline IS 'its name';
+COMMENT ON COLUMN millrace.latency.over IS 'the time over which they are: 1 min, 1 h or 24 h';
 COMMENT ON COLUMN millrace.latency.stage IS 'produced_to_staged (the producer or broker stamped the message, until it was in a staging lane), staged_to_visible (until its rows were committed), or produced_to_visible';
 COMMENT ON COLUMN millrace.latency.events IS 'events that became visible, without those that have no timestamp or one that lies in the future';
-COMMENT ON COLUMN millrace.latency.p99_ms IS '99 of 100 took no longer; within a quarter at worst, mostly much closer';
+COMMENT ON COLUMN millrace.latency.p50_ms IS 'half of the events took no longer; within a quarter at worst, mostly much closer';
+COMMENT ON COLUMN millrace.latency.p95_ms IS '95 of 100, likewise';
+COMMENT ON COLUMN millrace.latency.p99_ms IS '99 of 100, likewise';
+COMMENT ON COLUMN millrace.latency.max_ms IS 'the longest time, exactly';
 
 GRANT SELECT ON millrace.stats_history, millrace.latency TO PUBLIC;

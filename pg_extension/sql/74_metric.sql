@@ -298,5 +298,7 @@ FROM millrace.metrics() AS m JOIN millrace.metric_family AS f ON f.name = m.fami
 COMMENT ON VIEW millrace.metric IS 'Every figure of the pipelines once, named as Prometheus names metrics, for exporters: units are in the names.';
 COMMENT ON COLUMN millrace.metric.name IS 'of the metric; several rows share it, with other labels';
 COMMENT ON COLUMN millrace.metric.labels IS 'object of strings';
+COMMENT ON COLUMN millrace.metric.value IS 'in the unit that the name says';
 COMMENT ON COLUMN millrace.metric.type IS 'counter (only grows; those since the server was started begin at 0 again), gauge or histogram';
+COMMENT ON COLUMN millrace.metric.help IS 'what it says, as one sentence';
 GRANT SELECT ON millrace.metric TO PUBLIC;

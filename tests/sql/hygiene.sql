@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(16);
+SELECT plan(17);
 
 CREATE TEMP VIEW member AS
 SELECT d.classid, d.objid FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid
@@ -42,6 +42,10 @@ SELECT set_eq($$ SELECT f.oid::regprocedure::text FROM func AS f WHERE f.prosrc 
               ARRAY[]::text[], 'every verb has its internal function, with the caller first');
 SELECT set_eq($$ SELECT oid::regclass::text FROM rel WHERE relkind IN ('r', 'v', 'p') AND relname NOT LIKE 'segment\_%' AND obj_description(oid, 'pg_class') IS NULL $$,
               ARRAY[]::text[], 'every table and view has a comment');
+
+SELECT set_eq($$ SELECT a.attrelid::regclass || '.' || a.attname FROM pg_attribute AS a WHERE a.attrelid::regclass::text IN
+                   ('millrace.stats', 'millrace.stats_by_type', 'millrace.stats_history', 'millrace.rates', 'millrace.latency', 'millrace.lag', 'millrace.metric')
+                 AND a.attnum > 0 AND col_description(a.attrelid, a.attnum) IS NULL $$, ARRAY[]::text[], 'so has every column of the statistics');
 
 -- what pg_dump carries: all that a pipeline is; not who we are, nor what lives in this server alone
 SELECT set_eq($$ SELECT c.oid::regclass::text FROM pg_extension AS e, unnest(e.extconfig) AS c (oid) WHERE e.extname = 'millrace' $$,
