@@ -282,7 +282,9 @@ CROSS JOIN LATERAL (
   FROM millrace.stats_minute AS h
   WHERE h.pipeline_id = p.id AND h.minute >= pg_catalog.statement_timestamp() - interval '6 min'
         AND h.minute < pg_catalog.statement_timestamp() - interval '65 s' AND h.lag IS NOT NULL
+        -- not before h.minute is not six minutes ago either, which is a range of the index that the planner knows to be short
         AND NOT EXISTS (SELECT FROM millrace.stats_minute AS o WHERE o.pipeline_id = p.id AND o.minute >= h.minute
+                        AND o.minute >= pg_catalog.statement_timestamp() - interval '6 min'
                         AND (o.set_back OR o.minute > pg_catalog.statement_timestamp()))
   ORDER BY h.minute LIMIT 1) AS h
 LEFT JOIN millrace.lag_minute AS m ON m.pipeline_id = p.id AND m.minute = h.minute;
