@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(34);
+SELECT plan(40);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -42,6 +42,11 @@ SELECT results_eq($$ SELECT first_at, last_at, message FROM millrace.errors WHER
   $$ VALUES (timestamptz '2026-01-01 05:00', timestamptz '2026-02-01 01:00', 'wrong 1') $$, 'since when, until when, an example');
 SELECT results_eq($$ SELECT state, since, reason, sqlstate, condition, next_probe_at, opened FROM millrace.breakers WHERE pipeline = 'p' $$,
   $$ VALUES ('open', timestamptz '2026-01-01', 'disk full', '53100', 'disk_full', timestamptz '2026-01-02', 3::bigint) $$, 'an open breaker');
+CREATE FUNCTION pg_temp.breaker_metrics(pipeline text) RETURNS float8[] LANGUAGE sql AS $$
+  SELECT array_agg(m.value ORDER BY m.name) FROM millrace.metric AS m WHERE m.labels = jsonb_build_object('pipeline', pipeline)
+  AND m.name IN ('millrace_breaker_open', 'millrace_breaker_opened_total', 'millrace_retries_breaker_open');
+$$;
+SELECT results_eq($$ SELECT pg_temp.breaker_metrics(p) FROM unnest('{p,q}'::text[]) AS p $$, $$ VALUES ('{1,3,0}'::float8[]), ('{0,0,0}') $$, 'as metrics: one that is open, and one that never was');
 RESET ROLE;
 SAVEPOINT workers;
 INSERT INTO millrace.breaker (pipeline_id, worker, kind, state, since, reason, sqlstate, next_probe_at, opened, command) VALUES
@@ -53,6 +58,7 @@ SELECT results_eq($$ SELECT state, since, reason, next_probe_at, opened FROM mil
   $$ VALUES ('open', timestamptz '2026-01-01', 'disk full', timestamptz '2026-01-02', 5::bigint) $$, 'of several workers the one with the worst');
 SELECT results_eq($$ SELECT retries_state, retries_since, retries_reason, retries_sqlstate, retries_next_probe_at, retries_command FROM millrace.breakers WHERE pipeline = 'p' $$,
   $$ VALUES ('open', timestamptz '2026-01-04', 'no table', '42P01', timestamptz '2026-01-05', 'CREATE TABLE …;') $$, 'and that of the retries');
+SELECT is(pg_temp.breaker_metrics('p'), '{1,5,1}', 'as metrics');
 SELECT millrace.resume('p');
 SELECT ok((SELECT next_probe_at > '2026-01-03' AND retries_next_probe_at > '2026-01-06' FROM millrace.breakers WHERE pipeline = 'p'), 'resume() asks for a probe of both');
 RESET ROLE;
@@ -62,15 +68,30 @@ SELECT millrace.alter_pipeline('p', workers => 1);
 RESET ROLE;
 SELECT results_eq(format($$ SELECT worker, kind, state, reason, opened FROM millrace.breaker WHERE pipeline_id = %s AND worker > 0 ORDER BY 1 $$, :id),
   $$ VALUES (1, 'lane', 'closed', NULL::text, 1::bigint), (2, 'lane', 'closed', NULL, 1) $$, 'a worker that is taken away has none that is open');
+UPDATE millrace.breaker SET state = 'half_open' WHERE pipeline_id = :id AND worker = 0 AND kind = 'lane';
+SELECT is(pg_temp.breaker_metrics('p'), '{1,5,1}', 'one that is half open is open');
+UPDATE millrace.breaker SET state = 'open' WHERE pipeline_id = :id AND worker = 0 AND kind = 'lane';
 SELECT ok((SELECT bool_and(next_probe_at > '2026-01-03') FROM millrace.breaker WHERE pipeline_id = :id AND state = 'open'), 'the others are probed, as the pipeline was changed');
 UPDATE millrace.breaker SET state = 'closed', since = '2026-01-02', next_probe_at = NULL WHERE pipeline_id = :id AND worker = 0;
 SELECT results_eq($$ SELECT state, since > '2026-01-03', opened, retries_state FROM millrace.breakers WHERE pipeline = 'p' $$,
   $$ VALUES ('closed', true, 5::bigint, 'closed') $$, 'closed since the last one was');
+SELECT is(pg_temp.breaker_metrics('p'), '{0,5,0}', 'as metrics, too');
 ROLLBACK TO workers;
 SET ROLE mrt_owner;
 SELECT results_eq($$ SELECT state, since, opened FROM millrace.breakers WHERE pipeline = 'q' $$, $$ VALUES ('closed', NULL::timestamptz, 0::bigint) $$, 'one that never opened');
 SELECT ok((SELECT (status, reason) = ('breaker open', 'disk full') OR status = 'not preloaded' FROM millrace.pipelines WHERE name = 'p'), 'the pipeline says so');
 SELECT results_eq($$ SELECT events, written, dead, retrying FROM millrace.stats WHERE pipeline = 'p' $$, $$ VALUES (10::bigint, 3::bigint, 4::bigint, 3::bigint) $$, 'stats');
+-- the oldest that is due, or the next one
+CREATE FUNCTION pg_temp.overdue(pipeline text) RETURNS float8 LANGUAGE sql AS $$
+  SELECT m.value FROM millrace.metric AS m WHERE m.name = 'millrace_retry_overdue_seconds' AND m.labels = jsonb_build_object('pipeline', pipeline);
+$$;
+SELECT results_eq($$ SELECT s.pipeline, s.next_retry_at, pg_temp.overdue(s.pipeline) FROM millrace.stats AS s WHERE s.pipeline IN ('p', 'q') $$,
+  $$ VALUES ('p', timestamptz '2030-01-01', 0::float8), ('q', NULL, 0) $$, 'the next retry, and that none is due');
+RESET ROLE;
+UPDATE millrace.retry SET next_at = CASE "offset" WHEN 3 THEN timestamptz '2020-01-01' WHEN 5 THEN '2021-01-01' ELSE next_at END WHERE pipeline_id = :id;
+SET ROLE mrt_owner;
+SELECT results_eq($$ SELECT s.pipeline, s.next_retry_at, pg_temp.overdue(s.pipeline) FROM millrace.stats AS s WHERE s.pipeline IN ('p', 'q') $$,
+  $$ VALUES ('p', timestamptz '2020-01-01', date_part('epoch', statement_timestamp() - timestamptz '2020-01-01')), ('q', NULL, 0) $$, 'since when the oldest has been due');
 SELECT is((SELECT retrying FROM millrace.partitions WHERE pipeline = 'p'), 3::bigint, 'partitions');
 SELECT results_eq($$ SELECT condition, state, ended, attempts, first_failed_at, replay_count, edited_payload, payload FROM millrace.dead_letters WHERE id IN (1, 2) ORDER BY id $$,
   $$ VALUES ('unique_violation', 'open', 'exhausted', 3, timestamptz '2026-01-31', 1, 'e', 'f'),

@@ -29,6 +29,8 @@ SELECT pg_temp.refused($$ SELECT millrace.histogram_quantile(pg_temp.histogram(1
 SELECT pg_temp.refused($$ SELECT millrace.histogram_quantile(pg_temp.histogram(1, 1), 'NaN') $$, '22003', 'quantile must be from 0 to 1', NULL, 'no number');
 
 -- minutes
+SELECT results_eq($$ SELECT boot_val::integer * ('1 ' || unit)::interval FROM pg_settings WHERE name = 'millrace.stats_retention' $$, $$ VALUES (interval '168 h') $$,
+                  'they are kept for 7 days by default');
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
 RESET ROLE;
@@ -91,6 +93,24 @@ SELECT pg_temp.settle(160, now());
 SELECT millrace._record_minute('2026-01-01 12:02Z', '1 h');
 SELECT results_eq($$ SELECT minute, events FROM pg_temp.minutes WHERE minute > '12:00' ORDER BY 1 $$,
   $$ VALUES ('12:01', 0::bigint), ('12:02', 150) $$, 'counters that begin again take nothing away');
+
+-- latencies that are kept: of 100 events 50 from 1.024 ms on, 45 from 131 ms on, 4 from 1.05 s on, one of 5 s
+DELETE FROM millrace.stats_minute;
+SELECT millrace._record_minute(date_trunc('minute', now()) - interval '3 h', '1 day');
+SELECT millrace._record_minute(date_trunc('minute', now()) - interval '1 min', '1 day');
+SELECT pg_temp.histogram(18, 50) AS short, pg_temp.histogram(46, 45) AS middle, pg_temp.histogram(58, 4) AS long, pg_temp.histogram(66, 1) AS longest \gset
+UPDATE millrace.stats_minute SET (produced_to_staged, staged_to_visible, produced_to_visible) = (h, h, h),
+  (produced_to_staged_max_ms, staged_to_visible_max_ms, produced_to_visible_max_ms) = (5001, 5002, 5003)
+FROM (SELECT millrace.histogram_sum(h) AS h FROM (VALUES (:'short'::bigint[]), (:'middle'), (:'long'), (:'longest')) AS v (h)) AS h WHERE minute = date_trunc('minute', now()) - interval '1 min';
+UPDATE millrace.stats_minute SET (produced_to_staged, produced_to_staged_max_ms) = (:'middle', 149) WHERE minute = date_trunc('minute', now()) - interval '3 h';
+CREATE FUNCTION pg_temp.quantiles(p50_ms float8, p95_ms float8, p99_ms float8) RETURNS boolean[] LANGUAGE sql AS $$
+  SELECT ARRAY[p50_ms BETWEEN 1.024 AND 1.28, p95_ms BETWEEN 131.072 AND 163.84, p99_ms BETWEEN 1048.576 AND 1310.72];
+$$;
+SELECT results_eq($$ SELECT pg_temp.quantiles(p50_ms, p95_ms, p99_ms), max_ms FROM millrace.stats_history WHERE pipeline = 'p' AND minute = date_trunc('minute', now()) - interval '1 min' $$,
+  $$ VALUES ('{t,t,t}'::boolean[], 5003::float8) $$, 'percentiles of a minute');
+SELECT results_eq($$ SELECT over, stage, events, pg_temp.quantiles(p50_ms::float8, p95_ms::float8, p99_ms::float8), max_ms FROM millrace.latency WHERE pipeline = 'p' AND over > '1 min' ORDER BY 1, 2 $$,
+  $$ VALUES (interval '1 h', 'produced_to_staged', 100::bigint, '{t,t,t}'::boolean[], 5001::numeric), ('1 h', 'produced_to_visible', 100, '{t,t,t}', 5003), ('1 h', 'staged_to_visible', 100, '{t,t,t}', 5002),
+            ('24 h', 'produced_to_staged', 145, '{f,t,t}', 5001), ('24 h', 'produced_to_visible', 100, '{t,t,t}', 5003), ('24 h', 'staged_to_visible', 100, '{t,t,t}', 5002) $$, 'and of all minutes of an hour, and of a day');
 
 -- the rate at which the lag goes, and a clock that is set back
 DELETE FROM millrace.stats_minute;
