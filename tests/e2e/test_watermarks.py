@@ -5,6 +5,7 @@ import contextlib
 import json
 
 from lib.cluster import ConnectionLost
+from lib.lane import Lane
 from lib.wait import LIMIT, wait_for
 from test_target_changes import Feed
 from test_windows import check_exact, window
@@ -68,6 +69,29 @@ def test_lowest_partition(world):
     assert watched.mark() == ("12:05:20", 1, "events of the partition are to be read")
     watched.send(1, "12:04:00").settled()
     assert watched.mark()[0] == "12:05:20"
+    check_exact(world.db, "millrace.window_w", GROUPED)
+
+
+def test_rewound_pipeline(world):
+    """What comes again moves nothing back: it is late for what was final, and counts."""
+    watched = Watched(world, partitions=1)
+    watched.send(0, "12:01:00", "12:05:30").settled().report()
+    assert watched.mark()[0] == "12:05:30"
+    with world.db.session("app", autocommit=False) as s:
+        s.run("DELETE FROM t")
+        s.run("SELECT millrace.rebuild_window('w')")
+        assert s.value("SELECT millrace.rewind(%s, 0, allow_duplicates => true)", (world.pipeline_name,)) == 1
+        s.connection.commit()
+    assert watched.mark()[0] == "12:05:30"
+    watched.feed.lane.close()
+    watched.feed.lane = Lane(world.db, world.pipeline_name).assign([0])
+    assert watched.feed.lane.positions == {0: 0}
+    watched.send(0, "12:01:00").settled().report()
+    assert watched.mark() == ("12:05:30", None, None)
+    assert watched.values() == {"12:01": [1, True, True]}
+    assert world.db.run("SELECT late FROM millrace.windows") == [(1,)]
+    watched.send(0, "12:05:30").settled().report()
+    assert watched.mark()[0] == "12:05:30"
     check_exact(world.db, "millrace.window_w", GROUPED)
 
 

@@ -12,7 +12,7 @@ from test_copies import restore
 from test_exactly_once import kill_ingestor, kill_postmaster, kill_worker
 from test_target_changes import Feed
 
-TABLE = "CREATE TABLE t (id bigint, source text, at timestamptz, i int, x numeric, f float8, ok boolean, made timestamptz DEFAULT now())"
+TABLE = "CREATE TABLE t (id bigint, source text, at timestamptz, i int, x numeric, f float8, ok boolean, made timestamptz DEFAULT now(), part int DEFAULT random() * 4)"
 FIELDS = "id bigint, source text, at timestamptz, i int, x numeric, f float8, ok boolean"
 TRANSFORM = "SELECT id, source, at, i, x, f, ok FROM event WHERE source IS DISTINCT FROM 'filtered'"
 EXACT = """count(*) AS n, count(i) AS ni, sum(i) AS si, sum(id) AS sid, sum(x) AS sx, min(x) AS low, max(source) AS last_source, avg(i) AS ai,
@@ -20,6 +20,7 @@ EXACT = """count(*) AS n, count(i) AS ni, sum(i) AS si, sum(id) AS sid, sum(x) A
            stddev_samp(id) AS did, bool_and(ok) AS every_ok, bool_or(ok) AS some_ok, bit_or(i) AS bits, bit_xor(i) AS bit_x,
            count(*) FILTER (WHERE i % 2 = 0) AS even, max(i) - min(i) AS spread, 100.0 * count(x) / count(*) AS share,
            millrace.first(x, at) AS fx, millrace.last(source, at) FILTER (WHERE i > 3) AS ls, millrace.last(i, date_trunc('minute', at)) AS li"""
+DEFAULTS = "count(*) AS n, sum(part * i) AS pi, min(made) AS oldest"  # of columns that no event gives
 FLOATS = "sum(f) AS sf, avg(f) AS af, var_samp(f) AS vf, stddev_pop(f) AS df"
 
 
@@ -89,6 +90,7 @@ def create_all(world):
     window(world, "hours", size="1 h", group_by=["lower(source) AS low", "i > 50 AS many"], aggregates="count(*) AS n, sum(x) AS sx", where="i IS NOT NULL")
     window(world, "total", size="1 day", time_zone="Europe/Berlin")
     window(world, "sliding", size="10 min", slide="2 min", aggregates="count(*) AS n, sum(x) AS sx")
+    window(world, "defaults", group_by=["part"], aggregates=DEFAULTS)
 
 
 def check_all(world, db=None):
@@ -103,6 +105,8 @@ def check_all(world, db=None):
         SELECT s AS window_start, s + interval '10 min' AS window_end, count(*) AS n, sum(x) AS sx
         FROM t CROSS JOIN LATERAL (SELECT date_bin('2 min', at, '2000-01-01') - k * interval '2 min' AS s FROM generate_series(0, 4) AS k) AS k
         WHERE {NEAR} GROUP BY 1""")
+    check_exact(db, "millrace.window_defaults", grouped(DEFAULTS, keys=("part",), where=NEAR))
+    assert db.value("SELECT count(DISTINCT part) FROM t") == 5 and db.value("SELECT kind FROM millrace.windows WHERE name = 'defaults'") == "incremental"
     outside = db.value(f"SELECT count(*) FROM t WHERE NOT coalesce({NEAR}, false)")
     assert db.value("SELECT outside FROM millrace.windows WHERE name = 'total'") == outside
 
@@ -306,8 +310,17 @@ def test_rewound(world):
     world.start_ingestor()
     events = Events(30000, seed=23, broken=1)
     generator = world.start_generator(events, "--rate", "6000")
+    watermarks = {}
+
+    def check_watermarks():
+        """They never go back."""
+        for name, watermark in world.db.run("SELECT name, watermark FROM millrace.windows WHERE watermark IS NOT NULL OR name = ANY (%s)", (list(watermarks),)):
+            assert watermark is not None and watermark >= watermarks.get(name, watermark), (name, watermarks)
+            watermarks[name] = watermark
+        return len(watermarks) == 3
+
     for offset, is_removed in ((1000, True), (2000, False), (3000, True)):
-        wait_for(lambda offset=offset: min(world.positions().values(), default=0) > offset + 500, "they have come so far")
+        wait_for(lambda offset=offset: check_watermarks() and min(world.positions().values(), default=0) > offset + 500, "they have come so far")
         with world.db.session("app", autocommit=False) as s:
             if is_removed:
                 s.run("DELETE FROM reading WHERE kafka_offset >= %s", (offset,))
@@ -315,8 +328,10 @@ def test_rewound(world):
                 s.run("SELECT millrace.rebuild_window(w.name) FROM millrace.windows AS w WHERE w.kind = 'incremental'")
             assert s.value("SELECT millrace.rewind(%s, %s, allow_duplicates => true)", (world.pipeline_name, offset)) == 3
             s.connection.commit()
+        check_watermarks()
     assert generator.popen.wait(300) == 0, generator.tail()
     world.wait_settled()
+    check_watermarks()
     rows, distinct = world.db.run("SELECT count(*), count(DISTINCT id) FROM reading")[0]
     assert rows > distinct == len(events.truth()["row"])
     check_stream(world)

@@ -100,8 +100,14 @@ SELECT is((SELECT max(c.fold) FROM millrace.window_cursor AS c WHERE c.window_id
 UPDATE millrace.window_cursor SET due_at = clock_timestamp() WHERE window_id = :w;
 SELECT ok(NOT pg_temp.fold(false), 'some is left');
 SELECT isnt((SELECT as_of FROM millrace.window_w_folded LIMIT 1), now(), 'which the time says');
+-- what it took is at least the time from as_of, which is when it began, to the end of its statement
+SELECT format('millrace._window_%s_partial', :w) AS partial \gset
+CREATE FUNCTION pg_temp.computed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('mrt.computed_at', clock_timestamp()::text, false); RETURN NULL; END $$;
+CREATE TRIGGER computed AFTER DELETE ON :partial FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.computed();
 SELECT ok(pg_temp.fold(true), 'all, since a worker waits');
-SELECT ok((SELECT due_at > as_of FROM millrace.window_cursor WHERE window_id = :w ORDER BY fold DESC LIMIT 1), 'then it rests');
+SELECT is((SELECT due_at - as_of < least(10 * (current_setting('mrt.computed_at')::timestamptz - as_of), interval '9 min') FROM millrace.window_cursor WHERE window_id = :w ORDER BY fold DESC LIMIT 1),
+          false, 'then it rests for nine times as long as it took: a tenth of the time is its');
+DROP TRIGGER computed ON :partial;
 SET ROLE mrt_owner;
 
 -- a group on which a function fails
