@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from lib.keys import Keys
 from lib.publish_world import Whole, record_at
 from lib.wait import wait_for
 
@@ -50,6 +51,35 @@ def test_one_answer_for_a_key(whole):
     assert whole.row(first)["value"] == 1
     assert whole.post("?eventType=once&eventData=1C", Idempotency_Key=new_key()).json() != first.json()
     assert whole.messages() == before + 2
+
+
+def test_the_same_key_of_two_clients(whole, tmp_path):
+    """It belongs to the API key that it comes with, whatever the process: an event for each client, and another client's request
+    is none of its matter."""
+    keys, key, before = Keys(str(tmp_path / "keys")).write(first="publish", second="publish"), new_key(), whole.messages()
+    apis = [whole.start_api("--keys", keys.path) for _ in range(2)]
+
+    def post(client, api=apis[0], data="1C"):
+        return whole.post(f"?eventType=clients&eventData={data}", api=api, Idempotency_Key=key, **(keys.header(client) if client else {}))
+
+    try:
+        made = {client: post(client) for client in ("first", "second")}
+        made[None] = post(None, whole.api)  # one without a key is a client, too
+        assert all(answer.status == 202 and "idempotency-replayed" not in answer.headers for answer in made.values()), made
+        assert whole.messages() == before + 3
+        for client in ("first", "second"):
+            for api in apis:
+                again = post(client, api)
+                assert (again.status, again.body, again.headers["idempotency-replayed"]) == (202, made[client].body, "true"), client
+            refused = post(client, data="2C")
+            assert (refused.status, refused.json()["code"]) == (422, "MR-123")
+    finally:
+        for api in apis:
+            api.kill()
+    assert whole.messages() == before + 3
+    assert status_of_claim(whole, key) == [202] * 3
+    # nor are their events taken for one
+    assert len({whole.row(answer)["id"] for answer in made.values()}) == 3
 
 
 def test_lines_with_a_key(whole):
