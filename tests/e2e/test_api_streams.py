@@ -61,6 +61,19 @@ def test_statistics_once_a_second(start):
     assert api.metric("millrace_api_streams_total") == 40 and api.metric("millrace_api_streams_slow_total") == 0
 
 
+def test_none_is_late(start):
+    """Some in a row without the comment that a silence of 2 s has: the process says so itself, however late they are read."""
+    stream = EventStream(start("--heartbeat", "2s"), "/events/all")
+
+    def come():
+        stream.next()
+        before = stream.comments
+        return {stream.next().name for _ in range(4)} == {"message"} and stream.comments == before
+
+    wait_for(come, "four events with less than 2 s between them")
+    stream.close()
+
+
 def test_which_representation(start):
     api = start("--max-streams", "1", "--threads", "1")
     assert api.get("/events/all", Accept="text/event-stream;q=0.5, application/json").headers["content-type"] == "application/json"
