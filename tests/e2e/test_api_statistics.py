@@ -2,13 +2,16 @@
 import json
 import threading
 import time
+import uuid
 
 import pytest
 from confluent_kafka import Producer
 
 from lib.api import Api
-from lib.wait import wait_for
+from lib.wait import LIMIT, wait_for
 from lib.world import ensure_roles
+
+GOOD = dict(id="00000000-0000-4000-8000-000000000001", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
 
 
 @pytest.fixture
@@ -22,9 +25,8 @@ def served(world):
         s.run("SELECT millrace.create_window('by_minute', %s, event_time => 'ts', size => '1 min', aggregates => 'count(*)')", (world.pipeline_name,))
     world.start_ingestor()
     producer = Producer({"bootstrap.servers": world.broker.address})
-    good = dict(id="00000000-0000-4000-8000-000000000001", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
-    producer.produce(world.topic, json.dumps(good))
-    producer.produce(world.topic, json.dumps(dict(good, value="calm")))
+    producer.produce(world.topic, json.dumps(GOOD))
+    producer.produce(world.topic, json.dumps(dict(GOOD, value="calm")))
     producer.flush(120)
     world.wait_settled()
     api = Api(world.db.dsn("web")).start()
@@ -74,6 +76,71 @@ def test_document(served):
     assert head.headers["content-type"] == "application/json" and int(head.headers["content-length"]) > 0
     # while nothing changes the tag stays; rates do change, so it is asked at once
     wait_for(lambda: api.get("/events/all", If_None_Match=api.get("/events/all").headers["etag"]).status == 304, "not modified")
+
+
+def rows_of(world, columns, view, order):
+    """Of a view as the API's role sees it, as JSON."""
+    with world.db.session("web") as web:
+        return [row for (row,) in web.run(f"SELECT row_to_json(v) FROM (SELECT {columns} FROM millrace.{view} ORDER BY {order}) AS v")]
+
+
+def shown(api, part):
+    (pipeline,) = api.get("/events/all").json()["pipelines"]
+    return pipeline[part]
+
+
+def send(world, good, bad=0):
+    """Events that are written, and those whose value is none."""
+    producer = Producer({"bootstrap.servers": world.broker.address})
+    for i in range(good + bad):
+        producer.produce(world.topic, json.dumps(dict(GOOD, id=str(uuid.uuid4()), value=i if i < good else "calm")))
+    producer.flush(LIMIT)
+
+
+def test_rates_and_latencies(served):
+    """Each figure of the views, by its name."""
+    world, api = served
+    send(world, 3000, bad=60)
+    world.wait_settled()
+    columns = ("extract(epoch FROM over)::integer AS over_s, events_per_s, rows_per_s, bytes_per_s, failures_per_s, dead_letters_per_s, retries_per_s,"
+               " batches_per_s, busy_workers, events_per_batch")
+
+    def rates_are_shown():
+        rates = rows_of(world, columns, "rates", "over")
+        # those of the last hour do not end with the events
+        hour = {name: value for name, value in rates[-1].items() if name != "retries_per_s"}
+        return shown(api, "rates") == rates and all(hour.values()) and hour["events_per_s"] > hour["rows_per_s"] > hour["batches_per_s"]
+
+    wait_for(rates_are_shown, "the rates are as the view has them")
+    columns = "stage, extract(epoch FROM over)::integer AS over_s, events::text, p50_ms, p95_ms, p99_ms, max_ms"
+
+    def latencies_are_shown():
+        latencies = rows_of(world, columns, "latency", "over, stage")
+        seen = [row for row in latencies if row["events"] not in ("0", None)]
+        return (shown(api, "latency") == latencies and {row["stage"] for row in seen} == {"produced_to_staged", "staged_to_visible", "produced_to_visible"}
+                and all(0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] <= row["max_ms"] for row in seen)
+                and any(row["p50_ms"] < row["p99_ms"] for row in seen))
+
+    wait_for(latencies_are_shown, "the latencies are as the view has them")
+
+
+def test_an_open_breaker(served):
+    """Why nothing is written, since when, and when that is tried again."""
+    world, api = served
+    columns = "state, since, sqlstate, opened::text, next_probe_at, retries_state, retries_since, retries_sqlstate"
+
+    def is_shown(state):
+        (breaker,) = rows_of(world, columns, "breakers", "pipeline")
+        return breaker["state"] == state and shown(api, "breaker") == breaker and breaker
+
+    world.db.run("CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no space left' USING ERRCODE = '53100'; END $$;"
+                 " CREATE TRIGGER fill BEFORE INSERT ON reading FOR EACH ROW EXECUTE FUNCTION fill()")
+    send(world, 50)  # several, so that it is no event's fault
+    opened = wait_for(lambda: is_shown("open"), "the open breaker is as the view has it")
+    assert (opened["sqlstate"], opened["opened"]) == ("53100", "1") and opened["since"] < opened["next_probe_at"]
+    world.db.run("DROP TRIGGER fill ON reading")
+    closed = wait_for(lambda: is_shown("closed"), "the closed one, too")
+    assert (closed["opened"], closed["next_probe_at"]) == ("1", None) and closed["since"] > opened["since"]
 
 
 def test_an_event_whose_id_is_all(served):
