@@ -1,12 +1,15 @@
 """The admin port of the API: requests by route and outcome, durations as histograms, and each figure that the documentation has."""
+import concurrent.futures
 import os
 import re
+import signal
 
 import pytest
 
 from lib import paths
 from lib.api import Api
 from lib.api_world import ApiWorld
+from lib.publish_world import Whole
 from lib.wait import wait_for
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
@@ -62,10 +65,33 @@ def test_metrics(web):
     assert buckets == sorted(buckets) and [v for _, v in buckets] == sorted(v for _, v in buckets) and buckets[-1][0] == float("inf")
     (total,) = [v for n, labels, v in found if n == "millrace_api_request_seconds_count" and labels["route"] == "GET /events"]
     assert total == buckets[-1][1] == sum(v for n, labels, v in found if n == "millrace_api_requests_total" and labels["route"] == "GET /events")
-    # what the documentation has is there, but for TLS, which this one does not speak
+    # the documentation has each of them, and TLS, which this one does not speak
     with open(os.path.join(paths.ROOT, "docs/api.md"), encoding="utf-8") as f:
         documented = set(re.findall(r"^\| `(millrace_api_\w+)", f.read(), re.M))
-    assert {n for n in documented if "_tls_" not in n} <= names | {n.rsplit("_", 1)[0] for n in names}
+    assert {n for n in documented if "_tls_" not in n} == set(re.findall(r"^# TYPE (millrace_api_\w+) ", text, re.M))
     # nothing of it on the port of the clients
     assert [api.get(path).status for path in ("/metrics", "/livez", "/readyz")] == [404] * 3
     assert "no event can be published: " in api.admin("/readyz")[1] and api.admin("/livez")[0] == 200
+
+
+def test_what_publishing_counts(cluster, broker):
+    """Events are queued until Kafka acknowledges them, and published from then on."""
+    whole = Whole(cluster, broker, "api_metrics_publish", ("--publish-timeout", "5min"))
+
+    def counts():
+        return tuple(whole.api.metric(f"millrace_api_{name}") for name in ("producer_queued", "published_total", "publish_failures_total", "producer_open"))
+
+    try:
+        assert whole.post("?eventType=counted&eventData=1").status == 202
+        wait_for(lambda: counts() == (0, 1, 0, 0), "it is acknowledged")
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            broker.process.signal(signal.SIGSTOP)
+            try:
+                waiting = [pool.submit(whole.post, "?eventType=counted&eventData=2") for _ in range(3)]
+                wait_for(lambda: counts() == (3, 1, 0, 0), "three wait for their acknowledgement")
+            finally:
+                broker.process.signal(signal.SIGCONT)
+            assert [answer.result().status for answer in waiting] == [202] * 3
+        wait_for(lambda: counts() == (0, 4, 0, 0), "they have it")
+    finally:
+        whole.close()
