@@ -53,6 +53,26 @@ def test_kafka_is_away(whole):
 
 
 @pytest.mark.alone
+def test_kafka_is_killed(whole):
+    """It refuses connections, and what comes back is another process."""
+    def post():
+        return whole.post("?eventType=breaker&eventData=3")
+
+    whole.broker.kill()
+    try:
+        wait_for(lambda: post().status == 503, "the breaker is open")
+        statuses, middle = many(post)
+        assert statuses == {503} and middle < AT_ONCE_S, middle
+        statuses, middle = many(lambda: whole.api.get("/events?limit=1"))
+        assert statuses == {200} and middle < AT_ONCE_S, middle
+    finally:
+        whole.broker.start()
+    whole.messages()  # it answers
+    assert back_after(post, 202) < BACK_S
+    assert many(post)[0] == {202}
+
+
+@pytest.mark.alone
 def test_postgresql_is_away(whole, cluster):
     def get():
         return whole.api.get("/events?limit=1")
