@@ -16,7 +16,7 @@ from lib.world import World, ensure_roles
 
 HOSTILE = '<img src=x onerror="document.title=\'run\'"><script>document.title="run"</script>'
 BIG = 9007199254740993123
-ESCAPE, TAB = "\ue00c", "\ue004"  # as WebDriver names keys
+ESCAPE, TAB, ENTER = "\ue00c", "\ue004", "\ue007"  # as WebDriver names keys
 
 
 class Page(World):
@@ -44,10 +44,10 @@ class Page(World):
         wait_for(lambda: self.api.get("/dead-letters/groups").status == 200, "it can operate")
         self.base = f"http://127.0.0.1:{self.api.port}"
 
-    def send(self, *values, key=None):
+    def send(self, *values, key=None, headers=()):
         producer = Producer({"bootstrap.servers": self.broker.address})
         for value in values:
-            producer.produce(self.topic, value, key=key, partition=0)
+            producer.produce(self.topic, value, key=key, partition=0, headers=list(headers))
         producer.flush(120)
 
     def letters(self, state):
@@ -232,6 +232,79 @@ def test_dead_letters(page, browser):
     assert browser.complaints() == []
 
 
+def test_letter_in_full(page, browser):
+    """Headers as they came, markup and all; each try, where it was published, and how it ended."""
+    page.send(json.dumps(dict(page.good, ts="never")), key="full", headers=[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"), ("note", HOSTILE)])
+
+    def row(columns):
+        rows = page.db.run(f"SELECT {columns} FROM millrace.dead_letters WHERE key = 'full'")
+        return rows[0] if rows else [None]
+
+    def timeline():
+        return browser.run("return [...document.querySelectorAll('section[aria-label=Timeline] li')].map(i => i.textContent)")
+
+    wait_for(lambda: row("published_at")[0] is not None, "it is published")
+    letter, headers, sqlstate, message, partition, offset = row("id, headers, sqlstate, message, dlq_partition, dlq_offset")
+    browser.open(f"/#/letters/{letter}")
+    browser.wait_text("never", "#payload")
+    shown = json.loads(browser.run("return [...document.querySelectorAll('h2')].find(h => h.textContent === 'Headers').nextElementSibling.textContent"))
+    assert shown == headers and shown["note"] == HOSTILE
+    tried, dead, published = timeline()
+    assert f" {sqlstate} {message}" in tried and dead.endswith("dead after 1 tries")
+    assert published.endswith(f"published to the dead-letter topic, partition {partition}, offset {offset}")
+    # what fails again is a try more
+    browser.click("#replay")
+    browser.wait_text("Replay 1 dead letters?", "#dialog")
+    browser.click("#dialog button[value=yes]")
+    wait_for(lambda: row("state, attempts") == ("open", 2), "it failed again")
+    browser.open("/#/letters")
+    browser.open(f"/#/letters/{letter}")
+    wait_for(lambda: sum(f" {sqlstate} {message}" in line for line in timeline()) == 2 and any(line.endswith("dead after 2 tries") for line in timeline()), "both tries")
+    browser.click("#discard")
+    browser.find("#field-reason").send_keys("seen")
+    browser.click("#dialog button[value=yes]")
+    wait_for(lambda: timeline() and timeline()[-1].endswith(" discarded"), "the end of it")
+    assert row("state") == ("discarded",) and browser.run("return document.querySelectorAll('main img, main script').length") == 0
+    assert browser.complaints() == []
+
+
+def test_discard_of_a_group(page, browser):
+    """After a preview and with a reason: all that are open of that kind, and no other."""
+    page.send(*(json.dumps(dict(page.good, value=2, unit=None)) for _ in range(3)), key="group")
+    wait_for(lambda: page.db.value("SELECT count(*) FROM millrace.dead_letters WHERE key = 'group'") == 3, "they have failed")
+    ((fingerprint,),) = page.db.run("SELECT DISTINCT fingerprint FROM millrace.dead_letters WHERE key = 'group'")
+    assert page.db.value("SELECT count FROM millrace.dead_letter_groups WHERE fingerprint = %s", (fingerprint,)) == 3
+    states = "SELECT id, state FROM millrace.dead_letters WHERE (key = 'group') IS %s TRUE ORDER BY id"
+    others = page.db.run(states % "NOT")
+
+    def group():
+        return [state for _, state in page.db.run(states % "")]
+
+    browser.open("/#/letters")
+    browser.click(f'a[href*="{fingerprint}"]')
+    browser.wait_text("Dead letters of a kind", "main")
+    wait_for(lambda: browser.text("main table").count("open") == 3, "three letters")
+    # the preview, and no
+    browser.click("#discard")
+    browser.wait_text("Discard 3 dead letters?", "#dialog")
+    browser.press(ESCAPE)
+    wait_for(lambda: not browser.run("return document.getElementById('dialog').open"), "the question has gone")
+    # nor without a reason
+    browser.click("#discard")
+    browser.wait_text("Discard 3 dead letters?", "#dialog")
+    browser.click("#dialog button[value=yes]")
+    assert browser.run("return document.getElementById('dialog').open && document.activeElement.id") == "field-reason"
+    assert group() == ["open"] * 3 and page.db.value("SELECT count(*) FROM millrace.dead_letter_actions WHERE reason = 'all of them'") == 0
+    browser.find("#field-reason").send_keys("all of them")
+    browser.shot("discard")
+    browser.click("#dialog button[value=yes]")
+    browser.wait_text("3 were discarded.", "main")
+    wait_for(lambda: browser.text("main table").count("discarded") == 3, "the list has it")
+    assert group() == ["discarded"] * 3 and page.db.run(states % "NOT") == others
+    assert page.db.run("SELECT verb, count FROM millrace.dead_letter_actions WHERE reason = 'all of them'") == [("discard", 3)]
+    assert browser.complaints() == []
+
+
 def test_open_breaker(page, browser):
     """Why nothing is written is on the page of the pipeline while it is so, and in the overview."""
     badge = f"return document.querySelector('#to-{page.pipeline_name}')?.closest('tr').lastElementChild.innerText"
@@ -272,6 +345,35 @@ def test_payloads_are_text(page, browser):
     browser.wait_text(HOSTILE, "main")
     browser.shot("event")
     assert "run" != browser.driver.title and browser.run("return document.querySelectorAll('main img, main script').length") == 0
+
+
+def test_look_up(page, browser):
+    """The form takes a coordinate or an id, says what it does not find, and its answers have addresses of their own."""
+    def look_up(text, *keys):
+        field = browser.find("#event-id")
+        field.clear()
+        field.send_keys(text, *keys)
+
+    browser.open()
+    browser.wait_text("live", "#connection")
+    browser.click('nav a[href="#/events"]')
+    look_up(" page:0:0 ", ENTER)
+    browser.wait_text("In pipeline page", "section[aria-label='Status in page']")
+    browser.wait_text(str(BIG), "section[aria-label=Row]")
+    assert "processed" in browser.text("section[aria-label='Status in page']") and browser.run("return location.hash") == "#/events/page%3A0%3A0"
+    dead = page.db.value("SELECT min(\"offset\") FROM millrace.dead_letters WHERE partition = 0")
+    look_up(f"page:0:{dead}")
+    browser.click("main form button")
+    browser.wait_text("dead", "section[aria-label='Status in page'] ol")
+    browser.wait_text("Row: ", "main")
+    look_up("nothing:0:0", ENTER)
+    browser.wait_text("Status: ", "main")
+    assert "Row: " in browser.text("main") and browser.run("return document.querySelectorAll('main section').length") == 0
+    look_up(str(BIG), ENTER)
+    browser.wait_text(HOSTILE, "section[aria-label=Row]")
+    browser.driver.back()
+    browser.wait_text("Status: ", "main")
+    assert browser.run("return document.getElementById('event-id').value") == "nothing:0:0"
 
 
 def test_lost_connection(page, browser):
