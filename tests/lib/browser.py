@@ -49,7 +49,8 @@ class Browser:
         return self.driver.execute_script(script, *args)
 
     def text(self, selector="body"):
-        return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+        """What is seen of it: innerText of what is not rendered, such as a closed dialog, is all of its text."""
+        return self.run("const e = document.querySelector(arguments[0]); return e?.getClientRects().length ? e.innerText : ''", selector)
 
     def wait_text(self, wanted, selector="body", timeout=LIMIT):
         try:
