@@ -180,7 +180,7 @@ def test_failed_events_hold(world):
 
 
 def test_parked_events_hold(world):
-    """Where their partition was when they were parked, also once they are tried and fail themselves."""
+    """Where their partition was when they were parked, also once they are tried and fail themselves, for 5 minutes in all. A success after that repairs the window."""
     watched = Watched(world, partitions=1, before="CREATE TABLE gate (n int)",
                       transform="SELECT n, at + CASE WHEN n <= (SELECT max(g.n) FROM gate AS g) THEN interval '0' ELSE 1 / (n - n) * interval '0' END AS at FROM event",
                       pipeline=dict(ordering="key", retry_delay="300 ms", retry_max_delay="300 ms", max_retries=1000))
@@ -197,10 +197,15 @@ def test_parked_events_hold(world):
     world.db.run("INSERT INTO gate VALUES (2)")
     wait_for(lambda: world.db.value(states) == ["retrying"] and world.db.value("SELECT attempts FROM millrace.retry") > 0, "the second one fails, too")
     assert watched.report().mark() == ("12:00:00", 0, "events are to be tried again")
+    world.db.run("UPDATE millrace.retry SET entered_at = entered_at - interval '5 min'")
+    assert watched.report().mark() == ("12:05:00", None, None)
+    assert watched.values() == {"12:00": [2, True, True], "12:05": [1, False, False]}
     world.db.run("INSERT INTO gate VALUES (3)")
     wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "it succeeds")
-    watched.fold().report()
-    assert watched.mark() == ("12:05:00", None, None)
+    assert watched.values()["12:00"] == [3, True, True]
+    assert watched.report().mark() == ("12:05:00", None, None)
+    assert world.db.run("SELECT late FROM millrace.windows") == [(1,)]
+    check_exact(world.db, "millrace.window_w", GROUPED)
 
 
 def test_success_that_a_fold_leaves_for_later(world):
