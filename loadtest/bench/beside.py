@@ -26,7 +26,6 @@ def dump(db):
     """pg_dump of the database, which also has a table of 300 MB, written long ago."""
     db.run("CREATE TABLE archive AS SELECT n, repeat('x', 80) AS note FROM generate_series(1, %s) AS n", (ARCHIVE_ROWS,))
     db.run("VACUUM (FREEZE) archive")
-    db.run("CHECKPOINT")
     process = subprocess.Popen([os.path.join(bin_dir(), "pg_dump"), "-h", db.cluster.dir, "-p", db.cluster.port, "-U", "postgres", db.name],
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     reader = threading.Thread(target=_read, args=(process.stdout,), daemon=True)

@@ -9,8 +9,9 @@ import time
 
 import pytest
 
+from lib.api import killed_at_the_end
 from lib.api_world import ApiWorld
-from lib.event_stream import EventStream
+from lib.event_stream import EventStream, open_stream
 from lib.wait import LIMIT, wait_for
 
 SCHEMA = """
@@ -35,21 +36,8 @@ def web(cluster):
 
 @pytest.fixture
 def start(web):
-    apis = []
-
-    def run(*options):
-        apis.append(web.start("--events", "log", *options))
-        return apis[-1]
-
-    yield run
-    for api in apis:
-        api.kill()
-
-
-def open_stream(api, query="", last_id=None, **more):
-    stream = EventStream(api, "/events/stream" + query, {"Last-Event-ID": last_id} if last_id else None, **more)
-    assert stream.status == 200, stream.response.read()
-    return stream
+    with killed_at_the_end(lambda *options: web.start("--events", "log", *options)) as run:
+        yield run
 
 
 def take(stream, count):

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from lib import paths
-from lib.api import Api
+from lib.api import Api, killed_at_the_end
 from lib.api_world import ApiWorld
 from lib.event_stream import EventStream
 from lib.keys import Keys
@@ -28,15 +28,8 @@ def web(cluster):
 
 @pytest.fixture
 def start(web):
-    apis = []
-
-    def run(*options, ready=True, **more):
-        apis.append(Api(web.db.dsn("web"), "--operate-dsn", web.db.dsn("web"), *options, **more).start(wait=ready))
-        return apis[-1]
-
-    yield run
-    for api in apis:
-        api.kill()
+    with killed_at_the_end(lambda *options, ready=True, **more: Api(web.db.dsn("web"), "--operate-dsn", web.db.dsn("web"), *options, **more).start(wait=ready)) as run:
+        yield run
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lib import paths
-from lib.api import Api
+from lib.api import Api, killed_at_the_end
 from lib.api_world import ApiWorld
 from lib.keys import Keys
 
@@ -52,15 +52,8 @@ def web(cluster):
 
 @pytest.fixture
 def start(web):
-    apis = []
-
-    def run(*options):
-        apis.append(Api(web.db.dsn("web"), "--operate-dsn", web.db.dsn("web"), *options).start())
-        return apis[-1]
-
-    yield run
-    for api in apis:
-        api.kill()
+    with killed_at_the_end(lambda *options: Api(web.db.dsn("web"), "--operate-dsn", web.db.dsn("web"), *options).start()) as run:
+        yield run
 
 
 def ask(api, route, headers=None):

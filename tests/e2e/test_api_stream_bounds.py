@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from lib.api import killed_at_the_end
 from lib.api_world import ApiWorld
-from lib.event_stream import EventStream
+from lib.event_stream import open_stream
 from lib.wait import holds_for, wait_for
 
 # A statement that reads rows of type "gated" waits as long as the test has the lock.
@@ -37,25 +38,12 @@ def web(cluster):
 
 @pytest.fixture
 def start(web):
-    apis = []
-
-    def run(*options):
-        apis.append(web.start("--events", "gated", *options))
-        return apis[-1]
-
-    yield run
-    for api in apis:
-        api.kill()
+    with killed_at_the_end(lambda *options: web.start("--events", "gated", *options)) as run:
+        yield run
 
 
 def insert(web, kind, count=1, text=""):
     web.db.run("INSERT INTO log (id, type, text) SELECT nextval('number'), %s, %s FROM generate_series(1, %s)", (kind, text, count))
-
-
-def open_stream(api, query, last_id=None, **more):
-    stream = EventStream(api, "/events/stream" + query, {"Last-Event-ID": last_id} if last_id else None, **more)
-    assert stream.status == 200, stream.response.read()
-    return stream
 
 
 def begun_streams(api, queries):

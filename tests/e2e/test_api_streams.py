@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from lib.api import killed_at_the_end
 from lib.api_world import ApiWorld
 from lib.event_stream import EventStream
 from lib.wait import wait_for
@@ -26,15 +27,8 @@ def web(cluster):
 
 @pytest.fixture
 def start(web):
-    apis = []
-
-    def run(*options):
-        apis.append(web.start(*options))
-        return apis[-1]
-
-    yield run
-    for api in apis:
-        api.kill()
+    with killed_at_the_end(lambda *options: web.start(*options)) as run:
+        yield run
 
 
 def test_statistics_once_a_second(start):

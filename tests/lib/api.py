@@ -1,4 +1,5 @@
 """The API under test, and clients of it: http.client for ordinary requests, a bare socket for the others."""
+import contextlib
 import http.client
 import json
 import os
@@ -165,3 +166,19 @@ def split_answers(data):
         answers.append((int(lines[0].split()[1]), headers, data[:length]))
         data = data[length:]
     return answers
+
+
+@contextlib.contextmanager
+def killed_at_the_end(make):
+    """A function that starts an API as `make` does, and keeps it for its end here."""
+    apis = []
+
+    def start(*options, **more):
+        apis.append(make(*options, **more))
+        return apis[-1]
+
+    try:
+        yield start
+    finally:
+        for api in apis:
+            api.kill()

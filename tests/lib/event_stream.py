@@ -79,3 +79,10 @@ class EventStream:
         """As a client that leaves in the middle."""
         self.response.close()
         self.connection.close()
+
+
+def open_stream(api, query="", last_id=None, **more):
+    """One of /events/stream that has begun."""
+    stream = EventStream(api, "/events/stream" + query, {"Last-Event-ID": last_id} if last_id else None, **more)
+    assert stream.status == 200, stream.response.read()
+    return stream

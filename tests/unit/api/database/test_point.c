@@ -217,6 +217,7 @@ a_socket_that_is_full(void **state)
 	point_begin(steps, COUNT(steps));
 	fake_pq.blocked = 8;
 	point_run_all(seen, 2);
+	assert_int_equal(fake_pq.blocked, 8); /* nothing is sent before the turn of the loop */
 	point_turn_until(&point_world.ended, 2);
 	assert_int_equal(fake_pq.blocked, 0);
 	assert_string_equal(seen[0].value, "0");

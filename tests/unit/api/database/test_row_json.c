@@ -155,9 +155,11 @@ types_of_numbers(void **state)
 {
 	static const char *const numbers[] = {"smallint", "integer",      "real", "double precision",
 										  "numeric",  "numeric(5,1)", "json", "jsonb"};
-	static const char *const others[] = {
-		"boolean", "bigint", "text", "interval", "integer[]", "bpchar", "timestamp with time zone",
-		"degrees"};
+	static const char *const others[] = {"boolean",   "bigint",
+										 "text",      "interval",
+										 "integer[]", "character(5)",
+										 "bpchar",    "timestamp with time zone",
+										 "degrees"};
 
 	(void) state;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
