@@ -186,7 +186,6 @@ on_ready(void *owner)
 static void
 on_result(void *owner, PGresult *result)
 {
-	static const MrPgError no_rows = {"02000", "the statement returned no rows", ""};
 	MrPoint *point = owner;
 	ExecStatusType status = PQresultStatus(result);
 	MrPgError error;
@@ -210,7 +209,7 @@ on_result(void *owner, PGresult *result)
 	else if (status == PGRES_TUPLES_OK)
 		end_first(point, MR_QUERY_OK, result, NULL);
 	else
-		end_first(point, MR_QUERY_ERROR, NULL, &no_rows);
+		end_first(point, MR_QUERY_ERROR, NULL, &mr_session_no_rows);
 }
 
 /* A Sync: the group is over. What was aborted in it is the beginning of the next one. */

@@ -40,6 +40,9 @@ static void end_query(MrSession *session, MrQueryFailure failure, const PGresult
 static void settle_cancel(MrSession *session);
 static void become_idle(MrSession *session);
 
+const MrPgError mr_session_no_rows = {.sqlstate = "02000",
+									  .message = "the statement returned no rows"};
+
 void
 mr_session_settings(char sql[MR_SESSION_SETTINGS_SIZE], const MrPoolSetup *setup)
 {
@@ -207,7 +210,6 @@ on_result(void *owner, PGresult *result)
 static void
 on_done(void *owner)
 {
-	static const MrPgError no_rows = {"02000", "the statement returned no rows", ""};
 	MrSession *session = owner;
 
 	switch (session->state)
@@ -228,7 +230,7 @@ on_done(void *owner)
 			break;
 		case MR_SESSION_RUNNING:
 			if (session->query != NULL)
-				end_query(session, MR_QUERY_ERROR, NULL, &no_rows);
+				end_query(session, MR_QUERY_ERROR, NULL, &mr_session_no_rows);
 			become_idle(session);
 			break;
 		case MR_SESSION_CANCELLING:

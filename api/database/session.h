@@ -66,6 +66,8 @@ typedef struct MrSessionEvents
 #define MR_SESSION_SETTINGS_SIZE 240
 /* What each session of a pool begins with. */
 extern void mr_session_settings(char sql[MR_SESSION_SETTINGS_SIZE], const MrPoolSetup *setup);
+/* Of a query whose statement gives none. */
+extern const MrPgError mr_session_no_rows;
 /* What an error of the server's means for its query. */
 extern MrQueryFailure mr_session_failure_of(const char *sqlstate);
 /* The error says that what is prepared does not fit any more, since a column's type was changed. */

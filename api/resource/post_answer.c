@@ -88,8 +88,10 @@ answer_batch(MrPostAnswer *answer, const MrEventItems *events, const MrPostOutco
 		mr_buffer_printf(&answer->body, "{\"accepted\":%d,\"rejected\":[", accepted);
 		mr_buffer_append(&answer->body, rejected.data, rejected.len);
 		if (lists)
+		{
 			mr_buffer_printf(&answer->body, "],\"published\":[");
-		mr_buffer_append(&answer->body, published.data, published.len);
+			mr_buffer_append(&answer->body, published.data, published.len);
+		}
 		mr_buffer_append(&answer->body, "]}\n", 3);
 	}
 	mr_buffer_free(&published);

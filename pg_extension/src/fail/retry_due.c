@@ -56,7 +56,7 @@ take(MrBatch *batch, HeapTuple tuple, TupleDesc desc)
 	row->replay_of = mr_catalog_int8(tuple, MR_RETRY_REPLAY_OF, desc, 0);
 	row->attempts = mr_catalog_int4(tuple, MR_RETRY_ATTEMPTS, desc);
 	row->first_failed_at = mr_catalog_int8(tuple, MR_RETRY_FIRST_FAILED_AT, desc, 0);
-	row->entered_at = mr_catalog_int8(tuple, MR_RETRY_ENTERED_AT, desc, row->first_failed_at);
+	row->entered_at = mr_catalog_int8(tuple, MR_RETRY_ENTERED_AT, desc, 0);
 	row->next_at = mr_catalog_int8(tuple, MR_RETRY_NEXT_AT, desc, 0);
 	row->history = DatumGetJsonbPCopy(heap_getattr(tuple, MR_RETRY_HISTORY, desc, &isnull));
 	row->parked = mr_retry_is_parked(tuple, desc);
