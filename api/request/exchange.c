@@ -312,6 +312,7 @@ refuse_method(MrExchange *exchange)
 static void
 send_answer(MrExchange *exchange, int status, MrBuffer *body)
 {
+	MrConnection *connection = exchange->connection;
 	struct evbuffer *out = evbuffer_new();
 	char length[24];
 
@@ -330,6 +331,7 @@ send_answer(MrExchange *exchange, int status, MrBuffer *body)
 	*body = (MrBuffer){0};
 	evhttp_send_reply(exchange->http, status, reason_of(status), out);
 	evbuffer_free(out);
+	mr_connection_send(connection);
 }
 
 static void

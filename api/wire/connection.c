@@ -16,13 +16,13 @@
 #include "api/wire/connection_hold.h"
 #include "api/wire/connection_private.h"
 #include "api/wire/connection_tls.h"
+#include "api/wire/connection_turn.h"
 #include "api/wire/socket.h"
 #include "common/eventloop.h"
 
 #define PIPELINED_MAX                                                                              \
-	32768              /* bytes of later requests kept while one is worked on; then reading stops */
-#define LINGER_MS 1000 /* how long what a client still sends is read and dropped after the answer */
-#define WATCH_MS  100  /* requests that take longer have their client watched */
+	32768            /* bytes of later requests kept while one is worked on; then reading stops */
+#define WATCH_MS 100 /* requests that take longer have their client watched */
 #define LAST_REQUEST_MS                                                                            \
 	1000 /* an idle client has so long to send a request, whose answer says that there are no more */
 
@@ -40,7 +40,6 @@ static void send_continue(MrConnection *connection);
 static void end_exchange(MrConnection *connection, bool sent);
 static bool tick_one(MrConnection *connection, int64_t now);
 static void check_deadline(MrConnection *connection, int64_t now);
-static bool linger(MrConnection *connection, int64_t now);
 static void remove_connection(MrConnection *connection);
 
 MrConnections *
@@ -50,6 +49,7 @@ mr_connections_new(struct evhttp *http, struct evconnlistener *listener, const M
 	MrConnections *all = mr_calloc(1, sizeof(*all));
 
 	all->listener = listener;
+	all->turn = mr_connections_turn_new(evconnlistener_get_base(listener), all);
 	all->limits = *limits;
 	all->events = events;
 	all->owner = owner;
@@ -126,6 +126,8 @@ mr_connections_free(MrConnections *connections)
 		next = c->next;
 		remove_connection(c);
 	}
+	event_free(connections->turn);
+	mr_buffer_free(&connections->input);
 	free(connections->by_fd);
 	free(connections);
 }
@@ -171,18 +173,18 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 	MrConnection *connection = arg;
 	size_t len = evbuffer_get_length(input);
 	size_t passed = len - info->n_added; /* a request that evhttp has not taken yet */
-	MrBuffer copy = {0};
+	MrBuffer *bytes = &connection->all->input;
 
 	if (connection->passing || info->n_added == 0 || !mr_connection_is_in_use(connection))
 		return;
 	know_fd(connection);
-	mr_buffer_reserve(&copy, len);
-	copy.len = len;
+	connection->has_read = true;
+	mr_buffer_reserve(bytes, len);
 	connection->passing = true;
-	evbuffer_remove(input, copy.data, len);
-	evbuffer_add(input, copy.data, passed);
+	evbuffer_remove(input, bytes->data, len);
+	evbuffer_add(input, bytes->data, passed);
 	connection->passing = false;
-	take(connection, copy.data + passed, len - passed);
+	take(connection, bytes->data + passed, len - passed);
 	mr_connection_account(connection);
 	if (mr_intake_has_begun(&connection->intake) && !mr_connection_has_room(connection, 0))
 		mr_intake_refuse(&connection->intake, MR_PROBLEM_BUSY,
@@ -190,7 +192,6 @@ on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 	if (connection->intake.state >= MR_INTAKE_READY && connection->busy_ms == 0)
 		pass(connection, true);
 	mr_connection_account(connection);
-	mr_buffer_free(&copy);
 }
 
 /* Does nothing count that comes behind the request under way? */
@@ -219,6 +220,7 @@ know_fd(MrConnection *connection)
 	}
 	all->by_fd[connection->fd] = connection;
 	mr_socket_send_at_once(connection->fd);
+	mr_connection_keep_interest(connection);
 }
 
 /*
@@ -330,6 +332,7 @@ on_complete(struct evhttp_request *request, void *arg)
 		return;
 	}
 	mr_intake_next(&connection->intake);
+	mr_connection_keep_interest(connection);
 	set_idle(connection, true);
 	connection->later = (MrBuffer){0};
 	if (later.len > 0)
@@ -372,7 +375,10 @@ tick_one(MrConnection *connection, int64_t now)
 
 	mr_pace_turn(&connection->pace, now);
 	if (!mr_connection_is_in_use(connection))
-		return linger(connection, now);
+	{
+		end_exchange(connection, false);
+		return mr_connection_lingers(connection, now);
+	}
 	if (mr_connection_is_late_to_begin(connection, now))
 		mr_connection_abort(connection);
 	else if (connection->busy_ms > 0)
@@ -404,24 +410,6 @@ check_deadline(MrConnection *connection, int64_t now)
 	bufferevent_trigger(connection->bev, EV_READ, BEV_TRIG_IGNORE_WATERMARKS);
 }
 
-/*
- * evhttp has sent the end of the stream and let its bufferevent be. Closing a socket with unread bytes would reset the
- * connection, and the client might lose the answer: these are read and dropped, until the client closes, too.
- */
-static bool
-linger(MrConnection *connection, int64_t now)
-{
-	end_exchange(connection, false);
-	if (connection->fd < 0)
-		return false; /* not one byte came */
-	if (connection->closed_ms == 0)
-	{
-		connection->closed_ms = now;
-		bufferevent_disable(connection->bev, EV_READ | EV_WRITE);
-	}
-	return mr_socket_drop_input(connection->fd) && now - connection->closed_ms < LINGER_MS;
-}
-
 static void
 remove_connection(MrConnection *connection)
 {
@@ -440,6 +428,7 @@ remove_connection(MrConnection *connection)
 	mr_connection_count_refused(connection);
 	evbuffer_remove_cb(bufferevent_get_input(connection->bev), on_input, connection);
 	mr_connection_unaccount(connection);
+	mr_connection_end_turns(connection);
 	bufferevent_decref(connection->bev);
 	mr_intake_free(&connection->intake);
 	mr_buffer_free(&connection->later);

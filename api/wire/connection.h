@@ -51,6 +51,8 @@ extern void mr_connections_free(MrConnections *connections);
 extern void mr_connection_set_exchange(MrConnection *connection, void *exchange);
 /* Must the answer close the connection? To be asked when it is made: what is true then stays so. */
 extern bool mr_connection_ends(MrConnection *connection);
+/* evhttp has the whole answer: it is written at the end of this turn of the event loop, as far as the socket takes it. */
+extern void mr_connection_send(MrConnection *connection);
 
 /*
  * The answer in flight goes on until it is ended, whatever the client sends meanwhile: it closes the connection. The

@@ -31,10 +31,15 @@ struct MrConnection
 	bufferevent_data_cb on_written; /* of evhttp, while connection_stream.c stands before them */
 	bufferevent_event_cb on_event;
 	void *on_arg;
-	bool passing;  /* the input buffer changes by our own hand */
-	bool ends;     /* the answer in flight closes the connection */
-	bool streams;  /* it goes on: so does its connection */
-	bool has_left; /* the client, while its request is worked on */
+	bool passing;           /* the input buffer changes by our own hand */
+	bool ends;              /* the answer in flight closes the connection */
+	bool streams;           /* it goes on: so does its connection */
+	bool has_left;          /* the client, while its request is worked on */
+	struct event *interest; /* for connection_turn.c: the socket is readable */
+	bool is_interested;     /* it waits for that */
+	bool has_read;          /* bytes came since it was called */
+	bool is_sending;        /* it has an answer to write in this turn */
+	MrConnection *next_sending;
 	MrConnection *previous;
 	MrConnection *next;
 };
@@ -42,6 +47,9 @@ struct MrConnection
 struct MrConnections
 {
 	struct evconnlistener *listener; /* NULL: no more */
+	struct event *turn;              /* active: this turn of the loop has answers to write */
+	MrConnection *first_sending;
+	MrBuffer input; /* what has just come, on its way to an intake */
 	MrWireLimits limits;
 	const MrConnectionEvents *events;
 	void *owner;
@@ -53,6 +61,9 @@ struct MrConnections
 	int64_t drains_ms; /* since when; 0: they do not */
 	bool wants_room;   /* an answer did not fit into the budget since the last tick */
 };
+
+/* It is not evhttp's any more. False: its socket may be closed. */
+extern bool mr_connection_lingers(MrConnection *connection, int64_t now);
 
 /* Is it evhttp's still? */
 static inline bool
