@@ -5,7 +5,7 @@ ARG DEBIAN_IMAGE=debian:13.1-slim
 FROM ${DEBIAN_IMAGE} AS build
 RUN apt-get update && \
     apt-get install -y --no-install-recommends gcc make libc6-dev pkg-config zlib1g-dev libpq-dev librdkafka-dev \
-      libevent-dev libjansson-dev libssl-dev && \
+      libevent-dev libjansson-dev libjemalloc-dev libssl-dev && \
     rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Makefile ./
@@ -17,7 +17,7 @@ RUN make ingestor api loadtools && strip build/bin/*
 
 FROM ${DEBIAN_IMAGE} AS runtime
 RUN apt-get update && \
-    apt-get install -y --no-install-recommends ca-certificates librdkafka1 libpq5 libevent-2.1-7 libevent-openssl-2.1-7 libjansson4 libssl3 zlib1g && \
+    apt-get install -y --no-install-recommends ca-certificates librdkafka1 libpq5 libevent-2.1-7 libevent-openssl-2.1-7 libjansson4 libjemalloc2 libssl3 zlib1g && \
     rm -rf /var/lib/apt/lists/*
 COPY packaging/docker/probe.sh /usr/local/bin/probe
 
