@@ -64,8 +64,8 @@ CREATE INDEX window_definition_pipeline_id_idx ON millrace.window_definition (pi
 COMMENT ON TABLE millrace.window_definition IS 'Internal: windows over the targets of pipelines, see the view windows.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.window_definition', '');
 
--- Appended by each fold, the newest row counts: up to which number each of the 64 streams is folded. What is below is
--- deleted; readers begin behind it and so never step over what an old snapshot keeps from being removed.
+-- Appended by each fold, with what it has merged and removed, and by a rebuild; the newest row counts: up to which number each of the 64 streams is folded. What is
+-- below is deleted; readers begin behind it and so never step over what an old snapshot keeps from being removed. No row is updated, for the same reason.
 CREATE TABLE millrace.window_cursor (
   window_id integer  NOT NULL,
   fold      bigint   NOT NULL,

@@ -118,17 +118,18 @@ REVOKE ALL ON FUNCTION millrace._fill_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fill_window IS 'Internal: replaces groups of a window by what the target has.';
 
 -- A note that comes in between is of a group that is computed again, which changes nothing.
-CREATE FUNCTION millrace._rebuild_recomputed(w millrace.window_definition, "from" timestamptz, "to" timestamptz) RETURNS bigint
+CREATE FUNCTION millrace._rebuild_recomputed(w millrace.window_definition, c millrace.window_cursor, "from" timestamptz, "to" timestamptz) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  folded millrace.window_cursor;
-  done   record;
+  was  millrace.window_cursor := c;
+  done record;
 BEGIN
-  SELECT * INTO folded FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
   SELECT * INTO done FROM millrace._fill_window(w, "from", "to");
-  UPDATE millrace.window_cursor AS k SET groups = folded.groups - done.replaced + done.filled, lowest = least(folded.lowest, "from"), kept_from = least(folded.kept_from, "from"),
-         left_at = CASE WHEN "from" >= folded.kept_from THEN folded.left_at END
-  WHERE k.window_id = w.id AND k.fold = folded.fold;
+  c.groups := c.groups - done.replaced + done.filled;
+  c.lowest := least(c.lowest, "from");
+  c.left_at := CASE WHEN "from" >= c.kept_from THEN c.left_at END;
+  c.kept_from := least(c.kept_from, "from");
+  PERFORM millrace._append_cursor(was, c);
   RETURN done.filled;
 END $$;
 REVOKE ALL ON FUNCTION millrace._rebuild_recomputed FROM PUBLIC;
@@ -164,9 +165,10 @@ BEGIN
     PERFORM millrace._lock_read(w, millrace._window_query(w.id, "from", "to", false));
     IF w.kind = 'recompute' THEN
       PERFORM millrace._fold_window(w.id, false, true);
+      SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
     END IF;
   END IF;
-  n := CASE w.kind WHEN 'recompute' THEN millrace._rebuild_recomputed(w, "from", "to") ELSE millrace._rebuild_incremental(w, c, "from", "to") END;
+  n := CASE w.kind WHEN 'recompute' THEN millrace._rebuild_recomputed(w, c, "from", "to") ELSE millrace._rebuild_incremental(w, c, "from", "to") END;
   IF NOT background THEN
     PERFORM millrace._due_of_rebuild(w, "from", "to");
   END IF;

@@ -2,22 +2,16 @@
 -- max_groups. A window leaves at once, and its rows go in bounded steps.
 
 -- A group has a row for each fold that found something of it, until these are merged with each other. Then what is to go is removed,
--- more of it than has come. The caller has locked the window. One pass over the windows that folds have added to finds the groups, by
+-- more of it than has come. The caller has locked the window, and appends the cursor. One pass over the windows that folds have added to finds the groups, by
 -- hashing, with the places of their rows: joined with themselves by window and group, 20,000 groups took minutes. A group that has one row keeps it.
-CREATE FUNCTION millrace._compact_window(w millrace.window_definition) RETURNS void
+CREATE FUNCTION millrace._compact_window(w millrace.window_definition, INOUT c millrace.window_cursor)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  c         millrace.window_cursor;
   merged    record;
   gone      record;
-  now_kept  bigint;   -- rows
-  merged_to bigint;   -- the fold
-  still_added bigint; -- rows since
+  "limit"   bigint := 10000 + 2 * least(c.added, c.groups);  -- of what is removed
   leaves    timestamptz;
 BEGIN
-  SELECT * INTO c FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1;
-  merged_to := c.compacted;
-  still_added := c.added;
   BEGIN
     EXECUTE format('WITH merged AS MATERIALIZED (SELECT window_start, max(window_end) AS window_end%2$s, %4$s, array_agg(f.ctid) AS places '
                    'FROM millrace._window_%1$s_folded AS f '
@@ -29,21 +23,25 @@ BEGIN
                    'SELECT (SELECT count(*) FROM gone) AS gone, (SELECT count(*) FROM merged) AS kept',
                    w.id, w.keys, w.states, w.merges)
     INTO merged USING c.compacted;
-    merged_to := c.fold;
-    still_added := 0;
+    c.compacted := c.fold;
+    c.added := 0;
+    c.groups := c.groups - merged.gone + merged.kept;
   EXCEPTION WHEN data_exception THEN  -- of a group whose states cannot be merged; what is to go is removed all the same
-    SELECT 0::bigint AS gone, 0::bigint AS kept INTO merged;
+    NULL;
   END;
-  now_kept := c.groups - merged.gone + merged.kept;
-  IF now_kept > w.max_groups AND c.lowest >= c.kept_from THEN  -- what has left before is removed
-    leaves := millrace._leaving_windows(w, c.lowest, now_kept - w.max_groups);
+  IF c.groups > w.max_groups AND c.lowest >= c.kept_from THEN  -- what has left before is removed
+    leaves := millrace._leaving_windows(w, c.lowest, c.groups - w.max_groups);
   END IF;
-  SELECT * INTO gone FROM millrace._remove_windows(w, c.lowest, greatest(c.kept_from, leaves, now() - w.retention - w.size), 10000 + 2 * least(c.added, c.groups));
-  UPDATE millrace.window_cursor AS k
-  SET compacted = merged_to, added = still_added, groups = now_kept - gone.groups, lowest = gone.reached, kept_from = greatest(c.kept_from, leaves),
-      left_at = CASE WHEN leaves IS NULL THEN c.left_at ELSE clock_timestamp() END
-  WHERE k.window_id = w.id AND k.fold = c.fold;
-  DELETE FROM millrace.window_late AS l WHERE l.window_id = w.id AND (l.window_end <= now() - w.retention OR l.window_start < greatest(c.kept_from, leaves));
+  IF leaves IS NOT NULL THEN
+    c.kept_from := greatest(c.kept_from, leaves);
+    c.left_at := clock_timestamp();
+  END IF;
+  SELECT * INTO gone FROM millrace._remove_windows(w, c.lowest, greatest(c.kept_from, now() - w.retention - w.size), "limit");
+  c.groups := c.groups - gone.groups;
+  c.lowest := gone.reached;
+  DELETE FROM millrace.window_late AS l WHERE l.ctid = ANY (ARRAY(
+    SELECT g.ctid FROM millrace.window_late AS g WHERE g.window_id = w.id AND g.window_start < greatest(c.kept_from, now() - w.retention)
+      AND (g.window_end <= now() - w.retention OR g.window_start < c.kept_from) ORDER BY g.window_start LIMIT "limit"));
 END $$;
 REVOKE ALL ON FUNCTION millrace._compact_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._compact_window IS 'Internal: merges what the folds of a window have left, and removes what is to go.';
