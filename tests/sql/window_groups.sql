@@ -14,33 +14,7 @@ SELECT lives_ok($$ SELECT millrace.alter_window('w', max_groups => 5) $$, 'it ca
 SELECT results_eq($$ SELECT max_groups, groups, kept_from, left_at FROM millrace.windows WHERE name = 'w' $$, $$ VALUES (5::bigint, 0::bigint, NULL::timestamptz, NULL::timestamptz) $$, 'as the view has it');
 RESET ROLE;
 
--- as a batch would, of rows of the target
-CREATE SEQUENCE pg_temp.seq;
-CREATE FUNCTION pg_temp.add(name text, minute integer, sources text[]) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  start timestamptz := timestamptz '2026-01-01 00:00:00+00' + minute * interval '1 min';
-BEGIN
-  INSERT INTO mrt.reading (id, source, at, value) SELECT nextval('pg_temp.seq'), s, start + nextval('pg_temp.seq') * interval '1 us', 1 FROM unnest(sources) AS s;
-  EXECUTE (SELECT format('INSERT INTO millrace._window_%1$s_partial (stream, seq, rows) SELECT 0, nextval(''pg_temp.seq''), '
-                         'array_agg(ROW(0, $1, $1 + interval ''1 min'', 1, s, 1, 1)::millrace._window_%1$s_folded) FROM unnest($2) AS s', w.id)
-           FROM millrace.window_definition AS w WHERE w.name = add.name) USING start, sources;
-END $$;
-CREATE FUNCTION pg_temp.fold(name text) RETURNS boolean LANGUAGE sql AS $$
-  SELECT millrace._fold_window(w.id, true, true) FROM millrace.window_definition AS w WHERE w.name = fold.name;
-$$;
--- as a fold would that finds events up to there
-CREATE FUNCTION pg_temp.watermark(name text, watermark timestamptz) RETURNS void LANGUAGE sql AS $$
-  INSERT INTO millrace.window_mark (window_id, at, partitions, highs, risen_at, watermark, final)
-  SELECT w.id, clock_timestamp(), '{0}', ARRAY[watermark], clock_timestamp(), watermark, watermark - interval '1 h'
-  FROM millrace.window_definition AS w WHERE w.name = watermark.name;
-$$;
-CREATE FUNCTION pg_temp.kept(name text, part text DEFAULT 'folded') RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-  n bigint;
-BEGIN
-  EXECUTE (SELECT format('SELECT count(*) FROM millrace._window_%s_%s', w.id, part) FROM millrace.window_definition AS w WHERE w.name = kept.name) INTO n;
-  RETURN n;
-END $$;
+\ir windows.psql
 CREATE FUNCTION pg_temp.findings(what text) RETURNS SETOF text LANGUAGE sql AS $$
   SELECT d.detail FROM millrace.doctor() AS d WHERE d.what LIKE findings.what;
 $$;
