@@ -51,6 +51,11 @@ export function whole(value) {
   return text.replace(/\B(?=(\d{3})+$)/g, '\u202f');
 }
 
+/** How many of what: counted(1, 'event') is 1 event. */
+export function counted(n, noun) {
+  return `${whole(n)} ${noun}${Number(n) === 1 ? '' : 's'}`;
+}
+
 /** A rate: three digits that matter. */
 export function rate(value) {
   if (value === null || value === undefined) return '–';
@@ -65,7 +70,7 @@ export function seconds(value) {
   if (s < 120) return `${s.toFixed(s < 10 ? 1 : 0)} s`;
   if (s < 7200) return `${Math.round(s / 60)} min`;
   if (s < 172800) return `${Math.round(s / 3600)} h`;
-  return `${Math.round(s / 86400)} days`;
+  return counted(s / 86400, 'day');
 }
 
 export const milliseconds = (value) => (value === null || value === undefined ? '–' : seconds(value / 1000));

@@ -1,6 +1,6 @@
 // Dead letters: kinds of failure, the letters of a kind, one letter; replay and discard, each with a preview.
 import {ask, guarded} from './dialog.js';
-import {badge, el, facts, moment, show, table, whole} from './dom.js';
+import {badge, counted, el, facts, moment, show, table, whole} from './dom.js';
 import {get, getPage, path, post} from './server.js';
 
 const key = (value) => encodeURIComponent(value);
@@ -74,23 +74,23 @@ export function letterList(parameters) {
 /** Buttons for replay and discard of a selection: {pipeline, ids} or {pipeline, fingerprint}. */
 function actions(selection, trouble, done) {
   async function preview(verb) {
-    return whole((await post(`/dead-letters/${verb}`, {...selection, dry_run: true})).count);
+    return (await post(`/dead-letters/${verb}`, {...selection, dry_run: true})).count;
   }
   async function replay() {
     const count = await preview('replay');
-    if (!await ask(`Replay ${count} dead letters?`, 'They go through the pipeline again; what fails again stays a dead letter.', 'Replay')) return;
+    if (!await ask(`Replay ${counted(count, 'dead letter')}?`, 'They go through the pipeline again; what fails again stays a dead letter.', 'Replay')) return;
     const {count: sent} = await post('/dead-letters/replay', selection);
     await done();
-    show(trouble, el('p', {role: 'status'}, `${whole(sent)} are being replayed.`));
+    show(trouble, el('p', {role: 'status'}, `Being replayed: ${counted(sent, 'dead letter')}.`));
   }
   async function discard() {
     const count = await preview('discard');
-    const filled = await ask(`Discard ${count} dead letters?`, 'They stay in the table, and are not tried again unless they are replayed.', 'Discard',
+    const filled = await ask(`Discard ${counted(count, 'dead letter')}?`, 'They stay in the table, and are not tried again unless they are replayed.', 'Discard',
       [{name: 'reason', label: 'Reason', required: true}]);
     if (!filled) return;
     const {count: ended} = await post('/dead-letters/discard', {...selection, reason: filled.reason});
     await done();
-    show(trouble, el('p', {role: 'status'}, `${whole(ended)} were discarded.`));
+    show(trouble, el('p', {role: 'status'}, `Discarded: ${counted(ended, 'dead letter')}.`));
   }
   return el('p', {class: 'actions'}, el('button', {type: 'button', id: 'replay', onclick: () => guarded(trouble, replay)}, 'Replay'),
     el('button', {type: 'button', id: 'discard', onclick: () => guarded(trouble, discard)}, 'Discard'));
@@ -100,7 +100,7 @@ function timeline(l) {
   const tries = Array.isArray(l.history) ? l.history : [];
   return el('section', {'aria-label': 'Timeline'}, el('h2', {}, 'Timeline'), el('ol', {},
     tries.map((t) => el('li', {}, moment(t.at), ' ', t.sqlstate || '', ' ', t.message || '')),
-    el('li', {}, moment(l.failed_at), ` dead after ${l.attempts} tries`),
+    el('li', {}, moment(l.failed_at), ` dead after ${l.attempts} ${l.attempts === 1 ? 'try' : 'tries'}`),
     l.published_at ? el('li', {}, moment(l.published_at), ` published to the dead-letter topic, partition ${l.dlq_partition}, offset ${l.dlq_offset}`) : '',
     l.state === 'open' ? '' : el('li', {}, moment(l.changed_at), ` ${l.state}`)));
 }

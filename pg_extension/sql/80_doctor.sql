@@ -94,7 +94,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
           AND NOT EXISTS (SELECT FROM millrace.topics AS t WHERE t.pipeline = p.name AND t.gone_at IS NULL)
     UNION ALL
     SELECT 12, 'warning', format('pipeline "%s": topic "%s" is gone with events that were not processed', p.name, t.topic),
-           format('The cluster has not had it since %s; %s offsets of it were not processed.', date_trunc('second', t.gone_at), l.lag), NULL
+           format('The cluster has not had it since %s; offsets of it that were not processed: %s.', date_trunc('second', t.gone_at), l.lag), NULL
     FROM pipeline AS p JOIN millrace.topics AS t ON t.pipeline = p.name AND t.gone_at IS NOT NULL
     CROSS JOIN LATERAL (SELECT sum(l.lag) AS lag FROM millrace.lag AS l WHERE l.pipeline = p.name AND l.topic = t.topic) AS l
     WHERE l.lag > 0
@@ -137,7 +137,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     WHERE p.status NOT IN ('stopped', 'foreign', 'standby')
     UNION ALL
     SELECT 14, 'warning', format('pipeline "%s" lags behind', p.name),
-           format('%s events wait; the last one processed is %s old.', l.events, date_trunc('second', l.behind)),
+           format('%s; the last one processed is %s old.', CASE l.events WHEN 1 THEN '1 event waits' ELSE l.events || ' events wait' END, date_trunc('second', l.behind)),
            m.command
     FROM pipeline AS p JOIN lag AS l ON l.pipeline = p.name JOIN more_workers AS m ON m.pipeline = p.name
     WHERE p.status = 'running' AND l.events > 0 AND l.behind > interval '5 min'
@@ -194,14 +194,15 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
           AND (q.waiting_since NOT BETWEEN now() - interval '1 min' AND now() + interval '1 min' OR (q.error IS NOT NULL AND q.waiting_since IS NOT NULL))
     UNION ALL
     SELECT 23, 'warning', format('pipeline "%s": a worker crashed and restarted the server', c.pipeline),
-           format('Last at %s, in stage %s. Its events are processed in smaller and smaller batches; one that crashes alone %s times becomes a dead letter.',
-                  date_trunc('second', c.crashed_at), c.stage, current_setting('millrace.max_crashes', true)),
+           format('Last at %s, in stage %s. Its events are processed in smaller and smaller batches; one that crashes alone %s becomes a dead letter.',
+                  date_trunc('second', c.crashed_at), c.stage, CASE m.crashes WHEN '1' THEN 'once' ELSE m.crashes || ' times' END),
            format('SELECT * FROM millrace.crashes WHERE pipeline = %L; the server log has the signal', c.pipeline)
     FROM (SELECT DISTINCT ON (c.pipeline) c.* FROM millrace.crashes AS c ORDER BY c.pipeline, c.crashed_at DESC) AS c
+    CROSS JOIN (SELECT current_setting('millrace.max_crashes', true) AS crashes) AS m
     UNION ALL
-    SELECT 24, 'warning', format('pipeline "%s": keys wait for %s dead letters', p.name, h.held),
-           format('on_dead is hold: %s events wait until they are replayed or discarded; the first at offset %s of partition %s.',
-                  h.parked, h.first[2], h.first[1]),
+    SELECT 24, 'warning', format('pipeline "%s": keys wait for %s dead letter%s', p.name, h.held, CASE WHEN h.held > 1 THEN 's' END),
+           format('on_dead is hold: %s behind them until they are replayed or discarded; the first at offset %s of partition %s.',
+                  CASE h.parked WHEN 1 THEN '1 event waits' ELSE h.parked || ' events wait' END, h.first[2], h.first[1]),
            format('SELECT millrace.replay(%1$L); or SELECT millrace.discard(%1$L, ''true''); or SELECT millrace.alter_pipeline(%1$L, on_dead => ''release'');', p.name)
     FROM pipeline AS p
     CROSS JOIN LATERAL (
@@ -229,7 +230,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     FROM millrace.windows AS w WHERE w.stalled_since NOT BETWEEN now() - interval '5 min' AND now() + interval '5 min'
     UNION ALL
     SELECT 27, 'warning', format('window "%s": rows come when their windows are final', w.name),
-           format('Within the last hour to %s of them, where %s rows are late in all. They count in the window.', l.windows, l.rows),
+           format('Within the last hour to %s of them; rows that are late there: %s. They count in the window.', l.windows, l.rows),
            -- what would have been enough, in whole minutes
            format('SELECT millrace.alter_window(%L, lateness => %L);', w.name, least(date_trunc('minute', w.watermark - l.first_end) + interval '1 min', interval '10 years'))
     FROM millrace.windows AS w
@@ -251,7 +252,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     FROM millrace.windows AS w WHERE w.groups > w.max_groups AND (w.left_at > now() - interval '1 min') IS NOT TRUE
     UNION ALL
     SELECT 29, 'warning', format('window "%s": its values do not reach Kafka', w.name),
-           format('%s wait for topic "%s", the oldest since %s%s.', w.output_waiting, w.output_topic, date_trunc('second', w.output_waiting_since), ': ' || w.output_error),
+           format('Waiting for topic "%2$s": %1$s, the oldest since %3$s%4$s.', w.output_waiting, w.output_topic, date_trunc('second', w.output_waiting_since), ': ' || w.output_error),
            CASE WHEN NOT w.output_is_granted THEN format('as a superuser: SELECT millrace.grant_topics(%L, output => %L);', p.owner, ARRAY[w.output_topic])
                 ELSE format('make topic "%s" writable for the ingestor; or SELECT millrace.alter_window(%L, output_topic => ''off'');', w.output_topic, w.name) END
     FROM millrace.windows AS w JOIN pipeline AS p ON p.name = w.pipeline

@@ -166,7 +166,7 @@ def test_lag_of_a_running_pipeline(world):
         s.run("LOCK TABLE reading IN EXCLUSIVE MODE")
         produce(world, good(2))
         severity, what, detail, command = wait_for(lambda: finding(world, "lags behind"), "it is found")
-        assert severity == "warning" and "1 events wait" in detail and "workers => 2" in command
+        assert severity == "warning" and "1 event waits;" in detail and "workers => 2" in command
     world.wait_settled()
     wait_for(lambda: findings(world) == [], "caught up")
 

@@ -205,9 +205,10 @@ def test_dead_letters(page, browser):
     browser.wait_text("page:0:1", "main")
     # a replay that fails again
     browser.click("#replay")
-    browser.wait_text(f"Replay {group[1]} dead letters?", "#dialog")
+    letters = f"{group[1]} dead letter{'s' if group[1] > 1 else ''}"
+    browser.wait_text(f"Replay {letters}?", "#dialog")
     browser.click("#dialog button[value=yes]")
-    browser.wait_text("are being replayed", "main")
+    browser.wait_text(f"Being replayed: {letters}.", "main")
     wait_for(lambda: page.letters("replaying") == 0 and page.letters("open") > 0, "they failed again")
     # one, with another payload
     letter = page.db.value("SELECT id FROM millrace.dead_letters WHERE \"offset\" = 1")
@@ -250,11 +251,11 @@ def test_letter_in_full(page, browser):
     shown = json.loads(browser.run("return [...document.querySelectorAll('h2')].find(h => h.textContent === 'Headers').nextElementSibling.textContent"))
     assert shown == headers and shown["note"] == HOSTILE
     tried, dead, published = timeline()
-    assert f" {sqlstate} {message}" in tried and dead.endswith("dead after 1 tries")
+    assert f" {sqlstate} {message}" in tried and dead.endswith("dead after 1 try")
     assert published.endswith(f"published to the dead-letter topic, partition {partition}, offset {offset}")
     # what fails again is a try more
     browser.click("#replay")
-    browser.wait_text("Replay 1 dead letters?", "#dialog")
+    browser.wait_text("Replay 1 dead letter?", "#dialog")
     browser.click("#dialog button[value=yes]")
     wait_for(lambda: row("state, attempts") == ("open", 2), "it failed again")
     browser.open("/#/letters")
@@ -298,7 +299,7 @@ def test_discard_of_a_group(page, browser):
     browser.find("#field-reason").send_keys("all of them")
     browser.shot("discard")
     browser.click("#dialog button[value=yes]")
-    browser.wait_text("3 were discarded.", "main")
+    browser.wait_text("Discarded: 3 dead letters.", "main")
     wait_for(lambda: browser.text("main table").count("discarded") == 3, "the list has it")
     assert group() == ["discarded"] * 3 and page.db.run(states % "NOT") == others
     assert page.db.run("SELECT verb, count FROM millrace.dead_letter_actions WHERE reason = 'all of them'") == [("discard", 3)]

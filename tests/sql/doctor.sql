@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(43);
+SELECT plan(45);
 
 -- a finding with this severity, holding these words in what, detail and command
 CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
@@ -88,6 +88,20 @@ SET ROLE mrt_owner;
 SELECT pg_temp.finds('warning', 'pipeline "p": its retries are held back', 'disk full', 'millrace.resume(''p'')', 'retries that meet trouble');
 RESET ROLE;
 DELETE FROM millrace.breaker;
+SAVEPOINT held;
+UPDATE millrace.pipeline_version SET ordering = 'key', on_dead = 'hold';
+INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, state)
+SELECT :id, 1, 'events', 0, n, -1, 0, 1, 'infinity', now(), CASE n WHEN 7 THEN 'held' ELSE 'parked' END FROM generate_series(7, 8) AS n;
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('warning', 'pipeline "p": keys wait for 1 dead letter', '1 event waits behind them until they are replayed or discarded; the first at offset 7 of partition 0.',
+                     'on_dead => ''release''', 'a dead letter that holds its key');
+RESET ROLE;
+INSERT INTO millrace.retry (pipeline_id, version, topic, partition, "offset", kafka_ts, kind, attempts, next_at, first_failed_at, state)
+SELECT :id, 1, 'events', 0, n, -1, 0, 1, 'infinity', now(), CASE n WHEN 9 THEN 'held' ELSE 'parked' END FROM generate_series(9, 10) AS n;
+SET ROLE mrt_owner;
+SELECT pg_temp.finds('warning', 'pipeline "p": keys wait for 2 dead letters', '2 events wait behind them', 'millrace.replay(''p'')', 'and two');
+RESET ROLE;
+ROLLBACK TO held;
 SELECT millrace.pause('p');
 SET ROLE mrt_owner;
 SELECT is((SELECT severity FROM millrace.doctor() WHERE what = 'pipeline "p": paused'), 'info', 'paused is said, not blamed');
@@ -141,7 +155,7 @@ INSERT INTO millrace.window_late (window_id, window_start, window_end, rows, las
 VALUES (:w, '2026-01-01 10:00:00+00', '2026-01-01 10:01:00+00', 7, now()), (:w, '2026-01-01 09:00:00+00', '2026-01-01 09:01:00+00', 7, now() - interval '2 h');
 SET ROLE mrt_owner;
 SELECT pg_temp.finds('warning', 'window "w": its watermark does not move', 'partition 0 of topic "events" holds it back: events are staged', 'millrace.lag', 'a stalled watermark');
-SELECT pg_temp.finds('warning', 'window "w": rows come when their windows are final', 'to 1 of them, where 7 rows are late', 'lateness => ''01:00:00''', 'late rows');
+SELECT pg_temp.finds('warning', 'window "w": rows come when their windows are final', 'to 1 of them; rows that are late there: 7.', 'lateness => ''01:00:00''', 'late rows');
 SELECT is((SELECT jsonb_object_agg(m.name, m.value) FROM millrace.metric AS m WHERE m.labels = '{"window": "w", "pipeline": "grows"}' AND (m.name LIKE '%timestamp%' OR m.name LIKE '%late_rows%')),
           '{"millrace_window_watermark_timestamp_seconds": 1767265200, "millrace_window_late_rows_total": 0}', 'metrics of a window');
 RESET ROLE;

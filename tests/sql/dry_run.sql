@@ -2,7 +2,7 @@
 -- PostgreSQL does, and leave SQLSTATEs of the user's functions alone.
 BEGIN;
 \ir helper.psql
-SELECT plan(31);
+SELECT plan(32);
 
 SET ROLE mrt_owner;
 CREATE FUNCTION pg_temp.made(pipeline text, sleep text, timeout interval) RETURNS integer LANGUAGE sql AS $$
@@ -70,6 +70,12 @@ SELECT is(array_agg(coalesce(d.sqlstate || ' ' || d.message, d.outcome)), ARRAY[
 FROM millrace.dry_run('wide', ARRAY['{"n": 1}', '{"n": 70}']) AS d;
 SELECT pg_temp.refused($$SELECT millrace.dry_run('wide', ARRAY['{"n": 40}', '{"n": 40}'])$$, '54000', 'the events give more than 65536 kB of rows',
                        'millrace.batch_memory', 'all of them');
+
+-- And in their number.
+SELECT millrace.create_pipeline('single', topic => 'events', target => 'mrt.wide', fields => 'n int', rows_per_event => 1,
+                                transform => 'SELECT event.n::text AS v FROM event CROSS JOIN generate_series(1, event.n)');
+SELECT is(array_agg(coalesce(d.sqlstate || ' ' || d.message, d.outcome)), ARRAY['written', '54000 the event gives more than 1 row'], 'one row')
+FROM millrace.dry_run('single', ARRAY['{"n": 1}', '{"n": 2}']) AS d;
 
 -- A CHECK that names the table: of a new row, and of one that is replaced.
 CREATE TABLE mrt.itself (id bigint PRIMARY KEY, v text);

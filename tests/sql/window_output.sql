@@ -165,7 +165,7 @@ SET ROLE mrt_ingestor;
 SELECT millrace.report('p', '{"relay_error.w": "broker down", "relay_error": "no window''s"}');
 SET ROLE mrt_owner;
 SELECT results_eq($$ SELECT output_waiting, output_waiting_since < now(), output_error FROM millrace.windows WHERE name = 'w' $$, $$ VALUES (1::bigint, true, 'broker down') $$, 'the view has what waits, and why');
-SELECT results_eq($$ SELECT d.severity, d.detail LIKE '1 wait for topic "closed", the oldest since %: broker down.', d.command LIKE '%alter_window(''w'', output_topic => ''off'')%' FROM millrace.doctor() AS d WHERE d.what = 'window "w": its values do not reach Kafka' $$,
+SELECT results_eq($$ SELECT d.severity, d.detail LIKE 'Waiting for topic "closed": 1, the oldest since %: broker down.', d.command LIKE '%alter_window(''w'', output_topic => ''off'')%' FROM millrace.doctor() AS d WHERE d.what = 'window "w": its values do not reach Kafka' $$,
   $$ VALUES ('warning', true, true) $$, 'doctor reports it');
 SELECT results_eq($$ SELECT m.name, CASE WHEN m.name LIKE '%seconds' THEN (m.value >= 90)::integer::double precision ELSE m.value END FROM millrace.metric AS m WHERE m.labels ->> 'window' = 'w' AND m.name LIKE '%output%' ORDER BY 1 $$, $$ VALUES
   ('millrace_window_output_published_total', 10::double precision), ('millrace_window_output_waiting_messages', 1), ('millrace_window_output_waiting_seconds', 1) $$, 'metrics');

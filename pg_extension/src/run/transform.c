@@ -141,7 +141,10 @@ receive(TupleTableSlot *slot, DestReceiver *self)
 	if (event->rows >= program->definition->rows_per_event)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the event gives more than %d rows", program->definition->rows_per_event),
+				 errmsg_plural("the event gives more than %d row",
+							   "the event gives more than %d rows",
+							   program->definition->rows_per_event,
+							   program->definition->rows_per_event),
 				 errhint("Raise rows_per_event with millrace.alter_pipeline() if that is right.")));
 	mr_batch_add_row(batch, index,
 					 mr_form_minimal_tuple(program->row_full, slot->tts_values, slot->tts_isnull));

@@ -94,8 +94,9 @@ log_crash(const MrWorkRecord *record, const char *stage)
 					   stage, record->nevents, at),
 		 record->nevents > 1
 			 ? errdetail("They are processed in smaller batches, to find the one that crashes.")
-			 : errdetail("It is processed alone, %d times at most (millrace.max_crashes).",
-						 mr_max_crashes)));
+			 : errdetail_plural("It is processed alone, %d time at most (millrace.max_crashes).",
+								"It is processed alone, %d times at most (millrace.max_crashes).",
+								mr_max_crashes, mr_max_crashes)));
 }
 
 static void

@@ -114,7 +114,9 @@ log_missed(Post *post)
 	if (post->wanted && post->slot == NULL && !post->slot_missed)
 		ereport(LOG, (errmsg("millrace: no room for worker %d of pipeline \"%s\"", post->number,
 							 post->pipeline),
-					  errdetail("Shared memory has room for %d workers.", mr_shared->max_workers),
+					  errdetail_plural("Shared memory has room for %d worker.",
+									   "Shared memory has room for %d workers.",
+									   mr_shared->max_workers, mr_shared->max_workers),
 					  errhint("Raise millrace.max_workers and restart the server.")));
 	post->slot_missed = post->wanted && post->slot == NULL;
 }
