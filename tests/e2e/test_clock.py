@@ -1,11 +1,7 @@
 """The wall clock of the server is set back by an hour: nobody waits that hour, and rates and latencies stay what they are."""
-import os
-import struct
-import subprocess
-
 import pytest
 
-from lib import paths
+from lib.clock import Clock
 from lib.cluster import Cluster
 from lib.lane import Lane
 from lib.wait import wait_for
@@ -13,26 +9,6 @@ from lib.world import ensure_roles
 from test_workers import create_pipeline, prepare, settle
 
 HOUR = 3600
-
-
-class Clock:
-    """What the server's wall clock is off by."""
-
-    def __init__(self):
-        self.file = os.path.join(paths.run_dir(), "clock-offset")
-        self.set(0)
-        self.library = os.path.join(paths.run_dir(), "set_clock.so")
-        subprocess.run(["cc", "-D_GNU_SOURCE", "-O1", "-fPIC", "-shared", "-o", self.library, os.path.join(paths.ROOT, "tests/lib/set_clock.c")],
-                       check=True)
-        os.chmod(self.library, 0o755)
-
-    def set(self, seconds):
-        with open(self.file, "r+b" if os.path.exists(self.file) else "wb") as f:
-            f.write(struct.pack("=q", seconds))
-        os.chmod(self.file, 0o644)
-
-    def wrapper(self):
-        return "env", f"LD_PRELOAD={self.library}", f"CLOCK_FILE={self.file}"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 /*
- * Preloaded into a server under test: its wall clock is off by the seconds that the file CLOCK_FILE holds (8 bytes, as an
- * integer of the machine). The clock that nobody can set goes on.
+ * Preloaded into a server under test. The file CLOCK_FILE has two integers of 8 bytes, as the machine has them: the seconds by
+ * which its wall clock is off, and those by which the clock that nobody can set is later than it is.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static int64_t
-off_by(void)
+off_by(int which)
 {
 	static const volatile int64_t *seconds = NULL;
 
@@ -21,7 +21,7 @@ off_by(void)
 		const char *path = getenv("CLOCK_FILE");
 		int fd = path != NULL ? open(path, O_RDONLY) : -1;
 		void *address =
-			fd >= 0 ? mmap(NULL, sizeof(*seconds), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+			fd >= 0 ? mmap(NULL, 2 * sizeof(*seconds), PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
 
 		if (fd >= 0)
 			(void) close(fd);
@@ -29,7 +29,7 @@ off_by(void)
 			abort();
 		seconds = address;
 	}
-	return *seconds;
+	return seconds[which];
 }
 
 int
@@ -40,7 +40,9 @@ clock_gettime(clockid_t clock, struct timespec *now)
 	int result = next(clock, now);
 
 	if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
-		now->tv_sec += off_by();
+		now->tv_sec += off_by(0);
+	if (clock == CLOCK_MONOTONIC || clock == CLOCK_MONOTONIC_COARSE)
+		now->tv_sec += off_by(1);
 	return result;
 }
 
