@@ -100,7 +100,7 @@ CREATE VIEW millrace.breakers WITH (security_barrier) AS
 SELECT p.name AS pipeline, coalesce(b.state, 'closed') AS state, b.since, b.reason, b.sqlstate,
        millrace.condition_name(b.sqlstate) AS condition, b.next_probe_at, coalesce(b.opened, 0) AS opened, b.command,
        coalesce(r.state, 'closed') AS retries_state, r.since AS retries_since, r.reason AS retries_reason, r.sqlstate AS retries_sqlstate,
-       r.next_probe_at AS retries_next_probe_at, r.command AS retries_command
+       r.next_probe_at AS retries_next_probe_at, r.command AS retries_command, coalesce(r.opened, 0) AS retries_opened
 FROM millrace._visible AS p
 LEFT JOIN millrace._breaker AS b ON b.pipeline_id = p.id AND b.kind = 'lane'
 LEFT JOIN millrace._breaker AS r ON r.pipeline_id = p.id AND r.kind = 'retry'
@@ -112,5 +112,6 @@ COMMENT ON COLUMN millrace.breakers.opened IS 'how many times in total';
 COMMENT ON COLUMN millrace.breakers.command IS 'fixes the cause, as far as that is known; null: not known';
 COMMENT ON COLUMN millrace.breakers.retries_state IS 'as state, of events that are tried again: open (they wait, other events are processed) or half_open (some are tried)';
 COMMENT ON COLUMN millrace.breakers.retries_since IS 'when retries_state became open, or closed again; null: never';
+COMMENT ON COLUMN millrace.breakers.retries_opened IS 'how many times it became open in total';
 
 GRANT SELECT ON millrace.retries, millrace.errors, millrace.breakers TO PUBLIC;

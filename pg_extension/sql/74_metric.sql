@@ -61,6 +61,7 @@ FROM (VALUES
   ('millrace_lag_events', 'gauge', 'partition', 'Offsets still to process, by the end that an ingestor reported last.'),
   ('millrace_lag_seconds', 'gauge', 'partition', 'Age of the last event processed; 0 when there is none to process.'),
   ('millrace_lag_drain_seconds', 'gauge', 'partition', 'When the lag will be gone at the rate of the last minutes; not there while it grows.'),
+  ('millrace_lag_lost_events', 'gauge', 'partition', 'Offsets still to process that Kafka no longer has.'),
   ('millrace_partitions_stopped', 'gauge', 'pipeline', 'Partitions that are stopped, see millrace.partitions for the reason.'),
   -- windows
   ('millrace_window_watermark_timestamp_seconds', 'gauge', 'window', 'Event time, as Unix time, up to which the windows are closed; not there while none is.'),
@@ -89,6 +90,7 @@ FROM (VALUES
   ('millrace_breaker_open', 'gauge', 'pipeline', '1 while the breaker is open or half open.'),
   ('millrace_retries_breaker_open', 'gauge', 'pipeline', '1 while the breaker of the events that are tried again is open or half open.'),
   ('millrace_breaker_opened_total', 'counter', 'pipeline', 'How often the breaker was opened.'),
+  ('millrace_retries_breaker_opened_total', 'counter', 'pipeline', 'How often the breaker of the events that are tried again was opened.'),
   -- retries, dead letters on their way to Kafka, ingestors
   ('millrace_retry_overdue_seconds', 'gauge', 'pipeline', 'How long the oldest retry has been due.'),
   ('millrace_dlq_waiting_seconds', 'gauge', 'pipeline', 'How long the oldest dead letter has waited to be published to its topic.'),
@@ -205,7 +207,7 @@ FROM (
   SELECT NULL, v.name, l.pipeline, jsonb_build_object('topic', l.topic, 'partition', l.partition::text), v.value
   FROM millrace.lag AS l
   CROSS JOIN LATERAL (VALUES ('millrace_lag_events', l.lag::float8), ('millrace_lag_seconds', date_part('epoch', l.behind)),
-    ('millrace_lag_drain_seconds', date_part('epoch', l.drained_in)))
+    ('millrace_lag_drain_seconds', date_part('epoch', l.drained_in)), ('millrace_lag_lost_events', l.lost))
     AS v (name, value)
   WHERE metrics.source IS NULL OR metrics.source = 'partition'
   UNION ALL
@@ -259,7 +261,7 @@ FROM (
   CROSS JOIN LATERAL (VALUES
     ('millrace_breaker_open', (b.state <> 'closed')::integer::float8),
     ('millrace_retries_breaker_open', (b.retries_state <> 'closed')::integer),
-    ('millrace_breaker_opened_total', b.opened)
+    ('millrace_breaker_opened_total', b.opened), ('millrace_retries_breaker_opened_total', b.retries_opened)
   ) AS v (name, value)
   WHERE metrics.source IS NULL OR metrics.source = 'pipeline'
   UNION ALL

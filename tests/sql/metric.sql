@@ -54,7 +54,17 @@ INSERT INTO exported VALUES
   ('rates.batches_per_s', 'millrace_batches_total'), ('rates.busy_workers', 'millrace_worker_busy_seconds_total'),
   ('latency.events', 'millrace_event_latency_seconds'), ('latency.p50_ms', 'millrace_latency_seconds'),
   ('latency.p95_ms', 'millrace_latency_seconds'), ('latency.p99_ms', 'millrace_latency_seconds'), ('latency.max_ms', 'millrace_latency_max_seconds'),
-  ('lag.lag', 'millrace_lag_events'), ('lag.behind', 'millrace_lag_seconds'),
+  ('lag.lag', 'millrace_lag_events'), ('lag.behind', 'millrace_lag_seconds'), ('lag.lost', 'millrace_lag_lost_events'), ('lag.drained_per_s', 'millrace_lag_events'),
+  ('breakers.state', 'millrace_breaker_open'), ('breakers.opened', 'millrace_breaker_opened_total'),
+  ('breakers.retries_state', 'millrace_retries_breaker_open'), ('breakers.retries_opened', 'millrace_retries_breaker_opened_total'),
+  ('stats_by_type.events', 'millrace_type_events_total'), ('stats_by_type.bytes', 'millrace_type_payload_bytes_total'),
+  ('stats_by_type.written', 'millrace_type_events_ended_total'), ('stats_by_type.filtered', 'millrace_type_events_ended_total'),
+  ('stats_by_type.superseded', 'millrace_type_events_ended_total'), ('stats_by_type.skipped', 'millrace_type_events_ended_total'),
+  ('stats_by_type.failed', 'millrace_type_events_failed_total'), ('stats_by_type.retried', 'millrace_type_retries_total'),
+  ('stats_by_type.dead_lettered', 'millrace_type_dead_letters_made_total'), ('stats_by_type.replayed', 'millrace_type_dead_letters_replayed_total'),
+  ('lanes.segments_used', 'millrace_staging_fill_ratio'), ('lanes.segments', 'millrace_staging_fill_ratio'), ('lanes.bytes', 'millrace_staging_bytes'),
+  ('lanes.staged', 'millrace_staging_batches'), ('lanes.staged_events', 'millrace_staging_events'), ('lanes.staged_bytes', 'millrace_staging_payload_bytes'),
+  ('workers.state', 'millrace_worker_states'), ('workers.batches', 'millrace_batches_total'), ('dlqs.waiting_since', 'millrace_dlq_waiting_seconds'),
   ('windows.watermark', 'millrace_window_watermark_timestamp_seconds'), ('windows.stalled_since', 'millrace_window_watermark_stalled_seconds'),
   ('windows.outside', 'millrace_window_outside_rows'), ('windows.skewed', 'millrace_window_skewed_rows_total'), ('windows.late', 'millrace_window_late_rows_total'),
   ('windows.not_recomputed', 'millrace_window_not_recomputed_groups_total'), ('windows.groups', 'millrace_window_groups'),
@@ -63,8 +73,13 @@ INSERT INTO exported VALUES
   ('windows.backfill_share', 'millrace_window_backfill_share'), ('windows.failing_since', 'millrace_window_failing_seconds');
 SELECT is((SELECT array_agg(c.relname || '.' || a.attname ORDER BY 1) FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0
            LEFT JOIN exported AS e ON e.name = c.relname || '.' || a.attname
-           WHERE c.relnamespace = 'millrace'::regnamespace AND c.relname IN ('stats', 'rates', 'latency', 'windows') AND e.name IS NULL
+           WHERE c.relnamespace = 'millrace'::regnamespace AND c.relname IN ('stats', 'stats_by_type', 'rates', 'latency', 'lag', 'breakers', 'lanes', 'workers', 'dlqs', 'windows') AND e.name IS NULL
                  AND a.attname NOT IN ('pipeline', 'over', 'stage')
+                 -- what a figure is about, when it was seen, and texts
+                 AND c.relname || '.' || a.attname NOT IN ('stats_by_type.type', 'lag.topic', 'lag.partition', 'lag.next_offset', 'lag.end_offset', 'lag.start_offset', 'lag.settled_at', 'lag.reported_at', 'lag.read_at',
+                   'breakers.since', 'breakers.reason', 'breakers.sqlstate', 'breakers.condition', 'breakers.next_probe_at', 'breakers.command', 'breakers.retries_since', 'breakers.retries_reason', 'breakers.retries_sqlstate',
+                   'breakers.retries_next_probe_at', 'breakers.retries_command', 'lanes.lane_id', 'lanes.writer_pid', 'lanes.worker_pid', 'workers.number', 'workers.pid', 'workers.started_at', 'workers.last_error', 'workers.last_error_at',
+                   'dlqs.enabled', 'dlqs.topic', 'dlqs.delivery', 'dlqs.error', 'dlqs.reported_at', 'dlqs.is_granted', 'dlqs.transactional_id')
                  -- how a window is made, and what its figures are about
                  AND (c.relname <> 'windows' OR a.attname NOT IN ('name', 'kind', 'relation', 'event_time', 'size', 'slide', 'group_by', 'aggregates', 'where', 'time_zone', 'origin', 'delay',
                       'lateness', 'max_skew', 'close_idle', 'retention', 'held_topic', 'held_by', 'held_why', 'created_at', 'output_topic', 'output_error', 'output_is_granted', 'kept_from', 'left_at',
