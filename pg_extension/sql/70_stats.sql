@@ -161,7 +161,8 @@ SELECT p.name AS pipeline, t.events, t.written, t.filtered, t.superseded, t.skip
        t.events + coalesce(g.events, 0) AS staged, t.bytes + coalesce(g.payload_bytes, 0) AS staged_bytes,
        coalesce(g.events, 0) AS staged_waiting, pg_catalog.round(coalesce(g.fill, 0)::numeric, 3) AS staging_fill,
        pg_catalog.round((m.taken / nullif(m.batches, 0))::numeric, 1) AS events_per_batch, v.largest_batch,
-       t.parked, t.dead - a.aside AS dead_letters_open, pg_catalog.round(coalesce(m.dead, 0)::numeric, 2) AS dead_letters_per_s
+       t.parked, t.dead - a.aside AS dead_letters_open, pg_catalog.round(coalesce(m.dead, 0)::numeric, 2) AS dead_letters_per_s,
+       CASE WHEN p.id = (SELECT pg_catalog.min(f.id) FROM millrace._visible AS f) THEN (SELECT e.doc FROM status AS e) END AS live
 FROM millrace._visible AS p
 CROSS JOIN LATERAL (
   SELECT coalesce(pg_catalog.sum(g.events), 0)::bigint AS events, coalesce(pg_catalog.sum(g.written), 0)::bigint AS written,
@@ -186,6 +187,7 @@ CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.sum(a.letters), 0)::bigint AS asi
 ORDER BY p.name;
 COMMENT ON VIEW millrace.stats_inline IS
 'What stats shows, planned as part of the query that reads it: dearer, unless a condition leaves few of hundreds of pipelines.';
+COMMENT ON COLUMN millrace.stats_inline.live IS 'what live_status() gave for these rows, in one of them: for metrics(), which needs more of it';
 GRANT SELECT ON millrace.stats_inline TO PUBLIC;
 
 CREATE FUNCTION millrace.read_stats() RETURNS SETOF millrace.stats_inline
@@ -198,7 +200,10 @@ COMMENT ON FUNCTION millrace.read_stats() IS
 In: nothing. Out: a row for each pipeline the caller may see, by name. Errors: none.';
 
 CREATE VIEW millrace.stats WITH (security_barrier) AS
-SELECT * FROM millrace.read_stats();
+SELECT s.pipeline, s.events, s.written, s.filtered, s.superseded, s.skipped, s.dead, s.retrying, s.rows, s.bytes, s.failed, s.retried, s.dead_lettered, s.replayed,
+       s.events_per_s, s.events_per_s_minute, s.rows_per_s, s.rows_per_s_minute, s.lag, s.drained_per_s, s.drained_in, s.settled_at, s.without_time, s.from_future,
+       s.next_retry_at, s.staged, s.staged_bytes, s.staged_waiting, s.staging_fill, s.events_per_batch, s.largest_batch, s.parked, s.dead_letters_open, s.dead_letters_per_s
+FROM millrace.read_stats() AS s;
 COMMENT ON VIEW millrace.stats IS 'Totals of each pipeline since it was created, and its current rates.';
 COMMENT ON COLUMN millrace.stats.pipeline IS 'its name';
 COMMENT ON COLUMN millrace.stats.events IS '= written + filtered + superseded + skipped + dead + retrying';

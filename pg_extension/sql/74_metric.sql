@@ -114,11 +114,11 @@ SET plan_cache_mode = force_generic_plan AS $$
 BEGIN
   RETURN QUERY
 WITH stats AS MATERIALIZED (
-  SELECT * FROM millrace.stats
+  SELECT * FROM millrace.stats_inline
 ), by_type AS MATERIALIZED (
   SELECT * FROM millrace.stats_by_type WHERE metrics.source IS NULL OR metrics.source IN ('type', 'type_outcome')
 ), live AS MATERIALIZED (
-  SELECT millrace.live_status() AS doc
+  SELECT s.live AS doc FROM stats AS s WHERE s.live IS NOT NULL
 ), pipeline AS MATERIALIZED (
   SELECT p.name, p.status, p.workers, p.workers_running, p.target FROM millrace.pipelines AS p
 ), stopped AS MATERIALIZED (

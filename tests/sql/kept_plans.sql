@@ -1,7 +1,7 @@
 -- What is read every second is read by plans that the session keeps, and each reader still sees his own.
 BEGIN;
 \ir helper.psql
-SELECT plan(12);
+SELECT plan(14);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p');
@@ -21,6 +21,19 @@ SELECT isnt_empty($$ SELECT pg_temp.kept('millrace._workers()') $$, 'and what th
 SELECT is((SELECT count(*) FROM millrace.metric_source AS s CROSS JOIN LATERAL (SELECT count(*) FROM millrace.metrics(s.source)) AS m
            CROSS JOIN LATERAL pg_temp.kept('FROM millrace.stats_by_type WHERE metrics.source')),
           (SELECT count(*) FROM millrace.metric_source), 'one serves all sources');
+
+-- and shared memory is read once
+SET LOCAL track_functions = 'all';
+CREATE FUNCTION pg_temp.live_reads(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  before bigint := coalesce(pg_stat_get_xact_function_calls('millrace.live_status()'::regprocedure), 0);
+BEGIN
+  EXECUTE format('SELECT count(*) FROM (%s OFFSET 0) AS q', query);
+  RETURN pg_stat_get_xact_function_calls('millrace.live_status()'::regprocedure) - before;
+END $$;
+SELECT is(pg_temp.live_reads('SELECT * FROM millrace.stats'), 1::bigint, 'stats reads it once');
+SELECT is(pg_temp.live_reads('SELECT * FROM millrace.metric'), 1::bigint, 'and so does metric');
+RESET track_functions;
 
 -- The figures are those of the statement's snapshot: what the statement itself does, or another session meanwhile, is not in them.
 SELECT millrace.add_partitions('p', 0, '{0}');
