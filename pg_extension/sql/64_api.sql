@@ -26,6 +26,13 @@ COMMENT ON FUNCTION millrace.grant_api(regrole) IS
 In: role. Out: nothing.
 Errors: insufficient_privilege unless the caller is a superuser or a member of the extension''s owner.';
 
+CREATE FUNCTION millrace.full_plan(query text) RETURNS json
+LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_full_plan';
+COMMENT ON FUNCTION millrace.full_plan(text) IS
+'The plan that a query has once its tables are large, whatever is in them now: as EXPLAIN (FORMAT JSON) with tables of many rows, of whose values nothing is known.
+In: query. It is planned with the caller''s privileges, and not run. Out: the plan.
+Errors: those of the query.';
+
 -- The planner decides: with sorting and sequential scans priced out, what still sorts or scans has no index to serve it. A
 -- generic plan knows no values, as the statements of the API will have any.
 CREATE FUNCTION millrace.is_index_served(statement text, types text[]) RETURNS boolean
@@ -38,9 +45,8 @@ BEGIN
   EXECUTE format('PREPARE millrace_is_index_served %s AS %s',
                  CASE WHEN cardinality(types) > 0 THEN format('(%s)', array_to_string(types, ', ')) ELSE '' END, statement);
   BEGIN
-    EXECUTE format('EXPLAIN (FORMAT JSON) EXECUTE millrace_is_index_served %s',
-                   CASE WHEN cardinality(types) > 0 THEN format('(%s)', array_to_string(array_fill('NULL'::text, ARRAY[cardinality(types)]), ', '))
-                        ELSE '' END) INTO plan;
+    plan := millrace.full_plan('EXECUTE millrace_is_index_served ' || CASE WHEN cardinality(types) > 0
+              THEN format('(%s)', array_to_string(array_fill('NULL'::text, ARRAY[cardinality(types)]), ', ')) ELSE '' END);
   EXCEPTION WHEN OTHERS THEN
     DEALLOCATE millrace_is_index_served;
     RAISE;
@@ -51,17 +57,12 @@ BEGIN
   ELSIF cardinality(types) = 0 THEN
     RETURN true;
   END IF;
-  -- A condition on another than the first column of an index reads all of the index. In a table of no or one row that costs the
-  -- same, and the planner takes any: where no order is asked for, another index of the table serves as well.
+  -- a condition on another than the first column of an index reads all of the index
   RETURN coalesce(bool_and(EXISTS (
     SELECT FROM pg_class AS i
-    JOIN pg_index AS x ON x.indexrelid = i.oid
-    JOIN pg_index AS o ON o.indrelid = x.indrelid
-    JOIN pg_class AS oc ON oc.oid = o.indexrelid
-    JOIN pg_am AS m ON m.oid = oc.relam
-    WHERE i.relname = n.node ->> 'Index Name' AND i.relkind IN ('i', 'I') AND n.node ->> 'Index Cond' ~ '\$1\M'
-          AND (oc.oid = i.oid OR statement NOT LIKE '%ORDER BY%' AND o.indisvalid AND o.indpred IS NULL AND m.amname = 'btree')
-          AND n.node ->> 'Index Cond' ~ ('\m' || regexp_replace(btrim(pg_get_indexdef(oc.oid, 1, true), '"'), '(\W)', '\\\1', 'g') || '\M'))), false)
+    WHERE i.relname = n.node ->> 'Index Name' AND i.relkind IN ('i', 'I')
+          AND NOT EXISTS (SELECT FROM generate_subscripts(types, 1) AS p (number) WHERE n.node ->> 'Index Cond' !~ format('\$%s\M', p.number))
+          AND n.node ->> 'Index Cond' ~ ('\m' || regexp_replace(btrim(pg_get_indexdef(i.oid, 1, true), '"'), '(\W)', '\\\1', 'g') || '\M'))), false)
   FROM jsonb_path_query(plan, 'strict $.** ? (exists (@."Index Name"))') AS n (node);
 END $$;
 COMMENT ON FUNCTION millrace.is_index_served(text, text[]) IS
@@ -70,7 +71,7 @@ In: statement, with $1, $2, …; types of these. It is planned with the caller''
 Errors: those of the statement.';
 
 -- The planner knows what a view is made of: when all comes from one table, and each column is one of its, it can be indexed.
-CREATE FUNCTION millrace.index_hint(relation_ident text, idents text[]) RETURNS text
+CREATE FUNCTION millrace.index_hint(relation_ident text, idents text[], is_unique boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
 DECLARE
   rel    regclass := relation_ident;
@@ -82,27 +83,34 @@ DECLARE
   below  text[];
 BEGIN
   IF (SELECT c.relkind FROM pg_class AS c WHERE c.oid = rel) <> 'v' THEN
-    RETURN format('CREATE INDEX ON %s (%s)', relation_ident, keys);
+    roots := ARRAY[rel];
+    base := relation_ident;
+    below := idents;
+  ELSE
+    EXECUTE format('EXPLAIN (VERBOSE, FORMAT JSON) SELECT %s FROM %s AS t', (SELECT string_agg('t.' || i, ', ') FROM unnest(idents) AS i), relation_ident) INTO plan;
+    SELECT array_agg(DISTINCT coalesce(pg_partition_root(c.oid), c.oid)::regclass), (array_agg(s.node))[1] INTO roots, scan
+    FROM jsonb_path_query(plan, 'strict $.** ? (exists (@."Relation Name"))') AS s (node)
+    LEFT JOIN pg_class AS c ON c.relname = s.node ->> 'Relation Name' AND c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = s.node ->> 'Schema')
+                           AND c.relkind IN ('r', 'm');
+    SELECT array_agg(quote_ident(a.attname) ORDER BY o.nth) INTO below
+    FROM jsonb_array_elements_text(scan -> 'Output') WITH ORDINALITY AS o (text, nth)
+    JOIN pg_attribute AS a ON a.attrelid = roots[1] AND a.attnum > 0 AND NOT a.attisdropped AND o.text = format('%I.%I', scan ->> 'Alias', a.attname);
+    SELECT format('%I.%I', n.nspname, c.relname) INTO base FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid = roots[1] AND cardinality(roots) = 1;
   END IF;
-  EXECUTE format('EXPLAIN (VERBOSE, FORMAT JSON) SELECT %s FROM %s AS t', (SELECT string_agg('t.' || i, ', ') FROM unnest(idents) AS i), relation_ident) INTO plan;
-  SELECT array_agg(DISTINCT coalesce(pg_partition_root(c.oid), c.oid)::regclass), (array_agg(s.node))[1] INTO roots, scan
-  FROM jsonb_path_query(plan, 'strict $.** ? (exists (@."Relation Name"))') AS s (node)
-  LEFT JOIN pg_class AS c ON c.relname = s.node ->> 'Relation Name' AND c.relnamespace = (SELECT n.oid FROM pg_namespace AS n WHERE n.nspname = s.node ->> 'Schema')
-                         AND c.relkind IN ('r', 'm');
-  SELECT array_agg(quote_ident(a.attname) ORDER BY o.nth) INTO below
-  FROM jsonb_array_elements_text(scan -> 'Output') WITH ORDINALITY AS o (text, nth)
-  JOIN pg_attribute AS a ON a.attrelid = roots[1] AND a.attnum > 0 AND NOT a.attisdropped AND o.text = format('%I.%I', scan ->> 'Alias', a.attname);
-  SELECT format('%I.%I', n.nspname, c.relname) INTO base FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-  WHERE c.oid = roots[1] AND cardinality(roots) = 1;
   IF base IS NOT NULL AND cardinality(below) = cardinality(idents)
-     AND NOT plan @? 'strict $.**."Node Type" ? (!(@ like_regex "Scan$" || @ == "Append"))' THEN
-    RETURN format('CREATE INDEX ON %s (%s)', base, array_to_string(below, ', '));
+     AND (plan IS NULL OR NOT plan @? 'strict $.**."Node Type" ? (!(@ like_regex "Scan$" || @ == "Append"))') THEN
+    -- a partitioned table has none that is unique without the columns it is partitioned by
+    RETURN format('CREATE %sINDEX ON %s (%s)', CASE WHEN is_unique AND NOT EXISTS (
+      SELECT FROM pg_partitioned_table AS p, unnest(p.partattrs::smallint[]) AS k (number)
+      WHERE p.partrelid = roots[1] AND NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = roots[1] AND a.attnum = k.number AND quote_ident(a.attname) = ANY (below))
+    ) THEN 'UNIQUE ' ELSE '' END, base, array_to_string(below, ', '));
   END IF;
   RETURN format('Index the table %sunder the view %s by what is (%s) there', base || ' ', relation_ident, keys);
 END $$;
-COMMENT ON FUNCTION millrace.index_hint(text, text[]) IS
+COMMENT ON FUNCTION millrace.index_hint(text, text[], boolean) IS
 'How to add an index that serves columns of a table or view. Reads as the caller.
-In: relation_ident and idents, quoted. Out: a CREATE INDEX, on the table under a view when each of the columns is one of that table; else, in words, that the index belongs there, with the table''s name when there is one.
+In: relation_ident and idents, quoted; is_unique: a unique one, where the table can have one. Out: a CREATE INDEX, on the table under a view when each of the columns is one of that table; else, in words, that the index belongs there, with the table''s name when there is one.
 Errors: those of a SELECT of the columns.';
 
 CREATE FUNCTION millrace.served_columns(relation text, id_column text, time_column text, xid_column text DEFAULT 'xid')
@@ -154,7 +162,10 @@ BEGIN
             HINT = format('ALTER TABLE %s ALTER %s SET NOT NULL, ALTER %s SET NOT NULL;', rel, id.ident, at.ident);
   END IF;
   keys := format('ORDER BY t.%s DESC, t.%s DESC', at.ident, id.ident);
-  IF NOT millrace.is_index_served(format('SELECT t.%s FROM %s AS t %s', id.ident, relation_ident, keys), '{}') THEN
+  IF kind = 'p' AND NOT EXISTS (SELECT FROM pg_partition_tree(rel) AS p WHERE p.isleaf) THEN
+    RAISE EXCEPTION 'relation % has no partition', rel
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Create one: which indexes serve is seen there.';
+  ELSIF NOT millrace.is_index_served(format('SELECT t.%s FROM %s AS t %s', id.ident, relation_ident, keys), '{}') THEN
     RAISE EXCEPTION 'no index of relation % serves the order by "%" and "%"', rel, time_column, id_column
       USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = CASE WHEN kind = 'v' THEN 'Leave ORDER BY, GROUP BY, DISTINCT and the like out of the view. ' ELSE '' END
@@ -162,7 +173,7 @@ BEGIN
   ELSIF NOT millrace.is_index_served(format('SELECT t.%s FROM %s AS t WHERE t.%s = $1', id.ident, relation_ident, id.ident), ARRAY[id.type]) THEN
     RAISE EXCEPTION 'no index of relation % serves a look-up by "%"', rel, id_column
       USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = regexp_replace(millrace.index_hint(relation_ident, ARRAY[id.ident]), '^CREATE INDEX', 'CREATE UNIQUE INDEX') || ';';
+            HINT = millrace.index_hint(relation_ident, ARRAY[id.ident], true) || ';';
   END IF;
   SELECT array_agg(format_type(a.atttypid, -1) ORDER BY n.nth) INTO coordinate
   FROM unnest(ARRAY['topic', 'partition', 'offset']) WITH ORDINALITY AS n (name, nth)
@@ -179,12 +190,7 @@ BEGIN
   END IF;
   FOR c IN
     SELECT a.attname::text AS name, quote_ident(a.attname) AS ident, format_type(a.atttypid, -1) AS type,
-           'bigint'::regtype IN (a.atttypid, (SELECT t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid)) AS is_bigint,
-           EXISTS (SELECT FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid JOIN pg_am AS m ON m.oid = x.relam
-                   WHERE i.indrelid = rel AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND i.indnkeyatts >= 3
-                         AND i.indkey[0] = a.attnum
-                         AND i.indkey[1] = (SELECT k.attnum FROM pg_attribute AS k WHERE k.attrelid = rel AND k.attname = time_column)
-                         AND i.indkey[2] = (SELECT k.attnum FROM pg_attribute AS k WHERE k.attrelid = rel AND k.attname = id_column)) AS has_index
+           'bigint'::regtype IN (a.atttypid, (SELECT t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid)) AS is_bigint
     FROM pg_attribute AS a
     WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped AND has_column_privilege(rel, a.attnum, 'SELECT')
     ORDER BY a.attnum
@@ -196,8 +202,7 @@ BEGIN
     use := CASE WHEN name = id_column THEN 'id' WHEN name = time_column THEN 'time' WHEN name = xid_column AND is_followed THEN 'xid'
                 WHEN cardinality(coordinate) = 3 AND name IN ('topic', 'partition', 'offset') THEN name ELSE '' END;
     BEGIN
-      -- which of two indexes the planner takes depends on statistics: for a table the catalog says more; a view has its tables'
-      filterable := use IN ('id', 'time') OR c.has_index OR millrace.is_index_served(
+      filterable := use IN ('id', 'time') OR millrace.is_index_served(
         format('SELECT t.%s FROM %s AS t WHERE t.%s = $1 %s', id.ident, relation_ident, ident, keys), ARRAY[type]);
     EXCEPTION WHEN undefined_function THEN
       filterable := false;  -- a type without "="
