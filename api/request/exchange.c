@@ -186,14 +186,15 @@ on_ended(void *owner, void *arg, bool sent)
 	int64_t lasted_us = now_us() - exchange->began_us;
 	/* a stream that has begun is answered, however it ends */
 	bool is_stream = exchange->took_us > 0;
+	bool is_answered = is_stream || (sent && !exchange->is_left);
 	int64_t took_us = is_stream ? exchange->took_us : lasted_us;
 	int route = exchange->match.route >= 0 ? exchange->match.route : MR_ROUTES_MAX - 1;
 
 	if (exchange->abandon != NULL)
 		exchange->abandon(exchange->work);
-	mr_route_stats_add(setup->stats, route, sent || is_stream ? exchange->status : 0,
+	mr_route_stats_add(setup->stats, route, is_answered ? exchange->status : 0,
 					   (double) took_us / 1e6);
-	log_answer(exchange, lasted_us, sent || is_stream);
+	log_answer(exchange, lasted_us, is_answered);
 	/* evhttp leaves a request to us whose answer has not ended when the connection does */
 	if (exchange->goes_on && evhttp_request_get_connection(exchange->http) == NULL)
 		evhttp_request_free(exchange->http);
@@ -216,6 +217,7 @@ on_left(void *owner, void *arg)
 	if (exchange->abandon != NULL)
 		exchange->abandon(exchange->work);
 	mr_exchange_forget_work(exchange);
+	exchange->is_left = true; /* the socket may take it all the same */
 	mr_exchange_set_header(exchange, "Connection", "close");
 	mr_exchange_answer(exchange, 499, NULL, &nothing);
 }

@@ -59,6 +59,7 @@ typedef struct MrExchange
 	int64_t took_us; /* from there to its answer, or of a stream to its beginning */
 	int status;      /* 0: not answered yet */
 	bool goes_on;    /* the answer has begun, and not ended */
+	bool is_left;    /* by the client, before the answer */
 	bool is_done;    /* what it asked for, for good: its answer is given, however much is held */
 	void *work;
 	void (*abandon)(void *work); /* frees it; called when it is still there at the end */

@@ -2,7 +2,9 @@
 owner."""
 import hashlib
 import json
+import random
 import re
+import time
 
 import pytest
 from confluent_kafka import Producer
@@ -214,3 +216,96 @@ def test_dead_letters(served):
     assert reader.request("POST", "/dead-letters/replay", body=json.dumps({"pipeline": name, "all": True})).json()["code"] == "MR-202"
     world.db.run("REVOKE app FROM operator")
     assert verb("discard", 403, all=True)["code"] == "MR-204"
+
+
+def ask(api, method, path, body=None):
+    """Sent, and not waited for."""
+    s = api.socket()
+    text = json.dumps(body).encode() if body is not None else b""
+    s.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n".encode() + text)
+    return s
+
+
+def what_is_done(world):
+    """All that a verb changes, and its record."""
+    return [world.db.run(query) for query in (
+        'SELECT "offset", state, replay_count FROM millrace.dead_letters ORDER BY 1', "SELECT * FROM millrace.dead_letter_actions", "SELECT * FROM millrace.retries",
+        "SELECT verb, via FROM millrace.pipeline_changes ORDER BY at", "SELECT status FROM millrace.pipelines", "SELECT * FROM reading")]
+
+
+def test_a_client_that_leaves_a_verb(served):
+    """Its last step is held up: what it has done is undone, its connection serves the next one, and the verb can be asked for again."""
+    world, *_ = served
+    name = world.pipeline_name
+    api = Api(world.db.dsn("web"), "--operate-dsn", world.db.dsn("operator"), "--anonymous", "read,operate", "--threads", "1", "--query-timeout", "120s").start()
+    good = dict(id="00000000-0000-4000-8000-000000000002", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
+    actions, changes = "millrace.dead_letter_action", "millrace.pipeline_change"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'operator' AND state = 'active'" + " AND datname = current_database()"
+    try:
+        wait_for(lambda: api.get("/dead-letters/groups").status == 200, "it can operate")
+        for path, body, held, done in (
+                (f"/pipelines/{name}/dry-run", {"samples": [good]}, "public.reading", None),
+                (f"/pipelines/{name}/pause", None, changes, ("pause", "millrace-api")),
+                (f"/pipelines/{name}/resume", None, changes, ("resume", "millrace-api")),
+                ("/dead-letters/replay", {"pipeline": name, "all": True}, actions, ("replay", 6)),
+                ("/dead-letters/discard", {"pipeline": name, "all": True}, actions, ("discard", 6))):
+            wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retries") == 0
+                     and world.db.value("SELECT count(*) FROM millrace.dead_letters WHERE state = 'open'") == 6
+                     and world.db.value("SELECT status FROM millrace.pipelines") in ("running", "paused"), "nothing is under way")
+            before = what_is_done(world)
+            with world.db.session() as blocker:
+                blocker.run("BEGIN")
+                blocker.run(f"LOCK TABLE {held} IN EXCLUSIVE MODE")
+                leaving = [ask(api, "POST", path, body) for _ in range(2)]
+                wait_for(lambda: world.db.value(waiting + " AND wait_event_type = 'Lock'") == 2, path + " is held up, on each connection")
+                neighbour = ask(api, "GET", "/dead-letters/groups")
+                wait_for(lambda: api.metric("millrace_api_requests_in_flight") == 3, "another request waits for one")
+                for s in leaving:
+                    s.close()
+                assert neighbour.recv(12) == b"HTTP/1.1 200", path
+                neighbour.close()
+                wait_for(lambda: world.db.value(waiting) == 0, "neither goes on")
+                blocker.run("COMMIT")
+            assert what_is_done(world) == before, path
+            assert api.request("POST", path, {"Content-Type": "application/json"}, json.dumps(body) if body else None).status == 200
+            record = world.db.run("SELECT verb, count::integer FROM millrace.dead_letter_actions ORDER BY at") if held == actions else world.db.run(
+                "SELECT verb, via FROM millrace.pipeline_changes ORDER BY at")
+            assert record[-1:] == ([done] if done else []) and len(record) == len(before[1 if held == actions else 3]) + (done is not None), (path, record)
+        assert api.metric("millrace_api_requests_total", status="lost") == 10 and api.metric("millrace_api_requests_total", status="5xx") == 0
+    finally:
+        api.kill()
+
+
+def test_clients_that_leave_verbs_at_any_moment(served):
+    """Each verb is done with its record, or not at all; and one that was answered is done."""
+    world, api, _ = served
+    name = world.pipeline_name
+    producer = Producer({"bootstrap.servers": world.broker.address})
+    for i in range(60):
+        producer.produce(world.topic, f'{{"id": "", "value": {i}}}')
+    producer.flush(120)
+    world.wait_settled()
+    ids = [row[0] for row in world.db.run("SELECT id FROM millrace.dead_letters ORDER BY id")]
+    answered = set()
+    moments = random.Random(7)
+    for i, letter in enumerate(ids):
+        verbs = [ask(api, "POST", "/dead-letters/discard", {"pipeline": name, "ids": [str(letter)]}),
+                 ask(api, "POST", f"/pipelines/{name}/{'resume' if i % 2 else 'pause'}"), ask(api, "POST", f"/pipelines/{name}/dry-run", {"samples": [{"id": ""}]})]
+        if i % 4 == 0:
+            assert verbs[0].recv(12) == b"HTTP/1.1 200"
+            answered.add(letter)
+        time.sleep(moments.uniform(0, 0.02))
+        for s in verbs:
+            s.close()
+    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'operator' AND state = 'active' AND datname = current_database()") == 0
+             and api.metric("millrace_api_requests_in_flight") == 0, "all has ended")
+    discarded = {row[0] for row in world.db.run("SELECT id FROM millrace.dead_letters WHERE state = 'discarded'")}
+    assert answered <= discarded
+    assert sorted(world.db.run("SELECT condition, count FROM millrace.dead_letter_actions")) == sorted((f"id = ANY ('{{{i}}}')", 1) for i in discarded)
+    changes = [row[0] for row in world.db.run("SELECT verb FROM millrace.pipeline_changes ORDER BY at")]
+    assert changes == ["pause", "resume"] * (len(changes) // 2) + ["pause"] * (len(changes) % 2)
+    assert world.db.value("SELECT status FROM millrace.pipelines") == ("paused" if len(changes) % 2 else "running")
+    assert world.db.value("SELECT count(*) FROM reading") == 1
+    for verb in ("pause", "resume"):
+        assert api.request("POST", f"/pipelines/{name}/{verb}").status == 200
+    assert api.metric("millrace_api_requests_total", status="5xx") == 0
