@@ -11,6 +11,9 @@
 
 static void put_routes(MrApi *api, MrBuffer *out);
 static void put_workers(MrApi *api, MrBuffer *out);
+static void put_pools(MrApi *api, MrBuffer *out);
+static void put_pool(MrApi *api, MrBuffer *out, const char *name, size_t family, int worker,
+					 int pool);
 static void put_buffers(MrApi *api, MrBuffer *out);
 static void put_tls(MrApi *api, MrBuffer *out);
 static void put_producer(MrApi *api, MrBuffer *out);
@@ -27,6 +30,7 @@ mr_api_metrics(void *owner, MrBuffer *out)
 	mr_metrics_value(out, "millrace_api_build_info", 1, "version", MR_VERSION, NULL);
 	put_routes(api, out);
 	put_workers(api, out);
+	put_pools(api, out);
 	put_buffers(api, out);
 	if (api->tls != NULL)
 		put_tls(api, out);
@@ -60,9 +64,9 @@ mr_api_ready(void *owner, MrBuffer *out)
 		if (now - state.tick_ms > STALE_MS)
 			mr_buffer_printf(out, "thread %d has not turned for %lld ms\n", i,
 							 (long long) (now - state.tick_ms));
-		else if (state.pool.is_open)
+		else if (state.pools[MR_POOL_READ].is_open)
 			mr_buffer_printf(out, "thread %d has no connection to PostgreSQL: %s\n", i,
-							 state.pool.trouble);
+							 state.pools[MR_POOL_READ].trouble);
 		else if (!state.accepts)
 			mr_buffer_printf(out, "thread %d takes no connections yet\n", i);
 		else
@@ -120,16 +124,6 @@ put_workers(MrApi *api, MrBuffer *out)
 	} families[] = {
 		{"millrace_api_connections", "gauge", "Open connections of clients."},
 		{"millrace_api_requests_in_flight", "gauge", "Requests being worked on or answered."},
-		{"millrace_api_pool_connections", "gauge", "Connections to PostgreSQL that are set up."},
-		{"millrace_api_pool_running", "gauge", "Queries that run."},
-		{"millrace_api_pool_waiting", "gauge", "Queries that wait for a connection."},
-		{"millrace_api_pool_open", "gauge", "1: the circuit breaker towards PostgreSQL is open."},
-		{"millrace_api_queries_total", "counter", "Queries taken."},
-		{"millrace_api_queries_refused_total", "counter",
-		 "Queries refused: no connection, or too many waiting."},
-		{"millrace_api_query_cancels_total", "counter", "Queries cancelled: the client left."},
-		{"millrace_api_pool_losses_total", "counter",
-		 "Connections to PostgreSQL lost, or not made."},
 		{"millrace_api_streams", "gauge", "Open streams of server-sent events."},
 		{"millrace_api_streams_total", "counter", "Streams begun."},
 		{"millrace_api_streams_slow_total", "counter",
@@ -149,16 +143,59 @@ put_workers(MrApi *api, MrBuffer *out)
 			snprintf(thread, sizeof(thread), "%d", i);
 			mr_worker_state(api->workers[i], &s);
 			const double values[] = {s.connections,           s.busy,
-									 s.pool.connections,      s.pool.running,
-									 s.pool.waiting,          s.pool.is_open,
-									 (double) s.pool.queries, (double) s.pool.refused,
-									 (double) s.pool.cancels, (double) s.pool.losses,
 									 s.streams.open,          (double) s.streams.begun,
 									 (double) s.streams.slow, (double) s.streams.revoked};
 
 			mr_metrics_value(out, families[f].name, values[f], "thread", thread, NULL);
 		}
 	}
+}
+
+static void
+put_pools(MrApi *api, MrBuffer *out)
+{
+	static const struct
+	{
+		const char *name;
+		const char *type;
+		const char *help;
+	} families[] = {
+		{"millrace_api_pool_connections", "gauge", "Connections to PostgreSQL that are set up."},
+		{"millrace_api_pool_running", "gauge", "Queries that run."},
+		{"millrace_api_pool_waiting", "gauge", "Queries that wait for a connection."},
+		{"millrace_api_pool_open", "gauge", "1: the circuit breaker towards PostgreSQL is open."},
+		{"millrace_api_pool_losses_total", "counter",
+		 "Connections to PostgreSQL lost, or not made."},
+		{"millrace_api_queries_total", "counter", "Queries taken."},
+		{"millrace_api_queries_refused_total", "counter",
+		 "Queries refused: no connection, or too many waiting."},
+		{"millrace_api_query_cancels_total", "counter", "Queries cancelled: the client left."},
+	};
+
+	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++)
+	{
+		mr_metrics_family(out, families[f].name, families[f].type, families[f].help);
+		for (int i = 0; i < api->worker_count * MR_POOLS; i++)
+			put_pool(api, out, families[f].name, f, i / MR_POOLS, i % MR_POOLS);
+	}
+}
+
+static void
+put_pool(MrApi *api, MrBuffer *out, const char *name, size_t family, int worker, int pool)
+{
+	static const char *const pools[] = {"read", "operate", "keys"};
+	MrWorkerState s;
+	char thread[16];
+
+	mr_worker_state(api->workers[worker], &s);
+	const MrPoolState *p = &s.pools[pool];
+	const double values[] = {p->connections,      p->running,         p->waiting,
+							 p->is_open,          (double) p->losses, (double) p->queries,
+							 (double) p->refused, (double) p->cancels};
+
+	snprintf(thread, sizeof(thread), "%d", worker);
+	if (s.has_pool[pool])
+		mr_metrics_value(out, name, values[family], "pool", pools[pool], "thread", thread, NULL);
 }
 
 static void

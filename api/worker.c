@@ -254,8 +254,18 @@ static void
 show_state(MrWorker *worker)
 {
 	MrWorkerState state = {.tick_ms = mr_now_ms(), .accepts = worker->begun_ms == 0};
+	const MrPool *pools[MR_POOLS] = {[MR_POOL_READ] = worker->pool,
+									 [MR_POOL_OPERATE] = worker->operate_pool,
+									 [MR_POOL_KEYS] = worker->claims != NULL
+														  ? mr_claims_pool(worker->claims)
+														  : NULL};
 
-	mr_pool_state(worker->pool, &state.pool);
+	for (int i = 0; i < MR_POOLS; i++)
+	{
+		state.has_pool[i] = pools[i] != NULL;
+		if (state.has_pool[i])
+			mr_pool_state(pools[i], &state.pools[i]);
+	}
 	mr_streams_state(worker->streams, &state.streams);
 	if (worker->claims != NULL)
 		mr_claims_counts(worker->claims, &state.claims);

@@ -33,10 +33,20 @@ typedef struct MrWorkerSetup
 	MrProducer *producer; /* NULL: nothing is published */
 } MrWorkerSetup;
 
+/* The pools of a thread. */
+typedef enum MrWorkerPool
+{
+	MR_POOL_READ,
+	MR_POOL_OPERATE, /* --operate-dsn */
+	MR_POOL_KEYS,    /* of Idempotency-Key */
+	MR_POOLS
+} MrWorkerPool;
+
 /* What the main thread reads of a worker. */
 typedef struct MrWorkerState
 {
-	MrPoolState pool;
+	MrPoolState pools[MR_POOLS];
+	bool has_pool[MR_POOLS];
 	MrStreamState streams;
 	MrClaimCounts claims; /* zeros when nothing is published */
 	int connections;

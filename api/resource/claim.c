@@ -57,6 +57,12 @@ mr_claims_new(const MrPoolSetup *pool, const char *topic, int64_t publish_ms)
 	return claims;
 }
 
+const MrPool *
+mr_claims_pool(const MrClaims *claims)
+{
+	return claims->pool;
+}
+
 void
 mr_claims_tick(MrClaims *claims)
 {

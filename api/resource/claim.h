@@ -59,6 +59,7 @@ typedef struct MrClaimEvents
 
 /* topic: that is published to; publish_ms: longest that takes. `pool` says how to connect. */
 extern MrClaims *mr_claims_new(const MrPoolSetup *pool, const char *topic, int64_t publish_ms);
+extern const MrPool *mr_claims_pool(const MrClaims *claims);
 extern void mr_claims_tick(MrClaims *claims);
 /* Has it a connection? Else every mr_claim_ask() is refused. */
 extern bool mr_claims_can_ask(const MrClaims *claims);

@@ -128,8 +128,8 @@ API = ("Requests", [
     graph("Time of a request", "p99 by route",
           ("histogram_quantile(0.99, sum by (le, route) (rate(millrace_api_request_seconds_bucket[$__rate_interval])))", "{{route}}"), unit="s"),
     graph("Connections", "", ("sum(millrace_api_connections)", "open"), ("sum(millrace_api_requests_in_flight)", "in flight")),
-    graph("Pool", "Connections to PostgreSQL, and queries that run or wait", ("sum(millrace_api_pool_open)", "open"),
-          ("sum(millrace_api_pool_running)", "running"), ("sum(millrace_api_pool_waiting)", "waiting")),
+    graph("Pool", "Connections to PostgreSQL, and queries that run or wait", ("sum by (pool) (millrace_api_pool_open)", "{{pool}} open"),
+          ("sum by (pool) (millrace_api_pool_running)", "{{pool}} running"), ("sum by (pool) (millrace_api_pool_waiting)", "{{pool}} waiting")),
     graph("Published", "Events acknowledged by Kafka, and failed", ("sum(rate(millrace_api_published_total[$__rate_interval]))", "published"),
           ("sum(rate(millrace_api_publish_failures_total[$__rate_interval]))", "failed"), unit="cps"),
 ])

@@ -65,6 +65,9 @@ def test_metrics(web):
     assert buckets == sorted(buckets) and [v for _, v in buckets] == sorted(v for _, v in buckets) and buckets[-1][0] == float("inf")
     (total,) = [v for n, labels, v in found if n == "millrace_api_request_seconds_count" and labels["route"] == "GET /events"]
     assert total == buckets[-1][1] == sum(v for n, labels, v in found if n == "millrace_api_requests_total" and labels["route"] == "GET /events")
+    # each pool by itself
+    assert {labels["pool"] for name, labels, _ in found if name == "millrace_api_pool_open"} == {"read", "keys"}
+    assert api.metric("millrace_api_queries_total", pool="read") > 0 and api.metric("millrace_api_queries_total", pool="keys") == 0
     # the documentation has each of them, and TLS, which this one does not speak
     with open(os.path.join(paths.ROOT, "docs/api.md"), encoding="utf-8") as f:
         documented = set(re.findall(r"^\| `(millrace_api_\w+)", f.read(), re.M))

@@ -259,7 +259,7 @@ def test_a_client_that_leaves_a_verb(served):
                 leaving = [ask(api, "POST", path, body) for _ in range(2)]
                 wait_for(lambda: world.db.value(waiting + " AND wait_event_type = 'Lock'") == 2, path + " is held up, on each connection")
                 neighbour = ask(api, "GET", "/dead-letters/groups")
-                wait_for(lambda: api.metric("millrace_api_requests_in_flight") == 3, "another request waits for one")
+                wait_for(lambda: api.metric("millrace_api_pool_waiting", pool="operate") == 1, "another request waits for one")
                 for s in leaving:
                     s.close()
                 assert neighbour.recv(12) == b"HTTP/1.1 200", path
@@ -271,6 +271,7 @@ def test_a_client_that_leaves_a_verb(served):
             record = world.db.run("SELECT verb, count::integer FROM millrace.dead_letter_actions ORDER BY at") if held == actions else world.db.run(
                 "SELECT verb, via FROM millrace.pipeline_changes ORDER BY at")
             assert record[-1:] == ([done] if done else []) and len(record) == len(before[1 if held == actions else 3]) + (done is not None), (path, record)
+        assert [api.metric("millrace_api_query_cancels_total", pool=pool) for pool in ("operate", "read")] == [10, 0]
         assert api.metric("millrace_api_requests_total", status="lost") == 10 and api.metric("millrace_api_requests_total", status="5xx") == 0
     finally:
         api.kill()
