@@ -1,10 +1,17 @@
 // Lines over time, drawn by uPlot (MIT licence, vendor/LICENSE.uPlot).
-import {el} from './dom.js';
+import {el, milliseconds, whole} from './dom.js';
 
 const COLOURS = ['#2a7de1', '#d9822b', '#c23b55', '#3d9a5f'];
 
 function style(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+/** At the axis: a whole number as such, and none between two of what comes in whole numbers. */
+function mark(value, format) {
+  if (format === milliseconds) return format(value);
+  if (Number.isInteger(value)) return whole(value);
+  return format === whole ? '' : format(value);
 }
 
 /**
@@ -21,7 +28,7 @@ export function chart(title, series) {
     plot = new window.uPlot({
       width: Math.max(place.clientWidth, 200), height: 180, cursor: {y: false}, legend: {live: true},
       scales: {y: {range: (u, min, max) => [0, max > 0 ? max * 1.1 : 1]}},
-      axes: [axis, {...axis, size: 64, values: (u, ticks) => ticks.map(series[0].format)}],
+      axes: [axis, {...axis, size: 64, values: (u, ticks) => ticks.map((v) => mark(v, series[0].format))}],
       series: [{}, ...series.map((s, i) => ({label: s.label, stroke: COLOURS[i], width: 1.5, spanGaps: false,
         value: (u, v) => (v === null ? '–' : s.format(v))}))],
     }, data, place);

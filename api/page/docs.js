@@ -40,9 +40,9 @@ function members(schema, path = '') {
 function schemaTable(caption, schema) {
   const rows = members(schema);
   return rows.length === 0 ? null : el('details', {}, el('summary', {}, caption), table(caption, [
-    ['Member', ([path]) => el('code', {}, path)],
-    ['Type', ([, member]) => kind(member)],
-    ['', ([, member, required]) => [required ? 'always there. ' : '', resolve(member).description ?? '']],
+    ['Member', ([path]) => el('code', {}, path), 'text'],
+    ['Type', ([, member]) => kind(member), 'text'],
+    ['Description', ([, member, required]) => [required ? 'always there. ' : '', resolve(member).description ?? ''], 'text'],
   ], rows));
 }
 
@@ -76,14 +76,14 @@ function operationSection(path, method, operation) {
     parameters.length === 0 ? null : table('Parameters', [
       ['Name', (parameter) => el('code', {}, parameter.name)],
       ['In', (parameter) => parameter.in],
-      ['Type', (parameter) => kind(parameter.schema)],
-      ['', (parameter) => parameter.description ?? ''],
+      ['Type', (parameter) => kind(parameter.schema), 'text'],
+      ['Description', (parameter) => parameter.description ?? '', 'text'],
     ], parameters),
     body('Body', resolve(operation.requestBody).content),
     table('Answers', [
       ['Status', ([status]) => status],
-      ['', ([, answer]) => resolve(answer).description],
-      ['Types', ([, answer]) => Object.keys(resolve(answer).content ?? {}).join(', ')],
+      ['Description', ([, answer]) => resolve(answer).description, 'text'],
+      ['Types', ([, answer]) => Object.keys(resolve(answer).content ?? {}).join(', '), 'text'],
     ], Object.entries(operation.responses)),
     Object.entries(operation.responses).filter(([status]) => status[0] === '2')
       .map(([, answer]) => body('Answer', resolve(answer).content)));

@@ -21,13 +21,45 @@ function append(node, children) {
 
 /** Replaces what a node has; the focus stays where it was when the new content has an element of the same id. */
 export function show(node, ...children) {
-  const focused = node.contains(document.activeElement) ? document.activeElement.id : '';
-  node.replaceChildren();
-  append(node, children);
-  if (focused) document.getElementById(focused)?.focus();
+  keepFocus(node, () => {
+    node.replaceChildren();
+    append(node, children);
+  });
 }
 
-/** A table. columns: [heading, row => cell, 'number'?]. */
+/**
+ * The same again and again, of content without listeners: an element that is still wanted stays, and with it what the reader has
+ * selected, scrolled, unfolded, or is about to click.
+ */
+export function refresh(node, ...children) {
+  const wanted = node.cloneNode(false);
+  append(wanted, children);
+  keepFocus(node, () => patch(node, wanted));
+}
+
+function keepFocus(node, work) {
+  const focused = node.contains(document.activeElement) ? document.activeElement.id : '';
+  work();
+  if (focused && document.activeElement.id !== focused) document.getElementById(focused)?.focus();
+}
+
+function patch(node, wanted) {
+  while (node.childNodes.length > wanted.childNodes.length) node.lastChild.remove();
+  [...wanted.childNodes].forEach((child, i) => {
+    const present = node.childNodes[i];
+    if (!present) node.append(child);
+    else if (present.nodeName !== child.nodeName || present.id !== child.id) present.replaceWith(child);
+    else if (child.nodeType !== Node.ELEMENT_NODE) {
+      if (present.data !== child.data) present.data = child.data;
+    } else {
+      for (const {name} of [...present.attributes]) if (name !== 'open' && !child.hasAttribute(name)) present.removeAttribute(name);
+      for (const {name, value} of child.attributes) if (present.getAttribute(name) !== value) present.setAttribute(name, value);
+      patch(present, child);
+    }
+  });
+}
+
+/** A table. columns: [heading, row => cell, 'number' or 'text' (may be long)?]. */
 export function table(caption, columns, rows, none = 'none') {
   if (rows.length === 0) return el('p', {class: 'quiet'}, `${caption}: ${none}`);
   return el('div', {class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption},
@@ -51,9 +83,9 @@ export function whole(value) {
   return text.replace(/\B(?=(\d{3})+$)/g, '\u202f');
 }
 
-/** How many of what: counted(1, 'event') is 1 event. */
-export function counted(n, noun) {
-  return `${whole(n)} ${noun}${Number(n) === 1 ? '' : 's'}`;
+/** So many of them: 1 dead letter, 2 dead letters. */
+export function count(value, one, many = `${one}s`) {
+  return `${whole(value)} ${String(value) === '1' ? one : many}`;
 }
 
 /** A rate: three digits that matter. */
@@ -70,7 +102,7 @@ export function seconds(value) {
   if (s < 120) return `${s.toFixed(s < 10 ? 1 : 0)} s`;
   if (s < 7200) return `${Math.round(s / 60)} min`;
   if (s < 172800) return `${Math.round(s / 3600)} h`;
-  return counted(s / 86400, 'day');
+  return `${Math.round(s / 86400)} days`;
 }
 
 export const milliseconds = (value) => (value === null || value === undefined ? '–' : seconds(value / 1000));

@@ -1,13 +1,13 @@
 // Dead letters: kinds of failure, the letters of a kind, one letter; replay and discard, each with a preview.
 import {ask, guarded} from './dialog.js';
-import {badge, counted, el, facts, moment, show, table, whole} from './dom.js';
+import {badge, count, el, facts, moment, refresh, show, table, whole} from './dom.js';
 import {get, getPage, path, post} from './server.js';
 
 const key = (value) => encodeURIComponent(value);
 
 const groups = [
-  ['Failure', (g) => el('a', {href: `#/letters/list?pipeline=${key(g.pipeline)}&fingerprint=${key(g.fingerprint)}`}, g.message || g.fingerprint)],
-  ['Pipeline', (g) => g.pipeline],
+  ['Failure', (g) => el('a', {href: `#/letters/list?pipeline=${key(g.pipeline)}&fingerprint=${key(g.fingerprint)}`}, g.message || g.fingerprint), 'text'],
+  ['Pipeline', (g) => g.pipeline, 'text'],
   ['Stage', (g) => g.stage],
   ['SQLSTATE', (g) => [g.sqlstate, g.condition ? ` ${g.condition}` : '']],
   ['Open', (g) => whole(g.open), 'number'],
@@ -25,26 +25,32 @@ export function letterGroups(parameters) {
     node: el('div', {}, el('h1', {}, only ? `Dead letters of ${only}` : 'Dead letters'), only ? el('p', {}, el('a', {href: '#/letters'}, 'Of all pipelines')) : '', list),
     every: [10000, async () => {
       const all = await get('/dead-letters/groups');
-      show(list, table('Kinds of failure', groups, all.filter((g) => !only || g.pipeline === only), 'there is none'));
+      refresh(list, table('Kinds of failure', groups, all.filter((g) => !only || g.pipeline === only), 'there is none'));
     }],
   };
 }
 
 const letters = [
-  ['Letter', (l) => el('a', {href: `#/letters/${key(l.id)}`}, `${l.topic}:${l.partition}:${l.offset}`)],
+  ['Letter', (l) => el('a', {href: `#/letters/${key(l.id)}`}, `${l.topic}:${l.partition}:${l.offset}`), 'text'],
   ['State', (l) => badge(l.state, l.state !== 'open')],
-  ['Key', (l) => l.key ?? 'none'],
-  ['Message', (l) => l.message],
+  ['Key', (l) => l.key ?? 'none', 'text'],
+  ['Message', (l) => l.message, 'text'],
   ['Tries', (l) => l.attempts, 'number'],
   ['Failed', (l) => moment(l.failed_at)],
 ];
 
-/** A view of the letters of a kind. */
+/** What is being replayed ends soon: looks again as long as it is shown. */
+function follow(node, letters, look) {
+  if (letters.some((l) => l.state === 'replaying')) setTimeout(() => node.isConnected && look().catch(() => {}), 2000);
+}
+
+/** A view of the letters of a kind, or of a pipeline. */
 export function letterList(parameters) {
-  const wanted = {pipeline: parameters.get('pipeline'), fingerprint: parameters.get('fingerprint')};
+  const pipeline = parameters.get('pipeline') ?? '';
+  const fingerprint = parameters.get('fingerprint');
   const list = el('div', {}, el('p', {class: 'quiet'}, 'loading'));
   const trouble = el('div', {'aria-live': 'polite'});
-  const query = `/dead-letters?limit=100&pipeline=${key(wanted.pipeline)}&fingerprint=${key(wanted.fingerprint)}`;
+  const query = `/dead-letters?limit=100&pipeline=${key(pipeline)}${fingerprint === null ? '' : `&fingerprint=${key(fingerprint)}`}`;
   let shown = [];
   let next = query;
 
@@ -54,6 +60,7 @@ export function letterList(parameters) {
     next = page.next;
     show(list, table('Letters', letters, shown, 'there is none'),
       next ? el('button', {type: 'button', id: 'more', onclick: () => guarded(trouble, more)}, 'More') : '');
+    follow(list, page.items, again);
   }
 
   function again() {
@@ -62,11 +69,11 @@ export function letterList(parameters) {
     return more();
   }
 
-  const selection = {pipeline: wanted.pipeline, fingerprint: wanted.fingerprint};
+  const title = fingerprint === null ? `Dead letters of ${pipeline}` : 'Dead letters of a kind';
   return {
-    title: 'Dead letters of a kind',
-    node: el('div', {}, el('h1', {}, 'Dead letters of a kind'), el('p', {}, el('a', {href: '#/letters'}, 'All kinds')), trouble,
-      actions(selection, trouble, again), list),
+    title,
+    node: el('div', {}, el('h1', {}, title), el('p', {}, el('a', {href: '#/letters'}, 'All kinds')), trouble,
+      actions(fingerprint === null ? {pipeline, all: true} : {pipeline, fingerprint}, trouble, again), list),
     begin: more,
   };
 }
@@ -74,23 +81,23 @@ export function letterList(parameters) {
 /** Buttons for replay and discard of a selection: {pipeline, ids} or {pipeline, fingerprint}. */
 function actions(selection, trouble, done) {
   async function preview(verb) {
-    return (await post(`/dead-letters/${verb}`, {...selection, dry_run: true})).count;
+    return count((await post(`/dead-letters/${verb}`, {...selection, dry_run: true})).count, 'dead letter');
   }
   async function replay() {
-    const count = await preview('replay');
-    if (!await ask(`Replay ${counted(count, 'dead letter')}?`, 'They go through the pipeline again; what fails again stays a dead letter.', 'Replay')) return;
+    const which = await preview('replay');
+    if (!await ask(`Replay ${which}?`, 'They go through the pipeline again; what fails again stays a dead letter.', 'Replay')) return;
     const {count: sent} = await post('/dead-letters/replay', selection);
     await done();
-    show(trouble, el('p', {role: 'status'}, `Being replayed: ${counted(sent, 'dead letter')}.`));
+    show(trouble, el('p', {role: 'status'}, `${count(sent, 'is', 'are')} being replayed.`));
   }
   async function discard() {
-    const count = await preview('discard');
-    const filled = await ask(`Discard ${counted(count, 'dead letter')}?`, 'They stay in the table, and are not tried again unless they are replayed.', 'Discard',
+    const which = await preview('discard');
+    const filled = await ask(`Discard ${which}?`, 'They stay in the table, and are not tried again unless they are replayed.', 'Discard',
       [{name: 'reason', label: 'Reason', required: true}]);
     if (!filled) return;
     const {count: ended} = await post('/dead-letters/discard', {...selection, reason: filled.reason});
     await done();
-    show(trouble, el('p', {role: 'status'}, `Discarded: ${counted(ended, 'dead letter')}.`));
+    show(trouble, el('p', {role: 'status'}, `${count(ended, 'was', 'were')} discarded.`));
   }
   return el('p', {class: 'actions'}, el('button', {type: 'button', id: 'replay', onclick: () => guarded(trouble, replay)}, 'Replay'),
     el('button', {type: 'button', id: 'discard', onclick: () => guarded(trouble, discard)}, 'Discard'));
@@ -100,7 +107,7 @@ function timeline(l) {
   const tries = Array.isArray(l.history) ? l.history : [];
   return el('section', {'aria-label': 'Timeline'}, el('h2', {}, 'Timeline'), el('ol', {},
     tries.map((t) => el('li', {}, moment(t.at), ' ', t.sqlstate || '', ' ', t.message || '')),
-    el('li', {}, moment(l.failed_at), ` dead after ${l.attempts} ${l.attempts === 1 ? 'try' : 'tries'}`),
+    el('li', {}, moment(l.failed_at), ` dead after ${count(l.attempts, 'try', 'tries')}`),
     l.published_at ? el('li', {}, moment(l.published_at), ` published to the dead-letter topic, partition ${l.dlq_partition}, offset ${l.dlq_offset}`) : '',
     l.state === 'open' ? '' : el('li', {}, moment(l.changed_at), ` ${l.state}`)));
 }
@@ -131,6 +138,7 @@ export function letter(id) {
       el('h2', {}, 'Payload'), el('pre', {id: 'payload'}, l.payload ?? 'none'),
       l.edited_payload ? [el('h2', {}, 'Edited payload'), el('pre', {}, l.edited_payload)] : '',
       el('h2', {}, 'Headers'), el('pre', {}, l.headers ? JSON.stringify(l.headers, null, 1) : 'none'), timeline(l));
+    follow(body, [l], look);
   }
 
   return {title: `Dead letter ${id}`, node: el('div', {}, el('p', {}, el('a', {href: '#/letters'}, 'All kinds')), trouble, body), begin: look};

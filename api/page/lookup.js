@@ -1,6 +1,6 @@
 // An event by its id or its Kafka coordinate: the row, and what became of it.
 import {badge, el, facts, moment, show} from './dom.js';
-import {get, path, Problem} from './server.js';
+import {get, getExact, path, Problem} from './server.js';
 
 function row(event) {
   return el('section', {'aria-label': 'Row'}, el('h2', {}, 'Row'),
@@ -10,7 +10,7 @@ function row(event) {
 function status(list) {
   return list.map((s) => el('section', {'aria-label': `Status in ${s.pipeline}`}, el('h2', {}, `In pipeline ${s.pipeline}`),
     facts([['Status', badge(s.status, !['dead', 'lost', 'retrying'].includes(s.status))], ['Since', moment(s.since)], ['Tries that failed', s.attempt],
-      ['Next try', moment(s.next_try)], ['Reason', s.detail?.reason]]),
+      ['Next try', s.next_try && moment(s.next_try)], ['Reason', s.detail?.reason]]),
     el('ol', {}, (s.detail?.timeline || []).map((t) => el('li', {}, moment(t.at), ' ', t.what || '', ' ', t.message || '')))));
 }
 
@@ -24,9 +24,9 @@ export function lookup(id) {
   }}, el('label', {for: 'event-id'}, 'Id, or topic:partition:offset'), input, el('button', {type: 'submit'}, 'Look up'));
 
   /** What may be refused without spoiling the rest: null, and why. */
-  async function maybe(request) {
+  async function maybe(request, ask = getExact) {
     try {
-      return await get(request);
+      return await ask(request);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       return error;
@@ -34,7 +34,7 @@ export function lookup(id) {
   }
 
   async function look() {
-    const [event, its] = await Promise.all([maybe(`/events?id=${encodeURIComponent(id)}`), maybe(path`/events/${id}/status`)]);
+    const [event, its] = await Promise.all([maybe(`/events?id=${encodeURIComponent(id)}`), maybe(path`/events/${id}/status`, get)]);
     const byCoordinate = event instanceof Problem || event.length === 0 ? await maybe(path`/events/${id}`) : event[0];
     show(found,
       byCoordinate instanceof Problem ? el('p', {class: 'quiet'}, `Row: ${byCoordinate.message}`) : row(byCoordinate),

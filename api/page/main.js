@@ -18,7 +18,7 @@ let asking = false;
 /** The view of an address: #/, #/pipelines/NAME, #/letters?…, #/letters/list?…, #/letters/ID, #/events/ID. */
 function viewOf(hash) {
   const [place, query] = hash.replace(/^#\/?/, '').split('?');
-  const [kind, name] = place.split('/').map(decodeURIComponent);
+  const [kind, name] = place.split('/').map(decoded);
   const parameters = new URLSearchParams(query);
   if (kind === 'pipelines' && name) return pipeline(name);
   if (kind === 'letters' && name === 'list') return letterList(parameters);
@@ -26,6 +26,22 @@ function viewOf(hash) {
   if (kind === 'letters') return letterGroups(parameters);
   if (kind === 'events') return lookup(name);
   return overview();
+}
+
+/** What somebody wrote by hand may be no percent-encoding. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Whether a link of the navigation leads to the view that is open, or to one above it. */
+function isAbove(link) {
+  const place = location.hash.split('?')[0];
+  if (link.pathname !== location.pathname) return false;
+  return link.hash === '#/' ? ['', '#/'].includes(place) || place.startsWith('#/pipelines/') : `${place}/`.startsWith(`${link.hash}/`);
 }
 
 async function run(work) {
@@ -47,7 +63,7 @@ function open() {
   document.title = `${view.title} – Millrace`;
   show(main, view.node);
   for (const link of document.querySelectorAll('nav a')) {
-    if (link.hash === location.hash || (link.hash === '#/' && location.hash === '')) link.setAttribute('aria-current', 'page');
+    if (isAbove(link)) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
   if (statistics && view.take) view.take(statistics);
@@ -87,6 +103,10 @@ async function askKey() {
   open();
 }
 
+document.querySelector('.skip').addEventListener('click', (event) => {
+  event.preventDefault(); // an address of its own would be another view
+  main.focus();
+});
 document.getElementById('key').addEventListener('click', askKey);
 window.addEventListener('hashchange', () => {
   open();

@@ -1,5 +1,5 @@
 // All pipelines, and what is wrong.
-import {badge, el, milliseconds, rate, seconds, show, table, whole} from './dom.js';
+import {badge, el, milliseconds, rate, refresh, seconds, table, whole} from './dom.js';
 import {get} from './server.js';
 
 const over = (list, s) => (list || []).find((r) => r.over_s === s) || {};
@@ -23,7 +23,7 @@ export function drain(lag, per_s, in_s) {
 
 function columns(status) {
   return [
-    ['Pipeline', (p) => el('a', {href: `#/pipelines/${encodeURIComponent(p.name)}`, id: `to-${p.name}`}, p.name)],
+    ['Pipeline', (p) => el('a', {href: `#/pipelines/${encodeURIComponent(p.name)}`, id: `to-${p.name}`}, p.name), 'text'],
     ['Status', (p) => {
       const s = status.get(p.name);
       return s ? [badge(s.status, s.status === 'running'), s.reason ? ` ${s.reason}` : ''] : '…';
@@ -54,13 +54,13 @@ export function overview() {
   let latest = null;
 
   function draw() {
-    if (latest) show(list, table('Pipelines', columns(status), latest.map(digest), 'there is none yet'));
+    if (latest) refresh(list, table('Pipelines', columns(status), latest.map(digest), 'there is none yet'));
   }
 
   async function look() {
     for (const p of await get('/pipelines')) status.set(p.name, p);
     draw();
-    show(wrong, findings(await get('/doctor')));
+    refresh(wrong, findings(await get('/doctor')));
   }
 
   return {

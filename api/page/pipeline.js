@@ -1,7 +1,7 @@
 // One pipeline: what it does now and did in the last hour, its partitions, workers and lanes; pause and resume.
 import {chart} from './charts.js';
 import {ask, guarded} from './dialog.js';
-import {badge, el, facts, milliseconds, moment, rate, seconds, show, table, whole} from './dom.js';
+import {badge, el, facts, milliseconds, moment, rate, refresh, seconds, table, whole} from './dom.js';
 import {digest, drain} from './overview.js';
 import {get, path, post} from './server.js';
 
@@ -33,7 +33,7 @@ function minute(m) {
 
 const partitions = [
   ['Partition', (t) => `${t.topic} ${t.partition}`],
-  ['State', (t) => [badge(t.state, t.state !== 'stopped'), t.error ? ` ${t.error} ${t.hint || ''}` : '']],
+  ['State', (t) => [badge(t.state, t.state !== 'stopped'), t.error ? ` ${t.error} ${t.hint || ''}` : ''], 'text'],
   ['Next offset', (t) => whole(t.next_offset), 'number'],
   ['End', (t) => whole(t.end_offset), 'number'],
   ['Lag', (t) => whole(t.lag), 'number'],
@@ -48,7 +48,7 @@ const workers = [
   ['State', (w) => badge(w.state, !['backoff', 'stopped'].includes(w.state))],
   ['Process', (w) => w.pid ?? '–', 'number'],
   ['Batches', (w) => whole(w.batches), 'number'],
-  ['Last error', (w) => (w.last_error ? [w.last_error, ' ', moment(w.last_error_at)] : 'none')],
+  ['Last error', (w) => (w.last_error ? [w.last_error, ' ', moment(w.last_error_at)] : 'none'), 'text'],
 ];
 const lanes = [
   ['Lane', (l) => l.lane_id],
@@ -69,7 +69,7 @@ function now(p) {
 }
 
 const types = [
-  ['Type', (t) => t.type],
+  ['Type', (t) => t.type, 'text'],
   ['Events', (t) => whole(t.events), 'number'],
   ['Written', (t) => whole(t.written), 'number'],
   ['Filtered', (t) => whole(t.filtered), 'number'],
@@ -78,11 +78,11 @@ const types = [
 ];
 
 const windows = [
-  ['Window', (w) => w.name],
+  ['Window', (w) => w.name, 'text'],
   ['Kept', (w) => w.kind],
   ['Groups', (w) => `${whole(w.groups)} of ${whole(w.max_groups)}`, 'number'],
   ['Closed up to', (w) => (w.watermark ? moment(w.watermark) : 'not known yet')],
-  ['Held back by', (w) => (w.held_topic ? `${w.held_topic} ${w.held_by}: ${w.held_why}` : 'nothing')],
+  ['Held back by', (w) => (w.held_topic ? `${w.held_topic} ${w.held_by}: ${w.held_why}` : 'nothing'), 'text'],
   ['Late rows', (w) => whole(w.late), 'number'],
   ['From the future', (w) => whole(w.skewed), 'number'],
   ['In no window', (w) => whole(w.outside), 'number'],
@@ -108,10 +108,10 @@ export function pipeline(name) {
 
   async function look() {
     const [p, parts] = await Promise.all([get(path`/pipelines/${name}`), get(path`/pipelines/${name}/state`)]);
-    show(about, facts([['Status', badge(p.status, p.status === 'running')], ['Reason', p.reason], ['Hint', p.hint], ['Topic', p.topic],
+    refresh(about, facts([['Status', badge(p.status, p.status === 'running')], ['Reason', p.reason], ['Hint', p.hint], ['Topic', p.topic],
       ['Target', p.target], ['Version', p.version], ['Owner', p.owner]]),
       el('details', {}, el('summary', {}, 'Definition'), el('h3', {}, 'Fields'), el('pre', {}, p.fields || 'none'), el('h3', {}, 'Transform'), el('pre', {}, p.transform)));
-    show(state, table('Partitions', partitions, parts.partitions), table('Workers', workers, parts.workers), table('Lanes', lanes, parts.lanes));
+    refresh(state, table('Partitions', partitions, parts.partitions), table('Workers', workers, parts.workers), table('Lanes', lanes, parts.lanes));
   }
 
   async function history() {
@@ -142,9 +142,9 @@ export function pipeline(name) {
       p.at = Date.now() / 1000;
       if (live.length === 0 || p.at - live[live.length - 1].at >= 0.9) live.push(p);
       while (live.length > KEPT_S) live.shift();
-      show(figures, breaker(found.breaker), now(p));
-      show(byType, found.types.length ? table('Events by type', types, found.types) : null);
-      show(windowed, found.windows.length ? table('Windows', windows, found.windows) : null);
+      refresh(figures, breaker(found.breaker), now(p));
+      refresh(byType, found.types.length ? table('Events by type', types, found.types) : null);
+      refresh(windowed, found.windows.length ? table('Windows', windows, found.windows) : null);
       draw(plots, minutes, live);
     },
   };

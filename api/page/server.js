@@ -21,17 +21,17 @@ async function send(path, options) {
 /** A refusal by the server: its title, detail and hint in words. */
 export class Problem extends Error {
   constructor(status, document) {
-    super([document.detail || document.title, document.hint].filter(Boolean).join(' ') || `The server answered ${status}.`);
+    super([document.detail || (document.title && `${document.title}.`), document.hint].filter(Boolean).join(' ') || `The server answered ${status}.`);
     this.status = status;
     this.code = document.code;
   }
 }
 
-async function answer(response) {
+async function answer(response, parse = JSON.parse) {
   const text = await response.text();
   let document = {};
   try {
-    document = JSON.parse(text);
+    document = parse(text);
   } catch {
     if (response.ok) throw new Error('The answer is not JSON.');
   }
@@ -41,6 +41,17 @@ async function answer(response) {
 
 export async function get(path) {
   return answer(await send(path, {headers: {Accept: 'application/json'}}));
+}
+
+/** What JavaScript would show otherwise than it was sent becomes a text: whole numbers beyond 2^53, digits behind a double's, zeros at the end. */
+function parseExactly(text) {
+  return JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|-?\d[\d.]*(?:[eE][+-]?\d+)?/g,
+    (token) => (token[0] === '"' || String(Number(token)) === token ? token : `"${token}"`)));
+}
+
+/** With each number as it was sent. */
+export async function getExact(path) {
+  return answer(await send(path, {headers: {Accept: 'application/json'}}), parseExactly);
 }
 
 /** A list's page, and the path of the next one, if there is one. */

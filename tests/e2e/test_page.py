@@ -5,57 +5,13 @@ import re
 import signal
 
 import pytest
-from confluent_kafka import Producer
 
 from lib import browser as browsers
 from lib.api import Api
 from lib.browser import Browser
 from lib.keys import Keys
+from lib.page_world import BIG, ENTER, ESCAPE, HOSTILE, Page
 from lib.wait import wait_for
-from lib.world import World, ensure_roles
-
-HOSTILE = '<img src=x onerror="document.title=\'run\'"><script>document.title="run"</script>'
-BIG = 9007199254740993123
-ESCAPE, TAB, ENTER = "\ue00c", "\ue004", "\ue007"  # as WebDriver names keys
-
-
-class Page(World):
-    """A pipeline with good events and dead letters, one of which holds markup; an API that operates."""
-
-    def __init__(self, cluster, broker):
-        super().__init__(cluster, broker, "page")
-        ensure_roles(cluster, "web", "operator")
-        self.db.run("GRANT app TO operator; SELECT millrace.grant_api('web');"
-                    " CREATE TABLE events (id bigint PRIMARY KEY, time timestamptz NOT NULL, note text, topic text, partition int, \"offset\" bigint);"
-                    " CREATE INDEX ON events (time, id); CREATE UNIQUE INDEX ON events (topic, partition, \"offset\"); GRANT SELECT ON events TO web")
-        self.db.run("INSERT INTO events VALUES (%s, now(), %s, 'page', 0, 0)", (BIG, HOSTILE))
-        self.create_topic(2)
-        self.create_pipeline(type_field="type")
-        with self.db.session("app") as s:
-            s.run("SELECT millrace.create_window('by_minute', %s, event_time => 'ts', size => '1 min', aggregates => 'count(*)')", (self.pipeline_name,))
-        self.start_ingestor()
-        self.good = dict(id="00000000-0000-4000-8000-000000000001", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
-        self.send(json.dumps(self.good))
-        for i in range(3):
-            self.send(json.dumps(dict(self.good, value="calm")), key=f"k{i}")
-        self.send(HOSTILE, key=HOSTILE)
-        self.wait_settled()
-        self.api = Api(self.db.dsn("web"), "--operate-dsn", self.db.dsn("operator"), "--anonymous", "read,operate").start()
-        wait_for(lambda: self.api.get("/dead-letters/groups").status == 200, "it can operate")
-        self.base = f"http://127.0.0.1:{self.api.port}"
-
-    def send(self, *values, key=None, headers=()):
-        producer = Producer({"bootstrap.servers": self.broker.address})
-        for value in values:
-            producer.produce(self.topic, value, key=key, partition=0, headers=list(headers))
-        producer.flush(120)
-
-    def letters(self, state):
-        return self.db.value("SELECT count(*) FROM millrace.dead_letters WHERE state = %s", (state,))
-
-    def close(self):
-        self.api.kill()
-        super().close()
 
 
 @pytest.fixture(scope="module")
@@ -258,8 +214,7 @@ def test_letter_in_full(page, browser):
     browser.wait_text("Replay 1 dead letter?", "#dialog")
     browser.click("#dialog button[value=yes]")
     wait_for(lambda: row("state, attempts") == ("open", 2), "it failed again")
-    browser.open("/#/letters")
-    browser.open(f"/#/letters/{letter}")
+    # the page follows what is being replayed
     wait_for(lambda: sum(f" {sqlstate} {message}" in line for line in timeline()) == 2 and any(line.endswith("dead after 2 tries") for line in timeline()), "both tries")
     browser.click("#discard")
     browser.find("#field-reason").send_keys("seen")
@@ -333,21 +288,6 @@ def test_open_breaker(page, browser):
     assert browser.complaints() == []
 
 
-def test_payloads_are_text(page, browser):
-    """Markup in a payload, a key, a row is shown, and never runs; numbers keep all their digits."""
-    letter = page.db.value("SELECT id FROM millrace.dead_letters WHERE payload LIKE '<img%%'")
-    browser.open(f"/#/letters/{letter}")
-    browser.wait_text(HOSTILE, "#payload")
-    browser.open(f"/#/events/{BIG}")
-    browser.wait_text(str(BIG), "main")
-    browser.wait_text(HOSTILE, "main")
-    browser.open("/#/events/page:0:0")
-    browser.wait_text("In pipeline page", "main")
-    browser.wait_text(HOSTILE, "main")
-    browser.shot("event")
-    assert "run" != browser.driver.title and browser.run("return document.querySelectorAll('main img, main script').length") == 0
-
-
 def test_look_up(page, browser):
     """The form takes a coordinate or an id, says what it does not find, and its answers have addresses of their own."""
     def look_up(text, *keys):
@@ -387,42 +327,3 @@ def test_lost_connection(page, browser):
     finally:
         page.api.process.signal(signal.SIGCONT)
     browser.wait_text("live", "#connection")
-
-
-def test_keyboard_and_names(page, browser):
-    """All that can be done is reached by Tab, in order, and has a name for a screen reader."""
-    browser.open("/#/letters")
-    browser.wait_text("Kinds of failure", "main")
-    reached = []
-    for _ in range(40):
-        browser.press(TAB)
-        name = browser.run("const e = document.activeElement; return e === document.body ? '' : (e.getAttribute('aria-label') || e.innerText || e.id)")
-        if name in reached:
-            break
-        reached.append(name)
-    assert reached[:3] == ["Skip to the content", "Millrace", "Pipelines"]
-    assert "Key" in reached and any("Kinds of failure" in name for name in reached)
-    tree = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    for node in tree:
-        if node.get("role", {}).get("value") in ("link", "button", "textbox", "img", "dialog", "table") and not node.get("ignored"):
-            assert node.get("name", {}).get("value"), node
-    roles = {node.get("role", {}).get("value") for node in tree}
-    assert {"banner", "navigation", "main", "status"} <= roles
-
-
-@pytest.mark.parametrize("name, width, dark", [("phone", 390, False), ("dark", 1280, True)])
-def test_on_a_phone_and_in_the_dark(page, name, width, dark):
-    browser = Browser(page.base, width=width, dark=dark)
-    try:
-        for path in ("/", f"/#/pipelines/{page.pipeline_name}", "/#/letters", "/#/events/page:0:0"):
-            browser.open(path)
-            browser.wait_text("live", "#connection")
-            wait_for(lambda: browser.run("return document.querySelector('main h1') !== null"), "the view is there")
-            assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth"), path
-        back = browser.run("return getComputedStyle(document.body).backgroundColor")
-        assert (back != "rgb(255, 255, 255)") == dark
-        browser.open(f"/#/pipelines/{page.pipeline_name}")
-        browser.wait_text("Partitions", "main")
-        browser.shot(name)
-    finally:
-        browser.close()
