@@ -71,24 +71,20 @@ static const MrDocument dead_letter = {
 	"NULL OR d.fingerprint = $3) "                                                                 \
 	"AND ($4::text IS NULL OR d.sqlstate = $4))) AS ids FROM recorded) "                           \
 	"SELECT json_build_object('pipeline', $1::text, 'dry_run', $5::boolean, 'count', CASE WHEN "   \
-	"$5::boolean THEN "                                                                            \
-	"(SELECT count(*) FROM millrace.dead_letters AS d WHERE d.pipeline = $1 AND d.state = 'open' " \
-	"AND d.id = ANY (picked.ids)) "                                                                \
-	"ELSE "
-/* To count the letters of a pipeline that is not there would say that there are none; the verbs themselves refuse it. */
-#define KNOWN "(NOT $5::boolean OR EXISTS (SELECT FROM millrace.pipelines AS p WHERE p.name = $1))"
-static const MrDocument replay = {"replay",
-								  PICKED
-								  "millrace.replay_ids($1, picked.ids, convert_to($6, 'UTF8'), "
-								  "coalesce($7::integer, 1000), 5, $8) END)::text FROM picked "
-								  "WHERE " KNOWN,
-								  .operates = true, .absent = MR_PROBLEM_NO_LETTER,
-								  .records = true};
+	"$5::boolean THEN "
+#define MAX_REPLAYS "5"
+static const MrDocument replay = {
+	"replay",
+	PICKED "millrace.count_replay_ids($1, picked.ids, $6::text IS NOT NULL, " MAX_REPLAYS
+		   ", $8) ELSE "
+		   "millrace.replay_ids($1, picked.ids, convert_to($6, 'UTF8'), "
+		   "coalesce($7::integer, 1000), " MAX_REPLAYS ", $8) END)::text FROM picked",
+	.operates = true, .absent = MR_PROBLEM_NO_LETTER, .records = true};
 static const MrDocument discard = {"discard",
 								   PICKED
+								   "millrace.count_discard_ids($1, picked.ids, $8) ELSE "
 								   "millrace.discard_ids($1, picked.ids, coalesce($6, ''), $8) "
-								   "END)::text FROM picked WHERE coalesce($7::integer, 0) >= 0 "
-								   "AND " KNOWN,
+								   "END)::text FROM picked WHERE coalesce($7::integer, 0) >= 0",
 								   .operates = true, .absent = MR_PROBLEM_NO_LETTER,
 								   .records = true};
 

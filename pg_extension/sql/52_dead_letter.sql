@@ -122,7 +122,7 @@ Out: ids, {} for none.
 Errors: those of the condition, a data exception with the id of the first letter that raises it; invalid_parameter_value for an empty one.';
 
 -- The ids a verb may work on, locked. Given by number, each must qualify; selected by a condition, the others are left out.
-CREATE FUNCTION millrace._take_dead_letters(p millrace.pipeline, ids bigint[], named boolean, max_replays integer, edited boolean)
+CREATE FUNCTION millrace._take_dead_letters(p millrace.pipeline, ids bigint[], named boolean, max_replays integer, edited boolean, locks boolean DEFAULT true)
 RETURNS bigint[]
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
@@ -132,14 +132,16 @@ DECLARE
   reason text;
   remedy text;
 BEGIN
-  -- the pipeline cannot be dropped concurrently, but continues to run
-  PERFORM FROM millrace.pipeline AS c WHERE c.id = p.id FOR KEY SHARE;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION 'pipeline "%" was dropped concurrently', p.name USING ERRCODE = 'undefined_object';
+  IF locks THEN
+    -- the pipeline cannot be dropped concurrently, but continues to run
+    PERFORM FROM millrace.pipeline AS c WHERE c.id = p.id FOR KEY SHARE;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'pipeline "%" was dropped concurrently', p.name USING ERRCODE = 'undefined_object';
+    END IF;
+    PERFORM FROM millrace.dead_letter AS l
+    WHERE l.pipeline_id = p.id AND l.state IN ('open', 'discarded') AND (ids IS NULL OR l.id = ANY (ids))
+    ORDER BY l.id FOR UPDATE;
   END IF;
-  PERFORM FROM millrace.dead_letter AS l
-  WHERE l.pipeline_id = p.id AND l.state IN ('open', 'discarded') AND (ids IS NULL OR l.id = ANY (ids))
-  ORDER BY l.id FOR UPDATE;
   FOR letter IN
     SELECT w.id, l.state, l.replay_count, l.payload IS NULL AND l.sqlstate = '54000' AS is_too_large
     FROM unnest(ids) AS w (id) LEFT JOIN millrace.dead_letter AS l ON l.id = w.id AND l.pipeline_id = p.id
@@ -177,9 +179,9 @@ BEGIN
   END IF;
   RETURN taken;
 END $$;
-REVOKE ALL ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], boolean, integer, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], boolean, integer, boolean) IS
-'Internal: locks and checks the dead letters of a replay (max_replays given) or discard.';
+REVOKE ALL ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], boolean, integer, boolean, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._take_dead_letters(millrace.pipeline, bigint[], boolean, integer, boolean, boolean) IS
+'Internal: checks the dead letters of a replay (max_replays given) or discard, and locks them unless they are only counted.';
 
 -- Before they are replayed or discarded.
 CREATE FUNCTION millrace._set_letters_aside(ids bigint[]) RETURNS void
@@ -355,3 +357,30 @@ COMMENT ON FUNCTION millrace.discard(text, text, bigint[], text) IS
 In: pipeline; where: SQL over the columns of millrace.dead_letters, run with the caller''s privileges and an empty search_path; ids: these (with where: of these); reason: recorded in millrace.dead_letter_actions.
 Out: number of dead letters discarded.
 Errors: null_value_not_allowed without where and ids; those of the condition; object_not_in_prerequisite_state for an id that is not open; undefined_object for an unknown pipeline or id; insufficient_privilege unless the caller is the owner or a member of it.';
+
+-- What the two would do, without doing it: for a preview.
+CREATE FUNCTION millrace._count_replay_ids(caller regrole, pipeline text, ids bigint[], edited boolean, max_replays integer, condition text) RETURNS bigint
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT cardinality(millrace._take_dead_letters(millrace._owned(caller, pipeline), ids, ids IS NOT NULL AND condition IS NULL, max_replays, edited, locks => false));
+$$;
+REVOKE ALL ON FUNCTION millrace._count_replay_ids(regrole, text, bigint[], boolean, integer, text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._count_replay_ids(regrole, text, bigint[], boolean, integer, text) IS 'Internal: count_replay_ids for a role.';
+
+CREATE FUNCTION millrace.count_replay_ids(pipeline text, ids bigint[], edited boolean, max_replays integer, condition text) RETURNS bigint
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.count_replay_ids(text, bigint[], boolean, integer, text) IS
+'How many dead letters replay_ids() would replay.
+In: as replay_ids(); edited: whether a payload is given. Out: that number; nothing is changed. Errors: as replay_ids().';
+
+CREATE FUNCTION millrace._count_discard_ids(caller regrole, pipeline text, ids bigint[], condition text) RETURNS bigint
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT cardinality(millrace._take_dead_letters(millrace._owned(caller, pipeline), ids, condition IS NULL, NULL, false, locks => false));
+$$;
+REVOKE ALL ON FUNCTION millrace._count_discard_ids(regrole, text, bigint[], text) FROM PUBLIC;
+COMMENT ON FUNCTION millrace._count_discard_ids(regrole, text, bigint[], text) IS 'Internal: count_discard_ids for a role.';
+
+CREATE FUNCTION millrace.count_discard_ids(pipeline text, ids bigint[], condition text) RETURNS bigint
+LANGUAGE c SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'mr_verb';
+COMMENT ON FUNCTION millrace.count_discard_ids(text, bigint[], text) IS
+'How many dead letters discard_ids() would discard.
+In: as discard_ids(). Out: that number; nothing is changed. Errors: as discard_ids().';

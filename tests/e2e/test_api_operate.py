@@ -200,7 +200,12 @@ def test_dead_letters(served):
     assert [(a[0], a[1], a[2]) for a in actions] == [("replay", "operator", 1), ("discard", "operator", 2), ("discard", "operator", 3)]
     assert actions[1][4] == "tested" and actions[2][3] == f"fingerprint is {fingerprint}, sqlstate is {letters[0]['sqlstate']} (HTTP API)"
 
-    # what cannot be done
+    # what cannot be done, which a dry run says as well
+    assert verb("replay", ids=[ids[2], ids[3]], dry_run=True)["count"] == 2 and verb("replay", all=True, dry_run=True)["count"] == 0
+    for route, status, id in (("discard", 409, ids[1]), ("replay", 409, ids[1]), ("discard", 409, ids[2]), ("replay", 404, "999999")):
+        dry, done = (verb(route, status, ids=[id], dry_run=dry) for dry in (True, False))
+        assert (dry["code"], dry["sqlstate"], dry["detail"]) == (done["code"], done["sqlstate"], done["detail"])
+    assert {actions[i] for i in range(3)} == set(world.db.run("SELECT verb, by, count, condition, reason, via FROM millrace.dead_letter_actions"))
     answer = verb("discard", 409, ids=[ids[1]])
     assert (answer["code"], answer["sqlstate"]) == ("MR-121", "55000") and "it is replayed" in answer["detail"]
     assert verb("discard", 404, ids=["999999"])["code"] == "MR-404"

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(74);
+SELECT plan(81);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id, pg_temp.pipeline('q') AS other \gset
@@ -37,6 +37,8 @@ SET ROLE mrt_stranger;
 SELECT is(millrace.dead_letter_ids('p', 'true'), '{}', 'a stranger sees none');
 SELECT pg_temp.refused($$ SELECT millrace.replay('p') $$, '42501', 'must be owner of pipeline "p"', NULL, 'and replays none');
 SELECT pg_temp.refused($$ SELECT millrace.replay_ids('p', '{1}', NULL, 1, 1, 'x') $$, '42501', 'must be owner', NULL, 'not by numbers');
+SELECT pg_temp.refused($$ SELECT millrace.count_replay_ids('p', '{1}', false, 1, 'x') $$, '42501', 'must be owner', NULL, 'nor counts them');
+SELECT pg_temp.refused($$ SELECT millrace.count_discard_ids('p', '{1}', 'x') $$, '42501', 'must be owner', NULL, 'in neither way');
 SELECT pg_temp.refused($$ SELECT millrace.discard('p', ids => '{1}') $$, '42501', 'must be owner', NULL, 'and discards none');
 SET ROLE mrt_monitor;
 SELECT pg_temp.refused($$ SELECT millrace.replay('p') $$, '42501', 'must be owner', NULL, 'nor does a monitor');
@@ -55,6 +57,12 @@ SELECT pg_temp.refused($$ SELECT millrace.replay('p', ids => '{6}') $$, '55000',
 SELECT pg_temp.refused($$ SELECT millrace.discard('p') $$, '22004', 'needs a condition or ids', 'discard(''p'', ''true'')', 'discard all only when the condition says so');
 SELECT pg_temp.refused($$ SELECT millrace.discard('p', ids => '{99}') $$, '42704', 'cannot be discarded: it does not exist', NULL, 'unknown id');
 SELECT is(millrace.replay('p', 'false'), 0::bigint, 'a condition that nothing meets is not all');
+-- a preview counts and refuses as the verb does
+SELECT is(millrace.count_replay_ids('p', NULL, false, 5, 'all'), (SELECT count(*) - 1 FROM millrace.dead_letters WHERE pipeline = 'p' AND state = 'open'), 'all but the one without a payload');
+SELECT is(millrace.count_replay_ids('p', '{1,2}', false, 5, NULL), 2::bigint, 'two');
+SELECT is(millrace.count_discard_ids('p', '{1,2,99}', 'which'), 2::bigint, 'of a condition, those that are there');
+SELECT pg_temp.refused($$ SELECT millrace.count_replay_ids('p', '{6}', false, 5, NULL) $$, '55000', 'too large to be staged', 'payload =>', 'without a payload, in a preview');
+SELECT pg_temp.refused($$ SELECT millrace.count_discard_ids('p', '{99}', NULL) $$, '42704', 'cannot be discarded: it does not exist', NULL, 'unknown id, in a preview');
 RESET ROLE;
 SELECT is((SELECT count(*) FROM millrace.retry), 0::bigint, 'nothing happened so far');
 
