@@ -88,7 +88,7 @@ function actions(selection, trouble, done) {
     if (!await ask(`Replay ${which}?`, 'They go through the pipeline again; what fails again stays a dead letter.', 'Replay')) return;
     const {count: sent} = await post('/dead-letters/replay', selection);
     await done();
-    show(trouble, el('p', {role: 'status'}, `${count(sent, 'is', 'are')} being replayed.`));
+    show(trouble, el('p', {role: 'status'}, `Being replayed: ${count(sent, 'dead letter')}.`));
   }
   async function discard() {
     const which = await preview('discard');
@@ -97,7 +97,7 @@ function actions(selection, trouble, done) {
     if (!filled) return;
     const {count: ended} = await post('/dead-letters/discard', {...selection, reason: filled.reason});
     await done();
-    show(trouble, el('p', {role: 'status'}, `${count(ended, 'was', 'were')} discarded.`));
+    show(trouble, el('p', {role: 'status'}, `Discarded: ${count(ended, 'dead letter')}.`));
   }
   return el('p', {class: 'actions'}, el('button', {type: 'button', id: 'replay', onclick: () => guarded(trouble, replay)}, 'Replay'),
     el('button', {type: 'button', id: 'discard', onclick: () => guarded(trouble, discard)}, 'Discard'));

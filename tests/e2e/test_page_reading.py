@@ -96,7 +96,7 @@ def test_by_keyboard_alone(page, browser):
     browser.press(ENTER)
     browser.wait_text("Discard 2 dead letters?", "#dialog")
     browser.press("by keyboard", ENTER)
-    browser.wait_text("2 were discarded.", "main")
+    browser.wait_text("Discarded: 2 dead letters.", "main")
     assert page.db.run("SELECT verb, count FROM millrace.dead_letter_actions WHERE reason = 'by keyboard'") == [("discard", 2)]
     assert browser.run("return document.activeElement.id") == "discard"
 

@@ -46,9 +46,9 @@ mr_full_plan(PG_FUNCTION_ARGS)
 	is_full = true;
 	PG_TRY();
 	{
-		/* a second statement may give rows of any type */
+		/* a second statement may give rows of any type, or count rows that it does not give */
 		if (SPI_execute(query, false, 0) != SPI_OK_UTILITY || SPI_processed != 1 ||
-			SPI_gettypeid(SPI_tuptable->tupdesc, 1) != JSONOID)
+			SPI_tuptable == NULL || SPI_gettypeid(SPI_tuptable->tupdesc, 1) != JSONOID)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("query must be a single statement that can be explained")));
 	}
