@@ -125,8 +125,8 @@ INSERT INTO mrt.fill SELECT gen_random_uuid(), '2026-01-01'::timestamptz + i * i
 ANALYZE mrt.fill;
 SELECT pg_temp.served(v, 'with one value in each row') FROM unnest('{mrt.fill,mrt.over_fill}'::text[]) AS v;
 SELECT ok(NOT millrace.is_index_served('SELECT id FROM mrt.fill WHERE id = $1 ORDER BY at DESC, id DESC LIMIT 1', '{uuid}'), 'an order needs an index that has it');
-SELECT throws_ok($$ SELECT millrace.full_plan('SELECT 1; SELECT 2') $$, '22023', NULL, 'one statement is planned');
-SELECT throws_ok($$ SELECT millrace.full_plan('SELECT 1; CREATE TEMP TABLE made AS SELECT 1') $$, '22023', NULL, 'nor one that counts rows and gives none');
+SELECT throws_ok($$ SELECT millrace.full_plan('SELECT 1; SELECT 2') $$, '22023', 'query must be a single statement', 'one statement is planned');
+SELECT throws_ok($$ SELECT millrace.full_plan('SELECT 1; CREATE TEMP TABLE made AS SELECT 1') $$, '22023', 'query must be a single statement', 'nor one that counts rows and gives none');
 SELECT is((millrace.full_plan('SELECT FROM mrt.bare') #>> '{0,Plan,Plan Rows}')::float8, 1e8::float8, 'as of a large table');
 SELECT cmp_ok((SELECT (regexp_match(string_agg(line, ''), 'rows=(\d+)'))[1]::integer FROM millrace.explain_query('SELECT FROM mrt.fill', false, 'mrt') AS line), '<', 10000, 'and as it is afterwards');
 

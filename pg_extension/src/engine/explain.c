@@ -9,24 +9,11 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "parser/parser.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
 #include "server/restricted.h"
-
-/*
- * A second statement, such as FETCH, would give rows of any type, to be taken for text: its numbers for places in memory. The function may
- * be called by everybody.
- */
-static void
-check_single(const char *query)
-{
-	if (list_length(raw_parser(query, RAW_PARSE_DEFAULT)) != 1)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("query must be a single statement"),
-						errhint("For the plan of a pipeline: SELECT millrace.explain('name');")));
-}
+#include "server/single.h"
 
 /* The lines of the plan, one a row. */
 static void
@@ -57,7 +44,7 @@ mr_explain_query(PG_FUNCTION_ARGS)
 	nest = NewGUCNestLevel();
 	(void) set_config_option("search_path", text_to_cstring(PG_GETARG_TEXT_PP(2)), PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	check_single(query);
+	mr_check_single(query);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	if (SPI_execute(query, false, 0) != SPI_OK_UTILITY || SPI_tuptable == NULL)
