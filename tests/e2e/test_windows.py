@@ -7,6 +7,7 @@ import psycopg2
 import pytest
 
 from lib.events import Events
+from lib.lane import Lane
 from lib.wait import wait_for
 from test_copies import restore
 from test_exactly_once import kill_ingestor, kill_postmaster, kill_worker
@@ -17,7 +18,7 @@ FIELDS = "id bigint, source text, at timestamptz, i int, x numeric, f float8, ok
 TRANSFORM = "SELECT id, source, at, i, x, f, ok FROM event WHERE source IS DISTINCT FROM 'filtered'"
 EXACT = """count(*) AS n, count(i) AS ni, sum(i) AS si, sum(id) AS sid, sum(x) AS sx, min(x) AS low, max(source) AS last_source, avg(i) AS ai,
            avg(x) AS ax, avg(id) AS aid, var_samp(i) AS vi, variance(x) AS vx, var_pop(x) AS vpx, stddev(i) AS di, stddev_pop(x) AS dpx,
-           stddev_samp(id) AS did, bool_and(ok) AS every_ok, bool_or(ok) AS some_ok, bit_or(i) AS bits, bit_xor(i) AS bit_x,
+           stddev_samp(id) AS did, bool_and(ok) AS all_ok, every(ok) AS every_ok, bit_and(i) AS bit_a, bool_or(ok) AS some_ok, bit_or(i) AS bits, bit_xor(i) AS bit_x,
            count(*) FILTER (WHERE i % 2 = 0) AS even, max(i) - min(i) AS spread, 100.0 * count(x) / count(*) AS share,
            millrace.first(x, at) AS fx, millrace.last(source, at) FILTER (WHERE i > 3) AS ls, millrace.last(i, date_trunc('minute', at)) AS li"""
 DEFAULTS = "count(*) AS n, sum(part * i) AS pi, min(made) AS oldest"  # of columns that no event gives
@@ -229,6 +230,38 @@ def test_windows_come_and_go_while_it_runs(world):
             s.run("SELECT millrace.drop_window(%s)", (f"w{k}",))
     feed.send(*payloads(draw, 200, 2000)).settled()
     assert world.db.run("SELECT relname FROM pg_class WHERE relname ~ '^_?window_(w|[0-9])' AND relkind IN ('r', 'v')") == []
+
+
+def test_batch_that_is_committed_behind_a_fold(world):
+    """A worker has added to the windows, and commits when what another one has added later is folded: it is in a stream of its own, and nobody steps over it."""
+    feed = Feed(world, """CREATE TABLE t (n int, at timestamptz); CREATE INDEX ON t (at);
+                          CREATE FUNCTION held(n int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN IF n = 1 THEN PERFORM pg_advisory_xact_lock(78); END IF; RETURN true; END $$""",
+                "n int, at timestamptz", "SELECT n, at FROM event", workers=2)
+    world.db.run("SELECT millrace.add_partitions(%s, 1, '{0,0}')", (world.pipeline_name,))
+    other = Lane(world.db, world.pipeline_name, 1).assign([1])
+    aggregates = {"incremental": "count(*) AS n, sum(n) AS s", "recompute": "count(*) AS n, count(DISTINCT n) AS s"}
+    for kind in aggregates:
+        window(world, kind, aggregates=aggregates[kind])
+    window(world, "last", where="held(n)")  # computed when the batch has its number
+
+    def check():
+        for kind in aggregates:
+            check_exact(world.db, f"millrace.window_{kind}", f"SELECT date_bin('1 min', at, '2000-01-01') AS window_start, {aggregates[kind]} FROM t GROUP BY 1")
+
+    with world.db.session() as gate:
+        gate.run("SELECT pg_advisory_lock(78)")
+        feed.send('{"n": 1, "at": "2026-01-01T00:00:00Z"}')
+        wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 78 AND NOT granted") == 1, "it has its number")
+        other.send(1, [b'{"n": 2, "at": "2026-01-01T00:00:30Z"}'])
+        wait_for(lambda: world.positions()[1] == other.positions[1], "the other one is settled")
+        check()
+        world.db.run("SELECT millrace._fold_window(id, true, true) FROM millrace.window_definition")
+        check()
+    wait_for(lambda: world.positions()[0] == feed.lane.positions[0], "settled")
+    check()
+    world.db.run("SELECT millrace._fold_window(id, true, true) FROM millrace.window_definition")
+    check()
+    assert world.db.value("SELECT n FROM millrace.window_incremental") == 2
 
 
 def test_column_of_a_window_is_dropped(world):

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(78);
+SELECT plan(80);
 
 SELECT millrace.grant_topics('mrt_owner', output => '{closed,closed.*}');
 CREATE FUNCTION pg_temp.messages(name text) RETURNS TABLE (key text, value jsonb, id text) LANGUAGE sql AS $$
@@ -278,6 +278,15 @@ SELECT is((SELECT count(*) FROM pg_temp.messages('back')), 0::bigint, 'what was 
 SELECT pg_temp.watermark('back', '2026-01-01 00:06:00+00', '2025-12-31 00:01:00+00');
 SELECT pg_temp.publish('back');
 SELECT results_eq($$ SELECT value ->> 'window_start' FROM pg_temp.messages('back') $$, $$ VALUES ('2026-01-01T00:05:00+00:00') $$, 'but what is closed from then on');
+
+-- windows come in the order of their ends, whatever a step has room for
+SET ROLE mrt_owner;
+SELECT millrace.create_window('ordered', 'p', event_time => 'at', size => '3 min', slide => '1 min', group_by => '{source}', aggregates => 'count(*) AS n', output_topic => 'closed.5', lateness => '1 day');
+RESET ROLE;
+SELECT pg_temp.watermark('ordered', '2026-01-01 00:10:00+00', '2025-12-31 00:10:00+00');
+SELECT pg_temp.publish('ordered', 2) FROM generate_series(1, 20);
+SELECT results_eq($$ SELECT value ->> 'window_end' FROM pg_temp.messages('ordered') $$, $$ SELECT value ->> 'window_end' FROM pg_temp.messages('ordered') ORDER BY 1 $$, 'in the order of their ends');
+SELECT is((SELECT count(DISTINCT value ->> 'window_end') FROM pg_temp.messages('ordered')), (SELECT count(DISTINCT window_end) FROM millrace.window_ordered WHERE closed), 'all of them');
 
 -- rights that are taken back
 SELECT millrace.revoke_topics('mrt_owner', output => '{closed,closed.*}');
