@@ -19,7 +19,7 @@ CREATE TABLE millrace.stats_minute (
   replayed      bigint      NOT NULL,
   batches       bigint,                -- null, and so all below: not known, the server was started meanwhile
   busy_s        float8,
-  lag           bigint,                -- at the end of the minute
+  lag           bigint,                -- at the end of the minute; null: not known
   retrying      bigint,
   produced_to_staged  bigint[],        -- histograms (src/stats/histogram.h); null: no event became visible
   staged_to_visible   bigint[],

@@ -27,7 +27,7 @@ CREATE VIEW millrace._position WITH (security_barrier) AS
 SELECT t.pipeline_id, t.partition, g.seq, g.next_offset, g.last_offset,
        -- a producer may send any number; shown as timestamptz up to the last second of that type's range
        CASE WHEN g.last_ts BETWEEN 0 AND 9224318015999000 THEN g.last_ts END AS last_ts, g.events, g.written, g.filtered,
-       g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, g.failed, g.retried, g.dead_lettered, g.replayed, g.parked
+       g.superseded, g.skipped, g.dead, g.retrying, g.rows, g.bytes, g.settled_at, g.failed, g.retried, g.dead_lettered, g.replayed, g.parked, t.state
 FROM millrace.partition AS t
 LEFT JOIN millrace._ledger_entry AS e ON e.pipeline_id = t.pipeline_id AND e.partition = t.partition
 CROSS JOIN LATERAL (
@@ -41,6 +41,14 @@ CROSS JOIN LATERAL (
    WHERE e.partition IS NULL AND r.pipeline_id = t.pipeline_id AND r.partition = t.partition
    ORDER BY r.seq DESC LIMIT 1)) AS g;
 COMMENT ON VIEW millrace._position IS 'Internal: position and counters of each partition.';
+
+CREATE VIEW millrace._lag WITH (security_barrier) AS
+SELECT g.*, w.high, w.low, w.reported_at, w.read_at,
+       -- of a stopped partition a smaller end is that of another topic
+       CASE WHEN w.high >= g.next_offset THEN w.high - g.next_offset WHEN w.high IS NOT NULL AND g.state <> 'stopped' THEN 0 END AS lag
+FROM millrace._position AS g
+LEFT JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition;
+COMMENT ON VIEW millrace._lag IS 'Internal: of _position, with the end of each partition and the offsets up to there; null: not known.';
 
 -- The breaker of a pipeline is that of the worker with the worst; each worker has rows of its own.
 CREATE VIEW millrace._breaker WITH (security_barrier) AS
@@ -295,25 +303,21 @@ CREATE VIEW millrace.lag WITH (security_barrier) AS
 WITH before AS MATERIALIZED (
   SELECT * FROM millrace._lag_before
 )
-SELECT p.name AS pipeline, coalesce(n.topic, p.topic) AS topic, coalesce(n.topic_partition, t.partition) AS partition, g.next_offset, w.high AS end_offset,
-       l.lag,
-       CASE WHEN w.high <= g.next_offset AND t.state <> 'stopped' THEN interval '0'
+SELECT p.name AS pipeline, coalesce(n.topic, p.topic) AS topic, coalesce(n.topic_partition, t.partition) AS partition, g.next_offset, g.high AS end_offset,
+       g.lag,
+       CASE WHEN g.high <= g.next_offset AND t.state <> 'stopped' THEN interval '0'
             WHEN g.last_ts >= 0 THEN greatest(pg_catalog.statement_timestamp()
                                               - pg_catalog.to_timestamp(g.last_ts / 1000.0), interval '0')
             WHEN t.state = 'stopped' THEN pg_catalog.statement_timestamp() - t.changed_at END AS behind,
-       g.settled_at, w.reported_at, w.read_at, w.low AS start_offset,
-       CASE WHEN w.high IS NOT NULL THEN greatest(w.low - g.next_offset, 0) END AS lost,
-       pg_catalog.round(((h.lag - l.lag) / h.age_s)::numeric, 1) AS drained_per_s,
-       CASE WHEN l.lag = 0 THEN interval '0'
-            WHEN h.lag > l.lag THEN pg_catalog.make_interval(secs => l.lag * h.age_s / (h.lag - l.lag)) END AS drained_in
+       g.settled_at, g.reported_at, g.read_at, g.low AS start_offset,
+       CASE WHEN g.high IS NOT NULL THEN greatest(g.low - g.next_offset, 0) END AS lost,
+       pg_catalog.round(((h.lag - g.lag) / h.age_s)::numeric, 1) AS drained_per_s,
+       CASE WHEN g.lag = 0 THEN interval '0'
+            WHEN h.lag > g.lag THEN pg_catalog.make_interval(secs => g.lag * h.age_s / (h.lag - g.lag)) END AS drained_in
 FROM millrace._visible AS p
 JOIN millrace.partition AS t ON t.pipeline_id = p.id
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = t.pipeline_id AND n.partition = t.partition
-LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
-LEFT JOIN millrace._watermark AS w ON w.pipeline_id = t.pipeline_id AND w.partition = t.partition
-CROSS JOIN LATERAL (
-  -- of a stopped partition a smaller end is that of another topic
-  SELECT CASE WHEN w.high >= g.next_offset THEN w.high - g.next_offset WHEN w.high IS NOT NULL AND t.state <> 'stopped' THEN 0 END AS lag) AS l
+LEFT JOIN millrace._lag AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
 LEFT JOIN before AS b ON b.pipeline_id = t.pipeline_id
 CROSS JOIN LATERAL (SELECT CASE WHEN b.lags[t.partition + 1] >= 0 THEN b.lags[t.partition + 1] END AS lag, b.age_s) AS h
 ORDER BY p.name, n.topic, coalesce(n.topic_partition, t.partition);

@@ -172,10 +172,9 @@ CROSS JOIN LATERAL (
          coalesce(pg_catalog.sum(g.bytes), 0)::bigint AS bytes, coalesce(pg_catalog.sum(g.failed), 0)::bigint AS failed,
          coalesce(pg_catalog.sum(g.retried), 0)::bigint AS retried, coalesce(pg_catalog.sum(g.dead_lettered), 0)::bigint AS dead_lettered,
          coalesce(pg_catalog.sum(g.replayed), 0)::bigint AS replayed, coalesce(pg_catalog.sum(g.parked), 0)::bigint AS parked,
-         pg_catalog.sum(greatest(w.high - g.next_offset, 0)) FILTER (WHERE w.high IS NOT NULL)::bigint AS lag,
+         pg_catalog.sum(g.lag)::bigint AS lag,
          pg_catalog.max(g.settled_at) AS settled_at
-  FROM millrace._position AS g
-  LEFT JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
+  FROM millrace._lag AS g
   WHERE g.pipeline_id = p.id) AS t
 LEFT JOIN rate AS s ON s.pipeline = p.name AND s.window_s = 10
 LEFT JOIN rate AS m ON m.pipeline = p.name AND m.window_s = 60

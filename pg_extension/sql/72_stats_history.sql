@@ -41,9 +41,8 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
                  coalesce(sum(g.superseded), 0), coalesce(sum(g.skipped), 0), coalesce(sum(g.rows), 0), coalesce(sum(g.bytes), 0),
                  coalesce(sum(g.failed), 0), coalesce(sum(g.retried), 0), coalesce(sum(g.dead_lettered), 0),
                  coalesce(sum(g.replayed), 0)]::bigint[] AS total,
-           coalesce(sum(g.retrying), 0)::bigint AS retrying, sum(greatest(w.high - g.next_offset, 0))::bigint AS lag
-    FROM millrace._position AS g
-    LEFT JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
+           coalesce(sum(g.retrying), 0)::bigint AS retrying, sum(g.lag)::bigint AS lag
+    FROM millrace._lag AS g
     WHERE g.pipeline_id = p.id) AS t
   CROSS JOIN LATERAL (
     SELECT s.minute, s.total FROM millrace.stats_minute AS s WHERE s.pipeline_id = p.id
@@ -68,9 +67,7 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET standard_conform
   CROSS JOIN LATERAL (
     SELECT array_agg(coalesce(l.lag, -1) ORDER BY n.partition) AS lags
     FROM generate_series(0, (SELECT max(t.partition) FROM millrace.partition AS t WHERE t.pipeline_id = p.id)) AS n (partition)
-    LEFT JOIN (SELECT g.partition, greatest(w.high - g.next_offset, 0) AS lag
-               FROM millrace._position AS g JOIN millrace._watermark AS w ON w.pipeline_id = g.pipeline_id AND w.partition = g.partition
-               WHERE g.pipeline_id = p.id) AS l ON l.partition = n.partition) AS n
+    LEFT JOIN (SELECT g.partition, g.lag FROM millrace._lag AS g WHERE g.pipeline_id = p.id) AS l ON l.partition = n.partition) AS n
   WHERE n.lags IS NOT NULL
   ON CONFLICT ON CONSTRAINT lag_minute_pkey DO NOTHING;
 
@@ -112,7 +109,7 @@ COMMENT ON COLUMN millrace.stats_history.retried IS 'tries after the first';
 COMMENT ON COLUMN millrace.stats_history.dead_lettered IS 'dead letters that were made';
 COMMENT ON COLUMN millrace.stats_history.replayed IS 'dead letters whose replay succeeded';
 COMMENT ON COLUMN millrace.stats_history.events_per_s IS 'events, per second of the minute';
-COMMENT ON COLUMN millrace.stats_history.lag IS 'offsets to process at its end, in partitions whose end an ingestor has reported';
+COMMENT ON COLUMN millrace.stats_history.lag IS 'offsets to process at its end, in partitions whose end an ingestor has reported; null: of none, or the database was down';
 COMMENT ON COLUMN millrace.stats_history.retrying IS 'events waiting to be tried again at its end';
 COMMENT ON COLUMN millrace.stats_history.batches IS 'null: not known, the server was started meanwhile';
 COMMENT ON COLUMN millrace.stats_history.busy_workers IS 'workers that were at work at a time, on average';

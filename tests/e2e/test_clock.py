@@ -46,6 +46,7 @@ def test_the_clock_is_set_back(cluster, clock):
     settle(db, lane, 2)
     wait_for(lambda: db.value(attempts) > seen, "it is tried again")
     wait_for(lambda: db.value(attempts) > seen + 1, "and again")
+    assert 'and so are due times of pipeline "p"' in cluster.log_text() and "Events that wait to be tried again: 1." in cluster.log_text()
     assert db.value("SELECT next_at - now() < '4 s' FROM millrace.retry")
     clock.set(HOUR)
     settle(db, lane, 3)

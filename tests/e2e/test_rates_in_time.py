@@ -4,7 +4,7 @@ import time
 import pytest
 
 from lib.clock import Clock
-from lib.cluster import Cluster
+from lib.cluster import Cluster, ConnectionLost
 from lib.lane import Lane
 from lib.wait import wait_for
 from lib.world import ensure_roles
@@ -21,7 +21,7 @@ def clock():
 
 @pytest.fixture
 def cluster(clock):
-    cluster = Cluster("time", {"millrace.max_workers": "2"}, wrapper=clock.wrapper()).init().start()
+    cluster = Cluster("time", {"millrace.max_workers": "2", "millrace.stats_retention": "'1h'"}, wrapper=clock.wrapper()).init().start()
     ensure_roles(cluster)
     yield cluster
     cluster.stop("immediate")
@@ -37,10 +37,11 @@ class Watched:
         self.lane = Lane(self.db, "p").assign([0])
         self.batches = []  # not before, not after, events
 
-    def send(self, events):
+    def send(self, events, age=0):
+        """age: of the messages, in seconds."""
         total = sum(n for _, _, n in self.batches) + events
         began = self.clock.now()
-        self.lane.send(0, [b'{"n":1}'] * events, ts=int(time.time() * 1000))
+        self.lane.send(0, [b'{"n":1}'] * events, ts=int((time.time() + self.clock.wall - age) * 1000))
         wait_for(lambda: self.db.value("SELECT taken FROM millrace._live_totals()") == total, "the batch is counted", every=0.002)
         self.batches.append((began, self.clock.now(), events))
 
@@ -131,3 +132,86 @@ def test_a_slot_that_is_idle_gives_way(cluster, clock):
     assert first.db.value("SELECT count(*) FROM millrace._live_totals()") == 0
     second.lane.close()
     third.lane.close()
+
+
+def known_or_nothing(db, query):
+    """The first look after a restart may meet the session of before."""
+    try:
+        return db.value(query)
+    except ConnectionLost:
+        return None
+
+
+class Minutes:
+    """Of a pipeline, as the supervisor writes them; the wall clock is put to where a minute has begun before each one."""
+
+    def __init__(self, watched):
+        self.watched, self.db, self.clock = watched, watched.db, watched.clock
+        self.next()
+
+    def next(self, minutes=1):
+        now = time.time() + self.clock.wall
+        step = 60 * minutes - int(now % 60) + 5
+        self.clock.set(self.clock.wall + step)
+        self.clock.pass_by(step)
+
+    def ended(self):
+        """The row of the minute that goes on now, when it has ended."""
+        minute = self.db.value("SELECT date_trunc('minute', now())")
+        self.next()
+        self.db.run("SELECT pg_reload_conf()")  # who sleeps looks at the clock again
+        names = "up, events, batches, largest_batch, busy_workers, max_ms, p99_ms, lag, seen"
+        found = wait_for(lambda: self.db.run("SELECT h.up, h.events, h.batches, h.largest_batch, h.busy_workers::float8, h.max_ms, h.p99_ms, h.lag,"
+                                             " (SELECT sum(n)::bigint FROM unnest(h.produced_to_visible) AS n) FROM millrace.stats_history AS h WHERE h.minute = %s", (minute,)),
+                         "it is recorded", 60)
+        return dict(zip(names.split(", "), found[0]))
+
+
+def test_minutes_are_recorded_as_they_end(cluster, clock):
+    """By the supervisor: each has what came in it, and nothing of the one before; those of a server that is down are not up; old ones go."""
+    watched = Watched(cluster, clock, "minutes")
+    watched.send(3)
+    minutes = Minutes(watched)
+    minutes.ended()
+    lengths = []
+    for batches, age in (([500, 20, 1], 50), ([7, 7], 5), ([90], 0)):
+        began = time.monotonic()
+        with watched.db.session(autocommit=False) as locker:
+            if age == 50:
+                locker.run("LOCK TABLE number IN ACCESS EXCLUSIVE MODE")
+                watched.lane.send(0, [b'{"n":1}'] * 30, ts=int((time.time() + clock.wall - age) * 1000))
+                wait_for(lambda: watched.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1, "the worker waits")
+                time.sleep(1)  # so that it has been busy for longer than in all that follows
+                watched.batches.append((clock.now(), clock.now(), 30))
+        for n in batches:
+            watched.send(n, age)
+        lengths.append(time.monotonic() - began)
+        row = minutes.ended()
+        more = [30] if age == 50 else []
+        assert (row["up"], row["events"], row["seen"], row["largest_batch"]) == (True, sum(batches + more), sum(batches + more), max(batches)), row
+        assert row["batches"] == len(batches + more) and row["lag"] is None, row
+        assert age * 1000 - 1 <= row["max_ms"] <= (age + lengths[-1] + 1) * 1000 and 0 <= row["p99_ms"] <= row["max_ms"], row
+        # to the last digit that is shown
+        assert (1 / 60 if more else 0) <= row["busy_workers"] + 0.0006 <= lengths[-1] / 60 + 0.0012, (row, lengths)
+    idle = minutes.ended()
+    assert idle == dict(up=True, events=0, batches=0, largest_batch=None, busy_workers=0, max_ms=None, p99_ms=None, lag=None, seen=None)
+
+    watched.lane.close()
+    cluster.stop("fast")
+    minutes.next(5)
+    cluster.start()
+    watched.lane = Lane(watched.db, "p").assign([0])
+    known = sum(n for _, _, n in watched.batches)
+    watched.lane.send(0, [b'{"n":1}'] * 11)
+    wait_for(lambda: known_or_nothing(watched.db, "SELECT count(*) FROM number") == known + 11, "it goes on")
+    row = minutes.ended()
+    assert row["up"]
+    rows = watched.db.run("SELECT minute, up, events FROM millrace.stats_history ORDER BY minute")
+    assert [(b[0] - a[0]).total_seconds() for a, b in zip(rows, rows[1:])] == [60] * (len(rows) - 1)
+    assert 4 <= sum(not up for _, up, _ in rows) <= 5 and all(events == 0 for _, up, events in rows if not up), rows
+    assert sum(events for _, _, events in rows) == known + 11 == watched.db.value("SELECT events FROM millrace.stats")
+    minutes.next(80)
+    watched.db.run("SELECT pg_reload_conf()")
+    wait_for(lambda: watched.db.run("SELECT count(*), max(minute) - min(minute) = interval '1 h', max(minute) = date_trunc('minute', now()) - interval '1 min'"
+                                    " FROM millrace.stats_history") == [(61, True, True)], "what is kept", 60)
+    watched.lane.close()

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(29);
+SELECT plan(31);
 
 SET ROLE mrt_owner;
 SELECT pg_temp.pipeline('p') AS id \gset
@@ -82,6 +82,13 @@ SET ROLE mrt_ingestor;
 SELECT millrace.report_watermarks('p', '{1}', '{150}', '{0}', false);
 SET ROLE mrt_owner;
 SELECT results_eq($$ SELECT lag, lost, end_offset, behind > interval '1 h' FROM millrace.lag WHERE pipeline = 'p' AND partition = 1 $$, $$ VALUES (NULL::bigint, 0::bigint, 150::bigint, true) $$, 'its end is before the position: no number means anything');
+SELECT is((SELECT lag FROM millrace.stats WHERE pipeline = 'p'), (SELECT sum(lag)::bigint FROM millrace.lag WHERE pipeline = 'p'), 'the lag of a pipeline is that of its partitions');
+RESET ROLE;
+SAVEPOINT others;
+DELETE FROM millrace.watermark WHERE partition <> 1;
+SELECT is((SELECT lag FROM millrace.stats WHERE pipeline = 'p'), NULL::bigint, 'nor is there one when no other is known');
+ROLLBACK TO others;
+SET ROLE mrt_owner;
 SET ROLE mrt_ingestor;
 SELECT millrace.report_watermarks('p', '{1}', '{200}', '{0}', false);
 SET ROLE mrt_owner;

@@ -114,6 +114,13 @@ SELECT results_eq($$ SELECT over, stage, events, pg_temp.quantiles(p50_ms::float
 
 -- the rate at which the lag goes, and a clock that is set back
 DELETE FROM millrace.stats_minute;
+SELECT millrace._record_minute(date_trunc('minute', now()) - interval '4 min', '7 d');
+SELECT is((SELECT lag FROM millrace.stats_history WHERE pipeline = 'p'), NULL::bigint, 'no lag in a minute in which no end was known');
+INSERT INTO millrace.watermark (pipeline_id, partition, high, reported_at) SELECT p.id, 0, 100160, now() FROM millrace.pipeline AS p WHERE p.name = 'p';
+SELECT results_eq($$ SELECT lag, drained_per_s FROM millrace.stats WHERE pipeline = 'p' $$, $$ VALUES (100000::bigint, NULL::numeric) $$, 'and the first one that is known is not growth');
+DELETE FROM millrace.watermark;
+DELETE FROM millrace.stats_minute;
+DELETE FROM millrace.lag_minute;
 INSERT INTO millrace.watermark (pipeline_id, partition, high, reported_at) SELECT p.id, 0, 100160, now() FROM millrace.pipeline AS p WHERE p.name = 'p';
 CREATE FUNCTION pg_temp.record(minutes integer) RETURNS boolean LANGUAGE sql AS $$
   SELECT millrace._record_minute(date_trunc('minute', now()) + make_interval(mins => minutes), '7 d')

@@ -341,12 +341,10 @@ bring_forward(MrEngine *engine)
 {
 	int64 n = mr_retry_bring_forward(engine->pipeline_id, engine->set_back);
 
-	ereport(LOG, (errmsg_plural(
-					 "millrace: the clock was set back by %.1f s, the due time of %lld event of "
-					 "pipeline \"%s\" is set back too",
-					 "millrace: the clock was set back by %.1f s, due times of %lld events of "
-					 "pipeline \"%s\" are set back too",
-					 n, engine->set_back / 1e6, (long long) n, engine->program->definition->name)));
+	ereport(LOG, (errmsg("millrace: the clock was set back by %.1f s, and so are due times of "
+						 "pipeline \"%s\"",
+						 engine->set_back / 1e6, engine->program->definition->name),
+				  errdetail("Events that wait to be tried again: %lld.", (long long) n)));
 }
 
 MrStep
