@@ -4,6 +4,8 @@ CREATE FUNCTION millrace.doctor() RETURNS TABLE (severity text, what text, detai
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET jit = off AS $$
   WITH pipeline AS MATERIALIZED (
     SELECT * FROM millrace.pipelines
+  ), stats AS MATERIALIZED (
+    SELECT s.pipeline, s.dead_letters_open, s.next_retry_at FROM millrace.stats AS s
   ), lag AS MATERIALIZED (
     SELECT l.pipeline, sum(l.lag) AS events, max(l.behind) AS behind, max(l.reported_at) AS reported_at, max(l.read_at) AS read_at
     FROM millrace.lag AS l GROUP BY l.pipeline
@@ -160,21 +162,18 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conformin
     FROM pipeline AS p JOIN pg_class AS c ON c.oid = p.target WHERE c.relpersistence = 'u'
     -- failures
     UNION ALL
-    SELECT 20, 'warning', format('pipeline "%s" has %s open dead letter%s', p.name, CASE WHEN n.open < 1000 THEN n.open::text ELSE '1000 or more' END,
-                  CASE WHEN n.open > 1 THEN 's' END),
+    SELECT 20, 'warning', format('pipeline "%s" has %s open dead letter%s', p.name, s.dead_letters_open, CASE WHEN s.dead_letters_open > 1 THEN 's' END),
            'Events that are not tried again; they are kept until they are replayed or discarded.',
            format('SELECT * FROM millrace.dead_letter_groups WHERE pipeline = %1$L; then SELECT millrace.replay(%1$L); or SELECT millrace.discard(%1$L, ''true'');', p.name)
-    FROM pipeline AS p
-    CROSS JOIN LATERAL (SELECT count(*) AS open FROM (SELECT FROM millrace.dead_letters AS l
-                                                      WHERE l.pipeline = p.name AND l.state = 'open' LIMIT 1000) AS l) AS n
-    WHERE n.open > 0
+    FROM pipeline AS p JOIN stats AS s ON s.pipeline = p.name
+    WHERE s.dead_letters_open > 0
     UNION ALL
-    SELECT 21, 'warning', format('pipeline "%s": retries are late', p.name), format('The oldest was due at %s.', date_trunc('second', r.next_at)),
+    SELECT 21, 'warning', format('pipeline "%s": retries are late', p.name), format('The oldest was due at %s.', date_trunc('second', s.next_retry_at)),
            'SELECT * FROM millrace.workers; the server log has their errors'
     FROM pipeline AS p
     JOIN millrace.breakers AS b ON b.pipeline = p.name AND b.retries_state = 'closed'
-    CROSS JOIN LATERAL (SELECT min(r.next_at) AS next_at FROM millrace.retries AS r WHERE r.pipeline = p.name) AS r
-    WHERE p.status = 'running' AND r.next_at < now() - interval '1 min'
+    JOIN stats AS s ON s.pipeline = p.name
+    WHERE p.status = 'running' AND s.next_retry_at < now() - interval '1 min'
     UNION ALL
     SELECT 21, 'warning', format('pipeline "%s": its retries are held back', b.pipeline),
            format('Since %s they meet an error that is not theirs: %s. Other events are processed.', date_trunc('second', b.retries_since),

@@ -1,6 +1,6 @@
 BEGIN;
 \ir helper.psql
-SELECT plan(45);
+SELECT plan(46);
 
 -- a finding with this severity, holding these words in what, detail and command
 CREATE FUNCTION pg_temp.finds(severity text, what text, detail text, command text, description text) RETURNS text LANGUAGE sql AS $$
@@ -132,6 +132,9 @@ SELECT is(pg_temp.count('its target'), 0::bigint, 'a good target');
 RESET ROLE;
 INSERT INTO millrace.dead_letter (pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, failed_at)
 SELECT :id, 1, 'events', 0, n, 'write', '23505', 'no', now() - interval '1 h' FROM generate_series(1, 3) AS n;
+UPDATE millrace.progress SET dead = 3;
+SET ROLE mrt_monitor;
+SELECT is(pg_temp.count('pipeline "p" has 3 open dead letters'), 1::bigint, 'who sees no letter sees that there are some');
 SET ROLE mrt_owner;
 SELECT pg_temp.finds('warning', 'pipeline "p" has 3 open dead letters', 'not tried again', 'dead_letter_groups', 'dead letters');
 SELECT pg_temp.finds('warning', 'pipeline "p": dead letters do not reach Kafka', 'topic "events.dlq"', 'dlq => ''off''', 'the relay is stuck');

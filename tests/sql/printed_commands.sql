@@ -101,6 +101,7 @@ SELECT millrace.report_watermarks('u', '{0,1,2}', '{1000,1000,1000}'), millrace.
 RESET ROLE;
 INSERT INTO millrace.dead_letter (pipeline_id, version, topic, partition, "offset", stage, sqlstate, message, failed_at)
 SELECT :upsert, 1, 'events', 0, n, 'write', '23505', 'no', now() - interval '1 h' FROM generate_series(1, 3) AS n;
+UPDATE millrace.progress SET dead = 3 WHERE pipeline_id = :upsert AND partition = 0;
 CREATE FUNCTION pg_temp.doctor(words text) RETURNS text LANGUAGE sql AS $$
   SELECT d.command FROM millrace.doctor() AS d WHERE d.what LIKE 'pipeline "u"%' || words || '%';
 $$;
