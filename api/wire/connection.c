@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "api/wire/connection_hold.h"
+#include "api/wire/connection_linger.h"
 #include "api/wire/connection_private.h"
 #include "api/wire/connection_tls.h"
 #include "api/wire/connection_turn.h"

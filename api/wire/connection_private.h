@@ -62,9 +62,6 @@ struct MrConnections
 	bool wants_room;   /* an answer did not fit into the budget since the last tick */
 };
 
-/* It is not evhttp's any more. False: its socket may be closed. */
-extern bool mr_connection_lingers(MrConnection *connection, int64_t now);
-
 /* Is it evhttp's still? */
 static inline bool
 mr_connection_is_in_use(const MrConnection *connection)

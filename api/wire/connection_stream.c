@@ -1,11 +1,9 @@
-/* An answer that goes on, and its end, see connection.h; and the end of a connection. */
+/* An answer that goes on, and its end: see connection.h. */
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 
 #include "api/wire/connection_private.h"
 #include "api/wire/socket.h"
-
-#define LINGER_MS 1000 /* how long what a client still sends is read and dropped after the answer */
 
 static void on_stream_written(struct bufferevent *bev, void *arg);
 static void on_stream_event(struct bufferevent *bev, short what, void *arg);
@@ -47,23 +45,6 @@ void
 mr_connection_abort(MrConnection *connection)
 {
 	bufferevent_trigger_event(connection->bev, BEV_EVENT_READING | BEV_EVENT_EOF, 0);
-}
-
-/*
- * evhttp has sent the end of the stream and let its bufferevent be. Closing a socket with unread bytes would reset the
- * connection, and the client might lose the answer: these are read and dropped, until the client closes, too.
- */
-bool
-mr_connection_lingers(MrConnection *connection, int64_t now)
-{
-	if (connection->fd < 0)
-		return false; /* not one byte came */
-	if (connection->closed_ms == 0)
-	{
-		connection->closed_ms = now;
-		bufferevent_disable(connection->bev, EV_READ | EV_WRITE);
-	}
-	return mr_socket_drop_input(connection->fd) && now - connection->closed_ms < LINGER_MS;
 }
 
 static void
