@@ -134,6 +134,50 @@ def test_a_slot_that_is_idle_gives_way(cluster, clock):
     third.lane.close()
 
 
+def test_metrics_of_shared_memory(cluster, clock):
+    """Sizes of batches, latencies and the time that the worker was busy, of batches that are made for the purpose."""
+    began = time.monotonic()
+    watched = Watched(cluster, clock, "metrics")
+    with watched.db.session(autocommit=False) as locker:
+        locker.run("LOCK TABLE number IN ACCESS EXCLUSIVE MODE")
+        watched.lane.send(0, [b'{"n":1}'] * 10, ts=int(time.time() * 1000))
+        wait_for(lambda: watched.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1, "the worker waits")
+        waited = time.monotonic()
+        time.sleep(1)
+        waited = time.monotonic() - waited
+    watched.batches.append((began, began, 10))
+    wait_for(lambda: watched.db.value("SELECT taken FROM millrace._live_totals()") == 10, "the batch is counted")
+    # the second age is in the last bucket before a bound of the histogram
+    ages = [0] * 10
+    for events, age in ((4, 0), (16, 0), (1, 0), (5, 0), (280, 29.5), (25, 300), (6, 5000)):
+        watched.send(events, age)
+        ages += [age] * events
+    took = time.monotonic() - began
+    found = {(name, labels.get("stage"), labels.get("quantile") or labels.get("le")): value for name, labels, value in
+             watched.db.run("SELECT name, labels, value FROM millrace.metric WHERE name ~ '^millrace_(batch|latency|event_latency|worker_busy)'")}
+
+    def batches(bound):
+        return found["millrace_batch_events_bucket", None, bound]
+
+    assert [batches(b) for b in ("1", "4", "16", "64", "256", "1024", "+Inf")] == [1, 2, 6, 7, 7, 8, 8]
+    assert (found["millrace_batch_events_count", None, None], found["millrace_batch_events_sum", None, None], found["millrace_batches_total", None, None]) == (8, 347, 8)
+    assert waited <= found["millrace_worker_busy_seconds_total", None, None] <= took
+    for stage in ("produced_to_visible", "produced_to_staged"):
+        buckets = {bound: n for (name, its, bound), n in found.items() if name == "millrace_event_latency_seconds_bucket" and its == stage}
+        assert len(buckets) == 17 and [buckets[b] for b in ("16.777216", "+Inf")] == [36, 347], buckets
+        assert buckets["33.554432"] == 316 or took > 4, buckets
+        assert found["millrace_event_latency_seconds_count", stage, None] == 347
+        assert sum(ages) - 1 <= found["millrace_event_latency_seconds_sum", stage, None] <= sum(ages) + 347 * took
+        for quantile, age in (("0.5", 29.5), ("0.95", 300), ("0.99", 5000)):
+            assert age * 0.8 <= found["millrace_latency_seconds", stage, quantile] <= age * 1.25 + took
+        assert 4999 <= found["millrace_latency_max_seconds", stage, None] <= 5000 + took
+        percentiles = watched.db.run("SELECT p50_ms, p95_ms, p99_ms, max_ms FROM millrace.latency WHERE stage = %s AND over = '1 min'", (stage,))[0]
+        assert [abs(float(ms) / 1000 - found["millrace_latency_seconds", stage, q]) < 0.001 for ms, q in zip(percentiles, ("0.5", "0.95", "0.99"))] == [True] * 3
+        assert abs(float(percentiles[3]) / 1000 - found["millrace_latency_max_seconds", stage, None]) < 0.001
+    assert waited <= found["millrace_latency_max_seconds", "staged_to_visible", None] <= found["millrace_event_latency_seconds_sum", "staged_to_visible", None] <= 347 * took
+    watched.lane.close()
+
+
 def known_or_nothing(db, query):
     """The first look after a restart may meet the session of before."""
     try:

@@ -94,25 +94,26 @@ SELECT millrace._record_minute('2026-01-01 12:02Z', '1 h');
 SELECT results_eq($$ SELECT minute, events FROM pg_temp.minutes WHERE minute > '12:00' ORDER BY 1 $$,
   $$ VALUES ('12:01', 0::bigint), ('12:02', 150) $$, 'counters that begin again take nothing away');
 
--- latencies that are kept: of 100 events 50 from 1.024 ms on, 45 from 131 ms on, 4 from 1.05 s on, one of 5 s
+-- latencies that are kept: of 100 events 50 from 1.024 ms on, 44 from 131 ms on, 4 from 1.05 s on, 2 of 5 s: no two percentiles are in one bucket, nor is the 90th
 DELETE FROM millrace.stats_minute;
 SELECT millrace._record_minute(date_trunc('minute', now()) - interval '3 h', '1 day');
 SELECT millrace._record_minute(date_trunc('minute', now()) - interval '1 min', '1 day');
-SELECT pg_temp.histogram(18, 50) AS short, pg_temp.histogram(46, 45) AS middle, pg_temp.histogram(58, 4) AS long, pg_temp.histogram(66, 1) AS longest \gset
+SELECT pg_temp.histogram(18, 50) AS short, pg_temp.histogram(46, 44) AS middle, pg_temp.histogram(58, 4) AS long, pg_temp.histogram(66, 2) AS longest \gset
 UPDATE millrace.stats_minute SET (produced_to_staged, staged_to_visible, produced_to_visible) = (h, h, h),
   (produced_to_staged_max_ms, staged_to_visible_max_ms, produced_to_visible_max_ms) = (5001, 5002, 5003)
 FROM (SELECT millrace.histogram_sum(h) AS h FROM (VALUES (:'short'::bigint[]), (:'middle'), (:'long'), (:'longest')) AS v (h)) AS h WHERE minute = date_trunc('minute', now()) - interval '1 min';
 UPDATE millrace.stats_minute SET (produced_to_staged, produced_to_staged_max_ms) = (:'middle', 149) WHERE minute = date_trunc('minute', now()) - interval '3 h';
 CREATE FUNCTION pg_temp.quantiles(p50_ms float8, p95_ms float8, p99_ms float8) RETURNS boolean[] LANGUAGE sql AS $$
-  SELECT ARRAY[p50_ms BETWEEN 1.024 AND 1.28, p95_ms BETWEEN 131.072 AND 163.84, p99_ms BETWEEN 1048.576 AND 1310.72];
+  SELECT ARRAY[p50_ms BETWEEN 1.024 AND 1.28, p95_ms BETWEEN 1048.576 AND 1310.72, p99_ms BETWEEN 4194.304 AND 5003];
 $$;
 SELECT results_eq($$ SELECT pg_temp.quantiles(p50_ms, p95_ms, p99_ms), max_ms FROM millrace.stats_history WHERE pipeline = 'p' AND minute = date_trunc('minute', now()) - interval '1 min' $$,
   $$ VALUES ('{t,t,t}'::boolean[], 5003::float8) $$, 'percentiles of a minute');
 SELECT results_eq($$ SELECT over, stage, events, pg_temp.quantiles(p50_ms::float8, p95_ms::float8, p99_ms::float8), max_ms FROM millrace.latency WHERE pipeline = 'p' AND over > '1 min' ORDER BY 1, 2 $$,
   $$ VALUES (interval '1 h', 'produced_to_staged', 100::bigint, '{t,t,t}'::boolean[], 5001::numeric), ('1 h', 'produced_to_visible', 100, '{t,t,t}', 5003), ('1 h', 'staged_to_visible', 100, '{t,t,t}', 5002),
-            ('24 h', 'produced_to_staged', 145, '{f,t,t}', 5001), ('24 h', 'produced_to_visible', 100, '{t,t,t}', 5003), ('24 h', 'staged_to_visible', 100, '{t,t,t}', 5002) $$, 'and of all minutes of an hour, and of a day');
+            ('24 h', 'produced_to_staged', 144, '{f,f,t}', 5001), ('24 h', 'produced_to_visible', 100, '{t,t,t}', 5003), ('24 h', 'staged_to_visible', 100, '{t,t,t}', 5002) $$, 'and of all minutes of an hour, and of a day');
 
--- the rate at which the lag goes, and a clock that is set back
+-- The rate at which the lag goes, and a clock that is set back. A minute counts for six: one that is five minutes old must not become too old
+-- while the test runs.
 DELETE FROM millrace.stats_minute;
 SELECT millrace._record_minute(date_trunc('minute', now()) - interval '4 min', '7 d');
 SELECT is((SELECT lag FROM millrace.stats_history WHERE pipeline = 'p'), NULL::bigint, 'no lag in a minute in which no end was known');
@@ -125,9 +126,9 @@ INSERT INTO millrace.watermark (pipeline_id, partition, high, reported_at) SELEC
 CREATE FUNCTION pg_temp.record(minutes integer) RETURNS boolean LANGUAGE sql AS $$
   SELECT millrace._record_minute(date_trunc('minute', now()) + make_interval(mins => minutes), '7 d')
 $$;
-SELECT is(pg_temp.record(-5), true, 'a minute with a lag of 100,000');
+SELECT is(pg_temp.record(-4), true, 'a minute with a lag of 100,000');
 SELECT pg_temp.settle(99160, now());
-SELECT is((SELECT drained_per_s BETWEEN 99000 / 300.0 - 1 AND 99000 / 240.0 + 1 FROM millrace.stats WHERE pipeline = 'p'), true, 'the lag went from 100,000 to 1,000 since');
+SELECT is((SELECT drained_per_s BETWEEN 99000 / 240.0 - 1 AND 99000 / 180.0 + 1 FROM millrace.stats WHERE pipeline = 'p'), true, 'the lag went from 100,000 to 1,000 since');
 SELECT is(pg_temp.record(60), true, 'and one by a clock that is ahead');
 SELECT results_eq($$ SELECT drained_per_s, drained_in FROM millrace.stats WHERE pipeline = 'p' $$, $$ VALUES (NULL::numeric, NULL::interval) $$,
                   'when it is set back, what was recorded says nothing about now');
@@ -147,13 +148,13 @@ INSERT INTO millrace.progress (pipeline_id, partition, seq, next_offset, events,
 SELECT p.id, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, now() FROM millrace.pipeline AS p WHERE p.name = 'p';
 INSERT INTO millrace.watermark (pipeline_id, partition, high, reported_at) SELECT p.id, 3, 3000, now() FROM millrace.pipeline AS p WHERE p.name = 'p';
 SELECT pg_temp.settle(160, now());
-SELECT is(pg_temp.record(-5), true, 'a minute with a lag of 100,000, and of 3,000 in partition 3');
+SELECT is(pg_temp.record(-4), true, 'a minute with a lag of 100,000, and of 3,000 in partition 3');
 SELECT pg_temp.settle(99160, now());
 UPDATE millrace.watermark SET high = 6000 WHERE partition = 3;
-SELECT results_eq($$ SELECT partition, drained_per_s BETWEEN 99000 / 300.0 - 1 AND 99000 / 240.0 + 1, drained_per_s BETWEEN -3000 / 240.0 - 1 AND -3000 / 300.0 + 1,
-                            drained_in BETWEEN interval '2.4 s' AND interval '3.1 s' FROM millrace.lag WHERE pipeline = 'p' $$,
+SELECT results_eq($$ SELECT partition, drained_per_s BETWEEN 99000 / 240.0 - 1 AND 99000 / 180.0 + 1, drained_per_s BETWEEN -3000 / 180.0 - 1 AND -3000 / 240.0 + 1,
+                            drained_in BETWEEN interval '1.8 s' AND interval '2.5 s' FROM millrace.lag WHERE pipeline = 'p' $$,
   $$ VALUES (0, true, false, true), (1, NULL, NULL, NULL), (3, false, true, NULL) $$, 'one becomes smaller, one is not known, one grows');
-SELECT results_eq($$ SELECT labels ->> 'partition', value BETWEEN 2.4 AND 3.1 FROM millrace.metric WHERE name = 'millrace_lag_drain_seconds' $$,
+SELECT results_eq($$ SELECT labels ->> 'partition', value BETWEEN 1.8 AND 2.5 FROM millrace.metric WHERE name = 'millrace_lag_drain_seconds' $$,
   $$ VALUES ('0', true) $$, 'as a metric');
 UPDATE millrace.watermark SET high = 99160 WHERE partition = 0;
 SELECT is((SELECT drained_in FROM millrace.lag WHERE pipeline = 'p' AND partition = 0), interval '0', 'nothing left');
