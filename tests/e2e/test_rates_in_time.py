@@ -8,7 +8,7 @@ from lib.cluster import Cluster, ConnectionLost
 from lib.lane import Lane
 from lib.wait import wait_for
 from lib.world import ensure_roles
-from test_workers import create_pipeline, prepare
+from test_workers import create_pipeline, prepare, setting
 
 HOUR = 3600
 WINDOWS = (1, 10, 60, 300, 3600)
@@ -258,4 +258,14 @@ def test_minutes_are_recorded_as_they_end(cluster, clock):
     watched.db.run("SELECT pg_reload_conf()")
     wait_for(lambda: watched.db.run("SELECT count(*), max(minute) - min(minute) = interval '1 h', max(minute) = date_trunc('minute', now()) - interval '1 min'"
                                     " FROM millrace.stats_history") == [(61, True, True)], "what is kept", 60)
+
+    # more minutes than are made up in one step
+    setting(cluster, "millrace.stats_retention", "60 d")
+    days = 50
+    minutes.next(days * 24 * 60)
+    last = watched.db.value("SELECT date_trunc('minute', now()) - interval '1 min'")
+    watched.db.run("SELECT pg_reload_conf()")
+    up = wait_for(lambda: watched.db.run("SELECT up FROM millrace.stats_history WHERE minute = %s", (last,)), "the last one", 120)
+    assert up == [(True,)], "in the next steps, not as a minute in which nobody looked"
+    assert watched.db.run("SELECT count(*) > %s, count(*) = extract(epoch FROM max(minute) - min(minute)) / 60 + 1 FROM millrace.stats_history", (days * 24 * 60,)) == [(True, True)]
     watched.lane.close()
