@@ -113,6 +113,12 @@ CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'workers')
         last_error_at timestamptz)
 ORDER BY w.pipeline, w.number;
 COMMENT ON VIEW millrace.workers IS 'Workers of the pipelines: what each does, and the last error it met.';
+COMMENT ON COLUMN millrace.workers.pipeline IS 'its name';
+COMMENT ON COLUMN millrace.workers.number IS 'from 0 on, below the pipeline''s number of workers';
+COMMENT ON COLUMN millrace.workers.started_at IS 'when it was started last; null: it was not yet';
+COMMENT ON COLUMN millrace.workers.batches IS 'batches that it has settled';
+COMMENT ON COLUMN millrace.workers.last_error IS 'the last that it met; null: none';
+COMMENT ON COLUMN millrace.workers.last_error_at IS 'when it met that';
 COMMENT ON COLUMN millrace.workers.pid IS 'process that serves it; null: none does at the moment, the processes of an owner serve his workers by turns';
 COMMENT ON COLUMN millrace.workers.state IS 'starting, idle, busy, queued (there are events, and it waits for its turn), backoff (waits after an error), waiting (as many events are parked as are allowed, or its windows have as much to fold as they may) or stopped (its process ended)';
 
@@ -125,6 +131,12 @@ CROSS JOIN LATERAL pg_catalog.jsonb_to_recordset(e.doc -> 'lanes')
         segments integer, bytes bigint, staged bigint, staged_events bigint, staged_bytes bigint)
 ORDER BY l.pipeline, l.lane_id;
 COMMENT ON VIEW millrace.lanes IS 'Staging lanes: who writes and reads each, and how full it is.';
+COMMENT ON COLUMN millrace.lanes.pipeline IS 'its name';
+COMMENT ON COLUMN millrace.lanes.lane_id IS 'its number, of all lanes of this database';
+COMMENT ON COLUMN millrace.lanes.writer_pid IS 'session of the ingestor that fills it; null: none does';
+COMMENT ON COLUMN millrace.lanes.worker_pid IS 'process that empties it; null: none does at the moment';
+COMMENT ON COLUMN millrace.lanes.segments_used IS 'segments that hold what no worker has settled, or are being filled';
+COMMENT ON COLUMN millrace.lanes.segments IS 'as many as it may use: when all are in use the ingestor waits';
 COMMENT ON COLUMN millrace.lanes.bytes IS 'size of the segments in use';
 COMMENT ON COLUMN millrace.lanes.staged IS 'batches that wait for the worker';
 COMMENT ON COLUMN millrace.lanes.staged_events IS 'messages in these batches';
@@ -271,9 +283,28 @@ LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = t.pipeline_id AND n.p
 LEFT JOIN millrace._position AS g ON g.pipeline_id = t.pipeline_id AND g.partition = t.partition
 ORDER BY p.name, n.topic, coalesce(n.topic_partition, t.partition);
 COMMENT ON VIEW millrace.partitions IS 'Partitions: position, and outcome of the events before it.';
+COMMENT ON COLUMN millrace.partitions.pipeline IS 'its name';
+COMMENT ON COLUMN millrace.partitions.topic IS 'the topic of the partition';
+COMMENT ON COLUMN millrace.partitions.partition IS 'its number in the topic';
+COMMENT ON COLUMN millrace.partitions.state IS 'active, or stopped: none of its events is taken until the cause is gone';
+COMMENT ON COLUMN millrace.partitions.error IS 'why it is stopped';
+COMMENT ON COLUMN millrace.partitions.hint IS 'what to do then';
 COMMENT ON COLUMN millrace.partitions.next_offset IS 'the position: offset of the next event to process';
+COMMENT ON COLUMN millrace.partitions.last_offset IS 'offset of the last event settled';
+COMMENT ON COLUMN millrace.partitions.last_event_at IS 'its Kafka timestamp';
 COMMENT ON COLUMN millrace.partitions.rewinding_to IS 'a rewind to this time waits for the ingestor to look up its offset';
+COMMENT ON COLUMN millrace.partitions.lane IS 'lane that its events come through; null: it is assigned to none';
 COMMENT ON COLUMN millrace.partitions.events IS '= written + filtered + superseded + skipped + dead + retrying';
+COMMENT ON COLUMN millrace.partitions.written IS 'events that wrote or deleted rows, also when they were tried again or replayed';
+COMMENT ON COLUMN millrace.partitions.filtered IS 'events for which the transform gave no row';
+COMMENT ON COLUMN millrace.partitions.superseded IS 'events whose rows gave way to another one of their key';
+COMMENT ON COLUMN millrace.partitions.skipped IS 'tombstones that the pipeline leaves out';
+COMMENT ON COLUMN millrace.partitions.dead IS 'dead letters: open, discarded, or being replayed';
+COMMENT ON COLUMN millrace.partitions.retrying IS 'events that wait to be tried again';
+COMMENT ON COLUMN millrace.partitions.rows IS 'rows written to the target, and deletes';
+COMMENT ON COLUMN millrace.partitions.bytes IS 'of the payloads of events';
+COMMENT ON COLUMN millrace.partitions.settled_at IS 'when its last batch was';
+COMMENT ON COLUMN millrace.partitions.changed_at IS 'when it was stopped, assigned or moved last';
 COMMENT ON COLUMN millrace.partitions.failed IS 'events whose first try failed';
 COMMENT ON COLUMN millrace.partitions.retried IS 'tries after the first';
 COMMENT ON COLUMN millrace.partitions.dead_lettered IS 'dead letters that were made; those that died again in a replay are counted again';

@@ -106,12 +106,21 @@ LEFT JOIN millrace._breaker AS b ON b.pipeline_id = p.id AND b.kind = 'lane'
 LEFT JOIN millrace._breaker AS r ON r.pipeline_id = p.id AND r.kind = 'retry'
 ORDER BY p.name;
 COMMENT ON VIEW millrace.breakers IS 'The circuit breaker of each pipeline, and that of its events that are tried again.';
+COMMENT ON COLUMN millrace.breakers.pipeline IS 'its name';
 COMMENT ON COLUMN millrace.breakers.state IS 'closed (normal), open (staging fills, Kafka waits) or half_open (one batch is tried); of the worker with the worst';
 COMMENT ON COLUMN millrace.breakers.since IS 'when it opened (half_open does not change it) or closed; null: it never opened';
+COMMENT ON COLUMN millrace.breakers.reason IS 'the error that opened it';
+COMMENT ON COLUMN millrace.breakers.sqlstate IS 'of that error';
+COMMENT ON COLUMN millrace.breakers.condition IS 'the name of that SQLSTATE';
+COMMENT ON COLUMN millrace.breakers.next_probe_at IS 'when a batch is tried next';
 COMMENT ON COLUMN millrace.breakers.opened IS 'how many times in total';
 COMMENT ON COLUMN millrace.breakers.command IS 'fixes the cause, as far as that is known; null: not known';
 COMMENT ON COLUMN millrace.breakers.retries_state IS 'as state, of events that are tried again: open (they wait, other events are processed) or half_open (some are tried)';
 COMMENT ON COLUMN millrace.breakers.retries_since IS 'when retries_state became open, or closed again; null: never';
+COMMENT ON COLUMN millrace.breakers.retries_reason IS 'as reason';
+COMMENT ON COLUMN millrace.breakers.retries_sqlstate IS 'as sqlstate';
+COMMENT ON COLUMN millrace.breakers.retries_next_probe_at IS 'as next_probe_at';
+COMMENT ON COLUMN millrace.breakers.retries_command IS 'as command';
 COMMENT ON COLUMN millrace.breakers.retries_opened IS 'how many times it became open in total';
 
 GRANT SELECT ON millrace.retries, millrace.errors, millrace.breakers TO PUBLIC;

@@ -19,6 +19,8 @@ FROM (VALUES
   ('window', '{pipeline,window}', 'millrace_window')
 ) AS v (source, labels, prefix);
 COMMENT ON VIEW millrace.metric_source IS 'Metrics that are read together, and have the same labels: an exporter reads each source by one query.';
+COMMENT ON COLUMN millrace.metric_source.source IS 'its name, for metrics()';
+COMMENT ON COLUMN millrace.metric_source.labels IS 'of each of its metrics; le of a histogram is not among them';
 COMMENT ON COLUMN millrace.metric_source.prefix IS 'with which the names of its metrics begin, and no other source''s query is named';
 
 CREATE VIEW millrace.metric_family WITH (security_barrier) AS
@@ -100,8 +102,10 @@ FROM (VALUES
   ('millrace_target_age_transactions', 'gauge', 'pipeline', 'Transactions since the target table was frozen last: the server stops before 2^31 of them.')
 ) AS v (name, type, source, help);
 COMMENT ON VIEW millrace.metric_family IS 'The metrics there are, whether they have values now or not.';
+COMMENT ON COLUMN millrace.metric_family.name IS 'of the metric; series of a histogram add _bucket, _sum and _count';
 COMMENT ON COLUMN millrace.metric_family.type IS 'counter (only grows; those since the server was started begin at 0 again), gauge or histogram';
 COMMENT ON COLUMN millrace.metric_family.source IS 'of metric_source, which has its labels';
+COMMENT ON COLUMN millrace.metric_family.help IS 'what it says, as one sentence';
 GRANT SELECT ON millrace.metric_source, millrace.metric_family TO PUBLIC;
 
 -- Without just-in-time compilation: the planner takes each list for a hundred rows, and a compiled plan would take ten

@@ -22,6 +22,9 @@ CROSS JOIN LATERAL (
          pg_catalog.max(pg_catalog.substr(f.name, pg_catalog.length(s.prefix) + 2)) FILTER (WHERE f.type = 'histogram') AS histogram
   FROM millrace.metric_family AS f WHERE f.source = s.source) AS value;
 COMMENT ON VIEW millrace.exporter_query IS 'The query by which an exporter reads a source of metrics: a row for each set of labels, a column for each metric.';
+COMMENT ON COLUMN millrace.exporter_query.source IS 'of metric_source';
+COMMENT ON COLUMN millrace.exporter_query.prefix IS 'with which the names of its metrics begin';
+COMMENT ON COLUMN millrace.exporter_query.labels IS 'columns that say which row it is';
 COMMENT ON COLUMN millrace.exporter_query.query IS 'a column is named as its metric without the prefix';
 GRANT SELECT ON millrace.exporter_query TO PUBLIC;
 

@@ -44,7 +44,8 @@ SELECT set_eq($$ SELECT oid::regclass::text FROM rel WHERE relkind IN ('r', 'v',
               ARRAY[]::text[], 'every table and view has a comment');
 
 SELECT set_eq($$ SELECT a.attrelid::regclass || '.' || a.attname FROM pg_attribute AS a WHERE a.attrelid::regclass::text IN
-                   ('millrace.stats', 'millrace.stats_by_type', 'millrace.stats_history', 'millrace.rates', 'millrace.latency', 'millrace.lag', 'millrace.metric')
+                   ('millrace.stats', 'millrace.stats_by_type', 'millrace.stats_history', 'millrace.rates', 'millrace.latency', 'millrace.lag', 'millrace.metric',
+                    'millrace.partitions', 'millrace.workers', 'millrace.lanes', 'millrace.breakers', 'millrace.windows', 'millrace.metric_source', 'millrace.metric_family', 'millrace.exporter_query')
                  AND a.attnum > 0 AND col_description(a.attrelid, a.attnum) IS NULL $$, ARRAY[]::text[], 'so has every column of the statistics');
 
 -- what pg_dump carries: all that a pipeline is; not who we are, nor what lives in this server alone
