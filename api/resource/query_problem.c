@@ -6,6 +6,7 @@
 static void report_of_rows(MrProblemReport *report, MrQueryFailure failure, const MrPgError *error,
 						   const char *path);
 static MrSharedText *event_of(const MrProblemReport *report);
+static const char *hint_for(const MrPgError *error);
 static MrProblem problem_of(MrQueryFailure failure, const char *sqlstate);
 
 void
@@ -40,11 +41,7 @@ mr_query_report(MrProblemReport *report, MrQueryFailure failure, const MrPgError
 		.problem = problem,
 		.sqlstate = sqlstate,
 		.detail = is_of_client ? found->message : NULL,
-		.hint = !is_of_client                    ? NULL
-				: found->hint[0] != '\0'         ? found->hint
-				: strcmp(sqlstate, "22007") == 0 ? "Write a time as 2026-01-31T12:00:00Z, and + "
-												   "in a query string as %2B: there + is a space."
-												 : NULL,
+		.hint = is_of_client ? hint_for(found) : NULL,
 		.instance = path,
 	};
 	if (failure == MR_QUERY_ERROR && !is_of_client)
@@ -99,6 +96,16 @@ event_of(const MrProblemReport *report)
 	mr_sse_event(&event, "problem", NULL, text.data, text.len - 1);
 	mr_buffer_free(&text);
 	return mr_shared_text_new(&event);
+}
+
+/* Of a time the server says that its own settings may be others, which is nothing that a client can do. */
+static const char *
+hint_for(const MrPgError *error)
+{
+	if (strcmp(error->sqlstate, "22007") == 0 || strcmp(error->sqlstate, "22008") == 0)
+		return "Write a time as 2026-01-31T12:00:00Z, and + in a query string as %2B: there + is a "
+			   "space.";
+	return error->hint[0] != '\0' ? error->hint : NULL;
 }
 
 /* As PostgREST maps them, but 40001 and 40P01, which may work at the next try, and 57014. */
