@@ -116,6 +116,24 @@ def test_traces(web):
     assert f"trace={TRACE}" in logged(web, "/none/traced")
 
 
+def test_access_log(web):
+    """A line for each request, without what queries, header fields and bodies hold; by default for errors of the service alone."""
+    api = Api(web.db.dsn("web")).start()
+    try:
+        for a in (web.api, api):
+            assert a.get("/events?limit=1&type=hidden-word", User_Agent="hidden-word", Authorization="Bearer hidden-word").status == 200
+            assert a.get("/none/logged%0Aline=1?a=hidden-word").status == 404
+            assert a.request("POST", "/events?eventType=hidden-word", body="hidden-word").status == 503
+        line = logged(web, "/none/logged")
+        assert re.search(r'msg=request status=404 path="?/none/logged%0Aline=1"? us=\d+ from=127\.0\.0\.1 trace=[0-9a-f]{32} key="" answer=sent$', line), line
+        for log in (web.api, api):
+            wait_for(lambda log=log: "status=503 path=/events" in log.log_text(), "the last is logged")
+            assert "hidden-word" not in log.log_text()
+        assert "status=404" not in api.log_text() and "status=200" not in api.log_text()
+    finally:
+        api.kill()
+
+
 def test_two_parents_are_none(web):
     """Also two that are the same, as W3C's tests of Trace Context have it: which one is the caller's is not known."""
     for second in (f"00-{TRACE}-00f067aa0ba902b7-01", f"00-{TRACE[::-1]}-00f067aa0ba902b7-01", "x", ""):

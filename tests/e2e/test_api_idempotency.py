@@ -53,6 +53,26 @@ def test_one_answer_for_a_key(whole):
     assert whole.messages() == before + 2
 
 
+def test_what_makes_another_request(whole):
+    """All that its events are made of, however they are sent; how long it waits, and for which language, does not."""
+    bodies = (("", '{"type": "other", "data": 1}', dict(Content_Type="application/json")), ("?eventType=other&eventData=1&source=a", "", {}),
+              ("", "1", dict(Content_Type="application/json", ce_specversion="1.0", ce_type="other", ce_source="/a", ce_id="a")))
+    others = ((("", '{"type": "other", "data": 2}', {}), ("", None, dict(Content_Type="application/cloudevents+json"))),
+              (("?eventType=other&eventData=1&source=b", None, {}), ("?eventType=other&eventData=1&source=a&key=b", None, {})),
+              tuple(("", None, {name: value}) for name, value in (("ce_type", "else"), ("ce_source", "/b"), ("ce_id", "b"), ("ce_time", "2026-01-01T00:00:00Z"),
+                                                                   ("Content_Type", "text/plain"))))
+    for (query, body, headers), different in zip(bodies, others):
+        key, before = new_key(), whole.messages()
+        first = whole.post(query, body, Idempotency_Key=key, **headers)
+        assert first.status == 202, first
+        again = whole.post(query + ("&" if query else "?") + "wait=processed&timeout=1ms", body, Idempotency_Key=key, Accept_Language="de", **headers)
+        assert again.status in (200, 202) and again.headers["idempotency-replayed"] == "true" and again.json()["id"] == first.json()["id"]
+        for its_query, its_body, its_headers in different:
+            refused = whole.post(its_query, body if its_body is None else its_body, Idempotency_Key=key, **dict(headers, **its_headers))
+            assert (refused.status, refused.json()["code"]) == (422, "MR-123"), (its_query, its_body, its_headers)
+        assert whole.messages() == before + 1
+
+
 def test_the_same_key_of_two_clients(whole, tmp_path):
     """It belongs to the API key that it comes with, whatever the process: an event for each client, and another client's request
     is none of its matter."""

@@ -223,6 +223,18 @@ def test_dead_letters(served):
     assert verb("discard", 403, all=True)["code"] == "MR-204"
 
 
+def test_rate_of_a_replay(served):
+    """So many a second: the pipeline is paused, so that all of them can be seen to wait for their time."""
+    world, api, _ = served
+    assert api.request("POST", f"/pipelines/{world.pipeline_name}/pause").status == 200
+    body = {"pipeline": world.pipeline_name, "all": True, "rate": 4}
+    assert api.request("POST", "/dead-letters/replay", {"Content-Type": "application/json"}, json.dumps(body)).json()["count"] == 6
+    times = [at for at, in world.db.run("SELECT extract(epoch FROM next_at)::float8 FROM millrace.retries ORDER BY next_at")]
+    assert [round(b - a, 3) for a, b in zip(times, times[1:])] == [0.25] * 5
+    assert api.request("POST", f"/pipelines/{world.pipeline_name}/resume").status == 200
+    wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.dead_letters WHERE state = 'open' AND replay_count = 1") == 6, "each was tried again")
+
+
 def ask(api, method, path, body=None):
     """Sent, and not waited for."""
     s = api.socket()
@@ -242,7 +254,7 @@ def test_a_client_that_leaves_a_verb(served):
     """Its last step is held up: what it has done is undone, its connection serves the next one, and the verb can be asked for again."""
     world, *_ = served
     name = world.pipeline_name
-    api = Api(world.db.dsn("web"), "--operate-dsn", world.db.dsn("operator"), "--anonymous", "read,operate", "--threads", "1", "--query-timeout", "120s").start()
+    api = Api(world.db.dsn("web"), "--operate-dsn", world.db.dsn("operator"), "--anonymous", "read,operate", "--threads", "1", "--query-timeout", "120s", "--access-log", "all").start()
     good = dict(id="00000000-0000-4000-8000-000000000002", type="temperature", source="sensor-0001", ts="2026-01-01T00:00:00Z", value=1, unit="C")
     actions, changes = "millrace.dead_letter_action", "millrace.pipeline_change"
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'operator' AND state = 'active'" + " AND datname = current_database()"
@@ -277,6 +289,7 @@ def test_a_client_that_leaves_a_verb(served):
                 "SELECT verb, via FROM millrace.pipeline_changes ORDER BY at")
             assert record[-1:] == ([done] if done else []) and len(record) == len(before[1 if held == actions else 3]) + (done is not None), (path, record)
         assert [api.metric("millrace_api_query_cancels_total", pool=pool) for pool in ("operate", "read")] == [10, 0]
+        assert api.log_text().count("answer=lost") == 10
         assert api.metric("millrace_api_requests_total", status="lost") == 10 and api.metric("millrace_api_requests_total", status="5xx") == 0
     finally:
         api.kill()

@@ -131,6 +131,20 @@ def test_the_server_is_down_at_the_start(web):
     assert api.get("/events?limit=1").status == 200
 
 
+def test_a_start_that_is_cancelled(web):
+    """What passes ends no start: it asks again."""
+    waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'millrace-api start' AND wait_event_type = 'Lock'"
+    with web.db.session() as blocker:
+        blocker.run("BEGIN")
+        blocker.run("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        api = web.api = Api(web.db.dsn("web")).start(wait=False)
+        wait_for(lambda: web.db.run(waiting), "it waits for the relation, and is cancelled")
+        wait_for(lambda: "relation events is not known yet: canceling statement due to user request" in api.admin("/readyz")[1], "it says why")
+        blocker.run("COMMIT")
+    api.wait_ready()
+    assert api.get("/events?limit=1").status == 200
+
+
 def test_a_server_that_is_silent(web):
     """Nothing comes back and no connection is closed: one deadline, then 503 at once; then all is well again."""
     proxy = Proxy(web.cluster)

@@ -257,6 +257,8 @@ PQcancel(PGcancel *cancel, char *error, int size)
 	(void) error;
 	(void) size;
 	__atomic_add_fetch(&fake_pq.cancels, 1, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&fake_pq.held, __ATOMIC_SEQ_CST) != 0)
+		usleep(1000);
 	return 1;
 }
 

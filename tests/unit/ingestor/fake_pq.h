@@ -47,6 +47,7 @@ typedef struct FakePq
 	char copied[1 << 20]; /* COPY data of the last stage */
 	size_t copied_len;
 	int cancels;    /* asked for */
+	int held;       /* each stays under way until it is 0 again */
 	int answers;    /* by fake_pq_answer() */
 	int groups;     /* of a pipeline, sent: Syncs */
 	bool late_sync; /* Syncs are kept back, as silence is */
