@@ -238,6 +238,9 @@ def test_representations(web):
     assert lines.headers["content-type"] == "application/x-ndjson"
     assert [json.loads(line) for line in lines.body.splitlines()] == rows
     table = web.api.get("/events?limit=3&fields=id,value,note", Accept="text/csv;q=0.9, application/json;q=0.1")
+    for answer in (lines, table, web.api.get("/events?limit=3")):  # none is kept for somebody else, or given for another type
+        assert (answer.headers["cache-control"], answer.headers["x-content-type-options"]) == ("private, no-cache", "nosniff")
+        assert {"Accept", "Prefer"} <= set(answer.headers["vary"].split(", "))
     assert table.headers["content-type"] == "text/csv; charset=utf-8"
     assert list(csv.reader(io.StringIO(table.body.decode()))) == [["id", "value", "note"]] + [
         [r["id"], f"{r['value']:g}", ""] for r in rows]
@@ -290,6 +293,10 @@ def test_head_and_other_methods(web):
     for path in ("/events?limit=3", "/events/events:0:1", "/events/events:0:999999", "/none"):
         get, head = web.api.get(path), web.api.request("HEAD", path)
         assert head.body == b"" and (head.status, head.headers["content-length"]) == (get.status, get.headers["content-length"])
+    # nothing is between such a head and the next answer, which clients that know the method would not see
+    for head in ("HEAD /events?limit=3 HTTP/1.1", "HEAD /none HTTP/1.1", "HEAD /openapi.json HTTP/1.1\r\nAccept-Encoding: gzip", "GET /events/events:0:1 HTTP/1.1\r\nIf-None-Match: *"):
+        data = web.api.raw(f"{head}\r\nHost: localhost\r\n\r\nGET /end HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        assert data.partition(b"\r\n\r\n")[2].startswith(b"HTTP/1.1 404 "), (head, data)
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW", "get", "QUERY"):
         answer = web.api.request(method, "/events/events:0:1")
         assert (answer.status, answer.headers["allow"], answer.json()["code"]) == (405, "GET, HEAD", "MR-115")
