@@ -55,6 +55,8 @@ class Watched:
         begin = self.clock.now()
         rates = dict(self.db.run("SELECT window_s, events FROM millrace._live_rates()"))
         shown = dict(self.db.run("SELECT extract(epoch FROM over)::integer, events_per_s::float8 FROM millrace.rates"))
+        in_stats = dict(zip((10, 60), zip(*[map(float, row) for row in self.db.run(
+            "SELECT events_per_s, events_per_s_minute FROM millrace.stats UNION ALL SELECT rows_per_s, rows_per_s_minute FROM millrace.stats")])))
         largest = self.db.value("SELECT largest_batch FROM millrace.stats")
         seen = self.db.value("SELECT events FROM millrace.latency WHERE stage = 'produced_to_visible' AND over = '1 min'")
         end = self.clock.now()
@@ -63,7 +65,7 @@ class Watched:
             early = 1 if window <= 60 else 60
             least, most = sum(self.since(end - window)), sum(self.since(begin - window - early, before=True))
             longest, shortest = min(window + early, max(end - self.batches[0][0], 1)), min(window, max(begin - self.batches[0][1], 1))
-            for rate in (rates[window], shown[window]):
+            for rate in (rates[window], shown[window], *in_stats.get(window, ())):
                 assert least / longest - 0.06 <= rate <= most / shortest + 0.06, (window, rate, least, most)
         least, most = self.since(end - 60), self.since(begin - 70, before=True)
         assert sum(least) <= seen <= sum(most), (least, seen, most)
@@ -161,7 +163,13 @@ def test_metrics_of_shared_memory(cluster, clock):
 
     assert [batches(b) for b in ("1", "4", "16", "64", "256", "1024", "+Inf")] == [1, 2, 6, 7, 7, 8, 8]
     assert (found["millrace_batch_events_count", None, None], found["millrace_batch_events_sum", None, None], found["millrace_batches_total", None, None]) == (8, 347, 8)
-    assert waited <= found["millrace_worker_busy_seconds_total", None, None] <= took
+    busy = found["millrace_worker_busy_seconds_total", None, None]
+    assert waited <= busy <= took
+    # the same as rates, as far as they are rounded
+    events, batches_per_s, busy_workers, per_batch, per_batch_in_stats = map(float, watched.db.run(
+        "SELECT r.events_per_s, r.batches_per_s, r.busy_workers, r.events_per_batch, s.events_per_batch FROM millrace.rates AS r, millrace.stats AS s WHERE r.over = '1 h'")[0])
+    assert abs(batches_per_s - events * 8 / 347) < 0.0051 + 0.051 * 8 / 347 and abs(busy_workers - events * busy / 347) < 0.0006 + 0.051 * busy / 347
+    assert per_batch == round(347 / 8, 1) and (per_batch_in_stats == per_batch or took > 50)
     for stage in ("produced_to_visible", "produced_to_staged"):
         buckets = {bound: n for (name, its, bound), n in found.items() if name == "millrace_event_latency_seconds_bucket" and its == stage}
         assert len(buckets) == 17 and [buckets[b] for b in ("16.777216", "+Inf")] == [36, 347], buckets

@@ -250,6 +250,25 @@ def test_staging_batches_and_timestamps(world):
     wait_for(lambda: known(lambda: shows(events=13, staged=13, staged_waiting=0, staged_bytes=size + sum(map(len, payloads[:3])))), "the settled ones", 60)
 
 
+def test_the_fullest_lane_is_shown(world):
+    """One lane has gone on to its next segment, the other has not."""
+    world.db.run("CREATE TABLE number (n int); ALTER TABLE number OWNER TO app")
+    world.create_pipeline(fields="n int NOT NULL", target="number", transform="SELECT event.n FROM event", workers=2)
+    world.db.run("SELECT millrace.add_partitions(%s, 0, '{0,0}')", (world.pipeline_name,))
+    world.db.run("SELECT millrace.pause(%s)", (world.pipeline_name,))
+    writers = [Lane(world.db, world.pipeline_name, preferred=number).assign([number]) for number in (0, 1)]
+    for number, writer in enumerate(writers):
+        writer.send(number, [b'{"n":1}'])
+    writers[0].next_segment()
+    writers[0].send(0, [b'{"n":2}'])
+    lanes = world.db.run("SELECT segments_used, segments FROM millrace.lanes ORDER BY lane_id")
+    assert [used for used, _ in lanes] == [2, 1], lanes
+    assert float(row(world, "stats")["staging_fill"]) == round(2 / lanes[0][1], 3) == metrics(world, "^millrace_staging_fill_ratio")["millrace_staging_fill_ratio"]
+    assert metrics(world, "^millrace_staging_bytes")["millrace_staging_bytes"] == world.db.value("SELECT sum(bytes) FROM millrace.lanes") > 0
+    for writer in writers:
+        writer.close()
+
+
 def latencies_kept(world):
     """How many events are in the histograms of the minutes, by stage."""
     sums = ", ".join(f"(SELECT sum(n)::bigint FROM unnest(millrace.histogram_sum({stage})) AS n)" for stage in ("produced_to_staged", "staged_to_visible", "produced_to_visible"))
