@@ -78,22 +78,25 @@ CREATE TABLE millrace.window_cursor (
   left_at   timestamptz,                               -- when the last of them did
   as_of     timestamptz NOT NULL DEFAULT pg_catalog.now(),  -- all that was committed before is folded
   due_at    timestamptz NOT NULL DEFAULT pg_catalog.now(),  -- of a recomputed window: when to fold next, unless workers wait for it
+  outside   bigint   NOT NULL DEFAULT 0,  -- rows that are in no window, and those that move no watermark: what is folded of window_outside
+  skewed    bigint   NOT NULL DEFAULT 0,
+  late      bigint   NOT NULL DEFAULT 0,  -- rows that came when a window they are in was final
+  not_recomputed bigint NOT NULL DEFAULT 0,  -- groups that were touched and kept what they had: their window begins before target_since
   CONSTRAINT window_cursor_pkey PRIMARY KEY (window_id, fold)
 );
 COMMENT ON TABLE millrace.window_cursor IS 'Internal: how far the windows are folded.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.window_cursor', '');
 
+-- Appended by each batch that has such rows, in the stream and with the number of its row in _window_<id>_partial, and folded with that into the cursor.
 CREATE TABLE millrace.window_outside (
   window_id integer NOT NULL,
+  stream    integer NOT NULL,
+  seq       bigint  NOT NULL,
   rows      bigint  NOT NULL,  -- whose event time is null, infinite or too far away
   skewed    bigint  NOT NULL,  -- rows whose event time is so far in the future that it moves no watermark
-  late      bigint  NOT NULL,  -- rows that came when a window they are in was final
-  not_recomputed bigint NOT NULL DEFAULT 0  -- groups that were touched and kept what they had: their window begins before target_since
+  CONSTRAINT window_outside_pkey PRIMARY KEY (window_id, stream, seq)
 );
--- no key: without it a publication FOR ALL TABLES would refuse its deletes
-ALTER TABLE millrace.window_outside REPLICA IDENTITY FULL;
-CREATE INDEX window_outside_window_id_idx ON millrace.window_outside (window_id);
-COMMENT ON TABLE millrace.window_outside IS 'Internal: how many rows are in no window, move no watermark or came late, and groups that were not computed again, to be summed up; see the view windows.';
+COMMENT ON TABLE millrace.window_outside IS 'Internal: how many rows of batches are in no window, or move no watermark, until that is folded; see the view windows.';
 SELECT pg_catalog.pg_extension_config_dump('millrace.window_outside', '');
 
 -- The watermark of each window, appended by the fold when something has changed; the newest row counts. Some of the older ones

@@ -218,10 +218,10 @@ REVOKE ALL ON FUNCTION millrace._window_parts FROM PUBLIC;
 COMMENT ON FUNCTION millrace._window_parts IS
 'Internal: analyses the SQL of a window as its owner, raises the error found with the position in the user''s text, and gives it back in parts that mean the same under search_path pg_catalog.';
 
-CREATE FUNCTION millrace._window_fill(pipeline_id integer, query text, window_id integer) RETURNS bigint
+CREATE FUNCTION millrace._window_fill(pipeline_id integer, query text, window_id integer, OUT rows bigint, OUT outside bigint)
 LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp SET enable_seqscan = on AS 'MODULE_PATHNAME', 'mr_sql_window_fill';
 REVOKE ALL ON FUNCTION millrace._window_fill FROM PUBLIC;
-COMMENT ON FUNCTION millrace._window_fill IS 'Internal: appends what a query, run as the owner in the snapshot of the caller''s statement, gives to the folded table of a window.';
+COMMENT ON FUNCTION millrace._window_fill IS 'Internal: appends what a query, run as the owner in the snapshot of the caller''s statement, gives to the folded table of a window. Out: how many rows, and how many rows of the target are in no window.';
 
 CREATE FUNCTION millrace._fold_rows(window_id integer, fold bigint, packed text, merging text, seqs bigint[], up_to bigint, kept_from timestamptz, "from" timestamptz, "to" timestamptz,
                                     OUT rows bigint, OUT lowest timestamptz, OUT first_end timestamptz)

@@ -262,11 +262,11 @@ COMMENT ON FUNCTION millrace._session_rows IS 'Internal: SQL for the sessions of
 -- A part of the fold's statement: counts what is noted of sessions that are not computed, since they have rows from before target_since.
 CREATE FUNCTION millrace._sessions_left_alone(w millrace.window_definition) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
-  SELECT CASE WHEN w.target_since IS NULL THEN '' ELSE format(
-    'left_alone AS (INSERT INTO millrace.window_outside (window_id, rows, skewed, late, not_recomputed) SELECT %s, 0, 0, 0, count(*) '
+  SELECT CASE WHEN w.target_since IS NULL THEN 'left_alone AS (SELECT 0::bigint AS n), ' ELSE format(
+    'left_alone AS (SELECT count(*) AS n '
     'FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_start < %L::timestamptz AND r.window_end >= $5 '
-    'AND NOT EXISTS (SELECT FROM computed AS v WHERE v.window_start <= r.window_start AND v.window_end > r.window_start%s) HAVING count(*) > 0), ',
-    w.id, w.target_since + w.size, millrace._joined_keys(w, 'v', 'r')) END;
+    'AND NOT EXISTS (SELECT FROM computed AS v WHERE v.window_start <= r.window_start AND v.window_end > r.window_start%s)), ',
+    w.target_since + w.size, millrace._joined_keys(w, 'v', 'r')) END;
 $$;
 REVOKE ALL ON FUNCTION millrace._sessions_left_alone FROM PUBLIC;
 COMMENT ON FUNCTION millrace._sessions_left_alone IS 'Internal: SQL that counts what a fold leaves as it is.';

@@ -76,16 +76,26 @@ $$;
 REVOKE ALL ON FUNCTION millrace._backfill_end FROM PUBLIC;
 COMMENT ON FUNCTION millrace._backfill_end IS 'Internal: how far back a window is filled.';
 
--- Rows that are in no window are counted once, all of them, with those that batches have counted.
-CREATE FUNCTION millrace._count_outside(w millrace.window_definition) RETURNS void
+CREATE FUNCTION millrace._outside_counted(w millrace.window_definition, INOUT c millrace.window_cursor)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  counted record;
 BEGIN
-  IF w.target_since IS NOT NULL THEN
-    RETURN;
-  END IF;
-  EXECUTE format('WITH recounted AS (UPDATE millrace.window_outside AS o SET rows = 0 WHERE o.window_id = %s) SELECT millrace._window_fill($1, $2, %1$s)', w.id)
-  USING w.pipeline_id, millrace._outside_query(w.id);
+  EXECUTE format('WITH %s %s SELECT f.outside, (SELECT coalesce(sum(o.skewed), 0) FROM outside AS o) AS skewed FROM filled AS f',
+                 millrace._outside_gone(w.id, 'true'), rtrim(millrace._filled_by_rebuild(w, 2), ', '))
+  INTO counted USING c.seqs, millrace._outside_query(w.id), w.pipeline_id;
+  c.outside := counted.outside;
+  c.skewed := c.skewed + counted.skewed;
 END $$;
+REVOKE ALL ON FUNCTION millrace._outside_counted FROM PUBLIC;
+COMMENT ON FUNCTION millrace._outside_counted IS 'Internal: counts rows of the target that are in no window, and what batches have counted.';
+
+-- Rows that are in no window are counted once, all of them, with those that batches have counted. The caller has the window.
+CREATE FUNCTION millrace._count_outside(w millrace.window_definition) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT millrace._append_cursor(k.c, millrace._outside_counted(w, k.c))
+  FROM (SELECT c FROM millrace.window_cursor AS c WHERE c.window_id = w.id ORDER BY c.fold DESC LIMIT 1) AS k WHERE w.target_since IS NULL;
+$$;
 REVOKE ALL ON FUNCTION millrace._count_outside FROM PUBLIC;
 COMMENT ON FUNCTION millrace._count_outside IS 'Internal: counts rows of the target that are in no window.';
 

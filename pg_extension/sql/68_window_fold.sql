@@ -330,16 +330,37 @@ $$;
 REVOKE ALL ON FUNCTION millrace._merging_sql FROM PUBLIC;
 COMMENT ON FUNCTION millrace._merging_sql IS 'Internal: SQL for the rows that a fold adds to a window.';
 
+-- Where the rows of a table are that batches have appended, from there on in each stream. $1: how far each is folded. Joined with the streams in any other way
+-- they may be found among all that an old snapshot keeps.
+CREATE FUNCTION millrace._unfolded_places(name text, condition text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('ARRAY(SELECT c.ctid FROM unnest($1) WITH ORDINALITY AS s (seq, place) CROSS JOIN LATERAL (SELECT r.ctid FROM millrace.%I AS r '
+                'WHERE r.stream = (s.place - 1)::integer AND r.seq > s.seq AND %s OFFSET 0) AS c)', name, condition);
+$$;
+REVOKE ALL ON FUNCTION millrace._unfolded_places FROM PUBLIC;
+COMMENT ON FUNCTION millrace._unfolded_places IS 'Internal: SQL for the places of what batches have appended and is not folded.';
+
+-- A part of the statements that count rows outside of a window: what batches have counted goes, if it is so.
+CREATE FUNCTION millrace._outside_gone(window_id integer, condition text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('outside AS (DELETE FROM millrace.window_outside AS o WHERE o.ctid = ANY (%s) RETURNING o.rows, o.skewed), ',
+                millrace._unfolded_places('window_outside', format('r.window_id = %s AND %s', window_id, condition)));
+$$;
+REVOKE ALL ON FUNCTION millrace._outside_gone FROM PUBLIC;
+COMMENT ON FUNCTION millrace._outside_gone IS 'Internal: SQL that takes away what batches have counted outside of a window.';
+
 -- What a fold does, as one statement. $1: how far each stream is folded; $2: the number of this fold; $3, $4: final, watermark; $5: windows
 -- that begin before have left; $6: what has a greater number is left, null: nothing. What it takes away goes, merged, to the folded table; of a recomputed window
 -- the groups that it names are computed again. rebuilds, of an incremental window: those that begin in [$7, $8) are replaced by what the query $9, run
--- for pipeline $10, gives of the target in the same snapshot: what it takes away of them is in that, what it does not comes on top of it.
+-- for pipeline $10, gives of the target in the same snapshot: what it takes away of them is in that, what it does not comes on top of it. recounted: all rows of
+-- the target that are in no window, when all windows are replaced; else null.
 CREATE FUNCTION millrace._fold_sql(w millrace.window_definition, merge boolean, rebuilds boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+DECLARE
+  up_to text := 'r.seq <= coalesce($6, r.seq)';
 BEGIN
-  RETURN format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p USING unnest($1) WITH ORDINALITY AS s (seq, place) '
-                'WHERE p.stream = (s.place - 1)::integer AND p.seq > s.seq AND p.seq <= coalesce($6, p.seq) RETURNING p.*), '
-                '%2$s'
+  RETURN format('WITH gone AS (DELETE FROM millrace._window_%1$s_partial AS p WHERE p.ctid = ANY (%14$s) RETURNING p.*), '
+                '%11$s%12$s%2$s'
                 '%5$s'
                 '%3$s'
                 'failing AS MATERIALIZED (SELECT f.* FROM (%10$s) AS l CROSS JOIN LATERAL millrace._failures_hold(%6$s, %1$s, l.partitions, l.since) AS f), '
@@ -351,7 +372,8 @@ BEGIN
                 '(SELECT array_agg(l.window_start ORDER BY l.window_start) FROM late AS l) AS starts, (SELECT array_agg(l.window_end ORDER BY l.window_start) FROM late AS l) AS ends, '
                 '(SELECT array_agg(l.n ORDER BY l.window_start) FROM late AS l) AS rows, '
                 '%8$s - %4$s AS groups, %9$s AS lowest, '
-                '(SELECT array_agg(f.partition ORDER BY f.partition) FROM failing AS f) AS failed, (SELECT array_agg(f.high ORDER BY f.partition) FROM failing AS f) AS held, %7$s AS filled',
+                '(SELECT array_agg(f.partition ORDER BY f.partition) FROM failing AS f) AS failed, (SELECT array_agg(f.high ORDER BY f.partition) FROM failing AS f) AS held, %7$s, '
+                '(SELECT coalesce(sum(o.rows), 0) FROM outside AS o) AS outside, (SELECT coalesce(sum(o.skewed), 0) FROM outside AS o) AS skewed, %13$s AS not_recomputed',
                 w.id,
                 CASE WHEN w.kind = 'incremental' THEN format(
                   'kept AS MATERIALIZED (SELECT k.* FROM millrace._fold_rows(%s, $2, %L, %L, $1, $6, $5, $7, $8) AS k), ', w.id, millrace._packed_sql(w), millrace._merging_sql(w, merge))
@@ -362,9 +384,13 @@ BEGIN
                 format('late AS (SELECT r.window_start, r.window_end, sum(r.n)::bigint AS n FROM gone AS g CROSS JOIN LATERAL unnest(g.rows) AS r WHERE r.window_end <= $3%s GROUP BY 1, 2 HAVING sum(r.n) > 0), ',
                        -- mostly there are none, which the first end says before all are unpacked again
                        CASE WHEN w.kind = 'incremental' AND NOT rebuilds THEN ' AND (SELECT k.first_end FROM kept AS k) <= $3' ELSE '' END) END,
-                w.pipeline_id, CASE WHEN rebuilds THEN format('millrace._window_fill($10, $9, %s)', w.id) ELSE '0::bigint' END,
+                w.pipeline_id, CASE WHEN rebuilds THEN '(SELECT f.rows FROM filled AS f) AS filled, CASE WHEN $7 = ''-infinity'' AND $8 = ''infinity'' THEN (SELECT f.outside FROM filled AS f) END AS recounted'
+                ELSE '0::bigint AS filled, NULL::bigint AS recounted' END,
                 CASE WHEN w.kind = 'incremental' THEN '(SELECT k.rows FROM kept AS k)' ELSE '(SELECT count(*) FROM kept)' END,
-                CASE WHEN w.kind = 'incremental' THEN '(SELECT k.lowest FROM kept AS k)' ELSE '(SELECT min(k.window_start) FROM kept AS k)' END, millrace._failures_left(w));
+                CASE WHEN w.kind = 'incremental' THEN '(SELECT k.lowest FROM kept AS k)' ELSE '(SELECT min(k.window_start) FROM kept AS k)' END, millrace._failures_left(w),
+                millrace._outside_gone(w.id, up_to), CASE WHEN rebuilds THEN millrace._filled_by_rebuild(w, 9) ELSE '' END,
+                CASE w.kind WHEN 'recompute' THEN '(SELECT l.n FROM left_alone AS l)' ELSE '0::bigint' END,
+                millrace._unfolded_places(format('_window_%s_partial', w.id), up_to));
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_sql FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fold_sql IS 'Internal: SQL that folds what batches have added to a window.';

@@ -42,6 +42,10 @@ BEGIN
     c.seqs := folded.seqs;
     c.added := c.added + greatest(folded.groups, 0);
     c.groups := c.groups + folded.groups + folded.filled;
+    c.outside := coalesce(folded.recounted, c.outside + folded.outside);
+    c.skewed := c.skewed + folded.skewed;
+    c.late := c.late + coalesce((SELECT sum(l) FROM unnest(folded.rows) AS l), 0);
+    c.not_recomputed := c.not_recomputed + folded.not_recomputed;
     c.lowest := least(c.lowest, folded.lowest, "from");
     c.left_at := CASE WHEN "from" < c.kept_from THEN NULL ELSE c.left_at END;
     c.kept_from := least(c.kept_from, "from");
@@ -50,7 +54,6 @@ BEGIN
   END IF;
   PERFORM millrace._count_late(w, mark.final, folded.starts, folded.ends, folded.rows);
   PERFORM millrace._move_watermark(w, mark, folded.partitions, folded.highs, known, whys, folded.failed, folded.held, began);
-  PERFORM millrace._sum_outside(w.id);
   IF merge AND (was.fold - was.compacted >= 16 OR c.groups > w.max_groups OR c.lowest < c.kept_from) THEN
     c := millrace._compact_window(w, c);
   END IF;
@@ -89,14 +92,3 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION millrace._fold_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fold_window IS 'Internal: merges what batches have added to a window.';
-
-CREATE FUNCTION millrace._sum_outside(window_id integer) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
-  WITH gone AS (DELETE FROM millrace.window_outside AS o WHERE o.window_id = _sum_outside.window_id
-                AND (SELECT count(*) > 1 FROM (SELECT FROM millrace.window_outside AS c WHERE c.window_id = _sum_outside.window_id LIMIT 2) AS c)
-                RETURNING o.rows, o.skewed, o.late, o.not_recomputed)
-  INSERT INTO millrace.window_outside (window_id, rows, skewed, late, not_recomputed)
-  SELECT _sum_outside.window_id, sum(g.rows), sum(g.skewed), sum(g.late), sum(g.not_recomputed) FROM gone AS g HAVING count(*) > 0;
-$$;
-REVOKE ALL ON FUNCTION millrace._sum_outside FROM PUBLIC;
-COMMENT ON FUNCTION millrace._sum_outside IS 'Internal: makes one row of those that count rows outside of a window.';

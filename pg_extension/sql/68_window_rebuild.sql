@@ -43,8 +43,15 @@ $$;
 REVOKE ALL ON FUNCTION millrace._lock_read FROM PUBLIC;
 COMMENT ON FUNCTION millrace._lock_read IS 'Internal: locks what a query over the target of a window reads.';
 
--- Parts of the statement that reads the target: windows that begin in [$n, $n+1) go, and what was counted as outside of a window that is rebuilt as a
--- whole, which the query counts again. Sessions near to target_since are set aside, see _put_back_sessions().
+-- Parts of the statement that reads the target: what the query $n, run for pipeline $n+1, gives of it.
+CREATE FUNCTION millrace._filled_by_rebuild(w millrace.window_definition, n integer) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
+  SELECT format('filled AS MATERIALIZED (SELECT f.* FROM millrace._window_fill($%s, $%s, %s) AS f), ', n + 1, n, w.id);
+$$;
+REVOKE ALL ON FUNCTION millrace._filled_by_rebuild FROM PUBLIC;
+COMMENT ON FUNCTION millrace._filled_by_rebuild IS 'Internal: SQL that fills a window from its target.';
+
+-- Windows that begin in [$n, $n+1) go. Sessions near to target_since are set aside, see _put_back_sessions().
 CREATE FUNCTION millrace._replaced_by_rebuild(w millrace.window_definition, n integer) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
   SELECT format(CASE WHEN w.gap IS NULL OR w.target_since IS NULL THEN
@@ -54,8 +61,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp SET standard_confor
                   'aside AS (UPDATE millrace._window_%1$s_folded AS f SET fold = -1 WHERE f.window_start >= $%2$s AND f.window_start < least($%3$s, (SELECT s.reach FROM since AS s)) RETURNING 1), '
                   'removed AS (DELETE FROM millrace._window_%1$s_folded AS f WHERE f.window_start >= greatest($%2$s, (SELECT s.reach FROM since AS s)) AND f.window_start < $%3$s RETURNING 1), '
                   'replaced AS (SELECT FROM aside UNION ALL SELECT FROM removed), '
-                END ||
-                'recounted AS (UPDATE millrace.window_outside AS o SET rows = 0 WHERE o.window_id = %1$s AND $%2$s = ''-infinity'' AND $%3$s = ''infinity''), ',
+                END,
                 w.id, n, n + 1);
 $$;
 REVOKE ALL ON FUNCTION millrace._replaced_by_rebuild FROM PUBLIC;
@@ -92,27 +98,33 @@ END $$;
 REVOKE ALL ON FUNCTION millrace._values_of_filled FROM PUBLIC;
 COMMENT ON FUNCTION millrace._values_of_filled IS 'Internal: computes groups of a recomputed window that have no values yet.';
 
--- What begins in [from, to) is filled from the target, in place of what there is. A total that is out of range, or a function that fails on a group, is the error of that
+-- What begins in [from, to) is filled from the target, in place of what there is; of the whole, rows that are in no window are counted again. A total that is out of range, or a function that fails on a group, is the error of that
 -- group: so when the query fails, what costs more is done. An error that is there again is that of a row.
-CREATE FUNCTION millrace._fill_window(w millrace.window_definition, "from" timestamptz, "to" timestamptz, OUT replaced bigint, OUT filled bigint)
+CREATE FUNCTION millrace._fill_window(w millrace.window_definition, INOUT c millrace.window_cursor, "from" timestamptz, "to" timestamptz, OUT filled bigint)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on AS $$
 DECLARE
-  statement text := format('WITH %s one AS (SELECT 1) SELECT (SELECT count(*) FROM replaced), millrace._window_fill($4, $3, %s) FROM one', millrace._replaced_by_rebuild(w, 1), w.id);
+  all_of_it boolean := "from" = '-infinity' AND "to" = 'infinity';
+  statement text := format('WITH %s %s %s SELECT (SELECT count(*) FROM replaced) AS replaced, f.rows, CASE WHEN $6 THEN f.outside END AS recounted, '
+                           '(SELECT coalesce(sum(o.skewed), 0) FROM outside AS o) AS skewed FROM filled AS f',
+                           millrace._replaced_by_rebuild(w, 2), millrace._outside_gone(w.id, '$6'), rtrim(millrace._filled_by_rebuild(w, 4), ', '));
+  done record;
 BEGIN
   BEGIN
-    EXECUTE statement INTO replaced, filled USING "from", "to", millrace._window_query(w.id, "from", "to", false), w.pipeline_id;
+    EXECUTE statement INTO done USING c.seqs, "from", "to", millrace._window_query(w.id, "from", "to", false), w.pipeline_id, all_of_it;
+    filled := done.rows;
   EXCEPTION WHEN OTHERS THEN
     -- what is the server's own trouble is no group's
     IF millrace.is_server_trouble(SQLSTATE) THEN
       RAISE;
     END IF;
-    EXECUTE statement INTO replaced, filled USING "from", "to", millrace._window_query(w.id, "from", "to", true), w.pipeline_id;
-    IF w.kind = 'recompute' THEN
-      filled := millrace._values_of_filled(w, "from", "to");
-    END IF;
+    EXECUTE statement INTO done USING c.seqs, "from", "to", millrace._window_query(w.id, "from", "to", true), w.pipeline_id, all_of_it;
+    filled := CASE w.kind WHEN 'recompute' THEN millrace._values_of_filled(w, "from", "to") ELSE done.rows END;
   END;
   filled := filled - millrace._remove_counted_sessions(w);
   filled := filled + millrace._put_back_sessions(w);
+  c.groups := c.groups - done.replaced + filled;
+  c.outside := coalesce(done.recounted, c.outside);
+  c.skewed := c.skewed + done.skewed;
 END $$;
 REVOKE ALL ON FUNCTION millrace._fill_window FROM PUBLIC;
 COMMENT ON FUNCTION millrace._fill_window IS 'Internal: replaces groups of a window by what the target has.';
@@ -124,8 +136,8 @@ DECLARE
   was  millrace.window_cursor := c;
   done record;
 BEGIN
-  SELECT * INTO done FROM millrace._fill_window(w, "from", "to");
-  c.groups := c.groups - done.replaced + done.filled;
+  done := millrace._fill_window(w, c, "from", "to");
+  c := done.c;
   c.lowest := least(c.lowest, "from");
   c.left_at := CASE WHEN "from" >= c.kept_from THEN c.left_at END;
   c.kept_from := least(c.kept_from, "from");

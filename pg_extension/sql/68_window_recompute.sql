@@ -437,8 +437,7 @@ CREATE FUNCTION millrace._recompute_of_fold(w millrace.window_definition) RETURN
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp SET standard_conforming_strings = on SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = postgres AS $$
   SELECT CASE WHEN w.gap IS NOT NULL THEN millrace._sessions_of_fold(w) ELSE format('noted AS MATERIALIZED (SELECT x.* FROM (%2$s) AS x WHERE x.window_start >= $5), '
                 'touched AS MATERIALIZED (SELECT x.* FROM noted AS x WHERE x.window_start >= %6$L::timestamptz), '
-                'left_alone AS (INSERT INTO millrace.window_outside (window_id, rows, skewed, late, not_recomputed) '
-                'SELECT %1$s, 0, 0, 0, count(*) FROM noted AS x WHERE x.window_start < %6$L::timestamptz HAVING count(*) > 0), '
+                'left_alone AS (SELECT count(*) AS n FROM noted AS x WHERE x.window_start < %6$L::timestamptz), '
                 'replaced AS (DELETE FROM millrace._window_%1$s_folded AS f USING touched AS t '
                 'WHERE %3$s AND f.window_start = ANY (ARRAY(SELECT DISTINCT t.window_start FROM touched AS t)) RETURNING 1), '
                 'kept AS (INSERT INTO millrace._window_%1$s_folded SELECT v.* FROM millrace._window_recompute(%1$s, %4$L::uuid, %5$s) AS v WHERE v.n > 0 RETURNING window_start), ',

@@ -16,19 +16,18 @@ BEGIN
   IF starts IS NULL THEN
     RETURN;
   END IF;
-  EXECUTE format('WITH late AS (INSERT INTO millrace.window_late AS l (window_id, window_start, window_end, rows, last_at) '
+  EXECUTE format('INSERT INTO millrace.window_late AS l (window_id, window_start, window_end, rows, last_at) '
                  'SELECT %1$s, s.start, s."end", sum(s.rows), clock_timestamp() FROM (SELECT w.start, %2$s AS "end", w.rows FROM '
                  '(SELECT %3$s AS start, p."end", p.rows FROM unnest($1, $2, $3) AS p (start, "end", rows) CROSS JOIN generate_series(0, %4$s) AS k) AS w) AS s '
                  'WHERE s."end" <= $4 GROUP BY s.start, s."end" '
-                 'ON CONFLICT ON CONSTRAINT window_late_pkey DO UPDATE SET rows = l.rows + excluded.rows, last_at = excluded.last_at) '
-                 'INSERT INTO millrace.window_outside (window_id, rows, skewed, late) SELECT %1$s, 0, 0, sum(p.rows) FROM unnest($3) AS p (rows)',
+                 'ON CONFLICT ON CONSTRAINT window_late_pkey DO UPDATE SET rows = l.rows + excluded.rows, last_at = excluded.last_at',
                  w.id, CASE WHEN w.gap IS NOT NULL THEN 'w."end"' ELSE millrace._later('w.start', format('%L::interval', w.size), w.slide, w.time_zone) END,
                  millrace._earlier('p.start', format('k * %L::interval', w.slide), w.slide, w.time_zone),
                  millrace._window_panes(w.size, w.slide) - 1)
   USING starts, ends, rows, final;
 END $$;
 REVOKE ALL ON FUNCTION millrace._count_late FROM PUBLIC;
-COMMENT ON FUNCTION millrace._count_late IS 'Internal: counts rows that came when their window was final.';
+COMMENT ON FUNCTION millrace._count_late IS 'Internal: counts rows that came when their window was final, by window.';
 
 -- Why each partition of a pipeline may still get rows of any time; null: it is idle, which means that all there is of it is
 -- settled. An end that was reported a while ago says nothing. staged: lanes that have events.

@@ -5,13 +5,13 @@ SELECT w.name, p.name AS pipeline, w.kind, pg_catalog.to_regclass(pg_catalog.for
        w.max_skew_us * interval '1 us' AS max_skew, w.close_idle, w.retention,
        CASE WHEN pg_catalog.isfinite(m.watermark) THEN m.watermark END AS watermark,
        CASE WHEN m.held_by IS NOT NULL THEN coalesce(n.topic, p.topic) END AS held_topic, coalesce(n.topic_partition, m.held_by) AS held_by, m.held_why, m.stalled_since,
-       coalesce(o.rows, 0)::bigint AS outside, coalesce(o.skewed, 0)::bigint AS skewed,
-       coalesce(o.late, 0)::bigint AS late, w.created_at, t.topic AS output_topic, coalesce(t.published, 0) AS published,
+       (coalesce(c.outside, 0) + coalesce(o.rows, 0))::bigint AS outside, (coalesce(c.skewed, 0) + coalesce(o.skewed, 0))::bigint AS skewed,
+       coalesce(c.late, 0) AS late, w.created_at, t.topic AS output_topic, coalesce(t.published, 0) AS published,
        coalesce(q.waiting, 0) AS output_waiting, q.waiting_since AS output_waiting_since,
        CASE WHEN NOT u.is_granted THEN pg_catalog.format('role "%s" is not allowed to publish to it', u.owner)
             ELSE i.about ->> ('relay_error.' || w.name) END AS output_error, coalesce(u.is_granted, true) AS output_is_granted,
        w.max_groups, coalesce(c.groups, 0) AS groups, CASE WHEN pg_catalog.isfinite(c.kept_from) THEN c.kept_from END AS kept_from, c.left_at,
-       w.gap, CASE WHEN w.gap IS NOT NULL THEN w.size END AS max_session, w.target_since, coalesce(o.not_recomputed, 0)::bigint AS not_recomputed,
+       w.gap, CASE WHEN w.gap IS NOT NULL THEN w.size END AS max_session, w.target_since, coalesce(c.not_recomputed, 0) AS not_recomputed,
        f.step AS failing, f.since AS failing_since, f.sqlstate AS failing_sqlstate, f.error AS failing_error,
        b.window_id IS NULL AS backfilled, CASE WHEN b.window_id IS NULL THEN 1 ELSE pg_catalog.round(b.share::numeric, 4)::double precision END AS backfill_share, b.rows AS backfill_rows, b.began_at AS backfill_since,
        CASE WHEN pg_catalog.isfinite(b.reached) THEN b.reached END AS backfill_reached,
@@ -22,8 +22,10 @@ FROM millrace.window_definition AS w JOIN millrace._visible AS p ON p.id = w.pip
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_cursor AS k WHERE k.window_id = w.id ORDER BY k.fold DESC LIMIT 1) AS c ON true
 LEFT JOIN LATERAL (SELECT k.* FROM millrace.window_mark AS k WHERE k.window_id = w.id ORDER BY k.at DESC LIMIT 1) AS m ON true
 LEFT JOIN millrace.topic_partition AS n ON n.pipeline_id = w.pipeline_id AND n.partition = m.held_by
-LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed, pg_catalog.sum(o.late) AS late, pg_catalog.sum(o.not_recomputed) AS not_recomputed
-                   FROM millrace.window_outside AS o WHERE o.window_id = w.id) AS o ON true
+-- what is not folded, from the cursor on in each stream: what is below may be kept by an old snapshot
+LEFT JOIN LATERAL (SELECT pg_catalog.sum(o.rows) AS rows, pg_catalog.sum(o.skewed) AS skewed FROM pg_catalog.unnest(c.seqs) WITH ORDINALITY AS s (seq, place)
+                   CROSS JOIN LATERAL (SELECT u.rows, u.skewed FROM millrace.window_outside AS u
+                                       WHERE u.window_id = w.id AND u.stream = (s.place - 1)::integer AND u.seq > s.seq OFFSET 0) AS o) AS o ON true
 LEFT JOIN LATERAL (SELECT f.* FROM millrace.window_failure AS f WHERE f.window_id = w.id ORDER BY f.since, f.step LIMIT 1) AS f ON true
 LEFT JOIN LATERAL (SELECT b.*, GREATEST(LEAST(b.rows / GREATEST(b.total, 1)::double precision, 0.99), 0) AS share,
                           GREATEST(pg_catalog.date_part('epoch', pg_catalog.statement_timestamp() - b.began_at), 0) AS took FROM millrace.window_backfill AS b WHERE b.window_id = w.id) AS b ON true

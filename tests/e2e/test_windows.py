@@ -417,3 +417,33 @@ def test_old_snapshot_does_not_slow_readers(world):
     read = sum(int(part.split("=")[1]) for part in buffers.split() if "=" in part)
     assert read <= 64 * 4, plan
     old.close()
+
+
+def test_old_snapshot_does_not_slow_counters(world):
+    """Rows that are in no window, or move no watermark, are counted by each batch: so are batches. What is folded of that is kept by a snapshot, and read by nobody."""
+    feed = Feed(world, TABLE, FIELDS, TRANSFORM)
+    window(world, "w", max_skew="1 min")
+    old = world.db.session(autocommit=False)
+    old.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    old.run("SELECT count(*) FROM t")
+
+    def batches(n):
+        for _ in range(n):  # one at a time
+            feed.send('{"source": "a"}', '{"source": "a", "at": "9999-01-01"}')
+            wait_for(lambda: world.positions() == feed.lane.positions, "settled", every=0.001)
+
+    batches(2000)
+    id = world.db.value("SELECT id FROM millrace.window_definition")
+    world.db.run("SELECT millrace._fold_window(%s, true, true)", (id,))
+    world.db.run(f"ANALYZE millrace.window_outside, millrace._window_{id}_partial")
+    with world.db.session(autocommit=False) as folding, world.db.session(autocommit=False) as s:
+        folding.run("SELECT millrace._lock_window(%s, true)", (id,))
+        batches(3)
+        read = f"""SELECT pg_stat_get_xact_numscans(i.indrelid), sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) FROM pg_index AS i
+                   WHERE i.indrelid IN ('millrace.window_outside'::regclass, 'millrace._window_{id}_partial'::regclass) GROUP BY i.indrelid ORDER BY i.indrelid"""
+        assert s.run("SELECT outside, skewed FROM millrace.windows") == [(2003, 2003)]
+        assert s.run(read) == [(0, 3), (0, 0)], "rows that are folded are read"
+        folding.run("SELECT millrace._fold_window(%s, true, true)", (id,))
+        assert folding.run(read) == [(0, 3), (0, 6)], "or folded again"
+        assert folding.run("SELECT outside, skewed FROM millrace.windows") == [(2003, 2003)]
+    old.close()

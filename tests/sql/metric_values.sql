@@ -73,8 +73,8 @@ SELECT set_eq($$ SELECT labels ->> 'state' AS state, value FROM pg_temp.shown('w
 SET ROLE mrt_owner;
 SELECT millrace.create_window('w', 'p', event_time => 'at', size => '1 min', aggregates => 'count(*)', max_groups => 1234, backfill => false) AS w \gset
 RESET ROLE;
-INSERT INTO millrace.window_outside (window_id, rows, skewed, late, not_recomputed) VALUES (:w, 1, 2, 3, 4), (:w, 10, 20, 30, 40);
-INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups) SELECT :w, max(c.fold) + 1, '{}', 0, 56 FROM millrace.window_cursor AS c WHERE c.window_id = :w;
+INSERT INTO millrace.window_outside (window_id, stream, seq, rows, skewed) VALUES (:w, 0, 6, 100, 100), (:w, 0, 7, 1, 2), (:w, 1, 1, 4, 8);  -- one of them is folded
+INSERT INTO millrace.window_cursor (window_id, fold, seqs, compacted, groups, outside, skewed, late, not_recomputed) SELECT :w, max(c.fold) + 1, '{6,0}', 0, 56, 6, 12, 33, 44 FROM millrace.window_cursor AS c WHERE c.window_id = :w;
 INSERT INTO millrace.window_failure VALUES (:w, 'fold', '22012', 'no', now() - interval '3 h', now());
 INSERT INTO millrace.window_mark (window_id, at, partitions, highs, risen_at, watermark, final, held_by, held_why, stalled_since)
 VALUES (:w, now(), '{0}', '{2026-01-01 12:00:00+00}', now(), '2026-01-01 11:00:00+00', '2026-01-01 11:00:00+00', 0, 'events are staged', now() - interval '2 h');

@@ -1,7 +1,7 @@
 -- Windows are filled with the rows that were there before them, in stretches. Workers do that; here each step is taken by hand.
 BEGIN;
 \ir helper.psql
-SELECT plan(84);
+SELECT plan(89);
 DROP TRIGGER fill ON millrace.window_backfill;
 
 CREATE FUNCTION pg_temp.bound(name text) RETURNS timestamptz LANGUAGE sql AS $$
@@ -120,6 +120,19 @@ SELECT is((SELECT array_agg(DISTINCT w.outside) FROM millrace.windows AS w), ARR
 SELECT is((SELECT string_agg(format('%s: %s', w.name, f.n), ', ') FROM millrace.windows AS w JOIN millrace.window_definition AS d ON d.name = w.name
            CROSS JOIN LATERAL (SELECT (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM millrace._window_%s_folded', d.id), false, true, '')))[1]::text::bigint AS n) AS f
            WHERE f.n <> w.groups), NULL, 'and so are groups');
+
+-- what batches have counted since, and is not folded, is counted again with all others; what has moved no watermark stays
+INSERT INTO millrace.window_outside (window_id, stream, seq, rows, skewed) SELECT d.id, 63, 1000000, 3, 7 FROM millrace.window_definition AS d;
+SELECT results_eq('SELECT DISTINCT w.outside, w.skewed FROM millrace.windows AS w', 'VALUES (6::bigint, 7::bigint)', 'what is not folded counts');
+SELECT count(millrace._lock_window(d.id, true)), count(millrace._rebuild_range(d, '2026-01-01', '2026-01-02', true)) FROM millrace.window_definition AS d;
+SELECT results_eq('SELECT DISTINCT w.outside, w.skewed FROM millrace.windows AS w', 'VALUES (6::bigint, 7::bigint)', 'after a rebuild of a part, too');
+INSERT INTO millrace.window_outside (window_id, stream, seq, rows, skewed) SELECT d.id, 63, 1000001, 5, 1 FROM millrace.window_definition AS d;
+SELECT count(millrace._rebuild_range(d, '-infinity', 'infinity', true)) FROM millrace.window_definition AS d;
+SELECT results_eq('SELECT DISTINCT w.outside, w.skewed FROM millrace.windows AS w', 'VALUES (3::bigint, 8::bigint)', 'and once after one of all');
+INSERT INTO millrace.window_outside (window_id, stream, seq, rows, skewed) SELECT d.id, 63, 1000002, 3, 1 FROM millrace.window_definition AS d;
+SELECT count(millrace._count_outside(d)) FROM millrace.window_definition AS d;
+SELECT results_eq('SELECT DISTINCT w.outside, w.skewed FROM millrace.windows AS w', 'VALUES (3::bigint, 9::bigint)', 'as when a window is filled');
+SELECT is_empty('SELECT FROM millrace.window_outside', 'and what they have counted is gone');
 
 -- all at once, without an index on the event time
 SET ROLE mrt_owner;

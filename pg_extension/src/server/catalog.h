@@ -295,11 +295,11 @@ enum /* millrace.window_definition */
 enum /* millrace.window_outside */
 {
 	MR_OUTSIDE_WINDOW_ID = 1,
+	MR_OUTSIDE_STREAM,
+	MR_OUTSIDE_SEQ,
 	MR_OUTSIDE_ROWS,
 	MR_OUTSIDE_SKEWED,
-	MR_OUTSIDE_LATE,
-	MR_OUTSIDE_NOT_RECOMPUTED,
-	MR_OUTSIDE_NATTS = MR_OUTSIDE_NOT_RECOMPUTED
+	MR_OUTSIDE_NATTS = MR_OUTSIDE_SKEWED
 };
 
 enum /* millrace.lane, millrace.segment */

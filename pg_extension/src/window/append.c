@@ -333,6 +333,7 @@ mr_append_begin_partial(MrAppend *append, int32 window_id, int32 stream, int64 s
 	append->time = time;
 }
 
+/* With the number of the partial row of the batch, which is there whatever its rows are in: so it is folded with that. */
 static void
 count_outside(MrAppend *append)
 {
@@ -341,10 +342,10 @@ count_outside(MrAppend *append)
 	bool nulls[MR_OUTSIDE_NATTS] = {false};
 
 	values[MR_OUTSIDE_WINDOW_ID - 1] = Int32GetDatum(append->window_id);
+	values[MR_OUTSIDE_STREAM - 1] = Int32GetDatum(append->stream);
+	values[MR_OUTSIDE_SEQ - 1] = Int64GetDatum(append->seq);
 	values[MR_OUTSIDE_ROWS - 1] = Int64GetDatum(append->outside);
 	values[MR_OUTSIDE_SKEWED - 1] = Int64GetDatum(append->skewed);
-	values[MR_OUTSIDE_LATE - 1] = Int64GetDatum(0); /* the fold knows */
-	values[MR_OUTSIDE_NOT_RECOMPUTED - 1] = Int64GetDatum(0);
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 }
@@ -357,10 +358,12 @@ mr_append_end(MrAppend *append)
 		close_table(append->table);
 	append->skewed = append->time != NULL ? append->time->skewed : 0;
 	if (append->partial != NULL)
+	{
 		table_close(append->partial, NoLock);
+		if (append->outside > 0 || append->skewed > 0)
+			count_outside(append);
+	}
 	table_close(append->folded, NoLock);
-	if (append->outside > 0 || append->skewed > 0)
-		count_outside(append);
 	pfree(append->buffered);
 	CommandCounterIncrement();
 }
