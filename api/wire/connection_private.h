@@ -19,9 +19,10 @@ struct MrConnection
 	MrIntake intake;
 	MrBuffer later; /* pipelined behind the request in flight */
 	int64_t made_ms;
-	int64_t began_ms;  /* first byte of the request under way; 0: none */
-	int64_t busy_ms;   /* since when a request is in flight; 0: none */
-	int64_t closed_ms; /* when evhttp was seen to have done with it; 0: not yet */
+	int64_t began_ms;   /* first byte of the request under way; 0: none */
+	int64_t busy_ms;    /* since when a request is in flight; 0: none */
+	int64_t closed_ms;  /* when evhttp was seen to have done with it; 0: not yet */
+	int64_t dropped_ms; /* when bytes came last, since then */
 	void *exchange;
 	size_t held;      /* of the budget, for its requests */
 	size_t decoded;   /* of the request in flight: its body without its content coding */

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#define DROP_MAX 1048576
+
 static bool has_event(int fd, short event);
 
 void
@@ -75,13 +77,17 @@ mr_socket_written(const SSL *ssl)
 }
 
 bool
-mr_socket_drop_input(int fd)
+mr_socket_drop_input(int fd, size_t *dropped)
 {
-	char dropped[4096];
-	ssize_t n = 1;
+	char bytes[65536];
+	ssize_t n;
 
-	for (int i = 0; i < 16 && n > 0; i++)
-		n = recv(fd, dropped, sizeof(dropped), MSG_DONTWAIT);
+	*dropped = 0;
+	do
+	{
+		n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		*dropped += n > 0 ? (size_t) n : 0;
+	} while (n > 0 && *dropped < DROP_MAX);
 	/* an error other than "nothing there" is an end, too */
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR));
 }

@@ -7,6 +7,7 @@
 
 #include <openssl/types.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* An answer is one write: waiting for more to send would only delay its end. */
@@ -24,7 +25,7 @@ extern bool mr_socket_is_at_end(int fd, const SSL *ssl);
 extern void mr_socket_end_session(SSL *ssl);
 /* How many bytes the kernel has taken of a session in all. */
 extern uint64_t mr_socket_written(const SSL *ssl);
-/* Reads what is there, up to some 64 kB, and drops it. False: the client has closed, or the connection is broken. */
-extern bool mr_socket_drop_input(int fd);
+/* Reads what is there, up to some 1 MB, and drops it; *dropped: how many bytes. False: the client has closed, or the connection is broken. */
+extern bool mr_socket_drop_input(int fd, size_t *dropped);
 
 #endif

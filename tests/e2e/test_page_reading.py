@@ -119,7 +119,9 @@ def test_what_the_reader_has_begun_stays(page):
         browser.wait_text("live", "#connection")
         wait_for(lambda: browser.text(f"#letters-{page.pipeline_name}") != "" and browser.text("main [aria-live]") != "", "the parts are there")
         browser.run("window.kept = [...document.querySelectorAll('main a, main .scroll')]; document.querySelector('main .scroll').scrollLeft = 100;"
-                    " window.spoken = 0; new MutationObserver(() => window.spoken++).observe(document.querySelector('main [aria-live]'),"
+                    " window.said = document.querySelector('main [aria-live]').textContent; window.spoken = 0;"
+                    " new MutationObserver(() => { const now = document.querySelector('main [aria-live]').textContent;"
+                    " window.spoken += now === window.said; window.said = now; }).observe(document.querySelector('main [aria-live]'),"
                     " {subtree: true, childList: true, characterData: true, attributes: true})")
         letters = turns("/doctor", "/pipelines")
         wait_for(lambda: browser.text(f"#letters-{page.pipeline_name}") != letters, "the figures are new")
