@@ -99,22 +99,28 @@ rows(void **state)
 	assert_string_equal(given.detail, error.message);
 }
 
+static bool
+has(const MrSharedText *event, const char *text)
+{
+	return memmem(mr_shared_text_data(event), mr_shared_text_len(event), text, strlen(text)) !=
+		   NULL;
+}
+
 /* A stream has begun with 200: the same document, as an event. */
 static void
 events(void **state)
 {
 	const MrPgError error = {.sqlstate = "XX000", .message = "inside"};
 	MrSharedText *event = mr_query_problem_event(MR_QUERY_ERROR, &error, "/events/stream");
-	const char *text = mr_shared_text_data(event);
 
 	(void) state;
-	assert_memory_equal(text, "event: problem\ndata: {", 22);
-	assert_non_null(strstr(text, "\"code\":\"MR-505\""));
-	assert_non_null(strstr(text, "\"instance\":\"/events/stream\""));
-	assert_null(strstr(text, "inside"));
+	assert_memory_equal(mr_shared_text_data(event), "event: problem\ndata: {", 22);
+	assert_true(has(event, "\"code\":\"MR-505\""));
+	assert_true(has(event, "\"instance\":\"/events/stream\""));
+	assert_false(has(event, "inside"));
 	mr_shared_text_release(event);
 	event = mr_rows_problem_event(MR_QUERY_LOST, NULL, "/events/stream");
-	assert_non_null(strstr(mr_shared_text_data(event), "\"code\":\"MR-501\""));
+	assert_true(has(event, "\"code\":\"MR-501\""));
 	mr_shared_text_release(event);
 }
 
