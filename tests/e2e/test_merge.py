@@ -4,6 +4,7 @@ import random
 import pytest
 from confluent_kafka import Producer
 
+from lib.lane import Lane
 from lib.wait import wait_for
 from test_deletes import Keyed, doc
 from test_failures import QUICK, kill_something
@@ -93,6 +94,30 @@ def test_two_lanes_merge_the_same_keys(world):
     wait_for(lambda: world.db.value("SELECT count(*) FROM millrace.retry") == 0, "no retries")
     assert [n for _, n in world.db.run("SELECT id, hits FROM t ORDER BY id")] == total
     assert world.counters()["dead"] == 0
+
+
+@pytest.mark.parametrize("insert_again", (False, True))
+def test_a_row_that_comes_while_the_statement_runs(world, insert_again):
+    """The row of another transaction, inserted, or deleted and inserted again, is not there for an UPDATE that has begun: it waits for row 1 here."""
+    with world.db.session("app") as s:
+        s.run(ROW)
+        s.run("INSERT INTO t (id, hits) VALUES (1, 100)")
+        if insert_again:
+            s.run("INSERT INTO t (id, hits) VALUES (2, 100)")
+    world.create_pipeline(target="t", on_conflict="update", conflict_key=["id"], merge="hits = old.hits + new.hits", **FIELDS)
+    world.db.run("SELECT millrace.add_partitions(%s, 0, '{0}')", (world.pipeline_name,))
+    lane = Lane(world.db, world.pipeline_name).assign([0])
+    other = world.db.session("app", autocommit=False)
+    other.run("SELECT FROM t WHERE id = 1 FOR UPDATE")
+    other.run("DELETE FROM t WHERE id = 2")
+    other.run("INSERT INTO t (id, hits) VALUES (2, 200)")
+    lane.send(0, [doc(id=i, hits=1) for i in (1, 2, 2, 3)])
+    wait_for(lambda: world.db.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN (SELECT pid FROM millrace.workers)") == 1, "the worker waits")
+    other.run("COMMIT")
+    other.close()
+    wait_for(lambda: world.positions() == lane.positions, "settled")
+    assert world.db.run("SELECT id, hits FROM t ORDER BY id") == [(1, 101), (2, 202), (3, 1)]
+    assert world.counters()["written"] == 4
 
 
 def test_a_merge_that_fails(world):

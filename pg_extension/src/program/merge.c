@@ -238,6 +238,7 @@ present_statement(const MrProgram *program)
 					 "SELECT new.\"" MR_MERGE_NUMBER "\" FROM " MR_MERGE_ROWS " AS new, %s AS old",
 					 mr_target_name(program->definition));
 	mr_merge_append_match(&sql, program);
+	appendStringInfoString(&sql, " FOR NO KEY UPDATE OF " MR_MERGE_OLD);
 	return sql.data;
 }
 

@@ -24,7 +24,7 @@ typedef struct MrMerge
 	TupleDesc rows; /* that the statements read: as program->row_full */
 	MrPlan *
 		update; /* of rows that are there; gives the number of each, and (if rows can be folded) the target's row */
-	MrPlan *present;            /* gives the numbers of rows whose key is there */
+	MrPlan *present; /* locks what is there, and gives the numbers of rows whose key that has */
 	struct MrStoredRow *stored; /* stored_row.h; NULL: rows cannot be folded */
 } MrMerge;
 

@@ -184,6 +184,12 @@ is_not_there(const Round *round, int i)
 }
 
 static bool
+is_there(const Round *round, int i)
+{
+	return is_not_merged(round, i) && round->present[round->places[i] - round->from];
+}
+
+static bool
 mark_written(TupleTableSlot *slot, DestReceiver *self)
 {
 	Round *round = (Round *) self;
@@ -303,7 +309,11 @@ fill_rows(Round *round)
 	}
 }
 
-/* What is there is merged; what newer_by or a trigger keeps from that is not tried again as an insert. */
+/*
+ * What is there is merged; what newer_by or a trigger keeps from that is not tried again as an insert. A row that another transaction inserted,
+ * or deleted and inserted again, while the first statement ran was not there for it: it is merged when it is locked. A trigger that keeps
+ * a row as it is has its say twice.
+ */
 static void
 merge_rows(Round *round)
 {
@@ -315,6 +325,9 @@ merge_rows(Round *round)
 	n = put(round, is_not_merged, false);
 	if (n > 0)
 		run(round, merge->present, n, mark_present);
+	n = put(round, is_there, false);
+	if (n > 0)
+		run(round, merge->update, n, receive_updated);
 }
 
 static void
