@@ -156,7 +156,7 @@ def test_metrics_of_shared_memory(cluster, clock):
         ages += [age] * events
     took = time.monotonic() - began
     found = {(name, labels.get("stage"), labels.get("quantile") or labels.get("le")): value for name, labels, value in
-             watched.db.run("SELECT name, labels, value FROM millrace.metric WHERE name ~ '^millrace_(batch|latency|event_latency|worker_busy)'")}
+             watched.db.run("SELECT name, labels, value FROM millrace.metric WHERE name ~ '^millrace_(batch|latency|event_latency|worker_busy|largest)'")}
 
     def batches(bound):
         return found["millrace_batch_events_bucket", None, bound]
@@ -165,11 +165,20 @@ def test_metrics_of_shared_memory(cluster, clock):
     assert (found["millrace_batch_events_count", None, None], found["millrace_batch_events_sum", None, None], found["millrace_batches_total", None, None]) == (8, 347, 8)
     busy = found["millrace_worker_busy_seconds_total", None, None]
     assert waited <= busy <= took
+    assert found["millrace_largest_batch_events", None, None] == 280 or took > 50
     # the same as rates, as far as they are rounded
     events, batches_per_s, busy_workers, per_batch, per_batch_in_stats = map(float, watched.db.run(
         "SELECT r.events_per_s, r.batches_per_s, r.busy_workers, r.events_per_batch, s.events_per_batch FROM millrace.rates AS r, millrace.stats AS s WHERE r.over = '1 h'")[0])
     assert abs(batches_per_s - events * 8 / 347) < 0.0051 + 0.051 * 8 / 347 and abs(busy_workers - events * busy / 347) < 0.0006 + 0.051 * busy / 347
     assert per_batch == round(347 / 8, 1) and (per_batch_in_stats == per_batch or took > 50)
+    # nothing comes any more: a rate that is read between two others is between them
+    by_view = "SELECT extract(epoch FROM over)::integer || 's', events_per_s::float8 FROM millrace.rates"
+    before, during, after = (dict(watched.db.run(query)) for query in (
+        by_view, "SELECT labels ->> 'over', value FROM millrace.metric WHERE name = 'millrace_events_per_second'", by_view))
+    assert before.keys() == during.keys() == {"1s", "10s", "60s", "300s", "3600s"} and during["3600s"] > 0
+    assert all(after[over] - 0.06 <= rate <= before[over] + 0.06 for over, rate in during.items()), (before, during, after)
+    wait_for(lambda: dict(watched.db.run("SELECT labels ->> 'state', value FROM millrace.metric WHERE name = 'millrace_worker_states' AND value > 0")) == {"idle": 1}, "its worker is idle")
+    assert watched.db.value("SELECT value FROM millrace.metric WHERE name = 'millrace_workers'") == 1
     for stage in ("produced_to_visible", "produced_to_staged"):
         buckets = {bound: n for (name, its, bound), n in found.items() if name == "millrace_event_latency_seconds_bucket" and its == stage}
         assert len(buckets) == 17 and [buckets[b] for b in ("16.777216", "+Inf")] == [36, 347], buckets

@@ -221,6 +221,7 @@ def test_staging_batches_and_timestamps(world):
     # shared memory follows the commit
     wait_for(lambda: shows(events=10, staged=10, staged_waiting=0, staged_bytes=size, without_time=3, from_future=2, largest_batch=10, events_per_batch=10),
              "all figures have the batch", 20)
+    assert metrics(world, "^millrace_events_(without|from)") == {"millrace_events_without_timestamp_total": 3, "millrace_events_from_future_total": 2}
     latency = row(world, "latency", stage="produced_to_visible", over="1 min")
     assert latency["events"] == 5 and 60000 <= latency["max_ms"] <= (time.time() + 1) * 1000 - now + 60000, latency
     # what it waited in staging is in the second part of the way only; Kafka's times are whole milliseconds

@@ -190,6 +190,21 @@ DELETE FROM millrace.retry;
 DELETE FROM millrace.dead_letter;
 UPDATE millrace.progress SET dead = 0, parked = 0;
 
+-- a minute has each of its counters, and what waits at its end
+DELETE FROM millrace.stats_minute;
+SELECT millrace._record_minute('2026-01-01 10:00Z', '7 d');
+INSERT INTO millrace.progress
+SELECT g.pipeline_id, 0, g.seq + 1, g.next_offset + 600, NULL, NULL, NULL, g.events + 600, g.written + 11, g.filtered + 12, g.superseded + 13, g.skipped + 14, g.dead, g.rows + 16, g.bytes + 17, now(), 540,
+       g.failed + 18, g.retried + 19, g.dead_lettered + 20, g.replayed + 21, 0
+FROM millrace.progress AS g WHERE g.partition = 0 ORDER BY g.seq DESC LIMIT 1;
+INSERT INTO millrace.watermark (pipeline_id, partition, high, reported_at) SELECT g.pipeline_id, 0, g.next_offset + 77, now() FROM millrace.progress AS g WHERE g.partition = 0 ORDER BY g.seq DESC LIMIT 1;
+SELECT millrace._record_minute('2026-01-01 10:01Z', '7 d');
+SELECT results_eq($$ SELECT events, written, filtered, superseded, skipped, rows, bytes, failed, retried, dead_lettered, replayed, retrying, lag, events_per_s FROM millrace.stats_history
+                     WHERE pipeline = 'p' AND minute = '2026-01-01 10:01Z' $$,
+  $$ VALUES (600::bigint, 11::bigint, 12::bigint, 13::bigint, 14::bigint, 16::bigint, 17::bigint, 18::bigint, 19::bigint, 20::bigint, 21::bigint, 540::bigint, 77::bigint, 10.0) $$, 'each has its own');
+DELETE FROM millrace.progress WHERE partition = 0 AND seq = (SELECT max(seq) FROM millrace.progress WHERE partition = 0);
+DELETE FROM millrace.watermark;
+
 -- metrics
 SELECT is((SELECT count(*) - count(DISTINCT (name, labels)) FROM millrace.metric), 0::bigint, 'each series is there once');
 SELECT is((SELECT value FROM millrace.metric WHERE name = 'millrace_events_total' AND labels = '{"pipeline": "p"}'), 160::float8, 'a total');
